@@ -1,0 +1,1 @@
+"""How models are compared: protocols, training, measuring, records, tables. The benchmarks are test_*.py."""

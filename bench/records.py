@@ -1,0 +1,231 @@
+"""Records: all that is known of one run, one line of strict JSON each. results/README.md lists the fields.
+
+A record is raw: no rounding, seconds and bytes, lists of all epochs. Whatever is shown anywhere is computed from
+records (tables.py).
+"""
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass, fields
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+SCHEMA_VERSION = 1
+
+COMPLETED, DIVERGED, FAILED = "completed", "diverged", "failed"
+
+
+class RecordError(ValueError):
+    """A records file that cannot be used; the message names the file, the line and the remedy."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pretraining:
+    """How the expert of one modality was trained before the fusion of experts."""
+
+    modality: str
+    train_losses: list[float]
+    valid_losses: list[float]
+    best_epoch: int
+    valid_accuracy: float
+    epoch_seconds: list[float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One cell's run. None stands for what an unfinished run did not come to.
+
+    Attributes:
+        schema_version: of this list of fields.
+        started_at: ISO 8601, UTC.
+        model: the row's name; ``family``, ``stage``, ``operator``, ``embedder``, ``modalities`` are its parts.
+        dataset: its short name.
+        dataset_notes: what its reader left out or noticed.
+        classes: how many; ``class_names`` in the order of labels.
+        train_pairs: used for training; ``valid_pairs`` for validation.
+        seed: of all random streams.
+        profile: its name; ``protocol``: what it came to, as run.
+        device: "cpu" or "cuda"; ``environment`` says which.
+        status: "completed", "diverged" (a loss was not finite) or "failed" (``error`` says how).
+        parameters: weights and biases; ``trainable_parameters``: those the last stage of training changes.
+        train_losses: a value an epoch, mean over the training pairs, in nats.
+        valid_losses: a value an epoch, over all validation pairs after it; ``valid_accuracies`` likewise.
+        learning_rates: of each epoch's first step.
+        best_epoch: with the lowest validation loss, counted from 1.
+        best_valid_loss: of that epoch; ``valid_accuracy`` and ``valid_metrics`` (every metric) too.
+        epoch_seconds: training alone, a value an epoch.
+        pretraining: the experts trained before, for late fusion of experts; their epochs are not among the
+            lists above.
+        train_seconds: sum of all epochs, experts included.
+        peak_memory_bytes: of one training step; ``peak_memory_method`` says what was counted.
+        weights_sha256: of the best epoch's weights.
+        checkpoint: file name in the run's folder of checkpoints; None if none was written.
+        environment: versions, machine, device, threads, commit.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    started_at: str
+    model: str
+    family: str
+    stage: str
+    operator: str
+    embedder: str
+    modalities: list[str]
+    dataset: str
+    dataset_notes: list[str]
+    classes: int
+    class_names: list[str]
+    train_pairs: int | None = None
+    valid_pairs: int | None = None
+    seed: int
+    profile: str
+    protocol: dict[str, Any]
+    device: str
+    status: str
+    error: str | None = None
+    parameters: int | None = None
+    trainable_parameters: int | None = None
+    train_losses: list[float | None]
+    valid_losses: list[float | None]
+    valid_accuracies: list[float]
+    learning_rates: list[float]
+    best_epoch: int | None = None
+    best_valid_loss: float | None = None
+    valid_accuracy: float | None = None
+    valid_metrics: dict[str, float] | None = None
+    epoch_seconds: list[float]
+    pretraining: list[Pretraining]
+    train_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    peak_memory_method: str | None = None
+    weights_sha256: str | None = None
+    checkpoint: str | None = None
+    environment: dict[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The record as plain JSON types."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "RunRecord":
+        """The inverse of ``to_dict``.
+
+        Raises:
+            RecordError: another schema, or fields that are missing or unknown.
+        """
+        schema = values.get("schema_version")
+        if schema != SCHEMA_VERSION:
+            raise RecordError(
+                f"has schema version {schema}, this FusionGauge reads version {SCHEMA_VERSION}; "
+                "rerun the benchmark, or read it with the version that wrote it"
+            )
+        unknown = values.keys() - {field.name for field in fields(cls)}
+        if unknown:
+            raise RecordError(f"has unknown fields: {', '.join(sorted(unknown))}")
+        try:
+            return cls(**{**values, "pretraining": [Pretraining(**stage) for stage in values["pretraining"]]})
+        except (KeyError, TypeError) as error:
+            raise RecordError(f"lacks fields or is malformed: {error}") from error
+
+
+def append(path: Path, record: RunRecord) -> None:
+    """Add one line to a records file and have it on the disk before returning."""
+    line = json.dumps(record.to_dict(), allow_nan=False, ensure_ascii=False)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(path: Path) -> list[RunRecord]:
+    """All records of a file, in the order they were written.
+
+    A last line that was cut off (a power failure, a full disk) is left out.
+
+    Raises:
+        RecordError: the file is missing, or a line cannot be read.
+    """
+    if not path.is_file():
+        raise RecordError(f"{path}: no such file; give the folder of a run, or its records.jsonl")
+    text = path.read_text(encoding="utf-8")
+    lines = text.split("\n")
+    cut_off = lines.pop()  # what stands behind the last line end
+    found = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            found.append(RunRecord.from_dict(json.loads(line)))
+        except json.JSONDecodeError as error:
+            raise RecordError(
+                f"{path}, line {number}: not JSON ({error.msg}); remove the line or rerun the benchmark"
+            ) from error
+        except RecordError as error:
+            raise RecordError(f"{path}, line {number}: {error}") from error
+    if cut_off and not found:
+        raise RecordError(f"{path}: its only record was cut off; rerun the benchmark")
+    return found
+
+
+def environment(device: torch.device) -> dict[str, Any]:
+    """What a result may depend on beside code and data: versions, machine, device, threads, commit."""
+    found = {**_software_and_machine(), "threads": torch.get_num_threads(), "device_name": device_name(device)}
+    if device.type == "cuda":
+        properties = torch.cuda.get_device_properties(device)
+        found["device_memory_bytes"] = properties.total_memory
+        found["device_capability"] = f"{properties.major}.{properties.minor}"
+    return found
+
+
+def device_name(device: torch.device) -> str:
+    """The model of the device, as its maker calls it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return _cpu_name()
+
+
+@cache
+def _software_and_machine() -> dict[str, Any]:
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {
+            name: _package_version(name)
+            for name in ("torch", "torchvision", "numpy", "pandas", "pytest", "pytest-benchmark")
+        },
+        "cuda": torch.version.cuda,
+        "cudnn": torch.backends.cudnn.version(),
+        "cpu": _cpu_name(),
+        "cpu_count": os.cpu_count(),
+        "commit": _git("rev-parse", "HEAD"),
+        "dirty": bool(_git("status", "--porcelain")),
+    }
+
+
+def _package_version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None
+
+
+def _cpu_name() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _git(*arguments: str) -> str | None:
+    """What git says of the checkout this code runs from; None outside of one."""
+    command = ["git", "-C", str(Path(__file__).resolve().parent), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603
+    except (OSError, subprocess.CalledProcessError):
+        return None

@@ -1,0 +1,269 @@
+"""The whole story of one run: a model, a data set and a seed become a record.
+
+Usable from a Python prompt:
+
+>>> from bench.config import QUICK, RunConfig
+>>> from bench.runs import run
+>>> from data_utils import load
+>>> config = RunConfig(QUICK, "shapes", "cpu", (51,), Path("results/runs/mine"), "none")  # doctest: +SKIP
+>>> run("compact-late-concat-strided", load("shapes", pairs=800), 51, config)  # doctest: +SKIP
+"""
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+
+from bench.config import Protocol, RunConfig
+from bench.measurement import count_parameters, count_trainable_parameters, training_memory
+from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord, environment
+from bench.seeding import deterministic, epoch_order, seeded, stream
+from bench.training import DivergedError, EpochResult, Observer, Trainer
+from data_utils import Batch, ChannelStatistics, DataError, PairedDataset, Split, split, subsample
+from fusion_models import FusionNet, ModelSpec, build_model, find_model
+
+Driver = Callable[[Callable[[], None], Callable[[], None], int], None]
+"""Calls (train_epoch, finish_epoch) in turn, so many times; pytest-benchmark is one, ``drive`` another."""
+
+
+def drive(train_epoch: Callable[[], None], finish_epoch: Callable[[], None], epochs: int) -> None:
+    """Train all epochs, with nobody else's clock."""
+    for _ in range(epochs):
+        train_epoch()
+        finish_epoch()
+
+
+def silent(result: EpochResult) -> None:
+    """Observe nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedData:
+    """One seed's training and validation pairs, as the models get them, on the device."""
+
+    train: Batch
+    valid: Batch
+
+
+def choose(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[PairedDataset, Split]:
+    """The pairs that the protocol asks for, drawn and split by the seed.
+
+    Raises:
+        DataError: no such split exists, or a split has too few pairs.
+    """
+    chosen = subsample(dataset, protocol.pairs, stream(seed, "pairs"))
+    parts = split(chosen, protocol.valid_fraction, stream(seed, "split"))
+    if len(parts.train) < protocol.batch_size:
+        raise DataError(
+            f"{dataset.info.name}: {len(parts.train)} training pairs are fewer than one batch of "
+            f"{protocol.batch_size}; add pairs, or run a larger profile if this one cut the data set down"
+        )
+    return chosen, parts
+
+
+@lru_cache(maxsize=1)  # all models of a seed follow each other; two seeds' tensors need not be kept
+def prepare(dataset: PairedDataset, protocol: Protocol, seed: int, device: str) -> PreparedData:
+    """A seed's split, scaled by the statistics of its training pairs and moved to the device."""
+    chosen, parts = choose(dataset, protocol, seed)
+    train, valid = chosen.batch(parts.train), chosen.batch(parts.valid)
+    if protocol.normalize:
+        statistics = ChannelStatistics.from_batch(train)
+        train, valid = statistics.normalize(train), statistics.normalize(valid)
+    return PreparedData(_placed(train, device), _placed(valid, device))
+
+
+def run(
+    model: ModelSpec | str,
+    dataset: PairedDataset,
+    seed: int,
+    config: RunConfig,
+    *,
+    driver: Driver = drive,
+    observe: Observer = silent,
+) -> RunRecord:
+    """Train one model on one data set from one seed, and record what came of it.
+
+    Bit for bit the same on the same device model, versions and number of threads, whatever ran before.
+
+    Args:
+        model: a row of the zoo, or its name.
+        dataset: to draw ``config.protocol.pairs`` pairs from; all of it if it has fewer.
+        seed: of all random streams.
+        config: protocol, device, and the folder the checkpoint is written to (``checkpoints/`` in it).
+        driver: turns the crank; the place for a clock around the epochs.
+        observe: called after every epoch of the model itself, not for its experts.
+
+    Returns:
+        The record; its status is "diverged" where a loss was not finite.
+
+    Raises:
+        ValueError: the model is unknown or does not fit the data.
+        DataError: the data set cannot be split as the protocol asks.
+    """
+    spec = find_model(model) if isinstance(model, str) else model
+    with deterministic():
+        data = prepare(dataset, config.protocol, seed, config.device)
+        story = describe(spec, dataset, seed, config)
+        story |= {"train_pairs": len(data.train), "valid_pairs": len(data.valid)}
+
+        def build() -> FusionNet:
+            return build_seeded(spec, dataset, seed, config.device)
+
+        story |= _peak_memory(build, data.train, config.protocol, seed)
+        network = build()
+        story["parameters"] = count_parameters(network)
+        try:
+            story["pretraining"] = _train_experts(network, data, config.protocol, seed)
+            story["trainable_parameters"] = count_trainable_parameters(network)
+            trainer = Trainer(network, data.train, data.valid, config.protocol, seed, observe)
+            try:
+                driver(trainer.train_epoch, trainer.finish_epoch, config.protocol.epochs)
+            finally:
+                story |= _history(trainer)
+        except DivergedError as error:
+            return RunRecord(**{**story, "status": DIVERGED, "error": str(error)})
+        trainer.restore_best()
+        story |= _best(trainer, story["pretraining"])
+        story |= _save_checkpoint(network, f"{spec.name}-seed{seed}.safetensors", config.results_dir)
+    return RunRecord(**{**story, "status": COMPLETED})
+
+
+def failed(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig, error: Exception) -> RunRecord:
+    """The record of a run that raised."""
+    story = describe(spec, dataset, seed, config)
+    return RunRecord(**{**story, "status": FAILED, "error": f"{type(error).__name__}: {error}"})
+
+
+def describe(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) -> dict[str, Any]:
+    """What a record says before anything was trained."""
+    device = torch.device(config.device)
+    return {
+        "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "model": spec.name,
+        "family": spec.family,
+        "stage": spec.stage,
+        "operator": spec.operator,
+        "embedder": spec.embedder,
+        "modalities": list(spec.modalities),
+        "dataset": dataset.info.name,
+        "dataset_notes": list(dataset.notes),
+        "classes": len(dataset.info.classes),
+        "class_names": list(dataset.info.classes),
+        "seed": seed,
+        "profile": config.profile.name,
+        "protocol": asdict(config.protocol),
+        "device": device.type,
+        "train_losses": [],
+        "valid_losses": [],
+        "valid_accuracies": [],
+        "learning_rates": [],
+        "epoch_seconds": [],
+        "pretraining": [],
+        "environment": environment(device),
+    }
+
+
+def build_seeded(spec: ModelSpec, dataset: PairedDataset, seed: int, device: str) -> FusionNet:
+    """The model with the initial weights of a seed, the same on every device."""
+    info = dataset.info
+    with seeded(seed, "initialization"):
+        network = build_model(spec, channels=info.channels, image_size=info.image_size, classes=len(info.classes))
+    network.to(memory_format=torch.channels_last)
+    return network.to(device)
+
+
+def _placed(batch: Batch, device: str) -> Batch:
+    # Channels last, like the models' weights: convolutions then run without copying between layouts.
+    on_device = batch.to(device)
+    inputs = {m: x.contiguous(memory_format=torch.channels_last) for m, x in on_device.inputs.items()}
+    return Batch(inputs, on_device.labels)
+
+
+def _peak_memory(build: Callable[[], FusionNet], train: Batch, protocol: Protocol, seed: int) -> dict[str, Any]:
+    """The peak over all stages of training, so that experts count for late fusion."""
+    batch = train[epoch_order(seed, 1, len(train))[: protocol.batch_size].to(train.labels.device)]
+
+    def build_frozen() -> FusionNet:
+        network = build()
+        network.freeze_experts()
+        return network
+
+    def build_expert(modality: str) -> FusionNet:
+        return build().experts()[modality]
+
+    builds: list[Callable[[], FusionNet]] = [build_frozen]
+    builds += [partial(build_expert, modality) for modality in build().experts()]
+    peaks = [training_memory(stage, batch) for stage in builds]
+    return {
+        "peak_memory_bytes": max(peak.peak_bytes for peak in peaks),
+        "peak_memory_method": peaks[0].method,
+    }
+
+
+def _train_experts(network: FusionNet, data: PreparedData, protocol: Protocol, seed: int) -> list[Pretraining]:
+    """Train each modality's expert to its best weights, then freeze them all."""
+    stages = []
+    for modality, expert in network.experts().items():
+        trainer = Trainer(expert, data.train, data.valid, protocol, seed, silent)
+        drive(trainer.train_epoch, trainer.finish_epoch, protocol.epochs)
+        trainer.restore_best()
+        history = trainer.history
+        stages.append(
+            Pretraining(
+                modality=modality,
+                train_losses=history.train_losses,
+                valid_losses=history.valid("loss"),
+                best_epoch=history.best.epoch,
+                valid_accuracy=history.best.valid["accuracy"],
+                epoch_seconds=history.epoch_seconds,
+            )
+        )
+    network.freeze_experts()
+    return stages
+
+
+def _history(trainer: Trainer) -> dict[str, Any]:
+    history = trainer.history
+    return {
+        "train_losses": [_finite(loss) for loss in history.train_losses],
+        "valid_losses": [_finite(loss) for loss in history.valid("loss")],
+        "valid_accuracies": history.valid("accuracy"),
+        "learning_rates": [result.learning_rate for result in history.results],
+        "epoch_seconds": history.epoch_seconds,
+    }
+
+
+def _best(trainer: Trainer, pretraining: list[Pretraining]) -> dict[str, Any]:
+    history = trainer.history
+    pretraining_seconds = sum(sum(stage.epoch_seconds) for stage in pretraining)
+    return {
+        "best_epoch": history.best.epoch,
+        "best_valid_loss": history.best.valid["loss"],
+        "valid_accuracy": history.best.valid["accuracy"],
+        "valid_metrics": history.best.valid,
+        "train_seconds": sum(history.epoch_seconds) + pretraining_seconds,
+    }
+
+
+def _save_checkpoint(network: FusionNet, name: str, results_dir: Path) -> dict[str, Any]:
+    weights = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
+    folder = results_dir / "checkpoints"
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(weights, folder / name)
+    digest = hashlib.sha256()
+    for key in sorted(weights):
+        digest.update(key.encode())
+        digest.update(weights[key].numpy().tobytes())
+    return {"weights_sha256": digest.hexdigest(), "checkpoint": name}
+
+
+def _finite(value: float) -> float | None:
+    # JSON has no NaN; the status says why the value is missing.
+    return value if math.isfinite(value) else None

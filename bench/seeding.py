@@ -1,0 +1,66 @@
+"""Named random streams of one seed, and the switch for deterministic algorithms.
+
+Every draw belongs to a stream: the split, the initial weights, the order of each epoch. A stream depends on the
+seed and its own name alone, so a draw added to one leaves the others, and all earlier results, as they were.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+
+def stream(seed: int, name: str) -> int:
+    """The seed of a named stream: 0 <= value < 2**63, unrelated for different names and seeds."""
+    digest = hashlib.sha256(f"{seed}/{name}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 1
+
+
+@contextmanager
+def seeded(seed: int, name: str) -> Iterator[None]:
+    """Run the body with torch's CPU generator at the start of a stream, then restore the generator.
+
+    For code that draws from the global generator, such as the constructors of layers.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(stream(seed, name))
+        yield
+
+
+def epoch_order(seed: int, epoch: int, samples: int) -> Tensor:
+    """The order of the training pairs in one epoch, a permutation (samples,) of int64.
+
+    Depends on its arguments alone: not on the model, nor on what was trained before.
+    """
+    generator = torch.Generator().manual_seed(stream(seed, f"order/{epoch}"))
+    return torch.randperm(samples, generator=generator)
+
+
+@contextmanager
+def deterministic() -> Iterator[None]:
+    """Run the body with deterministic algorithms and without TF32, then restore the settings.
+
+    An operation that has no deterministic version raises RuntimeError instead of running. The price: on CUDA
+    some convolutions and scatter operations are slower, and cuDNN does not choose its algorithms by timing them.
+    """
+    # cuBLAS reads this once, before its first call; it cannot be set later, and need not be restored.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    before = (
+        torch.are_deterministic_algorithms_enabled(),
+        torch.is_deterministic_algorithms_warn_only_enabled(),
+        cudnn.deterministic,
+        cudnn.benchmark,
+        cudnn.allow_tf32,
+        matmul.allow_tf32,
+    )
+    torch.use_deterministic_algorithms(True)
+    cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = True, False, False, False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
+        cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = before[2:]

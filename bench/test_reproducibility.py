@@ -1,0 +1,63 @@
+"""The promise behind every other number: the same cell gives the same bits.
+
+Rehearsals are short (profile smoke on the session's data and device) and leave nothing in the run's folder.
+"""
+
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bench.config import FIRST_SEED, SMOKE, RunConfig
+from bench.records import COMPLETED, RunRecord
+from bench.runs import run
+from bench.session import Session
+from fusion_models import MODELS, ModelSpec
+
+ONE_PER_FAMILY = list({spec.family: spec for spec in MODELS.values() if spec.stage != "single"}.values())
+
+
+@pytest.fixture
+def rehearsal(session: Session, tmp_path: Path) -> RunConfig:
+    """The session's configuration, cut down to profile smoke."""
+    return replace(session.config, profile=SMOKE, results_dir=tmp_path)
+
+
+def test_same_cell_twice(each_model: ModelSpec, session: Session, rehearsal: RunConfig) -> None:
+    """Twice in one process, with every global generator disturbed in between: same losses, same weights."""
+    first = run(each_model, session.dataset, FIRST_SEED, rehearsal)
+    np.random.seed(None)  # noqa: NPY002 - the legacy generator is the one that is global
+    torch.rand(7)
+    second = run(each_model, session.dataset, FIRST_SEED, rehearsal)
+    assert_same_bits(first, second)
+
+
+def test_other_seed_differs(session: Session, rehearsal: RunConfig) -> None:
+    """Another seed gives other losses and weights: the comparison above can fail."""
+    name = next(iter(MODELS))
+    first, other = (run(name, session.dataset, seed, rehearsal) for seed in (FIRST_SEED, FIRST_SEED + 1))
+    assert first.train_losses != other.train_losses
+    assert first.weights_sha256 != other.weights_sha256
+
+
+@pytest.mark.parametrize("spec", ONE_PER_FAMILY, ids=lambda spec: spec.name)
+def test_alone_or_after_others(spec: ModelSpec, session: Session, rehearsal: RunConfig) -> None:
+    """In a fresh process and here, after whatever ran before: same losses, same weights."""
+    run(next(iter(MODELS)), session.dataset, FIRST_SEED, rehearsal)
+    here = run(spec, session.dataset, FIRST_SEED, rehearsal)
+    threads = torch.get_num_threads()
+    with ProcessPoolExecutor(1, get_context("spawn"), torch.set_num_threads, (threads,)) as fresh:
+        alone = fresh.submit(run, spec, session.dataset, FIRST_SEED, rehearsal).result()
+    assert_same_bits(alone, here)
+
+
+def assert_same_bits(first: RunRecord, second: RunRecord) -> None:
+    """Equal loss histories and equal weights, exactly."""
+    assert first.status == second.status == COMPLETED
+    assert first.train_losses == second.train_losses
+    assert first.valid_losses == second.valid_losses
+    assert first.weights_sha256 == second.weights_sha256

@@ -1,0 +1,204 @@
+"""Options, fixtures and hooks of the benchmarks: they resolve the options once and call into ``bench``.
+
+pytest bench -k stride             MaxPool beside strided convolutions, every strategy
+pytest bench -k "compact and late" any choice by words of the ids (--collect-only -q lists them)
+pytest --benchmark-compare         everything, compared with the latest saved run of the same conditions
+pytest tests                       the proving tests; none of the options matters to them
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+
+from bench.comparison import comparison_table, facts
+from bench.config import PROFILES
+from bench.options import OptionError, history_folder, resolve
+from bench.progress import Progress
+from bench.records import RunRecord, environment
+from bench.runs import drive
+from bench.session import Cell, FolderError, Session
+from bench.tables import EMBEDDER_TITLES, as_text, conditions
+from bench.tracking import TRACKERS
+from data_utils import DATASETS, DataError
+from fusion_models import MODELS, ModelSpec
+
+SESSION = pytest.StashKey[Session]()
+PROGRESS = pytest.StashKey[Progress]()
+LINE_BROKEN_IN = pytest.StashKey[object]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("fusiongauge", "FusionGauge benchmarks")
+    group.addoption(
+        "--profile",
+        choices=list(PROFILES),
+        help="how much of the protocol is run: smoke (does it run), quick (minutes on a CPU) or full; "
+        "default: full on CUDA, quick on a CPU",
+    )
+    group.addoption(
+        "--dataset",
+        default=next(iter(DATASETS)),
+        metavar="NAME-or-PATH",
+        help=f"a simulated data set ({', '.join(DATASETS)}), a folder in NVIDIA's layout or a manifest.csv; "
+        "default: %(default)s",
+    )
+    group.addoption("--device", metavar="DEVICE", help="cpu, cuda or cuda:N; default: CUDA where there is one")
+    group.addoption(
+        "--seeds",
+        default="1",
+        metavar="N-or-LIST",
+        help="how many seeds (from the published 51 on), or a list such as 51,60; default: %(default)s",
+    )
+    group.addoption(
+        "--results-dir",
+        metavar="DIR",
+        help="folder for records, tables and checkpoints; default: a new one in results/runs",
+    )
+    group.addoption(
+        "--track",
+        choices=list(TRACKERS),
+        default="none",
+        help="mirror the runs in a tracker; default: %(default)s",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        run_config = resolve(
+            profile=config.getoption("profile"),
+            dataset=config.getoption("dataset"),
+            device=config.getoption("device"),
+            seeds=config.getoption("seeds"),
+            results_dir=config.getoption("results_dir"),
+            tracker=config.getoption("track"),
+            root=config.rootpath,
+        )
+    except OptionError as error:
+        raise pytest.UsageError(str(error)) from error
+    config.stash[SESSION] = Session(run_config)
+    # pytest-benchmark is configured after this file, so it finds its storage where comparable runs are.
+    if config.option.benchmark_storage == "file://./.benchmarks":
+        config.option.benchmark_storage = f"file://{history_folder(run_config, config.rootpath)}"
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    def marks(spec: ModelSpec) -> list[pytest.MarkDecorator]:
+        return [pytest.mark.stride] if spec.embedder in EMBEDDER_TITLES else []
+
+    if "cell" in metafunc.fixturenames:
+        seeds = metafunc.config.stash[SESSION].config.seeds
+        cells = [Cell(spec, seed) for seed in seeds for spec in MODELS.values()]
+        metafunc.parametrize("cell", [pytest.param(c, id=c.name, marks=marks(c.spec)) for c in cells])
+    if "each_model" in metafunc.fixturenames:
+        params = [pytest.param(spec, id=spec.name, marks=marks(spec)) for spec in MODELS.values()]
+        metafunc.parametrize("each_model", params)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Before the first benchmark: load the data, make the folder, have everything saved."""
+    config = session.config
+    items = [item for item in session.items if isinstance(item, pytest.Function)]
+    benchmarks = [item for item in items if "session" in item.fixturenames]
+    if not benchmarks or config.option.collectonly:
+        return
+    if config.getoption("numprocesses", None):
+        raise pytest.UsageError("benchmarks share the machine's cores when run in parallel; leave -n out")
+    ours = config.stash[SESSION]
+    try:
+        ours.open()
+    except (DataError, FolderError) as error:
+        raise pytest.UsageError(str(error)) from error
+    cells = sum("cell" in item.fixturenames for item in benchmarks)
+    terminal = _plugin(config, "terminalreporter")
+    config.stash[PROGRESS] = Progress(partial(_show, config), live=terminal.isatty(), cells=cells)
+    for line in ours.describe():
+        terminal.write_line(line)
+    saved = config._benchmarksession  # type: ignore[attr-defined]
+    if cells and not saved.disabled:
+        saved.autosave = saved.autosave or f"{datetime.now(UTC):%Y%m%d_%H%M%S}"
+        saved.json = saved.json or ours.folder / "benchmark.json"
+
+
+def _plugin(config: pytest.Config, name: str) -> Any:
+    return config.pluginmanager.get_plugin(name)
+
+
+def _show(config: pytest.Config, text: str) -> None:
+    """Put text on the terminal in the middle of a test."""
+    terminal = _plugin(config, "terminalreporter")
+    with _plugin(config, "capturemanager").global_and_fixture_disabled():
+        # pytest names a file when it enters it: break that line once, and do not make pytest name it again.
+        file = terminal.currentfspath
+        if config.stash.get(LINE_BROKEN_IN, None) != file:
+            terminal.ensure_newline()
+            config.stash[LINE_BROKEN_IN] = file
+        terminal.write(text, flush=True)
+        terminal.currentfspath = file
+
+
+@pytest.fixture(scope="session")
+def session(pytestconfig: pytest.Config) -> Session:
+    """The session of this invocation."""
+    return pytestconfig.stash[SESSION]
+
+
+@pytest.fixture
+def run_cell(session: Session, benchmark: Any, pytestconfig: pytest.Config) -> Callable[[Cell], RunRecord]:
+    """Runs a cell under pytest-benchmark's clock, one round an epoch, and shows its progress."""
+    progress = pytestconfig.stash[PROGRESS]
+
+    def driver(train_epoch: Callable[[], None], finish_epoch: Callable[[], None], epochs: int) -> None:
+        try:
+            if benchmark.disabled:  # then pedantic calls its target once, so that is all the epochs
+                benchmark.pedantic(drive, args=(train_epoch, finish_epoch, epochs))
+            else:
+                benchmark.pedantic(train_epoch, teardown=finish_epoch, rounds=epochs)
+        except BaseException:
+            benchmark.has_error = True  # also when interrupted: half a run is no result
+            raise
+
+    def run(cell: Cell) -> RunRecord:
+        progress.begin(cell.name)
+        record = session.run_cell(cell, driver, progress.epoch)
+        benchmark.extra_info.update(facts(record))
+        progress.end(record)
+        return record
+
+    return run
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
+    """A cell that passed has shown its own line already."""
+    own_line = report.when == "call" and report.passed and "test_training.py" in report.nodeid
+    return ("passed", "", "PASSED") if own_line and not config.option.verbose else None
+
+
+def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, Any]:
+    """Only what stays the same between two runs of one machine, so that a difference means something."""
+    return environment(torch.device(config.stash[SESSION].config.device))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Below pytest-benchmark's times: the changes against an earlier run, the tables, and where they are."""
+    ours = config.stash[SESSION]
+    made = ours.close()
+    if not made:
+        return
+    earlier = [
+        entry["extra_info"]
+        for saved in config._benchmarksession.compared_mapping.values()  # type: ignore[attr-defined]
+        for entry in saved.values()
+    ]
+    compared = comparison_table(earlier, [facts(record) for record in ours.records])
+    terminalreporter.section("FusionGauge")
+    for line in conditions(ours.records):
+        terminalreporter.write_line(line)
+    for table in [*([compared] if compared else []), *made]:
+        terminalreporter.write_line(as_text(table, color=terminalreporter.isatty()))
+    terminalreporter.write_line(f"{len(ours.records)} finished cells are in {ours.folder}")

@@ -1,0 +1,32 @@
+"""How a modality's maps are downsampled: one block halves height and width and sets the number of channels.
+
+An embedder is a class called with ``(in_channels, out_channels)``. To add one, write the class and a line in
+EMBEDDERS; every model then exists with it.
+
+Shapes: B batch, C channels, H height, W width.
+"""
+
+from torch import nn
+
+
+class MaxPool(nn.Sequential):
+    """3x3 convolution, ReLU, then the maximum of each 2x2 window: (B, C, H, W) -> (B, C', H/2, W/2)."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1), nn.ReLU(), nn.MaxPool2d(2)
+        )
+
+
+class Strided(nn.Sequential):
+    """3x3 convolution with stride 2, then ReLU: (B, C, H, W) -> (B, C', H/2, W/2).
+
+    Has the parameters of MaxPool and a quarter of its multiply-adds: the convolution is evaluated only where
+    its output is kept.
+    """
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, stride=2), nn.ReLU())
+
+
+EMBEDDERS: dict[str, type[nn.Module]] = {"maxpool": MaxPool, "strided": Strided}

@@ -1,0 +1,73 @@
+"""The one network all models are: stems -> operator -> trunk -> head.
+
+Not here: which widths a model has (zoo.py) and how it is trained (bench).
+"""
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from fusion_models.operators import Operator, PassThrough
+
+
+class FusionNet(nn.Module):
+    """Classifies samples that are seen by several modalities.
+
+    Each modality passes its own stem; the operator makes one tensor of what the stems return; the trunk and the
+    head are shared. Early fusion has empty stems, late fusion an empty trunk.
+
+    Args:
+        stems: one module a modality, (B, C, H, W) -> features. Their order is the order the operator sees.
+        operator: combines the stems' features.
+        trunk: layers between fusion and head.
+        head: fused features -> logits (B, L).
+        stems_are_experts: the stems are classifiers that return logits, are trained alone first and are frozen
+            when the rest is trained (see ``experts``).
+    """
+
+    def __init__(
+        self,
+        *,
+        stems: Mapping[str, nn.Module],
+        operator: Operator,
+        trunk: nn.Module,
+        head: nn.Module,
+        stems_are_experts: bool = False,
+    ) -> None:
+        super().__init__()
+        self.stems = nn.ModuleDict(stems)
+        self.operator = operator
+        self.trunk = trunk
+        self.head = head
+        self.stems_are_experts = stems_are_experts
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Logits (B, L) of one batch; a modality is a key of ``inputs``, others there are ignored."""
+        features = [stem(inputs[modality]) for modality, stem in self.stems.items()]
+        fused: Tensor = self.operator(features)
+        logits: Tensor = self.head(self.trunk(fused))
+        return logits
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities the network looks at, in the order they are fused."""
+        return tuple(self.stems)
+
+    def experts(self) -> "dict[str, FusionNet]":
+        """The single-modality classifiers to train before this network; none unless its stems are experts.
+
+        Each shares its stem with this network: training it trains the stem in place.
+        """
+        if not self.stems_are_experts:
+            return {}
+        return {modality: _alone(modality, stem) for modality, stem in self.stems.items()}
+
+    def freeze_experts(self) -> None:
+        """Exclude the experts from all further training."""
+        if self.stems_are_experts:
+            self.stems.requires_grad_(False)
+
+
+def _alone(modality: str, expert: nn.Module) -> FusionNet:
+    # PassThrough hands on whatever it is given, so the expert's number of logits does not matter to it.
+    return FusionNet(stems={modality: expert}, operator=PassThrough([()]), trunk=nn.Identity(), head=nn.Identity())

@@ -1,0 +1,121 @@
+"""How modalities meet: an operator turns one feature tensor per modality into one.
+
+An operator is built from the shapes it will be given and says in ``out_shape`` what it makes of them, so nobody
+else has to know that concatenation widens. To add one, write the class and a line in OPERATORS.
+
+Shapes are without the batch: maps (C, H, W) or vectors (D,). Features come in the model's order of modalities.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+Shape = tuple[int, ...]
+
+
+class Operator(nn.Module):
+    """Base of all operators.
+
+    Args:
+        shapes: what each modality brings, one shape a modality.
+
+    Attributes:
+        out_shape: what the operator makes of them.
+
+    Raises:
+        ValueError: if features of these shapes cannot be combined.
+    """
+
+    out_shape: Shape
+
+    def __init__(self, shapes: Sequence[Shape]) -> None:
+        super().__init__()
+        if not shapes:
+            raise ValueError(f"{type(self).__name__} was given no modality to fuse")
+        self.out_shape = self._fuse_shapes([tuple(shape) for shape in shapes])
+
+    def _fuse_shapes(self, shapes: list[Shape]) -> Shape:
+        """Element-wise operators keep the common shape; the others say what they make."""
+        if len(set(shapes)) > 1:
+            raise ValueError(f"{type(self).__name__} needs equal shapes of all modalities, not {shapes}")
+        return shapes[0]
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Fuse (B, *shape) tensors, one a modality, into (B, *out_shape)."""
+        raise NotImplementedError
+
+
+class PassThrough(Operator):
+    """Hands on the features of a single modality: the operator of models that fuse nothing."""
+
+    def _fuse_shapes(self, shapes: list[Shape]) -> Shape:
+        if len(shapes) != 1:
+            raise ValueError(f"PassThrough takes one modality, not {len(shapes)}")
+        return shapes[0]
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Return the only feature tensor."""
+        return features[0]
+
+
+class Concat(Operator):
+    """Stacks channels: as wide as all modalities together; their other dimensions must agree."""
+
+    def _fuse_shapes(self, shapes: list[Shape]) -> Shape:
+        if len({shape[1:] for shape in shapes}) > 1:
+            raise ValueError(f"Concat needs equal sizes behind the channels, not {shapes}")
+        return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Concatenate along the channels."""
+        return torch.cat(list(features), dim=1)
+
+
+class Add(Operator):
+    """Element-wise sum."""
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Add all modalities, first to last."""
+        fused = features[0]
+        for feature in features[1:]:
+            fused = fused + feature
+        return fused
+
+
+class Hadamard(Operator):
+    """Element-wise product."""
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Multiply all modalities, first to last."""
+        fused = features[0]
+        for feature in features[1:]:
+            fused = fused * feature
+        return fused
+
+
+class Matmul(Operator):
+    """Matrix product of the maps, channel by channel: F_first @ F_second @ ..., so maps must be square."""
+
+    def _fuse_shapes(self, shapes: list[Shape]) -> Shape:
+        shape = super()._fuse_shapes(shapes)
+        if len(shape) != 3 or shape[1] != shape[2]:
+            raise ValueError(f"Matmul needs square maps (C, N, N), not {shape}")
+        return shape
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Multiply (B, C, N, N) maps as matrices, first to last."""
+        fused = features[0]
+        for feature in features[1:]:
+            fused = fused @ feature
+        return fused
+
+
+OPERATORS: dict[str, type[Operator]] = {
+    "none": PassThrough,
+    "concat": Concat,
+    "add": Add,
+    "hadamard": Hadamard,
+    "matmul": Matmul,
+    "logits": Concat,  # the published name of concatenation where decisions meet instead of features
+}
