@@ -16,7 +16,7 @@ import torch
 
 from bench.comparison import comparison_table, facts
 from bench.config import PROFILES
-from bench.options import OptionError, history_folder, resolve
+from bench.options import DEFAULT_DATASET, OptionError, history_folder, resolve
 from bench.progress import Progress
 from bench.records import RunRecord, environment
 from bench.runs import drive
@@ -41,7 +41,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--dataset",
-        default=next(iter(DATASETS)),
+        default=DEFAULT_DATASET,
         metavar="NAME-or-PATH",
         help=f"a simulated data set ({', '.join(DATASETS)}), a folder in NVIDIA's layout or a manifest.csv; "
         "default: %(default)s",
@@ -69,13 +69,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     try:
         run_config = resolve(
+            root=config.rootpath,
             profile=config.getoption("profile"),
             dataset=config.getoption("dataset"),
             device=config.getoption("device"),
             seeds=config.getoption("seeds"),
             results_dir=config.getoption("results_dir"),
             tracker=config.getoption("track"),
-            root=config.rootpath,
         )
     except OptionError as error:
         raise pytest.UsageError(str(error)) from error

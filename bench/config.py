@@ -3,33 +3,44 @@
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 
 @dataclass(frozen=True)
 class Protocol:
     """All that decides how a model is trained, apart from model, data set, seed and device.
 
-    The optimizer is Adam with PyTorch's defaults. The learning rate falls from ``learning_rate`` to
-    ``final_learning_rate`` along half a cosine, a little after every step. The loss is cross-entropy, binary
-    cross-entropy for models with one logit; both are in nats and equal for equal predictions.
+    The optimizer is Adam with PyTorch's defaults. The loss is cross-entropy, binary cross-entropy for models
+    with one logit; both are in nats and equal for equal predictions.
 
     Attributes:
         pairs: at most so many pairs of the data set are used, training and validation together.
         valid_fraction: share of them that validates, by groups and stratified; in (0, 1).
         epochs: passes over the training pairs; experts of a late fusion get as many each.
-        batch_size: pairs a step; the last batch of an epoch may be smaller and is used.
+        batch_size: pairs a step.
+        drop_last: whether an epoch leaves out its last batch where that is smaller; if not, it is used.
         learning_rate: of the first step.
-        final_learning_rate: after the last step.
-        normalize: whether inputs are scaled by the channel statistics of the training pairs.
+        schedule: "constant"; or half a cosine down to ``final_learning_rate``, a little after every step
+            ("cosine-step") or after every epoch ("cosine-epoch").
+        final_learning_rate: where a cosine ends.
+        normalized: the modalities that are scaled by the channel statistics of the training pairs.
+        keep_groups: whether a group (twins, crops of one photograph) stays on one side of the split. Only
+            published protocols that did not care have this off.
+        valid_whole_batches: whether validation leaves out the pairs behind its last whole batch. Only published
+            protocols that did have this on.
     """
 
     pairs: int
     valid_fraction: float
     epochs: int
     batch_size: int
+    drop_last: bool
     learning_rate: float
+    schedule: Literal["constant", "cosine-step", "cosine-epoch"]
     final_learning_rate: float
-    normalize: bool
+    normalized: tuple[str, ...]
+    keep_groups: bool = True
+    valid_whole_batches: bool = False
 
     def __post_init__(self) -> None:
         if min(self.pairs, self.epochs, self.batch_size) < 1:
@@ -46,22 +57,25 @@ class Profile:
 
     Attributes:
         name: as in ``--profile`` and in records.
-        pairs: upper limit of the protocol's pairs.
+        simulated_pairs: upper limit of the pairs that a simulator makes.
+        pairs: upper limit of the pairs drawn from files. Larger: real classes are more, harder and uneven.
         epochs: upper limit of the protocol's epochs.
     """
 
     name: str
+    simulated_pairs: int
     pairs: int
     epochs: int
 
-    def shorten(self, protocol: Protocol) -> Protocol:
+    def shorten(self, protocol: Protocol, *, simulated: bool) -> Protocol:
         """The protocol with no more pairs and epochs than this profile allows."""
-        return replace(protocol, pairs=min(protocol.pairs, self.pairs), epochs=min(protocol.epochs, self.epochs))
+        limit = self.simulated_pairs if simulated else self.pairs
+        return replace(protocol, pairs=min(protocol.pairs, limit), epochs=min(protocol.epochs, self.epochs))
 
 
-SMOKE = Profile("smoke", pairs=80, epochs=2)
-QUICK = Profile("quick", pairs=800, epochs=4)
-FULL = Profile("full", pairs=sys.maxsize, epochs=sys.maxsize)
+SMOKE = Profile("smoke", simulated_pairs=80, pairs=400, epochs=2)
+QUICK = Profile("quick", simulated_pairs=800, pairs=2_400, epochs=4)
+FULL = Profile("full", simulated_pairs=sys.maxsize, pairs=sys.maxsize, epochs=sys.maxsize)
 
 PROFILES = {profile.name: profile for profile in (SMOKE, QUICK, FULL)}
 
@@ -70,9 +84,11 @@ STANDARD = Protocol(
     valid_fraction=0.2,
     epochs=20,
     batch_size=32,
+    drop_last=False,
     learning_rate=1e-3,
+    schedule="cosine-step",
     final_learning_rate=1e-6,
-    normalize=True,
+    normalized=("rgb", "lidar"),
 )
 """The protocol of ``pytest bench``: one for all models, so that rows differ in the model alone."""
 
@@ -86,6 +102,7 @@ class RunConfig:
 
     Attributes:
         profile: how much is run.
+        protocol: what that comes to for these data.
         dataset: a name of ``data_utils.DATASETS`` or a path.
         device: "cpu", "cuda" or "cuda:N".
         seeds: one run of every model for each.
@@ -94,13 +111,9 @@ class RunConfig:
     """
 
     profile: Profile
+    protocol: Protocol
     dataset: str
     device: str
     seeds: tuple[int, ...]
     results_dir: Path
     tracker: str
-
-    @property
-    def protocol(self) -> Protocol:
-        """The protocol of this session's runs."""
-        return self.profile.shorten(STANDARD)

@@ -8,11 +8,14 @@ from typing import TypeVar
 
 import torch
 
-from bench.config import FIRST_SEED, FULL, PROFILES, QUICK, RunConfig
+from bench.config import FIRST_SEED, FULL, PROFILES, QUICK, STANDARD, RunConfig
 from bench.records import device_name
 from bench.tracking import TRACKERS
+from data_utils import DATASETS
 
 T = TypeVar("T")
+
+DEFAULT_DATASET = "shapes"
 
 
 class OptionError(ValueError):
@@ -21,24 +24,24 @@ class OptionError(ValueError):
 
 def resolve(
     *,
-    profile: str | None,
-    dataset: str,
-    device: str | None,
-    seeds: str,
-    results_dir: str | None,
-    tracker: str,
     root: Path,
+    profile: str | None = None,
+    dataset: str = DEFAULT_DATASET,
+    device: str | None = None,
+    seeds: str = "1",
+    results_dir: str | None = None,
+    tracker: str = "none",
 ) -> RunConfig:
     """The configuration of a session.
 
     Args:
+        root: the project's folder.
         profile: a name of PROFILES; None for full on CUDA and quick on a CPU.
         dataset: a name of ``data_utils.DATASETS`` or a path.
         device: see ``resolve_device``.
         seeds: see ``parse_seeds``.
         results_dir: the folder of this run; None for a new one in ``results/runs``.
         tracker: a name of TRACKERS.
-        root: the project's folder.
 
     Raises:
         OptionError: one of them makes no sense.
@@ -51,6 +54,7 @@ def resolve(
     name = f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{chosen_profile.name}-{dataset_slug(dataset)}-{chosen_device}"
     return RunConfig(
         profile=chosen_profile,
+        protocol=chosen_profile.shorten(STANDARD, simulated=dataset in DATASETS),
         dataset=dataset,
         device=chosen_device,
         seeds=parse_seeds(seeds),

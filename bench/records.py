@@ -59,6 +59,7 @@ class RunRecord:
         learning_rates: of each epoch's first step.
         best_epoch: with the lowest validation loss, counted from 1.
         best_valid_loss: of that epoch; ``valid_accuracy`` and ``valid_metrics`` (every metric) too.
+        train_accuracy: over all training pairs, with that epoch's weights.
         epoch_seconds: training alone, a value an epoch.
         pretraining: the experts trained before, for late fusion of experts; their epochs are not among the
             lists above.
@@ -99,6 +100,7 @@ class RunRecord:
     best_valid_loss: float | None = None
     valid_accuracy: float | None = None
     valid_metrics: dict[str, float] | None = None
+    train_accuracy: float | None = None
     epoch_seconds: list[float]
     pretraining: list[Pretraining]
     train_seconds: float | None = None

@@ -2,17 +2,18 @@
 
 Usable from a Python prompt:
 
->>> from bench.config import QUICK, RunConfig
+>>> from pathlib import Path
+>>> from bench.options import resolve
 >>> from bench.runs import run
 >>> from data_utils import load
->>> config = RunConfig(QUICK, "shapes", "cpu", (51,), Path("results/runs/mine"), "none")  # doctest: +SKIP
->>> run("compact-late-concat-strided", load("shapes", pairs=800), 51, config)  # doctest: +SKIP
+>>> config = resolve(profile="quick", device="cpu", root=Path.cwd())
+>>> record = run("compact-late-concat-strided", load("shapes", pairs=800), 51, config)  # doctest: +SKIP
 """
 
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 from pathlib import Path
@@ -22,6 +23,7 @@ import torch
 from safetensors.torch import save_file
 
 from bench.config import Protocol, RunConfig
+from bench.evaluation import evaluate
 from bench.measurement import count_parameters, count_trainable_parameters, training_memory
 from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord, environment
 from bench.seeding import deterministic, epoch_order, seeded, stream
@@ -58,6 +60,8 @@ def choose(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Paire
     Raises:
         DataError: no such split exists, or a split has too few pairs.
     """
+    if not protocol.keep_groups:
+        dataset = replace(dataset, groups=torch.arange(len(dataset)))
     chosen = subsample(dataset, protocol.pairs, stream(seed, "pairs"))
     parts = split(chosen, protocol.valid_fraction, stream(seed, "split"))
     if len(parts.train) < protocol.batch_size:
@@ -73,9 +77,10 @@ def prepare(dataset: PairedDataset, protocol: Protocol, seed: int, device: str) 
     """A seed's split, scaled by the statistics of its training pairs and moved to the device."""
     chosen, parts = choose(dataset, protocol, seed)
     train, valid = chosen.batch(parts.train), chosen.batch(parts.valid)
-    if protocol.normalize:
-        statistics = ChannelStatistics.from_batch(train)
-        train, valid = statistics.normalize(train), statistics.normalize(valid)
+    if protocol.valid_whole_batches:
+        valid = valid[: len(valid) - len(valid) % protocol.batch_size]
+    statistics = ChannelStatistics.from_batch(train)
+    train, valid = (_normalized(part, statistics, protocol.normalized) for part in (train, valid))
     return PreparedData(_placed(train, device), _placed(valid, device))
 
 
@@ -131,6 +136,7 @@ def run(
             return RunRecord(**{**story, "status": DIVERGED, "error": str(error)})
         trainer.restore_best()
         story |= _best(trainer, story["pretraining"])
+        story["train_accuracy"] = evaluate(network, data.train)["accuracy"]
         story |= _save_checkpoint(network, f"{spec.name}-seed{seed}.safetensors", config.results_dir)
     return RunRecord(**{**story, "status": COMPLETED})
 
@@ -177,6 +183,11 @@ def build_seeded(spec: ModelSpec, dataset: PairedDataset, seed: int, device: str
         network = build_model(spec, channels=info.channels, image_size=info.image_size, classes=len(info.classes))
     network.to(memory_format=torch.channels_last)
     return network.to(device)
+
+
+def _normalized(batch: Batch, statistics: ChannelStatistics, modalities: tuple[str, ...]) -> Batch:
+    scaled = statistics.normalize(batch).inputs
+    return Batch({m: scaled[m] if m in modalities else x for m, x in batch.inputs.items()}, batch.labels)
 
 
 def _placed(batch: Batch, device: str) -> Batch:

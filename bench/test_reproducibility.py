@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 import torch
 
-from bench.config import FIRST_SEED, SMOKE, RunConfig
+from bench.config import FIRST_SEED, SMOKE, STANDARD, RunConfig
 from bench.records import COMPLETED, RunRecord
 from bench.runs import run
 from bench.session import Session
+from data_utils import DATASETS
 from fusion_models import MODELS, ModelSpec
 
 ONE_PER_FAMILY = list({spec.family: spec for spec in MODELS.values() if spec.stage != "single"}.values())
@@ -24,7 +25,8 @@ ONE_PER_FAMILY = list({spec.family: spec for spec in MODELS.values() if spec.sta
 @pytest.fixture
 def rehearsal(session: Session, tmp_path: Path) -> RunConfig:
     """The session's configuration, cut down to profile smoke."""
-    return replace(session.config, profile=SMOKE, results_dir=tmp_path)
+    protocol = SMOKE.shorten(STANDARD, simulated=session.config.dataset in DATASETS)
+    return replace(session.config, profile=SMOKE, protocol=protocol, results_dir=tmp_path)
 
 
 def test_same_cell_twice(each_model: ModelSpec, session: Session, rehearsal: RunConfig) -> None:

@@ -29,7 +29,7 @@ class EpochResult:
     Attributes:
         epoch: counted from 1.
         epochs: of how many.
-        train_loss: mean over the epoch's training pairs, each at the step that used it, in nats.
+        train_loss: mean over the training pairs the epoch used, each at the step that used it, in nats.
         valid: every metric over the validation pairs after the epoch.
         learning_rate: of the epoch's first step.
         seconds: the training alone, device synchronized.
@@ -114,10 +114,8 @@ class Trainer:
         self._protocol, self._seed, self._observe = protocol, seed, observe
         self._device = train.labels.device
         self._optimizer = adam(model, protocol.learning_rate)
-        steps = protocol.epochs * math.ceil(len(train) / protocol.batch_size)
-        self._schedule = torch.optim.lr_scheduler.CosineAnnealingLR(
-            self._optimizer, T_max=steps, eta_min=protocol.final_learning_rate
-        )
+        self._used = len(train) - (len(train) % protocol.batch_size if protocol.drop_last else 0)
+        self._schedule = _schedule(self._optimizer, protocol, math.ceil(self._used / protocol.batch_size))
         self._best_weights = _copy_weights(model)
         self._running: tuple[Tensor, float, float] | None = None
 
@@ -126,12 +124,16 @@ class Trainer:
         start = time.perf_counter()
         learning_rate = float(self._schedule.get_last_lr()[0])
         self.model.train()
-        order = epoch_order(self._seed, len(self.history.results) + 1, len(self._train)).to(self._device)
+        order = epoch_order(self._seed, len(self.history.results) + 1, len(self._train))
+        order = order[: self._used].to(self._device)
         # Summed on the device: reading each step's loss would make the host wait for every step.
         loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
         for indices in order.split(self._protocol.batch_size):
             loss = training_step(self.model, self._optimizer, self._train[indices])
             loss_sum += loss * len(indices)
+            if self._protocol.schedule == "cosine-step":
+                self._schedule.step()
+        if self._protocol.schedule == "cosine-epoch":
             self._schedule.step()
         synchronize(self._device)
         self._running = loss_sum, learning_rate, time.perf_counter() - start
@@ -148,7 +150,7 @@ class Trainer:
         result = EpochResult(
             epoch=len(self.history.results) + 1,
             epochs=self._protocol.epochs,
-            train_loss=loss_sum.item() / len(self._train),
+            train_loss=loss_sum.item() / self._used,
             valid=evaluate(self.model, self._valid),
             learning_rate=learning_rate,
             seconds=seconds,
@@ -166,6 +168,16 @@ class Trainer:
     def restore_best(self) -> None:
         """Give the model the weights it had after its best epoch."""
         self.model.load_state_dict(self._best_weights)
+
+
+def _schedule(
+    optimizer: torch.optim.Optimizer, protocol: Protocol, steps_per_epoch: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The protocol's learning rates; how often the schedule moves on is up to the trainer."""
+    if protocol.schedule == "constant":
+        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    moves = protocol.epochs * (steps_per_epoch if protocol.schedule == "cosine-step" else 1)
+    return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=moves, eta_min=protocol.final_learning_rate)
 
 
 def _copy_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -1,0 +1,30 @@
+# make bench: MaxPool beside strided convolutions for every fusion strategy, in minutes on a CPU
+# make test:  the proving tests        make lint: formatter, linter, type checker
+PYTHON ?= python3
+VENV ?= .venv
+RUN = $(VENV)/bin/python -m
+
+.PHONY: bench test lint smoke clean
+
+bench: $(VENV)/installed
+	$(RUN) pytest bench -k stride
+
+test: $(VENV)/installed
+	$(RUN) pytest tests
+
+smoke: $(VENV)/installed
+	$(RUN) pytest bench --profile smoke
+
+lint: $(VENV)/installed
+	$(RUN) ruff format --check .
+	$(RUN) ruff check .
+	$(RUN) mypy
+
+# The stamp is made last, so an installation that was cut short is done again.
+$(VENV)/installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) pip install --quiet --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .pytest_cache .ruff_cache
