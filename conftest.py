@@ -16,15 +16,16 @@ import torch
 
 from bench.comparison import comparison_table, facts
 from bench.config import PROFILES
-from bench.options import DEFAULT_DATASET, OptionError, history_folder, resolve
+from bench.options import DEFAULT_STUDY, OptionError, history_folder, resolve
 from bench.progress import Progress
 from bench.records import RunRecord, environment
 from bench.runs import drive
 from bench.session import Cell, FolderError, Session
+from bench.studies import STUDIES
 from bench.tables import EMBEDDER_TITLES, as_text, conditions
 from bench.tracking import TRACKERS
 from data_utils import DATASETS, DataError
-from fusion_models import MODELS, ModelSpec
+from fusion_models import ModelSpec
 
 SESSION = pytest.StashKey[Session]()
 PROGRESS = pytest.StashKey[Progress]()
@@ -35,18 +36,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("fusiongauge", "FusionGauge benchmarks")
     group.addoption(
         "--profile",
-        choices=list(PROFILES),
+        default="",
+        choices=["", *PROFILES],
+        metavar="{" + ",".join(PROFILES) + "}",
         help="how much of the protocol is run: smoke (does it run), quick (minutes on a CPU) or full; "
         "default: full on CUDA, quick on a CPU",
     )
     group.addoption(
         "--dataset",
-        default=DEFAULT_DATASET,
+        default="",
         metavar="NAME-or-PATH",
         help=f"a simulated data set ({', '.join(DATASETS)}), a folder in NVIDIA's layout or a manifest.csv; "
-        "default: %(default)s",
+        "default: shapes, or what the study names",
     )
-    group.addoption("--device", metavar="DEVICE", help="cpu, cuda or cuda:N; default: CUDA where there is one")
+    group.addoption("--device", default="", help="cpu, cuda or cuda:N; default: CUDA where there is one")
     group.addoption(
         "--seeds",
         default="1",
@@ -55,6 +58,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--results-dir",
+        default="",
         metavar="DIR",
         help="folder for records, tables and checkpoints; default: a new one in results/runs",
     )
@@ -64,63 +68,88 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="none",
         help="mirror the runs in a tracker; default: %(default)s",
     )
+    group.addoption(
+        "--study",
+        default=DEFAULT_STUDY,
+        metavar="NAMES",
+        help=f"what is run: {', '.join(STUDIES)} (several with commas between them), or all; default: %(default)s",
+    )
+    group.addoption(
+        "--as-published",
+        action="store_true",
+        help="run the protocols of published studies with their mistakes (twins split apart, pairs left out)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
     try:
-        run_config = resolve(
+        options = resolve(
             root=config.rootpath,
             profile=config.getoption("profile"),
+            study=config.getoption("study"),
             dataset=config.getoption("dataset"),
             device=config.getoption("device"),
             seeds=config.getoption("seeds"),
             results_dir=config.getoption("results_dir"),
             tracker=config.getoption("track"),
+            published=config.getoption("as_published"),
         )
     except OptionError as error:
         raise pytest.UsageError(str(error)) from error
-    config.stash[SESSION] = Session(run_config)
+    config.stash[SESSION] = Session(options)
     # pytest-benchmark is configured after this file, so it finds its storage where comparable runs are.
     if config.option.benchmark_storage == "file://./.benchmarks":
-        config.option.benchmark_storage = f"file://{history_folder(run_config, config.rootpath)}"
+        config.option.benchmark_storage = f"file://{history_folder(options, config.rootpath)}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     def marks(spec: ModelSpec) -> list[pytest.MarkDecorator]:
         return [pytest.mark.stride] if spec.embedder in EMBEDDER_TITLES else []
 
+    ours = metafunc.config.stash[SESSION]
     if "cell" in metafunc.fixturenames:
-        seeds = metafunc.config.stash[SESSION].config.seeds
-        cells = [Cell(spec, seed) for seed in seeds for spec in MODELS.values()]
+        cells = ours.cells
         metafunc.parametrize("cell", [pytest.param(c, id=c.name, marks=marks(c.spec)) for c in cells])
     if "each_model" in metafunc.fixturenames:
-        params = [pytest.param(spec, id=spec.name, marks=marks(spec)) for spec in MODELS.values()]
-        metafunc.parametrize("each_model", params)
+        specs = {cell.spec.name: cell.spec for cell in ours.cells}
+        metafunc.parametrize("each_model", [pytest.param(s, id=n, marks=marks(s)) for n, s in specs.items()])
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Asked for a study, run its cells alone; the checks around them belong to the standard one."""
+    if config.getoption("study") == DEFAULT_STUDY:
+        return
+    kept = [item for item in items if "cell" in _fixtures(item) or "session" not in _fixtures(item)]
+    config.hook.pytest_deselected(items=[item for item in items if item not in kept])
+    items[:] = kept
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Before the first benchmark: load the data, make the folder, have everything saved."""
     config = session.config
-    items = [item for item in session.items if isinstance(item, pytest.Function)]
-    benchmarks = [item for item in items if "session" in item.fixturenames]
+    benchmarks = [item for item in session.items if "session" in _fixtures(item)]
     if not benchmarks or config.option.collectonly:
         return
     if config.getoption("numprocesses", None):
         raise pytest.UsageError("benchmarks share the machine's cores when run in parallel; leave -n out")
     ours = config.stash[SESSION]
+    cells = [item.callspec.params["cell"] for item in benchmarks if "cell" in _fixtures(item)]  # type: ignore[attr-defined]
     try:
-        ours.open()
+        ours.open(cells or ours.cells)
     except (DataError, FolderError) as error:
         raise pytest.UsageError(str(error)) from error
-    cells = sum("cell" in item.fixturenames for item in benchmarks)
     terminal = _plugin(config, "terminalreporter")
-    config.stash[PROGRESS] = Progress(partial(_show, config), live=terminal.isatty(), cells=cells)
-    for line in ours.describe():
+    config.stash[PROGRESS] = Progress(partial(_show, config), live=terminal.isatty(), cells=len(cells))
+    for line in ours.describe(cells or ours.cells):
         terminal.write_line(line)
     saved = config._benchmarksession  # type: ignore[attr-defined]
     if cells and not saved.disabled:
         saved.autosave = saved.autosave or f"{datetime.now(UTC):%Y%m%d_%H%M%S}"
         saved.json = saved.json or ours.folder / "benchmark.json"
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    return getattr(item, "fixturenames", [])
 
 
 def _plugin(config: pytest.Config, name: str) -> Any:
@@ -180,7 +209,7 @@ def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -
 
 def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, Any]:
     """Only what stays the same between two runs of one machine, so that a difference means something."""
-    return environment(torch.device(config.stash[SESSION].config.device))
+    return environment(torch.device(config.stash[SESSION].options.device))
 
 
 @pytest.hookimpl(trylast=True)
@@ -197,8 +226,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     ]
     compared = comparison_table(earlier, [facts(record) for record in ours.records])
     terminalreporter.section("FusionGauge")
-    for line in conditions(ours.records):
-        terminalreporter.write_line(line)
+    if len(ours.options.studies) == 1:
+        for line in conditions(ours.records):
+            terminalreporter.write_line(line)
     for table in [*([compared] if compared else []), *made]:
         terminalreporter.write_line(as_text(table, color=terminalreporter.isatty()))
-    terminalreporter.write_line(f"{len(ours.records)} finished cells are in {ours.folder}")
+    count = len(ours.records)
+    terminalreporter.write_line(f"{count} finished cell{'s are' if count > 1 else ' is'} in {ours.folder}")

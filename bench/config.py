@@ -1,4 +1,4 @@
-"""What a run is asked to do: protocol, profile, and the options of one session. Data only."""
+"""What a run is asked to do: protocol, profile, and where its data and results are. Data only."""
 
 import sys
 from dataclasses import dataclass, replace
@@ -90,7 +90,7 @@ STANDARD = Protocol(
     final_learning_rate=1e-6,
     normalized=("rgb", "lidar"),
 )
-"""The protocol of ``pytest bench``: one for all models, so that rows differ in the model alone."""
+"""The protocol of the standard study: one for all models, so that rows differ in the model alone."""
 
 FIRST_SEED = 51
 """The seed of all published runs; ``--seeds N`` counts from here."""
@@ -98,22 +98,21 @@ FIRST_SEED = 51
 
 @dataclass(frozen=True)
 class RunConfig:
-    """The options of one session, resolved: below this nobody reads options or the environment.
+    """What one run is asked for, apart from model, data and seed.
 
     Attributes:
-        profile: how much is run.
-        protocol: what that comes to for these data.
-        dataset: a name of ``data_utils.DATASETS`` or a path.
+        profile: name of the profile, for the record.
+        study: name of the study the run belongs to, and ``variant``, which of its protocols; for the record.
+        protocol: how the model is trained.
+        dataset: where the data came from, a name of ``data_utils.DATASETS`` or a path.
         device: "cpu", "cuda" or "cuda:N".
-        seeds: one run of every model for each.
-        results_dir: the folder of this run.
-        tracker: a name of ``bench.tracking.TRACKERS``.
+        results_dir: the folder that the checkpoint is written to (``checkpoints/`` in it).
     """
 
-    profile: Profile
+    profile: str
+    study: str
+    variant: str
     protocol: Protocol
     dataset: str
     device: str
-    seeds: tuple[int, ...]
     results_dir: Path
-    tracker: str

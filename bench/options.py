@@ -1,66 +1,124 @@
-"""Command-line words -> one RunConfig. What was left out gets its default here and nowhere else."""
+"""Command-line words -> RunConfig and studies. What was left out gets its default here and nowhere else."""
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 
-from bench.config import FIRST_SEED, FULL, PROFILES, QUICK, STANDARD, RunConfig
+from bench.config import FIRST_SEED, FULL, PROFILES, QUICK, Profile, RunConfig
 from bench.records import device_name
+from bench.studies import STUDIES, Study, as_published
 from bench.tracking import TRACKERS
 from data_utils import DATASETS
 
 T = TypeVar("T")
 
-DEFAULT_DATASET = "shapes"
+DEFAULT_STUDY = "standard"
 
 
 class OptionError(ValueError):
     """An option that cannot be followed; the message says which and what would do."""
 
 
+@dataclass(frozen=True)
+class Options:
+    """The options of one session, resolved: below this nobody reads options or the environment.
+
+    Attributes:
+        profile: how much of each protocol is run.
+        studies: what is run.
+        dataset: a name of ``data_utils.DATASETS`` or a path; "" for the data set each study names.
+        device: "cpu", "cuda" or "cuda:N".
+        seeds: one run of every row for each.
+        results_dir: the folder of this run.
+        tracker: a name of ``bench.tracking.TRACKERS``.
+        as_published: whether protocols are run with the mistakes of the originals.
+    """
+
+    profile: Profile
+    studies: tuple[Study, ...]
+    dataset: str
+    device: str
+    seeds: tuple[int, ...]
+    results_dir: Path
+    tracker: str
+    as_published: bool
+
+    def run_config(self, study: Study, variant: str) -> RunConfig:
+        """What ``bench.runs.run`` is asked for in one variant of a study."""
+        dataset = self.dataset or study.dataset
+        protocol = self.profile.shorten(study.protocols[variant], simulated=dataset in DATASETS)
+        return RunConfig(
+            profile=self.profile.name,
+            study=study.name,
+            variant=variant,
+            protocol=as_published(protocol) if self.as_published else protocol,
+            dataset=dataset,
+            device=self.device,
+            results_dir=self.results_dir,
+        )
+
+
 def resolve(
     *,
     root: Path,
-    profile: str | None = None,
-    dataset: str = DEFAULT_DATASET,
-    device: str | None = None,
+    profile: str = "",
+    study: str = DEFAULT_STUDY,
+    dataset: str = "",
+    device: str = "",
     seeds: str = "1",
-    results_dir: str | None = None,
+    results_dir: str = "",
     tracker: str = "none",
-) -> RunConfig:
-    """The configuration of a session.
+    published: bool = False,
+) -> Options:
+    """The options of a session from the words on its command line.
 
     Args:
         root: the project's folder.
-        profile: a name of PROFILES; None for full on CUDA and quick on a CPU.
-        dataset: a name of ``data_utils.DATASETS`` or a path.
+        profile: a name of PROFILES; "" for full on CUDA and quick on a CPU.
+        study: names of STUDIES with commas between them, or "all".
+        dataset: a name of ``data_utils.DATASETS`` or a path; "" for the data set each study names.
         device: see ``resolve_device``.
         seeds: see ``parse_seeds``.
-        results_dir: the folder of this run; None for a new one in ``results/runs``.
+        results_dir: the folder of this run; "" for a new one in ``results/runs``.
         tracker: a name of TRACKERS.
+        published: run protocols with the mistakes of the originals.
 
     Raises:
         OptionError: one of them makes no sense.
     """
     chosen_device = resolve_device(device)
-    chosen_profile = _known(profile, PROFILES, "--profile") if profile else None
-    if chosen_profile is None:
-        chosen_profile = FULL if chosen_device.startswith("cuda") else QUICK
+    by_default = FULL if chosen_device.startswith("cuda") else QUICK
+    chosen_profile = _known(profile, PROFILES, "--profile") if profile else by_default
+    studies = parse_studies(study)
     _known(tracker, TRACKERS, "--track")
-    name = f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{chosen_profile.name}-{dataset_slug(dataset)}-{chosen_device}"
-    return RunConfig(
+    what = "-".join([dataset_slug(dataset)] if dataset else [each.dataset for each in studies[:1]])
+    name = f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{study}-{chosen_profile.name}-{what}-{chosen_device}"
+    return Options(
         profile=chosen_profile,
-        protocol=chosen_profile.shorten(STANDARD, simulated=dataset in DATASETS),
+        studies=studies,
         dataset=dataset,
         device=chosen_device,
         seeds=parse_seeds(seeds),
         results_dir=Path(results_dir).resolve() if results_dir else root / "results" / "runs" / slug(name),
         tracker=tracker,
+        as_published=published,
     )
+
+
+def parse_studies(text: str) -> tuple[Study, ...]:
+    """``"all"``, or the studies of these names.
+
+    Raises:
+        OptionError: a name that no study has.
+    """
+    if text == "all":
+        return tuple(STUDIES.values())
+    return tuple(_known(word.strip(), STUDIES, "--study", "all") for word in text.split(","))
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
@@ -83,13 +141,13 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     )
 
 
-def resolve_device(name: str | None) -> str:
-    """The device to run on: as named, or CUDA where there is one and else the CPU.
+def resolve_device(name: str) -> str:
+    """The device to run on: as named, or for "" CUDA where there is one and else the CPU.
 
     Raises:
         OptionError: no such device here.
     """
-    if name is None:
+    if not name:
         return "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cpu":
         return name
@@ -108,13 +166,17 @@ def resolve_device(name: str | None) -> str:
     return name
 
 
-def history_folder(config: RunConfig, root: Path) -> Path:
-    """Where pytest-benchmark keeps the runs that a run of this configuration can be compared with.
+def history_folder(options: Options, root: Path) -> Path:
+    """Where pytest-benchmark keeps the runs that a run with these options can be compared with.
 
-    One folder for a data set, profile and device model, so that the latest run in it is comparable.
+    One folder for what was run, on which data, in which profile, on which model of device, so that the latest
+    run in it is comparable.
     """
-    device = device_name(torch.device(config.device))
-    name = f"{dataset_slug(config.dataset)}-{config.profile.name}-{device}"
+    studies = "-".join(study.name for study in options.studies) if len(options.studies) < len(STUDIES) else "all"
+    data = dataset_slug(options.dataset) if options.dataset else ""
+    published = "as-published" if options.as_published else ""
+    device = device_name(torch.device(options.device))
+    name = "-".join(filter(None, (studies, data, published, options.profile.name, device)))
     return root / "results" / "runs" / "history" / slug(name)
 
 
@@ -129,7 +191,7 @@ def slug(text: str) -> str:
     return re.sub(r"[^\w.-]+", "-", text).strip("-.")
 
 
-def _known(name: str, known: Mapping[str, T], option: str) -> T:
+def _known(name: str, known: Mapping[str, T], option: str, *others: str) -> T:
     if name not in known:
-        raise OptionError(f"{option} {name}: give one of {', '.join(known)}")
+        raise OptionError(f"{option} {name}: give one of {', '.join((*others, *known))}")
     return known[name]

@@ -45,6 +45,7 @@ class RunRecord:
         schema_version: of this list of fields.
         started_at: ISO 8601, UTC.
         model: the row's name; ``family``, ``stage``, ``operator``, ``embedder``, ``modalities`` are its parts.
+        study: the study it was run for; ``variant``: which of the study's protocols, "" for its only one.
         dataset: its short name.
         dataset_notes: what its reader left out or noticed.
         classes: how many; ``class_names`` in the order of labels.
@@ -78,6 +79,8 @@ class RunRecord:
     operator: str
     embedder: str
     modalities: list[str]
+    study: str
+    variant: str
     dataset: str
     dataset_notes: list[str]
     classes: int

@@ -6,7 +6,8 @@ Usable from a Python prompt:
 >>> from bench.options import resolve
 >>> from bench.runs import run
 >>> from data_utils import load
->>> config = resolve(profile="quick", device="cpu", root=Path.cwd())
+>>> from bench.studies import STUDIES
+>>> config = resolve(root=Path.cwd(), profile="quick").run_config(STUDIES["standard"], "")
 >>> record = run("compact-late-concat-strided", load("shapes", pairs=800), 51, config)  # doctest: +SKIP
 """
 
@@ -16,7 +17,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -137,7 +137,7 @@ def run(
         trainer.restore_best()
         story |= _best(trainer, story["pretraining"])
         story["train_accuracy"] = evaluate(network, data.train)["accuracy"]
-        story |= _save_checkpoint(network, f"{spec.name}-seed{seed}.safetensors", config.results_dir)
+        story |= _save_checkpoint(network, config, spec, seed)
     return RunRecord(**{**story, "status": COMPLETED})
 
 
@@ -158,12 +158,14 @@ def describe(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConf
         "operator": spec.operator,
         "embedder": spec.embedder,
         "modalities": list(spec.modalities),
+        "study": config.study,
+        "variant": config.variant,
         "dataset": dataset.info.name,
         "dataset_notes": list(dataset.notes),
         "classes": len(dataset.info.classes),
         "class_names": list(dataset.info.classes),
         "seed": seed,
-        "profile": config.profile.name,
+        "profile": config.profile,
         "protocol": asdict(config.protocol),
         "device": device.type,
         "train_losses": [],
@@ -263,9 +265,10 @@ def _best(trainer: Trainer, pretraining: list[Pretraining]) -> dict[str, Any]:
     }
 
 
-def _save_checkpoint(network: FusionNet, name: str, results_dir: Path) -> dict[str, Any]:
+def _save_checkpoint(network: FusionNet, config: RunConfig, spec: ModelSpec, seed: int) -> dict[str, Any]:
+    name = "-".join(filter(None, (config.study, config.variant, spec.name, f"seed{seed}"))) + ".safetensors"
     weights = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
-    folder = results_dir / "checkpoints"
+    folder = config.results_dir / "checkpoints"
     folder.mkdir(parents=True, exist_ok=True)
     save_file(weights, folder / name)
     digest = hashlib.sha256()

@@ -1,38 +1,46 @@
-"""One session of benchmarks: its data, its folder, its records so far, and what is written when it ends.
+"""One session of benchmarks: its cells, its data, its folder, its records so far, and what is written at its end.
 
 pytest drives a session through conftest.py; nothing here knows pytest.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 
 import torch
 
 from bench import records, tables
 from bench.config import FIRST_SEED, RunConfig
+from bench.options import DEFAULT_STUDY, Options
+from bench.published import published_table
 from bench.records import RunRecord, device_name
 from bench.runs import Driver, choose, describe, failed, run
+from bench.studies import Study
 from bench.tables import TextTable
 from bench.thresholds import threshold_table
 from bench.tracking import TRACKERS, Tracker
 from bench.training import EpochResult, Observer
 from data_utils import DATASETS, PairedDataset, load
-from fusion_models import ModelSpec
+from fusion_models import ModelSpec, find_model
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cell:
-    """One model and one seed, on the session's data."""
+    """One model and one seed, under one protocol of a study."""
 
+    study: Study
+    variant: str
     spec: ModelSpec
     seed: int
 
     @property
     def name(self) -> str:
-        """The cell's test id: the model, and the seed unless it is the published one."""
-        return self.spec.name if self.seed == FIRST_SEED else f"{self.spec.name}-seed{self.seed}"
+        """The cell's test id: the model, with what is not the default around it."""
+        study = "" if self.study.name == DEFAULT_STUDY else self.study.name
+        model = self.spec.name if self.seed == FIRST_SEED else f"{self.spec.name}-seed{self.seed}"
+        return ":".join(filter(None, (study, self.variant, model)))
 
 
 class FolderError(OSError):
@@ -43,45 +51,63 @@ class FolderError(OSError):
 class Session:
     """Runs cells and keeps what they came to.
 
-    Args:
-        config: the session's options.
+    Attributes:
+        options: what the session is to do.
         records: those of the cells that have ended.
     """
 
-    config: RunConfig
+    options: Options
     records: list[RunRecord] = field(default_factory=list)
+    _datasets: dict[tuple[str, int], PairedDataset] = field(default_factory=dict)
 
     @property
     def folder(self) -> Path:
         """Where everything of this session is written."""
-        return self.config.results_dir
+        return self.options.results_dir
 
     @property
     def records_path(self) -> Path:
         """The records, a line each."""
         return self.folder / "records.jsonl"
 
-    @cached_property
-    def dataset(self) -> PairedDataset:
-        """The data set, simulated or read on first use."""
-        # A simulator makes as many pairs as are asked for; of files every seed draws its own share.
-        simulated = self.config.dataset in DATASETS
-        return load(self.config.dataset, pairs=self.config.protocol.pairs if simulated else None)
+    @property
+    def cells(self) -> list[Cell]:
+        """All that there is to run, in the order of running it."""
+        return [
+            Cell(study, variant, find_model(model), seed)
+            for study in self.options.studies
+            for variant in study.protocols
+            for seed in self.options.seeds
+            for model in study.models
+        ]
 
     @cached_property
     def tracker(self) -> Tracker:
         """The experiment tracker that was asked for."""
-        return TRACKERS[self.config.tracker](self.folder)
+        return TRACKERS[self.options.tracker](self.folder)
 
-    def open(self) -> None:
-        """Load the data, check that every seed can be split as the protocol asks, and make the folder.
+    def config(self, cell: Cell) -> RunConfig:
+        """What the run of a cell is asked for."""
+        return self.options.run_config(cell.study, cell.variant)
+
+    def dataset(self, config: RunConfig) -> PairedDataset:
+        """The data a run is asked for, simulated or read on first use."""
+        # A simulator makes as many pairs as are asked for; of files every seed draws its own share.
+        pairs = config.protocol.pairs if config.dataset in DATASETS else None
+        key = (config.dataset, pairs or 0)
+        if key not in self._datasets:
+            self._datasets[key] = load(config.dataset, pairs=pairs)
+        return self._datasets[key]
+
+    def open(self, cells: Sequence[Cell]) -> None:
+        """Load the data, check that they can be split as the protocols ask, and make the folder.
 
         Raises:
-            DataError: the data cannot be read, or not be split as the protocol asks.
+            DataError: the data cannot be read, or not be split.
             FolderError: the folder cannot be written.
         """
-        for seed in self.config.seeds:
-            choose(self.dataset, self.config.protocol, seed)
+        for config, seed in dict.fromkeys((self.config(cell), cell.seed) for cell in cells):
+            choose(self.dataset(config), config.protocol, seed)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self.records_path.touch()
@@ -90,32 +116,36 @@ class Session:
                 f"cannot write results to {self.folder} ({error.strerror}); give another folder with --results-dir"
             ) from error
 
-    def describe(self) -> list[str]:
-        """What is going to be run, and what the data set's reader noticed; a line each."""
-        info, protocol = self.dataset.info, self.config.protocol
-        return [
-            f"data: {info.name}, {min(len(self.dataset), protocol.pairs)} pairs of {len(info.classes)} classes",
-            f"profile: {self.config.profile.name}, {protocol.epochs} epochs; "
-            f"{device_name(torch.device(self.config.device))}; seeds {', '.join(map(str, self.config.seeds))}",
-            f"results: {self.folder}",
-            *(f"note: {note}" for note in self.dataset.notes),
-        ]
+    def describe(self, cells: Sequence[Cell]) -> list[str]:
+        """What is going to be run, and what the readers of the data noticed; a line each."""
+        lines = []
+        for config in dict.fromkeys(self.config(cell) for cell in cells):
+            dataset, protocol = self.dataset(config), config.protocol
+            study = " ".join(filter(None, (config.study, config.variant)))
+            lines.append(
+                f"{study}: {min(len(dataset), protocol.pairs)} pairs of {dataset.info.name} "
+                f"({len(dataset.info.classes)} classes), profile {config.profile}, {protocol.epochs} epochs, "
+                f"seeds {', '.join(map(str, self.options.seeds))}"
+            )
+            lines += [f"note: {note}" for note in dataset.notes]
+        device = device_name(torch.device(self.options.device))
+        return [*dict.fromkeys(lines), f"device: {device}", f"results: {self.folder}"]
 
     def run_cell(self, cell: Cell, driver: Driver, observe: Observer) -> RunRecord:
         """Run one cell; its record is on the disk when this returns, also when the run raised."""
-        record, spec, seed = None, cell.spec, cell.seed
-        self.tracker.begin(cell.name, describe(spec, self.dataset, seed, self.config))
+        config = self.config(cell)
+        dataset = self.dataset(config)
+
+        def observe_and_track(result: EpochResult) -> None:
+            self.tracker.epoch(result)
+            observe(result)
+
+        record = None
+        self.tracker.begin(cell.name, describe(cell.spec, dataset, cell.seed, config))
         try:
-            record = run(
-                spec,
-                self.dataset,
-                seed,
-                self.config,
-                driver=driver,
-                observe=partial(_both, self.tracker.epoch, observe),
-            )
+            record = run(cell.spec, dataset, cell.seed, config, driver=driver, observe=observe_and_track)
         except Exception as error:
-            self._keep(failed(spec, self.dataset, seed, self.config, error))
+            self._keep(failed(cell.spec, dataset, cell.seed, config, error))
             raise
         finally:
             self.tracker.end(record)
@@ -128,22 +158,31 @@ class Session:
 
     def close(self) -> list[TextTable]:
         """Write the tables of all cells that have ended, and return them; none if no cell has."""
-        if not self.records:
-            return []
-        return write_tables(self.records, self.folder / "tables")
+        return write_tables(self.records, self.folder / "tables") if self.records else []
 
 
 def write_tables(found: Sequence[RunRecord], folder: Path) -> list[TextTable]:
-    """Make every table the records allow and write each as Markdown and CSV."""
+    """Make every table the records allow, study by study, and write each as Markdown and CSV.
+
+    Files are ``<table>.md`` and ``.csv`` for the standard study, ``<study>-<table>`` for the others.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    made = [tables.fusion_table(found), threshold_table(found), tables.downsampling_table(found)]
-    kept = [table for table in made if table is not None]
-    for table in kept:
-        (folder / f"{table.name}.md").write_text(table.markdown(), encoding="utf-8")
-        table.data.to_csv(folder / f"{table.name}.csv", index=False)
-    return kept
+    written = []
+    order = {name: place for place, name in enumerate(dict.fromkeys(record.study for record in found))}
+    for study, of_study in groupby(sorted(found, key=lambda record: order[record.study]), lambda r: r.study):
+        for table in _tables_of(list(of_study)):
+            stem = table.name if study == DEFAULT_STUDY else f"{study}-{table.name}"
+            (folder / f"{stem}.md").write_text(table.markdown(), encoding="utf-8")
+            table.data.to_csv(folder / f"{stem}.csv", index=False)
+            written.append(table)
+    return written
 
 
-def _both(first: Observer, second: Observer, result: EpochResult) -> None:
-    first(result)
-    second(result)
+def _tables_of(found: list[RunRecord]) -> list[TextTable]:
+    made = [
+        tables.fusion_table(found),
+        published_table(found),
+        threshold_table(found),
+        tables.downsampling_table(found),
+    ]
+    return [table for table in made if table is not None]

@@ -89,7 +89,7 @@ class TextTable:
             title=self.title, caption="\n".join(self.notes), title_justify="left", caption_justify="left"
         )
         for i, title in enumerate(self.header):
-            table.add_column(title, justify="left" if i < self.labels else "right", no_wrap=i < self.labels)
+            table.add_column(title, justify="left" if i < self.labels else "right", no_wrap=True)
         previous = None
         grouped = self.labels > 1
         for row in self.rows:
@@ -106,15 +106,15 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 
     Of several records of the same cell the last one counts.
     """
-    rows: dict[tuple[str, str, int], dict[str, Any]] = {}
+    rows: dict[tuple[str, str, str, str, int], dict[str, Any]] = {}
     for record in records:
         if record.status != COMPLETED:
             continue
-        key = (record.model, record.dataset, record.seed)
+        key = (record.study, record.variant, record.model, record.dataset, record.seed)
         rows.pop(key, None)
         rows[key] = {
-            "model": record.model,
-            "strategy": record.model.removesuffix(f"-{record.embedder}"),
+            "model": " ".join(filter(None, (record.variant, record.model))),
+            "strategy": " ".join(filter(None, (record.variant, record.model.removesuffix(f"-{record.embedder}")))),
             "embedder": record.embedder,
             "seed": record.seed,
             "best_valid_loss": record.best_valid_loss,
@@ -139,7 +139,7 @@ def fusion_table(records: Sequence[RunRecord]) -> TextTable:
     ]
     return TextTable(
         name="fusion",
-        title="Fusion architectures",
+        title=f"{records[0].study}: fusion architectures",
         header=["model", "seeds", *(column.title for column in COLUMNS)],
         labels=1,
         rows=rows,
@@ -178,7 +178,7 @@ def downsampling_table(records: Sequence[RunRecord]) -> TextTable | None:
             )
     return TextTable(
         name="downsampling",
-        title="MaxPool beside strided convolution",
+        title=f"{records[0].study}: MaxPool beside strided convolution",
         header=["strategy", "metric", *EMBEDDER_TITLES.values(), "difference"],
         labels=2,
         rows=rows,
@@ -188,10 +188,14 @@ def downsampling_table(records: Sequence[RunRecord]) -> TextTable | None:
     )
 
 
+MAX_WIDTH = 200
+"""Columns that a table may take on a terminal; wider ones are cut."""
+
+
 def as_text(table: TextTable, *, color: bool) -> str:
     """The table drawn for a terminal, as wide as it needs to be."""
     text = StringIO()
-    Console(file=text, width=160, force_terminal=color, no_color=not color).print(table.terminal())
+    Console(file=text, width=MAX_WIDTH, force_terminal=color, no_color=not color).print(table.terminal())
     return text.getvalue()
 
 

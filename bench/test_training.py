@@ -1,20 +1,26 @@
-"""The main benchmark: trains every model on the session's data, keeps the record, and asks for its accuracy.
+"""The main benchmark: trains every row of the session's studies, keeps its record, and asks for its accuracy.
 
 One round of pytest-benchmark is one training epoch, so its statistics are those of the epoch time; validation and
-checkpoint are outside the clock. Ids are ``<model>``, with ``-seed<N>`` for seeds other than the published 51.
+checkpoint are outside the clock. Ids are ``<model>``, with ``-seed<N>`` for seeds other than the published 51, and ``<study>:`` and
+``<variant>:`` before it for studies other than the standard one.
 """
 
 from collections.abc import Callable
 
+from bench.published import parameters_agree, read_published
 from bench.records import COMPLETED, RunRecord
 from bench.session import Cell
 from bench.thresholds import threshold_for
 
 
 def test_training(cell: Cell, run_cell: Callable[[Cell], RunRecord]) -> None:
-    """The cell trains to the end and reaches the accuracy that is declared for it."""
+    """The cell trains to the end, has the published size, and reaches the accuracy declared for it."""
     record = run_cell(cell)
     assert record.status == COMPLETED, record.error
+    if cell.study.published:
+        rows = {row["model"]: row for row in read_published(cell.study.name)["rows"]}
+        assert record.parameters is not None
+        assert parameters_agree(rows[record.model], record.parameters), "not the published model"
     threshold = threshold_for(record)
     least = threshold.least(record)
     assert record.valid_accuracy is not None

@@ -1,0 +1,199 @@
+"""What every reader and simulator returns: one data set of paired modalities, as tensors.
+
+Not for reading files (the readers), choosing pairs (``splits``) or scaling them (``normalization``).
+Shapes: N pairs of a data set, B pairs of a batch, C channels, H rows, W columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+
+import torch
+from torch import Tensor
+
+
+class DataError(ValueError):
+    """Input that cannot be used; the message is a sentence or two naming the place and the remedy."""
+
+
+@dataclass(frozen=True)
+class DatasetInfo:
+    """What a model has to know of a data set, and all that it may know.
+
+    Attributes:
+        name: A short name for tables.
+        classes: Class names; a label is an index into them.
+        channels: Modality to number of channels; the order of the entries is the order of the modalities.
+        image_size: Rows and columns (H, W), the same for every modality.
+
+    Raises:
+        DataError: Fewer than two classes, a repeated class, no modality, or a size that is not positive.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    channels: Mapping[str, int]
+    image_size: tuple[int, int]
+
+    def __post_init__(self) -> None:
+        # A private copy: nobody can change the widths of a model by changing the dict they came from.
+        object.__setattr__(self, "channels", MappingProxyType(dict(self.channels)))
+        if len(self.classes) < 2:
+            raise DataError(
+                f"Data set {self.name!r} has {len(self.classes)} class(es) {list(self.classes)}; "
+                "a classifier needs at least two, so add the pairs of another class."
+            )
+        if len(set(self.classes)) < len(self.classes):
+            raise DataError(
+                f"Data set {self.name!r} names a class twice in {list(self.classes)}; rename one of them."
+            )
+        if not self.channels:
+            raise DataError(f"Data set {self.name!r} has no modality; give it at least one.")
+        if min(*self.image_size, *self.channels.values()) < 1:
+            raise DataError(
+                f"Data set {self.name!r} has channels {dict(self.channels)} and images of {self.image_size} "
+                "pixels; all of these numbers must be at least 1."
+            )
+
+    def __reduce__(self) -> tuple[type[DatasetInfo], tuple[object, ...]]:
+        # A mapping proxy cannot be pickled or deep-copied; a data set handed to another process is both.
+        return DatasetInfo, (self.name, self.classes, dict(self.channels), self.image_size)
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Pairs ready for a model.
+
+    Attributes:
+        inputs: Modality to float32 tensor (B, C, H, W).
+        labels: int64 tensor (B,).
+
+    Raises:
+        DataError: An input holds another number of pairs than there are labels.
+    """
+
+    inputs: Mapping[str, Tensor]
+    labels: Tensor
+
+    def __post_init__(self) -> None:
+        for modality, values in self.inputs.items():
+            if len(values) != len(self.labels):
+                raise DataError(
+                    f"A batch holds {len(values)} pairs of {modality!r} and {len(self.labels)} labels; "
+                    "give every pair one label."
+                )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: Tensor | slice) -> Batch:
+        """The chosen pairs, in the order of the index (an int64 or bool tensor (B,), or a slice)."""
+        return Batch({m: values[index] for m, values in self.inputs.items()}, self.labels[index])
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same pairs on a device."""
+        return Batch({m: values.to(device) for m, values in self.inputs.items()}, self.labels.to(device))
+
+
+@dataclass(frozen=True, eq=False)
+class PairedDataset:
+    """All pairs of a data set, in memory.
+
+    Attributes:
+        info: Name, classes, channels and image size.
+        inputs: Modality to tensor (N, C, H, W): uint8 for images in 0-255, float32 for measurements in
+            meters. The modalities and their channels are those of ``info.channels``, in its order.
+        labels: int64 tensor (N,), indices into ``info.classes``.
+        groups: int64 tensor (N,). Pairs of one group (twins, crops of one photograph) know too much of each
+            other to stand on two sides of a split.
+        names: What each pair is called, for messages and error analysis.
+        notes: What the reader left out or noticed, a sentence each.
+
+    Raises:
+        DataError: The parts contradict each other, or a class has no pair.
+    """
+
+    info: DatasetInfo
+    inputs: Mapping[str, Tensor]
+    labels: Tensor
+    groups: Tensor
+    names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        name, count = self.info.name, len(self.labels)
+        if tuple(self.inputs) != tuple(self.info.channels):
+            raise DataError(
+                f"Data set {name!r} holds the modalities {list(self.inputs)} but describes "
+                f"{list(self.info.channels)}; make the two lists equal."
+            )
+        for modality, values in self.inputs.items():
+            expected = (count, self.info.channels[modality], *self.info.image_size)
+            if tuple(values.shape) != expected:
+                raise DataError(
+                    f"Data set {name!r} holds {modality!r} of shape {tuple(values.shape)} where its labels "
+                    f"and description ask for {expected}; make them agree."
+                )
+            if values.dtype not in (torch.uint8, torch.float32):
+                raise DataError(
+                    f"Data set {name!r} holds {modality!r} as {values.dtype}; "
+                    "convert it to uint8 (images) or float32 (measurements)."
+                )
+        for what, integers in (("labels", self.labels), ("groups", self.groups)):
+            if integers.dtype != torch.int64 or tuple(integers.shape) != (count,):
+                raise DataError(
+                    f"Data set {name!r} has {what} of type {integers.dtype} and shape "
+                    f"{tuple(integers.shape)}; they must be int64 of shape ({count},)."
+                )
+        if len(self.names) != count:
+            raise DataError(
+                f"Data set {name!r} has {len(self.names)} names for {count} pairs; name every pair once."
+            )
+        present = set(self.labels.tolist())
+        strays = sorted(present - set(range(len(self.info.classes))))
+        if strays:
+            raise DataError(
+                f"Data set {name!r} has the labels {strays} and only {len(self.info.classes)} classes; "
+                "labels count from 0."
+            )
+        empty = [c for label, c in enumerate(self.info.classes) if label not in present]
+        if empty:
+            raise DataError(
+                f"Data set {name!r} has no pair of class {', '.join(map(repr, empty))}; "
+                "add some or leave the class out."
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, indices: Tensor | None = None) -> Batch:
+        """The chosen pairs as float32, uint8 images divided by 255.
+
+        Args:
+            indices: int64 tensor (B,) of pairs, in the order wanted; None for all of them.
+        """
+        chosen = torch.arange(len(self)) if indices is None else indices
+        return Batch({m: _as_float(values[chosen]) for m, values in self.inputs.items()}, self.labels[chosen])
+
+    def take(self, indices: Tensor) -> PairedDataset:
+        """A data set of the chosen pairs alone, with the same classes.
+
+        Args:
+            indices: int64 tensor of pairs, in the order wanted.
+
+        Raises:
+            DataError: A class would be left without a pair.
+        """
+        return replace(
+            self,
+            inputs={m: values[indices] for m, values in self.inputs.items()},
+            labels=self.labels[indices],
+            groups=self.groups[indices],
+            names=tuple(self.names[i] for i in indices.tolist()),
+        )
+
+
+def _as_float(values: Tensor) -> Tensor:
+    return values.to(torch.float32) / 255 if values.dtype == torch.uint8 else values

@@ -1,0 +1,86 @@
+"""From measured distances to points: range images with their angles, depth images with a pinhole camera.
+
+Pure functions; meters and radians, batched over any leading dimensions (...), R rows, C columns, H rows,
+W columns. A point has four channels XYZA, where A is 1 for a measurement and 0 for none.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+MAX_RANGE_M = 50.0
+"""What NVIDIA's cubes-and-spheres data stores where a ray met nothing."""
+
+
+def range_to_xyza(
+    range_m: Tensor, azimuth_rad: Tensor, zenith_rad: Tensor, max_range_m: float = MAX_RANGE_M
+) -> Tensor:
+    """Points seen by a scanner whose rows are azimuths and whose columns are zeniths.
+
+    With d the range, following the notebooks that come with NVIDIA's cubes-and-spheres data:
+    x = d sin(-azimuth) cos(-zenith), y = d cos(-azimuth) cos(-zenith), z = d sin(-zenith), a = 1 where
+    d < max_range_m. So x points right, y forward and z up, a positive azimuth is left and a positive "zenith"
+    is below the horizon. A ray without return keeps its point on the sphere of radius max_range_m, with a = 0.
+
+    Args:
+        range_m: (..., R, C), not negative; max_range_m where nothing was met.
+        azimuth_rad: (R,).
+        zenith_rad: (C,).
+        max_range_m: Ranges from here on are no measurements.
+
+    Returns:
+        float32 (..., 4, R, C).
+    """
+    azimuth, zenith = azimuth_rad.double(), zenith_rad.double()
+    distance = range_m.float()
+    xyza = distance.new_empty((*distance.shape[:-2], 4, *distance.shape[-2:]))
+    directions = (
+        torch.sin(-azimuth)[:, None] * torch.cos(-zenith),
+        torch.cos(-azimuth)[:, None] * torch.cos(-zenith),
+        torch.sin(-zenith).expand(len(azimuth), len(zenith)),
+    )
+    for channel, direction in enumerate(directions):
+        torch.mul(distance, direction.float(), out=xyza[..., channel, :, :])
+    xyza[..., 3, :, :] = distance < max_range_m
+    return xyza
+
+
+def xyza_to_range(xyza: Tensor, max_range_m: float = MAX_RANGE_M) -> Tensor:
+    """The inverse of ``range_to_xyza``: the length of each point, and max_range_m where a = 0.
+
+    Args:
+        xyza: (..., 4, R, C).
+        max_range_m: What to write where nothing was measured.
+
+    Returns:
+        float32 (..., R, C).
+    """
+    squares = xyza[..., :3, :, :].double().square().sum(dim=-3)
+    return torch.where(xyza[..., 3, :, :] > 0, squares.sqrt(), max_range_m).float()
+
+
+def depth_to_xyza(depth_m: Tensor, fx: Tensor, fy: Tensor, cx: Tensor, cy: Tensor) -> Tensor:
+    """Points seen by a pinhole depth camera.
+
+    With u the column, v the row and Z the depth: X = (u - cx) Z / fx, Y = (v - cy) Z / fy, a = 1 where Z > 0.
+    So x points right, y down and z forward, as is usual for depth cameras. A pixel without measurement
+    (Z = 0) has x = y = z = a = 0.
+
+    Args:
+        depth_m: (..., H, W), distance along the optical axis, not negative, 0 where nothing was measured.
+        fx: (...), focal length in pixel widths, positive.
+        fy: (...), focal length in pixel heights, positive.
+        cx: (...), column of the principal point; outside the image for a crop.
+        cy: (...), row of the principal point.
+
+    Returns:
+        float32 (..., 4, H, W).
+    """
+    depth = depth_m.double()
+    height, width = depth.shape[-2:]
+    column = torch.arange(width, dtype=torch.float64)
+    row = torch.arange(height, dtype=torch.float64)[:, None]
+    fx, fy, cx, cy = (intrinsic.double()[..., None, None] for intrinsic in (fx, fy, cx, cy))
+    points = ((column - cx) * depth / fx, (row - cy) * depth / fy, depth, (depth > 0).double())
+    return torch.stack(points, dim=-3).float()

@@ -1,0 +1,92 @@
+"""Scaling channels to mean 0 and standard deviation 1, with statistics of the training pairs alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from data_utils.dataset import Batch, DataError
+
+_CHUNK = 64  # pairs widened to float64 at a time; bounds the memory, not the result's precision
+_CONSTANT = 1e-6  # a deviation below this part of the mean is float32 rounding, not content
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelStatistics:
+    """Mean and standard deviation of every channel.
+
+    Attributes:
+        mean: Modality to float32 tensor (C,).
+        std: Modality to float32 tensor (C,), over all pixels of all pairs (divisor: their number). Exactly 1
+            for a constant channel, such as an alpha that is 1 everywhere.
+    """
+
+    mean: Mapping[str, Tensor]
+    std: Mapping[str, Tensor]
+
+    @classmethod
+    def from_batch(cls, batch: Batch) -> ChannelStatistics:
+        """Statistics of these pairs; hand in the training pairs and no others.
+
+        Sums run in float64, each image first and then over the images, in two passes (mean, then deviations).
+
+        Raises:
+            DataError: The batch is empty.
+        """
+        if len(batch) == 0:
+            raise DataError("Channel statistics of no pairs were asked for; hand in the training pairs.")
+        mean: dict[str, Tensor] = {}
+        std: dict[str, Tensor] = {}
+        for modality, values in batch.inputs.items():
+            count = values.numel() // values.shape[1]
+            center = _total(_chunks(values)) / count
+            squares = ((chunk - center[:, None, None]).square_() for chunk in _chunks(values))
+            deviation = (_total(squares) / count).sqrt()
+            constant = deviation <= _CONSTANT * center.abs()
+            mean[modality] = center.float()
+            std[modality] = torch.where(constant, 1.0, deviation).float()
+        return cls(mean, std)
+
+    def normalize(self, batch: Batch) -> Batch:
+        """(x - mean) / std, channel by channel; a channel that was constant becomes 0.
+
+        Args:
+            batch: Inputs (B, C, H, W) of the same modalities and channels, on any device.
+
+        Returns:
+            A new batch of the same shapes.
+
+        Raises:
+            DataError: The batch has a modality of which there are no statistics.
+        """
+        unknown = sorted(set(batch.inputs) - set(self.mean))
+        if unknown:
+            raise DataError(
+                f"There are no channel statistics of {unknown}, only of {sorted(self.mean)}; "
+                "compute them from a batch of the same data set."
+            )
+        return Batch(
+            {
+                m: (x - _per_channel(self.mean[m], x)) / _per_channel(self.std[m], x)
+                for m, x in batch.inputs.items()
+            },
+            batch.labels,
+        )
+
+
+def _chunks(values: Tensor) -> Iterator[Tensor]:
+    for chunk in torch.split(values, _CHUNK):
+        yield chunk.double()
+
+
+def _total(chunks: Iterable[Tensor]) -> Tensor:
+    """The sum over all pairs and pixels; float64 (C,)."""
+    # One sum an image and then the small rest: no sum is cut up by the number of threads.
+    return torch.stack([chunk.sum(dim=(2, 3)).sum(dim=0) for chunk in chunks]).sum(dim=0)
+
+
+def _per_channel(statistic: Tensor, like: Tensor) -> Tensor:
+    return statistic.to(like.device)[:, None, None]

@@ -1,0 +1,25 @@
+"""Small hand-made data sets that several test files share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from data_utils import DatasetInfo, PairedDataset
+
+
+def tiny_dataset(labels: Sequence[int], groups: Sequence[int] | None = None) -> PairedDataset:
+    """One pixel a pair, which holds the number of the pair; every pair a group of its own unless said."""
+    count = len(labels)
+    number = torch.arange(count)[:, None, None, None]
+    return PairedDataset(
+        info=DatasetInfo(
+            "tiny", tuple(f"class {label}" for label in range(max(labels) + 1)), {"rgb": 1, "lidar": 1}, (1, 1)
+        ),
+        inputs={"rgb": number.to(torch.uint8), "lidar": number.float()},
+        labels=torch.tensor(labels),
+        groups=torch.tensor(range(count) if groups is None else groups),
+        names=tuple(str(pair) for pair in range(count)),
+        notes=("made by hand.",),
+    )

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import copy
+import pickle
+from typing import Any
+
+import pytest
+import torch
+
+from data_utils import Batch, DataError, DatasetInfo, PairedDataset
+from tests.data_utils.samples import tiny_dataset
+
+
+def test_batch_is_float_in_the_order_asked_for() -> None:
+    batch = tiny_dataset([0, 1, 0, 1]).batch(torch.tensor([3, 1]))
+    assert len(batch) == 2
+    assert torch.equal(batch.labels, torch.tensor([1, 1]))
+    assert torch.equal(batch.inputs["rgb"].flatten(), torch.tensor([3, 1]) / 255)
+    assert torch.equal(batch.inputs["lidar"].flatten(), torch.tensor([3.0, 1.0]))
+    assert {values.dtype for values in batch.inputs.values()} == {torch.float32}
+
+
+def test_batch_of_everything() -> None:
+    dataset = tiny_dataset([0, 1, 1])
+    assert torch.equal(dataset.batch().inputs["lidar"], dataset.inputs["lidar"])
+
+
+def test_batch_can_be_indexed_and_moved() -> None:
+    batch = tiny_dataset([0, 1, 0]).batch()
+    part = batch[1:]
+    assert torch.equal(part.labels, torch.tensor([1, 0]))
+    assert torch.equal(part.inputs["lidar"].flatten(), torch.tensor([1.0, 2.0]))
+    assert torch.equal(batch[torch.tensor([2])].inputs["rgb"].flatten(), torch.tensor([2 / 255]))
+    moved = batch.to("meta")
+    assert {tensor.device.type for tensor in (moved.labels, *moved.inputs.values())} == {"meta"}
+
+
+def test_batch_refuses_a_missing_label() -> None:
+    with pytest.raises(DataError, match="2 pairs of 'rgb' and 1 labels"):
+        Batch({"rgb": torch.zeros(2, 1, 1, 1)}, torch.zeros(1, dtype=torch.int64))
+
+
+def test_take_keeps_what_belongs_together() -> None:
+    taken = tiny_dataset([0, 1, 0, 1], groups=[7, 7, 8, 8]).take(torch.tensor([2, 1]))
+    assert taken.names == ("2", "1")
+    assert taken.groups.tolist() == [8, 7]
+    assert taken.labels.tolist() == [0, 1]
+    assert taken.inputs["lidar"].flatten().tolist() == [2.0, 1.0]
+    assert taken.notes == ("made by hand.",)
+
+
+def test_take_refuses_to_lose_a_class() -> None:
+    with pytest.raises(DataError, match="no pair of class 'class 1'"):
+        tiny_dataset([0, 1, 0]).take(torch.tensor([0, 2]))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": ("one",)}, "has 1 class"),
+        ({"classes": ("one", "one")}, "names a class twice"),
+        ({"channels": {}}, "no modality"),
+        ({"channels": {"rgb": 0}}, "at least 1"),
+        ({"image_size": (0, 4)}, "at least 1"),
+    ],
+)
+def test_info_refuses(change: dict[str, Any], message: str) -> None:
+    valid: dict[str, Any] = {"name": "x", "classes": ("a", "b"), "channels": {"rgb": 1}, "image_size": (1, 1)}
+    DatasetInfo(**valid)
+    with pytest.raises(DataError, match=message):
+        DatasetInfo(**(valid | change))
+
+
+def test_info_keeps_the_order_of_modalities_and_travels() -> None:
+    channels = {"rgb": 4, "lidar": 3}
+    info = DatasetInfo("x", ("a", "b"), channels, (2, 2))
+    channels["rgb"] = 9
+    assert list(info.channels.items()) == [("rgb", 4), ("lidar", 3)]
+    assert pickle.loads(pickle.dumps(info)) == info  # noqa: S301 (our own bytes)
+    assert copy.deepcopy(info) == info
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"inputs": {"rgb": torch.zeros(2, 1, 1, 1)}}, "holds the modalities"),
+        ({"inputs": {"rgb": torch.zeros(2, 1, 1, 1), "lidar": torch.zeros(2, 1, 1, 2)}}, "'lidar' of shape"),
+        ({"inputs": {"rgb": torch.zeros(2, 1, 1, 1).double(), "lidar": torch.zeros(2, 1, 1, 1)}}, "float64"),
+        ({"labels": torch.tensor([0.0, 1.0])}, "labels of type"),
+        ({"groups": torch.tensor([0])}, "groups of type"),
+        ({"names": ("one",)}, "1 names for 2 pairs"),
+        ({"labels": torch.tensor([0, 2])}, r"labels \[2\]"),
+        ({"labels": torch.tensor([0, 0])}, "no pair of class 'class 1'"),
+    ],
+)
+def test_dataset_refuses(change: dict[str, Any], message: str) -> None:
+    valid = vars(tiny_dataset([0, 1]))
+    with pytest.raises(DataError, match=message):
+        PairedDataset(**(valid | change))

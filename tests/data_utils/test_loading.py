@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+import data_utils
+from data_utils import DATASETS, LAYOUTS, DataError, load
+from data_utils.nvidia_tree import write_nvidia_tree
+from data_utils.shapes import simulate
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_data_set_is_seeded_and_of_the_size_asked_for(name: str) -> None:
+    one, same, other = load(name, pairs=20, seed=1), load(name, pairs=20, seed=1), load(name, pairs=20, seed=2)
+    assert one.info.name == name
+    assert len(one) == 20
+    assert one.labels.bincount().tolist() == [10, 10]
+    for modality in one.info.channels:
+        assert torch.equal(one.inputs[modality], same.inputs[modality])
+        assert not torch.equal(one.inputs[modality], other.inputs[modality])
+
+
+def test_how_many_are_simulated_when_nobody_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, int]] = []
+    small = load("shapes", pairs=2)
+
+    def record(pairs: int, seed: int) -> data_utils.PairedDataset:
+        asked.append((pairs, seed))
+        return small
+
+    monkeypatch.setitem(DATASETS, "recorded", record)
+    assert load("recorded") is small
+    assert asked == [(10_000, 0)]
+
+
+def test_a_path_is_read_whole_or_in_part(tmp_path: Path) -> None:
+    write_nvidia_tree(tmp_path, simulate(40, seed=0))
+    assert len(load(str(tmp_path))) == 40
+    part = load(str(tmp_path), pairs=10, seed=3)
+    assert part.labels.bincount().tolist() == [5, 5]
+    assert part.names == load(str(tmp_path), pairs=10, seed=3).names
+    assert part.names != load(str(tmp_path), pairs=10, seed=4).names
+
+
+def test_a_manifest_wins_over_the_folders_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "chair" / "rgb").mkdir(parents=True)
+    (tmp_path / "manifest.csv").write_text("label\n")
+    with pytest.raises(DataError, match="has no column 'rgb'"):
+        load(str(tmp_path))
+
+
+def test_an_unknown_name_lists_what_there_is(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no data set and no existing path") as caught:
+        load("shapse")
+    for known in (*DATASETS, *(layout.description for layout in LAYOUTS.values())):
+        assert known in str(caught.value)
+    with pytest.raises(DataError, match="holds no data set of a known layout; known data sets: shapes"):
+        load(str(tmp_path))
+
+
+def test_importing_needs_nothing_of_the_other_packages_and_does_nothing(tmp_path: Path) -> None:
+    program = (
+        f"import sys; sys.path.insert(0, {str(Path(data_utils.__file__).parents[1])!r})\n"
+        "import torch; before = torch.get_rng_state()\n"
+        "import data_utils\n"
+        "assert torch.equal(before, torch.get_rng_state())\n"
+        "print([m for m in ('bench', 'fusion_models', 'pytest', 'wandb') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+    assert not list(tmp_path.iterdir())

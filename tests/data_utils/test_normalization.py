@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from data_utils import Batch, ChannelStatistics, DataError
+
+
+def batch_of(*channels: list[float]) -> Batch:
+    """Pairs of one pixel, a list of its values a channel."""
+    values = torch.tensor(channels).T[:, :, None, None]
+    return Batch({"rgb": values}, torch.zeros(len(values), dtype=torch.int64))
+
+
+def test_hand_made_numbers() -> None:
+    statistics = ChannelStatistics.from_batch(batch_of([1.0, 3.0], [0.0, 4.0]))
+    assert statistics.mean["rgb"].tolist() == [2.0, 2.0]
+    assert statistics.std["rgb"].tolist() == [1.0, 2.0]
+    assert statistics.mean["rgb"].dtype == statistics.std["rgb"].dtype == torch.float32
+
+
+@pytest.mark.parametrize("constant", [0.0, 1.0, 0.1, -50.0])
+def test_a_constant_channel_becomes_zero(constant: float) -> None:
+    batch = batch_of([constant] * 7, [0.0, 1.0] * 3 + [0.5])
+    statistics = ChannelStatistics.from_batch(batch)
+    assert statistics.std["rgb"][0] == 1
+    assert torch.equal(statistics.normalize(batch).inputs["rgb"][:, 0], torch.zeros(7, 1, 1))
+
+
+def test_agrees_with_numpy_across_chunks() -> None:
+    generator = torch.Generator().manual_seed(0)
+    values = 1000 + torch.rand(300, 2, 3, 5, generator=generator)
+    batch = Batch({"lidar": values}, torch.zeros(300, dtype=torch.int64))
+    statistics = ChannelStatistics.from_batch(batch)
+    expected = values.numpy().astype(np.float64)
+    np.testing.assert_allclose(statistics.mean["lidar"], expected.mean((0, 2, 3)), rtol=1e-6)
+    np.testing.assert_allclose(statistics.std["lidar"], expected.std((0, 2, 3)), rtol=1e-6)
+
+
+def test_normalized_training_pairs_have_mean_0_and_deviation_1() -> None:
+    batch = batch_of([1.0, 2.0, 6.0], [-1.0, 0.0, 1.0])
+    normalized = ChannelStatistics.from_batch(batch).normalize(batch)
+    again = ChannelStatistics.from_batch(normalized)
+    torch.testing.assert_close(again.mean["rgb"], torch.zeros(2), atol=1e-6, rtol=0)
+    torch.testing.assert_close(again.std["rgb"], torch.ones(2))
+    assert batch.inputs["rgb"][0, 0].item() == 1.0  # the batch itself is left alone
+
+
+def test_other_pairs_are_scaled_by_the_training_pairs() -> None:
+    statistics = ChannelStatistics.from_batch(batch_of([0.0, 2.0]))
+    assert statistics.normalize(batch_of([5.0])).inputs["rgb"].item() == 4.0
+
+
+def test_refuses_an_unknown_modality_and_an_empty_batch() -> None:
+    statistics = ChannelStatistics.from_batch(batch_of([0.0, 2.0]))
+    with pytest.raises(DataError, match=r"no channel statistics of \['radar'\]"):
+        statistics.normalize(Batch({"radar": torch.zeros(1, 1, 1, 1)}, torch.zeros(1, dtype=torch.int64)))
+    with pytest.raises(DataError, match="of no pairs"):
+        ChannelStatistics.from_batch(Batch({"rgb": torch.zeros(0, 1, 1, 1)}, torch.zeros(0, dtype=torch.int64)))
