@@ -124,6 +124,8 @@ class RunRecord:
         Raises:
             RecordError: another schema, or fields that are missing or unknown.
         """
+        if not isinstance(values, dict):
+            raise RecordError("is not a record but another kind of JSON")
         schema = values.get("schema_version")
         if schema != SCHEMA_VERSION:
             raise RecordError(
@@ -142,8 +144,10 @@ class RunRecord:
 def append(path: Path, record: RunRecord) -> None:
     """Add one line to a records file and have it on the disk before returning."""
     line = json.dumps(record.to_dict(), allow_nan=False, ensure_ascii=False)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    with path.open("ab") as file:
+        # A line that was cut off would spoil the one behind it.
+        file.truncate(path.read_bytes().rfind(b"\n") + 1)
+        file.write(f"{line}\n".encode())
         file.flush()
         os.fsync(file.fileno())
 
@@ -158,16 +162,15 @@ def read(path: Path) -> list[RunRecord]:
     """
     if not path.is_file():
         raise RecordError(f"{path}: no such file; give the folder of a run, or its records.jsonl")
-    text = path.read_text(encoding="utf-8")
-    lines = text.split("\n")
+    lines = path.read_bytes().split(b"\n")
     cut_off = lines.pop()  # what stands behind the last line end
     found = []
     for number, line in enumerate(lines, start=1):
         try:
             found.append(RunRecord.from_dict(json.loads(line)))
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise RecordError(
-                f"{path}, line {number}: not JSON ({error.msg}); remove the line or rerun the benchmark"
+                f"{path}, line {number}: not JSON ({error}); remove the line or rerun the benchmark"
             ) from error
         except RecordError as error:
             raise RecordError(f"{path}, line {number}: {error}") from error
@@ -207,7 +210,7 @@ def _software_and_machine() -> dict[str, Any]:
         "cpu": _cpu_name(),
         "cpu_count": os.cpu_count(),
         "commit": _git("rev-parse", "HEAD"),
-        "dirty": bool(_git("status", "--porcelain")),
+        "dirty": bool(_git("status", "--porcelain", "--untracked-files=no")),
     }
 
 

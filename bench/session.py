@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from bench import records, tables
+from bench.allocator import keep_freed_memory
 from bench.config import FIRST_SEED, RunConfig
 from bench.options import DEFAULT_STUDY, Options
 from bench.published import published_table
@@ -76,8 +77,8 @@ class Session:
         return [
             Cell(study, variant, find_model(model), seed)
             for study in self.options.studies
-            for variant in study.protocols
             for seed in self.options.seeds
+            for variant in study.protocols
             for model in study.models
         ]
 
@@ -106,6 +107,7 @@ class Session:
             DataError: the data cannot be read, or not be split.
             FolderError: the folder cannot be written.
         """
+        keep_freed_memory()
         for config, seed in dict.fromkeys((self.config(cell), cell.seed) for cell in cells):
             choose(self.dataset(config), config.protocol, seed)
         try:

@@ -1,8 +1,8 @@
 """The main benchmark: trains every row of the session's studies, keeps its record, and asks for its accuracy.
 
 One round of pytest-benchmark is one training epoch, so its statistics are those of the epoch time; validation and
-checkpoint are outside the clock. Ids are ``<model>``, with ``-seed<N>`` for seeds other than the published 51, and ``<study>:`` and
-``<variant>:`` before it for studies other than the standard one.
+checkpoint are outside the clock. Ids are ``<model>``, with ``-seed<N>`` for seeds other than the published 51,
+and ``<study>:`` and ``<variant>:`` before it for studies other than the standard one.
 """
 
 from collections.abc import Callable

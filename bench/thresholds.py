@@ -138,8 +138,8 @@ def threshold_for(record: RunRecord) -> Threshold:
 
 
 def threshold_table(records: Sequence[RunRecord]) -> TextTable | None:
-    """Accuracy beside the least that was asked for, a line a completed cell; None if there is none."""
-    done = [record for record in records if record.status == COMPLETED]
+    """Accuracy beside the least that was asked for, a line a completed cell of the standard study; None if none."""
+    done = [record for record in records if record.status == COMPLETED and record.study == "standard"]
     if not done:
         return None
     reasons: list[str] = []

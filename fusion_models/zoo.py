@@ -227,7 +227,9 @@ def _stack(blocks: tuple[Block, ...], shape: Shape, embedder: str) -> tuple[nn.M
                 layers.append(EMBEDDERS[embedder](shape[0], width))
                 shape = (width, shape[1] // 2, shape[2] // 2)
             case Keep(width):
-                layers.append(nn.Sequential(nn.Conv2d(shape[0], width, kernel_size=3, padding=1), nn.ReLU()))
+                layers.append(
+                    nn.Sequential(nn.Conv2d(shape[0], width, kernel_size=3, padding=1), nn.ReLU(inplace=True))
+                )
                 shape = (width, *shape[1:])
             case Flatten():
                 layers.append(nn.Flatten())
