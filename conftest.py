@@ -204,7 +204,7 @@ def run_cell(session: Session, benchmark: Any, pytestconfig: pytest.Config) -> C
 def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
     """A cell that passed has shown its own line already."""
     own_line = report.when == "call" and report.passed and "test_training.py" in report.nodeid
-    return ("passed", "", "PASSED") if own_line and not config.option.verbose else None
+    return ("passed", "", "PASSED") if own_line and config.option.verbose <= 0 else None
 
 
 def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, Any]:

@@ -29,11 +29,12 @@ def comparison_table(before: Sequence[Facts], now: Sequence[Facts]) -> TextTable
     counted it the same way.
     """
     earlier = {_cell(entry): entry for entry in before if _is_complete(entry)}
-    rows, data = [], []
+    rows, data, cells = [], [], 0
     for entry in now:
         old = earlier.get(_cell(entry))
         if old is None or not _is_complete(entry):
             continue
+        cells += 1
         for field in COMPARED:
             if field == "peak_memory_bytes" and old["peak_memory_method"] != entry["peak_memory_method"]:
                 continue
@@ -50,7 +51,7 @@ def comparison_table(before: Sequence[Facts], now: Sequence[Facts]) -> TextTable
         header=["model", "metric", "before", "now", "change"],
         labels=2,
         rows=rows,
-        notes=[f"{len(rows) // len(COMPARED)} cells in both runs, {len(now)} in this one"],
+        notes=[f"{cells} cells in both runs, {len(now)} in this one"],
         conditions=[],
         data=frame,
     )

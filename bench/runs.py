@@ -166,7 +166,7 @@ def describe(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConf
         "class_names": list(dataset.info.classes),
         "seed": seed,
         "profile": config.profile,
-        "protocol": asdict(config.protocol),
+        "protocol": asdict(config.protocol) | {"normalized": list(config.protocol.normalized)},
         "device": device.type,
         "train_losses": [],
         "valid_losses": [],

@@ -182,6 +182,7 @@ def write_tables(found: Sequence[RunRecord], folder: Path) -> list[TextTable]:
 
 def _tables_of(found: list[RunRecord]) -> list[TextTable]:
     made = [
+        tables.variants_table(found),
         tables.fusion_table(found),
         published_table(found),
         threshold_table(found),

@@ -149,6 +149,47 @@ def fusion_table(records: Sequence[RunRecord]) -> TextTable:
     )
 
 
+def variants_table(records: Sequence[RunRecord]) -> TextTable | None:
+    """The variants of a study's protocol side by side, a line a model; None if there are not several.
+
+    A cell is the mean over seeds, with the lowest and highest seed behind it where there are several.
+    """
+    done = [record for record in records if record.status == COMPLETED]
+    variants = list(dict.fromkeys(record.variant for record in done))
+    if len(variants) < 2:
+        return None
+    data = pd.DataFrame(
+        {
+            "model": record.model,
+            "variant": record.variant,
+            "seed": record.seed,
+            "valid_accuracy": record.valid_accuracy,
+            "best_valid_loss": record.best_valid_loss,
+        }
+        for record in done
+    )
+    shown = [(field, variant) for field in ("valid_accuracy", "best_valid_loss") for variant in variants]
+    rows = []
+    for model, of_model in data.groupby("model", sort=False):
+        row = [str(model)]
+        for field, variant in shown:
+            values = of_model.loc[of_model.variant == variant, field]
+            text = COLUMN[field].text
+            spread = f" ({text(values.min())} to {text(values.max())})" if len(values) > 1 else ""
+            row.append(text(values.mean()) + spread if len(values) else "-")
+        rows.append(row)
+    return TextTable(
+        name="variants",
+        title=f"{done[0].study}: {' beside '.join(variants)}",
+        header=["model", *(f"{COLUMN[field].title.removeprefix('best ')}, {variant}" for field, variant in shown)],
+        labels=1,
+        rows=rows,
+        notes=["mean over seeds (lowest to highest seed)"],
+        conditions=conditions(records),
+        data=data,
+    )
+
+
 def downsampling_table(records: Sequence[RunRecord]) -> TextTable | None:
     """MaxPool beside strided for every strategy that has both, with the difference; None if none has.
 

@@ -138,7 +138,10 @@ def threshold_for(record: RunRecord) -> Threshold:
 
 
 def threshold_table(records: Sequence[RunRecord]) -> TextTable | None:
-    """Accuracy beside the least that was asked for, a line a completed cell of the standard study; None if none."""
+    """Accuracy beside the least that was asked for, a line a completed cell of the standard study.
+
+    None if there is no such cell: other studies are held against nothing here.
+    """
     done = [record for record in records if record.status == COMPLETED and record.study == "standard"]
     if not done:
         return None

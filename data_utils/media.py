@@ -12,10 +12,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from PIL import Image
 from torch import Tensor
+from torchvision.transforms.v2.functional import pil_to_tensor
 
 from data_utils.dataset import DataError
 
@@ -58,7 +58,7 @@ def read_rgba(path: Path) -> Tensor:
     data, bits, color_type = _png_bytes(path)
     if bits != 8 and color_type != _PALETTE:
         raise DataError(f"{path} has {bits} bits a channel; save it as a PNG of 8 bits.")
-    return torch.from_numpy(_decode(path, data, "RGBA")).permute(2, 0, 1)
+    return pil_to_tensor(_decode(path, data).convert("RGBA"))
 
 
 def read_depth(path: Path) -> Tensor:
@@ -77,7 +77,7 @@ def read_depth(path: Path) -> Tensor:
         raise DataError(
             f"{path} is no gray PNG of 16 bits; save depth as one (in millimeters) or as .npy (in meters)."
         )
-    return torch.from_numpy(_decode(path, data, "").astype(np.float32)) / 1000
+    return torch.from_numpy(np.array(_decode(path, data), dtype=np.float32)) / 1000
 
 
 def read_plane(path: Path) -> Tensor:
@@ -143,10 +143,10 @@ def _png_bytes(path: Path) -> tuple[bytes, int, int]:
     return data, bits, color_type
 
 
-def _decode(path: Path, data: bytes, mode: str) -> npt.NDArray[np.generic]:
-    """The pixels of a PNG, converted to that mode of Pillow's; "" for the file's own."""
+def _decode(path: Path, data: bytes) -> Image.Image:
+    """The decoded PNG, in the file's own mode."""
     try:
         with Image.open(io.BytesIO(data), formats=["PNG"]) as image:
-            return np.array(image.convert(mode) if mode else image)
+            return image.copy()
     except (OSError, SyntaxError, ValueError, struct.error):  # what Pillow raises on damaged files
         raise DataError(f"{path} is damaged or cut short; restore it or leave its pair out.") from None
