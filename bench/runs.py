@@ -64,11 +64,15 @@ def choose(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Paire
         dataset = replace(dataset, groups=torch.arange(len(dataset)))
     chosen = subsample(dataset, protocol.pairs, stream(seed, "pairs"))
     parts = split(chosen, protocol.valid_fraction, stream(seed, "split"))
-    if len(parts.train) < protocol.batch_size:
-        raise DataError(
-            f"{dataset.info.name}: {len(parts.train)} training pairs are fewer than one batch of "
-            f"{protocol.batch_size}; add pairs, or run a larger profile if this one cut the data set down"
-        )
+    in_batches = {"training": parts.train}
+    if protocol.valid_whole_batches:
+        in_batches["validation"] = parts.valid
+    for use, indices in in_batches.items():
+        if len(indices) < protocol.batch_size:
+            raise DataError(
+                f"{dataset.info.name}: {len(indices)} {use} pairs are fewer than one batch of "
+                f"{protocol.batch_size}; add pairs, or run a larger profile if this one cut the data set down"
+            )
     return chosen, parts
 
 

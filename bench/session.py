@@ -6,7 +6,6 @@ pytest drives a session through conftest.py; nothing here knows pytest.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import groupby
 from pathlib import Path
 
 import torch
@@ -169,15 +168,21 @@ def write_tables(found: Sequence[RunRecord], folder: Path) -> list[TextTable]:
     Files are ``<table>.md`` and ``.csv`` for the standard study, ``<study>-<table>`` for the others.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    order = {name: place for place, name in enumerate(dict.fromkeys(record.study for record in found))}
-    for study, of_study in groupby(sorted(found, key=lambda record: order[record.study]), lambda r: r.study):
-        for table in _tables_of(list(of_study)):
+    by_study = tables_by_study(found)
+    for study, made in by_study.items():
+        for table in made:
             stem = table.name if study == DEFAULT_STUDY else f"{study}-{table.name}"
             (folder / f"{stem}.md").write_text(table.markdown(), encoding="utf-8")
             table.data.to_csv(folder / f"{stem}.csv", index=False)
-            written.append(table)
-    return written
+    return [table for made in by_study.values() for table in made]
+
+
+def tables_by_study(found: Sequence[RunRecord]) -> dict[str, list[TextTable]]:
+    """Every table the records allow, by study in the order of their first records."""
+    return {
+        study: _tables_of([record for record in found if record.study == study])
+        for study in dict.fromkeys(record.study for record in found)
+    }
 
 
 def _tables_of(found: list[RunRecord]) -> list[TextTable]:

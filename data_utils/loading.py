@@ -9,7 +9,7 @@ from pathlib import Path
 from data_utils.dataset import DataError, PairedDataset
 from data_utils.manifest import is_manifest, read_manifest
 from data_utils.nvidia_tree import is_nvidia_tree, read_nvidia_tree
-from data_utils.shapes import shapes, shapes_uneven
+from data_utils.shapes import shapes, shapes_rare, shapes_uneven
 from data_utils.splits import subsample
 
 DEFAULT_PAIRS = 10_000
@@ -62,6 +62,7 @@ def load(name_or_path: str, *, pairs: int | None = None, seed: int = 0) -> Paire
 DATASETS: dict[str, Callable[[int, int], PairedDataset]] = {
     "shapes": shapes,
     "shapes-uneven": shapes_uneven,
+    "shapes-rare": shapes_rare,
 }
 """Simulated data sets: name to a function of the number of pairs and the seed."""
 

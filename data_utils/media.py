@@ -58,7 +58,8 @@ def read_rgba(path: Path) -> Tensor:
     data, bits, color_type = _png_bytes(path)
     if bits != 8 and color_type != _PALETTE:
         raise DataError(f"{path} has {bits} bits a channel; save it as a PNG of 8 bits.")
-    return pil_to_tensor(_decode(path, data).convert("RGBA"))
+    image: Tensor = pil_to_tensor(_decode(path, data).convert("RGBA"))
+    return image
 
 
 def read_depth(path: Path) -> Tensor:

@@ -17,7 +17,7 @@ from data_utils import DataError
 from data_utils.geometry import xyza_to_range
 from data_utils.scenes import SPHERE_RADIUS_M, Scenes, draw_scenes
 from data_utils.sensors import lidar_angles, photograph, scan
-from data_utils.shapes import Simulation, shapes, simulate
+from data_utils.shapes import Simulation, shapes, shapes_uneven, simulate
 
 REPOSITORY = Path(__file__).parents[2]
 LIT = 13  # of 255: brighter than what the faces in the shade show
@@ -252,3 +252,22 @@ def test_images_have_pixels() -> None:
     assert simulate(2, 0, image_size=1).rgb.shape == (2, 1, 1, 4)
     with pytest.raises(DataError, match="ask for at least 1 x 1"):
         simulate(2, 0, image_size=0)
+
+
+def test_one_cube_for_four_spheres() -> None:
+    uneven, even = shapes_uneven(23, 0), shapes(38, 0)
+    assert uneven.info.name == "shapes-uneven"
+    assert uneven.labels.bincount().tolist() == [4, 19]
+    assert uneven.groups[uneven.labels == 0].tolist() == [0, 4, 8, 12]
+    assert set(uneven.names) <= set(even.names)
+
+
+def test_a_larger_uneven_set_begins_with_a_smaller_one() -> None:
+    small, large = shapes_uneven(20, 3), shapes_uneven(30, 3)
+    assert large.names[: len(small)] == small.names
+    assert torch.equal(large.inputs["lidar"][: len(small)], small.inputs["lidar"])
+
+
+def test_too_few_pairs_for_one_cube() -> None:
+    with pytest.raises(DataError, match="at least 5"):
+        shapes_uneven(4, 0)

@@ -1,0 +1,76 @@
+"""The committed records, and the pages that are made from them.
+
+``results/baseline/<study>.jsonl`` holds the records; ``results/baseline/tables/`` and the README's section between
+its markers are generated from them, and a test fails when they disagree.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench import records
+from bench.records import COMPLETED, RunRecord
+from bench.session import tables_by_study
+from bench.studies import STUDIES
+
+ROOT = Path(__file__).resolve().parent.parent
+FOLDER = ROOT / "results" / "baseline"
+README = ROOT / "README.md"
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+
+HEADLINE = ("input-scaling", "variants")
+"""Study and table that the README shows."""
+
+
+def read() -> list[RunRecord]:
+    """All committed records, study by study in the order of STUDIES."""
+    paths = (FOLDER / f"{study}.jsonl" for study in STUDIES)
+    return [record for path in paths if path.is_file() for record in records.read(path)]
+
+
+def add(found: Sequence[RunRecord]) -> int:
+    """Add completed records, each in place of an earlier one of the same cell; returns how many."""
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    done = [record for record in found if record.status == COMPLETED]
+    for study in dict.fromkeys(record.study for record in done):
+        path = FOLDER / f"{study}.jsonl"
+        kept = {_cell(record): record for record in (records.read(path) if path.is_file() else [])}
+        kept |= {_cell(record): record for record in done if record.study == study}
+        path.unlink(missing_ok=True)
+        for record in kept.values():
+            records.append(path, record)
+    return len(done)
+
+
+def _cell(record: RunRecord) -> tuple[object, ...]:
+    return (record.variant, record.model, record.dataset, record.profile, record.device, record.seed)
+
+
+def pages(found: Sequence[RunRecord]) -> dict[Path, str]:
+    """Every generated file with its text: the tables of all studies, and the README with its section."""
+    made = {}
+    section = "*No runs are committed yet.*\n"
+    for study, tables in tables_by_study(found).items():
+        for table in tables:
+            made[FOLDER / "tables" / f"{study}-{table.name}.md"] = table.markdown()
+            if (study, table.name) == HEADLINE:
+                section = f"{STUDIES[study].question}\n\n{table.markdown()}"
+    before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
+    _, _, after = rest.partition(END)
+    made[README] = f"{before}{BEGIN}\n{section}{END}{after}"
+    return made
+
+
+def outdated(found: Sequence[RunRecord]) -> list[Path]:
+    """The generated files that do not say what the records say."""
+    return [
+        path
+        for path, text in pages(found).items()
+        if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
+
+
+def write(found: Sequence[RunRecord]) -> None:
+    """Write every generated file."""
+    for path, text in pages(found).items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
