@@ -4,13 +4,15 @@
 its markers are generated from them, and a test fails when they disagree.
 """
 
+import json
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from bench import records
 from bench.records import COMPLETED, RunRecord
 from bench.session import tables_by_study
-from bench.studies import STUDIES
+from bench.studies import STUDIES, Study
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "results" / "baseline"
@@ -22,9 +24,29 @@ HEADLINE = ("input-scaling", "variants")
 
 
 def read() -> list[RunRecord]:
-    """All committed records, study by study in the order of STUDIES."""
+    """All committed records, study by study in the order of STUDIES.
+
+    A record serves every study that asks for its cell: two studies that share a protocol need not train twice.
+    """
     paths = (FOLDER / f"{study}.jsonl" for study in STUDIES)
-    return [record for path in paths if path.is_file() for record in records.read(path)]
+    found = [record for path in paths if path.is_file() for record in records.read(path)]
+    cells = {
+        (study.name, variant, record.model, record.dataset, record.seed): replace(
+            record, study=study.name, variant=variant
+        )
+        for study in STUDIES.values()
+        for record in found
+        for variant in study.protocols
+        if _serves(record, study, variant)
+    }
+    return list(cells.values())
+
+
+def _serves(record: RunRecord, study: Study, variant: str) -> bool:
+    if (record.study, record.variant) == (study.name, variant):
+        return True
+    asked = json.loads(json.dumps(asdict(study.protocols[variant])))
+    return (record.model in study.models, record.dataset, record.protocol) == (True, study.dataset, asked)
 
 
 def add(found: Sequence[RunRecord]) -> int:

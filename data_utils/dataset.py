@@ -90,7 +90,12 @@ class Batch:
 
     def __getitem__(self, index: Tensor | slice) -> Batch:
         """The chosen pairs, in the order of the index (an int64 or bool tensor (B,), or a slice)."""
-        return Batch({m: values[index] for m, values in self.inputs.items()}, self.labels[index])
+        if isinstance(index, slice):
+            return Batch({m: values[index] for m, values in self.inputs.items()}, self.labels[index])
+        if index.dtype == torch.bool:
+            index = index.nonzero().flatten()
+        inputs = {m: _select(values, index) for m, values in self.inputs.items()}
+        return Batch(inputs, self.labels.index_select(0, index))
 
     def to(self, device: torch.device | str) -> Batch:
         """The same pairs on a device."""
@@ -193,6 +198,14 @@ class PairedDataset:
             groups=self.groups[indices],
             names=tuple(self.names[i] for i in indices.tolist()),
         )
+
+
+def _select(values: Tensor, index: Tensor) -> Tensor:
+    """``values[index]`` in the same memory format, each pair copied as one block."""
+    if values.dim() == 4 and values.is_contiguous(memory_format=torch.channels_last):
+        # Plain indexing would copy element by element here, at about four times the cost.
+        return values.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
+    return values.index_select(0, index)
 
 
 def _as_float(values: Tensor) -> Tensor:
