@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench.allocator import keep_freed_memory
 from bench.comparison import comparison_table, facts
 from bench.config import PROFILES
 from bench.options import DEFAULT_STUDY, OptionError, history_folder, resolve
@@ -135,6 +136,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     ours = config.stash[SESSION]
     cells = [item.callspec.params["cell"] for item in benchmarks if "cell" in _fixtures(item)]  # type: ignore[attr-defined]
     try:
+        keep_freed_memory()
         ours.open(cells or ours.cells)
     except (DataError, FolderError) as error:
         raise pytest.UsageError(str(error)) from error

@@ -83,7 +83,7 @@ def _add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.add_argument(
         "--as-published",
         action="store_true",
-        help="split as the originals did, with their mistakes (twins split apart, pairs left out)",
+        help="split as the study's original did, with its mistakes (twins split apart, pairs left out)",
     )
     parser.add_argument(
         "--models",

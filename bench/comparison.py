@@ -25,8 +25,8 @@ def facts(record: RunRecord) -> dict[str, Any]:
 def comparison_table(before: Sequence[Facts], now: Sequence[Facts]) -> TextTable | None:
     """Loss, accuracy, parameters and memory of the cells that both runs completed; None if there are none.
 
-    A cell is a study with its variant, a model, a data set and a seed. Memory is compared only where both runs
-    counted it the same way.
+    A cell is a study with its variant, a profile, a model, a data set and a seed. Memory is compared only where
+    both runs counted it the same way.
     """
     earlier = {_cell(entry): entry for entry in before if _is_complete(entry)}
     rows, data, cells = [], [], 0
@@ -57,8 +57,8 @@ def comparison_table(before: Sequence[Facts], now: Sequence[Facts]) -> TextTable
     )
 
 
-def _cell(entry: Facts) -> tuple[str, str, str, str, int]:
-    return entry["study"], entry["variant"], entry["model"], entry["dataset"], entry["seed"]
+def _cell(entry: Facts) -> tuple[object, ...]:
+    return tuple(entry[name] for name in ("study", "variant", "profile", "model", "dataset", "seed"))
 
 
 def _is_complete(entry: Facts) -> bool:

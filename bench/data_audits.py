@@ -13,7 +13,7 @@ from torch import Tensor
 from bench.findings import Finding, some
 from data_utils import PairedDataset, Split
 
-JUDGED_PAIRS = 20
+JUDGED_PAIRS = 10
 """In fewer pairs of a class a value may be constant by chance, so it is not judged there."""
 
 _CHUNK = 256  # pairs widened to float32 at a time; bounds the memory

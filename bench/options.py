@@ -1,5 +1,6 @@
 """Command-line words -> RunConfig and studies. What was left out gets its default here and nowhere else."""
 
+import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import torch
 
 from bench.config import FIRST_SEED, FULL, PROFILES, QUICK, Profile, RunConfig
 from bench.records import device_name
-from bench.studies import STUDIES, Study, as_published
+from bench.studies import STUDIES, Study
 from bench.tracking import TRACKERS
 from data_utils import DATASETS
 
@@ -51,12 +52,12 @@ class Options:
     def run_config(self, study: Study, variant: str) -> RunConfig:
         """What ``bench.runs.run`` is asked for in one variant of a study."""
         dataset = self.dataset or study.dataset
-        protocol = self.profile.shorten(study.protocols[variant], simulated=dataset in DATASETS)
+        asked = study.published_protocol(variant) if self.as_published else study.protocols[variant]
         return RunConfig(
             profile=self.profile.name,
             study=study.name,
             variant=variant,
-            protocol=as_published(protocol) if self.as_published else protocol,
+            protocol=self.profile.shorten(asked, simulated=dataset in DATASETS),
             dataset=dataset,
             device=self.device,
             results_dir=self.results_dir,
@@ -181,9 +182,12 @@ def history_folder(options: Options, root: Path) -> Path:
 
 
 def dataset_slug(dataset: str) -> str:
-    """A name fit for a folder: the name itself, or the last parts of a path."""
-    path = Path(dataset)
-    return slug("-".join([*path.parts[-2:-1], path.stem]) if len(path.parts) > 1 else path.stem)
+    """A name fit for a folder: the data set's name, or the end of a path with a hash of the whole of it."""
+    if dataset in DATASETS:
+        return dataset
+    path = Path(dataset).expanduser().resolve()
+    digest = hashlib.sha256(str(path).encode()).hexdigest()[:6]
+    return slug("-".join([*path.parts[-2:], digest]))
 
 
 def slug(text: str) -> str:

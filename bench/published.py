@@ -14,7 +14,7 @@ from typing import Any
 import pandas as pd
 
 from bench.records import COMPLETED, RunRecord
-from bench.studies import STUDIES
+from bench.studies import STUDIES, Study
 from bench.tables import TextTable, conditions
 
 FOLDER = Path(__file__).resolve().parent.parent / "results" / "published"
@@ -89,7 +89,7 @@ def published_table(records: Sequence[RunRecord]) -> TextTable | None:
         ],
         labels=1,
         rows=[_text(row, rows=len(data)) for row in data.to_dict("records")],
-        notes=_notes(study.deviations, str(content["source"]), done),
+        notes=_notes(study, str(content["source"]), done),
         conditions=conditions(records),
         data=data,
     )
@@ -157,7 +157,7 @@ def _text(row: Mapping[Any, Any], rows: int) -> list[str]:
     ]
 
 
-def _notes(deviations: tuple[str, ...], source: str, done: list[RunRecord]) -> list[str]:
+def _notes(study: Study, source: str, done: list[RunRecord]) -> list[str]:
     notes = [
         f"published: {source}",
         "cells are published / measured; loss: best validation loss; place: of the row, by loss; "
@@ -165,6 +165,6 @@ def _notes(deviations: tuple[str, ...], source: str, done: list[RunRecord]) -> l
     ]
     if any(record.profile != "full" for record in done):
         notes.append("NOT the published protocol: the profile cut pairs or epochs, so losses do not compare")
-    if any(not record.protocol["keep_groups"] for record in done):
-        return [*notes, "run as published, mistakes included"]
-    return [*notes, *(f"deviation: {deviation}" for deviation in deviations)]
+    if any(record.protocol.get(name) == value for record in done for name, value in study.mistakes.items()):
+        notes.append("run as published, mistakes included")
+    return [*notes, *(f"deviation: {deviation}" for deviation in study.deviations)]

@@ -167,7 +167,7 @@ def read(path: Path) -> list[RunRecord]:
     found = []
     for number, line in enumerate(lines, start=1):
         try:
-            found.append(RunRecord.from_dict(json.loads(line)))
+            found.append(RunRecord.from_dict(json.loads(line, parse_constant=_refuse_constant)))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise RecordError(
                 f"{path}, line {number}: not JSON ({error}); remove the line or rerun the benchmark"
@@ -177,6 +177,10 @@ def read(path: Path) -> list[RunRecord]:
     if cut_off and not found:
         raise RecordError(f"{path}: its only record was cut off; rerun the benchmark")
     return found
+
+
+def _refuse_constant(name: str) -> float:
+    raise RecordError(f"holds {name}, which is no JSON; remove the line or rerun the benchmark")
 
 
 def environment(device: torch.device) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from pathlib import Path
 import torch
 
 from bench import records, tables
-from bench.allocator import keep_freed_memory
 from bench.config import FIRST_SEED, RunConfig
 from bench.options import DEFAULT_STUDY, Options
 from bench.published import published_table
@@ -106,7 +105,6 @@ class Session:
             DataError: the data cannot be read, or not be split.
             FolderError: the folder cannot be written.
         """
-        keep_freed_memory()
         for config, seed in dict.fromkeys((self.config(cell), cell.seed) for cell in cells):
             choose(self.dataset(config), config.protocol, seed)
         try:
@@ -142,8 +140,8 @@ class Session:
             observe(result)
 
         record = None
-        self.tracker.begin(cell.name, describe(cell.spec, dataset, cell.seed, config))
         try:
+            self.tracker.begin(cell.name, describe(cell.spec, dataset, cell.seed, config))
             record = run(cell.spec, dataset, cell.seed, config, driver=driver, observe=observe_and_track)
         except Exception as error:
             self._keep(failed(cell.spec, dataset, cell.seed, config, error))
@@ -178,10 +176,19 @@ def write_tables(found: Sequence[RunRecord], folder: Path) -> list[TextTable]:
 
 
 def tables_by_study(found: Sequence[RunRecord]) -> dict[str, list[TextTable]]:
-    """Every table the records allow, by study in the order of their first records."""
+    """Every table the records allow, by study in the order of their first records.
+
+    Records of a study that differ in data set, profile or device are never put into one table; they then stand
+    under ``<study>-<data set>-<profile>-<device>``.
+    """
+    groups: dict[str, dict[tuple[str, ...], list[RunRecord]]] = {}
+    for record in found:
+        conditions = (record.dataset, record.profile, record.device)
+        groups.setdefault(record.study, {}).setdefault(conditions, []).append(record)
     return {
-        study: _tables_of([record for record in found if record.study == study])
-        for study in dict.fromkeys(record.study for record in found)
+        study if len(of_study) == 1 else "-".join((study, *conditions)): _tables_of(of_conditions)
+        for study, of_study in groups.items()
+        for conditions, of_conditions in of_study.items()
     }
 
 

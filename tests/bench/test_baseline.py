@@ -1,0 +1,72 @@
+"""The committed pages say what the committed records say."""
+
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from bench import baseline, records
+from bench.studies import STUDIES
+from tests.bench.samples import record as sample_record
+
+
+def test_no_committed_page_disagrees_with_the_committed_records() -> None:
+    assert baseline.outdated(baseline.read()) == []
+
+
+def test_every_committed_record_belongs_to_a_row_of_its_study() -> None:
+    paths = sorted(baseline.FOLDER.glob("*.jsonl"))
+    assert paths
+    for path in paths:
+        for record in records.read(path):
+            assert record.study == path.stem
+            assert record.model in STUDIES[path.stem].models
+            assert record.environment["commit"]
+            assert not record.environment["dirty"], f"{path}: made from a checkout with changes"
+
+
+@pytest.fixture
+def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project without any record."""
+    readme = tmp_path / "README.md"
+    readme.write_text(f"# Title\n\n{baseline.BEGIN}\nold\n{baseline.END}\n\nMore.\n", encoding="utf-8")
+    monkeypatch.setattr(baseline, "README", readme)
+    monkeypatch.setattr(baseline, "FOLDER", tmp_path / "baseline")
+    return tmp_path
+
+
+def test_a_page_that_was_edited_by_hand_is_found(house: Path) -> None:
+    baseline.add([sample_record("compact-late-concat-maxpool", study="fusion-compact")])
+    found = baseline.read()
+    baseline.write(found)
+    assert baseline.outdated(found) == []
+    table = house / "baseline" / "tables" / "fusion-compact-fusion.md"
+    table.write_text(table.read_text(encoding="utf-8").replace("0", "1"), encoding="utf-8")
+    assert baseline.outdated(found) == [table]
+
+
+def test_only_what_stands_between_the_markers_is_written(house: Path) -> None:
+    baseline.write([])
+    text = (house / "README.md").read_text(encoding="utf-8")
+    assert text.startswith(f"# Title\n\n{baseline.BEGIN}\n")
+    assert text.endswith(f"{baseline.END}\n\nMore.\n")
+    assert "old" not in text
+
+
+def test_a_record_takes_the_place_of_an_earlier_one_of_its_cell(house: Path) -> None:
+    first = sample_record(study="standard", seed=51, best_valid_loss=0.5)
+    baseline.add([first, replace(first, seed=52)])
+    baseline.add([replace(first, best_valid_loss=0.25), replace(first, seed=53, status="failed")])
+    kept = records.read(house / "baseline" / "standard.jsonl")
+    assert [(record.seed, record.best_valid_loss) for record in kept] == [(51, 0.25), (52, 0.5)]
+
+
+@pytest.mark.usefixtures("house")
+def test_a_record_serves_every_study_that_asks_for_its_cell() -> None:
+    protocol = asdict(STUDIES["input-scaling"].protocols["raw"])
+    protocol["normalized"] = list(protocol["normalized"])
+    cell = sample_record("compact-late-concat-maxpool", study="input-scaling", variant="raw", protocol=protocol)
+    shortened = replace(cell, seed=52, protocol=protocol | {"epochs": 4})
+    baseline.add([cell, shortened])
+    served = [(record.study, record.variant, record.seed) for record in baseline.read()]
+    assert served == [("fusion-compact", "", 51), ("input-scaling", "raw", 51), ("input-scaling", "raw", 52)]

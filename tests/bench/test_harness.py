@@ -1,0 +1,191 @@
+"""The benchmarks as a user starts them: ``pytest bench`` in a process of its own, with small profiles."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.records import COMPLETED, read
+from bench.studies import STUDIES
+from fusion_models import MODELS
+from tests.bench.samples import MODEL
+
+ROOT = Path(__file__).parents[2]
+
+ONE_CELL = f"test_training and {MODEL}"
+SMOKE = ("--profile", "smoke", "--device", "cpu")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run of pytest that has ended."""
+
+    code: int
+    output: str
+    folder: Path
+
+    @property
+    def benchmarks(self) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = json.loads((self.folder / "benchmark.json").read_text())["benchmarks"]
+        return found
+
+
+def command(results: Path, history: Path, *arguments: str) -> list[str]:
+    storage = ("--benchmark-storage", f"file://{history}")
+    where = ("--results-dir", str(results), *storage)
+    return [sys.executable, "-m", "pytest", "bench", "-p", "no:cacheprovider", *where, *arguments]
+
+
+def environment() -> dict[str, str]:
+    """Ours without what would make another pytest behave like the one that runs this; one thread is enough."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    return {**ours, "OMP_NUM_THREADS": "1"}
+
+
+def bench(results: Path, history: Path, *arguments: str) -> Ended:
+    done = subprocess.run(
+        command(results, history, *arguments),
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    return Ended(done.returncode, done.stdout, results)
+
+
+@pytest.fixture(scope="module")
+def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("history")
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory, history: Path) -> Ended:
+    return bench(tmp_path_factory.mktemp("first"), history, *SMOKE, "-k", ONE_CELL)
+
+
+def test_a_run_passes_and_says_where_its_results_are(first: Ended) -> None:
+    assert first.code == 0, first.output
+    assert re.search(rf"^\[1/1\] {MODEL} +loss \S+ +accuracy [01]\.\d+", first.output, re.MULTILINE)
+    assert f"1 finished cell is in {first.folder}" in first.output
+    assert "1 passed" in first.output
+
+
+def test_a_run_writes_records_tables_and_checkpoint(first: Ended) -> None:
+    (record,) = read(first.folder / "records.jsonl")
+    assert (record.model, record.status, record.profile, record.seed) == (MODEL, COMPLETED, "smoke", 51)
+    assert {path.name for path in (first.folder / "tables").iterdir()} == {
+        "fusion.md",
+        "fusion.csv",
+        "thresholds.md",
+        "thresholds.csv",
+    }
+    assert MODEL in (first.folder / "tables" / "fusion.md").read_text()
+    assert [path.name for path in (first.folder / "checkpoints").iterdir()] == [record.checkpoint]
+
+
+def test_benchmarks_json_carries_the_record_and_a_round_an_epoch(first: Ended) -> None:
+    (record,) = read(first.folder / "records.jsonl")
+    (entry,) = first.benchmarks
+    assert entry["extra_info"] == {k: v for k, v in record.to_dict().items() if k != "environment"}
+    assert entry["stats"]["rounds"] == len(record.epoch_seconds) == record.protocol["epochs"] == 2
+    # The clock of pytest-benchmark holds our own, which is inside it.
+    assert all(
+        own <= clock <= own + 0.1 for own, clock in zip(record.epoch_seconds, entry["stats"]["data"], strict=True)
+    )
+
+
+def test_a_second_run_is_compared_in_times_and_in_results(first: Ended, history: Path, tmp_path: Path) -> None:
+    second = bench(tmp_path / "second", history, *SMOKE, "-k", ONE_CELL, "--benchmark-compare")
+    assert second.code == 0, second.output
+    assert f"test_training[{MODEL}] (NOW)" in second.output
+    assert f"test_training[{MODEL}] (0001" in second.output
+    assert "Compared with the earlier run" in second.output
+    # Equal bits: loss, accuracy, parameters and memory have no change.
+    assert len(re.findall(r"(best valid loss|valid accuracy|parameters|peak memory).* =\s", second.output)) == 4
+    (a,), (b,) = first.benchmarks, second.benchmarks
+    assert a["extra_info"]["weights_sha256"] == b["extra_info"]["weights_sha256"]
+
+
+def test_without_the_clock_all_epochs_are_trained(history: Path, tmp_path: Path) -> None:
+    ended = bench(tmp_path / "run", history, *SMOKE, "-k", ONE_CELL, "--benchmark-disable")
+    assert ended.code == 0, ended.output
+    (record,) = read(ended.folder / "records.jsonl")
+    assert (record.status, len(record.train_losses)) == (COMPLETED, 2)
+    assert not (ended.folder / "benchmark.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--dataset", "nowhere"], r"'nowhere' is no data set and no existing path; known data sets: shapes.*"),
+        (["--device", "cuda:99"], r"--device cuda:99: .*"),
+        (["--seeds", "many"], r"--seeds many: give a count .*"),
+        (["--results-dir", __file__], r"cannot write results to .*; give another folder with --results-dir"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_what_cannot_be_followed_ends_in_one_sentence(
+    arguments: list[str], message: str, history: Path, tmp_path: Path
+) -> None:
+    ended = bench(tmp_path / "run", history, "--profile", "smoke", "-k", ONE_CELL, *arguments)
+    assert ended.code == 4
+    assert len(re.findall(rf"^ERROR: {message}$", ended.output, re.MULTILINE)) == 1
+    assert "Traceback" not in ended.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_an_interrupted_run_keeps_what_has_ended(history: Path, tmp_path: Path) -> None:
+    results = tmp_path / "run"
+    arguments = command(results, history, *SMOKE, "-k", ONE_CELL, "--seeds", "50")
+    with subprocess.Popen(
+        arguments, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
+        assert process.stdout is not None
+        seen = []
+        for line in process.stdout:
+            seen.append(line)
+            if line.startswith("[ 1/50]"):
+                process.send_signal(signal.SIGINT)
+                break
+        seen += process.stdout
+    output = "".join(seen)
+    assert process.returncode == 2, output
+    records = read(results / "records.jsonl")
+    assert 1 <= len(records) < 50
+    assert all(record.status == COMPLETED for record in records)
+    assert re.search(rf"{len(records)} finished cells? (is|are) in {results}", output)
+    assert MODEL in (results / "tables" / "fusion.md").read_text()
+    assert "KeyboardInterrupt" in output
+
+
+def collected(*arguments: str) -> list[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "bench", "-p", "no:cacheprovider", "--collect-only", "-q", *arguments],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [line.partition("::")[2] for line in done.stdout.splitlines() if "::" in line]
+
+
+def test_ids_can_be_guessed_and_stride_selects_both_sides_of_every_strategy() -> None:
+    ids = collected("-k", "stride and test_training")
+    assert "test_training[wide-intermediate-concat-strided]" in ids
+    assert set(ids) == {f"test_training[{name}]" for name in MODELS}
+
+
+def test_a_study_runs_its_own_rows_alone() -> None:
+    study = STUDIES["downsampling-deep"]
+    assert collected("--study", study.name) == [f"test_training[{study.name}:{name}]" for name in study.models]

@@ -1,0 +1,67 @@
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench import records
+from bench.__main__ import main
+from tests.bench.samples import MODEL, TWIN, record
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A folder with two records."""
+    return folder(tmp_path / "run", {})
+
+
+def folder(path: Path, changes: dict[str, Any]) -> Path:
+    path.mkdir()
+    for model in (TWIN, MODEL):
+        records.append(path / "records.jsonl", record(model, **changes))
+    return path
+
+
+@pytest.mark.parametrize("what", ["", "records.jsonl"], ids=["folder", "file"])
+def test_tables_are_made_again_from_the_records(run: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tables", str(run / what)]) == 0
+    assert f"| {MODEL} | 1 | 0.25 | 0.900 |" in (run / "tables" / "fusion.md").read_text()
+    printed = capsys.readouterr().out
+    assert "MaxPool beside strided convolution" in printed
+    assert f"written to {run / 'tables'}" in printed
+
+
+def test_tables_go_where_they_are_asked_to(run: Path, tmp_path: Path) -> None:
+    assert main(["tables", str(run), "--out", str(tmp_path / "there")]) == 0
+    assert (tmp_path / "there" / "fusion.csv").is_file()
+    assert not (run / "tables").exists()
+
+
+def test_comparing_prints_what_changed(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    later = folder(tmp_path / "later", {"best_valid_loss": 0.5})
+    assert main(["compare", str(run), str(later)]) == 0
+    assert "+0.25" in capsys.readouterr().out
+
+
+def test_runs_without_a_cell_in_common_are_refused(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = folder(tmp_path / "other", {"seed": 7})
+    assert main(["compare", str(run), str(other)]) == 2
+    assert "have no completed cell in common" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(None, "no such file"), (b"", "holds no record"), (b"garbage\n", "line 1: not JSON")],
+)
+def test_what_cannot_be_read_is_said_in_one_line(
+    content: bytes | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if content is not None:
+        (tmp_path / "records.jsonl").write_bytes(content)
+    assert main(["tables", str(tmp_path)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.startswith(f"error: {tmp_path / 'records.jsonl'}")
+    assert message in printed.err
+    assert printed.err.count("\n") == 1

@@ -1,0 +1,93 @@
+import pytest
+import torch
+from torch import nn
+
+from bench.measurement import PeakMemory, count_parameters, count_trainable_parameters, training_memory
+from data_utils import Batch
+from tests.bench.toys import Toy
+
+FLOAT, LABEL = 4, 8  # bytes of a float32 and of an int64
+
+
+def batch(pairs: int, pixels: int) -> Batch:
+    return Batch({"rgb": torch.zeros(pairs, 1, 1, pixels)}, torch.zeros(pairs, dtype=torch.int64))
+
+
+def peak_bytes(pixels: int, pairs: int = 4) -> int:
+    return training_memory(lambda: Toy(pixels, logits=2), batch(pairs, pixels)).peak_bytes
+
+
+def test_parameters_are_weights_and_biases() -> None:
+    model = nn.Sequential(nn.Linear(3, 5), nn.Linear(5, 2))
+    assert count_parameters(model) == (3 * 5 + 5) + (5 * 2 + 2)
+    assert count_trainable_parameters(model) == count_parameters(model)
+    model[0].requires_grad_(False)
+    assert count_parameters(model) == (3 * 5 + 5) + (5 * 2 + 2)
+    assert count_trainable_parameters(model) == 5 * 2 + 2
+
+
+def test_peak_memory_is_what_one_can_count_by_hand() -> None:
+    pixels, pairs, logits = 10_000, 4, 2
+    parameters = pixels * logits + logits
+    weights, gradients, adam_moments = parameters * FLOAT, parameters * FLOAT, 2 * parameters * FLOAT
+    images_and_labels = pairs * (pixels * FLOAT + LABEL)
+    expected = weights + gradients + adam_moments + images_and_labels
+    # Beside that only logits, loss, their gradients and Adam's step counts: a few tensors of a few numbers.
+    assert expected <= peak_bytes(pixels, pairs) <= expected + 1_000
+
+
+def test_activations_that_wait_for_the_backward_pass_count() -> None:
+    class TwoLayers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.wide, self.head = nn.Linear(1, width), nn.Linear(width, 1)
+
+        def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+            logits: torch.Tensor = self.head(self.wide(inputs["rgb"].flatten(1)).relu())
+            return logits
+
+    width, pairs = 1_000, 100
+    # At the backward pass of the ReLU there are its output and the gradients of output and input, each as large;
+    # the ReLU's input is not kept.
+    activations = 3 * pairs * width * FLOAT
+    parameters = 3 * width + 1  # two weights and a bias for each of the hidden units, and the head's bias
+    # Weights and Adam's moments are there before the backward pass of every step but the first; gradients come.
+    least = activations + 3 * parameters * FLOAT
+    measured = training_memory(TwoLayers, batch(pairs, 1)).peak_bytes
+    assert least <= measured <= least + parameters * FLOAT + 10_000
+
+
+def test_memory_does_not_depend_on_what_was_measured_or_lives_beside() -> None:
+    first = peak_bytes(pixels=500)
+    others = [torch.zeros(1_000_000), Toy(100_000)]
+    peak_bytes(pixels=20_000)
+    assert peak_bytes(pixels=500) == first
+    assert others
+
+
+def test_memory_grows_with_the_batch_by_at_least_the_batch() -> None:
+    more = peak_bytes(pixels=500, pairs=12) - peak_bytes(pixels=500, pairs=4)
+    assert more >= 8 * (500 * FLOAT + LABEL)
+
+
+def test_frozen_layers_need_neither_gradients_nor_moments() -> None:
+    def frozen() -> Toy:
+        model = Toy(pixels, logits=2)
+        model.layer.weight.requires_grad_(False)
+        return model
+
+    pixels = 10_000
+    saved = peak_bytes(pixels) - training_memory(frozen, batch(4, pixels)).peak_bytes
+    assert saved == pytest.approx(3 * pixels * 2 * FLOAT, abs=1_000)  # a gradient and two moments
+
+
+def test_the_batch_that_was_passed_stays_as_it_was() -> None:
+    data = batch(4, 10)
+    training_memory(lambda: Toy(10), data)
+    assert torch.equal(data.inputs["rgb"], torch.zeros(4, 1, 1, 10))
+
+
+def test_the_method_is_named() -> None:
+    measured = training_memory(lambda: Toy(10), batch(4, 10))
+    assert isinstance(measured, PeakMemory)
+    assert measured.method.startswith("cpu allocator: ")

@@ -1,0 +1,249 @@
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from bench import records, session, tracking
+from bench.config import RunConfig
+from bench.options import resolve
+from bench.records import FAILED, RunRecord
+from bench.runs import drive, silent
+from bench.session import Cell, FolderError, Session, write_tables
+from bench.studies import STUDIES, Study
+from bench.training import EpochResult
+from data_utils import DATASETS, DataError, PairedDataset
+from fusion_models import ModelSpec, find_model
+from tests.bench.samples import MODEL, TWIN, record, small_dataset
+
+STANDARD = STUDIES["standard"]
+
+
+class Notebook:
+    """A tracker that notes what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[tuple[str, Any]] = []
+
+    def begin(self, name: str, config: dict[str, Any]) -> None:
+        self.notes.append(("begin", (name, config["model"])))
+
+    def epoch(self, result: EpochResult) -> None:
+        self.notes.append(("epoch", result.epoch))
+
+    def end(self, record: RunRecord | None) -> None:
+        self.notes.append(("end", record and record.status))
+
+
+@pytest.fixture
+def notebook(monkeypatch: pytest.MonkeyPatch) -> Notebook:
+    made = Notebook()
+    monkeypatch.setitem(tracking.TRACKERS, "notebook", lambda _: made)
+    return made
+
+
+@pytest.fixture
+def simulated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A data set called "small"; the list holds the numbers of pairs that were asked for."""
+    asked: list[int] = []
+
+    def small(pairs: int, seed: int) -> PairedDataset:  # noqa: ARG001 - as simulators are called
+        asked.append(pairs)
+        return small_dataset()
+
+    monkeypatch.setitem(DATASETS, "small", small)
+    return asked
+
+
+@pytest.fixture
+def make(tmp_path: Path, simulated: list[int]) -> Callable[..., Session]:
+    assert simulated == []
+
+    def made(**words: Any) -> Session:
+        defaults = {
+            "root": tmp_path,
+            "results_dir": str(tmp_path / "run"),
+            "profile": "smoke",
+            "device": "cpu",
+            "dataset": "small",
+        }
+        return Session(resolve(**{**defaults, **words}))
+
+    return made
+
+
+def cell(model: str = MODEL, *, study: Study = STANDARD, variant: str = "", seed: int = 51) -> Cell:
+    return Cell(study, variant, find_model(model), seed)
+
+
+@pytest.mark.parametrize(
+    ("one", "name"),
+    [
+        (cell(), MODEL),
+        (cell(seed=52), f"{MODEL}-seed52"),
+        (cell(study=STUDIES["fusion-wide"]), f"fusion-wide:{MODEL}"),
+        (cell(study=STUDIES["input-scaling"], variant="raw", seed=7), f"input-scaling:raw:{MODEL}-seed7"),
+    ],
+)
+def test_a_cell_is_called_by_its_model_and_by_what_is_not_the_default(one: Cell, name: str) -> None:
+    assert one.name == name
+
+
+def test_cells_are_every_model_of_every_study_and_seed(make: Callable[..., Session]) -> None:
+    names = [one.name for one in make(study="downsampling-deep,input-scaling", seeds="2").cells]
+    assert names[:4] == [
+        "downsampling-deep:deep-intermediate-concat-maxpool",
+        "downsampling-deep:deep-intermediate-concat-strided",
+        "downsampling-deep:deep-intermediate-concat-maxpool-seed52",
+        "downsampling-deep:deep-intermediate-concat-strided-seed52",
+    ]
+    assert len(names) == len(set(names)) == 2 * 2 + 2 * 2 * 8  # seeds times models, and times the two variants
+
+
+def test_opening_makes_the_folder_and_an_empty_file_of_records(make: Callable[..., Session]) -> None:
+    made = make()
+    made.open(made.cells)
+    assert records.read(made.records_path) == []
+
+
+def test_data_are_simulated_once_as_many_as_the_protocol_asks_for(
+    make: Callable[..., Session], simulated: list[int]
+) -> None:
+    made = make(seeds="3")
+    made.open(made.cells)
+    made.describe(made.cells)
+    assert simulated == [80]
+
+
+def test_a_data_set_smaller_than_a_batch_is_refused(
+    make: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first_pairs = small_dataset().take(torch.arange(20))
+    monkeypatch.setitem(DATASETS, "small", lambda pairs, seed: first_pairs)  # noqa: ARG005
+    made = make()
+    with pytest.raises(DataError, match="16 training pairs are fewer than one batch of 32; add pairs"):
+        made.open(made.cells)
+    assert not made.folder.exists()
+
+
+def test_a_folder_that_cannot_be_made_is_refused_with_the_remedy(
+    make: Callable[..., Session], tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    made = make(results_dir=str(tmp_path / "file" / "run"))
+    with pytest.raises(FolderError, match=r"cannot write results to .*run \(.*\); give another .*--results-dir"):
+        made.open(made.cells)
+
+
+def test_the_description_names_study_data_seeds_and_folder(make: Callable[..., Session]) -> None:
+    made = make(seeds="2")
+    first, *_, last = made.describe(made.cells)
+    assert first == "standard: 80 pairs of shapes (2 classes), profile smoke, 2 epochs, seeds 51, 52"
+    assert last == f"results: {made.folder}"
+
+
+def test_what_the_reader_noticed_is_described_once(
+    make: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted = replace(small_dataset(), notes=("two files are broken.",))
+    monkeypatch.setitem(DATASETS, "small", lambda pairs, seed: noted)  # noqa: ARG005
+    made = make(study="input-scaling")
+    assert made.describe(made.cells).count("note: two files are broken.") == 1
+
+
+def test_a_cell_that_ended_is_on_the_disk_and_the_tracker_knows(
+    make: Callable[..., Session], notebook: Notebook
+) -> None:
+    made, observed = make(tracker="notebook"), list[int]()
+    made.open(made.cells)
+    ended = made.run_cell(cell(), drive, lambda result: observed.append(result.epoch))
+    assert records.read(made.records_path) == made.records == [ended]
+    assert notebook.notes == [
+        ("begin", (MODEL, MODEL)),
+        ("epoch", 1),
+        ("epoch", 2),
+        ("end", "completed"),
+    ]
+    assert observed == [1, 2]
+
+
+def fail(*_: Any, **__: Any) -> RunRecord:
+    raise RuntimeError("out of memory")
+
+
+def test_a_cell_that_raised_is_on_the_disk_and_raises(
+    make: Callable[..., Session], notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "run", fail)
+    made = make(tracker="notebook")
+    made.open(made.cells)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        made.run_cell(cell(), drive, silent)
+    (kept,) = records.read(made.records_path)
+    assert (kept.status, kept.error) == (FAILED, "RuntimeError: out of memory")
+    assert (kept.model, kept.seed, kept.train_losses, kept.valid_accuracy) == (MODEL, 51, [], None)
+    assert notebook.notes == [("begin", (MODEL, MODEL)), ("end", None)]
+
+
+def interrupt(*_: Any, **__: Any) -> RunRecord:
+    raise KeyboardInterrupt
+
+
+def test_a_cell_that_was_interrupted_leaves_no_record(
+    make: Callable[..., Session], notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "run", interrupt)
+    made = make(tracker="notebook")
+    made.open(made.cells)
+    with pytest.raises(KeyboardInterrupt):
+        made.run_cell(cell(), drive, silent)
+    assert records.read(made.records_path) == made.records == []
+    assert notebook.notes[-1] == ("end", None)
+
+
+def test_closing_writes_the_tables_of_what_has_ended(make: Callable[..., Session]) -> None:
+    made = make()
+    made.open(made.cells)
+    made.records += [record(TWIN), record(MODEL)]
+    tables = made.close()
+    assert [table.name for table in tables] == ["fusion", "thresholds", "downsampling"]
+    assert sorted(path.name for path in (made.folder / "tables").iterdir()) == sorted(
+        f"{table.name}.{suffix}" for table in tables for suffix in ("md", "csv")
+    )
+    for table in tables:
+        assert (made.folder / "tables" / f"{table.name}.md").read_text() == table.markdown()
+        header, *lines = (made.folder / "tables" / f"{table.name}.csv").read_text().splitlines()
+        assert header.split(",") == list(table.data.columns)
+        assert len(lines) == len(table.data)
+
+
+def test_closing_without_a_record_writes_nothing(make: Callable[..., Session]) -> None:
+    made = make()
+    made.open(made.cells)
+    assert made.close() == []
+    assert not (made.folder / "tables").exists()
+
+
+def test_each_study_has_tables_of_its_own(tmp_path: Path) -> None:
+    mixed = [record(), record(study="input-scaling", variant="raw"), record(TWIN)]
+    write_tables(mixed, tmp_path)
+    ours = (tmp_path / "fusion.md").read_text()
+    assert TWIN in ours
+    assert MODEL in ours
+    assert "raw" not in ours
+    assert f"| raw {MODEL} | 1 |" in (tmp_path / "input-scaling-fusion.md").read_text()
+
+
+def test_configs_and_specs_reach_the_run(make: Callable[..., Session], monkeypatch: pytest.MonkeyPatch) -> None:
+    def remember(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig, **_: Any) -> RunRecord:
+        asked.append((spec.name, dataset.info.name, seed, config.study, config.variant))
+        return record()
+
+    asked: list[tuple[str, str, int, str, str]] = []
+    monkeypatch.setattr(session, "run", remember)
+    made = make(study="input-scaling")
+    made.open(made.cells)
+    made.run_cell(cell(study=STUDIES["input-scaling"], variant="raw", seed=7), drive, silent)
+    assert asked == [(MODEL, "shapes", 7, "input-scaling", "raw")]

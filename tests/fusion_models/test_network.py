@@ -1,0 +1,84 @@
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fusion_models import FusionNet
+from fusion_models.operators import Concat
+
+
+class Times(nn.Module):
+    """Multiplies by a trainable number."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.tensor(factor))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.factor
+
+
+def network(*, stems_are_experts: bool = False) -> FusionNet:
+    """rgb times 2 beside lidar times 10, all of it times 3, then minus that."""
+    return FusionNet(
+        stems={"rgb": Times(2.0), "lidar": Times(10.0)},
+        operator=Concat([(1,), (1,)]),
+        trunk=Times(3.0),
+        head=Times(-1.0),
+        stems_are_experts=stems_are_experts,
+    )
+
+
+INPUTS = {"rgb": torch.tensor([[1.0]]), "lidar": torch.tensor([[7.0]])}
+
+
+def test_stems_then_operator_then_trunk_then_head() -> None:
+    assert network()(INPUTS).tolist() == [[-6.0, -210.0]]
+
+
+def test_order_of_the_inputs_does_not_matter() -> None:
+    assert torch.equal(network()(dict(reversed(INPUTS.items()))), network()(INPUTS))
+
+
+def test_modalities_nobody_asked_for_are_ignored() -> None:
+    assert torch.equal(network()({"thermal": torch.tensor([[9.0]]), **INPUTS}), network()(INPUTS))
+
+
+def test_a_modality_that_is_missing_is_an_error() -> None:
+    with pytest.raises(KeyError, match="lidar"):
+        network()({"rgb": INPUTS["rgb"]})
+
+
+def test_modalities_are_those_of_the_stems_in_order() -> None:
+    assert network().modalities == ("rgb", "lidar")
+
+
+def test_only_experts_are_trained_alone() -> None:
+    assert network().experts() == {}
+    assert list(network(stems_are_experts=True).experts()) == ["rgb", "lidar"]
+
+
+def test_an_expert_sees_its_modality_alone() -> None:
+    expert = network(stems_are_experts=True).experts()["lidar"]
+    assert expert.modalities == ("lidar",)
+    assert expert({"lidar": INPUTS["lidar"]}).tolist() == [[70.0]]
+
+
+def test_training_an_expert_trains_the_stem_of_the_network() -> None:
+    whole = network(stems_are_experts=True)
+    (factor,) = whole.experts()["lidar"].parameters()
+    with torch.no_grad():
+        factor.fill_(1.0)
+    assert whole(INPUTS).tolist() == [[-6.0, -21.0]]
+
+
+def test_freezing_experts_leaves_trunk_and_head_to_train() -> None:
+    whole = network(stems_are_experts=True)
+    whole.freeze_experts()
+    trainable = {name for name, parameter in whole.named_parameters() if parameter.requires_grad}
+    assert trainable == {"trunk.factor", "head.factor"}
+
+
+def test_there_is_nothing_to_freeze_without_experts() -> None:
+    whole = network()
+    whole.freeze_experts()
+    assert all(parameter.requires_grad for parameter in whole.parameters())

@@ -1,0 +1,258 @@
+from itertools import combinations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from fusion_models import BLUEPRINTS, EMBEDDERS, MODELS, OPERATORS, FusionNet, ModelSpec, Operator, build_model
+from fusion_models import find_model as find
+
+CHANNELS = {"rgb": 4, "lidar": 4}
+
+# Weights and biases at 64x64 with two classes, as published; the two wide baselines are derived from them below.
+PARAMETERS = {
+    "wide-early-concat": 8_387_990,
+    "wide-intermediate-concat": 16_672_374,
+    "wide-intermediate-add": 8_480_374,
+    "wide-intermediate-hadamard": 8_480_374,
+    "wide-intermediate-matmul": 8_480_374,
+    "wide-late-concat": 16_672_374,
+    "deep-intermediate-concat": 2_094_501,
+    "experts-intermediate-concat": 13_015_851,
+    "experts-intermediate-add": 6_615_851,
+    "experts-intermediate-hadamard": 6_615_851,
+    "experts-rgb": 13_128_351,
+    "experts-lidar": 13_128_351,
+    # Two experts and an MLP on their two logits: (2 * 10 + 10) + (10 * 1 + 1) = 41.
+    "experts-late-logits": 2 * 13_128_351 + 41,
+    "compact-late-concat": 1_415_051,
+    "compact-intermediate-concat": 914_201,
+    "compact-intermediate-add": 824_201,
+    "compact-intermediate-hadamard": 824_201,
+    # Convolutions (4*9*32 + 32) + (32*9*64 + 64) + (64*9*128 + 128) = 93,536; flattened 128*8*8 = 8192;
+    # MLP (8192*1000 + 1000) + (1000*100 + 100) + (100*2 + 2) = 8,293,302.
+    "wide-rgb": 93_536 + 8_293_302,
+    "wide-lidar": 93_536 + 8_293_302,
+}
+
+LOGITS_OF_TWO_CLASSES = {"wide": 2, "deep": 1, "experts": 1, "compact": 1}
+
+STRATEGIES = list(dict.fromkeys(spec.strategy for spec in MODELS.values()))
+
+every_model = pytest.mark.parametrize("name", MODELS)
+
+
+def build(model: ModelSpec | str, *, size: int = 16, classes: int = 2, seed: int = 0) -> FusionNet:
+    """The model for small images; equal seeds draw equal weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return build_model(model, channels=CHANNELS, image_size=(size, size), classes=classes)
+
+
+def outline(model: ModelSpec | str, *, classes: int = 2) -> FusionNet:
+    """The model at its published size, with shapes and without numbers."""
+    with torch.device("meta"):
+        return build_model(model, channels=CHANNELS, image_size=(64, 64), classes=classes)
+
+
+def images(*, size: int = 16, seed: int = 1) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {m: torch.randn(8, channels, size, size, generator=generator) for m, channels in CHANNELS.items()}
+
+
+def count(network: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_every_strategy_of_the_table_is_a_model_in_every_embedder() -> None:
+    assert set(STRATEGIES) == set(PARAMETERS)
+    assert set(MODELS) == {f"{strategy}-{embedder}" for strategy in PARAMETERS for embedder in EMBEDDERS}
+
+
+@every_model
+def test_a_model_is_registered_by_its_name(name: str) -> None:
+    assert MODELS[name].name == name
+    assert find(name) is MODELS[name]
+
+
+@every_model
+def test_parameters_are_those_published(name: str) -> None:
+    assert count(outline(name)) == PARAMETERS[MODELS[name].strategy]
+
+
+@pytest.mark.parametrize("embedder", EMBEDDERS)
+def test_frozen_experts_leave_41_parameters_to_train(embedder: str) -> None:
+    network = outline(f"experts-late-logits-{embedder}")
+    network.freeze_experts()
+    assert sum(p.numel() for p in network.parameters() if p.requires_grad) == 41
+
+
+@every_model
+def test_logits_of_two_classes(name: str) -> None:
+    inputs = {modality: torch.empty(3, 4, 64, 64, device="meta") for modality in CHANNELS}
+    assert outline(name)(inputs).shape == (3, LOGITS_OF_TWO_CLASSES[MODELS[name].family])
+
+
+@every_model
+def test_logits_of_ten_classes(name: str) -> None:
+    inputs = {modality: torch.empty(3, 4, 64, 64, device="meta") for modality in CHANNELS}
+    assert outline(name, classes=10)(inputs).shape == (3, 10)
+
+
+@every_model
+def test_every_trainable_parameter_gets_a_gradient(name: str) -> None:
+    network = build(name)
+    experts = network.experts()
+    for expert in experts.values():
+        assert_gradients_reach_all(expert)
+    network.freeze_experts()
+    assert_gradients_reach_all(network)
+
+
+def assert_gradients_reach_all(network: nn.Module) -> None:
+    network.zero_grad()
+    network(images()).square().sum().backward()
+    trainable = {name: p for name, p in network.named_parameters() if p.requires_grad}
+    assert trainable
+    without = [name for name, p in trainable.items() if p.grad is None or not p.grad.any()]
+    assert not without
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_twins_start_from_the_same_weights(strategy: str) -> None:
+    maxpool, strided = (build(f"{strategy}-{embedder}").state_dict() for embedder in ("maxpool", "strided"))
+    assert list(maxpool) == list(strided)
+    assert all(torch.equal(maxpool[key], strided[key]) for key in maxpool)
+
+
+def test_other_seeds_start_from_other_weights() -> None:
+    name = "compact-late-concat-strided"
+    first, other = build(name, seed=1).state_dict(), build(name, seed=2).state_dict()
+    assert not any(torch.equal(first[key], other[key]) for key in first)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_twins_are_different_functions(strategy: str) -> None:
+    maxpool, strided = (build(f"{strategy}-{embedder}") for embedder in ("maxpool", "strided"))
+    assert not torch.equal(maxpool(images()), strided(images()))
+
+
+@pytest.mark.parametrize("embedder", EMBEDDERS)
+def test_wide_late_and_wide_intermediate_concatenation_are_one_function(embedder: str) -> None:
+    intermediate = build(f"wide-intermediate-concat-{embedder}", size=64)
+    late = build(f"wide-late-concat-{embedder}", size=64, seed=1)
+    assert one_function(intermediate, late, images(size=64))
+
+
+@pytest.mark.parametrize("embedder", EMBEDDERS)
+def test_no_other_two_models_are_one_function(embedder: str) -> None:
+    specs = [spec for spec in MODELS.values() if spec.embedder == embedder]
+    sizes = {spec.strategy: count(outline(spec)) for spec in specs}
+    pairs = [pair for pair in combinations(sizes, 2) if sizes[pair[0]] == sizes[pair[1]]]
+    # Beside the pair above: the 3 pairs of wide add, hadamard and matmul, experts and compact add and hadamard,
+    # and the two modalities of both baselines.
+    assert len(pairs) >= 1 + 3 + 2 + 2
+    same = set()
+    for pair in pairs:
+        first, second = (build(f"{strategy}-{embedder}") for strategy in pair)
+        if one_function(first, second, images()):
+            same.add(frozenset(pair))
+    assert same == {frozenset({"wide-intermediate-concat", "wide-late-concat"})}
+
+
+def one_function(first: nn.Module, second: nn.Module, inputs: dict[str, Tensor]) -> bool:
+    """Whether the two return the same bits under the same weights."""
+    mine, others = list(first.parameters()), list(second.parameters())
+    if [p.shape for p in mine] != [p.shape for p in others]:
+        return False
+    with torch.no_grad():
+        for parameter, other in zip(mine, others, strict=True):
+            parameter.copy_(other)
+        return torch.equal(first(inputs), second(inputs))
+
+
+@every_model
+def test_neither_the_order_of_inputs_nor_further_ones_matter(name: str) -> None:
+    network, inputs = build(name), images()
+    shuffled = {"thermal": torch.rand(8, 1, 16, 16), "lidar": inputs["lidar"], "rgb": inputs["rgb"]}
+    assert torch.equal(network(shuffled), network(inputs))
+
+
+@every_model
+def test_a_model_depends_on_its_modalities_and_on_no_other(name: str) -> None:
+    network, inputs, others = build(name), images(seed=1), images(seed=2)
+    logits = network(inputs)
+    depends_on = tuple(m for m in CHANNELS if not torch.equal(network({**inputs, m: others[m]}), logits))
+    assert depends_on == MODELS[name].modalities
+
+
+@pytest.mark.parametrize("names", [("early", "concat"), ("intermediate", "add"), ("late", "concat")])
+def test_a_third_modality_is_data_and_not_code(names: tuple[str, str]) -> None:
+    modalities = ("rgb", "lidar", "thermal")
+    spec = ModelSpec("wide", *names, "strided", modalities)
+    channels = {"rgb": 3, "lidar": 4, "thermal": 1} if names[0] != "early" else dict.fromkeys(modalities, 2)
+    network = build_model(spec, channels=channels, image_size=(16, 8), classes=3)
+    inputs = {m: torch.rand(2, width, 16, 8) for m, width in channels.items()}
+    assert network(inputs).shape == (2, 3)
+
+
+class Maximum(Operator):
+    """Element-wise maximum."""
+
+    def forward(self, features: list[Tensor]) -> Tensor:  # type: ignore[override]
+        return torch.stack(list(features)).amax(dim=0)
+
+
+class AveragePool(nn.Sequential):
+    """The mean of each 2x2 window behind a convolution."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2))
+
+
+def test_a_line_in_operators_is_enough_to_build_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OPERATORS, "maximum", Maximum)
+    spec = ModelSpec("compact", "intermediate", "maximum", "strided")
+    assert spec.name == "compact-intermediate-maximum-strided"
+    network = build(spec)
+    assert isinstance(network.operator, Maximum)
+    assert network(images()).shape == (8, 1)
+
+
+@pytest.mark.parametrize(("family", "stage"), BLUEPRINTS)
+def test_a_line_in_embedders_is_enough_to_build_with_it(
+    family: str, stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(EMBEDDERS, "average", AveragePool)
+    single = stage == "single"
+    spec = ModelSpec(family, stage, "none" if single else "concat", "average", tuple(CHANNELS)[: 2 - single])
+    network = build(spec)
+    assert any(isinstance(module, AveragePool) for module in network.modules())
+    assert network(images()).shape == (8, LOGITS_OF_TWO_CLASSES[family])
+
+
+def test_an_unknown_model_is_told_which_there_are() -> None:
+    with pytest.raises(ValueError, match=r"unknown model 'resnet'; the models are: .*compact-late-concat-strided"):
+        build("resnet")
+
+
+@pytest.mark.parametrize("size", [(20, 64), (64, 20)])
+def test_images_must_be_divisible_as_often_as_they_are_halved(size: tuple[int, int]) -> None:
+    with pytest.raises(ValueError, match=f"halves images 3 times: .*multiples of 8, not {size[0]}x{size[1]}"):
+        build_model("wide-early-concat-strided", channels=CHANNELS, image_size=size, classes=2)
+
+
+def test_matrix_products_need_square_images() -> None:
+    with pytest.raises(ValueError, match=r"square maps \(C, N, N\), not \(128, 8, 4\)"):
+        build_model("wide-intermediate-matmul-strided", channels=CHANNELS, image_size=(64, 32), classes=2)
+
+
+def test_a_modality_the_data_lack_is_named() -> None:
+    with pytest.raises(ValueError, match="needs the modality 'lidar'; the data have rgb, depth"):
+        build_model("compact-late-concat-strided", channels={"rgb": 4, "depth": 1}, image_size=(16, 16), classes=2)
+
+
+@pytest.mark.parametrize("classes", [1, 0])
+def test_fewer_than_two_classes_are_refused(classes: int) -> None:
+    with pytest.raises(ValueError, match=f"at least two classes, not {classes}"):
+        build("compact-late-concat-strided", classes=classes)
