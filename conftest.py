@@ -26,7 +26,6 @@ from bench.studies import STUDIES
 from bench.tables import EMBEDDER_TITLES, as_text, conditions
 from bench.tracking import TRACKERS
 from data_utils import DATASETS, DataError
-from fusion_models import ModelSpec
 
 SESSION = pytest.StashKey[Session]()
 PROGRESS = pytest.StashKey[Progress]()
@@ -104,16 +103,17 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    def marks(spec: ModelSpec) -> list[pytest.MarkDecorator]:
-        return [pytest.mark.stride] if spec.embedder in EMBEDDER_TITLES else []
-
-    ours = metafunc.config.stash[SESSION]
+    cells = metafunc.config.stash[SESSION].cells
     if "cell" in metafunc.fixturenames:
-        cells = ours.cells
-        metafunc.parametrize("cell", [pytest.param(c, id=c.name, marks=marks(c.spec)) for c in cells])
+        # `-k stride` means the comparison, so it selects MaxPool too.
+        compared = [[pytest.mark.stride] if cell.spec.embedder in EMBEDDER_TITLES else [] for cell in cells]
+        params = [
+            pytest.param(cell, id=cell.name, marks=marks) for cell, marks in zip(cells, compared, strict=True)
+        ]
+        metafunc.parametrize("cell", params)
     if "each_model" in metafunc.fixturenames:
-        specs = {cell.spec.name: cell.spec for cell in ours.cells}
-        metafunc.parametrize("each_model", [pytest.param(s, id=n, marks=marks(s)) for n, s in specs.items()])
+        specs = {cell.spec.name: cell.spec for cell in cells}
+        metafunc.parametrize("each_model", specs.values(), ids=specs.keys())
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
