@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from bench.allocator import keep_freed_memory
-from bench.comparison import comparison_table, facts
+from bench.comparison import differences, facts
 from bench.config import PROFILES
 from bench.options import DEFAULT_STUDY, OptionError, history_folder, resolve
 from bench.progress import Progress
@@ -23,12 +23,14 @@ from bench.records import RunRecord, environment
 from bench.runs import drive
 from bench.session import Cell, FolderError, Session
 from bench.studies import STUDIES
-from bench.tables import EMBEDDER_TITLES, as_text, conditions
+from bench.summary import summary
+from bench.tables import EMBEDDER_TITLES
 from bench.tracking import TRACKERS
 from data_utils import DATASETS, DataError
 
 SESSION = pytest.StashKey[Session]()
 PROGRESS = pytest.StashKey[Progress]()
+OTHER_MACHINE = pytest.StashKey[list[str]]()
 LINE_BROKEN_IN = pytest.StashKey[object]()
 
 
@@ -194,7 +196,11 @@ def run_cell(session: Session, benchmark: Any, pytestconfig: pytest.Config) -> C
 
     def run(cell: Cell) -> RunRecord:
         progress.begin(cell.name)
-        record = session.run_cell(cell, driver, progress.epoch)
+        try:
+            record = session.run_cell(cell, driver, progress.epoch)
+        except BaseException:
+            benchmark.skipped = True  # else it complains that the clock was not used, in place of what went wrong
+            raise
         benchmark.extra_info.update(facts(record))
         progress.end(record)
         return record
@@ -211,27 +217,31 @@ def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -
 
 def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, Any]:
     """Only what stays the same between two runs of one machine, so that a difference means something."""
-    return environment(torch.device(config.stash[SESSION].options.device))
+    found = environment(torch.device(config.stash[SESSION].options.device))
+    return {name: value for name, value in found.items() if name not in ("commit", "dirty")}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_benchmark_compare_machine_info(
+    config: pytest.Config, machine_info: dict[str, Any], compared_benchmark: dict[str, Any]
+) -> None:
+    """Keep what differs for the summary, in place of pytest-benchmark's dump of both machines."""
+    config.stash[OTHER_MACHINE] = differences(compared_benchmark["machine_info"], machine_info)
+    compared_benchmark["machine_info"] = machine_info
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Below pytest-benchmark's times: the changes against an earlier run, the tables, and where they are."""
-    ours = config.stash[SESSION]
-    made = ours.close()
-    if not made:
-        return
-    earlier = [
-        entry["extra_info"]
-        for saved in config._benchmarksession.compared_mapping.values()  # type: ignore[attr-defined]
-        for entry in saved.values()
-    ]
-    compared = comparison_table(earlier, [facts(record) for record in ours.records])
-    terminalreporter.section("FusionGauge")
-    if len(ours.options.studies) == 1:
-        for line in conditions(ours.records):
-            terminalreporter.write_line(line)
-    for table in [*([compared] if compared else []), *made]:
-        terminalreporter.write_line(as_text(table, color=terminalreporter.isatty()))
-    count = len(ours.records)
-    terminalreporter.write_line(f"{count} finished cell{'s are' if count > 1 else ' is'} in {ours.folder}")
+    """Below pytest-benchmark's times: changes against an earlier run, the tables, and where they are."""
+    compared = config._benchmarksession.compared_mapping  # type: ignore[attr-defined]
+    earlier = [entry["extra_info"] for saved in compared.values() for entry in saved.values()]
+    said = summary(
+        config.stash[SESSION],
+        earlier=earlier if config.option.benchmark_compare else None,
+        other_machine=config.stash.get(OTHER_MACHINE, list[str]()),
+        color=terminalreporter.isatty(),
+    )
+    for number, text in enumerate(said):
+        if number == 0:
+            terminalreporter.section("FusionGauge")
+        terminalreporter.write_line(text)

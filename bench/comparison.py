@@ -51,10 +51,18 @@ def comparison_table(before: Sequence[Facts], now: Sequence[Facts]) -> TextTable
         header=["model", "metric", "before", "now", "change"],
         labels=2,
         rows=rows,
-        notes=[f"{cells} cells in both runs, {len(now)} in this one"],
+        notes=[f"cells in both runs: {cells}; in this one: {len(now)}"],
         conditions=[],
         data=frame,
     )
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The entries that two environments do not share, a line each: ``name: before -> now``."""
+    names = sorted({*before, *now})
+    return [
+        f"{name}: {before.get(name)} -> {now.get(name)}" for name in names if before.get(name) != now.get(name)
+    ]
 
 
 def _cell(entry: Facts) -> tuple[object, ...]:

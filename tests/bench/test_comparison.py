@@ -78,5 +78,5 @@ def test_memory_counted_another_way_is_not_compared() -> None:
 def test_the_note_counts_cells() -> None:
     both = [entry(), entry(seed=52, peak_memory_method="another way")]
     assert compare([entry(), entry(seed=52)], [*both, entry(seed=53)]).notes == [
-        "2 cells in both runs, 3 in this one"
+        "cells in both runs: 2; in this one: 3"
     ]

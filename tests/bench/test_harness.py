@@ -116,6 +116,25 @@ def test_a_second_run_is_compared_in_times_and_in_results(first: Ended, history:
     assert a["extra_info"]["weights_sha256"] == b["extra_info"]["weights_sha256"]
 
 
+def test_a_comparison_without_an_earlier_run_is_said_and_is_no_failure(tmp_path: Path) -> None:
+    ended = bench(tmp_path / "run", tmp_path / "history", *SMOKE, "-k", ONE_CELL, "--benchmark-compare")
+    assert ended.code == 0, ended.output
+    assert "no earlier run of this kind to compare with" in ended.output
+    assert "Compared with the earlier run" not in ended.output
+
+
+def test_another_machine_is_said_loudly(first: Ended, tmp_path: Path) -> None:
+    saved = json.loads((first.folder / "benchmark.json").read_text())
+    saved["machine_info"]["device_name"] = "another processor"
+    history = tmp_path / "history"
+    history.mkdir()
+    (history / "0001_other.json").write_text(json.dumps(saved))
+    ended = bench(tmp_path / "run", history, *SMOKE, "-k", ONE_CELL, "--benchmark-compare")
+    assert ended.code == 0, ended.output
+    assert "NOT THE SAME MACHINE" in ended.output
+    assert re.search(r"^  device_name: another processor -> ", ended.output, re.MULTILINE)
+
+
 def test_without_the_clock_all_epochs_are_trained(history: Path, tmp_path: Path) -> None:
     ended = bench(tmp_path / "run", history, *SMOKE, "-k", ONE_CELL, "--benchmark-disable")
     assert ended.code == 0, ended.output
