@@ -235,10 +235,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     """Below pytest-benchmark's times: changes against an earlier run, the tables, and where they are."""
     compared = config._benchmarksession.compared_mapping  # type: ignore[attr-defined]
     earlier = [entry["extra_info"] for saved in compared.values() for entry in saved.values()]
+    other_machine = config.stash.get(OTHER_MACHINE, [])
     said = summary(
         config.stash[SESSION],
         earlier=earlier if config.option.benchmark_compare else None,
-        other_machine=config.stash.get(OTHER_MACHINE, list[str]()),
+        other_machine=other_machine,
         color=terminalreporter.isatty(),
     )
     for number, text in enumerate(said):
