@@ -28,8 +28,9 @@ class Progress:
 
     def epoch(self, result: EpochResult) -> None:
         """An epoch of the cell ended."""
+        stage = f"{result.stage}, " if result.stage else ""
         self._rewrite(
-            f"epoch {result.epoch}/{result.epochs}  training loss {result.train_loss:.4g}  "
+            f"{stage}epoch {result.epoch}/{result.epochs}  training loss {result.train_loss:.4g}  "
             f"validation loss {result.valid['loss']:.4g}  {result.seconds:.2f} s"
         )
 

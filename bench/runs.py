@@ -107,7 +107,7 @@ def run(
         seed: of all random streams.
         config: protocol, device, and the folder the checkpoint is written to (``checkpoints/`` in it).
         driver: turns the crank; the place for a clock around the epochs.
-        observe: called after every epoch of the model itself, not for its experts.
+        observe: called after every epoch, those of experts included (they name their stage).
 
     Returns:
         The record; its status is "diverged" where a loss was not finite.
@@ -129,7 +129,7 @@ def run(
         network = build()
         story["parameters"] = count_parameters(network)
         try:
-            story["pretraining"] = _train_experts(network, data, config.protocol, seed)
+            story["pretraining"] = _train_experts(network, data, config.protocol, seed, observe)
             story["trainable_parameters"] = count_trainable_parameters(network)
             trainer = Trainer(network, data.train, data.valid, config.protocol, seed, observe)
             try:
@@ -224,11 +224,13 @@ def _peak_memory(build: Callable[[], FusionNet], train: Batch, protocol: Protoco
     }
 
 
-def _train_experts(network: FusionNet, data: PreparedData, protocol: Protocol, seed: int) -> list[Pretraining]:
+def _train_experts(
+    network: FusionNet, data: PreparedData, protocol: Protocol, seed: int, observe: Observer
+) -> list[Pretraining]:
     """Train each modality's expert to its best weights, then freeze them all."""
     stages = []
     for modality, expert in network.experts().items():
-        trainer = Trainer(expert, data.train, data.valid, protocol, seed, silent)
+        trainer = Trainer(expert, data.train, data.valid, protocol, seed, observe, f"{modality} expert")
         drive(trainer.train_epoch, trainer.finish_epoch, protocol.epochs)
         trainer.restore_best()
         history = trainer.history

@@ -136,7 +136,8 @@ class Session:
         dataset = self.dataset(config)
 
         def observe_and_track(result: EpochResult) -> None:
-            self.tracker.epoch(result)
+            if not result.stage:
+                self.tracker.epoch(result)
             observe(result)
 
         record = None

@@ -33,6 +33,7 @@ class EpochResult:
         valid: every metric over the validation pairs after the epoch.
         learning_rate: of the epoch's first step.
         seconds: the training alone, device synchronized.
+        stage: what was trained, where it is not the model itself ("rgb expert").
     """
 
     epoch: int
@@ -41,6 +42,7 @@ class EpochResult:
     valid: dict[str, float]
     learning_rate: float
     seconds: float
+    stage: str = ""
 
 
 @dataclass
@@ -103,15 +105,23 @@ class Trainer:
         protocol: epochs, batch size and learning rates.
         seed: decides the order of each epoch.
         observe: called after every epoch.
+        stage: what is trained, where it is not the model itself; for the observer.
     """
 
     def __init__(
-        self, model: nn.Module, train: Batch, valid: Batch, protocol: Protocol, seed: int, observe: Observer
+        self,
+        model: nn.Module,
+        train: Batch,
+        valid: Batch,
+        protocol: Protocol,
+        seed: int,
+        observe: Observer,
+        stage: str = "",
     ) -> None:
         self.model = model
         self.history = History()
         self._train, self._valid = train, valid
-        self._protocol, self._seed, self._observe = protocol, seed, observe
+        self._protocol, self._seed, self._observe, self._stage = protocol, seed, observe, stage
         self._device = train.labels.device
         self._optimizer = adam(model, protocol.learning_rate)
         self._used = len(train) - (len(train) % protocol.batch_size if protocol.drop_last else 0)
@@ -154,6 +164,7 @@ class Trainer:
             valid=evaluate(self.model, self._valid),
             learning_rate=learning_rate,
             seconds=seconds,
+            stage=self._stage,
         )
         self.history.results.append(result)
         self._observe(result)
