@@ -27,6 +27,7 @@ from bench.summary import summary
 from bench.tables import EMBEDDER_TITLES
 from bench.tracking import TRACKERS
 from data_utils import DATASETS, DataError
+from fusion_models import MODELS
 
 SESSION = pytest.StashKey[Session]()
 PROGRESS = pytest.StashKey[Progress]()
@@ -130,6 +131,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Before the first benchmark: load the data, make the folder, have everything saved."""
     config = session.config
+    terminal = _plugin(config, "terminalreporter")
+    if not session.items and config.option.keyword:
+        terminal.write_line(
+            f"-k {config.option.keyword!r} matches no id; benchmarks are called after their models:"
+        )
+        terminal.write_line(", ".join(MODELS))
     benchmarks = [item for item in session.items if "session" in _fixtures(item)]
     if not benchmarks or config.option.collectonly:
         return
@@ -142,7 +149,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         ours.open(cells or ours.cells)
     except (DataError, FolderError) as error:
         raise pytest.UsageError(str(error)) from error
-    terminal = _plugin(config, "terminalreporter")
     config.stash[PROGRESS] = Progress(partial(_show, config), live=terminal.isatty(), cells=len(cells))
     for line in ours.describe(cells or ours.cells):
         terminal.write_line(line)

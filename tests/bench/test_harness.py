@@ -199,6 +199,13 @@ def collected(*arguments: str) -> list[str]:
     return [line.partition("::")[2] for line in done.stdout.splitlines() if "::" in line]
 
 
+def test_a_model_that_does_not_exist_is_said_with_those_that_do(history: Path, tmp_path: Path) -> None:
+    ended = bench(tmp_path / "run", history, *SMOKE, "-k", "wide-intermediate-divide")
+    assert ended.code == 5
+    assert "-k 'wide-intermediate-divide' matches no id" in ended.output
+    assert ", ".join(MODELS) in ended.output
+
+
 def test_ids_can_be_guessed_and_stride_selects_both_sides_of_every_strategy() -> None:
     ids = collected("-k", "stride and test_training")
     assert "test_training[wide-intermediate-concat-strided]" in ids
