@@ -22,6 +22,7 @@ from data_utils.dataset import DataError
 MAX_PIXELS = 4096 * 4096
 """The largest image or plane that is read."""
 
+_SHOWN = 3  # further files that a message names
 _PNG_HEADER = struct.Struct(">8s4x4sIIBB")  # signature, (length), "IHDR", width, height, bits, color type
 _GRAY, _PALETTE = 0, 3  # color types
 
@@ -35,11 +36,21 @@ def stack(what: str, read: Callable[[Path], Tensor], paths: Sequence[Path]) -> T
         paths: At least one.
 
     Raises:
-        DataError: A file cannot be used (the first such file of the list), or its shape is not the first one's.
+        DataError: Files cannot be used (the first is explained, some others named), or their shapes differ.
     """
     # One after the other: threads gain little, and numpy's parsing of npy headers is not safe in them (it uses
     # `ast`, whose recursion check fails now and then when two threads parse: CPython 3.11, SystemError).
-    tensors = [read(path) for path in paths]
+    tensors: list[Tensor] = []
+    flaws: list[tuple[Path, DataError]] = []
+    for path in paths:
+        try:
+            tensors.append(read(path))
+        except DataError as flaw:
+            flaws.append((path, flaw))
+    if flaws:
+        others = ", ".join(str(path) for path, _ in flaws[1 : 1 + _SHOWN])
+        more = f" {len(flaws) - 1} more {what} file(s) cannot be used, such as {others}." if others else ""
+        raise DataError(f"{flaws[0][1]}{more}")
     for path, tensor in zip(paths, tensors, strict=True):
         if tensor.shape != tensors[0].shape:
             raise DataError(
@@ -102,9 +113,21 @@ def read_angles(path: Path) -> Tensor:
     Raises:
         DataError: The file is missing, damaged, not a list of floats, or has something else than angles in it.
     """
-    angles = _read_npy(path, dimensions=1)
+    return check_angles(str(path), _read_npy(path, dimensions=1))
+
+
+def check_angles(place: str, angles: Tensor) -> Tensor:
+    """The angles as float64.
+
+    Args:
+        place: Where they come from, for the message.
+        angles: (A,).
+
+    Raises:
+        DataError: There are values beyond a full turn, or NaN.
+    """
     if not bool((angles.abs() <= 2 * torch.pi).all()):  # false for NaN too
-        raise DataError(f"{path} has values beyond a full turn in it; store the angles in radians.")
+        raise DataError(f"{place} has values beyond a full turn in it; store the angles in radians.")
     return angles.double()
 
 

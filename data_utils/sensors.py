@@ -7,15 +7,15 @@ n scenes, S rows and columns of a whole image, h rows and w columns of a window.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from data_utils.geometry import MAX_RANGE_M
-from data_utils.raycasting import Directions, Floats, ray_cube, ray_sphere
-from data_utils.scenes import CUBE_EDGE_M, SPHERE_RADIUS_M, Scenes
+from data_utils.raycasting import Floats
+from data_utils.scenes import Scenes
+from data_utils.solids import find_solid
 
 LIDAR_VIEW_DEG = 32.0
 """Field of view of the LiDAR, from -16 up to 16 degrees both ways."""
@@ -23,11 +23,7 @@ FOCAL_LENGTH = 73.3 / 64
 """Focal length of the camera in image widths: 24 mm behind an aperture of 20.955 mm."""
 
 _SAMPLES = 4  # rays a pixel and direction, for smooth edges
-
-# The light is fitted to the mean, the deviation and the lit pixels of the original's images.
-_LIGHT_PHASE_RAD = np.deg2rad(107.0)  # at the object, between the ways to the light and to the camera
 _LIGHT = 15.0  # radiance of a white face turned to the light; the tone curve makes it 239 of 255
-_AMBIENT = 0.001  # what reaches the other faces, as a part of the light
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +36,20 @@ class Windows:
 
     def paste(self, images: npt.NDArray[np.generic]) -> None:
         """Writes the values into whole images (n, S, S, ...), which may be a view."""
-        image = np.arange(len(self.values))[:, None, None]
-        images[image, self.rows[:, :, None], self.columns[:, None, :]] = self.values
+        images[self._places] = self.values
+
+    def paste_nearer(self, ranges: Floats) -> None:
+        """Writes ranges into whole scans (n, S, S) where they are smaller than what is there."""
+        ranges[self._places] = np.minimum(ranges[self._places], self.values)
+
+    def paste_over(self, photos: npt.NDArray[np.uint8], opacity: Floats) -> None:
+        """Writes colors into whole photos (n, S, S, 3), showing through where opacity (n, h, w) is below 1."""
+        behind = photos[self._places] * (1 - opacity[..., None])
+        photos[self._places] = np.minimum(behind + self.values.astype(np.float32) + 0.5, 255).astype(np.uint8)
+
+    @property
+    def _places(self) -> tuple[npt.NDArray[np.intp], ...]:
+        return np.arange(len(self.values))[:, None, None], self.rows[:, :, None], self.columns[:, None, :]
 
 
 def lidar_angles(size: int) -> npt.NDArray[np.float64]:
@@ -49,30 +57,26 @@ def lidar_angles(size: int) -> npt.NDArray[np.float64]:
     return np.deg2rad((np.arange(size) - size / 2) * LIDAR_VIEW_DEG / size)
 
 
-def scan(scenes: Scenes, shape: str, size: int) -> Windows:
+def scan(scenes: Scenes, solid: str, size: int) -> Windows:
     """Ranges in meters, 50.0 where a ray meets nothing; rows are azimuths and columns are zeniths.
 
     Args:
         scenes: n scenes.
-        shape: "cube" or "sphere".
+        solid: A name of ``solids.SOLIDS``.
         size: Rays a row and column of the whole scan.
     """
-    angles = lidar_angles(size)
+    kind, angles = find_solid(solid), lidar_angles(size)
     x, y, z = scenes.centers.T
-    distance = np.sqrt(x * x + y * y + z * z)
+    distance, reach = np.sqrt(x * x + y * y + z * z), kind.reach_m * scenes.sizes
     # Azimuths are positive to the left and zeniths downwards, hence the signs.
-    rows = _window(-np.arctan2(x, y), np.arcsin(_reach(shape) / np.hypot(x, y)), angles)
-    columns = _window(-np.arcsin(z / distance), np.arcsin(_reach(shape) / distance), angles)
+    rows = _window(-np.arctan2(x, y), np.arcsin(reach / np.hypot(x, y)), angles)
+    columns = _window(-np.arcsin(z / distance), np.arcsin(reach / distance), angles)
     azimuth, zenith = angles[rows][:, :, None], angles[columns][:, None, :]
     directions = (np.sin(-azimuth) * np.cos(-zenith), np.cos(-azimuth) * np.cos(-zenith), np.sin(-zenith))
-    if shape == "cube":
-        ranges, _ = ray_cube(directions, scenes.centers, scenes.rotations, CUBE_EDGE_M)
-    else:
-        ranges = ray_sphere(directions, scenes.centers, SPHERE_RADIUS_M)
-    return Windows(np.minimum(ranges, MAX_RANGE_M), rows, columns)
+    return Windows(np.minimum(kind.distance(directions, scenes), MAX_RANGE_M), rows, columns)
 
 
-def photograph(scenes: Scenes, shape: str, size: int) -> Windows:
+def photograph(scenes: Scenes, solid: str, size: int) -> tuple[Windows, Floats]:
     """Colors, uint8 with red, green and blue last; rows run down and columns to the right.
 
     A pinhole camera: x / y and -z / y grow with the column and the row. Matte faces (Lambert), one directional
@@ -80,72 +84,30 @@ def photograph(scenes: Scenes, shape: str, size: int) -> Windows:
 
     Args:
         scenes: n scenes.
-        shape: "cube" or "sphere".
+        solid: A name of ``solids.SOLIDS``.
         size: Pixels a row and column of the whole image.
+
+    Returns:
+        The colors, and which part of each pixel the object covers, (n, h, w).
     """
+    kind = find_solid(solid)
     slopes = (np.arange(size * _SAMPLES) + 0.5 - size * _SAMPLES / 2) / (size * _SAMPLES * FOCAL_LENGTH)
     slopes = slopes.reshape(size, _SAMPLES)
     x, y, z = scenes.centers.T
-    pixels = np.arctan(slopes.mean(axis=1))
-    columns = _window(np.arctan2(x, y), np.arcsin(_reach(shape) / np.hypot(x, y)), pixels)
-    rows = _window(-np.arctan2(z, y), np.arcsin(_reach(shape) / np.hypot(z, y)), pixels)
+    pixels, reach = np.arctan(slopes.mean(axis=1)), kind.reach_m * scenes.sizes
+    columns = _window(np.arctan2(x, y), np.arcsin(reach / np.hypot(x, y)), pixels)
+    rows = _window(-np.arctan2(z, y), np.arcsin(reach / np.hypot(z, y)), pixels)
 
     slopes = slopes.astype(np.float32)  # half the time, and still far finer than the 256 levels of an image
     right = slopes[columns].reshape(len(scenes), 1, -1)
     down = slopes[rows].reshape(len(scenes), -1, 1)
-    lit = (_lit_cube if shape == "cube" else _lit_sphere)((right, np.ones_like(right), -down), scenes)
-    lit = lit.reshape(len(scenes), rows.shape[1], _SAMPLES, columns.shape[1], _SAMPLES).mean(axis=(2, 4))
-    radiance = np.float32(_LIGHT) * lit[..., None] * scenes.albedos.astype(np.float32)[:, None, None, :]
+    lit = kind.lit((right, np.ones_like(right), -down), scenes)
+    lit = lit.reshape(len(scenes), rows.shape[1], _SAMPLES, columns.shape[1], _SAMPLES)
+    light = np.float32(_LIGHT) * scenes.light.astype(np.float32)[:, None, None]
+    radiance = (light * lit.mean(axis=(2, 4)))[..., None] * scenes.albedos.astype(np.float32)[:, None, None, :]
     exposed = radiance / (1 + radiance)
-    return Windows((255 * exposed + 0.5).astype(np.uint8), rows, columns)
-
-
-def _to_light() -> Floats:
-    """Unit vector (3,) from every object to the light: to the upper left and partly behind the object."""
-    to_camera, up_left = np.array([0.0, -1.0, 0.0]), np.array([-1.0, 0.0, 1.0]) / np.sqrt(2)
-    to_light: Floats = np.cos(_LIGHT_PHASE_RAD) * to_camera + np.sin(_LIGHT_PHASE_RAD) * up_left
-    return to_light
-
-
-def _lit_cube(directions: Directions, scenes: Scenes) -> Floats:
-    """How much light each ray sees: 0 where it meets nothing, about 1 on a face turned to the light."""
-    centers, rotations = scenes.centers.astype(np.float32), scenes.rotations.astype(np.float32)
-    distance, face = ray_cube(directions, centers, rotations, CUBE_EDGE_M)
-    # Per axis of the cube: which of its two ends is turned to the sensors, and how that end faces the light.
-    end = -np.sign(_dot(scenes.centers.T[:, :, None], scenes.rotations.transpose(1, 0, 2)))
-    light = _lambert(end * _dot(_to_light(), scenes.rotations.transpose(1, 0, 2)))
-    one, two, three = light.astype(np.float32).T[:, :, None, None]
-    seen = np.where(face == 0, one, np.where(face == 1, two, three))
-    return np.where(np.isfinite(distance), seen, np.float32(0))
-
-
-def _lit_sphere(directions: Directions, scenes: Scenes) -> Floats:
-    """As ``_lit_cube``."""
-    centers = scenes.centers.astype(np.float32)
-    distance = ray_sphere(directions, centers, SPHERE_RADIUS_M)
-    hit = np.isfinite(distance)
-    distance = np.where(hit, distance, np.float32(0))
-    normals = [
-        (part * distance - center[:, None, None]) / np.float32(SPHERE_RADIUS_M)
-        for part, center in zip(directions, centers.T, strict=True)
-    ]
-    return np.where(hit, _lambert(_dot(_to_light().astype(np.float32), normals)), np.float32(0))
-
-
-def _dot(one: Sequence[Floats] | Floats, other: Sequence[Floats] | Floats) -> Floats:
-    """The sum over three components, in a fixed order; a matrix product may choose its own."""
-    product: Floats = one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
-    return product
-
-
-def _lambert(facing: Floats) -> Floats:
-    """What a matte face gives back; ``facing`` is the cosine between its normal and the light."""
-    return np.maximum(facing, 0) + facing.dtype.type(_AMBIENT)
-
-
-def _reach(shape: str) -> float:
-    """Radius of a ball that holds the object, however it is turned."""
-    return float(CUBE_EDGE_M * np.sqrt(3) / 2) if shape == "cube" else SPHERE_RADIUS_M
+    colors = Windows((255 * exposed + 0.5).astype(np.uint8), rows, columns)
+    return colors, (lit > 0).mean(axis=(2, 4), dtype=np.float32)
 
 
 def _window(middle: Floats, half: Floats, grid: Floats) -> npt.NDArray[np.intp]:

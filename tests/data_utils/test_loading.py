@@ -28,7 +28,8 @@ def test_how_many_are_simulated_when_nobody_says(monkeypatch: pytest.MonkeyPatch
     asked: list[tuple[int, int]] = []
     small = load("shapes", pairs=2)
 
-    def record(pairs: int, seed: int) -> data_utils.PairedDataset:
+    def record(pairs: int, seed: int, cache: Path | None) -> data_utils.PairedDataset:
+        assert cache is None
         asked.append((pairs, seed))
         return small
 

@@ -14,10 +14,12 @@ import torch
 
 import data_utils.shapes
 from data_utils import DataError
+from data_utils.difficulty import LEVELS
 from data_utils.geometry import xyza_to_range
-from data_utils.scenes import SPHERE_RADIUS_M, Scenes, draw_scenes
+from data_utils.scenes import Scenes, draw_scenes
 from data_utils.sensors import lidar_angles, photograph, scan
-from data_utils.shapes import Simulation, shapes, shapes_uneven, simulate
+from data_utils.shapes import Simulation, shapes, simulate
+from data_utils.solids import SPHERE_RADIUS_M
 
 REPOSITORY = Path(__file__).parents[2]
 LIT = 13  # of 255: brighter than what the faces in the shade show
@@ -30,7 +32,7 @@ def simulation() -> Simulation:
 
 def one_scene(*center: float) -> Scenes:
     """A white object there; as a cube, its faces are those of the frame."""
-    return Scenes(np.array([center]), np.ones((1, 3)), np.eye(3)[None])
+    return Scenes(np.array([center]), np.ones((1, 3)), np.eye(3)[None], np.ones(1), np.ones(1))
 
 
 def whole_scan(scenes: Scenes, shape: str) -> npt.NDArray[np.float64]:
@@ -41,7 +43,8 @@ def whole_scan(scenes: Scenes, shape: str) -> npt.NDArray[np.float64]:
 
 def whole_photo(scenes: Scenes, shape: str) -> npt.NDArray[np.uint8]:
     image = np.zeros((64, 64, 3), dtype=np.uint8)
-    photograph(scenes, shape, 64).paste(image[None])
+    colors, _ = photograph(scenes, shape, 64)
+    colors.paste(image[None])
     return image
 
 
@@ -51,7 +54,7 @@ def centroid(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
     return np.array([rows.mean(), columns.mean()])
 
 
-@pytest.mark.parametrize(("shape", "nearest"), [("cube", 25 - 1.5), ("sphere", 25 - SPHERE_RADIUS_M)])
+@pytest.mark.parametrize(("shape", "nearest"), [("cubes", 25 - 1.5), ("spheres", 25 - SPHERE_RADIUS_M)])
 def test_range_on_the_axis(shape: str, nearest: float) -> None:
     image = whole_scan(one_scene(0.0, 25.0, 0.0), shape)
     assert lidar_angles(64)[32] == 0
@@ -70,11 +73,11 @@ def test_a_window_loses_no_ray() -> None:
         squared_miss < SPHERE_RADIUS_M**2, along - np.sqrt(np.maximum(SPHERE_RADIUS_M**2 - squared_miss, 0)), 50.0
     )
     assert (expected[-1] < 50).any()  # cut off indeed
-    np.testing.assert_allclose(whole_scan(one_scene(*center), "sphere"), expected, rtol=1e-9)
+    np.testing.assert_allclose(whole_scan(one_scene(*center), "spheres"), expected, rtol=1e-9)
 
 
 def test_a_sphere_far_from_the_middle_of_the_image_is_where_the_pinhole_says() -> None:
-    photo = whole_photo(one_scene(4.0, 22.0, -3.0), "sphere")
+    photo = whole_photo(one_scene(4.0, 22.0, -3.0), "spheres")
     row, column = centroid(photo.max(axis=-1) > 0)
     assert column + 0.5 == pytest.approx(32 + 73.3 * 4 / 22, abs=0.3)
     assert row + 0.5 == pytest.approx(32 + 73.3 * 3 / 22, abs=0.3)
@@ -82,7 +85,7 @@ def test_a_sphere_far_from_the_middle_of_the_image_is_where_the_pinhole_says() -
 
 def test_a_cube_in_front_shows_its_size_without_jagged_edges() -> None:
     """Face-on in the shade the cube is 3 * 73.3 / 23.5 pixels wide, and its edge lies within a pixel."""
-    radiance = whole_photo(one_scene(0.0, 25.0, 0.0), "cube")[..., 0].astype(float)
+    radiance = whole_photo(one_scene(0.0, 25.0, 0.0), "cubes")[..., 0].astype(float)
     assert radiance[32, 32] > 0
     width = radiance[32].sum() / radiance[32, 32]
     assert width == pytest.approx(3 * 73.3 / 23.5, abs=0.3)
@@ -90,12 +93,12 @@ def test_a_cube_in_front_shows_its_size_without_jagged_edges() -> None:
 
 def test_the_light_comes_from_the_upper_left() -> None:
     """Of a cube below and to the right of the camera the top and the left face are lit, and the front is not."""
-    photo = whole_photo(one_scene(4.0, 22.0, -4.0), "cube")[..., 0]
+    photo = whole_photo(one_scene(4.0, 22.0, -4.0), "cubes")[..., 0]
     lit, shade = photo > 128, (photo > 0) & (photo < LIT)
     assert lit.sum() > 5
     assert shade.sum() > 50
     assert (centroid(lit) < centroid(shade)).all()
-    from_above_right = whole_photo(one_scene(-4.0, 22.0, 4.0), "cube")[..., 0]
+    from_above_right = whole_photo(one_scene(-4.0, 22.0, 4.0), "cubes")[..., 0]
     assert (from_above_right > 128).sum() == 0
 
 
@@ -163,7 +166,7 @@ def test_some_objects_are_almost_invisible_to_the_camera_and_none_to_the_lidar(s
 
 
 def test_twins_share_place_and_color() -> None:
-    scenes = draw_scenes(range(50), seed=3)
+    scenes = draw_scenes(range(50), 3, LEVELS["shapes"])
     raw = simulate(100, seed=3)
     for index in range(50):
         cube, sphere = raw.range_m[raw.index == index]
@@ -175,7 +178,7 @@ def test_twins_share_place_and_color() -> None:
 
 
 def test_rotations_are_rotations_and_uniform() -> None:
-    rotations = draw_scenes(range(2000), seed=0).rotations
+    rotations = draw_scenes(range(2000), 0, LEVELS["shapes"]).rotations
     np.testing.assert_allclose(
         np.einsum("nij,nik->njk", rotations, rotations), np.broadcast_to(np.eye(3), (2000, 3, 3)), atol=1e-12
     )
@@ -244,7 +247,7 @@ def test_progress_is_told() -> None:
 
 @pytest.mark.parametrize("pairs", [0, 1, 7, -2])
 def test_pairs_come_in_twos(pairs: int) -> None:
-    with pytest.raises(DataError, match="ask for an even number"):
+    with pytest.raises(DataError, match="ask for a multiple of 2"):
         simulate(pairs, 0)
 
 
@@ -252,22 +255,3 @@ def test_images_have_pixels() -> None:
     assert simulate(2, 0, image_size=1).rgb.shape == (2, 1, 1, 4)
     with pytest.raises(DataError, match="ask for at least 1 x 1"):
         simulate(2, 0, image_size=0)
-
-
-def test_one_cube_for_four_spheres() -> None:
-    uneven, even = shapes_uneven(23, 0), shapes(38, 0)
-    assert uneven.info.name == "shapes-uneven"
-    assert uneven.labels.bincount().tolist() == [4, 19]
-    assert uneven.groups[uneven.labels == 0].tolist() == [0, 4, 8, 12]
-    assert set(uneven.names) <= set(even.names)
-
-
-def test_a_larger_uneven_set_begins_with_a_smaller_one() -> None:
-    small, large = shapes_uneven(20, 3), shapes_uneven(30, 3)
-    assert large.names[: len(small)] == small.names
-    assert torch.equal(large.inputs["lidar"][: len(small)], small.inputs["lidar"])
-
-
-def test_too_few_pairs_for_one_cube() -> None:
-    with pytest.raises(DataError, match="at least 5"):
-        shapes_uneven(4, 0)
