@@ -103,7 +103,7 @@ def simulate(
     Args:
         pairs: A multiple of the number of classes, in the order cube 0, sphere 0, cube 1, ... Where the first
             class is rarer, any number that has room for one pair of it. A larger simulation begins with the pairs
-            of a smaller one.
+            of a smaller one (one of whole ``difficulty.cycle``s).
         seed: Not negative.
         image_size: Rows and columns of both modalities; the fields of view stay.
         difficulty: What is in the scenes and what the sensors suffer from.

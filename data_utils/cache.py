@@ -1,0 +1,100 @@
+"""Simulations kept on disk, so that a second run starts at once.
+
+A file is the SHA-256 of the rest, and the arrays, compressed. It is written under a temporary name and then
+renamed: nobody ever sees half a file, and of two processes that make the same one the later replaces its equal.
+What cannot be kept or is damaged is made again, and a note says so; a cache never stops a run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+import zlib
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from data_utils import difficulty, geometry, raycasting, scenes, sensors, shapes, solids
+from data_utils.shapes import Simulation
+
+_CODE = (difficulty, geometry, raycasting, scenes, sensors, shapes, solids)  # what decides the bits
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+
+def kept(
+    folder: Path, name: str, arguments: tuple[object, ...], make: Callable[[], Simulation]
+) -> tuple[Simulation, tuple[str, ...]]:
+    """The simulation of that name and these arguments, from the folder or else made and put there.
+
+    Args:
+        folder: Made if it does not exist.
+        name: What the file's name begins with.
+        arguments: All that the simulation depends on beside the code of the simulator and numpy.
+        make: Makes it.
+
+    Returns:
+        The simulation, and notes on what went wrong with the file: none, or a sentence.
+    """
+    file = folder / f"{name}-{_key(arguments)}.simulation"
+    try:
+        return _unpack(file.read_bytes()), ()
+    except FileNotFoundError:
+        notes: tuple[str, ...] = ()
+    except (OSError, ValueError) as error:
+        notes = (f"{file} was damaged or unreadable ({error}) and its pairs were simulated again.",)
+    simulation = make()
+    try:
+        _write(file, _pack(simulation))
+    except OSError as error:
+        notes = (*notes, f"The simulated pairs could not be kept in {folder} ({error.strerror}).")
+    return simulation, notes
+
+
+def _key(arguments: tuple[object, ...]) -> str:
+    digest = hashlib.sha256(repr((arguments, np.__version__)).encode())
+    for module in _CODE:
+        digest.update(Path(str(module.__file__)).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _pack(simulation: Simulation) -> bytes:
+    arrays = {field.name: getattr(simulation, field.name) for field in fields(simulation)}
+    classes = np.frombuffer(json.dumps(arrays.pop("classes")).encode(), dtype=np.uint8)
+    content = zlib.compress(save({**arrays, "classes": classes}), level=1)
+    return hashlib.sha256(content).digest() + content
+
+
+def _unpack(data: bytes) -> Simulation:
+    """The simulation in the content of a file.
+
+    Raises:
+        ValueError: The content is not what was written.
+    """
+    if hashlib.sha256(data[_DIGEST_BYTES:]).digest() != data[:_DIGEST_BYTES]:
+        raise ValueError("its checksum is wrong")
+    try:
+        arrays = load(zlib.decompress(data[_DIGEST_BYTES:]))
+    except (zlib.error, SafetensorError) as error:
+        raise ValueError(str(error)) from error
+    classes = tuple(json.loads(arrays.pop("classes").tobytes()))
+    return Simulation(classes=classes, **arrays)
+
+
+def _write(file: Path, data: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=file.name, suffix=".part", dir=file.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())  # the name must not be there before the content
+        Path(temporary).replace(file)
+    except BaseException:  # interrupted too: leave nothing behind
+        Path(temporary).unlink(missing_ok=True)
+        raise

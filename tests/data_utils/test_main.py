@@ -1,0 +1,123 @@
+"""The command line, as a user calls it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_utils import LAYOUTS
+from data_utils.__main__ import main
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def made(folder: Path, *options: str) -> Path:
+    assert main(["make", str(folder), "--pairs", "40", "--image-size", "16", *options]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_make_then_check_in_every_layout(layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = made(tmp_path / "new", "--layout", layout, "--dataset", "shapes-four", "--seed", "3")
+    told = capsys.readouterr()
+    assert told.out == f"40 pairs of shapes-four written to {folder} ({layout})\n"
+    assert "simulating" in told.err
+    assert "writing" in told.err
+    assert main(["check", str(folder)]) == 0
+    report = capsys.readouterr().out
+    assert "40 pairs of 16 x 16 pixels in 10 groups" in report
+    assert "10 cone" in report
+
+
+def test_make_never_mixes_with_other_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "mine.txt").write_text("")
+    assert main(["make", str(tmp_path), "--pairs", "4"]) == 2
+    assert "is not empty; give a new folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
+
+
+def test_make_says_what_it_cannot_make(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["make", str(tmp_path / "new"), "--pairs", "5"]) == 2
+    assert "ask for a multiple of 2" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
+def test_check_finds_and_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = made(tmp_path / "new")
+    (folder / "cubes" / "rgb" / "0003.png").unlink()
+    for part, suffix in (("rgb", "png"), ("lidar", "npy")):
+        source = folder / "spheres" / part / f"0001.{suffix}"
+        (folder / "spheres" / part / f"0100.{suffix}").write_bytes(source.read_bytes())
+    capsys.readouterr()
+    assert main(["check", str(folder)]) == 1
+    report = capsys.readouterr().out
+    assert "1 file(s) without a partner were left out: cubes/lidar/0003.npy" in report
+    assert "spheres/0100 = spheres/0001" in report
+    assert main(["check", "--json", str(folder)]) == 1
+    assert json.loads(capsys.readouterr().out)["problems"] >= 2
+
+
+def test_check_of_what_cannot_be_read_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = made(tmp_path / "new")
+    np.save(folder / "cubes" / "lidar" / "0003.npy", np.full((16, 16), np.nan))
+    capsys.readouterr()
+    assert main(["check", str(folder)]) == 1
+    assert "0003.npy has NaN or infinity in it" in capsys.readouterr().out
+    assert main(["check", str(folder), "--json"]) == 1
+    content = json.loads(capsys.readouterr().out)
+    assert content["problems"] == 1
+    assert "0003.npy" in content["error"]
+    assert main(["check", str(tmp_path / "gone")]) == 1
+    assert "no data set and no existing path" in capsys.readouterr().out
+
+
+def test_angles_of_one_class_can_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = made(tmp_path / "new")
+    np.save(folder / "cubes" / "zenith.npy", np.linspace(0, 0.1, 16))
+    capsys.readouterr()
+    assert main(["check", str(folder)]) == 1
+    assert "--angles-of cubes" in capsys.readouterr().out
+    assert main(["check", str(folder), "--angles-of", "spheres"]) == 0
+
+
+@pytest.mark.parametrize("name", ["shapes-hard", "a path"])
+def test_show_draws_a_sheet(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = str(made(tmp_path / "new")) if name == "a path" else name
+    out = tmp_path / "sheet.png"
+    capsys.readouterr()
+    assert main(["show", data, "--pairs", "40", "--shown", "5", "--out", str(out)]) == 0
+    assert capsys.readouterr().out == f"5 of 40 pairs drawn in {out}\n"
+    with Image.open(out) as sheet:
+        assert sheet.width > 3 * 128
+
+
+def test_show_says_where_it_cannot_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "shapes", "--pairs", "4", "--out", str(tmp_path / "gone" / "a.png")]) == 2
+    assert "gone/a.png" in capsys.readouterr().err
+
+
+def test_stats_are_those_of_the_notebooks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "train_stats.json"
+    assert main(["stats", "shapes", "--pairs", "1280", "--out", str(out)]) == 0
+    content = json.loads(out.read_text())
+    assert content == json.loads(capsys.readouterr().out)
+    assert len(content["mean"]) == len(content["std"]) == 4
+    np.testing.assert_allclose(content["mean"][:3], [0.00524, 0.00522, 0.00529], rtol=0.1)
+    np.testing.assert_allclose(content["std"][:3], [0.0588, 0.0587, 0.0593], rtol=0.1)
+    assert (content["mean"][3], content["std"][3]) == (1.0, 1.0)
+    assert content["channels"]["rgb"]["mean"] == pytest.approx(content["mean"], rel=1e-5)
+    assert set(content["channels"]) == {"rgb", "lidar"}
+
+
+def test_it_is_a_module_that_helps() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "data_utils", "--help"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    for command in ("make", "check", "show", "stats"):
+        assert command in done.stdout
