@@ -1,6 +1,6 @@
 """All audits of what a session would run: its data as the protocols split them, and its models.
 
-``python -m bench audit`` prints the outcomes. The audits themselves are in data_audits.py and model_audits.py.
+``python -m bench audit`` prints the outcomes. The audits themselves are in audits.py and model_audits.py.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,15 +9,15 @@ from functools import partial
 
 import torch
 
-from bench import data_audits, model_audits
+from bench import model_audits
 from bench.config import Protocol
 from bench.evaluation import METRICS, evaluate
-from bench.findings import Outcome
 from bench.measurement import training_memory
 from bench.runs import choose, prepare
 from bench.seeding import stream
 from bench.session import Session
-from data_utils import Batch, DataError, DatasetInfo, PairedDataset, Split
+from data_utils import Batch, DataError, DatasetInfo, PairedDataset, Split, audits
+from data_utils.findings import Outcome
 from fusion_models import ModelSpec, build_model
 
 _SAMPLES = 8  # for the models; few, as the images may be large
@@ -52,13 +52,11 @@ def audit_dataset(dataset: PairedDataset) -> list[Outcome]:
     """The audits that need no split."""
     pairs = f"{len(dataset)} pairs"
     sizes = dataset.labels.bincount(minlength=len(dataset.info.classes))
-    judged = int((sizes >= data_audits.JUDGED_PAIRS).sum())
-    of_classes = (
-        f"{judged} of {len(sizes)} classes have the {data_audits.JUDGED_PAIRS} pairs it takes to judge them"
-    )
+    judged = int((sizes >= audits.JUDGED_PAIRS).sum())
+    of_classes = f"{judged} of {len(sizes)} classes have the {audits.JUDGED_PAIRS} pairs it takes to judge them"
     return [
-        Outcome("repeated pairs", pairs, data_audits.repeated_pairs(dataset)),
-        Outcome("label-dependent inputs", of_classes, data_audits.label_dependent_inputs(dataset)),
+        Outcome("repeated pairs", pairs, audits.repeated_pairs(dataset)),
+        Outcome("label-dependent inputs", of_classes, audits.label_dependent_inputs(dataset)),
     ]
 
 
@@ -71,9 +69,9 @@ def audit_split(dataset: PairedDataset, protocol: Protocol, seed: int) -> list[O
     asked, delivered = splits(dataset, protocol, seed)
     pairs = f"{len(delivered.train)} training and {len(delivered.valid)} validation pairs"
     return [
-        Outcome("pairs in both splits", pairs, data_audits.pairs_in_both_splits(dataset, delivered)),
-        Outcome("groups split apart", pairs, data_audits.groups_split_apart(dataset, delivered)),
-        Outcome("validation pairs left out", pairs, data_audits.validation_left_out(dataset, asked, delivered)),
+        Outcome("pairs in both splits", pairs, audits.pairs_in_both_splits(dataset, delivered)),
+        Outcome("groups split apart", pairs, audits.groups_split_apart(dataset, delivered)),
+        Outcome("validation pairs left out", pairs, audits.validation_left_out(dataset, asked, delivered)),
     ]
 
 

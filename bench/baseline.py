@@ -19,8 +19,8 @@ FOLDER = ROOT / "results" / "baseline"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
-HEADLINE = ("input-scaling", "variants")
-"""Study and table that the README shows."""
+HEADLINES = (("input-scaling", "variants"), ("fusion-compact", "published"), ("downsampling-compact", "published"))
+"""Studies and tables that the README shows."""
 
 
 def read() -> list[RunRecord]:
@@ -70,12 +70,13 @@ def _cell(record: RunRecord) -> tuple[object, ...]:
 def pages(found: Sequence[RunRecord]) -> dict[Path, str]:
     """Every generated file with its text: the tables of all studies, and the README with its section."""
     made = {}
-    section = "*No runs are committed yet.*\n"
+    shown = []
     for study, tables in tables_by_study(found).items():
         for table in tables:
             made[FOLDER / "tables" / f"{study}-{table.name}.md"] = table.markdown()
-            if (study, table.name) == HEADLINE:
-                section = f"{STUDIES[study].question}\n\n{table.markdown()}"
+            if (study, table.name) in HEADLINES:
+                shown.append(f"{STUDIES[study].question}\n\n{table.markdown()}")
+    section = "\n".join(shown) or "*No runs are committed yet.*\n"
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     made[README] = f"{before}{BEGIN}\n{section}{END}{after}"

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.evaluation import classification_loss
-from bench.findings import Finding, some
 from bench.seeding import stream
 from data_utils import Batch
+from data_utils.findings import Finding, some
 
 Build = Callable[[], nn.Module]
 

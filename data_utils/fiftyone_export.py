@@ -2,6 +2,7 @@
 
     <root>/metadata.json     of it, "info": azimuth_cubes, zenith_cubes, azimuth_spheres, zenith_spheres
     <root>/samples.json      {"samples": [{"filepath", "group": {"_id", "name"}, "label": {"label"}, "tags"}, ...]}
+                             (labels of the images; in "ground_truth" or another classification as well)
     <root>/data/0000.png     slice "rgb": PNG, 8 bits
     <root>/data/0000.npy     slice "lidar": floats (R, C), ranges in meters, 50.0 where nothing was met
     <root>/data/0000-2.png   what FiftyOne calls a second file of that name, here the sphere of scene 0
@@ -89,7 +90,9 @@ def read_fiftyone_export(path: Path, angles_of: str = "") -> PairedDataset:
     ]
     classes = sorted({image.label for image, _ in whole})
     for image, scan in whole:
-        if image.label != scan.label:
+        if not image.label:
+            raise DataError(f"{image.path} has no label in {root / 'samples.json'}; give every image one.")
+        if scan.label not in ("", image.label):
             raise DataError(
                 f"{image.path} is labeled {image.label!r} and its range image {scan.label!r}; "
                 "give both of a pair one label."
@@ -208,16 +211,27 @@ def _samples(root: Path) -> list[_Sample]:
     for number, entry in enumerate(entries):
         try:
             group, name = entry["group"]["_id"]["$oid"], entry["group"]["name"]
-            label, tags = entry["label"]["label"], tuple(entry.get("tags", ()))
-            path = entry["filepath"]
+            path, label, tags = entry["filepath"], _label(entry), tuple(entry.get("tags") or ())
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(
-                f"{file} has a sample (number {number}) without a group, label or filepath ({error}); label every "
-                "sample and export the data set as a grouped one."
+                f"{file} has a sample (number {number}) without a group or filepath ({error}); export the data "
+                "set as a grouped one."
             ) from None
         if name in SLICES:
-            samples.append(_Sample(number, _media_path(root, file, str(path)), str(group), name, str(label), tags))
+            samples.append(_Sample(number, _media_path(root, file, str(path)), str(group), name, label, tags))
     return samples
+
+
+def _label(entry: Mapping[str, Any]) -> str:
+    """The class in the field "label", "ground_truth" or the only classification; "" without one."""
+    fields = [name for name in ("label", "ground_truth") if entry.get(name)]
+    others = [
+        name for name, value in entry.items() if isinstance(value, dict) and value.get("_cls") == "Classification"
+    ]
+    if not fields and len(others) != 1:
+        return ""
+    value = entry[(fields or others)[0]]
+    return str(value["label"] if isinstance(value, dict) else value)
 
 
 def _media_path(root: Path, file: Path, name: str) -> Path:

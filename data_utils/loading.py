@@ -47,39 +47,54 @@ def load(
             that is called like a data set can be given as ``./name``.
         pairs: How many pairs to simulate (None: 10,000), or about how many to keep of a path's (None: all).
         seed: Decides what is simulated or which pairs are kept. Not negative.
-        cache: A folder to keep simulations in, so that the next call finds them; None to keep none.
+        cache: A folder to keep the simulated ``LEVELS`` in, so that the next call finds them; None to keep none.
         angles_of: For files whose scanner's angles differ between the classes: whose are used for all.
 
     Raises:
         DataError: Nothing has that name, or what is there cannot be used.
     """
     if name_or_path in DATASETS:
-        return DATASETS[name_or_path](DEFAULT_PAIRS if pairs is None else pairs, seed, cache)
-    path = Path(name_or_path).expanduser()
+        if angles_of:
+            raise DataError(
+                f"{name_or_path!r} is simulated, with one sensor for all classes; leave angles_of out."
+            )
+        count = DEFAULT_PAIRS if pairs is None else pairs
+        if cache is not None and name_or_path in LEVELS:
+            return _simulated(name_or_path, count, seed, cache)
+        return DATASETS[name_or_path](count, seed)
+    try:
+        dataset = _read(name_or_path, angles_of)
+    except OSError as error:
+        raise DataError(
+            f"{name_or_path!r} cannot be read ({error.strerror}); check the path and its rights."
+        ) from None
+    return dataset if pairs is None else subsample(dataset, pairs, seed)
+
+
+def _read(name: str, angles_of: str) -> PairedDataset:
+    """The data set at a path, in whichever layout it is."""
+    path = Path(name).expanduser()
     known = (
         f"known data sets: {', '.join(DATASETS)}; "
         f"accepted paths: {', '.join(layout.description for layout in LAYOUTS.values())}."
     )
     if not path.exists():
-        raise DataError(f"{name_or_path!r} is no data set and no existing path; {known}")
+        raise DataError(f"{name!r} is no data set and no existing path; {known}")
     for layout in LAYOUTS.values():
         if layout.recognizes(path):
-            dataset = layout.read(path, angles_of)
-            return dataset if pairs is None else subsample(dataset, pairs, seed)
-    raise DataError(f"{name_or_path!r} exists but holds no data set of a known layout; {known}")
+            return layout.read(path, angles_of)
+    raise DataError(f"{name!r} exists but holds no data set of a known layout; {known}")
 
 
-def _simulated(name: str, pairs: int, seed: int, cache: Path | None) -> PairedDataset:
+def _simulated(name: str, pairs: int, seed: int, cache: Path | None = None) -> PairedDataset:
     level = LEVELS[name]
     make = partial(simulate, pairs, seed, difficulty=level)
     raw, notes = (make(), ()) if cache is None else kept(cache, name, (pairs, seed, level), make)
     return replace(as_dataset(name, raw), notes=notes)
 
 
-DATASETS: dict[str, Callable[[int, int, Path | None], PairedDataset]] = {
-    name: partial(_simulated, name) for name in LEVELS
-}
-"""Simulated data sets: name to a function of the number of pairs, the seed and the folder of a cache (or None)."""
+DATASETS: dict[str, Callable[[int, int], PairedDataset]] = {name: partial(_simulated, name) for name in LEVELS}
+"""Data sets that are made and not read: name to a function of the number of pairs and the seed."""
 
 LAYOUTS: dict[str, Layout] = {
     # The more specific one first: the folder of a manifest may well have class folders with an rgb in them.

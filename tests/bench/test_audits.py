@@ -12,7 +12,12 @@ from torch import Tensor, nn
 from bench.__main__ import main
 from bench.audits import audit_dataset, audit_models, audit_split, splits
 from bench.config import STANDARD
-from bench.data_audits import (
+from bench.evaluation import METRICS, accuracy, evaluate, predict
+from bench.measurement import training_memory
+from bench.model_audits import SAMPLES, memory_of_others, one_function, samples_left_out, without_gradient
+from bench.studies import STUDIES
+from data_utils import Batch, DatasetInfo, PairedDataset, Split, load
+from data_utils.audits import (
     JUDGED_PAIRS,
     groups_split_apart,
     label_dependent_inputs,
@@ -20,12 +25,7 @@ from bench.data_audits import (
     repeated_pairs,
     validation_left_out,
 )
-from bench.evaluation import METRICS, accuracy, evaluate, predict
-from bench.findings import Finding, Outcome
-from bench.measurement import training_memory
-from bench.model_audits import SAMPLES, memory_of_others, one_function, samples_left_out, without_gradient
-from bench.studies import STUDIES
-from data_utils import Batch, DatasetInfo, PairedDataset, Split, load
+from data_utils.findings import Finding, Outcome
 from data_utils.geometry import depth_to_xyza, range_to_xyza
 from data_utils.nvidia_tree import write_nvidia_tree
 from data_utils.shapes import simulate

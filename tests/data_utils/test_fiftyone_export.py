@@ -99,6 +99,31 @@ def sample(number: int, **changes: Any) -> Callable[[dict[str, Any]], None]:
     return lambda content: content["samples"][number].update(changes)
 
 
+def rename(content: dict[str, Any], name: str) -> None:
+    for entry in content["samples"]:
+        entry[name] = entry.pop("label")
+
+
+def flatten(content: dict[str, Any]) -> None:
+    for entry in content["samples"]:
+        entry["label"] = entry["label"]["label"]
+
+
+def forget_labels_of_scans(content: dict[str, Any]) -> None:
+    for entry in content["samples"]:
+        if entry["group"]["name"] == "lidar":
+            entry["label"] = None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda c: rename(c, "ground_truth"), lambda c: rename(c, "shape"), flatten, forget_labels_of_scans],
+)
+def test_labels_may_be_kept_otherwise(export: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    edit(export / "samples.json", change)
+    assert read_fiftyone_export(export).names == read_fiftyone_export(FIXTURE).names
+
+
 def info(**changes: Any) -> Callable[[dict[str, Any]], None]:
     return lambda content: content["info"].update(changes)
 
@@ -109,7 +134,7 @@ def info(**changes: Any) -> Callable[[dict[str, Any]], None]:
         pytest.param("samples.json", sample(0, filepath="../out.png"), "outside of its folder", id="parent"),
         pytest.param("samples.json", sample(0, filepath="/etc/passwd"), "outside of its folder", id="absolute"),
         pytest.param("samples.json", sample(0, filepath="data/gone.png"), "gone.png cannot be read", id="gone"),
-        pytest.param("samples.json", sample(0, label=None), r"sample \(number 0\) without", id="no label"),
+        pytest.param("samples.json", sample(0, label=None), r"0000.png has no label", id="no label"),
         pytest.param("samples.json", sample(3, group=None), r"sample \(number 3\) without", id="no group"),
         pytest.param("samples.json", sample(0, label={"label": "cone"}), "labeled 'cone' and", id="two labels"),
         pytest.param("samples.json", lambda c: c.pop("samples"), "no list of samples", id="no samples"),

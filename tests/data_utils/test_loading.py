@@ -28,8 +28,7 @@ def test_how_many_are_simulated_when_nobody_says(monkeypatch: pytest.MonkeyPatch
     asked: list[tuple[int, int]] = []
     small = load("shapes", pairs=2)
 
-    def record(pairs: int, seed: int, cache: Path | None) -> data_utils.PairedDataset:
-        assert cache is None
+    def record(pairs: int, seed: int) -> data_utils.PairedDataset:
         asked.append((pairs, seed))
         return small
 
@@ -61,6 +60,16 @@ def test_an_unknown_name_lists_what_there_is(tmp_path: Path) -> None:
         assert known in str(caught.value)
     with pytest.raises(DataError, match="holds no data set of a known layout; known data sets: shapes"):
         load(str(tmp_path))
+
+
+def test_simulated_data_have_no_angles_to_choose() -> None:
+    with pytest.raises(DataError, match="one sensor for all classes; leave angles_of out"):
+        load("shapes", pairs=2, angles_of="cubes")
+
+
+def test_a_path_that_cannot_be_looked_at() -> None:
+    with pytest.raises(DataError, match=r"cannot be read .File name too long.; check the path"):
+        load("x" * 5000)
 
 
 def test_importing_needs_nothing_of_the_other_packages_and_does_nothing(tmp_path: Path) -> None:

@@ -172,6 +172,12 @@ def test_a_link_that_leaves_the_folder_is_refused(folder: Path, tmp_path_factory
     refuses(folder, "outside of its folder")
 
 
+def test_a_link_in_a_circle_is_refused(folder: Path) -> None:
+    (folder / "b.png").unlink()
+    (folder / "b.png").symlink_to(folder / "b.png")
+    refuses(folder, "leads nowhere|cannot be read")
+
+
 def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
     assert not is_manifest(tmp_path)
     with pytest.raises(DataError, match=r"gone.csv cannot be read"):
