@@ -74,7 +74,7 @@ class Profile:
 
 
 SMOKE = Profile("smoke", simulated_pairs=80, pairs=400, epochs=2)
-QUICK = Profile("quick", simulated_pairs=640, pairs=2_400, epochs=4)
+QUICK = Profile("quick", simulated_pairs=800, pairs=2_400, epochs=4)
 FULL = Profile("full", simulated_pairs=sys.maxsize, pairs=sys.maxsize, epochs=sys.maxsize)
 
 PROFILES = {profile.name: profile for profile in (SMOKE, QUICK, FULL)}
