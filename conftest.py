@@ -49,7 +49,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--dataset",
         default="",
         metavar="NAME-or-PATH",
-        help=f"a simulated data set ({', '.join(DATASETS)}), a manifest.csv, NVIDIA's layout, or a FiftyOne export; "
+        help=f"a simulated data set ({', '.join(DATASETS)}), "
+        "or a path: a manifest.csv, a folder in NVIDIA's layout, a FiftyOne export; "
         "default: shapes, or what the study names",
     )
     group.addoption("--device", default="", help="cpu, cuda or cuda:N; default: CUDA where there is one")

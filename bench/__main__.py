@@ -64,7 +64,8 @@ def _add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--dataset",
         default="",
         metavar="NAME-or-PATH",
-        help=f"a simulated data set ({', '.join(DATASETS)}), a manifest.csv, NVIDIA's layout, or a FiftyOne export; "
+        help=f"a simulated data set ({', '.join(DATASETS)}), "
+        "or a path: a manifest.csv, a folder in NVIDIA's layout, a FiftyOne export; "
         "default: shapes, or what the study names",
     )
     parser.add_argument(
