@@ -17,7 +17,7 @@ import torch
 from bench.allocator import keep_freed_memory
 from bench.comparison import differences, facts
 from bench.config import PROFILES
-from bench.options import DEFAULT_STUDY, OptionError, history_folder, resolve
+from bench.options import DATASET_HELP, DEFAULT_STUDY, OptionError, history_folder, resolve
 from bench.progress import Progress
 from bench.records import RunRecord, environment
 from bench.runs import drive
@@ -26,7 +26,7 @@ from bench.studies import STUDIES
 from bench.summary import summary
 from bench.tables import EMBEDDER_TITLES
 from bench.tracking import TRACKERS
-from data_utils import DATASETS, DataError
+from data_utils import DataError
 from fusion_models import MODELS
 
 SESSION = pytest.StashKey[Session]()
@@ -49,9 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--dataset",
         default="",
         metavar="NAME-or-PATH",
-        help=f"a simulated data set ({', '.join(DATASETS)}), "
-        "or a path: a manifest.csv, a folder in NVIDIA's layout, a FiftyOne export; "
-        "default: shapes, or what the study names",
+        help=DATASET_HELP,
     )
     group.addoption("--device", default="", help="cpu, cuda or cuda:N; default: CUDA where there is one")
     group.addoption(

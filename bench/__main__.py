@@ -9,12 +9,12 @@ from bench import baseline, records
 from bench.audits import audit
 from bench.comparison import comparison_table, facts
 from bench.config import FULL
-from bench.options import DEFAULT_STUDY, OptionError, resolve
+from bench.options import DATASET_HELP, DEFAULT_STUDY, OptionError, resolve
 from bench.records import RecordError, RunRecord
 from bench.session import Session, write_tables
 from bench.studies import STUDIES
 from bench.tables import TextTable, as_text, conditions
-from data_utils import DATASETS, DataError
+from data_utils import DataError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -64,9 +64,7 @@ def _add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--dataset",
         default="",
         metavar="NAME-or-PATH",
-        help=f"a simulated data set ({', '.join(DATASETS)}), "
-        "or a path: a manifest.csv, a folder in NVIDIA's layout, a FiftyOne export; "
-        "default: shapes, or what the study names",
+        help=DATASET_HELP,
     )
     parser.add_argument(
         "--study",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.records import RunRecord
+from bench.records import COMPLETED, RunRecord
 from bench.tables import COLUMN, TextTable
 
 COMPARED = ("best_valid_loss", "valid_accuracy", "parameters", "peak_memory_bytes")
@@ -70,7 +70,7 @@ def _cell(entry: Facts) -> tuple[object, ...]:
 
 
 def _is_complete(entry: Facts) -> bool:
-    return entry.get("status") == "completed"
+    return entry.get("status") == COMPLETED
 
 
 def _change(signed: Any, difference: float) -> str:

@@ -20,6 +20,12 @@ T = TypeVar("T")
 
 DEFAULT_STUDY = "standard"
 
+DATASET_HELP = (
+    f"a simulated data set ({', '.join(DATASETS)}), "
+    "or a path: a manifest.csv, a folder in NVIDIA's layout, a FiftyOne export; "
+    "default: shapes, or what the study names"
+)
+
 
 class OptionError(ValueError):
     """An option that cannot be followed; the message says which and what would do."""

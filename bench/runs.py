@@ -125,8 +125,8 @@ def run(
         def build() -> FusionNet:
             return build_seeded(spec, dataset, seed, config.device)
 
-        story |= _peak_memory(build, data.train, config.protocol, seed)
         network = build()
+        story |= _peak_memory(build, list(network.experts()), data.train, config.protocol, seed)
         story["parameters"] = count_parameters(network)
         try:
             story["pretraining"] = _train_experts(network, data, config.protocol, seed, observe)
@@ -203,7 +203,9 @@ def _placed(batch: Batch, device: str) -> Batch:
     return Batch(inputs, on_device.labels)
 
 
-def _peak_memory(build: Callable[[], FusionNet], train: Batch, protocol: Protocol, seed: int) -> dict[str, Any]:
+def _peak_memory(
+    build: Callable[[], FusionNet], experts: list[str], train: Batch, protocol: Protocol, seed: int
+) -> dict[str, Any]:
     """The peak over all stages of training, so that experts count for late fusion."""
     batch = train[epoch_order(seed, 1, len(train))[: protocol.batch_size].to(train.labels.device)]
 
@@ -216,7 +218,7 @@ def _peak_memory(build: Callable[[], FusionNet], train: Batch, protocol: Protoco
         return build().experts()[modality]
 
     builds: list[Callable[[], FusionNet]] = [build_frozen]
-    builds += [partial(build_expert, modality) for modality in build().experts()]
+    builds += [partial(build_expert, modality) for modality in experts]
     peaks = [training_memory(stage, batch) for stage in builds]
     return {
         "peak_memory_bytes": max(peak.peak_bytes for peak in peaks),
