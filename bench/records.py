@@ -16,7 +16,9 @@ from typing import Any
 
 import torch
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+READABLE_VERSIONS = (1, SCHEMA_VERSION)
+"""Version 1 lacks what is now known of costs, data and code; those fields of its records are None."""
 
 COMPLETED, DIVERGED, FAILED = "completed", "diverged", "failed"
 
@@ -65,9 +67,17 @@ class RunRecord:
         pretraining: the experts trained before, for late fusion of experts; their epochs are not among the
             lists above.
         train_seconds: sum of all epochs, experts included.
+        target_accuracy: the validation accuracy that ``seconds_to_target`` is about.
+        seconds_to_target: training time, experts included, until an epoch first ended with it; None if none did.
+        flops_per_step: floating-point operations of one training step, a multiply-add counted as two.
+        ceiling: the device's own limits measured in the same session, ``flops_per_second`` and
+            ``bytes_per_second``.
         peak_memory_bytes: of one training step; ``peak_memory_method`` says what was counted.
+        peak_reserved_bytes: what CUDA's caching allocator held for it; None on a CPU.
         weights_sha256: of the best epoch's weights.
         checkpoint: file name in the run's folder of checkpoints; None if none was written.
+        data_sha256: of the data set's content, as it was handed to the run.
+        code_sha256: of the source files that decide what a run comes to.
         environment: versions, machine, device, threads, commit.
     """
 
@@ -107,10 +117,17 @@ class RunRecord:
     epoch_seconds: list[float]
     pretraining: list[Pretraining]
     train_seconds: float | None = None
+    target_accuracy: float | None = None
+    seconds_to_target: float | None = None
+    flops_per_step: int | None = None
+    ceiling: dict[str, float] | None = None
     peak_memory_bytes: int | None = None
     peak_memory_method: str | None = None
+    peak_reserved_bytes: int | None = None
     weights_sha256: str | None = None
     checkpoint: str | None = None
+    data_sha256: str | None = None
+    code_sha256: str | None = None
     environment: dict[str, Any]
 
     def to_dict(self) -> dict[str, Any]:
@@ -119,7 +136,7 @@ class RunRecord:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunRecord":
-        """The inverse of ``to_dict``.
+        """The inverse of ``to_dict``; a record of an older readable version becomes one of this version.
 
         Raises:
             RecordError: another schema, or fields that are missing or unknown.
@@ -127,16 +144,17 @@ class RunRecord:
         if not isinstance(values, dict):
             raise RecordError("is not a record but another kind of JSON")
         schema = values.get("schema_version")
-        if schema != SCHEMA_VERSION:
+        if schema not in READABLE_VERSIONS:
             raise RecordError(
-                f"has schema version {schema}, this FusionGauge reads version {SCHEMA_VERSION}; "
+                f"has schema version {schema}, this FusionGauge reads versions up to {SCHEMA_VERSION}; "
                 "rerun the benchmark, or read it with the version that wrote it"
             )
         unknown = values.keys() - {field.name for field in fields(cls)}
         if unknown:
             raise RecordError(f"has unknown fields: {', '.join(sorted(unknown))}")
         try:
-            return cls(**{**values, "pretraining": [Pretraining(**stage) for stage in values["pretraining"]]})
+            pretraining = [Pretraining(**stage) for stage in values["pretraining"]]
+            return cls(**{**values, "schema_version": SCHEMA_VERSION, "pretraining": pretraining})
         except (KeyError, TypeError) as error:
             raise RecordError(f"lacks fields or is malformed: {error}") from error
 

@@ -99,6 +99,17 @@ def test_records_go_on_behind_a_line_that_was_cut_off(path: Path) -> None:
     assert read(path) == [record(), record(seed=53)]
 
 
+def test_a_record_of_version_1_is_read_and_lacks_what_came_later(path: Path) -> None:
+    since = ("target_accuracy", "seconds_to_target", "flops_per_step", "ceiling", "peak_reserved_bytes")
+    values = {**record().to_dict(), "schema_version": 1}
+    for field in (*since, "data_sha256", "code_sha256"):
+        del values[field]
+    path.write_text(json.dumps(values) + "\n")
+    (found,) = read(path)
+    assert found == record()
+    assert found.flops_per_step is None
+
+
 def without(field: str) -> str:
     values = record().to_dict()
     del values[field]
@@ -111,7 +122,10 @@ def without(field: str) -> str:
         ("garbage", "not JSON"),
         ("\udcff", "not JSON"),
         ("[1, 2]", "is not a record"),
-        (line(schema_version=SCHEMA_VERSION + 1), f"schema version {SCHEMA_VERSION + 1}, this FusionGauge reads"),
+        (
+            line(schema_version=SCHEMA_VERSION + 1),
+            f"schema version {SCHEMA_VERSION + 1}, this FusionGauge reads versions up to",
+        ),
         (without("schema_version"), "schema version None"),
         (line(color="red", shape="round"), "unknown fields: color, shape"),
         (without("model"), "lacks fields .*'model'"),

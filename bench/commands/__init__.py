@@ -1,0 +1,11 @@
+"""What ``python -m bench`` can be asked for, a module a command.
+
+A command module offers ``register``, which adds its parser and sets ``command`` to a function from the parsed
+options to the exit status. To add one, write the module and put it into COMMANDS.
+"""
+
+from types import ModuleType
+
+from bench.commands import audit, baseline, compare, tables
+
+COMMANDS: tuple[ModuleType, ...] = (tables, compare, baseline, audit)

@@ -1,0 +1,28 @@
+"""``python -m bench baseline``: the committed records, and what is made from them."""
+
+import argparse
+from pathlib import Path
+
+from bench import baseline
+from bench.commands.runs import Commands, read_run
+
+
+def register(commands: Commands) -> None:
+    """Add the command."""
+    parser = commands.add_parser("baseline", help="make the committed tables and the README's from their records")
+    parser.add_argument(
+        "--add", type=Path, nargs="+", default=[], metavar="RUN", help="add these runs' records first"
+    )
+    parser.set_defaults(command=run)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Add what was given, then write every generated file."""
+    for path in options.add:
+        print(f"{baseline.add(read_run(path))} records added from {path}")
+    found = baseline.read()
+    outdated = baseline.outdated(found)
+    baseline.write(found)
+    for path in outdated:
+        print(f"written: {path.relative_to(baseline.ROOT)}")
+    return 0

@@ -1,0 +1,37 @@
+"""What commands share: reading a run that is named on the command line, and printing tables."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from bench import records
+from bench.records import RecordError, RunRecord
+from bench.tables import TextTable, as_text
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def records_path(run: Path) -> Path:
+    """The records file of a run's folder; a records file stands for itself."""
+    return run / "records.jsonl" if run.is_dir() else run
+
+
+def read_run(run: Path) -> list[RunRecord]:
+    """The records of a run.
+
+    Raises:
+        RecordError: there are none, or they cannot be read.
+    """
+    path = records_path(run)
+    found = records.read(path)
+    if not found:
+        raise RecordError(f"{path}: holds no record; give the folder of a run in which a cell has ended")
+    return found
+
+
+def print_tables(made: Sequence[TextTable]) -> None:
+    """Draw tables on standard output, in color where it is a terminal."""
+    for table in made:
+        print(as_text(table, color=sys.stdout.isatty()))
