@@ -4,7 +4,6 @@ A record is raw: no rounding, seconds and bytes, lists of all epochs. Whatever i
 records (tables.py).
 """
 
-import json
 import os
 import platform
 import subprocess
@@ -16,15 +15,14 @@ from typing import Any
 
 import torch
 
+from bench import jsonlines
+from bench.jsonlines import RecordError as RecordError  # part of what this module offers
+
 SCHEMA_VERSION = 2
 READABLE_VERSIONS = (1, SCHEMA_VERSION)
 """Version 1 lacks what is now known of costs, data and code; those fields of its records are None."""
 
 COMPLETED, DIVERGED, FAILED = "completed", "diverged", "failed"
-
-
-class RecordError(ValueError):
-    """A records file that cannot be used; the message names the file, the line and the remedy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,8 +139,6 @@ class RunRecord:
         Raises:
             RecordError: another schema, or fields that are missing or unknown.
         """
-        if not isinstance(values, dict):
-            raise RecordError("is not a record but another kind of JSON")
         schema = values.get("schema_version")
         if schema not in READABLE_VERSIONS:
             raise RecordError(
@@ -161,13 +157,7 @@ class RunRecord:
 
 def append(path: Path, record: RunRecord) -> None:
     """Add one line to a records file and have it on the disk before returning."""
-    line = json.dumps(record.to_dict(), allow_nan=False, ensure_ascii=False)
-    with path.open("ab") as file:
-        # A line that was cut off would spoil the one behind it.
-        file.truncate(path.read_bytes().rfind(b"\n") + 1)
-        file.write(f"{line}\n".encode())
-        file.flush()
-        os.fsync(file.fileno())
+    jsonlines.append(path, record.to_dict())
 
 
 def read(path: Path) -> list[RunRecord]:
@@ -178,27 +168,7 @@ def read(path: Path) -> list[RunRecord]:
     Raises:
         RecordError: the file is missing, or a line cannot be read.
     """
-    if not path.is_file():
-        raise RecordError(f"{path}: no such file; give the folder of a run, or its records.jsonl")
-    lines = path.read_bytes().split(b"\n")
-    cut_off = lines.pop()  # what stands behind the last line end
-    found = []
-    for number, line in enumerate(lines, start=1):
-        try:
-            found.append(RunRecord.from_dict(json.loads(line, parse_constant=_refuse_constant)))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
-            raise RecordError(
-                f"{path}, line {number}: not JSON ({error}); remove the line or rerun the benchmark"
-            ) from error
-        except RecordError as error:
-            raise RecordError(f"{path}, line {number}: {error}") from error
-    if cut_off and not found:
-        raise RecordError(f"{path}: its only record was cut off; rerun the benchmark")
-    return found
-
-
-def _refuse_constant(name: str) -> float:
-    raise RecordError(f"holds {name}, which is no JSON; remove the line or rerun the benchmark")
+    return jsonlines.read(path, RunRecord.from_dict)
 
 
 def environment(device: torch.device) -> dict[str, Any]:
