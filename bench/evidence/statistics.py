@@ -1,0 +1,215 @@
+"""Statistics of a few runs: means with intervals, comparisons paired by seed, and how many seeds are enough.
+
+Every function of paired values takes the differences of runs with the same seed, whose data, order and split are
+the same, along the last axis: (..., n) for n seeds. calibration.py measures how often these fail; docs/evidence.md
+says why it is these.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
+from statsmodels.stats.proportion import proportion_confint
+
+Floats = NDArray[np.float64]
+
+CONFIDENCE = 0.95
+ALPHA = 1 - CONFIDENCE
+POWER = 0.8
+"""Chance of seeing a difference that is there, which the numbers of seeds that are asked for give."""
+
+FEWEST_SEEDS = 5
+"""Fewer decide nothing: three runs of either side agree too often by chance (docs/evidence.md)."""
+
+MOST_SEEDS = 100
+"""Nobody is asked for more."""
+
+RESAMPLES = 9_999
+SEED = 0
+"""Of resampling, so that the same records give the same intervals."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean and where its true value lies.
+
+    Attributes:
+        mean: of the values; nan for none.
+        low: lower end; nan for fewer than two values.
+        high: upper end; nan for fewer than two values.
+        n: how many values.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+    def excludes(self, value: float) -> bool:
+        """Whether the value lies outside; never for fewer than two values."""
+        return value < self.low or value > self.high
+
+    def excludes_zero(self) -> bool:
+        """Whether zero lies outside."""
+        return self.excludes(0.0)
+
+
+def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
+    """The mean of n values, (n,), with its t interval."""
+    x = np.asarray(values, dtype=float)
+    if not x.size:
+        return Interval(np.nan, np.nan, np.nan, 0)
+    if x.size == 1:
+        return Interval(float(x[0]), np.nan, np.nan, 1)
+    mean, error = x.mean(), _standard_error(x)
+    reach = stats.t.ppf((1 + confidence) / 2, x.size - 1) * error
+    return Interval(float(mean), float(mean - reach), float(mean + reach), x.size)
+
+
+def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
+    """The mean of a - b, (n,) each and paired by position, with its t interval.
+
+    Raises:
+        ValueError: they are not of one length.
+    """
+    return mean_interval(_differences(a, b), confidence)
+
+
+def bootstrap_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
+    """The mean of n values, (n,), with the percentile bootstrap's interval (Efron 1979).
+
+    Narrower than it says for few values, so no verdict is read from it: of five values of a normal distribution
+    it covers the true mean in 83 of 100 cases, not 95 (docs/evidence.md).
+    """
+    x = np.asarray(values, dtype=float)
+    if x.size < 2 or np.ptp(x) == 0:
+        return mean_interval(x, confidence)
+    found = stats.bootstrap(
+        (x,), np.mean, confidence_level=confidence, n_resamples=RESAMPLES, method="percentile", rng=SEED
+    ).confidence_interval
+    return Interval(float(x.mean()), float(found.low), float(found.high), x.size)
+
+
+def probability_better(
+    a: ArrayLike, b: ArrayLike, *, higher_is_better: bool, confidence: float = CONFIDENCE
+) -> Interval:
+    """P(A beats B): the share of pairs in which A is better, a tie being half a win.
+
+    As in Bouthillier et al. 2021 (arXiv 2103.03098), but with the exact interval of Clopper and Pearson in place
+    of the bootstrap, which for five wins of five would say that losing is impossible.
+
+    Args:
+        a: a value a seed, (n,).
+        b: likewise, of the same seeds.
+        higher_is_better: the metric's direction.
+        confidence: of the interval.
+    """
+    wins = np.sign(_differences(a, b)) * (1 if higher_is_better else -1)
+    if not wins.size:
+        return Interval(np.nan, np.nan, np.nan, 0)
+    count = float((wins + 1).sum() / 2)
+    low, high = proportion_confint(count, wins.size, alpha=1 - confidence, method="beta")
+    return Interval(count / wins.size, float(low), float(high), wins.size)
+
+
+def difference_p(differences: ArrayLike) -> Floats:
+    """Two-sided p values of the paired t test that the mean difference, over the last axis, is not zero.
+
+    Five seeds can decide with it. The price is the assumption that differences spread about as a normal variable
+    does; calibration.py measures what remains where they do not.
+    """
+    t, degrees = _t(np.asarray(differences, dtype=float), 0.0)
+    return np.asarray(2 * stats.t.sf(np.abs(t), degrees))
+
+
+def not_worse_p(advantages: ArrayLike, margin: float) -> Floats:
+    """One-sided p values that the mean advantage, over the last axis, is above ``-margin`` (non-inferiority)."""
+    t, degrees = _t(np.asarray(advantages, dtype=float), -margin)
+    return np.asarray(stats.t.sf(t, degrees))
+
+
+def equivalence_p(differences: ArrayLike, margin: float) -> Floats:
+    """The p values that the mean difference, over the last axis, lies between ``-margin`` and ``margin``.
+
+    Two one-sided tests (Schuirmann 1987): both must reject, so the larger p counts.
+    """
+    x = np.asarray(differences, dtype=float)
+    return np.maximum(not_worse_p(x, margin), not_worse_p(-x, margin))
+
+
+def sign_flip_p(differences: ArrayLike) -> float:
+    """Two-sided p value of the exact sign-flip permutation test of n differences, (n,).
+
+    It assumes only that A and B would spread alike if neither were better. Its smallest value is 2 / 2**n: 0.0625
+    for five seeds, which can therefore never decide at 0.05; six can for a single comparison, eight for four under
+    Holm. Above 13 differences, 9,999 random flips stand for all.
+    """
+    x = np.asarray(differences, dtype=float)
+    if x.size < 2:
+        return 1.0
+    found = stats.permutation_test(
+        (x,), np.mean, permutation_type="samples", n_resamples=RESAMPLES, alternative="two-sided", rng=SEED
+    )
+    return min(1.0, float(found.pvalue))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """P values of the comparisons of one table, adjusted for their number (Holm 1979), in the same order."""
+    if not p_values:
+        return []
+    return [float(p) for p in multipletests(p_values, method="holm")[1]]
+
+
+def seeds_needed(spread: float, difference: float, *, alpha: float = ALPHA, power: float = POWER) -> int:
+    """How many seeds show a mean difference with this chance, by the paired t test.
+
+    Args:
+        spread: standard deviation of the differences between pairs of runs.
+        difference: the mean difference to be seen, not zero.
+        alpha: two-sided level of the test.
+        power: chance of seeing it.
+
+    Returns:
+        At least FEWEST_SEEDS, and ``MOST_SEEDS + 1`` for any number above MOST_SEEDS.
+    """
+    effect = np.inf if spread == 0 else abs(difference) / spread
+
+    def enough(n: int) -> bool:
+        return effect == np.inf or bool(TTestPower().power(effect, n, alpha) >= power)
+
+    if not enough(MOST_SEEDS):
+        return MOST_SEEDS + 1
+    if enough(FEWEST_SEEDS):
+        return FEWEST_SEEDS
+    return ceil(float(TTestPower().solve_power(effect_size=effect, alpha=alpha, power=power)))
+
+
+def _differences(a: ArrayLike, b: ArrayLike) -> Floats:
+    first: Floats = np.asarray(a, dtype=float)
+    second: Floats = np.asarray(b, dtype=float)
+    if first.shape != second.shape:
+        raise ValueError(f"values are paired by seed, but there are {first.shape} of A and {second.shape} of B")
+    return first - second
+
+
+def _standard_error(x: Floats) -> Floats:
+    return np.asarray(x.std(axis=-1, ddof=1) / np.sqrt(x.shape[-1]))
+
+
+def _t(x: Floats, mean: float) -> tuple[Floats, int]:
+    """Student's t of the mean over the last axis against another mean, and its degrees of freedom.
+
+    Written out because scipy's own test warns about, and cannot use, runs that agree to the bit: equal to the mean
+    they give 0, and otherwise infinity.
+    """
+    n = x.shape[-1]
+    if n < 2:
+        return np.zeros(x.shape[:-1]), 1
+    distance, error = x.mean(axis=-1) - mean, _standard_error(x)
+    exact = np.where(distance == 0, 0.0, np.copysign(np.inf, distance))
+    return np.where(error > 0, distance / np.where(error > 0, error, 1), exact), n - 1
