@@ -1,9 +1,10 @@
-"""What a model costs: parameters, and the peak memory of a training step.
+"""What a model costs: parameters, and the operations and the peak memory of a training step.
 
 Warm-up lives here as well: the steps that measure memory are run on a throwaway copy just before the training
 that is timed, so kernels are chosen and allocators filled by then.
 """
 
+import copy
 import gc
 import os
 from collections.abc import Callable
@@ -12,7 +13,9 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
 
+from bench.evaluation import classification_loss
 from bench.training import adam, synchronize, training_step
 from data_utils import Batch
 
@@ -30,6 +33,24 @@ def count_trainable_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
 
 
+def training_flops(model: nn.Module, batch: Batch) -> int:
+    """Floating-point operations of one training step, forward and backward; a multiply-add counts as two.
+
+    Convolutions and matrix products are counted, by their shapes. Not counted, as torch's counter has no formula
+    for them: biases, ReLU, pooling, element-wise operators, the loss and the optimizer; all of them read and write
+    far more than they compute. Frozen parameters get no gradient, so their backward pass does not count.
+
+    Args:
+        model: frozen as it is trained. It is not run: a copy without data is.
+        batch: a training batch.
+    """
+    shapes_alone = copy.deepcopy(model).to("meta")
+    batch = batch.to("meta")
+    with FlopCounterMode(display=False) as counter:
+        classification_loss(shapes_alone(batch.inputs), batch.labels).backward()
+    return int(counter.get_total_flops())
+
+
 @dataclass(frozen=True)
 class PeakMemory:
     """The most memory that one model's training step needs at a time.
@@ -40,10 +61,13 @@ class PeakMemory:
     Attributes:
         peak_bytes: at the peak.
         method: what was counted. Figures of different methods do not compare.
+        reserved_bytes: what CUDA's caching allocator held for it at its peak: the bytes above in whole blocks,
+            with the gaps between them. None on a CPU, whose memory no such allocator holds.
     """
 
     peak_bytes: int
     method: str
+    reserved_bytes: int | None
 
 
 def training_memory(build: Callable[[], nn.Module], batch: Batch) -> PeakMemory:
@@ -73,12 +97,15 @@ def _cuda_memory(build: Callable[[], nn.Module], batch: Batch) -> PeakMemory:
     synchronize(device)
     gc.collect()
     torch.cuda.empty_cache()
-    before = torch.cuda.memory_allocated(device)
+    allocated, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
     torch.cuda.reset_peak_memory_stats(device)
     _steps(build, batch)
     synchronize(device)
-    peak_bytes = torch.cuda.max_memory_allocated(device) - before
-    return PeakMemory(peak_bytes, "cuda allocator: peak allocated bytes above those before the model was made")
+    return PeakMemory(
+        peak_bytes=torch.cuda.max_memory_allocated(device) - allocated,
+        method="cuda allocator: peak allocated bytes above those before the model was made",
+        reserved_bytes=torch.cuda.max_memory_reserved(device) - reserved,
+    )
 
 
 def _cpu_memory(build: Callable[[], nn.Module], batch: Batch) -> PeakMemory:
@@ -94,4 +121,5 @@ def _cpu_memory(build: Callable[[], nn.Module], batch: Batch) -> PeakMemory:
         if event.name() == "[memory]":
             current += event.nbytes()
             peak = max(peak, current)
-    return PeakMemory(peak, "cpu allocator: peak sum of allocated less freed bytes, from torch.profiler")
+    method = "cpu allocator: peak sum of allocated less freed bytes, from torch.profiler"
+    return PeakMemory(peak, method, reserved_bytes=None)

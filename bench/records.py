@@ -17,10 +17,12 @@ import torch
 
 from bench import jsonlines
 from bench.jsonlines import RecordError as RecordError  # part of what this module offers
+from bench.target import TARGET_ACCURACY, seconds_to_target
 
 SCHEMA_VERSION = 2
 READABLE_VERSIONS = (1, SCHEMA_VERSION)
-"""Version 1 lacks what is now known of costs, data and code; those fields of its records are None."""
+"""Version 1 lacks what is now known of costs, data and code; those fields of its records are None. The time to the
+target accuracy follows from the epochs they have."""
 
 COMPLETED, DIVERGED, FAILED = "completed", "diverged", "failed"
 
@@ -67,7 +69,8 @@ class RunRecord:
         train_seconds: sum of all epochs, experts included.
         target_accuracy: the validation accuracy that ``seconds_to_target`` is about.
         seconds_to_target: training time, experts included, until an epoch first ended with it; None if none did.
-        flops_per_step: floating-point operations of one training step, a multiply-add counted as two.
+        flops_per_step: floating-point operations of one step of the last stage of training, a multiply-add
+            counted as two; of a whole batch, and of convolutions and matrix products alone.
         ceiling: the device's own limits measured in the same session, ``flops_per_second`` and
             ``bytes_per_second``.
         peak_memory_bytes: of one training step; ``peak_memory_method`` says what was counted.
@@ -150,9 +153,17 @@ class RunRecord:
             raise RecordError(f"has unknown fields: {', '.join(sorted(unknown))}")
         try:
             pretraining = [Pretraining(**stage) for stage in values["pretraining"]]
+            if schema == 1:
+                values = values | _time_to_target(values, pretraining)
             return cls(**{**values, "schema_version": SCHEMA_VERSION, "pretraining": pretraining})
         except (KeyError, TypeError) as error:
             raise RecordError(f"lacks fields or is malformed: {error}") from error
+
+
+def _time_to_target(values: dict[str, Any], pretraining: list[Pretraining]) -> dict[str, float | None]:
+    before = sum(sum(stage.epoch_seconds) for stage in pretraining)
+    seconds = seconds_to_target(values["valid_accuracies"], values["epoch_seconds"], before=before)
+    return {"target_accuracy": TARGET_ACCURACY, "seconds_to_target": seconds}
 
 
 def append(path: Path, record: RunRecord) -> None:

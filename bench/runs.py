@@ -22,11 +22,13 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
+from bench.ceiling import ceiling
 from bench.config import Protocol, RunConfig
 from bench.evaluation import evaluate
-from bench.measurement import count_parameters, count_trainable_parameters, training_memory
+from bench.measurement import count_parameters, count_trainable_parameters, training_flops, training_memory
 from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord, environment
 from bench.seeding import deterministic, epoch_order, seeded, stream
+from bench.target import TARGET_ACCURACY, seconds_to_target
 from bench.training import DivergedError, EpochResult, Observer, Trainer
 from data_utils import Batch, ChannelStatistics, DataError, PairedDataset, Split, split, subsample
 from fusion_models import FusionNet, ModelSpec, build_model, find_model
@@ -121,6 +123,7 @@ def run(
         data = prepare(dataset, config.protocol, seed, config.device)
         story = describe(spec, dataset, seed, config)
         story |= {"train_pairs": len(data.train), "valid_pairs": len(data.valid)}
+        story["ceiling"] = asdict(ceiling(config.device))
 
         def build() -> FusionNet:
             return build_seeded(spec, dataset, seed, config.device)
@@ -131,11 +134,12 @@ def run(
         try:
             story["pretraining"] = _train_experts(network, data, config.protocol, seed, observe)
             story["trainable_parameters"] = count_trainable_parameters(network)
+            story["flops_per_step"] = training_flops(network, data.train[: config.protocol.batch_size])
             trainer = Trainer(network, data.train, data.valid, config.protocol, seed, observe)
             try:
                 driver(trainer.train_epoch, trainer.finish_epoch, config.protocol.epochs)
             finally:
-                story |= _history(trainer)
+                story |= _history(trainer, story["pretraining"])
         except DivergedError as error:
             return RunRecord(**{**story, "status": DIVERGED, "error": str(error)})
         trainer.restore_best()
@@ -178,6 +182,7 @@ def describe(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConf
         "learning_rates": [],
         "epoch_seconds": [],
         "pretraining": [],
+        "target_accuracy": TARGET_ACCURACY,
         "environment": environment(device),
     }
 
@@ -206,7 +211,7 @@ def _placed(batch: Batch, device: str) -> Batch:
 def _peak_memory(
     build: Callable[[], FusionNet], experts: list[str], train: Batch, protocol: Protocol, seed: int
 ) -> dict[str, Any]:
-    """The peak over all stages of training, so that experts count for late fusion."""
+    """The peaks over all stages of training, so that experts count for late fusion."""
     batch = train[epoch_order(seed, 1, len(train))[: protocol.batch_size].to(train.labels.device)]
 
     def build_frozen() -> FusionNet:
@@ -223,6 +228,9 @@ def _peak_memory(
     return {
         "peak_memory_bytes": max(peak.peak_bytes for peak in peaks),
         "peak_memory_method": peaks[0].method,
+        "peak_reserved_bytes": max(
+            (p.reserved_bytes for p in peaks if p.reserved_bytes is not None), default=None
+        ),
     }
 
 
@@ -250,7 +258,7 @@ def _train_experts(
     return stages
 
 
-def _history(trainer: Trainer) -> dict[str, Any]:
+def _history(trainer: Trainer, pretraining: list[Pretraining]) -> dict[str, Any]:
     history = trainer.history
     return {
         "train_losses": [_finite(loss) for loss in history.train_losses],
@@ -258,19 +266,25 @@ def _history(trainer: Trainer) -> dict[str, Any]:
         "valid_accuracies": history.valid("accuracy"),
         "learning_rates": [result.learning_rate for result in history.results],
         "epoch_seconds": history.epoch_seconds,
+        "seconds_to_target": seconds_to_target(
+            history.valid("accuracy"), history.epoch_seconds, before=_seconds(pretraining)
+        ),
     }
 
 
 def _best(trainer: Trainer, pretraining: list[Pretraining]) -> dict[str, Any]:
     history = trainer.history
-    pretraining_seconds = sum(sum(stage.epoch_seconds) for stage in pretraining)
     return {
         "best_epoch": history.best.epoch,
         "best_valid_loss": history.best.valid["loss"],
         "valid_accuracy": history.best.valid["accuracy"],
         "valid_metrics": history.best.valid,
-        "train_seconds": sum(history.epoch_seconds) + pretraining_seconds,
+        "train_seconds": sum(history.epoch_seconds) + _seconds(pretraining),
     }
+
+
+def _seconds(pretraining: list[Pretraining]) -> float:
+    return sum(sum(stage.epoch_seconds) for stage in pretraining)
 
 
 def _save_checkpoint(network: FusionNet, config: RunConfig, spec: ModelSpec, seed: int) -> dict[str, Any]:

@@ -106,8 +106,17 @@ def test_a_record_of_version_1_is_read_and_lacks_what_came_later(path: Path) -> 
         del values[field]
     path.write_text(json.dumps(values) + "\n")
     (found,) = read(path)
-    assert found == record()
+    assert found == record(target_accuracy=0.95)
     assert found.flops_per_step is None
+
+
+def test_a_record_of_version_1_tells_its_time_to_the_target_by_its_epochs(path: Path) -> None:
+    reached = record(pretraining=[EXPERT], valid_accuracies=[0.5, 0.96, 0.9]).to_dict()
+    for field in ("target_accuracy", "seconds_to_target"):
+        del reached[field]
+    path.write_text(json.dumps({**reached, "schema_version": 1}) + "\n")
+    (found,) = read(path)
+    assert (found.target_accuracy, found.seconds_to_target) == (0.95, 2.0 + 1.0 + 3.0)
 
 
 def without(field: str) -> str:

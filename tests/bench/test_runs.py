@@ -2,17 +2,19 @@ import hashlib
 import json
 import math
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
+from bench.ceiling import ceiling
 from bench.evaluation import evaluate
 from bench.records import COMPLETED, DIVERGED, FAILED, RunRecord, append, read
 from bench.runs import build_seeded, choose, failed, prepare, run
 from bench.seeding import deterministic
+from bench.target import TARGET_ACCURACY, seconds_to_target
 from bench.training import EpochResult
 from data_utils import DataError, PairedDataset
 from fusion_models import build_model, find_model
@@ -43,7 +45,8 @@ def of_experts(dataset: PairedDataset, folder: Path) -> RunRecord:
 def test_a_completed_run_leaves_no_field_open(completed: RunRecord) -> None:
     assert completed.status == COMPLETED
     empty = {field.name for field in fields(completed) if getattr(completed, field.name) is None}
-    assert empty == {"error"}
+    # On a CPU nothing is reserved, and two epochs need not come to the target accuracy.
+    assert empty - {"seconds_to_target"} == {"error", "peak_reserved_bytes", "data_sha256", "code_sha256"}
 
 
 def test_the_record_says_what_was_run(completed: RunRecord) -> None:
@@ -84,6 +87,30 @@ def test_the_size_is_that_of_the_model(completed: RunRecord) -> None:
     # Weights, gradients and Adam's two moments alone are four floats a parameter.
     assert completed.peak_memory_bytes is not None
     assert completed.peak_memory_bytes > 4 * 4 * completed.parameters
+
+
+def test_the_operations_are_those_of_one_step(completed: RunRecord) -> None:
+    # Multiply-adds a pair at 16x16, strided: each stem's convolutions end in maps of 8x8, 4x4 and 2x2, its linear
+    # layer and the MLP follow. The backward pass takes as many for the weights, and as many for the inputs of
+    # all but the first layers.
+    first, others = 9 * 25 * 64, 9 * 25 * 50 * 16 + 9 * 50 * 100 * 4 + 400 * 100
+    head = 200 * 100 + 100
+    forward = (4 + 4) * first + 2 * others + head
+    multiply_adds = 3 * forward - (4 + 4) * first
+    assert completed.flops_per_step == 2 * 16 * multiply_adds
+
+
+def test_the_device_was_measured_once(completed: RunRecord, of_experts: RunRecord) -> None:
+    assert completed.ceiling == of_experts.ceiling == asdict(ceiling("cpu"))
+
+
+def test_the_time_to_the_target_is_told_by_the_epochs(dataset: PairedDataset, tmp_path: Path) -> None:
+    record = run("experts-late-logits-strided", dataset, 51, run_config(tmp_path))
+    assert record.target_accuracy == TARGET_ACCURACY
+    pretraining = sum(sum(stage.epoch_seconds) for stage in record.pretraining)
+    assert record.seconds_to_target == seconds_to_target(
+        record.valid_accuracies, record.epoch_seconds, before=pretraining
+    )
 
 
 def test_records_of_runs_come_back_from_the_disk(completed: RunRecord, tmp_path: Path) -> None:
@@ -186,6 +213,15 @@ def test_experts_are_trained_first_and_then_frozen(of_experts: RunRecord) -> Non
     assert len(of_experts.train_losses) == 2
     pretraining = sum(sum(stage.epoch_seconds) for stage in of_experts.pretraining)
     assert of_experts.train_seconds == pytest.approx(sum(of_experts.epoch_seconds) + pretraining)
+
+
+def test_the_operations_of_experts_are_those_of_the_last_stage(of_experts: RunRecord) -> None:
+    # Two frozen experts run forward alone: convolutions of 50, 100 and 200 channels, an MLP of 1000 and 100; then
+    # the head of 10 on their two logits, which is trained but passes nothing back to them.
+    expert = 9 * 50 * 100 * 16 + 9 * 100 * 200 * 4 + 800 * 1000 + 1000 * 100 + 100
+    head = 2 * 10 + 10
+    multiply_adds = (4 + 4) * 9 * 50 * 64 + 2 * expert + 3 * head - 2 * 10
+    assert of_experts.flops_per_step == 2 * 16 * multiply_adds
 
 
 def test_memory_of_experts_is_that_of_the_largest_stage(of_experts: RunRecord) -> None:
