@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 from bench.ceiling import ceiling
 from bench.config import Protocol, RunConfig
 from bench.evaluation import evaluate
+from bench.fingerprint import code_sha256
 from bench.measurement import count_parameters, count_trainable_parameters, training_flops, training_memory
 from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord, environment
 from bench.seeding import deterministic, epoch_order, seeded, stream
@@ -183,6 +184,8 @@ def describe(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConf
         "epoch_seconds": [],
         "pretraining": [],
         "target_accuracy": TARGET_ACCURACY,
+        "data_sha256": dataset.sha256,
+        "code_sha256": code_sha256(),
         "environment": environment(device),
     }
 

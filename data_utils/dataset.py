@@ -6,8 +6,11 @@ Shapes: N pairs of a data set, B pairs of a batch, C channels, H rows, W columns
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 
 import torch
@@ -173,6 +176,23 @@ class PairedDataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @cached_property
+    def sha256(self) -> str:
+        """Of all that a run is handed: classes, modalities, tensors, labels, groups and the pairs' names.
+
+        Neither the data set's own name nor its notes are part of it: the same pairs read from another folder, or
+        made on another machine, have the same value. It is computed once, so it holds while nobody writes into
+        the tensors.
+        """
+        tensors = {**self.inputs, "labels": self.labels, "groups": self.groups}
+        # What the bytes below mean: without it, other cuts through the same bytes would have the same value.
+        layout = {what: [str(values.dtype), *values.shape] for what, values in tensors.items()}
+        digest = hashlib.sha256(json.dumps([self.info.classes, self.names, layout]).encode())
+        for values in tensors.values():
+            for part in values.split(_HASHED_AT_ONCE):
+                digest.update(part.contiguous().flatten().numpy())
+        return digest.hexdigest()
+
     def batch(self, indices: Tensor | None = None) -> Batch:
         """The chosen pairs as float32, uint8 images divided by 255.
 
@@ -198,6 +218,10 @@ class PairedDataset:
             groups=self.groups[indices],
             names=tuple(self.names[i] for i in indices.tolist()),
         )
+
+
+_HASHED_AT_ONCE = 1024
+"""Pairs; what is not contiguous is copied for it, and this bounds the copy."""
 
 
 def _select(values: Tensor, index: Tensor) -> Tensor:

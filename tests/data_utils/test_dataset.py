@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -97,3 +100,52 @@ def test_dataset_refuses(change: dict[str, Any], message: str) -> None:
     valid = vars(tiny_dataset([0, 1]))
     with pytest.raises(DataError, match=message):
         PairedDataset(**(valid | change))
+
+
+def test_the_same_pairs_have_the_same_hash_whatever_they_are_called_and_however_they_lie() -> None:
+    dataset = tiny_dataset([0, 1, 0, 1])
+    apart = {m: torch.stack([values, values], dim=-1)[..., 0] for m, values in dataset.inputs.items()}
+    assert not any(values.is_contiguous() for values in apart.values())
+    elsewhere = replace(
+        dataset, info=replace(dataset.info, name="elsewhere"), inputs=apart, notes=("read again.",)
+    )
+    assert elsewhere.sha256 == dataset.sha256 == tiny_dataset([0, 1, 0, 1]).sha256
+    assert re.fullmatch(r"[0-9a-f]{64}", dataset.sha256)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: {"labels": d.labels.flip(0)},
+        lambda d: {"groups": d.groups + 1},
+        lambda d: {"names": (*d.names[:-1], "4")},
+        lambda d: {"info": replace(d.info, classes=("class 0", "other"))},
+        lambda d: {"inputs": {m: values + (values == 3) for m, values in d.inputs.items()}},
+        lambda d: {"inputs": {m: values.flip(0) for m, values in d.inputs.items()}},
+    ],
+    ids=["labels", "groups", "names", "classes", "one value", "order"],
+)
+def test_whatever_a_run_could_notice_changes_the_hash(change: Callable[[PairedDataset], dict[str, Any]]) -> None:
+    dataset = tiny_dataset([0, 1, 0, 1])
+    assert replace(dataset, **change(dataset)).sha256 != dataset.sha256
+
+
+def test_equal_bytes_of_another_shape_have_another_hash() -> None:
+    wide, tall = (
+        PairedDataset(
+            info=DatasetInfo("strips", ("a", "b"), {"rgb": 1}, size),
+            inputs={"rgb": torch.arange(16, dtype=torch.uint8).reshape(2, 1, *size)},
+            labels=torch.tensor([0, 1]),
+            groups=torch.tensor([0, 1]),
+            names=("0", "1"),
+        )
+        for size in ((2, 4), (4, 2))
+    )
+    assert wide.sha256 != tall.sha256
+
+
+def test_the_hash_is_computed_once_and_each_data_set_has_its_own() -> None:
+    dataset = tiny_dataset([0, 1, 0, 1])
+    assert dataset.sha256 is dataset.sha256
+    assert dataset.take(torch.tensor([0, 1])).sha256 != dataset.sha256
+    assert copy.deepcopy(dataset).sha256 == dataset.sha256
