@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -38,14 +39,8 @@ def contact_sheet(dataset: PairedDataset, pairs: Sequence[int]) -> Image.Image:
     Raises:
         DataError: The data set has other modalities.
     """
-    if tuple(dataset.info.channels.items()) != (("rgb", 4), ("lidar", 4)):
-        raise DataError(
-            f"{dataset.info.name!r} has the channels {dict(dataset.info.channels)}; pictures are drawn of RGBA "
-            "images and XYZA points."
-        )
-    rgb, xyza = (dataset.inputs[m][torch.tensor(pairs)] for m in ("rgb", "lidar"))
-    photos = rgb[:, :3].permute(0, 2, 3, 1).numpy()
-    range_m = xyza[:, :3].double().square().sum(dim=1).sqrt().where(xyza[:, 3] > 0, torch.nan).numpy()
+    photos, range_m = _measured(dataset, pairs)
+    xyza = dataset.inputs["lidar"][torch.tensor(pairs)]
     low, high = _span(range_m)
     scanner = is_scanner(xyza)
     factor = max(1, round(_SIDE / max(dataset.info.image_size)))
@@ -64,7 +59,7 @@ def contact_sheet(dataset: PairedDataset, pairs: Sequence[int]) -> Image.Image:
         left = _MARGIN + number % columns * cell[0]
         top = _MARGIN + 2 * _LINE + number // columns * cell[1]
         colors = _colors(range_m[number], low, high)
-        shown = colors.transpose(1, 0, 2)[:, ::-1] if scanner else colors
+        shown = _as_seen(colors, scanner=scanner)
         photo = _enlarged(photos[number], factor)
         backdrop = np.clip(photo * _BRIGHTER, 0, 160).astype(np.uint8) if scanner else photo
         known = _enlarged(np.isfinite(range_m[number]).astype(np.uint8), factor)
@@ -80,10 +75,63 @@ def contact_sheet(dataset: PairedDataset, pairs: Sequence[int]) -> Image.Image:
     return sheet
 
 
+@dataclass(frozen=True, eq=False)
+class View:
+    """What the two sensors saw of one pair.
+
+    Attributes:
+        photo: uint8 (H, W, 3).
+        range_image: the range at each pixel as a color, from near (light) to far (dark), uint8 (h, w, 3); of a
+            scanner turned as the photo is.
+    """
+
+    photo: npt.NDArray[np.uint8]
+    range_image: npt.NDArray[np.uint8]
+
+
+def views(dataset: PairedDataset, pairs: Sequence[int]) -> list[View]:
+    """Image and range image of some pairs, pixel by pixel; all ranges on one scale of colors.
+
+    Args:
+        dataset: With the modalities "rgb" (RGBA) and "lidar" (XYZA).
+        pairs: Which to show, at least one.
+
+    Raises:
+        DataError: The data set has other modalities.
+    """
+    photos, range_m = _measured(dataset, pairs)
+    low, high = _span(range_m)
+    scanner = is_scanner(dataset.inputs["lidar"][torch.tensor(pairs)])
+    return [
+        View(photo, _as_seen(_colors(of_pair, low, high), scanner=scanner))
+        for photo, of_pair in zip(photos, range_m, strict=True)
+    ]
+
+
 def is_scanner(xyza: Tensor) -> bool:
     """Whether points (N, 4, H, W) look forward along y, as a scanner's, not along z, as a depth camera's."""
     _, y, z, _ = xyza.abs().sum(dim=(0, 2, 3)).tolist()
     return bool(y > z)
+
+
+def _measured(
+    dataset: PairedDataset, pairs: Sequence[int]
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
+    """Photos (N, H, W, 3) and ranges (N, H, W) in meters, NaN where nothing was measured."""
+    if tuple(dataset.info.channels.items()) != (("rgb", 4), ("lidar", 4)):
+        raise DataError(
+            f"{dataset.info.name!r} has the channels {dict(dataset.info.channels)}; pictures are drawn of RGBA "
+            "images and XYZA points."
+        )
+    rgb, xyza = (dataset.inputs[m][torch.tensor(pairs)] for m in ("rgb", "lidar"))
+    photos = rgb[:, :3].permute(0, 2, 3, 1).numpy()
+    range_m = xyza[:, :3].double().square().sum(dim=1).sqrt().where(xyza[:, 3] > 0, torch.nan).numpy()
+    return photos, range_m
+
+
+def _as_seen(colors: npt.NDArray[np.uint8], *, scanner: bool) -> npt.NDArray[np.uint8]:
+    """Colors (H, W, 3) of a range image, those of a scanner turned as its images are."""
+    return colors.transpose(1, 0, 2)[:, ::-1] if scanner else colors
 
 
 def _span(range_m: npt.NDArray[np.float64]) -> tuple[float, float]:

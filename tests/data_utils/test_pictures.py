@@ -8,7 +8,7 @@ import torch
 
 from data_utils import DataError, load
 from data_utils.geometry import depth_to_xyza
-from data_utils.pictures import contact_sheet, is_scanner
+from data_utils.pictures import contact_sheet, is_scanner, views
 from tests.data_utils.samples import tiny_dataset
 
 
@@ -56,3 +56,16 @@ def test_depth_is_blended_pixel_by_pixel() -> None:
 def test_other_modalities_are_refused() -> None:
     with pytest.raises(DataError, match="pictures are drawn of RGBA images and XYZA points"):
         contact_sheet(tiny_dataset([0, 1]), [0])
+
+
+def test_views_are_the_tiles_of_the_sheet() -> None:
+    dataset = load("shapes", pairs=4)
+    sheet = np.asarray(contact_sheet(dataset, [3]))[62 : 62 + 128]
+    (view,) = views(dataset, [3])
+    for tile, left in ((view.photo, 8), (view.range_image, 8 + 136)):
+        assert (tile.repeat(2, axis=0).repeat(2, axis=1) == sheet[:, left : left + 128]).all()
+
+
+def test_views_of_other_modalities_are_refused() -> None:
+    with pytest.raises(DataError, match="pictures are drawn of RGBA images and XYZA points"):
+        views(tiny_dataset([0, 1]), [0])
