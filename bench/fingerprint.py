@@ -2,8 +2,8 @@
 
 Those are the modules that ``bench.runs`` and ``bench.allocator`` reach through their imports: models, data,
 training, evaluation, measurement. What only shows results (tables, plots, pages) or drives a session is not among
-them, so a change there leaves records valid. The hash is of the files as they are, comments included: better to run
-a cell again than to keep one wrongly.
+them, so a change there leaves records valid. The hash is of the files as they are, comments included: better to
+run a cell again than to keep one wrongly.
 """
 
 import ast
