@@ -9,6 +9,7 @@ pytest tests                       the proving tests; none of the options matter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from bench.allocator import keep_freed_memory
 from bench.comparison import differences, facts
 from bench.config import PROFILES
 from bench.options import DATASET_HELP, DEFAULT_STUDY, OptionError, history_folder, resolve
+from bench.probes import PROBES
+from bench.probes.subject import Subject
 from bench.progress import Progress
 from bench.records import RunRecord, environment
 from bench.runs import drive
@@ -106,6 +109,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cells = metafunc.config.stash[SESSION].cells
+    probe = _probe(metafunc.definition.path)
+    if probe:
+        cells = [cell for cell in cells if probe in cell.study.probes]
     if "cell" in metafunc.fixturenames:
         # `-k stride` means the comparison, so it selects MaxPool too.
         compared = [[pytest.mark.stride] if cell.spec.embedder in EMBEDDER_TITLES else [] for cell in cells]
@@ -118,8 +124,18 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("each_model", specs.values(), ids=specs.keys())
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """The benchmark of a probe is there for the studies that ask for it."""
+    probe, studies = _probe(collection_path), config.stash[SESSION].options.studies
+    return True if probe and not any(probe in study.probes for study in studies) else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Asked for a study, run its cells alone; the checks around them belong to the standard one."""
+    """Asked for a study, run its cells alone; the checks around them belong to the standard one.
+
+    Probes come last: they look at what has been trained.
+    """
+    items.sort(key=lambda item: bool(_probe(item.path)))
     if config.getoption("study") == DEFAULT_STUDY:
         return
     kept = [item for item in items if "cell" in _fixtures(item) or "session" not in _fixtures(item)]
@@ -148,13 +164,20 @@ def pytest_collection_finish(session: pytest.Session) -> None:
         ours.open(cells or ours.cells)
     except (DataError, FolderError) as error:
         raise pytest.UsageError(str(error)) from error
-    config.stash[PROGRESS] = Progress(partial(_show, config), live=terminal.isatty(), cells=len(cells))
+    to_train = {cell.name for cell in cells}
+    config.stash[PROGRESS] = Progress(partial(_show, config), live=terminal.isatty(), cells=len(to_train))
     for line in ours.describe(cells or ours.cells):
         terminal.write_line(line)
     saved = config._benchmarksession  # type: ignore[attr-defined]
     if cells and not saved.disabled:
         saved.autosave = saved.autosave or f"{datetime.now(UTC):%Y%m%d_%H%M%S}"
         saved.json = saved.json or ours.folder / "benchmark.json"
+
+
+def _probe(path: Path) -> str:
+    """The probe that a file of benchmarks runs, "" for none."""
+    name = path.stem.removeprefix("test_")
+    return name if path.parent.name == "bench" and name in PROBES else ""
 
 
 def _fixtures(item: pytest.Item) -> list[str]:
@@ -211,6 +234,16 @@ def run_cell(session: Session, benchmark: Any, pytestconfig: pytest.Config) -> C
         return record
 
     return run
+
+
+@pytest.fixture
+def subject(cell: Cell, session: Session, pytestconfig: pytest.Config) -> Subject:
+    """The cell's trained model; trained without a clock if the session has not done so yet."""
+    if session.record_of(cell) is None:
+        progress = pytestconfig.stash[PROGRESS]
+        progress.begin(cell.name)
+        progress.end(session.run_cell(cell, drive, progress.epoch))
+    return session.subject(cell)
 
 
 @pytest.hookimpl(tryfirst=True)

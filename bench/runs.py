@@ -79,16 +79,22 @@ def choose(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Paire
     return chosen, parts
 
 
-@lru_cache(maxsize=1)  # all models of a seed follow each other; two seeds' tensors need not be kept
-def prepare(dataset: PairedDataset, protocol: Protocol, seed: int, device: str) -> PreparedData:
-    """A seed's split, scaled by the statistics of its training pairs and moved to the device."""
+def measured_sides(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Batch, Batch]:
+    """A seed's training and validation pairs, on the CPU and as the sensors measured them."""
     chosen, parts = choose(dataset, protocol, seed)
     train, valid = chosen.batch(parts.train), chosen.batch(parts.valid)
     if protocol.valid_whole_batches:
         valid = valid[: len(valid) - len(valid) % protocol.batch_size]
+    return train, valid
+
+
+@lru_cache(maxsize=1)  # all models of a seed follow each other; two seeds' tensors need not be kept
+def prepare(dataset: PairedDataset, protocol: Protocol, seed: int, device: str) -> PreparedData:
+    """A seed's split, scaled by the statistics of its training pairs and moved to the device."""
+    train, valid = measured_sides(dataset, protocol, seed)
     statistics = ChannelStatistics.from_batch(train)
-    train, valid = (_normalized(part, statistics, protocol.normalized) for part in (train, valid))
-    return PreparedData(_placed(train, device), _placed(valid, device))
+    train, valid = (normalized(part, statistics, protocol.normalized) for part in (train, valid))
+    return PreparedData(placed(train, device), placed(valid, device))
 
 
 def run(
@@ -199,13 +205,17 @@ def build_seeded(spec: ModelSpec, dataset: PairedDataset, seed: int, device: str
     return network.to(device)
 
 
-def _normalized(batch: Batch, statistics: ChannelStatistics, modalities: tuple[str, ...]) -> Batch:
+def normalized(batch: Batch, statistics: ChannelStatistics, modalities: tuple[str, ...]) -> Batch:
+    """The batch with the inputs of these modalities scaled, and the others as they are."""
     scaled = statistics.normalize(batch).inputs
     return Batch({m: scaled[m] if m in modalities else x for m, x in batch.inputs.items()}, batch.labels)
 
 
-def _placed(batch: Batch, device: str) -> Batch:
-    # Channels last, like the models' weights: convolutions then run without copying between layouts.
+def placed(batch: Batch, device: str) -> Batch:
+    """The batch on the device and channels last, as the models' weights are.
+
+    Convolutions then run without copying between layouts.
+    """
     on_device = batch.to(device)
     inputs = {m: x.contiguous(memory_format=torch.channels_last) for m, x in on_device.inputs.items()}
     return Batch(inputs, on_device.labels)

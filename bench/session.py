@@ -13,8 +13,12 @@ import torch
 from bench import records, tables
 from bench.config import FIRST_SEED, RunConfig
 from bench.options import DEFAULT_STUDY, Options
+from bench.probes import records as probe_records
+from bench.probes.records import ProbeRecord
+from bench.probes.subject import Subject, load_subject
+from bench.probes.tables import probe_tables
 from bench.published import published_table
-from bench.records import RunRecord, device_name
+from bench.records import COMPLETED, RecordError, RunRecord, device_name
 from bench.runs import Driver, choose, describe, failed, run
 from bench.studies import Study
 from bench.tables import TextTable
@@ -53,10 +57,12 @@ class Session:
     Attributes:
         options: what the session is to do.
         records: those of the cells that have ended.
+        probes: what was found of their trained models.
     """
 
     options: Options
     records: list[RunRecord] = field(default_factory=list)
+    probes: list[ProbeRecord] = field(default_factory=list)
     _datasets: dict[tuple[str, int], PairedDataset] = field(default_factory=dict)
 
     @property
@@ -152,22 +158,53 @@ class Session:
         self._keep(record)
         return record
 
+    def record_of(self, cell: Cell) -> RunRecord | None:
+        """The latest record of a cell, None if it has not ended yet."""
+        wanted = (cell.study.name, cell.variant, cell.spec.name, cell.seed)
+        found = [each for each in self.records if (each.study, each.variant, each.model, each.seed) == wanted]
+        return found[-1] if found else None
+
+    def subject(self, cell: Cell) -> Subject:
+        """The trained model of a cell that has ended, to be probed.
+
+        Raises:
+            RecordError: it was not trained to the end, or its checkpoint is gone.
+        """
+        record, config = self.record_of(cell), self.config(cell)
+        if record is None:
+            raise RecordError(f"{cell.name} has not been trained in this session; run its cell first")
+        return load_subject(record, self.dataset(config), config)
+
+    def earlier_subjects(self, cell: Cell) -> list[Subject]:
+        """The trained models of the same row from the seeds before this one, as far as there are any."""
+        row = (cell.study, cell.variant, cell.spec)
+        of_row = [each for each in self.cells if (each.study, each.variant, each.spec) == row]
+        before = of_row[: [each.seed for each in of_row].index(cell.seed)]
+        ended = [each for each in before if (record := self.record_of(each)) and record.status == COMPLETED]
+        return [self.subject(each) for each in ended]
+
+    def keep_probes(self, found: Sequence[ProbeRecord]) -> None:
+        """Write what a probe found to the disk and remember it."""
+        for record in found:
+            probe_records.append(self.folder / probe_records.FILE_NAME, record)
+        self.probes += found
+
     def _keep(self, record: RunRecord) -> None:
         records.append(self.records_path, record)
         self.records.append(record)
 
     def close(self) -> list[TextTable]:
         """Write the tables of all cells that have ended, and return them; none if no cell has."""
-        return write_tables(self.records, self.folder / "tables") if self.records else []
+        return write_tables(self.records, self.folder / "tables", self.probes) if self.records else []
 
 
-def write_tables(found: Sequence[RunRecord], folder: Path) -> list[TextTable]:
+def write_tables(found: Sequence[RunRecord], folder: Path, probes: Sequence[ProbeRecord] = ()) -> list[TextTable]:
     """Make every table the records allow, study by study, and write each as Markdown and CSV.
 
     Files are ``<table>.md`` and ``.csv`` for the standard study, ``<study>-<table>`` for the others.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    by_study = tables_by_study(found)
+    by_study = tables_by_study(found, probes)
     for study, made in by_study.items():
         for table in made:
             stem = table.name if study == DEFAULT_STUDY else f"{study}-{table.name}"
@@ -176,14 +213,15 @@ def write_tables(found: Sequence[RunRecord], folder: Path) -> list[TextTable]:
     return [table for made in by_study.values() for table in made]
 
 
-def tables_by_study(found: Sequence[RunRecord]) -> dict[str, list[TextTable]]:
+def tables_by_study(found: Sequence[RunRecord], probes: Sequence[ProbeRecord] = ()) -> dict[str, list[TextTable]]:
     """Every table the records allow, by study in the order of their first records.
 
     Records of a study that differ in data set, profile or device are never put into one table; they then stand
     under ``<study>-<data set>-<profile>-<device>``.
     """
-    groups: dict[str, dict[tuple[str, ...], list[RunRecord]]] = {}
-    for record in found:
+    groups: dict[str, dict[tuple[str, ...], list[RunRecord | ProbeRecord]]] = {}
+    records_of_both: list[RunRecord | ProbeRecord] = [*found, *probes]
+    for record in records_of_both:
         conditions = (record.dataset, record.profile, record.device)
         groups.setdefault(record.study, {}).setdefault(conditions, []).append(record)
     return {
@@ -193,7 +231,11 @@ def tables_by_study(found: Sequence[RunRecord]) -> dict[str, list[TextTable]]:
     }
 
 
-def _tables_of(found: list[RunRecord]) -> list[TextTable]:
+def _tables_of(group: list[RunRecord | ProbeRecord]) -> list[TextTable]:
+    found = [record for record in group if isinstance(record, RunRecord)]
+    probes = [record for record in group if isinstance(record, ProbeRecord)]
+    if not found:
+        return probe_tables(probes)
     made = [
         tables.variants_table(found),
         tables.fusion_table(found),
@@ -201,4 +243,4 @@ def _tables_of(found: list[RunRecord]) -> list[TextTable]:
         threshold_table(found),
         tables.downsampling_table(found),
     ]
-    return [table for table in made if table is not None]
+    return [*(table for table in made if table is not None), *probe_tables(probes)]

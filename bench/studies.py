@@ -1,7 +1,8 @@
 """The studies: which rows are trained under which protocol to answer which question.
 
 ``standard`` is what ``pytest bench`` runs. Six more rerun the published tables (``results/published/``), each
-under the protocol it was obtained with; ``input-scaling`` is our own. A study is data: to add one, add an entry.
+under the protocol it was obtained with; ``input-scaling`` and ``robustness`` are our own. A study is data: to add
+one, add an entry.
 """
 
 from collections.abc import Mapping
@@ -10,6 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from bench.config import STANDARD, Protocol
+from bench.probes import PROBES
 from fusion_models import MODELS
 
 
@@ -26,6 +28,7 @@ class Study:
         published: whether ``results/published/<name>.json`` holds the original's numbers.
         deviations: where the protocol departs from the published one, a sentence each.
         mistakes: settings of the published protocol that are corrected in ``protocols``.
+        probes: what its trained models are put through, names of ``bench.probes.PROBES``.
     """
 
     name: str
@@ -36,6 +39,7 @@ class Study:
     published: bool = False
     deviations: tuple[str, ...] = ()
     mistakes: Mapping[str, Any] = field(default_factory=dict)
+    probes: tuple[str, ...] = ()
 
     def published_protocol(self, variant: str) -> Protocol:
         """A protocol with the mistakes of the original in it."""
@@ -45,6 +49,8 @@ class Study:
         unknown = [name for name in self.models if name not in MODELS]
         if unknown or not self.models or not self.protocols:
             raise ValueError(f"study {self.name!r} needs protocols and known models; unknown: {unknown}")
+        if not set(self.probes) <= set(PROBES):
+            raise ValueError(f"study {self.name!r} asks for the probes {self.probes}; there are {PROBES}")
 
 
 # A cube and its twin sphere, of the same place and color, could stand one in training and one in validation.
@@ -221,6 +227,28 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
                 question="Is it the strided convolution that loses, or the raw scale of its inputs?",
                 models=_rows(_COMPACT_STRATEGIES, "maxpool", "strided"),
                 protocols={"raw": _COMPACT, "normalized": replace(_COMPACT, normalized=("rgb", "lidar"))},
+            ),
+            Study(
+                name="robustness",
+                question="Which fusion keeps its accuracy under corrupted inputs, and what does downsampling do?",
+                # wide-intermediate-concat is the same function as wide-late-concat.
+                models=(
+                    *_rows(("wide-late-concat", "wide-early-concat"), "maxpool", "strided"),
+                    *_rows(
+                        (
+                            "wide-intermediate-add",
+                            "wide-intermediate-hadamard",
+                            "wide-intermediate-matmul",
+                            "wide-rgb",
+                            "wide-lidar",
+                        ),
+                        "strided",
+                    ),
+                ),
+                # Short enough for five seeds on two CPU cores, long enough to tell fusion from single modalities.
+                protocols={"": replace(STANDARD, pairs=3_000, epochs=6)},
+                dataset="shapes-hard",
+                probes=PROBES,
             ),
         )
     }

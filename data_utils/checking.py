@@ -21,7 +21,7 @@ from data_utils.audits import (
 )
 from data_utils.dataset import DataError, PairedDataset
 from data_utils.findings import Finding, Outcome
-from data_utils.pictures import is_scanner
+from data_utils.geometry import is_scanner
 from data_utils.splits import split
 
 VALID_FRACTION = 0.2

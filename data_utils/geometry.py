@@ -84,3 +84,9 @@ def depth_to_xyza(depth_m: Tensor, fx: Tensor, fy: Tensor, cx: Tensor, cy: Tenso
     fx, fy, cx, cy = (intrinsic.double()[..., None, None] for intrinsic in (fx, fy, cx, cy))
     points = ((column - cx) * depth / fx, (row - cy) * depth / fy, depth, (depth > 0).double())
     return torch.stack(points, dim=-3).float()
+
+
+def is_scanner(xyza: Tensor) -> bool:
+    """Whether points (N, 4, H, W) look forward along y, as a scanner's, not along z, as a depth camera's."""
+    _, y, z, _ = xyza.abs().sum(dim=(0, 2, 3)).tolist()
+    return bool(y > z)

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from data_utils.dataset import DataError, PairedDataset
+from data_utils.geometry import is_scanner
 from data_utils.sensors import FOCAL_LENGTH
 
 _SIDE = 128  # images are enlarged by a whole number to about this
@@ -106,12 +107,6 @@ def views(dataset: PairedDataset, pairs: Sequence[int]) -> list[View]:
         View(photo, _as_seen(_colors(of_pair, low, high), scanner=scanner))
         for photo, of_pair in zip(photos, range_m, strict=True)
     ]
-
-
-def is_scanner(xyza: Tensor) -> bool:
-    """Whether points (N, 4, H, W) look forward along y, as a scanner's, not along z, as a depth camera's."""
-    _, y, z, _ = xyza.abs().sum(dim=(0, 2, 3)).tolist()
-    return bool(y > z)
 
 
 def _measured(

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from bench.commands.runs import Commands, print_tables, read_run, records_path
+from bench.probes import records as probe_records
 from bench.session import write_tables
 from bench.tables import conditions
 
@@ -19,8 +20,9 @@ def register(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write and print."""
     found = read_run(options.run)
-    folder = options.out or records_path(options.run).parent / "tables"
-    made = write_tables(found, folder)
+    run_folder = records_path(options.run).parent
+    folder = options.out or run_folder / "tables"
+    made = write_tables(found, folder, probe_records.read(run_folder / probe_records.FILE_NAME))
     print("\n".join(conditions(found)))
     print_tables(made)
     print(f"written to {folder}")

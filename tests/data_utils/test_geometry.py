@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from data_utils.geometry import depth_to_xyza, range_to_xyza, xyza_to_range
+from data_utils.geometry import depth_to_xyza, is_scanner, range_to_xyza, xyza_to_range
 
 QUARTER = math.pi / 2
 RANGES = st.lists(st.floats(0, 60, width=32), min_size=6, max_size=6)
@@ -78,3 +78,9 @@ def test_pinhole_points_project_back_with_the_intrinsics_of_their_row(
     column, row = f_x * points[:, 0] / points[:, 2] + c_x, f_y * points[:, 1] / points[:, 2] + c_y
     torch.testing.assert_close(column, torch.arange(5.0).double().expand(2, 4, 5), atol=1e-3, rtol=0)
     torch.testing.assert_close(row, torch.arange(4.0).double()[:, None].expand(2, 4, 5), atol=1e-3, rtol=0)
+
+
+def test_a_scanner_looks_along_y_and_a_depth_camera_along_z() -> None:
+    focal, middle = torch.tensor([60.0]), torch.tensor([1.0])
+    assert is_scanner(range_to_xyza(torch.full((1, 2, 2), 25.0), torch.zeros(2), torch.zeros(2)))
+    assert not is_scanner(depth_to_xyza(torch.full((1, 2, 2), 25.0), focal, focal, middle, middle))

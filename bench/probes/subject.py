@@ -1,0 +1,107 @@
+"""What is probed: a trained model, from its record and checkpoint, with the pairs that validated it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+from safetensors.torch import load_file
+from torch import Tensor
+
+from bench.config import Protocol, RunConfig
+from bench.jsonlines import RecordError
+from bench.probes.records import ProbeRecord
+from bench.records import RunRecord
+from bench.runs import build_seeded, measured_sides, normalized, placed
+from data_utils import Batch, ChannelStatistics, PairedDataset
+from fusion_models import FusionNet, find_model
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """A trained model and its validation pairs.
+
+    Attributes:
+        network: with the weights of its best epoch, on the device.
+        record: of its training.
+        dataset: it was trained on; ``protocol``: how.
+        device: "cpu", "cuda" or "cuda:N".
+    """
+
+    network: FusionNet
+    record: RunRecord
+    dataset: PairedDataset
+    protocol: Protocol
+    device: str
+
+    @cached_property
+    def measured(self) -> Batch:
+        """The validation pairs as the sensors measured them, on the CPU."""
+        return _valid_pairs(self.dataset, self.protocol, self.record.seed)
+
+    @property
+    def statistics(self) -> ChannelStatistics:
+        """Of the training pairs."""
+        return _statistics(self.dataset, self.protocol, self.record.seed)
+
+    @cached_property
+    def valid(self) -> Batch:
+        """The validation pairs as the model gets them, on the device."""
+        return self.prepared(self.measured)
+
+    def prepared(self, measured: Batch) -> Batch:
+        """Any pairs as the model gets them: scaled as its training pairs were, on the device."""
+        return placed(normalized(measured, self.statistics, self.protocol.normalized), self.device)
+
+    def with_inputs(self, changed: Mapping[str, Tensor]) -> Batch:
+        """The validation pairs as the model gets them, some modalities measured otherwise.
+
+        Args:
+            changed: modality to what was measured instead, (N, C, H, W) on the CPU.
+        """
+        scaled = self.prepared(Batch(changed, self.measured.labels))
+        return Batch({**self.valid.inputs, **scaled.inputs}, self.valid.labels)
+
+    def found(self, **values: Any) -> ProbeRecord:
+        """The record of one value that a probe found of this model; ``values`` are the fields it knows."""
+        record = self.record
+        return ProbeRecord(
+            study=record.study,
+            variant=record.variant,
+            model=record.model,
+            dataset=record.dataset,
+            seed=record.seed,
+            profile=record.profile,
+            device=record.device,
+            weights_sha256=record.weights_sha256 or "",
+            commit=record.environment.get("commit"),
+            **values,
+        )
+
+
+def load_subject(record: RunRecord, dataset: PairedDataset, config: RunConfig) -> Subject:
+    """The model that a record tells of, with its weights from the run's folder.
+
+    Raises:
+        RecordError: its training was not completed, or its checkpoint is not in the folder.
+    """
+    if record.checkpoint is None:
+        raise RecordError(
+            f"{record.model}, seed {record.seed}: {record.status} ({record.error}); cannot be probed"
+        )
+    path = config.results_dir / "checkpoints" / record.checkpoint
+    if not path.is_file():
+        raise RecordError(f"{path}: no such checkpoint; train {record.model} again, or restore the file")
+    network = build_seeded(find_model(record.model), dataset, record.seed, config.device)
+    network.load_state_dict(load_file(path))
+    return Subject(network, record, dataset, config.protocol, config.device)
+
+
+@lru_cache(maxsize=2)  # all models of a seed follow each other; those of the first seed are compared with all
+def _valid_pairs(dataset: PairedDataset, protocol: Protocol, seed: int) -> Batch:
+    return measured_sides(dataset, protocol, seed)[1]
+
+
+@lru_cache
+def _statistics(dataset: PairedDataset, protocol: Protocol, seed: int) -> ChannelStatistics:
+    return ChannelStatistics.from_batch(measured_sides(dataset, protocol, seed)[0])

@@ -1,0 +1,24 @@
+"""What downsampling does inside trained models, for the studies that ask for it.
+
+A cell that this session has trained is probed as it is, another one is trained first. Asserts what must hold
+whatever the outcome; the outcome is in ``probes.jsonl`` and the table "features".
+"""
+
+from bench.evaluation import evaluate
+from bench.probes import features
+from bench.probes.subject import Subject
+from bench.seeding import deterministic
+from bench.session import Cell, Session
+
+
+def test_features(cell: Cell, subject: Subject, session: Session) -> None:
+    """It is the model of the record, and every value lies where its definition allows."""
+    with deterministic():
+        assert evaluate(subject.network, subject.valid)["accuracy"] == subject.record.valid_accuracy
+    found = features.measure(subject, session.earlier_subjects(cell))
+    session.keep_probes(found)
+    side = max(subject.dataset.info.image_size)
+    assert {record.probe for record in found} >= {"shift-consistency", "zero-gradients", "receptive-field"}
+    for record in found:
+        highest = side if record.unit == "px" else 1 + 1e-9  # a share, or CKA with its rounding
+        assert 0 <= record.value <= highest, f"{record.probe} {record.layer}: {record.value}"
