@@ -169,7 +169,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     for line in ours.describe(cells or ours.cells):
         terminal.write_line(line)
     saved = config._benchmarksession  # type: ignore[attr-defined]
-    if cells and not saved.disabled:
+    timed = any("benchmark" in _fixtures(item) for item in benchmarks)
+    if timed and not saved.disabled:
         saved.autosave = saved.autosave or f"{datetime.now(UTC):%Y%m%d_%H%M%S}"
         saved.json = saved.json or ours.folder / "benchmark.json"
 

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from bench.__main__ import main
+from bench.probes import records as probe_records
 from bench.records import COMPLETED, read
 from bench.studies import STUDIES
 from fusion_models import MODELS
@@ -215,3 +217,27 @@ def test_ids_can_be_guessed_and_stride_selects_both_sides_of_every_strategy() ->
 def test_a_study_runs_its_own_rows_alone() -> None:
     study = STUDIES["downsampling-deep"]
     assert collected("--study", study.name) == [f"test_training[{study.name}:{name}]" for name in study.models]
+
+
+def test_probes_follow_the_training_of_the_studies_that_ask_for_them() -> None:
+    study = STUDIES["robustness"]
+    assert collected("--study", f"{study.name},downsampling-deep") == [
+        *(f"test_training[{study.name}:{name}]" for name in study.models),
+        *(f"test_training[downsampling-deep:{name}]" for name in STUDIES["downsampling-deep"].models),
+        *(f"test_{probe}[{study.name}:{name}]" for probe in sorted(study.probes) for name in study.models),
+    ]
+
+
+def test_a_probe_trains_what_it_needs_and_what_it_found_can_be_read_again(history: Path, tmp_path: Path) -> None:
+    arguments = ("--study", "robustness", "--seeds", "2", "-k", "test_features and early-concat-strided")
+    ended = bench(tmp_path / "run", history, *SMOKE, *arguments)
+    assert ended.code == 0, ended.output
+    assert [record.seed for record in read(ended.folder / "records.jsonl")] == [51, 52]
+    assert re.search(r"^\[2/2\] robustness:wide-early-concat-strided-seed52 +loss", ended.output, re.MULTILINE)
+    found = probe_records.read(ended.folder / "probes.jsonl")
+    assert {(each.seed, each.other_seed) for each in found} == {(51, None), (52, None), (52, 51)}
+    table = ended.folder / "tables" / "robustness-features.md"
+    first = table.read_text()
+    table.unlink()
+    assert main(["tables", str(ended.folder)]) == 0
+    assert table.read_text() == first

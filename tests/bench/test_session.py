@@ -9,13 +9,15 @@ import torch
 from bench import records, session, tracking
 from bench.config import RunConfig
 from bench.options import resolve
-from bench.records import FAILED, RunRecord
+from bench.probes import records as probe_records
+from bench.records import FAILED, RecordError, RunRecord
 from bench.runs import drive, silent
 from bench.session import Cell, FolderError, Session, write_tables
 from bench.studies import STUDIES, Study
 from bench.training import EpochResult
 from data_utils import DATASETS, DataError, PairedDataset
 from fusion_models import ModelSpec, find_model
+from tests.bench.probes.samples import probe_record
 from tests.bench.samples import MODEL, TWIN, record, small_dataset
 
 STANDARD = STUDIES["standard"]
@@ -201,6 +203,35 @@ def test_a_cell_that_was_interrupted_leaves_no_record(
         made.run_cell(cell(), drive, silent)
     assert records.read(made.records_path) == made.records == []
     assert notebook.notes[-1] == ("end", None)
+
+
+ROBUSTNESS = STUDIES["robustness"]
+ROW = "wide-early-concat-strided"
+
+
+def test_a_trained_cell_can_be_probed_and_one_that_was_not_cannot(make: Callable[..., Session]) -> None:
+    made = make(study="robustness", seeds="3")
+    made.open(made.cells)
+    first, second, third = (cell(ROW, study=ROBUSTNESS, seed=seed) for seed in (51, 52, 53))
+    assert made.record_of(first) is None
+    with pytest.raises(RecordError, match=f"robustness:{ROW} has not been trained in this session; run its cell"):
+        made.subject(first)
+    records_of = [made.run_cell(each, drive, silent) for each in (first, second)]
+    assert [made.record_of(each) for each in (first, second, third)] == [*records_of, None]
+    assert made.subject(second).record == records_of[1]
+    earlier = [[subject.record.seed for subject in made.earlier_subjects(each)] for each in (first, second, third)]
+    assert earlier == [[], [51], [51, 52]]
+
+
+def test_what_a_probe_found_is_on_the_disk_and_in_the_tables(make: Callable[..., Session]) -> None:
+    made = make()
+    made.open(made.cells)
+    made.records.append(record())
+    found = [probe_record(level=level) for level in (0.0, 0.5, 0.9, 1.0)]
+    made.keep_probes(found)
+    assert probe_records.read(made.folder / "probes.jsonl") == made.probes == found
+    assert "robustness" in [table.name for table in made.close()]
+    assert "| dropped-returns" in (made.folder / "tables" / "robustness-robustness.md").read_text()
 
 
 def test_closing_writes_the_tables_of_what_has_ended(make: Callable[..., Session]) -> None:

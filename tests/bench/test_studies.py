@@ -26,6 +26,13 @@ def test_a_published_study_has_one_protocol_and_names_its_deviations(name: str) 
     assert STUDIES[name].deviations
 
 
+def test_a_study_asks_for_probes_that_there_are() -> None:
+    assert STUDIES["standard"].probes == ()
+    assert STUDIES["robustness"].probes == ("robustness", "features")
+    with pytest.raises(ValueError, match=r"'standard' asks for the probes \('taste',\); there are \('robust"):
+        replace(STUDIES["standard"], probes=("taste",))
+
+
 def test_input_scaling_changes_the_scale_of_the_inputs_alone() -> None:
     raw, normalized = STUDIES["input-scaling"].protocols.values()
     assert raw.normalized == ()

@@ -1,0 +1,254 @@
+from functools import cache
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Generator, Tensor
+
+from bench.probes import corruptions
+from bench.probes.corruptions import (
+    CORRUPTIONS,
+    Measured,
+    dimming,
+    dropped_returns,
+    image_noise,
+    move_image,
+    move_points,
+    moved_by,
+    range_noise,
+    turned_by,
+    unmeasured,
+)
+from data_utils import Batch, ChannelStatistics, DataError, load
+from data_utils.geometry import depth_to_xyza, range_to_xyza, xyza_to_range
+
+EVERY = pytest.mark.parametrize("name", CORRUPTIONS)
+
+
+@cache
+def pairs() -> Batch:
+    return load("shapes-hard", pairs=40).batch()
+
+
+@cache
+def statistics() -> ChannelStatistics:
+    return ChannelStatistics.from_batch(pairs())
+
+
+def apply(name: str, level: float, seed: int = 51) -> Tensor:
+    return CORRUPTIONS[name].apply(pairs(), level, seed, statistics())
+
+
+def draw(seed: int = 0) -> Generator:
+    return Generator().manual_seed(seed)
+
+
+def measured(values: Tensor) -> Measured:
+    channels = values.shape[1]
+    return Measured(values, torch.zeros(channels), torch.ones(channels))
+
+
+def image(*rows: list[int]) -> Tensor:
+    """One RGB image, equal in its colors, whose values are so many 255ths."""
+    return torch.tensor(rows).expand(1, 3, -1, -1) / 255
+
+
+def shown(moved: Tensor) -> list[list[int]]:
+    return (moved[0, 0] * 255).round().int().tolist()
+
+
+def scan(*rows: list[float]) -> Tensor:
+    """Points of one scan around straight ahead."""
+    ranges = torch.tensor([rows])
+    height, width = ranges.shape[1:]
+    return range_to_xyza(ranges, torch.linspace(-0.1, 0.1, height), torch.linspace(-0.2, 0.2, width))
+
+
+@EVERY
+def test_level_0_changes_no_bit(name: str) -> None:
+    assert CORRUPTIONS[name].levels[0] == 0
+    assert torch.equal(apply(name, 0.0), pairs().inputs[CORRUPTIONS[name].modality])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(0, 60, width=32), min_size=6, max_size=6), st.integers(0, 99))
+def test_level_0_changes_no_bit_of_any_range(ranges: list[float], seed: int) -> None:
+    points = scan(ranges[:3], ranges[3:])
+    for corruption in CORRUPTIONS.values():
+        if corruption.modality == "lidar":
+            assert torch.equal(corruption.corrupt(measured(points), 0.0, draw(seed)), points)
+
+
+@EVERY
+def test_every_higher_level_changes_more(name: str) -> None:
+    corruption = CORRUPTIONS[name]
+    clean = pairs().inputs[corruption.modality]
+    changed = [float((apply(name, level) - clean).square().mean()) for level in corruption.levels]
+    assert changed == sorted(set(changed))
+
+
+@EVERY
+def test_draws_depend_on_the_seed_and_nothing_else(name: str) -> None:
+    level = CORRUPTIONS[name].levels[-1]
+    first = apply(name, level)
+    torch.rand(5)
+    assert torch.equal(first, apply(name, level))
+    drawn = name not in ("rgb-dimming", "dropped-returns") and not name.endswith(("-zeros", "-mean"))
+    assert torch.equal(first, apply(name, level, seed=52)) != drawn
+
+
+@EVERY
+def test_what_comes_out_is_as_a_sensor_gives_it(name: str) -> None:
+    corruption, values = CORRUPTIONS[name], apply(name, CORRUPTIONS[name].levels[1])
+    clean = pairs().inputs[corruption.modality]
+    assert (values.shape, values.dtype) == (clean.shape, torch.float32)
+    assert torch.isfinite(values).all()
+    if name.startswith("no-"):
+        return
+    if corruption.modality == "rgb":
+        assert torch.equal(values * 255, (values * 255).round())
+        assert values.min() >= 0
+        assert values.max() <= 1
+        assert torch.equal(values[:, 3], clean[:, 3])
+    else:
+        alpha = values[:, 3]
+        assert torch.equal(alpha, alpha.bool().float())
+        lengths = values[:, :3].norm(dim=1)
+        torch.testing.assert_close(lengths[alpha == 0], torch.full_like(lengths[alpha == 0], 50.0))
+        assert lengths[alpha == 1].max() < 50
+
+
+def test_an_image_moves_down_and_right_and_black_comes_in() -> None:
+    before = image([1, 2, 3], [4, 5, 6], [7, 8, 9])
+    assert shown(moved_by(before, torch.tensor([[1, 0]]), move_image)) == [[0, 0, 0], [1, 2, 3], [4, 5, 6]]
+    assert shown(moved_by(before, torch.tensor([[0, -2]]), move_image)) == [[3, 0, 0], [6, 0, 0], [9, 0, 0]]
+
+
+def test_each_pair_moves_by_its_own_offset() -> None:
+    two = image([1, 2], [3, 4]).repeat(2, 1, 1, 1)
+    moved = moved_by(two, torch.tensor([[0, 0], [0, 1]]), move_image)
+    assert (shown(moved[:1]), shown(moved[1:])) == ([[1, 2], [3, 4]], [[0, 1], [0, 3]])
+
+
+@pytest.mark.parametrize(("degrees", "quarters"), [(0, 0), (90, 1), (-90, -1), (180, 2), (270, 3)])
+@pytest.mark.parametrize("size", [4, 5])
+def test_quarters_of_a_turn_are_exact(degrees: int, quarters: int, size: int) -> None:
+    before = torch.arange(3 * size * size).reshape(1, 3, size, size) / 255
+    turned = turned_by(before, torch.tensor([degrees]), move_image)
+    assert torch.equal(turned, before.rot90(quarters, dims=(2, 3)))
+
+
+def test_an_eighth_of_a_turn_takes_the_corner_out_and_the_diagonal_to_the_side() -> None:
+    before = image([9, 0, 0], [0, 0, 0], [0, 0, 0])
+    assert shown(turned_by(before, torch.tensor([45]), move_image)) == [[0, 0, 0], [9, 0, 0], [0, 0, 0]]
+    corners = image([9, 0, 0, 0, 9], *([[0] * 5] * 3), [9, 0, 0, 0, 9])
+    assert not turned_by(corners, torch.tensor([45]), move_image).any()
+
+
+def test_points_keep_their_coordinates_and_nothing_is_met_outside() -> None:
+    points = scan([20.0, 30.0, 50.0], [20.0, 50.0, 40.0])
+    moved = moved_by(points, torch.tensor([[0, 1]]), move_points)
+    assert torch.equal(moved[..., 1:], points[..., :-1])
+    nothing = moved[..., 0]
+    assert (nothing[:, 3] == 0).all()
+    torch.testing.assert_close(nothing[:, :3] / 50, points[:, :3, :, 0] / 20)
+
+
+def test_the_shift_of_a_level_is_that_many_pixels_in_one_of_four_directions() -> None:
+    dot = torch.zeros(40, 3, 9, 9)
+    dot[:, :, 4, 4] = 1
+    moved = CORRUPTIONS["rgb-shift"].corrupt(measured(dot), 2.0, draw())
+    places = {tuple(place) for place in moved[:, 0].nonzero()[:, 1:].tolist()}
+    assert places == {(2, 4), (6, 4), (4, 2), (4, 6)}
+
+
+def test_a_rotation_goes_either_way() -> None:
+    dot = torch.zeros(40, 3, 9, 9)
+    dot[:, :, 4, 0] = 1
+    moved = CORRUPTIONS["rgb-rotation"].corrupt(measured(dot), 90.0, draw())
+    assert {tuple(place) for place in moved[:, 0].nonzero()[:, 1:].tolist()} == {(0, 4), (8, 4)}
+
+
+def test_range_noise_moves_returns_along_their_rays_by_its_standard_deviation() -> None:
+    points = range_to_xyza(torch.full((10, 64, 64), 25.0), torch.zeros(64), torch.linspace(-0.2, 0.2, 64))
+    noisy = range_noise(measured(points), 0.5, draw())
+    moved = xyza_to_range(noisy) - 25
+    assert moved.std().item() == pytest.approx(0.5, rel=0.02)
+    assert moved.mean().item() == pytest.approx(0, abs=0.01)
+    torch.testing.assert_close(noisy[:, :3] / noisy[:, :3].norm(dim=1, keepdim=True), points[:, :3] / 25)
+
+
+def test_range_noise_makes_no_return_and_loses_none() -> None:
+    points = scan([0.2, 49.9, 50.0] * 40)
+    noisy = range_noise(measured(points), 5.0, draw())
+    assert torch.equal(noisy[:, 3], points[:, 3])
+    assert torch.equal(noisy[..., 2::3], points[..., 2::3])
+    assert xyza_to_range(noisy)[..., 0::3].min().item() == pytest.approx(0.1)
+
+
+def test_the_declared_share_of_returns_is_dropped_and_the_rest_stays() -> None:
+    points = range_to_xyza(torch.full((10, 64, 64), 25.0), torch.zeros(64), torch.zeros(64))
+    some = dropped_returns(measured(points), 0.9, draw())
+    kept = some[:, 3] == 1
+    assert kept.float().mean().item() == pytest.approx(0.1, abs=0.005)
+    assert torch.equal(some.movedim(1, -1)[kept], points.movedim(1, -1)[kept])
+    torch.testing.assert_close(
+        some.movedim(1, -1)[~kept], (points * 2).movedim(1, -1)[~kept] * torch.tensor([1, 1, 1, 0])
+    )
+    assert torch.equal(dropped_returns(measured(points), 1.0, draw()), unmeasured(points))
+
+
+def test_returns_dropped_at_a_level_stay_dropped_at_a_higher_one() -> None:
+    half, most = (apply("dropped-returns", level)[:, 3] for level in (0.5, 0.9))
+    assert (most <= half).all()
+
+
+def test_a_depth_camera_that_measures_nothing_gives_zeros() -> None:
+    focal, middle = torch.tensor([60.0]), torch.tensor([1.0])
+    points = depth_to_xyza(torch.full((1, 2, 2), 3.0), focal, focal, middle, middle)
+    assert not unmeasured(points).any()
+    assert not dropped_returns(measured(points), 1.0, draw()).any()
+
+
+def test_dimming_keeps_a_part_and_rounds_to_8_bits() -> None:
+    before = image([255, 101, 3, 1])
+    assert shown(dimming(measured(before), 0.5, draw())) == [[128, 50, 2, 0]]
+    assert shown(dimming(measured(before), 1.0, draw())) == [[0, 0, 0, 0]]
+
+
+def test_image_noise_has_its_standard_deviation_and_stays_an_image() -> None:
+    gray = torch.full((10, 3, 64, 64), 128 / 255)
+    noisy = image_noise(measured(gray), 16.0, draw()) * 255
+    assert noisy.std().item() == pytest.approx(16, rel=0.02)
+    assert image_noise(measured(gray), 500.0, draw()).unique().min() == 0
+
+
+@pytest.mark.parametrize("modality", ["rgb", "lidar"])
+def test_a_missing_modality_holds_what_its_name_says(modality: str) -> None:
+    found = {fill: apply(f"no-{modality}-{fill}", 1.0) for fill in ("zeros", "mean", "noise")}
+    mean, std = statistics().mean[modality], statistics().std[modality]
+    assert not found["zeros"].any()
+    assert torch.equal(found["mean"], mean[:, None, None].expand_as(found["mean"]))
+    torch.testing.assert_close(found["noise"].mean(dim=(0, 2, 3)), mean, atol=0.1, rtol=0.01)
+    torch.testing.assert_close(found["noise"].std(dim=(0, 2, 3)), std, atol=0.01, rtol=0.02)
+
+
+def test_a_share_of_the_pairs_can_lack_a_modality() -> None:
+    clean, some = pairs().inputs["lidar"], apply("no-lidar-zeros", 0.5)
+    lacking = ~some.flatten(1).any(dim=1)
+    assert 5 < lacking.sum() < 35
+    assert torch.equal(some[~lacking], clean[~lacking])
+
+
+def test_data_without_points_are_refused_with_the_remedy() -> None:
+    gray = Batch({"rgb": torch.zeros(2, 1, 4, 4)}, torch.tensor([0, 1]))
+    for name in ("rgb-noise", "range-noise"):
+        with pytest.raises(DataError, match=rf"{name} corrupts RGB or RGBA images and XYZA points.*'rgb': 1"):
+            CORRUPTIONS[name].apply(gray, 1.0, 51, ChannelStatistics.from_batch(gray))
+
+
+def test_the_check_of_level_0_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    careless = corruptions.Corruption("careless", "rgb", lambda m, _, __: m.values * 0.999, (0.0, 1.0), "")
+    monkeypatch.setattr(corruptions, "CORRUPTIONS", {"careless": careless})
+    assert not torch.equal(careless.apply(pairs(), 0.0, 51, statistics()), pairs().inputs["rgb"])

@@ -1,0 +1,207 @@
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.probes.features import (
+    SHIFTS_PX,
+    linear_cka,
+    measure,
+    receptive_field_px,
+    shift_consistency,
+    zero_gradients,
+)
+from bench.probes.subject import Subject, load_subject
+from bench.runs import run
+from data_utils import Batch, PairedDataset
+from fusion_models import FusionNet
+from fusion_models.embedders import MaxPool, Strided
+from fusion_models.operators import PassThrough
+from tests.bench.samples import SMALL, record, run_config, small_dataset
+
+
+def randn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def dataset() -> PairedDataset:
+    return small_dataset()
+
+
+def trained(model: str, seed: int, dataset: PairedDataset, folder: Path) -> Subject:
+    config = run_config(folder)
+    return load_subject(run(model, dataset, seed, config), dataset, config)
+
+
+def test_shift_consistency_is_the_share_of_equal_answers() -> None:
+    first = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
+    second = torch.tensor([[0.7, 0.3], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6]])
+    assert shift_consistency(first, second) == 0.75
+    assert shift_consistency(torch.tensor([[2.0], [-1.0]]), torch.tensor([[1.0], [3.0]])) == 0.5  # one logit
+
+
+class OnePixel(nn.Module):
+    """Looks at one pixel of the image; with ``weight`` 0 it always answers the same."""
+
+    modalities = ("rgb",)
+
+    def __init__(self, weight: float) -> None:
+        super().__init__()
+        self.stems = nn.ModuleDict({"rgb": MaxPool(4, 1)})
+        self.trunk = nn.Identity()
+        last = nn.Linear(1, 1)
+        nn.init.constant_(last.weight, weight)
+        nn.init.constant_(last.bias, -0.1)
+        self.head = nn.Sequential(last)
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        unused = 0 * self.stems["rgb"](inputs["rgb"]).mean()
+        logits: Tensor = self.head(inputs["rgb"][:, :1, 8, 8] + unused)
+        return logits
+
+
+def checkered(dataset: PairedDataset) -> PairedDataset:
+    """The same data with images in which one step to any side turns black into white."""
+    board = (torch.arange(16)[:, None] + torch.arange(16)) % 2 * 255
+    rgb = dataset.inputs["rgb"].clone()
+    rgb[:, :3] = board.to(torch.uint8)
+    return replace(dataset, inputs={**dataset.inputs, "rgb": rgb})
+
+
+def consistency(weight: float, dataset: PairedDataset) -> list[float]:
+    subject = Subject(OnePixel(weight), record(), dataset, SMALL, "cpu")  # type: ignore[arg-type]
+    return [each.value for each in measure(subject) if each.probe == "shift-consistency"]
+
+
+def test_a_constant_model_is_consistent_and_one_that_looks_at_one_pixel_is_not(dataset: PairedDataset) -> None:
+    assert consistency(0.0, checkered(dataset)) == [1.0] * len(SHIFTS_PX)
+    assert max(consistency(1.0, checkered(dataset))) < 0.9
+
+
+def test_cka_agrees_with_its_formula_on_features() -> None:
+    x, y = randn(20, 3), randn(20, 5, seed=1)
+    a, b = (z - z.mean(dim=0) for z in (x, y))
+    expected = (b.T @ a).norm() ** 2 / ((a.T @ a).norm() * (b.T @ b).norm())
+    assert linear_cka(x, y) == pytest.approx(expected.item())
+    assert linear_cka(x.float(), y.float().reshape(20, 5, 1, 1)) == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_cka_of_hand_made_features() -> None:
+    x = torch.tensor([[1.0, 0], [-1, 0], [0, 0], [0, 0]])
+    y = torch.tensor([[0.0, 0], [0, 0], [0, 1], [0, -1]])
+    assert linear_cka(x, x) == pytest.approx(1)
+    assert linear_cka(x, y) == pytest.approx(0)
+    # |Y'X|^2 = 4, |X'X| = 2, |Z'Z| = sqrt(8)
+    assert linear_cka(x, x + y) == pytest.approx(4 / (2 * math.sqrt(8)))
+
+
+def test_cka_does_not_change_with_rotation_scale_and_place_but_with_other_maps() -> None:
+    x, y = randn(20, 4), randn(20, 4, seed=1)
+    rotation, _ = torch.linalg.qr(randn(4, 4, seed=2))
+    before = linear_cka(x, y)
+    assert linear_cka(x @ rotation * 7 + 3, y) == pytest.approx(before)
+    assert linear_cka(x, x @ rotation) == pytest.approx(1)
+    stretched = x * torch.tensor([100.0, 1, 1, 1])
+    assert abs(linear_cka(stretched, y) - before) > 0.01
+    assert linear_cka(stretched, x) < 0.9
+
+
+def test_features_that_are_the_same_for_all_have_no_cka() -> None:
+    assert math.isnan(linear_cka(torch.ones(5, 3), randn(5, 3)))
+
+
+class Known(nn.Module):
+    """A 1x1 convolution of one pixel row, then something with known gradients, then the sum."""
+
+    def __init__(self, behind: nn.Module) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(1, 1, kernel_size=1)
+        nn.init.ones_(self.convolution.weight)
+        nn.init.zeros_(self.convolution.bias)  # type: ignore[arg-type]
+        self.behind = behind
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        return self.behind(self.convolution(inputs["rgb"])).sum(dim=(2, 3))  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("behind", "share"),
+    [
+        (nn.Identity(), 0.0),
+        (nn.ReLU(inplace=True), 0.5),  # two of four pixels are negative
+        (nn.MaxPool2d(2), 0.75),  # one of four passes
+        (nn.Sequential(nn.MaxPool2d(2), nn.ReLU(inplace=True)), 0.75),
+    ],
+)
+def test_zero_gradients_of_known_networks(behind: nn.Module, share: float) -> None:
+    pixels = torch.tensor([[[[1.0, -1.0], [2.0, -2.0]]]])
+    assert zero_gradients(Known(behind), Batch({"rgb": pixels}, torch.tensor([1]))) == {"convolution": share}
+
+
+def test_no_hook_stays_and_no_gradient_is_left_behind() -> None:
+    network, batch = Known(nn.ReLU()), Batch({"rgb": torch.ones(1, 1, 2, 2)}, torch.tensor([1]))
+    zero_gradients(network, batch)
+    assert not network.convolution._forward_hooks
+    assert network.convolution.weight.grad is None
+
+
+def stage(middle: float = 1.0) -> nn.Module:
+    """A strided embedder whose weights are one, but for the middle one."""
+    made = Strided(1, 1)
+    for part in made.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.ones_(part.weight)
+            nn.init.zeros_(part.bias)  # type: ignore[arg-type]
+            part.weight.data[0, 0, 1, 1] = middle
+    return made
+
+
+@pytest.mark.parametrize(
+    ("stages", "side"),
+    [
+        ([stage()], 3),
+        ([stage(), stage()], 7),
+        ([stage(middle=100)], 1),  # the pixels around it count for too little
+    ],
+)
+def test_a_unit_sees_as_many_pixels_as_its_layers_let_it(stages: list[nn.Module], side: int) -> None:
+    network = FusionNet(
+        stems={"rgb": nn.Sequential(*stages)},
+        operator=PassThrough([(1, 2, 2)]),
+        trunk=nn.Sequential(),
+        head=nn.Flatten(),
+    )
+    batch = Batch({"rgb": torch.ones(1, 1, 16, 16)}, torch.tensor([0]))
+    assert receptive_field_px(network, batch, "rgb") == side
+
+
+@pytest.mark.parametrize("model", ["wide-early-concat-maxpool", "wide-late-concat-strided"])
+def test_every_probe_finds_something_of_early_and_late_fusion(
+    model: str, dataset: PairedDataset, tmp_path: Path
+) -> None:
+    first, second = (trained(model, seed, dataset, tmp_path) for seed in (51, 52))
+    found = measure(second, [first])
+    by_probe = {each.probe for each in found}
+    assert by_probe == {
+        "shift-consistency",
+        "shift-similarity",
+        "seed-similarity",
+        "zero-gradients",
+        "receptive-field",
+    }
+    assert all(0 <= each.value <= (16 if each.unit == "px" else 1 + 1e-9) for each in found)
+    layers = {each.layer for each in found if each.probe == "zero-gradients"}
+    stems = {"trunk"} if "early" in model else {"stems.rgb", "stems.lidar"}
+    assert layers == {f"{stem}.{number}.0" for stem in stems for number in range(3)}
+    assert {each.other_seed for each in found if each.probe == "seed-similarity"} == {51}
+    assert [each.value for each in measure(second, [first])] == [each.value for each in found]
+
+
+def test_a_model_is_as_similar_to_itself_as_can_be(dataset: PairedDataset, tmp_path: Path) -> None:
+    subject = trained("wide-late-concat-strided", 51, dataset, tmp_path)
+    similar = [each.value for each in measure(subject, [subject]) if each.probe == "seed-similarity"]
+    assert similar == pytest.approx([1, 1])
