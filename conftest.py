@@ -20,6 +20,7 @@ from bench.comparison import differences, facts
 from bench.config import PROFILES
 from bench.options import DATASET_HELP, DEFAULT_STUDY, OptionError, history_folder, resolve
 from bench.probes import PROBES
+from bench.probes.records import ProbeRecord
 from bench.probes.subject import Subject
 from bench.progress import Progress
 from bench.records import RunRecord, environment
@@ -247,10 +248,22 @@ def subject(cell: Cell, session: Session, pytestconfig: pytest.Config) -> Subjec
     return session.subject(cell)
 
 
+@pytest.fixture
+def keep_probes(cell: Cell, session: Session, pytestconfig: pytest.Config) -> Callable[[list[ProbeRecord]], None]:
+    """Has what a probe found of the cell's model written, and shows that it has."""
+
+    def keep(found: list[ProbeRecord]) -> None:
+        session.keep_probes(found)
+        pytestconfig.stash[PROGRESS].probed(cell.name, found[0].benchmark, len(found))
+
+    return keep
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -> tuple[str, str, str] | None:
     """A cell that passed has shown its own line already."""
-    own_line = report.when == "call" and report.passed and "test_training.py" in report.nodeid
+    showing = any(f"test_{name}.py" in report.nodeid for name in ("training", *PROBES))
+    own_line = report.when == "call" and report.passed and showing
     return ("passed", "", "PASSED") if own_line and config.option.verbose <= 0 else None
 
 

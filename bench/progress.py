@@ -45,6 +45,10 @@ class Progress:
             text = f"{record.status}: {record.error}"
         self._write(("\r\x1b[K" if self._live else "") + self._line(text) + "\n")
 
+    def probed(self, name: str, probe: str, values: int) -> None:
+        """A probe has looked at the trained model of a cell."""
+        self._write(f"{name:40} {probe}: {values} values\n")
+
     def _rewrite(self, text: str) -> None:
         if self._live:
             self._write("\r\x1b[K" + self._line(text))

@@ -4,19 +4,24 @@ A cell that this session has trained is probed as it is, another one is trained 
 whatever the outcome; the outcome is in ``probes.jsonl`` and the table "features".
 """
 
+from collections.abc import Callable
+
 from bench.evaluation import evaluate
 from bench.probes import features
+from bench.probes.records import ProbeRecord
 from bench.probes.subject import Subject
 from bench.seeding import deterministic
 from bench.session import Cell, Session
 
 
-def test_features(cell: Cell, subject: Subject, session: Session) -> None:
+def test_features(
+    cell: Cell, subject: Subject, session: Session, keep_probes: Callable[[list[ProbeRecord]], None]
+) -> None:
     """It is the model of the record, and every value lies where its definition allows."""
     with deterministic():
         assert evaluate(subject.network, subject.valid)["accuracy"] == subject.record.valid_accuracy
     found = features.measure(subject, session.earlier_subjects(cell))
-    session.keep_probes(found)
+    keep_probes(found)
     side = max(subject.dataset.info.image_size)
     assert {record.probe for record in found} >= {"shift-consistency", "zero-gradients", "receptive-field"}
     for record in found:

@@ -27,6 +27,12 @@ def test_where_lines_stay_each_cell_gets_one_when_it_ended() -> None:
     assert first.count("\n") == second.count("\n") == 1
 
 
+def test_a_probe_says_whom_it_looked_at() -> None:
+    written: list[str] = []
+    Progress(written.append, live=False, cells=1).probed("first", "features", 19)
+    assert "".join(written).split() == ["first", "features:", "19", "values"]
+
+
 def test_a_live_line_is_rewritten_until_the_cell_ended() -> None:
     written = shown(live=True)
     assert len(written) == 5
