@@ -34,7 +34,7 @@ class Measured:
     """What one sensor measured.
 
     Attributes:
-        values: float32 (N, C, H, W).
+        values: float32 (N, C, H, W); of images the colors alone.
         mean: float32 (C,), of the training pairs; ``std``: their standard deviation.
     """
 
@@ -88,8 +88,10 @@ class Corruption:
                 "Leave studies that ask for robustness out for these data."
             )
         draw = Generator().manual_seed(stream(seed, f"corruption/{self.name}"))
-        sensor = Measured(values, statistics.mean[self.modality], statistics.std[self.modality])
-        return self.corrupt(sensor, level, draw)
+        touched = _COLORS if self.modality == "rgb" else values.shape[1]
+        mean, std = (moment[self.modality][:touched] for moment in (statistics.mean, statistics.std))
+        corrupted = self.corrupt(Measured(values[:, :touched], mean, std), level, draw)
+        return torch.cat([corrupted, values[:, touched:]], dim=1)
 
 
 def range_noise(measured: Measured, level: float, draw: Generator) -> Tensor:
@@ -113,15 +115,13 @@ def dropped_returns(measured: Measured, level: float, draw: Generator) -> Tensor
 
 def image_noise(measured: Measured, level: float, draw: Generator) -> Tensor:
     """Each color gets a normal deviate of ``level`` steps of 1/255, rounded and clipped as a camera does."""
-    image = measured.values
-    colors = image[:, :_COLORS] * 255
-    return _image(colors + level * torch.randn(colors.shape, generator=draw), image)
+    colors = measured.values * 255
+    return _rounded(colors + level * torch.randn(colors.shape, generator=draw))
 
 
 def dimming(measured: Measured, level: float, _: Generator) -> Tensor:
     """Each color keeps the part 1 - ``level``, rounded to 8 bits: what is dark falls to black."""
-    image = measured.values
-    return _image(image[:, :_COLORS] * 255 * (1 - level), image)
+    return _rounded(measured.values * 255 * (1 - level))
 
 
 def shift(move: Move) -> Corrupt:
@@ -155,7 +155,7 @@ def missing(fill: Corrupt) -> Corrupt:
 
 
 def zeros(measured: Measured, _: float, __: Generator) -> Tensor:
-    """Zero in every channel: a black image, points at the sensor."""
+    """Zero: a black image, points at the sensor."""
     return torch.zeros_like(measured.values)
 
 
@@ -182,7 +182,7 @@ def unmeasured(points: Tensor) -> Tensor:
 
 
 def move_image(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Moves the colors; what comes from outside the image is black."""
+    """Moves the colors of an RGB or RGBA image; what comes from outside is black."""
     colors = image[:, :_COLORS]
     return torch.cat([_moved(colors, rows, columns, torch.zeros(())), image[:, _COLORS:]], dim=1)
 
@@ -251,9 +251,9 @@ def _ranges(points: Tensor) -> Tensor:
     return points[:, :3].double().square().sum(dim=1, keepdim=True).sqrt().clamp(min=1e-9)
 
 
-def _image(colors: Tensor, like: Tensor) -> Tensor:
-    """Colors (N, 3, H, W) in steps of 255, rounded and clipped, with the alpha of an image."""
-    return torch.cat([colors.round().clamp(0, 255) / 255, like[:, _COLORS:]], dim=1)
+def _rounded(colors: Tensor) -> Tensor:
+    """Colors in steps of 1/255 as a camera of 8 bits gives them, in [0, 1]."""
+    return colors.round().clamp(0, 255) / 255
 
 
 _SHARES = (0.0, 0.5, 0.9, 1.0)

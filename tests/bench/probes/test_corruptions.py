@@ -104,13 +104,14 @@ def test_what_comes_out_is_as_a_sensor_gives_it(name: str) -> None:
     clean = pairs().inputs[corruption.modality]
     assert (values.shape, values.dtype) == (clean.shape, torch.float32)
     assert torch.isfinite(values).all()
+    if corruption.modality == "rgb":
+        assert torch.equal(values[:, 3], clean[:, 3])
     if name.startswith("no-"):
         return
     if corruption.modality == "rgb":
         assert torch.equal(values * 255, (values * 255).round())
         assert values.min() >= 0
         assert values.max() <= 1
-        assert torch.equal(values[:, 3], clean[:, 3])
     else:
         alpha = values[:, 3]
         assert torch.equal(alpha, alpha.bool().float())
@@ -228,6 +229,11 @@ def test_image_noise_has_its_standard_deviation_and_stays_an_image() -> None:
 def test_a_missing_modality_holds_what_its_name_says(modality: str) -> None:
     found = {fill: apply(f"no-{modality}-{fill}", 1.0) for fill in ("zeros", "mean", "noise")}
     mean, std = statistics().mean[modality], statistics().std[modality]
+    if modality == "rgb":
+        alpha = pairs().inputs["rgb"][:, 3:]
+        assert all(torch.equal(values[:, 3:], alpha) for values in found.values())
+        found = {fill: values[:, :3] for fill, values in found.items()}
+        mean, std = mean[:3], std[:3]
     assert not found["zeros"].any()
     assert torch.equal(found["mean"], mean[:, None, None].expand_as(found["mean"]))
     torch.testing.assert_close(found["noise"].mean(dim=(0, 2, 3)), mean, atol=0.1, rtol=0.01)
