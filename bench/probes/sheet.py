@@ -36,7 +36,6 @@ def corrupted_sheet(dataset: PairedDataset, pair: int, seed: int) -> Image.Image
     tiles = dataset.take(torch.tensor(shown))
     for tile, (modality, values) in enumerate(changed, start=len(clean)):
         stored = tiles.inputs[modality]
-        stored[tile] = (
-            (values * 255).round().clamp(0, 255).to(torch.uint8) if stored.dtype == torch.uint8 else values
-        )
+        as_stored = (values * 255).round().clamp(0, 255) if stored.dtype == torch.uint8 else values
+        stored[tile] = as_stored.to(stored.dtype)
     return contact_sheet(replace(tiles, names=tuple(names)), range(len(names)))
