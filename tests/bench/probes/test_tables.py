@@ -55,14 +55,14 @@ def test_a_curve_with_a_level_missing_is_left_out_and_a_repeated_value_counts_on
     assert again.relative.tolist() == pytest.approx([0.7])
 
 
-def test_the_table_has_a_line_a_corruption_and_model_with_the_range_of_seeds() -> None:
+def test_the_table_has_a_line_a_corruption_and_model_with_the_spread_of_seeds() -> None:
     table = robustness_table(FOUND)
     assert table is not None
     assert [row[:2] for row in table.rows] == [
         ["dropped-returns, to 1 share of returns", LATE],
         ["dropped-returns, to 1 share of returns", EARLY],
     ]
-    assert table.rows[1][2:] == ["0.700", "0.700", "0.700 (0.600 to 0.800)", "+0.010 (+0.000 to +0.020)", "2"]
+    assert table.rows[1][2:] == ["0.700", "0.700", "0.700 ± 1.271", "+0.010 ± 0.127", "2"]
     assert table.conditions == [
         "data: shapes-hard, up to 500 validation pairs a value",
         "profile: full, seeds: 51, 52 (n = 2)",
@@ -89,9 +89,7 @@ def test_features_stand_maxpool_beside_strided() -> None:
     table = features_table(found)
     assert table is not None
     assert table.header == ["strategy", "measure", "MaxPool", "strided", "n"]
-    assert table.rows == [
-        ["wide-early-concat", "zero gradients, trunk.0.0", "0.850 (0.800 to 0.900)", "0.500", "2 / 1"]
-    ]
+    assert table.rows == [["wide-early-concat", "zero gradients, trunk.0.0", "0.850 ± 0.635", "0.500", "2 / 1"]]
     pd.testing.assert_frame_equal(table.data, features_frame(found))
 
 
