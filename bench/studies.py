@@ -246,7 +246,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
                     ),
                 ),
                 # Short enough for five seeds on two CPU cores, long enough to tell fusion from single modalities.
-                protocols={"": replace(STANDARD, pairs=3_000, epochs=6)},
+                protocols={"": replace(STANDARD, pairs=2_400, epochs=6)},
                 dataset="shapes-hard",
                 probes=PROBES,
             ),
