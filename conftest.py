@@ -6,7 +6,7 @@ pytest --benchmark-compare         everything, compared with the latest saved ru
 pytest tests                       the proving tests; none of the options matters to them
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -15,15 +15,16 @@ from typing import Any
 import pytest
 import torch
 
+from bench import gate
 from bench.allocator import keep_freed_memory
-from bench.comparison import differences, facts
+from bench.comparison import facts, from_facts
 from bench.config import PROFILES
 from bench.options import DATASET_HELP, DEFAULT_STUDY, OptionError, history_folder, resolve
 from bench.probes import PROBES
 from bench.probes.records import ProbeRecord
 from bench.probes.subject import Subject
 from bench.progress import Progress
-from bench.records import RunRecord, environment
+from bench.records import RecordError, RunRecord, environment
 from bench.runs import drive
 from bench.session import Cell, FolderError, Session
 from bench.studies import STUDIES
@@ -35,7 +36,8 @@ from fusion_models import MODELS
 
 SESSION = pytest.StashKey[Session]()
 PROGRESS = pytest.StashKey[Progress]()
-OTHER_MACHINE = pytest.StashKey[list[str]]()
+RULES = pytest.StashKey[tuple[gate.Rule, ...]]()
+EARLIER = pytest.StashKey[list[RunRecord]]()
 LINE_BROKEN_IN = pytest.StashKey[object]()
 
 
@@ -69,6 +71,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="folder for records, tables and checkpoints; default: a new one in results/runs",
     )
     group.addoption(
+        "--resume",
+        action="store_true",
+        help="take finished cells from their records where code, data, protocol and machine are the same; "
+        "continues --results-dir, or the latest folder of this kind in results/runs",
+    )
+    group.addoption(
+        "--fail-on", default="", metavar="RULES", help=f"with --benchmark-compare: {gate.FAIL_ON_HELP}"
+    )
+    group.addoption(
         "--track",
         choices=list(TRACKERS),
         default="none",
@@ -99,10 +110,15 @@ def pytest_configure(config: pytest.Config) -> None:
             results_dir=config.getoption("results_dir"),
             tracker=config.getoption("track"),
             published=config.getoption("as_published"),
+            resume=config.getoption("resume"),
         )
+        config.stash[RULES] = gate.parse(config.getoption("fail_on"))
     except OptionError as error:
         raise pytest.UsageError(str(error)) from error
+    if config.stash[RULES] and not config.getoption("benchmark_compare"):
+        raise pytest.UsageError("--fail-on compares with an earlier run; add --benchmark-compare")
     config.stash[SESSION] = Session(options)
+    config.stash[EARLIER] = []
     # pytest-benchmark is configured after this file, so it finds its storage where comparable runs are.
     if config.option.benchmark_storage == "file://./.benchmarks":
         config.option.benchmark_storage = f"file://{history_folder(options, config.rootpath)}"
@@ -163,7 +179,7 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     try:
         keep_freed_memory()
         ours.open(cells or ours.cells)
-    except (DataError, FolderError) as error:
+    except (DataError, FolderError, RecordError) as error:
         raise pytest.UsageError(str(error)) from error
     to_train = {cell.name for cell in cells}
     config.stash[PROGRESS] = Progress(partial(_show, config), live=terminal.isatty(), cells=len(to_train))
@@ -203,6 +219,13 @@ def _show(config: pytest.Config, text: str) -> None:
         terminal.currentfspath = file
 
 
+def _replay(benchmark: Any, seconds: Sequence[float]) -> None:
+    """Give pytest-benchmark the epochs of a record, so that its table and its file have the cell as well."""
+    benchmark.pedantic(lambda: None, rounds=len(seconds))
+    if not benchmark.disabled:
+        benchmark.stats.stats.data[:] = seconds
+
+
 @pytest.fixture(scope="session")
 def session(pytestconfig: pytest.Config) -> Session:
     """The session of this invocation."""
@@ -226,6 +249,12 @@ def run_cell(session: Session, benchmark: Any, pytestconfig: pytest.Config) -> C
 
     def run(cell: Cell) -> RunRecord:
         progress.begin(cell.name)
+        recalled = session.recall(cell)
+        if recalled is not None:
+            _replay(benchmark, recalled.epoch_seconds)
+            benchmark.extra_info.update(facts(recalled))
+            progress.recall(recalled)
+            return recalled
         try:
             record = session.run_cell(cell, driver, progress.epoch)
         except BaseException:
@@ -241,7 +270,7 @@ def run_cell(session: Session, benchmark: Any, pytestconfig: pytest.Config) -> C
 @pytest.fixture
 def subject(cell: Cell, session: Session, pytestconfig: pytest.Config) -> Subject:
     """The cell's trained model; trained without a clock if the session has not done so yet."""
-    if session.record_of(cell) is None:
+    if session.record_of(cell) is None and session.recall(cell) is None:
         progress = pytestconfig.stash[PROGRESS]
         progress.begin(cell.name)
         progress.end(session.run_cell(cell, drive, progress.epoch))
@@ -277,24 +306,43 @@ def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, A
 def pytest_benchmark_compare_machine_info(
     config: pytest.Config, machine_info: dict[str, Any], compared_benchmark: dict[str, Any]
 ) -> None:
-    """Keep what differs for the summary, in place of pytest-benchmark's dump of both machines."""
-    config.stash[OTHER_MACHINE] = differences(compared_benchmark["machine_info"], machine_info)
+    """Keep the earlier run for the summary, which says how its machine differs, in place of a dump of both."""
+    try:
+        config.stash[EARLIER] += [
+            from_facts(entry["extra_info"], compared_benchmark["machine_info"])
+            for entry in compared_benchmark["benchmarks"]
+            if "schema_version" in entry["extra_info"]
+        ]
+    except RecordError as error:
+        raise pytest.UsageError(f"--benchmark-compare: the earlier run {error}") from error
     compared_benchmark["machine_info"] = machine_info
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Below pytest-benchmark's times: changes against an earlier run, the tables, and where they are."""
-    compared = config._benchmarksession.compared_mapping  # type: ignore[attr-defined]
-    earlier = [entry["extra_info"] for saved in compared.values() for entry in saved.values()]
-    other_machine = config.stash.get(OTHER_MACHINE, [])
-    said = summary(
-        config.stash[SESSION],
-        earlier=earlier if config.option.benchmark_compare else None,
-        other_machine=other_machine,
-        color=terminalreporter.isatty(),
-    )
-    for number, text in enumerate(said):
-        if number == 0:
-            terminalreporter.section("FusionGauge")
-        terminalreporter.write_line(text)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
+    """Before pytest-benchmark saves it: a run that breaks a rule fails, and no later one is compared with it."""
+    stash = session.config.stash
+    rules, earlier = stash[RULES], stash[EARLIER]
+    if gate.violations(rules, earlier, stash[SESSION].records):
+        session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        session.config._benchmarksession.autosave = None  # type: ignore[attr-defined]
+    yield
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> Generator[None]:
+    """Below pytest-benchmark's times, even where it raises as they regressed: changes, tables, their place."""
+    rules, earlier = config.stash[RULES], config.stash[EARLIER]
+    try:
+        yield
+    finally:
+        said = summary(
+            config.stash[SESSION],
+            earlier=earlier if config.option.benchmark_compare else None,
+            rules=rules,
+            color=terminalreporter.isatty(),
+        )
+        for number, text in enumerate(said):
+            if number == 0:
+                terminalreporter.section("FusionGauge")
+            terminalreporter.write_line(text)

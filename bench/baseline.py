@@ -5,12 +5,13 @@ its markers are generated from them, and a test fails when they disagree.
 """
 
 import json
+import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
 from bench import records
-from bench.records import COMPLETED, RunRecord
+from bench.records import COMPLETED, RecordError, RunRecord
 from bench.session import tables_by_study
 from bench.studies import STUDIES, Study
 
@@ -29,7 +30,39 @@ def read() -> list[RunRecord]:
     A record serves every study that asks for its cell: two studies that share a protocol need not train twice.
     """
     paths = (FOLDER / f"{study}.jsonl" for study in STUDIES)
-    found = [record for path in paths if path.is_file() for record in records.read(path)]
+    return _for_every_study([record for path in paths if path.is_file() for record in records.read(path)])
+
+
+def read_at(revision: str) -> list[RunRecord]:
+    """All committed records, as ``read``, but as they were in a commit.
+
+    Raises:
+        RecordError: git does not know the revision, or no records were in it.
+    """
+    folder = FOLDER.relative_to(ROOT).as_posix()
+    files = _git("ls-tree", "--name-only", revision, f"{folder}/").decode().splitlines()
+    found: list[RunRecord] = []
+    for study in STUDIES:
+        file = f"{folder}/{study}.jsonl"
+        if file in files:
+            found += records.parse(_git("show", f"{revision}:./{file}"), f"{file} of {revision}")
+    if not found:
+        raise RecordError(f"{revision}: this commit has no records in {folder}; give a later one")
+    return _for_every_study(found)
+
+
+def _git(*arguments: str) -> bytes:
+    command = ["git", "-C", str(ROOT), *arguments]
+    try:
+        return subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603
+    except (OSError, subprocess.CalledProcessError) as error:
+        said = error.stderr.decode().strip() if isinstance(error, subprocess.CalledProcessError) else error
+        raise RecordError(
+            f"git {' '.join(arguments)}: {said}; give the folder of a run, a records file, or a commit of {ROOT}"
+        ) from error
+
+
+def _for_every_study(found: Sequence[RunRecord]) -> list[RunRecord]:
     cells = {
         (study.name, variant, record.model, record.dataset, record.seed): replace(
             record, study=study.name, variant=variant

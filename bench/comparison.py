@@ -1,20 +1,30 @@
-"""What changed between two runs: facts of the same cells, side by side.
+"""What changed between two runs: records of the same cells side by side, and a verdict where one can be given.
 
-Facts are a record without what would only repeat itself in every entry; pytest-benchmark's JSON carries them as
-``extra_info``. Times are left to pytest-benchmark's own comparison.
+A row is a model in a study's variant, on one data set, in one profile; its value is the mean over the seeds that
+both runs completed. Equal code, data, protocol and machine give equal bits, so a difference of losses always has a
+cause; a verdict says whether it is more than the seeds' spread. Pure: nothing is read, measured or printed here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, median
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from bench.records import COMPLETED, RunRecord
-from bench.tables import COLUMN, TextTable
+from bench.evidence.statistics import CONFIDENCE, FEWEST_SEEDS, Interval, paired_difference
+from bench.records import COMPLETED, RunRecord, machine
+from bench.tables import COLUMN, Column, TextTable
 
-COMPARED = ("best_valid_loss", "valid_accuracy", "parameters", "peak_memory_bytes")
+SAME, CHANGED, BETTER, WORSE = "same", "changed", "better", "worse"
+WITHIN_NOISE, NOT_JUDGED = "within noise", "not judged"
+
+TIME_TOLERANCE = 0.1
+"""Share by which times of two sessions of one machine may differ for reasons of the machine's own."""
 
 Facts = Mapping[str, Any]
+"""A record without its environment, as pytest-benchmark's JSON carries it in ``extra_info``."""
 
 
 def facts(record: RunRecord) -> dict[str, Any]:
@@ -22,56 +32,384 @@ def facts(record: RunRecord) -> dict[str, Any]:
     return {key: value for key, value in record.to_dict().items() if key != "environment"}
 
 
-def comparison_table(before: Sequence[Facts], now: Sequence[Facts]) -> TextTable | None:
-    """Loss, accuracy, parameters and memory of the cells that both runs completed; None if there are none.
+def from_facts(entry: Facts, environment: Mapping[str, Any]) -> RunRecord:
+    """The inverse of ``facts``.
 
-    A cell is a study with its variant, a profile, a model, a data set and a seed. Memory is compared only where
-    both runs counted it the same way.
+    Raises:
+        RecordError: facts of another schema.
     """
-    earlier = {_cell(entry): entry for entry in before if _is_complete(entry)}
-    rows, data, cells = [], [], 0
-    for entry in now:
-        old = earlier.get(_cell(entry))
-        if old is None or not _is_complete(entry):
+    return RunRecord.from_dict({**entry, "environment": dict(environment)})
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One quantity that is compared.
+
+    Attributes:
+        column: its field in records, its title, and how it is written.
+        value: of one record; None where the record does not have it.
+        samples: of one record, several values that show its spread; none where it has no spread within a run.
+        higher_is_better: its direction; None where more is neither better nor worse.
+        of_machine: whether it depends on the machine, so that values of different ones are not judged.
+        judge: values a seed before and now -> verdict, for values that differ.
+    """
+
+    column: Column
+    value: Callable[[RunRecord], float | None]
+    samples: Callable[[RunRecord], Sequence[float]]
+    higher_is_better: bool | None
+    of_machine: bool
+    judge: Callable[["Change"], str]
+
+    @property
+    def name(self) -> str:
+        """The record's field."""
+        return self.column.field
+
+    def better_or_worse(self, difference: float) -> str:
+        """What a difference now - before means for this metric."""
+        if self.higher_is_better is None:
+            return CHANGED
+        return BETTER if (difference > 0) == self.higher_is_better else WORSE
+
+
+@dataclass(frozen=True)
+class Change:
+    """One metric of one row in two runs.
+
+    Attributes:
+        row: the model, with whatever tells it from other rows, and its seeds.
+        metric: what is compared.
+        seeds: those that both runs completed, ascending.
+        before: a value a seed.
+        now: a value a seed.
+        samples_before: all values that show the spread, of all seeds; empty where there are none.
+        samples_now: likewise.
+        comparable: whether the runs' machines allow a verdict.
+    """
+
+    row: str
+    metric: Metric
+    seeds: tuple[int, ...]
+    before: tuple[float, ...]
+    now: tuple[float, ...]
+    samples_before: tuple[float, ...]
+    samples_now: tuple[float, ...]
+    comparable: bool
+
+    @property
+    def difference(self) -> Interval:
+        """Now - before, paired by seed."""
+        return paired_difference(self.now, self.before, CONFIDENCE)
+
+    @property
+    def verdict(self) -> str:
+        """Same, better, worse, changed (neither, or too few seeds to say), within noise, or not judged."""
+        if not self.comparable:
+            return NOT_JUDGED
+        return SAME if self.before == self.now else self.metric.judge(self)
+
+
+def _by_seeds(change: Change) -> str:
+    """Judged by the interval of the differences between runs of one seed; fewer seeds decide nothing."""
+    if len(change.seeds) < FEWEST_SEEDS:
+        return CHANGED
+    difference = change.difference
+    return change.metric.better_or_worse(difference.mean) if difference.excludes_zero() else WITHIN_NOISE
+
+
+def _exactly(change: Change) -> str:
+    """Judged as it is: the same code gives the same value."""
+    return change.metric.better_or_worse(change.difference.mean)
+
+
+def _by_quartiles(change: Change) -> str:
+    """Judged where it is beyond the tolerance and the middle halves of all samples lie apart."""
+    low_before, high_before = quartiles(change.samples_before)
+    low_now, high_now = quartiles(change.samples_now)
+    overlap = low_now <= high_before and low_before <= high_now
+    small = abs(change.difference.mean) <= TIME_TOLERANCE * abs(fmean(change.before))
+    return WITHIN_NOISE if overlap or small else change.metric.better_or_worse(change.difference.mean)
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float]:
+    """The first and the third quartile, interpolated."""
+    low, high = np.quantile(values, [0.25, 0.75])
+    return float(low), float(high)
+
+
+def _no_samples(_: RunRecord) -> Sequence[float]:
+    return ()
+
+
+def _of_seeds(field: str, *, higher_is_better: bool) -> Metric:
+    return Metric(
+        column=COLUMN[field],
+        value=lambda record: getattr(record, field),
+        samples=_no_samples,
+        higher_is_better=higher_is_better,
+        of_machine=False,
+        judge=_by_seeds,
+    )
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        _of_seeds("best_valid_loss", higher_is_better=False),
+        _of_seeds("valid_accuracy", higher_is_better=True),
+        Metric(
+            column=COLUMN["parameters"],
+            value=lambda record: record.parameters,
+            samples=_no_samples,
+            higher_is_better=None,
+            of_machine=False,
+            judge=_exactly,
+        ),
+        Metric(
+            column=COLUMN["epoch_seconds"],
+            value=lambda record: median(record.epoch_seconds),
+            samples=lambda record: record.epoch_seconds,
+            higher_is_better=False,
+            of_machine=True,
+            judge=_by_quartiles,
+        ),
+        Metric(
+            column=COLUMN["train_seconds"],
+            value=lambda record: record.train_seconds,
+            samples=lambda record: [record.train_seconds or 0.0],
+            higher_is_better=False,
+            of_machine=True,
+            judge=_by_quartiles,
+        ),
+        Metric(
+            column=COLUMN["peak_memory_bytes"],
+            value=lambda record: record.peak_memory_bytes,
+            samples=_no_samples,
+            higher_is_better=False,
+            of_machine=True,
+            judge=_exactly,
+        ),
+    )
+}
+"""By field, in the order of tables."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs side by side.
+
+    Attributes:
+        changes: a metric of a row each, rows in the order of the later run.
+        cells: how many both runs completed.
+        only_before: rows with seeds that the earlier run alone has.
+        only_now: rows with seeds that the later run alone has.
+        unfinished: cells that were completed before and are not now, and how they ended.
+        warnings: how machine, protocol, data and code of the two runs differ.
+    """
+
+    changes: tuple[Change, ...]
+    cells: int
+    only_before: tuple[str, ...]
+    only_now: tuple[str, ...]
+    unfinished: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+Row = tuple[str, str, str, str, str]
+"""Study, variant, data set, profile, model."""
+
+Cells = dict[tuple[Row, int], RunRecord]
+"""By row and seed."""
+
+Pair = tuple[RunRecord, RunRecord]
+"""The earlier and the later record of one cell."""
+
+
+def compare(before: Iterable[RunRecord], now: Iterable[RunRecord]) -> Comparison:
+    """Put two runs side by side; of several records of one cell the last counts."""
+    earlier, later = _cells(before), _cells(now)
+    names = _names(row for row, _ in (*earlier, *later))
+    pairs: dict[Row, list[Pair]] = {}
+    unfinished = []
+    for (row, seed), record in later.items():
+        old = earlier.get((row, seed))
+        if old is None or old.status != COMPLETED:
             continue
-        cells += 1
-        for field in COMPARED:
-            if field == "peak_memory_bytes" and old["peak_memory_method"] != entry["peak_memory_method"]:
-                continue
-            column, a, b = COLUMN[field], old[field], entry[field]
-            name = f"{entry['model']} (seed {entry['seed']})"
-            rows.append([name, column.title, column.text(a), column.text(b), _change(column.signed, b - a)])
-            data.append({"model": entry["model"], "seed": entry["seed"], "metric": field, "before": a, "now": b})
-    if not rows:
+        if record.status == COMPLETED:
+            pairs.setdefault(row, []).append((old, record))
+        else:
+            unfinished.append(f"{names[row]} (seed {seed}): {record.status}, {record.error}")
+    return Comparison(
+        changes=tuple(change for row, of_row in pairs.items() for change in _changes(names[row], of_row)),
+        cells=sum(map(len, pairs.values())),
+        only_before=_alone(names, earlier, later),
+        only_now=_alone(names, later, earlier),
+        unfinished=tuple(unfinished),
+        warnings=_warnings([pair for of_row in pairs.values() for pair in of_row]),
+    )
+
+
+def comparison_table(comparison: Comparison) -> TextTable | None:
+    """Before, now, change and verdict of every metric of every row; None if the runs have no cell in common."""
+    if not comparison.changes:
         return None
-    frame = pd.DataFrame(data).assign(change=lambda table: table.now - table.before)
+    notes = [
+        f"cells in both runs: {comparison.cells}; values: mean over their seeds; behind times: quartiles; "
+        f"behind changes: {CONFIDENCE:.0%} interval, paired by seed",
+        f"judged: loss and accuracy by that interval, from {FEWEST_SEEDS} seeds on; times beyond "
+        f"{TIME_TOLERANCE:.0%} with quartiles apart; parameters and memory as they are",
+    ]
+    if comparison.only_before:
+        notes.append(f"only before: {', '.join(comparison.only_before)}")
+    if comparison.only_now:
+        notes.append(f"only now: {', '.join(comparison.only_now)}")
+    notes += [f"completed before, not now: {cell}" for cell in comparison.unfinished]
     return TextTable(
         name="comparison",
         title="Compared with the earlier run",
-        header=["model", "metric", "before", "now", "change"],
+        header=["model", "metric", "before", "now", "change", "verdict"],
         labels=2,
-        rows=rows,
-        notes=[f"cells in both runs: {cells}; in this one: {len(now)}"],
+        rows=[_cells_of(change) for change in comparison.changes],
+        notes=notes,
         conditions=[],
-        data=frame,
+        data=pd.DataFrame([_raw(change) for change in comparison.changes]),
     )
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The entries that two environments do not share, a line each: ``name: before -> now``."""
+    """The entries that two mappings do not share, a line each: ``name: before -> now``."""
     names = sorted({*before, *now})
     return [
         f"{name}: {before.get(name)} -> {now.get(name)}" for name in names if before.get(name) != now.get(name)
     ]
 
 
-def _cell(entry: Facts) -> tuple[object, ...]:
-    return tuple(entry[name] for name in ("study", "variant", "profile", "model", "dataset", "seed"))
+def _cells(records: Iterable[RunRecord]) -> Cells:
+    found: Cells = {}
+    for record in records:
+        row = (record.study, record.variant, record.dataset, record.profile, record.model)
+        found[row, record.seed] = record
+    return found
 
 
-def _is_complete(entry: Facts) -> bool:
-    return entry.get("status") == COMPLETED
+def _names(rows: Iterable[Row]) -> dict[Row, str]:
+    """What to call each row: its model, and before it whatever not all rows share."""
+    known = list(dict.fromkeys(rows))
+    *conditions, _ = zip(*known, strict=True) if known else [()]
+    telling = [i for i, values in enumerate(conditions) if len(set(values)) > 1]
+    return {row: " ".join(filter(None, (*(row[i] for i in telling), row[-1]))) for row in known}
 
 
-def _change(signed: Any, difference: float) -> str:
-    return "=" if difference == 0 else str(signed(difference))
+def _changes(name: str, pairs: Sequence[Pair]) -> Iterator[Change]:
+    """The metrics that all records of a row have, counted in the same way."""
+    pairs = sorted(pairs, key=lambda pair: pair[0].seed)
+    old, new = zip(*pairs, strict=True)
+    seeds = tuple(record.seed for record in old)
+    label = f"{name} ({len(seeds)} seeds)" if len(seeds) > 1 else f"{name} (seed {seeds[0]})"
+    same_machine = all(machine(a.environment) == machine(b.environment) for a, b in pairs)
+    same_method = all(a.peak_memory_method == b.peak_memory_method for a, b in pairs)
+    for metric in METRICS.values():
+        before, now = _values(metric, old), _values(metric, new)
+        if before is None or now is None or (metric.name == "peak_memory_bytes" and not same_method):
+            continue
+        yield Change(
+            row=label,
+            metric=metric,
+            seeds=seeds,
+            before=before,
+            now=now,
+            samples_before=tuple(sample for record in old for sample in metric.samples(record)),
+            samples_now=tuple(sample for record in new for sample in metric.samples(record)),
+            comparable=same_machine or not metric.of_machine,
+        )
+
+
+def _values(metric: Metric, records: Iterable[RunRecord]) -> tuple[float, ...] | None:
+    values = [metric.value(record) for record in records]
+    known = tuple(value for value in values if value is not None)
+    return known if len(known) == len(values) else None
+
+
+def _alone(names: Mapping[Row, str], here: Cells, there: Cells) -> tuple[str, ...]:
+    seeds: dict[Row, list[int]] = {}
+    for row, seed in here:
+        if (row, seed) not in there:
+            seeds.setdefault(row, []).append(seed)
+    return tuple(
+        f"{names[row]} (seed{'s' if len(of_row) > 1 else ''} {', '.join(map(str, of_row))})"
+        for row, of_row in seeds.items()
+    )
+
+
+def _warnings(pairs: Sequence[Pair]) -> tuple[str, ...]:
+    def differing(part: Callable[[RunRecord], Mapping[str, Any]]) -> list[str]:
+        return list(dict.fromkeys(line for old, new in pairs for line in differences(part(old), part(new))))
+
+    same_machine = not differing(lambda record: machine(record.environment))
+    environment = (
+        "not quite the same environment as the earlier run"
+        if same_machine
+        else "NOT THE SAME MACHINE as the earlier run: times and memory are shown, not judged"
+    )
+    found = {
+        environment: differing(lambda record: _flat(record.environment)),
+        "NOT THE SAME PROTOCOL as the earlier run": differing(lambda record: record.protocol),
+        "NOT THE SAME DATA as the earlier run": _hashes(
+            (old.dataset, old.data_sha256, new.data_sha256) for old, new in pairs
+        ),
+        "not the code of the earlier run": _hashes(
+            ("code", old.code_sha256, new.code_sha256) for old, new in pairs
+        ),
+    }
+    return tuple("\n  ".join((title, *lines)) for title, lines in found.items() if lines)
+
+
+def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """An environment with its packages among the other entries, without what says which code was run."""
+    packages = environment.get("packages", {})
+    rest = {key: value for key, value in environment.items() if key not in ("packages", "commit", "dirty")}
+    return {**rest, **packages}
+
+
+def _hashes(known: Iterable[tuple[str, str | None, str | None]]) -> list[str]:
+    """Those that differ, shortened; a record of version 1 has none and says nothing."""
+    return list(dict.fromkeys(f"{what}: {a[:12]} -> {b[:12]}" for what, a, b in known if a and b and a != b))
+
+
+def _cells_of(change: Change) -> list[str]:
+    column, difference = change.metric.column, change.difference
+    by = "=" if change.before == change.now else column.signed(difference.mean)
+    if len(change.seeds) > 1 and change.before != change.now:
+        by += f" ({column.signed(difference.low)} to {column.signed(difference.high)})"
+    return [
+        change.row,
+        column.title,
+        _with_quartiles(column, change.before, change.samples_before),
+        _with_quartiles(column, change.now, change.samples_now),
+        by,
+        change.verdict,
+    ]
+
+
+def _with_quartiles(column: Column, values: Sequence[float], samples: Sequence[float]) -> str:
+    text = column.text(fmean(values))
+    if len(samples) < 2:
+        return text
+    low, high = quartiles(samples)
+    return f"{text} ({column.text(low)} to {column.text(high)})"
+
+
+def _raw(change: Change) -> dict[str, Any]:
+    difference = change.difference
+    return {
+        "model": change.row,
+        "metric": change.metric.name,
+        "seeds": len(change.seeds),
+        "before": fmean(change.before),
+        "now": fmean(change.now),
+        "change": difference.mean,
+        "change_low": difference.low,
+        "change_high": difference.high,
+        "verdict": change.verdict,
+    }

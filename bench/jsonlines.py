@@ -29,21 +29,30 @@ def append(path: Path, values: dict[str, Any]) -> None:
 
 
 def read(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
-    """What ``parse`` makes of each line of a file, in the order they were written.
-
-    A last line that was cut off (a power failure, a full disk) is left out.
-
-    Args:
-        path: of the file.
-        parse: JSON object -> record; raises RecordError for one that is no such record.
+    """The records of a file; see ``parse_lines``.
 
     Raises:
         RecordError: the file is missing, or a line cannot be read.
     """
     if not path.is_file():
         raise RecordError(f"{path}: no such file; give the folder of a run, or its {path.name}")
-    lines = path.read_bytes().split(b"\n")
-    cut_off = lines.pop()  # what stands behind the last line end
+    return parse_lines(path.read_bytes(), str(path), parse)
+
+
+def parse_lines(content: bytes, source: str, parse: Callable[[dict[str, Any]], T]) -> list[T]:
+    """What ``parse`` makes of each line of a file, in the order they were written.
+
+    A last line that was cut off (a power failure, a full disk) is left out.
+
+    Args:
+        content: of the file.
+        source: what to call it in messages.
+        parse: JSON object -> record; raises RecordError for one that is no such record.
+
+    Raises:
+        RecordError: a line cannot be read.
+    """
+    *lines, _ = content.split(b"\n")  # what stands behind the last line end was cut off
     found = []
     for number, line in enumerate(lines, start=1):
         try:
@@ -53,12 +62,10 @@ def read(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
             found.append(parse(values))
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise RecordError(
-                f"{path}, line {number}: not JSON ({error}); remove the line or rerun the benchmark"
+                f"{source}, line {number}: not JSON ({error}); remove the line or rerun the benchmark"
             ) from error
         except RecordError as error:
-            raise RecordError(f"{path}, line {number}: {error}") from error
-    if cut_off and not found:
-        raise RecordError(f"{path}: its only record was cut off; rerun the benchmark")
+            raise RecordError(f"{source}, line {number}: {error}") from error
     return found
 
 

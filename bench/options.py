@@ -44,6 +44,7 @@ class Options:
         results_dir: the folder of this run.
         tracker: a name of ``bench.tracking.TRACKERS``.
         as_published: whether protocols are run with the mistakes of the originals.
+        resume: whether cells that are finished in the folder are taken from their records.
     """
 
     profile: Profile
@@ -54,6 +55,7 @@ class Options:
     results_dir: Path
     tracker: str
     as_published: bool
+    resume: bool
 
     def run_config(self, study: Study, variant: str) -> RunConfig:
         """What ``bench.runs.run`` is asked for in one variant of a study."""
@@ -81,6 +83,7 @@ def resolve(
     results_dir: str = "",
     tracker: str = "none",
     published: bool = False,
+    resume: bool = False,
 ) -> Options:
     """The options of a session from the words on its command line.
 
@@ -94,6 +97,8 @@ def resolve(
         results_dir: the folder of this run; "" for a new one in ``results/runs``.
         tracker: a name of TRACKERS.
         published: run protocols with the mistakes of the originals.
+        resume: take finished cells from their records; without ``results_dir``, from the latest folder in
+            ``results/runs`` of the same study, profile, data and device, if there is one.
 
     Raises:
         OptionError: one of them makes no sense.
@@ -104,16 +109,20 @@ def resolve(
     studies = parse_studies(study)
     _known(tracker, TRACKERS, "--track")
     what = "-".join([dataset_slug(dataset)] if dataset else [each.dataset for each in studies[:1]])
-    name = f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{study}-{chosen_profile.name}-{what}-{chosen_device}"
+    runs, name = root / "results" / "runs", slug(f"{study}-{chosen_profile.name}-{what}-{chosen_device}")
+    folder = Path(results_dir).resolve() if results_dir else runs / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{name}"
+    if resume and not results_dir:
+        folder = latest_run(runs, name) or folder
     return Options(
         profile=chosen_profile,
         studies=studies,
         dataset=dataset,
         device=chosen_device,
         seeds=parse_seeds(seeds),
-        results_dir=Path(results_dir).resolve() if results_dir else root / "results" / "runs" / slug(name),
+        results_dir=folder,
         tracker=tracker,
         as_published=published,
+        resume=resume,
     )
 
 
@@ -171,6 +180,13 @@ def resolve_device(name: str) -> str:
             f"--device {name}: there are only {torch.cuda.device_count()} CUDA devices, from cuda:0 on"
         )
     return name
+
+
+def latest_run(runs: Path, name: str) -> Path | None:
+    """The latest of the folders ``<time>-<name>``; None if there is none."""
+    times = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-" + re.escape(name))
+    found = [path for path in runs.glob("*") if times.fullmatch(path.name)]
+    return max(found, key=lambda path: path.name, default=None)
 
 
 def history_folder(options: Options, root: Path) -> Path:

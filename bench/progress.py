@@ -34,8 +34,15 @@ class Progress:
             f"validation loss {result.valid['loss']:.4g}  {result.seconds:.2f} s"
         )
 
+    def recall(self, record: RunRecord) -> None:
+        """The cell did not have to run: its record was there."""
+        self._result(record, "from records: ")
+
     def end(self, record: RunRecord) -> None:
         """The cell ended."""
+        self._result(record, "")
+
+    def _result(self, record: RunRecord, origin: str) -> None:
         if record.status == COMPLETED:
             text = (
                 f"loss {record.best_valid_loss:<9.4g} accuracy {record.valid_accuracy:.3f}  "
@@ -43,7 +50,7 @@ class Progress:
             )
         else:
             text = f"{record.status}: {record.error}"
-        self._write(("\r\x1b[K" if self._live else "") + self._line(text) + "\n")
+        self._write(("\r\x1b[K" if self._live else "") + self._line(origin + text) + "\n")
 
     def probed(self, name: str, probe: str, values: int) -> None:
         """A probe has looked at the trained model of a cell."""

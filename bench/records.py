@@ -7,6 +7,7 @@ records (tables.py).
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -182,6 +183,11 @@ def read(path: Path) -> list[RunRecord]:
     return jsonlines.read(path, RunRecord.from_dict)
 
 
+def parse(content: bytes, source: str) -> list[RunRecord]:
+    """All records of a file's content, as ``read``; ``source`` is what messages call it."""
+    return jsonlines.parse_lines(content, source, RunRecord.from_dict)
+
+
 def environment(device: torch.device) -> dict[str, Any]:
     """What a result may depend on beside code and data: versions, machine, device, threads, commit."""
     found = {**_software_and_machine(), "threads": torch.get_num_threads(), "device_name": device_name(device)}
@@ -190,6 +196,12 @@ def environment(device: torch.device) -> dict[str, Any]:
         found["device_memory_bytes"] = properties.total_memory
         found["device_capability"] = f"{properties.major}.{properties.minor}"
     return found
+
+
+def machine(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a record's environment that decides its bits, its times and its memory."""
+    found = {name: environment.get(name) for name in ("device_name", "cpu", "threads", "cuda", "cudnn")}
+    return {**found, "torch": environment.get("packages", {}).get("torch")}
 
 
 def device_name(device: torch.device) -> str:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 
 from bench import records, tables
 from bench.config import FIRST_SEED, RunConfig
@@ -19,6 +21,7 @@ from bench.probes.subject import Subject, load_subject
 from bench.probes.tables import probe_tables
 from bench.published import published_table
 from bench.records import COMPLETED, RecordError, RunRecord, device_name
+from bench.resume import Resumption, resume
 from bench.runs import Driver, choose, describe, failed, run
 from bench.studies import Study
 from bench.tables import TextTable
@@ -47,7 +50,7 @@ class Cell:
 
 
 class FolderError(OSError):
-    """The folder of a run cannot be written; the message names it and the remedy."""
+    """The folder of a run cannot be written, or another run is writing it; the message says the remedy."""
 
 
 @dataclass
@@ -56,13 +59,14 @@ class Session:
 
     Attributes:
         options: what the session is to do.
-        records: those of the cells that have ended.
+        records: those of the cells that have ended, in this session or in one that it resumes.
         probes: what was found of their trained models.
     """
 
     options: Options
     records: list[RunRecord] = field(default_factory=list)
     probes: list[ProbeRecord] = field(default_factory=list)
+    _resumption: Resumption | None = None
     _datasets: dict[tuple[str, int], PairedDataset] = field(default_factory=dict)
 
     @property
@@ -91,6 +95,11 @@ class Session:
         """The experiment tracker that was asked for."""
         return TRACKERS[self.options.tracker](self.folder)
 
+    @cached_property
+    def _lock(self) -> FileLock:
+        """Held while the folder is written; the system lets it go when the process dies, however it dies."""
+        return FileLock(self.folder / "run.lock", timeout=0)
+
     def config(self, cell: Cell) -> RunConfig:
         """What the run of a cell is asked for."""
         return self.options.run_config(cell.study, cell.variant)
@@ -105,21 +114,36 @@ class Session:
         return self._datasets[key]
 
     def open(self, cells: Sequence[Cell]) -> None:
-        """Load the data, check that they can be split as the protocols ask, and make the folder.
+        """Load the data, check that they can be split as the protocols ask, and take the folder.
 
         Raises:
             DataError: the data cannot be read, or not be split.
-            FolderError: the folder cannot be written.
+            FolderError: the folder cannot be written, or another run is writing it.
+            RecordError: the folder has records that cannot be read.
         """
         for config, seed in dict.fromkeys((self.config(cell), cell.seed) for cell in cells):
             choose(self.dataset(config), config.protocol, seed)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            self._lock.acquire()
             self.records_path.touch()
+        except Timeout as error:
+            raise FolderError(
+                f"another run is writing to {self.folder}; wait until it ends, or give another folder "
+                "with --results-dir"
+            ) from error
         except OSError as error:
             raise FolderError(
                 f"cannot write results to {self.folder} ({error.strerror}); give another folder with --results-dir"
             ) from error
+        earlier = records.read(self.records_path)
+        if self.options.resume:
+            asked = {cell.name: self._asked(cell) for cell in cells}
+            self._resumption = resume(earlier, asked, self.folder / "checkpoints")
+
+    def _asked(self, cell: Cell) -> dict[str, Any]:
+        config = self.config(cell)
+        return describe(cell.spec, self.dataset(config), cell.seed, config)
 
     def describe(self, cells: Sequence[Cell]) -> list[str]:
         """What is going to be run, and what the readers of the data noticed; a line each."""
@@ -134,7 +158,15 @@ class Session:
             )
             lines += [f"note: {note}" for note in dataset.notes]
         device = device_name(torch.device(self.options.device))
-        return [*dict.fromkeys(lines), f"device: {device}", f"results: {self.folder}"]
+        resumed = self._resumption.describe() if self._resumption else []
+        return [*dict.fromkeys(lines), f"device: {device}", *resumed, f"results: {self.folder}"]
+
+    def recall(self, cell: Cell) -> RunRecord | None:
+        """The finished record that stands for a run of the cell; None where it has to run."""
+        record = self._resumption.finished.get(cell.name) if self._resumption else None
+        if record is not None:
+            self.records.append(record)
+        return record
 
     def run_cell(self, cell: Cell, driver: Driver, observe: Observer) -> RunRecord:
         """Run one cell; its record is on the disk when this returns, also when the run raised."""
@@ -148,7 +180,7 @@ class Session:
 
         record = None
         try:
-            self.tracker.begin(cell.name, describe(cell.spec, dataset, cell.seed, config))
+            self.tracker.begin(cell.name, self._asked(cell))
             record = run(cell.spec, dataset, cell.seed, config, driver=driver, observe=observe_and_track)
         except Exception as error:
             self._keep(failed(cell.spec, dataset, cell.seed, config, error))
@@ -194,8 +226,15 @@ class Session:
         self.records.append(record)
 
     def close(self) -> list[TextTable]:
-        """Write the tables of all cells that have ended, and return them; none if no cell has."""
-        return write_tables(self.records, self.folder / "tables", self.probes) if self.records else []
+        """Write the tables of all cells that have ended, and let go of the folder.
+
+        Returns:
+            The tables; none if no cell has ended.
+        """
+        try:
+            return write_tables(self.records, self.folder / "tables", self.probes) if self.records else []
+        finally:
+            self._lock.release()
 
 
 def write_tables(found: Sequence[RunRecord], folder: Path, probes: Sequence[ProbeRecord] = ()) -> list[TextTable]:

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 
-from bench.comparison import Facts, comparison_table, facts
+from bench import gate
+from bench.comparison import compare, comparison_table
+from bench.gate import Rule
+from bench.records import RunRecord
 from bench.session import Session
 from bench.tables import as_text, conditions
 
 
 def summary(
-    session: Session, *, earlier: Sequence[Facts] | None, other_machine: Sequence[str], color: bool
+    session: Session, *, earlier: Sequence[RunRecord] | None, rules: Sequence[Rule], color: bool
 ) -> Iterator[str]:
     """Text after text: changes against an earlier run, the tables, and where everything is.
 
@@ -17,7 +20,7 @@ def summary(
     Args:
         session: at its end, however it came about.
         earlier: the cells of the run to compare with; empty where none was found, None where none was asked for.
-        other_machine: how the machine of that run differs from this one.
+        rules: how much worse than that run this one may be.
         color: whether the terminal can show it.
     """
     made = session.close()
@@ -28,17 +31,14 @@ def summary(
     if earlier is not None:
         if not earlier:
             yield "no earlier run of this kind to compare with; this one is kept as the first"
-        if other_machine:
-            yield "\n  ".join(
-                (
-                    "NOT THE SAME MACHINE as the earlier run: changes of times and memory may be the machine's",
-                    *other_machine,
-                )
-            )
-        compared = comparison_table(earlier, [facts(record) for record in session.records])
-        if compared is not None:
-            yield as_text(compared, color=color)
+        compared = compare(earlier, session.records)
+        yield from compared.warnings
+        changes = comparison_table(compared)
+        if changes is not None:
+            yield as_text(changes, color=color)
     for table in made:
         yield as_text(table, color=color)
+    if rules:
+        yield gate.report(rules, earlier or [], session.records)
     count = len(session.records)
     yield f"{count} finished cell{'s are' if count > 1 else ' is'} in {session.folder}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from bench.__main__ import main
@@ -113,28 +114,69 @@ def test_a_second_run_is_compared_in_times_and_in_results(first: Ended, history:
     assert f"test_training[{MODEL}] (0001" in second.output
     assert "Compared with the earlier run" in second.output
     # Equal bits: loss, accuracy, parameters and memory have no change.
-    assert len(re.findall(r"(best valid loss|valid accuracy|parameters|peak memory).* =\s", second.output)) == 4
+    same = re.findall(r"(best valid loss|valid accuracy|parameters|peak memory).* = .* same\b", second.output)
+    assert len(same) == 4
     (a,), (b,) = first.benchmarks, second.benchmarks
     assert a["extra_info"]["weights_sha256"] == b["extra_info"]["weights_sha256"]
 
 
 def test_a_comparison_without_an_earlier_run_is_said_and_is_no_failure(tmp_path: Path) -> None:
-    ended = bench(tmp_path / "run", tmp_path / "history", *SMOKE, "-k", ONE_CELL, "--benchmark-compare")
+    rules = ("--fail-on", "valid_accuracy:-0.01,epoch_time:+15%")
+    ended = bench(tmp_path / "run", tmp_path / "history", *SMOKE, "-k", ONE_CELL, "--benchmark-compare", *rules)
     assert ended.code == 0, ended.output
     assert "no earlier run of this kind to compare with" in ended.output
+    assert "--fail-on: no earlier run completed any of these cells, so nothing was judged" in ended.output
     assert "Compared with the earlier run" not in ended.output
 
 
-def test_another_machine_is_said_loudly(first: Ended, tmp_path: Path) -> None:
+def history_of(first: Ended, folder: Path, machine: dict[str, Any], facts: dict[str, Any]) -> Path:
+    """A history of one run, the first with these changes."""
     saved = json.loads((first.folder / "benchmark.json").read_text())
-    saved["machine_info"]["device_name"] = "another processor"
-    history = tmp_path / "history"
-    history.mkdir()
-    (history / "0001_other.json").write_text(json.dumps(saved))
-    ended = bench(tmp_path / "run", history, *SMOKE, "-k", ONE_CELL, "--benchmark-compare")
+    saved["machine_info"] |= machine
+    saved["benchmarks"][0]["extra_info"] |= facts
+    folder.mkdir()
+    (folder / "0001_earlier.json").write_text(json.dumps(saved))
+    return folder
+
+
+def test_another_machine_is_said_loudly_and_times_are_not_judged(first: Ended, tmp_path: Path) -> None:
+    history = history_of(first, tmp_path / "history", {"device_name": "another processor"}, {})
+    rules = ("--fail-on", "epoch_time:+0%,peak_memory:+0,valid_accuracy:-0")
+    ended = bench(tmp_path / "run", history, *SMOKE, "-k", ONE_CELL, "--benchmark-compare", *rules)
     assert ended.code == 0, ended.output
     assert "NOT THE SAME MACHINE" in ended.output
     assert re.search(r"^  device_name: another processor -> ", ended.output, re.MULTILINE)
+    assert re.search(r"epoch time .* not judged\b", ended.output)
+    assert "not judged everywhere: epoch_time:+0%: judged for 0 of the 1 models in both runs" in ended.output
+
+
+def test_a_run_that_breaks_a_rule_fails_says_why_and_is_no_standard_for_later_runs(
+    first: Ended, tmp_path: Path
+) -> None:
+    history = history_of(first, tmp_path / "history", {}, {"valid_accuracy": 1.5, "weights_sha256": "0" * 64})
+    rules = ("--fail-on", "valid_accuracy:-0.01")
+    ended = bench(tmp_path / "run", history, *SMOKE, "-k", ONE_CELL, "--benchmark-compare", *rules)
+    assert ended.code == 1, ended.output
+    assert "1 passed" in ended.output
+    assert "FAILED --fail-on: worse than the earlier run" in ended.output
+    assert re.search(rf"^  {MODEL} \(seed 51\): valid accuracy 1\.500 -> 0\.", ended.output, re.MULTILINE)
+    assert [path.name for path in history.rglob("*.json")] == ["0001_earlier.json"]
+    assert (ended.folder / "benchmark.json").exists()
+
+
+def test_times_that_regressed_by_the_clocks_own_rule_fail_and_leave_the_tables(
+    first: Ended, tmp_path: Path
+) -> None:
+    history = history_of(first, tmp_path / "history", {}, {})
+    rules = ("--benchmark-compare", "--benchmark-compare-fail", "median:0.0000001")
+    saved = json.loads((history / "0001_earlier.json").read_text())
+    saved["benchmarks"][0]["stats"]["median"] = 1e-6
+    (history / "0001_earlier.json").write_text(json.dumps(saved))
+    ended = bench(tmp_path / "run", history, *SMOKE, "-k", ONE_CELL, *rules)
+    assert ended.code != 0, ended.output
+    assert "Performance has regressed" in ended.output
+    assert f"1 finished cell is in {ended.folder}" in ended.output
+    assert (ended.folder / "tables" / "fusion.md").exists()
 
 
 def test_without_the_clock_all_epochs_are_trained(history: Path, tmp_path: Path) -> None:
@@ -152,6 +194,11 @@ def test_without_the_clock_all_epochs_are_trained(history: Path, tmp_path: Path)
         (["--device", "cuda:99"], r"--device cuda:99: .*"),
         (["--seeds", "many"], r"--seeds many: give a count .*"),
         (["--results-dir", __file__], r"cannot write results to .*; give another folder with --results-dir"),
+        (
+            ["--fail-on", "speed:+1%"],
+            r"--fail-on 'speed:\+1%': speed is no metric; give one of best_valid_loss, .*",
+        ),
+        (["--fail-on", "parameters:+0"], r"--fail-on compares with an earlier run; add --benchmark-compare"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -187,6 +234,56 @@ def test_an_interrupted_run_keeps_what_has_ended(history: Path, tmp_path: Path) 
     assert re.search(rf"{len(records)} finished cells? (is|are) in {results}", output)
     assert MODEL in (results / "tables" / "fusion.md").read_text()
     assert "KeyboardInterrupt" in output
+
+
+FEW_CELLS = "test_training and compact and (add or hadamard)"
+
+
+def without_times(folder: Path) -> dict[str, str]:
+    """The tables of a run as text, less what no two runs share."""
+    frames = {path.name: pd.read_csv(path) for path in (folder / "tables").glob("*.csv")}
+    for name, frame in frames.items():
+        kept = frame.drop(columns=[column for column in frame if str(column).endswith("_seconds")])
+        if "metric" in kept:
+            kept = kept[~kept.metric.str.endswith("_seconds")]
+        frames[name] = kept
+    return {name: frame.to_csv() for name, frame in frames.items()}
+
+
+def test_a_killed_run_that_is_resumed_comes_to_the_same_tables(history: Path, tmp_path: Path) -> None:
+    whole = bench(tmp_path / "whole", history, *SMOKE, "-k", FEW_CELLS)
+    killed = tmp_path / "killed"
+    with subprocess.Popen(
+        command(killed, history, *SMOKE, "-k", FEW_CELLS),
+        cwd=ROOT,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("[1/"):
+                process.kill()
+                break
+    finished = read(killed / "records.jsonl")
+    assert 1 <= len(finished) < len(whole.benchmarks)
+    assert not (killed / "tables").exists()
+
+    resumed = bench(killed, history, *SMOKE, "-k", FEW_CELLS, "--resume")
+    assert resumed.code == 0, resumed.output
+    assert len(re.findall(r"^\[.*from records: loss", resumed.output, re.MULTILINE)) == len(finished)
+    records = read(killed / "records.jsonl")
+    assert records[: len(finished)] == finished  # nothing was trained again
+    assert without_times(killed) == without_times(whole.folder)
+    weights = [
+        [each.weights_sha256 for each in read(folder / "records.jsonl")] for folder in (killed, whole.folder)
+    ]
+    assert weights[0] == weights[1]
+    # pytest-benchmark's file has the cells that were not run as well, with the times of their records.
+    for entry, kept in zip(resumed.benchmarks, records, strict=True):
+        assert entry["extra_info"]["weights_sha256"] == kept.weights_sha256
+        assert entry["stats"]["data"] == pytest.approx(kept.epoch_seconds, abs=0.1)
 
 
 def collected(*arguments: str) -> list[str]:

@@ -1,9 +1,11 @@
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bench import records
+from bench import baseline, records
 from bench.__main__ import main
 from tests.bench.samples import MODEL, TWIN, record
 
@@ -40,6 +42,44 @@ def test_comparing_prints_what_changed(run: Path, tmp_path: Path, capsys: pytest
     later = folder(tmp_path / "later", {"best_valid_loss": 0.5})
     assert main(["compare", str(run), str(later)]) == 0
     assert "+0.25" in capsys.readouterr().out
+
+
+def test_a_run_can_be_compared_with_the_baseline_of_a_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def git(*arguments: str) -> None:
+        author = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
+        subprocess.run(["git", "-C", str(tmp_path), *author, *arguments], check=True, capture_output=True)  # noqa: S607
+
+    monkeypatch.setattr(baseline, "ROOT", tmp_path)
+    monkeypatch.setattr(baseline, "FOLDER", tmp_path / "results" / "baseline")
+    git("init")
+    git("commit", "--allow-empty", "-m", "nothing")
+    baseline.add([record(best_valid_loss=0.75)])
+    git("add", ".")
+    git("commit", "-m", "records")
+    baseline.add([record(best_valid_loss=0.25)])
+    git("commit", "-am", "better ones")
+    assert main(["compare", "HEAD~1", "HEAD"]) == 0
+    assert re.search(r"best valid loss +│ +0.75 │ +0.25 │ +-0.5 ", capsys.readouterr().out)
+    assert main(["compare", "HEAD~2", "HEAD"]) == 2
+    assert "HEAD~2: this commit has no records in results/baseline" in capsys.readouterr().err
+    assert main(["compare", "nowhere", "HEAD"]) == 2
+    assert re.fullmatch(
+        r"error: git ls-tree .*nowhere.*; give the folder of a run, a records file, or a commit of .*\n",
+        capsys.readouterr().err,
+    )
+
+
+@pytest.mark.parametrize(("rule", "status"), [("valid_loss:+0.1", 1), ("valid_loss:+0.3", 0)])
+def test_comparing_fails_where_a_rule_is_broken(
+    rule: str, status: int, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    later = folder(tmp_path / "later", {"best_valid_loss": 0.5})
+    assert main(["compare", str(run), str(later), "--fail-on", rule]) == status
+    assert (f"best valid loss 0.25 -> 0.5 (+0.25), which {rule}" in capsys.readouterr().out) == bool(status)
+    assert main(["compare", str(run), str(later), "--fail-on", "loss"]) == 2
+    assert "error: --fail-on 'loss': give a metric, a sign" in capsys.readouterr().err
 
 
 def test_runs_without_a_cell_in_common_are_refused(

@@ -11,7 +11,7 @@ from bench.config import RunConfig
 from bench.options import resolve
 from bench.probes import records as probe_records
 from bench.records import FAILED, RecordError, RunRecord
-from bench.runs import drive, silent
+from bench.runs import drive, run, silent
 from bench.session import Cell, FolderError, Session, write_tables
 from bench.studies import STUDIES, Study
 from bench.training import EpochResult
@@ -278,3 +278,80 @@ def test_configs_and_specs_reach_the_run(make: Callable[..., Session], monkeypat
     made.open(made.cells)
     made.run_cell(cell(study=STUDIES["input-scaling"], variant="raw", seed=7), drive, silent)
     assert asked == [(MODEL, "shapes", 7, "input-scaling", "raw")]
+
+
+def count_runs(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Let the sessions to come note which models they train."""
+    trained: list[str] = []
+
+    def noting(spec: ModelSpec, *arguments: Any, **words: Any) -> RunRecord:
+        trained.append(spec.name)
+        return run(spec, *arguments, **words)
+
+    monkeypatch.setattr(session, "run", noting)
+    return trained
+
+
+def test_a_resumed_session_takes_finished_cells_from_their_records(
+    make: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = make()
+    first.open([cell()])
+    ended = first.run_cell(cell(), drive, silent)
+    first.close()
+    trained = count_runs(monkeypatch)
+    second = make(resume=True)
+    second.open([cell(), cell(TWIN)])
+    assert second.recall(cell()) == ended
+    assert second.recall(cell(TWIN)) is None
+    second.run_cell(cell(TWIN), drive, silent)
+    assert trained == [TWIN]
+    assert second.records == records.read(second.records_path)
+    assert "from records: 1 finished cell" in second.describe([cell()])
+    assert [table.name for table in second.close()][-1] == "downsampling"
+
+
+def test_without_resume_and_for_other_data_nothing_is_taken_from_records(make: Callable[..., Session]) -> None:
+    first = make()
+    first.open([cell()])
+    first.run_cell(cell(), drive, silent)
+    first.close()
+    again = make()
+    again.open([cell()])
+    assert again.recall(cell()) is None
+    again.close()
+    other = make(resume=True, dataset="shapes")
+    other.open([cell()])
+    assert other.recall(cell()) is None
+    assert "rerun, data changed: " + MODEL in other.describe([cell()])
+
+
+def test_two_sessions_do_not_share_a_folder_at_the_same_time(make: Callable[..., Session]) -> None:
+    first, second = make(), make()
+    first.open([cell()])
+    with pytest.raises(FolderError, match=r"another run is writing to .*run; wait until it ends, or give another"):
+        second.open([cell()])
+    first.close()
+    second.open([cell()])
+
+
+def test_a_folder_whose_records_cannot_be_read_is_refused(make: Callable[..., Session]) -> None:
+    made = make()
+    made.folder.mkdir()
+    made.records_path.write_text("garbage\n")
+    with pytest.raises(RecordError, match="line 1: not JSON"):
+        made.open([cell()])
+
+
+def test_a_record_that_was_cut_off_is_run_again(make: Callable[..., Session]) -> None:
+    made = make()
+    made.open([cell()])
+    ended = made.run_cell(cell(), drive, silent)
+    made.close()
+    made.records_path.write_bytes(made.records_path.read_bytes()[:-20])
+    again = make(resume=True)
+    again.open([cell()])
+    assert again.recall(cell()) is None
+    rerun = again.run_cell(cell(), drive, silent)
+    assert records.read(again.records_path) == [rerun]
+    assert rerun.weights_sha256 == ended.weights_sha256
