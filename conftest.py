@@ -3,6 +3,7 @@
 pytest bench -k stride             MaxPool beside strided convolutions, every strategy
 pytest bench -k "compact and late" any choice by words of the ids (--collect-only -q lists them)
 pytest --benchmark-compare         everything, compared with the latest saved run of the same conditions
+pytest bench --resume              the rest of a run that was cut short
 pytest tests                       the proving tests; none of the options matters to them
 """
 
@@ -17,7 +18,7 @@ import torch
 
 from bench import gate
 from bench.allocator import keep_freed_memory
-from bench.comparison import facts, from_facts
+from bench.comparison import facts, from_benchmarks
 from bench.config import PROFILES
 from bench.options import DATASET_HELP, DEFAULT_STUDY, OptionError, history_folder, resolve
 from bench.probes import PROBES
@@ -308,11 +309,7 @@ def pytest_benchmark_compare_machine_info(
 ) -> None:
     """Keep the earlier run for the summary, which says how its machine differs, in place of a dump of both."""
     try:
-        config.stash[EARLIER] += [
-            from_facts(entry["extra_info"], compared_benchmark["machine_info"])
-            for entry in compared_benchmark["benchmarks"]
-            if "schema_version" in entry["extra_info"]
-        ]
+        config.stash[EARLIER] += from_benchmarks(compared_benchmark)
     except RecordError as error:
         raise pytest.UsageError(f"--benchmark-compare: the earlier run {error}") from error
     compared_benchmark["machine_info"] = machine_info

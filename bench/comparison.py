@@ -1,12 +1,13 @@
 """What changed between two runs: records of the same cells side by side, and a verdict where one can be given.
 
-A row is a model in a study's variant, on one data set, in one profile; its value is the mean over the seeds that
-both runs completed. Equal code, data, protocol and machine give equal bits, so a difference of losses always has a
-cause; a verdict says whether it is more than the seeds' spread. Pure: nothing is read, measured or printed here.
+A row is a model in a study's variant, on one data set, in one profile, over the seeds that both runs completed.
+Equal code, data, protocol and machine give equal bits, so a difference of losses always has a cause; a verdict
+says whether it is more than the seeds' spread. Pure: nothing is read, measured or printed here.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan, nan
 from statistics import fmean, median
 from typing import Any
 
@@ -41,6 +42,16 @@ def from_facts(entry: Facts, environment: Mapping[str, Any]) -> RunRecord:
     return RunRecord.from_dict({**entry, "environment": dict(environment)})
 
 
+def from_benchmarks(saved: Mapping[str, Any]) -> list[RunRecord]:
+    """The records in a file of pytest-benchmark; benchmarks of other things than cells have none.
+
+    Raises:
+        RecordError: facts of another schema.
+    """
+    entries = [benchmark["extra_info"] for benchmark in saved["benchmarks"]]
+    return [from_facts(entry, saved["machine_info"]) for entry in entries if "schema_version" in entry]
+
+
 @dataclass(frozen=True)
 class Metric:
     """One quantity that is compared.
@@ -48,7 +59,8 @@ class Metric:
     Attributes:
         column: its field in records, its title, and how it is written.
         value: of one record; None where the record does not have it.
-        samples: of one record, several values that show its spread; none where it has no spread within a run.
+        samples: of one record, the values whose median counts and whose quartiles show the spread; none where the
+            mean over seeds counts.
         higher_is_better: its direction; None where more is neither better nor worse.
         of_machine: whether it depends on the machine, so that values of different ones are not judged.
         judge: values a seed before and now -> verdict, for values that differ.
@@ -98,8 +110,20 @@ class Change:
     comparable: bool
 
     @property
+    def center_before(self) -> float:
+        """The median of the samples, or the mean over seeds of what has none."""
+        return median(self.samples_before) if self.samples_before else fmean(self.before)
+
+    @property
+    def center_now(self) -> float:
+        """Likewise, of the later run."""
+        return median(self.samples_now) if self.samples_now else fmean(self.now)
+
+    @property
     def difference(self) -> Interval:
-        """Now - before, paired by seed."""
+        """Now - before: of means with an interval, paired by seed; of medians without one."""
+        if self.samples_now:
+            return Interval(self.center_now - self.center_before, nan, nan, len(self.seeds))
         return paired_difference(self.now, self.before, CONFIDENCE)
 
     @property
@@ -128,7 +152,7 @@ def _by_quartiles(change: Change) -> str:
     low_before, high_before = quartiles(change.samples_before)
     low_now, high_now = quartiles(change.samples_now)
     overlap = low_now <= high_before and low_before <= high_now
-    small = abs(change.difference.mean) <= TIME_TOLERANCE * abs(fmean(change.before))
+    small = abs(change.difference.mean) <= TIME_TOLERANCE * change.center_before
     return WITHIN_NOISE if overlap or small else change.metric.better_or_worse(change.difference.mean)
 
 
@@ -255,8 +279,8 @@ def comparison_table(comparison: Comparison) -> TextTable | None:
     if not comparison.changes:
         return None
     notes = [
-        f"cells in both runs: {comparison.cells}; values: mean over their seeds; behind times: quartiles; "
-        f"behind changes: {CONFIDENCE:.0%} interval, paired by seed",
+        f"cells in both runs: {comparison.cells}; values: means over seeds, behind changes their {CONFIDENCE:.0%} "
+        "interval, paired by seed; times: median of epochs (quartiles)",
         f"judged: loss and accuracy by that interval, from {FEWEST_SEEDS} seeds on; times beyond "
         f"{TIME_TOLERANCE:.0%} with quartiles apart; parameters and memory as they are",
     ]
@@ -380,24 +404,23 @@ def _hashes(known: Iterable[tuple[str, str | None, str | None]]) -> list[str]:
 def _cells_of(change: Change) -> list[str]:
     column, difference = change.metric.column, change.difference
     by = "=" if change.before == change.now else column.signed(difference.mean)
-    if len(change.seeds) > 1 and change.before != change.now:
+    if change.before != change.now and not isnan(difference.low):
         by += f" ({column.signed(difference.low)} to {column.signed(difference.high)})"
     return [
         change.row,
         column.title,
-        _with_quartiles(column, change.before, change.samples_before),
-        _with_quartiles(column, change.now, change.samples_now),
+        _with_quartiles(column, change.center_before, change.samples_before),
+        _with_quartiles(column, change.center_now, change.samples_now),
         by,
         change.verdict,
     ]
 
 
-def _with_quartiles(column: Column, values: Sequence[float], samples: Sequence[float]) -> str:
-    text = column.text(fmean(values))
+def _with_quartiles(column: Column, center: float, samples: Sequence[float]) -> str:
     if len(samples) < 2:
-        return text
+        return column.text(center)
     low, high = quartiles(samples)
-    return f"{text} ({column.text(low)} to {column.text(high)})"
+    return f"{column.text(center)} ({column.text(low)} to {column.text(high)})"
 
 
 def _raw(change: Change) -> dict[str, Any]:
@@ -406,8 +429,8 @@ def _raw(change: Change) -> dict[str, Any]:
         "model": change.row,
         "metric": change.metric.name,
         "seeds": len(change.seeds),
-        "before": fmean(change.before),
-        "now": fmean(change.now),
+        "before": change.center_before,
+        "now": change.center_now,
         "change": difference.mean,
         "change_low": difference.low,
         "change_high": difference.high,

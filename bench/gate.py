@@ -1,7 +1,8 @@
 """``--fail-on``: how much worse than an earlier run a metric may be before the run fails.
 
 A rule is ``<metric>:<sign><number>`` or ``<metric>:<sign><number>%``: the sign says which direction is bad, the
-number how far a model's mean over seeds may move that way, in the record's own unit or in percent of what it was.
+number how far a model's mean over seeds (of times: the median) may move that way, in the record's own unit or in
+percent of what it was.
 Several rules stand with commas between them: ``valid_accuracy:-0.01,peak_memory:+5%,epoch_time:+15%``.
 """
 
@@ -9,7 +10,6 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
 
 from bench.comparison import METRICS, Change, compare
 from bench.options import OptionError
@@ -99,7 +99,7 @@ def violations(rules: Sequence[Rule], before: Iterable[RunRecord], now: Iterable
         _sentence(rule, change)
         for change in comparison.changes
         for rule in rules
-        if _judges(rule, change) and rule.is_broken(fmean(change.before), fmean(change.now))
+        if _judges(rule, change) and rule.is_broken(change.center_before, change.center_now)
     ]
     return [*broken, *(f"{cell}; it was completed before" for cell in comparison.unfinished)]
 
@@ -136,7 +136,7 @@ def _judges(rule: Rule, change: Change) -> bool:
 
 def _sentence(rule: Rule, change: Change) -> str:
     column = change.metric.column
-    before, now = fmean(change.before), fmean(change.now)
+    before, now = change.center_before, change.center_now
     return (
         f"{change.row}: {column.title} {column.text(before)} -> {column.text(now)} "
         f"({column.signed(now - before)}), which {rule.text} does not allow"

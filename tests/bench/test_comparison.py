@@ -15,9 +15,10 @@ from bench.comparison import (
     compare,
     comparison_table,
     facts,
+    from_benchmarks,
     from_facts,
 )
-from bench.records import DIVERGED, FAILED, RunRecord
+from bench.records import DIVERGED, FAILED, RecordError, RunRecord
 from bench.tables import COLUMNS, TextTable
 from tests.bench.samples import MODEL, TWIN, record
 
@@ -43,6 +44,17 @@ def test_facts_are_the_record_without_its_environment_and_become_it_again() -> N
     assert facts(record()) == {key: value for key, value in whole.items() if key != "environment"}
     stored = json.loads(json.dumps([facts(record()), record().environment]))
     assert from_facts(*stored) == record()
+
+
+def test_the_records_of_a_saved_run_are_those_of_its_cells() -> None:
+    saved = {
+        "machine_info": record().environment,
+        "benchmarks": [{"extra_info": facts(record())}, {"extra_info": {}}, {"extra_info": facts(record(TWIN))}],
+    }
+    assert from_benchmarks(saved) == [record(), record(TWIN)]
+    saved["benchmarks"][0]["extra_info"]["schema_version"] = 99  # type: ignore[index]
+    with pytest.raises(RecordError, match="has schema version 99, this FusionGauge reads versions up to"):
+        from_benchmarks(saved)
 
 
 def test_every_column_of_the_tables_is_compared() -> None:
@@ -128,6 +140,13 @@ def test_several_seeds_are_one_row_with_means_and_an_interval() -> None:
 def test_times_are_judged_beyond_a_tolerance_and_their_own_spread(now: tuple[float, ...], verdict: str) -> None:
     before, later = record(epoch_seconds=[2.0, 2.01, 2.02]), record(epoch_seconds=list(now))
     assert verdicts([before], [later])["epoch_seconds"] == verdict
+
+
+def test_a_slow_seed_does_not_move_the_time_of_a_row() -> None:
+    before = [record(seed=seed, epoch_seconds=[2.0, 2.0, 2.0]) for seed in SEEDS]
+    now = [*before[1:], replace(before[0], epoch_seconds=[9.0, 9.0, 9.0])]
+    (row,) = (row for row in table(before, now).rows if row[1] == "epoch time (s)")
+    assert row[2:] == ["2.00 (2.00 to 2.00)", "2.00 (2.00 to 2.00)", "+0.00", WITHIN_NOISE]
 
 
 def test_on_another_machine_times_and_memory_are_shown_and_not_judged() -> None:
