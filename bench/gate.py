@@ -11,7 +11,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from bench.comparison import METRICS, Change, compare
+from bench.changes import METRICS, Change
+from bench.comparison import compare
 from bench.options import OptionError
 from bench.records import RunRecord
 

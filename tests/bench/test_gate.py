@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.comparison import METRICS
+from bench.changes import METRICS
 from bench.gate import ALIASES, Rule, parse, report, unjudged, violations
 from bench.options import OptionError
 from bench.records import DIVERGED
