@@ -7,7 +7,7 @@ records (tables.py).
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -186,6 +186,15 @@ def read(path: Path) -> list[RunRecord]:
 def parse(content: bytes, source: str) -> list[RunRecord]:
     """All records of a file's content, as ``read``; ``source`` is what messages call it."""
     return jsonlines.parse_lines(content, source, RunRecord.from_dict)
+
+
+def latest(found: Iterable[RunRecord]) -> list[RunRecord]:
+    """The last record of each cell, in the order in which they were first run: a rerun takes the old place."""
+    cells = {
+        (each.study, each.variant, each.model, each.dataset, each.profile, each.device, each.seed): each
+        for each in found
+    }
+    return list(cells.values())
 
 
 def environment(device: torch.device) -> dict[str, Any]:

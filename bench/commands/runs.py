@@ -19,7 +19,7 @@ def records_path(run: Path) -> Path:
 
 
 def read_run(run: Path) -> list[RunRecord]:
-    """The records of a run.
+    """The records of a run, the last one of each cell.
 
     Raises:
         RecordError: there are none, or they cannot be read.
@@ -28,7 +28,7 @@ def read_run(run: Path) -> list[RunRecord]:
     found = records.read(path)
     if not found:
         raise RecordError(f"{path}: holds no record; give the folder of a run in which a cell has ended")
-    return found
+    return records.latest(found)
 
 
 def print_tables(made: Sequence[TextTable]) -> None:

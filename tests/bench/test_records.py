@@ -16,6 +16,7 @@ from bench.records import (
     append,
     device_name,
     environment,
+    latest,
     read,
 )
 from tests.bench.samples import record
@@ -168,3 +169,9 @@ def test_the_environment_is_json_and_says_what_a_result_depends_on() -> None:
 
 def test_the_environment_does_not_change_between_two_cells() -> None:
     assert environment(torch.device("cpu")) == environment(torch.device("cpu"))
+
+
+def test_a_rerun_takes_the_place_of_the_record_it_repeats() -> None:
+    first, other, rerun = record(status="failed"), record(seed=52), record()
+    elsewhere = record(device="cuda")
+    assert latest([first, other, elsewhere, rerun]) == [rerun, other, elsewhere]
