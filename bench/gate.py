@@ -2,8 +2,7 @@
 
 A rule is ``<metric>:<sign><number>`` or ``<metric>:<sign><number>%``: the sign says which direction is bad, the
 number how far a model's mean over seeds (of times: the median) may move that way, in the record's own unit or in
-percent of what it was.
-Several rules stand with commas between them: ``valid_accuracy:-0.01,peak_memory:+5%,epoch_time:+15%``.
+percent of what it was. Commas stand between rules: ``valid_accuracy:-0.01,peak_memory:+5%,epoch_time:+15%``.
 """
 
 import math
