@@ -82,9 +82,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--track",
-        choices=list(TRACKERS),
         default="none",
-        help="mirror the runs in a tracker; default: %(default)s",
+        metavar="NAMES",
+        help=f"mirror every cell as a run in trackers: {', '.join(TRACKERS)} (several with commas between them), "
+        "or none; wandb works offline without a key or network; default: %(default)s",
     )
     group.addoption(
         "--study",

@@ -1,6 +1,7 @@
 """Command-line words -> RunConfig and studies. What was left out gets its default here and nowhere else."""
 
 import hashlib
+import importlib.util
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -42,7 +43,7 @@ class Options:
         device: "cpu", "cuda" or "cuda:N".
         seeds: one run of every row for each.
         results_dir: the folder of this run.
-        tracker: a name of ``bench.tracking.TRACKERS``.
+        trackers: names of ``bench.tracking.TRACKERS``.
         as_published: whether protocols are run with the mistakes of the originals.
         resume: whether cells that are finished in the folder are taken from their records.
     """
@@ -53,7 +54,7 @@ class Options:
     device: str
     seeds: tuple[int, ...]
     results_dir: Path
-    tracker: str
+    trackers: tuple[str, ...]
     as_published: bool
     resume: bool
 
@@ -95,7 +96,7 @@ def resolve(
         device: see ``resolve_device``.
         seeds: see ``parse_seeds``.
         results_dir: the folder of this run; "" for a new one in ``results/runs``.
-        tracker: a name of TRACKERS.
+        tracker: see ``parse_trackers``.
         published: run protocols with the mistakes of the originals.
         resume: take finished cells from their records; without ``results_dir``, from the latest folder in
             ``results/runs`` of the same study, profile, data and device, if there is one.
@@ -107,7 +108,6 @@ def resolve(
     by_default = FULL if chosen_device.startswith("cuda") else QUICK
     chosen_profile = _known(profile, PROFILES, "--profile") if profile else by_default
     studies = parse_studies(study)
-    _known(tracker, TRACKERS, "--track")
     what = "-".join([dataset_slug(dataset)] if dataset else [each.dataset for each in studies[:1]])
     runs, name = root / "results" / "runs", slug(f"{study}-{chosen_profile.name}-{what}-{chosen_device}")
     folder = Path(results_dir).resolve() if results_dir else runs / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{name}"
@@ -120,7 +120,7 @@ def resolve(
         device=chosen_device,
         seeds=parse_seeds(seeds),
         results_dir=folder,
-        tracker=tracker,
+        trackers=parse_trackers(tracker),
         as_published=published,
         resume=resume,
     )
@@ -155,6 +155,25 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         f"--seeds {text}: give a count (3 means {FIRST_SEED},{FIRST_SEED + 1},{FIRST_SEED + 2}) "
         "or a list of different seeds (7,9 or, for one alone, 7,)"
     )
+
+
+def parse_trackers(text: str) -> tuple[str, ...]:
+    """``"none"``, or the names of trackers with commas between them.
+
+    Raises:
+        OptionError: a name that no tracker has, or a tracker whose package is not installed.
+    """
+    if text == "none":
+        return ()
+    names = tuple(dict.fromkeys(word.strip() for word in text.split(",")))
+    for name in names:
+        kind = _known(name, TRACKERS, "--track", "none")
+        if importlib.util.find_spec(kind.package) is None:
+            raise OptionError(
+                f"--track {name}: the package {kind.package} is not installed; "
+                f"get it with: pip install '{kind.requirement}'"
+            )
+    return names
 
 
 def resolve_device(name: str) -> str:

@@ -135,14 +135,17 @@ def run(
         def build() -> FusionNet:
             return build_seeded(spec, dataset, seed, config.device)
 
+        def observe_with_memory(result: EpochResult) -> None:
+            observe(replace(result, peak_memory_bytes=story["peak_memory_bytes"]))
+
         network = build()
         story |= _peak_memory(build, list(network.experts()), data.train, config.protocol, seed)
         story["parameters"] = count_parameters(network)
         try:
-            story["pretraining"] = _train_experts(network, data, config.protocol, seed, observe)
+            story["pretraining"] = _train_experts(network, data, config.protocol, seed, observe_with_memory)
             story["trainable_parameters"] = count_trainable_parameters(network)
             story["flops_per_step"] = training_flops(network, data.train[: config.protocol.batch_size])
-            trainer = Trainer(network, data.train, data.valid, config.protocol, seed, observe)
+            trainer = Trainer(network, data.train, data.valid, config.protocol, seed, observe_with_memory)
             try:
                 driver(trainer.train_epoch, trainer.finish_epoch, config.protocol.epochs)
             finally:

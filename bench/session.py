@@ -5,7 +5,7 @@ pytest drives a session through conftest.py; nothing here knows pytest.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,13 @@ from bench.probes.subject import Subject, load_subject
 from bench.probes.tables import probe_tables
 from bench.published import published_table
 from bench.records import COMPLETED, RecordError, RunRecord, device_name
+from bench.report.samples import Prediction, predictions
 from bench.resume import Resumption, resume
 from bench.runs import Driver, choose, describe, failed, run
 from bench.studies import Study
 from bench.tables import TextTable
 from bench.thresholds import threshold_table
-from bench.tracking import TRACKERS, Tracker
+from bench.tracking import TRACKERS, Shield
 from bench.training import EpochResult, Observer
 from data_utils import DATASETS, PairedDataset, load
 from fusion_models import ModelSpec, find_model
@@ -91,9 +92,9 @@ class Session:
         ]
 
     @cached_property
-    def tracker(self) -> Tracker:
-        """The experiment tracker that was asked for."""
-        return TRACKERS[self.options.tracker](self.folder)
+    def trackers(self) -> Shield:
+        """The experiment trackers that were asked for."""
+        return Shield({name: TRACKERS[name].make for name in self.options.trackers}, self.folder)
 
     @cached_property
     def _lock(self) -> FileLock:
@@ -175,20 +176,27 @@ class Session:
 
         def observe_and_track(result: EpochResult) -> None:
             if not result.stage:
-                self.tracker.epoch(result)
+                self.trackers.epoch(result)
             observe(result)
 
+        self.trackers.begin(cell.name, self._asked(cell))
         record = None
         try:
-            self.tracker.begin(cell.name, self._asked(cell))
             record = run(cell.spec, dataset, cell.seed, config, driver=driver, observe=observe_and_track)
         except Exception as error:
             self._keep(failed(cell.spec, dataset, cell.seed, config, error))
             raise
+        else:
+            self._keep(record)
         finally:
-            self.tracker.end(record)
-        self._keep(record)
+            self.trackers.end(record, partial(self._samples, record, config))
         return record
+
+    def _samples(self, record: RunRecord | None, config: RunConfig) -> list[Prediction]:
+        """Sample predictions of a cell, for trackers; none of a run that was not completed."""
+        if record is None or record.status != COMPLETED:
+            return []
+        return predictions(record, self.folder, self.dataset(config), device=config.device)
 
     def record_of(self, cell: Cell) -> RunRecord | None:
         """The latest record of a cell, None if it has not ended yet."""
@@ -226,13 +234,16 @@ class Session:
         self.records.append(record)
 
     def close(self) -> list[TextTable]:
-        """Write the tables of all cells that have ended, and let go of the folder.
+        """Write the tables of all cells that have ended, tell the trackers, and let go of the folder.
 
         Returns:
             The tables; none if no cell has ended.
         """
         try:
-            return write_tables(self.records, self.folder / "tables", self.probes) if self.records else []
+            made = write_tables(self.records, self.folder / "tables", self.probes) if self.records else []
+            if made:
+                self.trackers.close(self.records, tables_by_study(self.records, self.probes))
+            return made
         finally:
             self._lock.release()
 

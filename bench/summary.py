@@ -42,3 +42,4 @@ def summary(
         yield gate.report(rules, earlier or [], session.records)
     count = len(session.records)
     yield f"{count} finished cell{'s are' if count > 1 else ' is'} in {session.folder}"
+    yield from session.trackers.notes

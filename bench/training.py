@@ -34,6 +34,7 @@ class EpochResult:
         learning_rate: of the epoch's first step.
         seconds: the training alone, device synchronized.
         stage: what was trained, where it is not the model itself ("rgb expert").
+        peak_memory_bytes: of one training step, as in the record; None where nobody has measured it.
     """
 
     epoch: int
@@ -43,6 +44,7 @@ class EpochResult:
     learning_rate: float
     seconds: float
     stage: str = ""
+    peak_memory_bytes: int | None = None
 
 
 @dataclass

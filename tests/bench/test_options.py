@@ -12,6 +12,7 @@ from bench.options import (
     history_folder,
     parse_seeds,
     parse_studies,
+    parse_trackers,
     resolve,
     resolve_device,
     slug,
@@ -101,7 +102,7 @@ def test_the_default_profile_is_quick_on_a_cpu_and_full_on_cuda(monkeypatch: pyt
     ("words", "message"),
     [
         ({"profile": "slow"}, "--profile slow: give one of smoke, quick, full"),
-        ({"tracker": "paper"}, "--track paper: give one of none, wandb"),
+        ({"tracker": "paper"}, "--track paper: give one of none, wandb, tensorboard"),
         ({"study": "mine"}, "--study mine: give one of all, standard, "),
         ({"study": "standard,mine"}, "--study mine: "),
         ({"seeds": "x"}, "--seeds x: "),
@@ -117,11 +118,41 @@ def test_studies_are_named_or_all() -> None:
     assert parse_studies("all") == tuple(STUDIES.values())
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("none", ()),
+        ("wandb", ("wandb",)),
+        ("wandb, tensorboard", ("wandb", "tensorboard")),
+        ("wandb,wandb", ("wandb",)),
+    ],
+)
+def test_trackers_are_none_or_named(text: str, names: tuple[str, ...]) -> None:
+    assert parse_trackers(text) == names
+
+
+@pytest.mark.parametrize("text", ["", "wandb,", "none,wandb", "paper"])
+def test_trackers_that_do_not_exist_are_refused(text: str) -> None:
+    with pytest.raises(OptionError, match=r"--track .*: give one of none, wandb, tensorboard"):
+        parse_trackers(text)
+
+
+def test_a_tracker_that_is_not_installed_is_answered_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tensorboard" else name)
+    assert parse_trackers("wandb") == ("wandb",)
+    with pytest.raises(
+        OptionError,
+        match=r"^--track tensorboard: the package tensorboard is not installed; "
+        r"get it with: pip install 'fusiongauge\[tensorboard\]'$",
+    ):
+        parse_trackers("wandb,tensorboard")
+
+
 def test_what_is_left_out_gets_its_default() -> None:
     options = resolved()
     assert [study.name for study in options.studies] == ["standard"]
     assert options.seeds == (51,)
-    assert options.tracker == "none"
+    assert options.trackers == ()
     assert options.results_dir.parent == ROOT / "results" / "runs"
     assert options.results_dir.name.endswith("-standard-quick-shapes-cpu")
 

@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +10,19 @@ from bench import records, session, tracking
 from bench.config import RunConfig
 from bench.options import resolve
 from bench.probes import records as probe_records
-from bench.records import FAILED, RecordError, RunRecord
+from bench.records import DIVERGED, FAILED, RecordError, RunRecord
+from bench.report.samples import Prediction
 from bench.runs import drive, run, silent
 from bench.session import Cell, FolderError, Session, write_tables
 from bench.studies import STUDIES, Study
-from bench.training import EpochResult
+from bench.tables import TextTable
+from bench.tracking import TrackerKind
+from bench.training import EpochResult, Observer
 from data_utils import DATASETS, DataError, PairedDataset
 from fusion_models import ModelSpec, find_model
 from tests.bench.probes.samples import probe_record
 from tests.bench.samples import MODEL, TWIN, record, small_dataset
+from tests.bench.tracking.told import FIRST
 
 STANDARD = STUDIES["standard"]
 
@@ -29,20 +33,24 @@ class Notebook:
     def __init__(self) -> None:
         self.notes: list[tuple[str, Any]] = []
 
-    def begin(self, name: str, config: dict[str, Any]) -> None:
+    def begin(self, name: str, config: Mapping[str, Any]) -> None:
         self.notes.append(("begin", (name, config["model"])))
 
     def epoch(self, result: EpochResult) -> None:
         self.notes.append(("epoch", result.epoch))
 
-    def end(self, record: RunRecord | None) -> None:
-        self.notes.append(("end", record and record.status))
+    def end(self, record: RunRecord | None, samples: Sequence[Prediction]) -> None:
+        self.notes.append(("end", (record and record.status, len(samples))))
+
+    def close(self, records: Sequence[RunRecord], tables: Mapping[str, Sequence[TextTable]]) -> list[str]:
+        self.notes.append(("close", (len(records), {study: len(made) for study, made in tables.items()})))
+        return ["noted"]
 
 
 @pytest.fixture
 def notebook(monkeypatch: pytest.MonkeyPatch) -> Notebook:
     made = Notebook()
-    monkeypatch.setitem(tracking.TRACKERS, "notebook", lambda _: made)
+    monkeypatch.setitem(tracking.TRACKERS, "notebook", TrackerKind(lambda _: made, "pytest", "pytest"))
     return made
 
 
@@ -166,7 +174,7 @@ def test_a_cell_that_ended_is_on_the_disk_and_the_tracker_knows(
         ("begin", (MODEL, MODEL)),
         ("epoch", 1),
         ("epoch", 2),
-        ("end", "completed"),
+        ("end", ("completed", 8)),
     ]
     assert observed == [1, 2]
 
@@ -186,7 +194,7 @@ def test_a_cell_that_raised_is_on_the_disk_and_raises(
     (kept,) = records.read(made.records_path)
     assert (kept.status, kept.error) == (FAILED, "RuntimeError: out of memory")
     assert (kept.model, kept.seed, kept.train_losses, kept.valid_accuracy) == (MODEL, 51, [], None)
-    assert notebook.notes == [("begin", (MODEL, MODEL)), ("end", None)]
+    assert notebook.notes == [("begin", (MODEL, MODEL)), ("end", (None, 0))]
 
 
 def interrupt(*_: Any, **__: Any) -> RunRecord:
@@ -202,7 +210,7 @@ def test_a_cell_that_was_interrupted_leaves_no_record(
     with pytest.raises(KeyboardInterrupt):
         made.run_cell(cell(), drive, silent)
     assert records.read(made.records_path) == made.records == []
-    assert notebook.notes[-1] == ("end", None)
+    assert notebook.notes[-1] == ("end", (None, 0))
 
 
 ROBUSTNESS = STUDIES["robustness"]
@@ -248,6 +256,52 @@ def test_closing_writes_the_tables_of_what_has_ended(make: Callable[..., Session
         header, *lines = (made.folder / "tables" / f"{table.name}.csv").read_text().splitlines()
         assert header.split(",") == list(table.data.columns)
         assert len(lines) == len(table.data)
+
+
+def test_the_tracker_is_told_of_the_end_and_what_it_says_is_kept(
+    make: Callable[..., Session], notebook: Notebook
+) -> None:
+    made = make(tracker="notebook")
+    made.open(made.cells)
+    made.records += [record(TWIN), record(MODEL)]
+    made.close()
+    assert notebook.notes == [("close", (2, {"standard": 3}))]
+    assert made.trackers.notes == ["noted"]
+
+
+def test_a_cell_that_diverged_has_no_sample_predictions(
+    make: Callable[..., Session], notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "run", lambda *_, **__: record(status=DIVERGED, checkpoint=None))
+    made = make(tracker="notebook")
+    made.open(made.cells)
+    made.run_cell(cell(), drive, silent)
+    assert notebook.notes[-1] == ("end", (DIVERGED, 0))
+    assert made.trackers.notes == []
+
+
+def test_a_tracker_that_fails_leaves_the_record_and_is_said(
+    make: Callable[..., Session], notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ConnectionError("no server")
+
+    def run_one_epoch(*_: Any, observe: Observer, **__: Any) -> RunRecord:
+        observe(FIRST)
+        return record(status=DIVERGED)
+
+    monkeypatch.setattr(session, "run", run_one_epoch)
+    for method in ("begin", "epoch", "end", "close"):
+        with monkeypatch.context() as patch:
+            patch.setattr(notebook, method, fail)
+            made = make(tracker="notebook")
+            made.open(made.cells)
+            ended = made.run_cell(cell(), drive, silent)
+            made.close()
+        assert made.records == [ended]
+        assert made.trackers.notes == [
+            "--track notebook failed and was off from then on: ConnectionError: no server"
+        ]
 
 
 def test_closing_without_a_record_writes_nothing(make: Callable[..., Session]) -> None:

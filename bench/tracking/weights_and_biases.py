@@ -1,0 +1,157 @@
+"""Weights & Biases: a run for every cell, and one of analysis at the session's end."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.records import COMPLETED, RunRecord
+from bench.report.samples import Prediction
+from bench.tables import TextTable
+from bench.tracking.tracker import scalars
+from bench.training import EpochResult
+
+PROJECT = "fusiongauge"
+"""Unless WANDB_PROJECT or wandb's own settings name another."""
+
+PATIENCE_SECONDS = 15.0
+"""How long the network is waited for, when a run is opened and when it is closed."""
+
+SUMMARIES = {"valid_loss": "min", "valid_accuracy": "max", "epoch_seconds": "mean"}
+"""What stands for all epochs in the list of runs; of other metrics the last epoch does."""
+
+OF_THE_RECORD = ("status", "best_epoch", "best_valid_loss", "parameters", "train_seconds")
+
+
+class WeightsAndBiases:
+    """Logs what the reference notebooks log: config, epochs, sample predictions, tables, loss curves.
+
+    Without a key it works offline from the start; where the server cannot be reached in time, from then on. What
+    wandb's environment variables and settings say is respected.
+
+    Args:
+        results_dir: wandb's files go to ``wandb/`` in it.
+        patience_seconds: see PATIENCE_SECONDS.
+    """
+
+    def __init__(self, results_dir: Path, patience_seconds: float = PATIENCE_SECONDS) -> None:
+        # Imported here so that sessions without tracking need not load it.
+        import wandb
+
+        self._wandb = wandb
+        self._folder = results_dir
+        self._run: Any = None
+        self._left_behind: list[Path] = []
+        self._settings = wandb.Settings(
+            silent=True,
+            console="off",  # capturing output would stand between pytest and the terminal
+            x_disable_stats=True,  # its sampling of the machine would run beside the epochs that are timed
+            init_timeout=patience_seconds,
+            finish_timeout=patience_seconds,
+            finish_timeout_raises=True,
+        )
+        found = wandb.setup(self._settings).settings
+        self._project = found.project or PROJECT
+        without_key = found.mode == "online" and not wandb.login(prompt=False, verify=False)
+        self._settings.mode = "offline" if without_key else found.mode
+
+    def begin(self, name: str, config: Mapping[str, Any]) -> None:
+        """Open a run and declare which summaries are minima and maxima."""
+        self._open(name, "training", config)
+        self._run.define_metric("epoch")
+        self._run.define_metric("*", step_metric="epoch")
+        for metric, summary in SUMMARIES.items():
+            self._run.define_metric(metric, step_metric="epoch", summary=summary)
+
+    def epoch(self, result: EpochResult) -> None:
+        """Log an epoch's figures."""
+        self._run.log({"epoch": result.epoch, **scalars(result)})
+
+    def end(self, record: RunRecord | None, samples: Sequence[Prediction]) -> None:
+        """Log sample predictions, write the record's figures as the run's summary, and close it."""
+        if samples:
+            self._run.log({"predictions": self._table_of(samples)})
+        if record is not None:
+            for name in OF_THE_RECORD:
+                self._run.summary[name] = getattr(record, name)
+        self._finish(exit_code=0 if record is not None else 1)
+
+    def close(self, records: Sequence[RunRecord], tables: Mapping[str, Sequence[TextTable]]) -> list[str]:
+        """Log the tables and the loss curves of each study as a run of their own."""
+        self._open("analysis", "analysis", {"cells": len(records)})
+        for study, made in tables.items():
+            for table in made:
+                logged = self._wandb.Table(dataframe=table.data, allow_mixed_types=True)
+                self._run.log({f"{study}/{table.name}": logged})
+        for study in dict.fromkeys(record.study for record in records):
+            completed = [r for r in records if (r.study, r.status) == (study, COMPLETED)]
+            if completed:
+                self._run.log({f"{study}/loss_curves": self._loss_curves(study, completed)})
+        self._finish(exit_code=0)
+        if not self._left_behind:
+            return []
+        folders = " ".join(dict.fromkeys(str(path.with_name(_pattern(path.name))) for path in self._left_behind))
+        return [
+            f"Weights & Biases: {len(self._left_behind)} runs are not uploaded; do it with: wandb sync {folders}"
+        ]
+
+    def _open(self, name: str, job_type: str, config: Mapping[str, Any]) -> None:
+        try:
+            self._run = self._init(name, job_type, config)
+        except self._wandb.errors.CommError:
+            if self._settings.mode != "online":
+                raise
+            self._settings.mode = "offline"
+            self._run = self._init(name, job_type, config)
+
+    def _init(self, name: str, job_type: str, config: Mapping[str, Any]) -> Any:
+        return self._wandb.init(
+            project=self._project,
+            name=name,
+            group=self._folder.name,
+            job_type=job_type,
+            config=dict(config),
+            dir=self._folder,
+            reinit="finish_previous",
+            settings=self._settings,
+        )
+
+    def _finish(self, exit_code: int) -> None:
+        files = Path(self._run.settings.sync_dir)
+        try:
+            self._run.finish(exit_code=exit_code)
+        except TimeoutError:
+            # What was not uploaded is on the disk; the next cells shall not wait as long.
+            self._settings.mode = "offline"
+            self._left_behind.append(files)
+        else:
+            if self._settings.mode == "offline":
+                self._left_behind.append(files)
+        self._run = None
+
+    def _table_of(self, samples: Sequence[Prediction]) -> Any:
+        image = self._wandb.Image
+        return self._wandb.Table(
+            columns=["RGB", "LiDAR", "label", "prediction", "probability"],
+            data=[
+                [image(s.view.photo), image(s.view.range_image), s.label, s.predicted, s.probability]
+                for s in samples
+            ],
+        )
+
+    def _loss_curves(self, study: str, completed: Sequence[RunRecord]) -> Any:
+        return self._wandb.plot.line_series(
+            xs=[list(range(1, len(record.valid_losses) + 1)) for record in completed],
+            ys=[record.valid_losses for record in completed],
+            keys=[_curve(record) for record in completed],
+            title=f"{study}: validation loss",
+            xname="epoch",
+        )
+
+
+def _curve(record: RunRecord) -> str:
+    return " ".join(filter(None, (record.variant, record.model, f"seed {record.seed}")))
+
+
+def _pattern(name: str) -> str:
+    """The shell's pattern of all offline runs; a run that was online stands for itself."""
+    return "offline-run-*" if name.startswith("offline-run-") else name

@@ -1,0 +1,98 @@
+import json
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
+
+from bench.tables import fusion_table
+from bench.tracking.tensorboard import TensorBoard
+from tests.bench.samples import MODEL, TWIN
+from tests.bench.tracking.told import BLUE, CONFIG, RECORD, RED, tell
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of a run that was told to TensorBoard."""
+    folder = tmp_path_factory.mktemp("run")
+    (said,) = tell(TensorBoard(folder))
+    assert said == f"TensorBoard: 1 cells; look at them with: tensorboard --logdir {folder / 'tensorboard'}"
+    return folder / "tensorboard"
+
+
+@pytest.fixture(scope="module")
+def events(folder: Path) -> EventAccumulator:
+    return read(folder / MODEL)
+
+
+def read(folder: Path) -> EventAccumulator:
+    found = EventAccumulator(str(folder), size_guidance={"images": 0})
+    found.Reload()
+    return found
+
+
+def text(found: EventAccumulator, tag: str) -> str:
+    (event,) = found.Tensors(f"{tag}/text_summary")
+    (value,) = event.tensor_proto.string_val
+    return str(value.decode())
+
+
+def test_every_cell_and_the_analysis_have_a_folder(folder: Path) -> None:
+    found = sorted({path.parent.relative_to(folder).as_posix() for path in folder.rglob("events.*")})
+    assert found == sorted([MODEL, f"fusion-compact/raw/{TWIN}-seed7", "analysis"])
+
+
+@pytest.mark.parametrize(
+    ("tag", "values"),
+    [
+        ("train_loss", [0.75, 0.5]),
+        ("valid_loss", [0.25, 0.375]),
+        ("valid_accuracy", [0.875, 0.75]),
+        ("learning_rate", [0.125, 0.125]),
+        ("epoch_seconds", [2.0, 4.0]),
+        ("peak_memory_bytes", [1_000, 1_000]),
+    ],
+)
+def test_scalars_of_every_epoch(events: EventAccumulator, tag: str, values: list[float]) -> None:
+    assert [(event.step, event.value) for event in events.Scalars(tag)] == list(enumerate(values, start=1))
+
+
+def test_the_config_is_text(events: EventAccumulator) -> None:
+    assert json.loads(text(events, "config")) == CONFIG
+
+
+def test_hyperparameters_stand_beside_what_they_led_to(events: EventAccumulator) -> None:
+    (content,) = (
+        content
+        for tag, content in events.PluginTagToContent("hparams").items()
+        if tag.endswith("session_start_info")
+    )
+    started = HParamsPluginData.FromString(content).session_start_info.hparams
+    assert (started["model"].string_value, started["seed"].number_value, started["epochs"].number_value) == (
+        MODEL,
+        51,
+        2,
+    )
+    assert [event.value for event in events.Scalars("result/best_valid_loss")] == [RECORD.best_valid_loss]
+
+
+def picture(found: EventAccumulator, tag: str) -> npt.NDArray[np.uint8]:
+    (event,) = found.Images(tag)
+    return np.asarray(Image.open(BytesIO(event.encoded_image_string)))
+
+
+def test_sample_predictions_are_pictures_with_a_list(events: EventAccumulator) -> None:
+    np.testing.assert_array_equal(picture(events, "predictions/photo"), np.hstack([RED, BLUE]))
+    np.testing.assert_array_equal(picture(events, "predictions/range_image"), np.hstack([BLUE, RED]))
+    assert text(events, "predictions").splitlines()[2:] == [
+        "| cubes/0001 | cubes | spheres | 0.750 |",
+        "| spheres/0002 | spheres | spheres | 0.500 |",
+    ]
+
+
+def test_tables_are_text(folder: Path) -> None:
+    assert text(read(folder / "analysis"), "standard/fusion") == fusion_table([RECORD]).markdown()

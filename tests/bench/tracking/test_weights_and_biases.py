@@ -1,0 +1,186 @@
+"""Against the real wandb package: offline, and with a server that is not there; what it wrote is read back."""
+
+import json
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined] # made when it is imported
+
+from bench.tables import fusion_table
+from bench.tracking.weights_and_biases import WeightsAndBiases
+from tests.bench.samples import MODEL, TWIN
+from tests.bench.tracking.told import CONFIG, RECORD, tell
+
+ROOT = Path(__file__).parents[3]
+
+
+@contextmanager
+def wandb_in(folder: Path, **variables: str) -> Iterator[Path]:
+    """A folder for a run; wandb starts afresh, writes nowhere but below ``folder``, has no key but a given one."""
+    results = folder / "run"
+    results.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("WANDB_")]:
+            patch.delenv(name)
+        for name in ("CACHE", "CONFIG", "DATA", "ARTIFACT"):
+            patch.setenv(f"WANDB_{name}_DIR", str(folder / name))
+        for name, value in {"HOME": str(folder), **variables}.items():
+            patch.setenv(name, value)
+        wandb.teardown()
+        yield results
+        wandb.teardown()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a session was tracked without a key."""
+    folder = tmp_path_factory.mktemp("offline")
+    with wandb_in(folder) as results:
+        said = tell(WeightsAndBiases(results))
+    (folder / "said").write_text("\n".join(said))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(folder: Path) -> dict[str, list[Record]]:
+    """All that was written of every run, by its name."""
+    found = [list(stored(path)) for path in (folder / "run" / "wandb").glob("offline-run-*/run-*.wandb")]
+    return {one(run, "run").display_name: run for run in found}
+
+
+def stored(path: Path) -> Iterator[Record]:
+    """The records in a file of wandb's: LevelDB's log format (blocks of 32 KiB) behind a header of 7 bytes."""
+    content, at, joined = path.read_bytes(), 7, b""
+    assert content.startswith(b":W&B")
+    while at < len(content):
+        left_of_block = 32_768 - at % 32_768
+        if left_of_block < 7:
+            at += left_of_block
+            continue
+        _, size, part = struct.unpack_from("<IHB", content, at)
+        joined += content[at + 7 : at + 7 + size]
+        at += 7 + size
+        if part in (1, 4):  # whole, or the last of several
+            yield Record.FromString(joined)
+            joined = b""
+
+
+def all_of(run: list[Record], kind: str) -> list[Any]:
+    return [getattr(record, kind) for record in run if record.WhichOneof("record_type") == kind]
+
+
+def one(run: list[Record], kind: str) -> Any:
+    (found,) = all_of(run, kind)
+    return found
+
+
+def values(items: Any) -> dict[str, Any]:
+    return {".".join(item.nested_key) or item.key: json.loads(item.value_json) for item in items}
+
+
+def summary(run: list[Record]) -> dict[str, Any]:
+    return {key: value for update in all_of(run, "summary") for key, value in values(update.update).items()}
+
+
+def table(folder: Path, run: list[Record], name: str) -> dict[str, Any]:
+    run_id = one(run, "run").run_id
+    (path,) = (folder / "run" / "wandb").glob(f"*-{run_id}/files/media/table/{name}_*.table.json")
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def test_the_end_says_how_to_upload(folder: Path) -> None:
+    pattern = folder / "run" / "wandb" / "offline-run-*"
+    assert (folder / "said").read_text() == (
+        f"Weights & Biases: 3 runs are not uploaded; do it with: wandb sync {pattern}"
+    )
+
+
+def test_every_cell_is_a_run_with_its_config(runs: dict[str, list[Record]]) -> None:
+    assert set(runs) == {MODEL, f"fusion-compact:raw:{TWIN}-seed7", "analysis"}
+    opened = one(runs[MODEL], "run")
+    assert (opened.project, opened.run_group, opened.job_type) == ("fusiongauge", "run", "training")
+    assert CONFIG.items() <= values(opened.config.update).items()
+
+
+def test_every_epoch_is_logged(runs: dict[str, list[Record]]) -> None:
+    first, second, *_ = (values(step.item) for step in all_of(runs[MODEL], "history"))
+    ours = ["epoch", "train_loss", "valid_loss", "valid_accuracy", "learning_rate", "epoch_seconds"]
+    assert [first[name] for name in [*ours, "peak_memory_bytes"]] == [1, 0.75, 0.25, 0.875, 0.125, 2.0, 1_000]
+    assert [second[name] for name in ours] == [2, 0.5, 0.375, 0.75, 0.125, 4.0]
+
+
+def test_summaries_are_the_lowest_loss_and_the_highest_accuracy(runs: dict[str, list[Record]]) -> None:
+    declared = {metric.name: metric for metric in all_of(runs[MODEL], "metric")}
+    assert declared["valid_loss"].summary.min
+    assert declared["valid_accuracy"].summary.max
+    found = summary(runs[MODEL])
+    # The first epoch was the better one, so neither is what was logged last.
+    assert (found["valid_loss"], found["valid_accuracy"]) == ({"min": 0.25}, {"max": 0.875})
+    assert (found["best_valid_loss"], found["parameters"]) == (RECORD.best_valid_loss, RECORD.parameters)
+
+
+def test_sample_predictions_are_a_table_with_pictures(folder: Path, runs: dict[str, list[Record]]) -> None:
+    found = table(folder, runs[MODEL], "predictions")
+    assert found["columns"] == ["RGB", "LiDAR", "label", "prediction", "probability"]
+    assert found["data"] == [
+        ["Image", "Image", "cubes", "spheres", 0.75],
+        ["Image", "Image", "spheres", "spheres", 0.5],
+    ]
+    staged = [path.read_bytes() for path in (folder / "DATA" / "artifacts" / "staging").iterdir()]
+    assert sum(content.startswith(b"\x89PNG") for content in staged) == 4
+
+
+def test_an_interrupted_cell_is_a_run_that_failed(runs: dict[str, list[Record]]) -> None:
+    assert [one(run, "exit").exit_code for name, run in sorted(runs.items())] == [0, 0, 1]
+
+
+def test_the_analysis_holds_tables_and_loss_curves(folder: Path, runs: dict[str, list[Record]]) -> None:
+    run = runs["analysis"]
+    assert one(run, "run").job_type == "analysis"
+    fusion = table(folder, run, "standard/fusion")
+    assert dict(zip(fusion["columns"], fusion["data"][0], strict=True)) == pytest.approx(
+        fusion_table([RECORD]).data.iloc[0].to_dict()
+    )
+    curves = table(folder, run, "standard/loss_curves_table")
+    assert [row[:1] + row[2:] for row in curves["data"]] == [[1, 0.25], [2, 0.375]]
+
+
+def test_a_server_out_of_reach_is_waited_for_once(tmp_path: Path) -> None:
+    with wandb_in(tmp_path, WANDB_API_KEY="a" * 40, WANDB_BASE_URL="http://127.0.0.1:9") as results:
+        (said,) = tell(WeightsAndBiases(results, patience_seconds=0.5))
+    assert said.startswith("Weights & Biases: 3 runs are not uploaded; do it with: wandb sync ")
+    folders = [path.name for path in (results / "wandb").glob("*run-*")]
+    assert sum(name.startswith("offline-run-") for name in folders) == 3
+    assert sum(name.startswith("run-") for name in folders) <= 1
+
+
+IMPORTS = """
+import sys, {modules}
+print("wandb" in sys.modules)
+WeightsAndBiases = bench.tracking.TRACKERS["wandb"].make(bench.tracking.Path())
+print("wandb" in sys.modules)
+"""
+
+
+def test_wandb_is_loaded_by_its_tracker_and_by_nothing_else(tmp_path: Path) -> None:
+    modules = [f"bench.{path.stem}" for path in (ROOT / "bench").glob("[a-z]*.py") if "test_" not in path.stem]
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS.format(modules=", ".join(["bench.tracking", *modules]))],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=300,
+    )
+    # The second line shows that the first one could be another.
+    assert done.stdout.splitlines() == ["False", "True"]
