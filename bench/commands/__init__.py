@@ -6,6 +6,6 @@ options to the exit status. To add one, write the module and put it into COMMAND
 
 from types import ModuleType
 
-from bench.commands import audit, baseline, compare, corruptions, tables
+from bench.commands import audit, baseline, compare, corruptions, history, tables
 
-COMMANDS: tuple[ModuleType, ...] = (tables, compare, baseline, audit, corruptions)
+COMMANDS: tuple[ModuleType, ...] = (tables, compare, baseline, history, audit, corruptions)
