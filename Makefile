@@ -1,10 +1,11 @@
 # make bench: MaxPool beside strided convolutions for every fusion strategy, in minutes on a CPU
 # make test:  the proving tests        make lint: formatter, linter, type checker
+# make smoke: every benchmark once     make install: the virtual environment alone, in .venv
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python -m
 
-.PHONY: bench test lint smoke clean
+.PHONY: bench test lint smoke install clean
 
 bench: $(VENV)/installed
 	$(RUN) pytest bench -k stride
@@ -19,6 +20,8 @@ lint: $(VENV)/installed
 	$(RUN) ruff format --check .
 	$(RUN) ruff check .
 	$(RUN) mypy
+
+install: $(VENV)/installed
 
 # The stamp is made last, so an installation that was cut short is done again.
 $(VENV)/installed: pyproject.toml
