@@ -60,13 +60,13 @@ class TensorBoard:
         self._writer.close()
         self._writer = None
 
-    def close(self, records: Sequence[RunRecord], tables: Mapping[str, Sequence[TextTable]]) -> list[str]:
+    def close(self, records: Sequence[RunRecord], tables: Mapping[str, Sequence[TextTable]]) -> list[str]:  # noqa: ARG002
         """Write the tables of each study as text."""
         with self._open(str(self._folder / "analysis")) as writer:
             for study, made in tables.items():
                 for table in made:
                     writer.add_text(f"{study}/{table.name}", table.markdown())
-        return [f"TensorBoard: {len(records)} cells; look at them with: tensorboard --logdir {self._folder}"]
+        return [f"TensorBoard: look at the run with: tensorboard --logdir {self._folder}"]
 
 
 def _listed(samples: Sequence[Prediction]) -> str:

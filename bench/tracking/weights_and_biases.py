@@ -90,9 +90,7 @@ class WeightsAndBiases:
         if not self._left_behind:
             return []
         folders = " ".join(dict.fromkeys(str(path.with_name(_pattern(path.name))) for path in self._left_behind))
-        return [
-            f"Weights & Biases: {len(self._left_behind)} runs are not uploaded; do it with: wandb sync {folders}"
-        ]
+        return [f"Weights & Biases: not all runs are uploaded; do it with: wandb sync {folders}"]
 
     def _open(self, name: str, job_type: str, config: Mapping[str, Any]) -> None:
         try:

@@ -20,7 +20,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of a run that was told to TensorBoard."""
     folder = tmp_path_factory.mktemp("run")
     (said,) = tell(TensorBoard(folder))
-    assert said == f"TensorBoard: 1 cells; look at them with: tensorboard --logdir {folder / 'tensorboard'}"
+    assert said == f"TensorBoard: look at the run with: tensorboard --logdir {folder / 'tensorboard'}"
     return folder / "tensorboard"
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 import wandb
@@ -96,7 +97,7 @@ def table(folder: Path, run: list[Record], name: str) -> dict[str, Any]:
 def test_the_end_says_how_to_upload(folder: Path) -> None:
     pattern = folder / "run" / "wandb" / "offline-run-*"
     assert (folder / "said").read_text() == (
-        f"Weights & Biases: 3 runs are not uploaded; do it with: wandb sync {pattern}"
+        f"Weights & Biases: not all runs are uploaded; do it with: wandb sync {pattern}"
     )
 
 
@@ -153,7 +154,28 @@ def test_the_analysis_holds_tables_and_loss_curves(folder: Path, runs: dict[str,
 def test_a_server_out_of_reach_is_waited_for_once(tmp_path: Path) -> None:
     with wandb_in(tmp_path, WANDB_API_KEY="a" * 40, WANDB_BASE_URL="http://127.0.0.1:9") as results:
         (said,) = tell(WeightsAndBiases(results, patience_seconds=0.5))
-    assert said.startswith("Weights & Biases: 3 runs are not uploaded; do it with: wandb sync ")
+    assert said.startswith("Weights & Biases: not all runs are uploaded; do it with: wandb sync ")
     folders = [path.name for path in (results / "wandb").glob("*run-*")]
     assert sum(name.startswith("offline-run-") for name in folders) == 3
     assert sum(name.startswith("run-") for name in folders) <= 1
+
+
+def test_an_upload_that_does_not_end_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With runs that are planted: they open online, and closing them there takes too long."""
+    modes: list[str] = []
+
+    def init(settings: wandb.Settings, **_: Any) -> MagicMock:
+        modes.append(str(settings.mode))
+        planted = MagicMock()
+        planted.settings.sync_dir = str(tmp_path / ("run-1" if settings.mode == "online" else "offline-run-2"))
+        planted.finish.side_effect = TimeoutError if settings.mode == "online" else None
+        return planted
+
+    with wandb_in(tmp_path, WANDB_API_KEY="a" * 40, WANDB_BASE_URL="http://127.0.0.1:9") as results:
+        monkeypatch.setattr(wandb, "init", init)
+        (said,) = tell(WeightsAndBiases(results))
+    assert modes == ["online", "offline", "offline"]
+    assert said == (
+        "Weights & Biases: not all runs are uploaded; do it with: "
+        f"wandb sync {tmp_path / 'run-1'} {tmp_path / 'offline-run-*'}"
+    )
