@@ -7,6 +7,7 @@ pytest bench --resume              the rest of a run that was cut short
 pytest tests                       the proving tests; none of the options matters to them
 """
 
+import re
 from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
 from functools import partial
@@ -34,6 +35,9 @@ from bench.tables import EMBEDDER_TITLES
 from bench.tracking import TRACKERS
 from data_utils import DataError
 from fusion_models import MODELS
+
+# `-k stride` means the comparison: the trainings of both sides, and not whatever has "strided" in its id.
+STRIDE = f"(test_training and ({' or '.join(EMBEDDER_TITLES)}))"
 
 SESSION = pytest.StashKey[Session]()
 PROGRESS = pytest.StashKey[Progress]()
@@ -121,6 +125,7 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError("--fail-on compares with an earlier run; add --benchmark-compare")
     config.stash[SESSION] = Session(options)
     config.stash[EARLIER] = []
+    config.option.keyword = re.sub(r"\bstride\b", STRIDE, config.option.keyword)
     # pytest-benchmark is configured after this file, so it finds its storage where comparable runs are.
     if config.option.benchmark_storage == "file://./.benchmarks":
         config.option.benchmark_storage = f"file://{history_folder(options, config.rootpath)}"
@@ -132,12 +137,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if probe:
         cells = [cell for cell in cells if probe in cell.study.probes]
     if "cell" in metafunc.fixturenames:
-        # `-k stride` means the comparison, so it selects MaxPool too.
-        compared = [[pytest.mark.stride] if cell.spec.embedder in EMBEDDER_TITLES else [] for cell in cells]
-        params = [
-            pytest.param(cell, id=cell.name, marks=marks) for cell, marks in zip(cells, compared, strict=True)
-        ]
-        metafunc.parametrize("cell", params)
+        metafunc.parametrize("cell", cells, ids=[cell.name for cell in cells])
     if "each_model" in metafunc.fixturenames:
         specs = {cell.spec.name: cell.spec for cell in cells}
         metafunc.parametrize("each_model", specs.values(), ids=specs.keys())

@@ -60,12 +60,16 @@ class Profile:
         simulated_pairs: upper limit of the pairs that a simulator makes.
         pairs: upper limit of the pairs drawn from files. Larger: real classes are more, harder and uneven.
         epochs: upper limit of the protocol's epochs.
+        rounds: how often at least a cost is measured beside the trainings.
+        batch: upper limit of the pairs that this is done with at a time.
     """
 
     name: str
     simulated_pairs: int
     pairs: int
     epochs: int
+    rounds: int
+    batch: int
 
     def shorten(self, protocol: Protocol, *, simulated: bool) -> Protocol:
         """The protocol with no more pairs and epochs than this profile allows."""
@@ -73,9 +77,11 @@ class Profile:
         return replace(protocol, pairs=min(protocol.pairs, limit), epochs=min(protocol.epochs, self.epochs))
 
 
-SMOKE = Profile("smoke", simulated_pairs=80, pairs=400, epochs=2)
-QUICK = Profile("quick", simulated_pairs=800, pairs=2_400, epochs=4)
-FULL = Profile("full", simulated_pairs=sys.maxsize, pairs=sys.maxsize, epochs=sys.maxsize)
+SMOKE = Profile("smoke", simulated_pairs=80, pairs=400, epochs=2, rounds=1, batch=32)
+QUICK = Profile("quick", simulated_pairs=800, pairs=2_400, epochs=4, rounds=3, batch=sys.maxsize)
+FULL = Profile(
+    "full", simulated_pairs=sys.maxsize, pairs=sys.maxsize, epochs=sys.maxsize, rounds=10, batch=sys.maxsize
+)
 
 PROFILES = {profile.name: profile for profile in (SMOKE, QUICK, FULL)}
 

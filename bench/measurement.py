@@ -7,6 +7,7 @@ that is timed, so kernels are chosen and allocators filled by then.
 import copy
 import gc
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -31,6 +32,28 @@ def count_parameters(model: nn.Module) -> int:
 def count_trainable_parameters(model: nn.Module) -> int:
     """Weights and biases that training changes."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def rounds_within(seconds: float, work: Callable[[], object], *, least: int, most: int) -> int:
+    """How many rounds of some work fit into a time, and a warm-up of it.
+
+    Args:
+        seconds: for all rounds together.
+        work: synchronizes the device it uses. Run once, and once more where that was over in the time: the first
+            call also chooses kernels and fills allocators.
+        least: so many rounds at least, however long they take.
+        most: no more, however short they are.
+    """
+    took = _seconds(work)
+    if took < seconds:
+        took = _seconds(work)
+    return min(most, max(least, int(seconds / took)))
+
+
+def _seconds(work: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
 
 
 def training_flops(model: nn.Module, batch: Batch) -> int:

@@ -20,7 +20,7 @@ from bench.probes.records import ProbeRecord
 from bench.probes.subject import Subject, load_subject
 from bench.probes.tables import probe_tables
 from bench.published import published_table
-from bench.records import COMPLETED, RecordError, RunRecord, device_name
+from bench.records import COMPLETED, RecordError, RunRecord, device_name, environment
 from bench.report.samples import Prediction, predictions
 from bench.resume import Resumption, resume
 from bench.runs import Driver, choose, describe, failed, run
@@ -62,11 +62,13 @@ class Session:
         options: what the session is to do.
         records: those of the cells that have ended, in this session or in one that it resumes.
         probes: what was found of their trained models.
+        added: tables of what was measured beside the cells.
     """
 
     options: Options
     records: list[RunRecord] = field(default_factory=list)
     probes: list[ProbeRecord] = field(default_factory=list)
+    added: list[TextTable] = field(default_factory=list)
     _resumption: Resumption | None = None
     _datasets: dict[tuple[str, int], PairedDataset] = field(default_factory=dict)
 
@@ -113,6 +115,10 @@ class Session:
         if key not in self._datasets:
             self._datasets[key] = load(config.dataset, pairs=pairs)
         return self._datasets[key]
+
+    def any_dataset(self) -> PairedDataset:
+        """The data of the first cell, for measurements that are about their shapes alone."""
+        return self.dataset(self.config(self.cells[0]))
 
     def open(self, cells: Sequence[Cell]) -> None:
         """Load the data, check that they can be split as the protocols ask, and take the folder.
@@ -168,6 +174,16 @@ class Session:
         if record is not None:
             self.records.append(record)
         return record
+
+    def measured_under(self) -> list[str]:
+        """What the figures of a table beside the cells were obtained under, a line each."""
+        info, found = self.any_dataset().info, environment(torch.device(self.options.device))
+        inputs = ", ".join(f"{modality} of {channels} channels" for modality, channels in info.channels.items())
+        height, width = info.image_size
+        return [
+            f"inputs: {inputs}, {height}x{width}; profile: {self.options.profile.name}",
+            f"device: {found['device_name']}, {found['threads']} threads, torch {found['packages']['torch']}",
+        ]
 
     def run_cell(self, cell: Cell, driver: Driver, observe: Observer) -> RunRecord:
         """Run one cell; its record is on the disk when this returns, also when the run raised."""
@@ -233,17 +249,22 @@ class Session:
         records.append(self.records_path, record)
         self.records.append(record)
 
+    def add_table(self, table: TextTable) -> None:
+        """Write a table of what was measured beside the cells, and show it at the end."""
+        write_table(table, self.folder / "tables", table.name)
+        self.added.append(table)
+
     def close(self) -> list[TextTable]:
         """Write the tables of all cells that have ended, tell the trackers, and let go of the folder.
 
         Returns:
-            The tables; none if no cell has ended.
+            The tables of the cells, and those that were added.
         """
         try:
             made = write_tables(self.records, self.folder / "tables", self.probes) if self.records else []
             if made:
                 self.trackers.close(self.records, tables_by_study(self.records, self.probes))
-            return made
+            return made + self.added
         finally:
             self._lock.release()
 
@@ -253,14 +274,19 @@ def write_tables(found: Sequence[RunRecord], folder: Path, probes: Sequence[Prob
 
     Files are ``<table>.md`` and ``.csv`` for the standard study, ``<study>-<table>`` for the others.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     by_study = tables_by_study(found, probes)
     for study, made in by_study.items():
         for table in made:
             stem = table.name if study == DEFAULT_STUDY else f"{study}-{table.name}"
-            (folder / f"{stem}.md").write_text(table.markdown(), encoding="utf-8")
-            table.data.to_csv(folder / f"{stem}.csv", index=False)
+            write_table(table, folder, stem)
     return [table for made in by_study.values() for table in made]
+
+
+def write_table(table: TextTable, folder: Path, stem: str) -> None:
+    """Write a table as Markdown and CSV; the folder is made if it does not exist."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{stem}.md").write_text(table.markdown(), encoding="utf-8")
+    table.data.to_csv(folder / f"{stem}.csv", index=False)
 
 
 def tables_by_study(found: Sequence[RunRecord], probes: Sequence[ProbeRecord] = ()) -> dict[str, list[TextTable]]:

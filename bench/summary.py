@@ -15,7 +15,7 @@ def summary(
 ) -> Iterator[str]:
     """Text after text: changes against an earlier run, the tables, and where everything is.
 
-    Writes the session's tables as well; says nothing where no cell has ended.
+    Writes the session's tables as well; says nothing where nothing was measured.
 
     Args:
         session: at its end, however it came about.
@@ -26,7 +26,7 @@ def summary(
     made = session.close()
     if not made:
         return
-    if len(session.options.studies) == 1:
+    if session.records and len(session.options.studies) == 1:
         yield "\n".join(conditions(session.records))
     if earlier is not None:
         if not earlier:
@@ -41,5 +41,8 @@ def summary(
     if rules:
         yield gate.report(rules, earlier or [], session.records)
     count = len(session.records)
-    yield f"{count} finished cell{'s are' if count > 1 else ' is'} in {session.folder}"
+    if count:
+        yield f"{count} finished cell{'s are' if count > 1 else ' is'} in {session.folder}"
+    else:
+        yield f"tables are in {session.folder}"
     yield from session.trackers.notes

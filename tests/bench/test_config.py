@@ -5,7 +5,7 @@ import pytest
 
 from bench.config import FULL, PROFILES, SMOKE, STANDARD, Profile
 
-LIMITS = Profile("tiny", simulated_pairs=10, pairs=30, epochs=2)
+LIMITS = Profile("tiny", simulated_pairs=10, pairs=30, epochs=2, rounds=1, batch=8)
 
 
 @pytest.mark.parametrize(

@@ -319,6 +319,29 @@ def test_ids_can_be_guessed_and_stride_selects_both_sides_of_every_strategy() ->
     assert set(ids) == {f"test_training[{name}]" for name in MODELS}
 
 
+def test_stride_selects_trainings_alone() -> None:
+    assert collected("-k", "stride") == collected("-k", "stride and test_training")
+    assert "test_latency[wide-intermediate-concat-strided]" in collected("-k", "strided")
+
+
+def test_inference_is_measured_for_every_model_where_asked_for() -> None:
+    assert collected("-k", "latency") == [f"test_latency[{name}]" for name in MODELS]
+    assert collected("-k", f"throughput and {MODEL}") == [f"test_throughput[{MODEL}]"]
+
+
+def test_inference_ends_in_a_table_and_in_benchmarks_json(history: Path, tmp_path: Path) -> None:
+    ended = bench(tmp_path / "run", history, *SMOKE, "-k", f"(latency or throughput) and {MODEL}")
+    assert ended.code == 0, ended.output
+    assert f"tables are in {tmp_path / 'run'}" in ended.output
+    assert {path.name for path in (tmp_path / "run" / "tables").iterdir()} == {"inference.md", "inference.csv"}
+    assert MODEL in (tmp_path / "run" / "tables" / "inference.md").read_text()
+    batches = [(entry["extra_info"]["model"], entry["extra_info"]["batch_size"]) for entry in ended.benchmarks]
+    assert batches == [(MODEL, 1), (MODEL, 32)]
+    for entry in ended.benchmarks:
+        facts = entry["extra_info"]
+        assert facts["pairs_per_second"] == facts["batch_size"] / entry["stats"]["median"]
+
+
 def test_a_study_runs_its_own_rows_alone() -> None:
     study = STUDIES["downsampling-deep"]
     assert collected("--study", study.name) == [f"test_training[{study.name}:{name}]" for name in study.models]

@@ -6,6 +6,7 @@ from bench.measurement import (
     PeakMemory,
     count_parameters,
     count_trainable_parameters,
+    rounds_within,
     training_flops,
     training_memory,
 )
@@ -30,6 +31,24 @@ def test_parameters_are_weights_and_biases() -> None:
     model[0].requires_grad_(False)
     assert count_parameters(model) == (3 * 5 + 5) + (5 * 2 + 2)
     assert count_trainable_parameters(model) == 5 * 2 + 2
+
+
+@pytest.mark.parametrize(
+    ("taken", "rounds"),
+    [
+        ([0.5, 0.1], 10),  # the first call warms up, the second tells
+        ([2.0], 3),  # too long for a second call, and for more than the least
+        ([0.5, 0.001], 50),  # no more than the most
+    ],
+)
+def test_rounds_are_as_many_as_fit_into_the_time(
+    taken: list[float], rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticks = iter([tick for seconds in taken for tick in (0.0, seconds)])
+    calls: list[None] = []
+    monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
+    assert rounds_within(1.0, lambda: calls.append(None), least=3, most=50) == rounds
+    assert len(calls) == len(taken)
 
 
 class OneConvolution(nn.Module):

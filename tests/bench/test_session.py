@@ -8,6 +8,7 @@ import torch
 
 from bench import records, session, tracking
 from bench.config import RunConfig
+from bench.inference import InferenceTime, inference_table
 from bench.options import resolve
 from bench.probes import records as probe_records
 from bench.records import DIVERGED, FAILED, RecordError, RunRecord
@@ -302,6 +303,17 @@ def test_a_tracker_that_fails_leaves_the_record_and_is_said(
         assert made.trackers.notes == [
             "--track notebook failed and was off from then on: ConnectionError: no server"
         ]
+
+
+def test_an_added_table_is_written_at_once_and_returned_at_the_end(make: Callable[..., Session]) -> None:
+    made = make()
+    made.open(made.cells)
+    table = inference_table([InferenceTime(MODEL, 1_000, 1, (0.002,))], made.measured_under())
+    made.add_table(table)
+    assert (made.folder / "tables" / "inference.md").read_text() == table.markdown()
+    assert (made.folder / "tables" / "inference.csv").exists()
+    assert "inputs: rgb of 4 channels, lidar of 4 channels, 16x16; profile: smoke" in table.markdown()
+    assert made.close() == [table]
 
 
 def test_closing_without_a_record_writes_nothing(make: Callable[..., Session]) -> None:
