@@ -17,19 +17,18 @@ from bench.runs import build_seeded
 from bench.seeding import seeded
 from bench.tables import TextTable
 from bench.training import synchronize
-from data_utils import Batch, PairedDataset
+from data_utils import Batch, DatasetInfo, PairedDataset
 from fusion_models import ModelSpec
 
 LATENCY_BATCH = 1
 THROUGHPUT_BATCH = 256
 
 
-def random_batch(dataset: PairedDataset, pairs: int, device: str) -> Batch:
+def random_batch(info: DatasetInfo, pairs: int, device: str) -> Batch:
     """So many pairs of standard normal numbers in the shapes of a data set, as trainings get them: channels last.
 
     For measurements of cost, which depends on the shapes alone.
     """
-    info = dataset.info
     with seeded(FIRST_SEED, "cost"):
         inputs = {
             modality: torch.randn(pairs, channels, *info.image_size).contiguous(memory_format=torch.channels_last)
@@ -50,7 +49,7 @@ class ForwardPass:
 
     def __init__(self, spec: ModelSpec, dataset: PairedDataset, batch_size: int, device: str) -> None:
         self._network = build_seeded(spec, dataset, FIRST_SEED, device).eval()
-        self._inputs = random_batch(dataset, batch_size, device).inputs
+        self._inputs = random_batch(dataset.info, batch_size, device).inputs
         self._device = torch.device(device)
         self.parameters = count_parameters(self._network)
 
@@ -94,13 +93,16 @@ class InferenceTime:
         return self.batch_size / self.median_seconds
 
 
-def inference_table(measured: Sequence[InferenceTime], conditions: Sequence[str]) -> TextTable:
+def inference_table(measured: Sequence[InferenceTime], info: DatasetInfo, conditions: Sequence[str]) -> TextTable:
     """A line a model, in the order they were measured; what was not measured is left open.
 
     Args:
         measured: passes of single pairs are latency, those of more pairs throughput.
-        conditions: what they were measured under.
+        info: of the data that the models were built for.
+        conditions: what else they were measured under.
     """
+    inputs = ", ".join(f"{modality} of {channels} channels" for modality, channels in info.channels.items())
+    height, width = info.image_size
     latency = {each.model: each for each in measured if each.batch_size == LATENCY_BATCH}
     throughput = {each.model: each for each in measured if each.batch_size > LATENCY_BATCH}
     rows, data = [], []
@@ -136,6 +138,6 @@ def inference_table(measured: Sequence[InferenceTime], conditions: Sequence[str]
             "forward passes with untrained weights, medians; "
             f"latency: of a single pair; throughput: in batches of {batches or '-'}"
         ],
-        conditions=list(conditions),
+        conditions=[f"inputs: {inputs}, {height}x{width}", *conditions],
         data=pd.DataFrame(data),
     )

@@ -175,13 +175,11 @@ class Session:
             self.records.append(record)
         return record
 
-    def measured_under(self) -> list[str]:
+    def measured_on(self) -> list[str]:
         """What the figures of a table beside the cells were obtained under, a line each."""
-        info, found = self.any_dataset().info, environment(torch.device(self.options.device))
-        inputs = ", ".join(f"{modality} of {channels} channels" for modality, channels in info.channels.items())
-        height, width = info.image_size
+        found = environment(torch.device(self.options.device))
         return [
-            f"inputs: {inputs}, {height}x{width}; profile: {self.options.profile.name}",
+            f"profile: {self.options.profile.name}",
             f"device: {found['device_name']}, {found['threads']} threads, torch {found['packages']['torch']}",
         ]
 

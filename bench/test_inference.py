@@ -26,7 +26,7 @@ def measured(session: Session) -> Iterator[list[InferenceTime]]:
     found: list[InferenceTime] = []
     yield found
     if found:
-        session.add_table(inference_table(found, session.measured_under()))
+        session.add_table(inference_table(found, session.any_dataset().info, session.measured_on()))
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from bench.options import resolve
 from bench.probes import records as probe_records
 from bench.records import COMPLETED, read
 from bench.runs import drive, silent
+from bench.scaling import AXES
 from bench.session import Session
 from bench.studies import STUDIES
 from fusion_models import MODELS
@@ -340,6 +341,12 @@ def test_inference_ends_in_a_table_and_in_benchmarks_json(history: Path, tmp_pat
     for entry in ended.benchmarks:
         facts = entry["extra_info"]
         assert facts["pairs_per_second"] == facts["batch_size"] / entry["stats"]["median"]
+
+
+def test_scaling_is_measured_along_every_axis_where_asked_for() -> None:
+    assert collected("-k", "scaling and compact and strided") == [
+        f"test_scaling[{axis}-compact-intermediate-concat-strided]" for axis in AXES
+    ]
 
 
 def test_a_study_runs_its_own_rows_alone() -> None:

@@ -15,7 +15,7 @@ def dataset() -> PairedDataset:
 
 def test_a_random_batch_has_the_shapes_of_the_data_and_never_changes(dataset: PairedDataset) -> None:
     before = torch.get_rng_state()
-    first, second = random_batch(dataset, 5, "cpu"), random_batch(dataset, 5, "cpu")
+    first, second = random_batch(dataset.info, 5, "cpu"), random_batch(dataset.info, 5, "cpu")
     assert torch.equal(torch.get_rng_state(), before)
     for modality, values in first.inputs.items():
         assert values.shape == (5, dataset.info.channels[modality], *dataset.info.image_size)
@@ -50,20 +50,21 @@ def test_times_are_summed_up_by_median_quartiles_and_pairs_a_second() -> None:
     assert time.iqr_seconds == pytest.approx(0.6 - 0.2)
 
 
-def test_the_table_has_a_line_a_model_and_leaves_open_what_was_not_measured() -> None:
+def test_the_table_has_a_line_a_model_and_leaves_open_what_was_not_measured(dataset: PairedDataset) -> None:
     measured = [
         InferenceTime(MODEL, 1_000, 1, (0.002, 0.001, 0.003)),
         InferenceTime(TWIN, 1_000, 1, (0.004,)),
         InferenceTime(MODEL, 1_000, 256, (0.125,)),
     ]
-    table = inference_table(measured, ["device: a processor"])
+    table = inference_table(measured, dataset.info, ["device: a processor"])
     assert table.rows == [[MODEL, "1,000", "2.00", "1.00", "2,048"], [TWIN, "1,000", "4.00", "0.00", "-"]]
     assert table.notes[0].endswith("throughput: in batches of 256")
     assert table.data.latency_seconds.tolist() == [0.002, 0.004]
     assert table.data.pairs_per_second[0] == 2048
     assert pd.isna(table.data.pairs_per_second[1])
-    assert "device: a processor" in table.markdown()
+    assert table.conditions == ["inputs: rgb of 4 channels, lidar of 4 channels, 16x16", "device: a processor"]
 
 
-def test_nothing_measured_in_batches_is_said_so() -> None:
-    assert inference_table([InferenceTime(MODEL, 1_000, 1, (0.002,))], []).notes[0].endswith("in batches of -")
+def test_nothing_measured_in_batches_is_said_so(dataset: PairedDataset) -> None:
+    table = inference_table([InferenceTime(MODEL, 1_000, 1, (0.002,))], dataset.info, [])
+    assert table.notes[0].endswith("in batches of -")
