@@ -43,6 +43,7 @@ class Options:
         device: "cpu", "cuda" or "cuda:N".
         seeds: one run of every row for each.
         results_dir: the folder of this run.
+        simulated_dir: where simulated data are kept for later sessions.
         trackers: names of ``bench.tracking.TRACKERS``.
         as_published: whether protocols are run with the mistakes of the originals.
         resume: whether cells that are finished in the folder are taken from their records.
@@ -54,6 +55,7 @@ class Options:
     device: str
     seeds: tuple[int, ...]
     results_dir: Path
+    simulated_dir: Path
     trackers: tuple[str, ...]
     as_published: bool
     resume: bool
@@ -120,6 +122,7 @@ def resolve(
         device=chosen_device,
         seeds=parse_seeds(seeds),
         results_dir=folder,
+        simulated_dir=root / "results" / "runs" / "simulated",
         trackers=parse_trackers(tracker),
         as_published=published,
         resume=resume,

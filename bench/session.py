@@ -113,7 +113,7 @@ class Session:
         pairs = config.protocol.pairs if config.dataset in DATASETS else None
         key = (config.dataset, pairs or 0)
         if key not in self._datasets:
-            self._datasets[key] = load(config.dataset, pairs=pairs)
+            self._datasets[key] = load(config.dataset, pairs=pairs, cache=self.options.simulated_dir)
         return self._datasets[key]
 
     def any_dataset(self) -> PairedDataset:

@@ -128,6 +128,20 @@ def test_data_are_simulated_once_as_many_as_the_protocol_asks_for(
     assert simulated == [80]
 
 
+def test_a_second_session_finds_what_the_first_simulated(
+    make: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("simulated again")
+
+    first, second = make(dataset="shapes"), make(dataset="shapes")
+    dataset = first.any_dataset()
+    monkeypatch.setattr("data_utils.loading.simulate", refuse)
+    again = second.any_dataset()
+    assert all(torch.equal(values, again.inputs[modality]) for modality, values in dataset.inputs.items())
+    assert list(first.options.simulated_dir.iterdir())
+
+
 def test_a_data_set_smaller_than_a_batch_is_refused(
     make: Callable[..., Session], monkeypatch: pytest.MonkeyPatch
 ) -> None:
