@@ -1,7 +1,7 @@
 """How the cost of training grows. One round is an epoch at every size of an axis, smallest first.
 
-``pytest bench -k scaling`` runs these alone, ``-k "scaling and batch"`` one axis. The sizes, the exponents and the
-figure are in the table ``scaling``.
+``pytest bench -k scaling`` runs these alone, ``-k "scaling and batch"`` one axis. The run's folder
+gets the table ``scaling`` with the exponents, and a figure, ``plots/scaling``.
 """
 
 import math
@@ -22,8 +22,12 @@ def grown(session: Session) -> Iterator[list[Growth]]:
     """What the benchmarks of this file came to; becomes a table and a figure of the session."""
     found: list[Growth] = []
     yield found
-    if found:
-        session.add_table(scaling_table(found, session.measured_on()))
+    if not found:
+        return
+    from bench.scaling_figure import scaling_figure, write_figure  # here, as matplotlib takes a second to import
+
+    session.add_table(scaling_table(found, session.measured_on()))
+    write_figure(scaling_figure(found, session.measured_on()), session.folder / "plots")
 
 
 @pytest.mark.parametrize("spec", ROWS, ids=lambda spec: spec.name)
