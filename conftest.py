@@ -152,9 +152,13 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Asked for a study, run its cells alone; the checks around them belong to the standard one.
 
-    Probes come last: they look at what has been trained.
+    What is measured beside the trainings comes behind them, and probes last: they look at what has been trained.
     """
-    items.sort(key=lambda item: bool(_probe(item.path)))
+
+    def place(item: pytest.Item) -> tuple[bool, bool]:
+        return bool(_probe(item.path)), "benchmark" in _fixtures(item) and "cell" not in _fixtures(item)
+
+    items.sort(key=place)
     if config.getoption("study") == DEFAULT_STUDY:
         return
     kept = [item for item in items if "cell" in _fixtures(item) or "session" not in _fixtures(item)]
