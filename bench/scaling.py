@@ -1,7 +1,7 @@
 """How the cost of training grows with the pairs, with the batch and with the images.
 
-Where cost = a * size ** exponent, logarithms lie on a line whose slope is the exponent. 1 is proportional growth;
-less says that small sizes pay for something that does not grow with them.
+Where cost = a * size ** exponent, logarithms lie on a line whose slope is the exponent. Less than the work grows
+by says that small sizes pay for something that does not grow with them.
 """
 
 import time
@@ -55,12 +55,14 @@ class Axis:
         name: in ids and files.
         title: of the size.
         grows: the fields of an epoch that take the size.
+        work: the exponent of the pixels that an epoch passes through, which is what proportional cost would have.
         sizes: smallest first.
     """
 
     name: str
     title: str
     grows: tuple[str, ...]
+    work: int
     sizes: tuple[int, ...]
 
     def epoch(self, size: int) -> Epoch:
@@ -72,10 +74,10 @@ AXES: Mapping[str, Axis] = MappingProxyType(
     {
         axis.name: axis
         for axis in (
-            Axis("pairs", "training pairs of an epoch", ("pairs",), (32, 64, 128, 256)),
+            Axis("pairs", "training pairs of an epoch", ("pairs",), 1, (32, 64, 128, 256)),
             # An epoch of one batch: its time is that of a step.
-            Axis("batch", "pairs of a step", ("pairs", "batch_size"), (16, 32, 64, 128, 256)),
-            Axis("image", "height and width of the images (pixels)", ("image_size",), (32, 64, 128)),
+            Axis("batch", "pairs of a step", ("pairs", "batch_size"), 1, (16, 32, 64, 128, 256)),
+            Axis("image", "height and width of the images (pixels)", ("image_size",), 2, (32, 64, 128)),
         )
     }
 )
@@ -211,7 +213,10 @@ def scaling_table(grown: Sequence[Growth], conditions: Sequence[str]) -> TextTab
         labels=2,
         rows=rows,
         notes=[
-            *(f"{axis.name}: {axis.title}" for axis in dict.fromkeys(each.axis for each in grown)),
+            *(
+                f"{axis.name}: {axis.title}; in proportion to pixels the exponent is {axis.work}"
+                for axis in dict.fromkeys(each.axis for each in grown)
+            ),
             f"times are medians of an epoch; what does not grow: {BASE.pairs} pairs in one batch, images of "
             f"{BASE.image_size}x{BASE.image_size}",
             "exponent: of cost = a * size ** exponent, least squares of logarithms over all epochs",

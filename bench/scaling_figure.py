@@ -27,7 +27,7 @@ _PIXELS_PER_INCH = 150
 
 
 def scaling_figure(grown: Sequence[Growth], conditions: Sequence[str]) -> Figure:
-    """Seconds of the median epoch against size, a panel an axis; dotted: proportional growth, for comparison.
+    """Seconds of the median epoch against size, a panel an axis; dotted: in proportion to pixels, for comparison.
 
     Args:
         grown: the lines, one or more an axis.
@@ -64,7 +64,7 @@ def _draw(
         panel.plot(sizes, seconds, embedders[spec.embedder], color=color, marker=marker, markersize=4)
     sizes = list(grown[0].medians)
     cheapest = min(min(each.medians.values()) for each in grown)
-    panel.plot(sizes, [cheapest * size / sizes[0] for size in sizes], ":", color=_GRAY)
+    panel.plot(sizes, [cheapest * (size / sizes[0]) ** axis.work for size in sizes], ":", color=_GRAY)
     panel.set(xscale="log", yscale="log", xticks=sizes)
     panel.set_xlabel(axis.title, fontsize=8)
     panel.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -87,7 +87,7 @@ def _handles(families: dict[str, tuple[str, str]], embedders: dict[str, Line]) -
             Line2D([], [], linestyle=line, color=_GRAY, label=EMBEDDER_TITLES.get(embedder, embedder))
             for embedder, line in embedders.items()
         ),
-        Line2D([], [], linestyle=":", color=_GRAY, label="proportional"),
+        Line2D([], [], linestyle=":", color=_GRAY, label="as pixels"),
     ]
 
 

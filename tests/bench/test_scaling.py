@@ -41,6 +41,13 @@ def test_every_axis_passes_through_the_base_with_rising_sizes(axis: Axis) -> Non
     assert BASE in [axis.epoch(size) for size in axis.sizes]
 
 
+@pytest.mark.parametrize("axis", AXES.values(), ids=AXES.keys())
+def test_work_is_the_exponent_of_the_pixels(axis: Axis) -> None:
+    first, last = (axis.epoch(size) for size in (axis.sizes[0], axis.sizes[-1]))
+    pixels = (last.pairs * last.image_size**2) / (first.pairs * first.image_size**2)
+    assert pixels == (axis.sizes[-1] / axis.sizes[0]) ** axis.work
+
+
 @pytest.mark.parametrize("spec", ROWS, ids=lambda spec: spec.name)
 def test_every_row_can_be_built_at_every_image_size(spec: ModelSpec, info: DatasetInfo) -> None:
     for size in AXES["image"].sizes:
@@ -100,5 +107,5 @@ def test_the_table_has_both_ends_and_the_exponent() -> None:
     ]
     assert table.data["size"].tolist() == [16, 32, 16, 32]
     assert table.data.epoch_seconds.tolist() == [0.25, 0.5, 1.0, 2.0]
-    assert "batch: pairs of a step" in table.notes
+    assert "batch: pairs of a step; in proportion to pixels the exponent is 1" in table.notes
     assert table.conditions == ["device: a processor"]

@@ -38,6 +38,11 @@ def test_a_line_passes_through_the_medians(figure: Figure) -> None:
     np.testing.assert_allclose(proportional, np.column_stack([sizes, sizes / 1_000]))
 
 
+def test_the_dotted_line_grows_as_the_pixels(figure: Figure) -> None:
+    *_, dotted = (np.asarray(line.get_xydata(), float) for line in figure.axes[2].lines)
+    np.testing.assert_allclose(dotted, [[32, 0.032], [64, 4 * 0.032], [128, 16 * 0.032]])
+
+
 def test_lines_differ_without_their_colors(figure: Figure) -> None:
     shapes = [(line.get_marker(), line.get_linestyle()) for line in figure.axes[0].lines]
     assert len(set(shapes)) == len(shapes)
