@@ -79,7 +79,7 @@ def published_table(records: Sequence[RunRecord]) -> TextTable | None:
         header=[
             "model",
             "parameters",
-            "published?",
+            "count as published",
             "loss",
             "range of seeds",
             "place",
@@ -147,7 +147,7 @@ def _text(row: Mapping[Any, Any], rows: int) -> list[str]:
     return [
         row["model"],
         f"{row['parameters']:,}",
-        "equal" if row["parameters_agree"] else "DIFFERS",
+        "yes" if row["parameters_agree"] else "NO",
         pair("loss", "{:.4g}"),
         spread + inside,
         f"{pair('loss_place', '{:.0f}')} of {rows}",

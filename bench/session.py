@@ -268,9 +268,9 @@ class Session:
 
 
 def write_tables(found: Sequence[RunRecord], folder: Path, probes: Sequence[ProbeRecord] = ()) -> list[TextTable]:
-    """Make every table the records allow, study by study, and write each as Markdown and CSV.
+    """Make every table the records allow, study by study, and write each as Markdown, LaTeX and CSV.
 
-    Files are ``<table>.md`` and ``.csv`` for the standard study, ``<study>-<table>`` for the others.
+    Files are ``<table>.md``, ``.tex`` and ``.csv`` for the standard study, ``<study>-<table>`` for the others.
     """
     by_study = tables_by_study(found, probes)
     for study, made in by_study.items():
@@ -281,28 +281,17 @@ def write_tables(found: Sequence[RunRecord], folder: Path, probes: Sequence[Prob
 
 
 def write_table(table: TextTable, folder: Path, stem: str) -> None:
-    """Write a table as Markdown and CSV; the folder is made if it does not exist."""
+    """Write a table as Markdown, LaTeX and CSV; the folder is made if it does not exist."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{stem}.md").write_text(table.markdown(), encoding="utf-8")
+    (folder / f"{stem}.tex").write_text(table.latex(), encoding="utf-8")
     table.data.to_csv(folder / f"{stem}.csv", index=False)
 
 
 def tables_by_study(found: Sequence[RunRecord], probes: Sequence[ProbeRecord] = ()) -> dict[str, list[TextTable]]:
-    """Every table the records allow, by study in the order of their first records.
-
-    Records of a study that differ in data set, profile or device are never put into one table; they then stand
-    under ``<study>-<data set>-<profile>-<device>``.
-    """
-    groups: dict[str, dict[tuple[str, ...], list[RunRecord | ProbeRecord]]] = {}
+    """Every table the records allow, by study as ``tables.comparable`` parts them."""
     records_of_both: list[RunRecord | ProbeRecord] = [*found, *probes]
-    for record in records_of_both:
-        conditions = (record.dataset, record.profile, record.device)
-        groups.setdefault(record.study, {}).setdefault(conditions, []).append(record)
-    return {
-        study if len(of_study) == 1 else "-".join((study, *conditions)): _tables_of(of_conditions)
-        for study, of_study in groups.items()
-        for conditions, of_conditions in of_study.items()
-    }
+    return {name: _tables_of(together) for name, together in tables.comparable(records_of_both).items()}
 
 
 def _tables_of(group: list[RunRecord | ProbeRecord]) -> list[TextTable]:
@@ -313,8 +302,10 @@ def _tables_of(group: list[RunRecord | ProbeRecord]) -> list[TextTable]:
     made = [
         tables.variants_table(found),
         tables.fusion_table(found),
+        tables.cost_table(found),
         published_table(found),
         threshold_table(found),
+        tables.modalities_table(found),
         tables.downsampling_table(found),
     ]
     return [*(table for table in made if table is not None), *probe_tables(probes)]

@@ -91,10 +91,7 @@ def test_a_run_writes_records_tables_and_checkpoint(first: Ended) -> None:
     (record,) = read(first.folder / "records.jsonl")
     assert (record.model, record.status, record.profile, record.seed) == (MODEL, COMPLETED, "smoke", 51)
     assert {path.name for path in (first.folder / "tables").iterdir()} == {
-        "fusion.md",
-        "fusion.csv",
-        "thresholds.md",
-        "thresholds.csv",
+        f"{table}.{suffix}" for table in ("fusion", "cost", "thresholds") for suffix in ("md", "tex", "csv")
     }
     assert MODEL in (first.folder / "tables" / "fusion.md").read_text()
     assert [path.name for path in (first.folder / "checkpoints").iterdir()] == [record.checkpoint]

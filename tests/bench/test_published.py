@@ -88,7 +88,7 @@ def test_the_table_by_hand() -> None:
         [
             first,
             "1,000",
-            "equal",
+            "yes",
             "0.25 / 0.3",
             "0.1-0.5 (inside)",
             "1 / 2 of 2",
@@ -96,7 +96,7 @@ def test_the_table_by_hand() -> None:
             "1.00 / 1.00",
             "- / 1.00",
         ],
-        [second, "1,000", "equal", "0.5 / 0.2", "one seed", "2 / 1 of 2", accuracy, "2.00 / 0.50", "- / 1.50"],
+        [second, "1,000", "yes", "0.5 / 0.2", "one seed", "2 / 1 of 2", accuracy, "2.00 / 0.50", "- / 1.50"],
     ]
     assert "published: a notebook" in table.notes
     assert any("NOT the published protocol" in note for note in table.notes)  # the records are of profile quick
@@ -121,7 +121,7 @@ def test_another_number_of_parameters_is_shouted() -> None:
     (study, first), _ = ROWS
     table = published_table([record(first, study=study, parameters=1001)])
     assert table is not None
-    assert table.rows[0][2] == "DIFFERS"
+    assert table.rows[0][2] == "NO"
 
 
 def test_nothing_is_made_up_for_other_studies() -> None:

@@ -262,12 +262,13 @@ def test_closing_writes_the_tables_of_what_has_ended(make: Callable[..., Session
     made.open(made.cells)
     made.records += [record(TWIN), record(MODEL)]
     tables = made.close()
-    assert [table.name for table in tables] == ["fusion", "thresholds", "downsampling"]
+    assert [table.name for table in tables] == ["fusion", "cost", "thresholds", "downsampling"]
     assert sorted(path.name for path in (made.folder / "tables").iterdir()) == sorted(
-        f"{table.name}.{suffix}" for table in tables for suffix in ("md", "csv")
+        f"{table.name}.{suffix}" for table in tables for suffix in ("md", "tex", "csv")
     )
     for table in tables:
         assert (made.folder / "tables" / f"{table.name}.md").read_text() == table.markdown()
+        assert (made.folder / "tables" / f"{table.name}.tex").read_text() == table.latex()
         header, *lines = (made.folder / "tables" / f"{table.name}.csv").read_text().splitlines()
         assert header.split(",") == list(table.data.columns)
         assert len(lines) == len(table.data)

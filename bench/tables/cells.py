@@ -1,0 +1,97 @@
+"""From records to the cells that tables are made of, and what these were obtained under."""
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import Any
+
+import pandas as pd
+
+from bench.efficiency import achieved_flops, efficiency
+from bench.records import COMPLETED, RunRecord
+from bench.tables.columns import COLUMN
+
+WORDS = ("model", "strategy", "variant", "row", "family", "stage", "embedder", "modalities")
+
+
+def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
+    """One row a completed cell, with the fields that tables use; ``epoch_seconds`` is the cell's median.
+
+    What a record does not know is NaN. Of several records of the same cell the last one counts.
+    """
+    rows: dict[tuple[str, str, str, str, int], dict[str, Any]] = {}
+    for record in records:
+        if record.status != COMPLETED:
+            continue
+        key = (record.study, record.variant, record.model, record.dataset, record.seed)
+        rows.pop(key, None)
+        rows[key] = {
+            "model": " ".join(filter(None, (record.variant, record.model))),
+            "strategy": " ".join(filter(None, (record.variant, record.model.removesuffix(f"-{record.embedder}")))),
+            "variant": record.variant,
+            "row": record.model,
+            "family": record.family,
+            "stage": record.stage,
+            "embedder": record.embedder,
+            "modalities": "+".join(record.modalities),
+            "seed": record.seed,
+            "target_accuracy": record.target_accuracy,
+            "best_valid_loss": record.best_valid_loss,
+            "valid_accuracy": record.valid_accuracy,
+            "parameters": record.parameters,
+            "flops_per_step": record.flops_per_step,
+            "epoch_seconds": median(record.epoch_seconds),
+            "train_seconds": record.train_seconds,
+            "seconds_to_target": record.seconds_to_target,
+            "achieved_flops": achieved_flops(record),
+            "efficiency": efficiency(record),
+            "peak_memory_bytes": record.peak_memory_bytes,
+        }
+    columns = [*WORDS, "seed", "target_accuracy", *COLUMN]
+    return pd.DataFrame(list(rows.values()), columns=columns).astype(
+        dict.fromkeys(columns[-len(COLUMN) - 1 :], float)
+    )
+
+
+def comparable(records: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
+    """The records by study, in the order of first records: what one table or figure may show together.
+
+    Records of a study that differ in data set, profile or device are never put together; they then stand under
+    ``<study>-<data set>-<profile>-<device>``.
+    """
+    groups: dict[str, dict[tuple[str, ...], list[RunRecord]]] = {}
+    for record in records:
+        differing = (record.dataset, record.profile, record.device)
+        groups.setdefault(record.study, {}).setdefault(differing, []).append(record)
+    return {
+        study if len(of_study) == 1 else "-".join((study, *differing)): of_conditions
+        for study, of_study in groups.items()
+        for differing, of_conditions in of_study.items()
+    }
+
+
+def conditions(records: Sequence[RunRecord]) -> list[str]:
+    """What the numbers of a table were obtained under, a line each; differing conditions are all named."""
+
+    def distinct(values: Iterable[object]) -> str:
+        return ", ".join(dict.fromkeys(str(value) for value in values))
+
+    done = [record for record in records if record.status == COMPLETED]
+    if not done:
+        return ["no run was completed"]
+    seeds = sorted({record.seed for record in done})
+    lines = [
+        f"data: {distinct(r.dataset for r in done)}, {distinct(r.classes for r in done)} classes, "
+        f"{distinct(r.train_pairs for r in done)} training pairs, "
+        f"{distinct(r.valid_pairs for r in done)} validation pairs",
+        f"profile: {distinct(r.profile for r in done)}, {distinct(r.protocol['epochs'] for r in done)} epochs, "
+        f"seeds: {', '.join(map(str, seeds))} (n = {len(seeds)})",
+        f"device: {distinct(r.environment['device_name'] for r in done)}, "
+        f"{distinct(r.environment['threads'] for r in done)} threads, "
+        f"torch {distinct(r.environment['packages']['torch'] for r in done)}",
+    ]
+    unfinished = [
+        f"{record.model} (seed {record.seed}, {record.status})" for record in records if record not in done
+    ]
+    if unfinished:
+        lines.append(f"left out, not completed: {', '.join(unfinished)}")
+    return lines

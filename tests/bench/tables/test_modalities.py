@@ -1,0 +1,53 @@
+from bench.records import FAILED, RunRecord
+from bench.tables import modalities_table
+from tests.bench.samples import record
+
+FUSION, RGB, LIDAR = "wide-early-concat-maxpool", "wide-rgb-maxpool", "wide-lidar-maxpool"
+
+
+def runs(model: str, *accuracies: float) -> list[RunRecord]:
+    return [record(model, seed=51 + i, valid_accuracy=accuracy) for i, accuracy in enumerate(accuracies)]
+
+
+def test_a_fusion_stands_beside_its_better_modality() -> None:
+    table = modalities_table([*runs(RGB, 0.5), *runs(LIDAR, 0.75), *runs(FUSION, 0.875)])
+    assert table is not None
+    assert table.header == ["model", "seeds", "valid accuracy", "alone", "its accuracy", "gain"]
+    assert table.rows == [[FUSION, "1", "0.875", "lidar", "0.750", "+0.125"]]
+
+
+def test_the_better_modality_is_the_better_on_average_and_not_anew_for_each_seed() -> None:
+    # Taking the better one of each seed would make a baseline of (0.9 + 0.8) / 2, which is no model.
+    table = modalities_table([*runs(RGB, 0.9, 0.6), *runs(LIDAR, 0.6, 0.8), *runs(FUSION, 0.9, 0.7)])
+    assert table is not None
+    (row,) = table.data.to_dict("records")
+    assert (row["baseline"], row["baseline_accuracy"], row["seeds"]) == ("rgb", 0.75, 2)
+    assert round(row["gain"], 12) == 0.05  # 0.0 and 0.1
+
+
+def test_only_shared_seeds_count() -> None:
+    table = modalities_table([*runs(RGB, 0.5, 0.5), *runs(LIDAR, 0.75, 0.75), *runs(FUSION, 1.0)])
+    assert table is not None
+    assert table.rows[0][1:] == ["1", "1.000", "lidar", "0.750", "+0.250"]
+
+
+def test_five_seeds_decide() -> None:
+    table = modalities_table(
+        [*runs(RGB, *[0.5] * 5), *runs(LIDAR, *[0.75] * 5), *runs(FUSION, 0.9, 0.91, 0.92, 0.9, 0.9)]
+    )
+    assert table is not None
+    assert table.marked == {(0, 2)}
+    worse = modalities_table(
+        [*runs(RGB, *[0.5] * 5), *runs(LIDAR, *[0.75] * 5), *runs(FUSION, 0.7, 0.71, 0.72, 0.7, 0.7)]
+    )
+    assert worse is not None
+    assert worse.marked == {(0, 4)}
+
+
+def test_without_every_modality_alone_there_is_nothing_to_compare_with() -> None:
+    other_family = runs("experts-lidar-maxpool", 0.75)
+    other_embedder = runs("wide-lidar-strided", 0.75)
+    failed = [record(LIDAR, status=FAILED)]
+    for second in ([], other_family, other_embedder, failed):
+        assert modalities_table([*runs(RGB, 0.5), *second, *runs(FUSION, 0.875)]) is None
+    assert modalities_table([*runs(RGB, 0.5), *runs(LIDAR, 0.5)]) is None

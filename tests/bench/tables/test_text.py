@@ -1,0 +1,93 @@
+import shutil
+import subprocess
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from bench.tables import TextTable, as_text
+from bench.tables.latex import escape
+
+TABLE = TextTable(
+    name="sample",
+    title="A sample: 100%",
+    header=["group", "name_of", "value"],
+    labels=2,
+    rows=[["a", "[red]x[/red]", "0.5 ± 0.1"], ["a", "y", "1"], ["b", "x", "2"]],
+    notes=["marked: why"],
+    conditions=["data: made_up"],
+    data=pd.DataFrame(),
+    marked=frozenset({(0, 2)}),
+)
+
+
+def test_markdown_by_hand() -> None:
+    assert TABLE.markdown() == (
+        "**A sample: 100%**\n"
+        "\n"
+        "| group | name_of | value |\n"
+        "| --- | --- | ---: |\n"
+        "| a | [red]x[/red] | **0.5 ± 0.1** |\n"
+        "| a | y | 1 |\n"
+        "| b | x | 2 |\n"
+        "\n"
+        "marked: why  \n"
+        "data: made_up\n"
+    )
+
+
+def test_latex_by_hand() -> None:
+    assert TABLE.latex() == (
+        "% needs \\usepackage{booktabs}\n"
+        "\\begin{table}\n"
+        "\\centering\n"
+        "\\caption{A sample: 100\\%}\n"
+        "\\begin{tabular}{llr}\n"
+        "\\toprule\n"
+        "group & name\\_of & value \\\\\n"
+        "\\midrule\n"
+        "a & [red]x[/red] & \\textbf{0.5 \\textpm{} 0.1} \\\\\n"
+        " & y & 1 \\\\\n"
+        "\\addlinespace\n"
+        "b & x & 2 \\\\\n"
+        "\\bottomrule\n"
+        "\\end{tabular}\n"
+        "\\par{\\footnotesize marked: why\\par}\n"
+        "\\par{\\footnotesize data: made\\_up\\par}\n"
+        "\\end{table}\n"
+    )
+
+
+def test_nothing_in_a_text_is_a_latex_command() -> None:
+    assert escape(r"50% of $x_1^2$ & {a} #1 ~ \input{b}") == (
+        r"50\% of \$x\_1\textasciicircum{}2\$ \& \{a\} \#1 \textasciitilde{} \textbackslash{}input\{b\}"
+    )
+    assert escape("a < b > c | ± 1") == r"a \textless{} b \textgreater{} c \textbar{} \textpm{} 1"
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_latex_accepts_the_table(tmp_path: Path) -> None:
+    document = (
+        rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{TABLE.latex()}\end{{document}}"
+    )
+    (tmp_path / "table.tex").write_text(document, encoding="utf-8")
+    command = ["pdflatex", "-halt-on-error", "-interaction=nonstopmode", "table.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stdout
+
+
+def test_on_a_terminal_a_word_is_not_repeated_below_itself() -> None:
+    text = as_text(TABLE, color=False)
+    assert [line.split("│")[1].strip() for line in text.splitlines() if line.startswith("│")] == ["a", "", "b"]
+
+
+def test_what_is_marked_has_a_star_with_and_without_colors() -> None:
+    plain, colored = as_text(TABLE, color=False), as_text(TABLE, color=True)
+    assert plain.count("*") == 1
+    assert "│ *0.5 ± 0.1 │" in plain
+    assert "\x1b" not in plain
+    assert "\x1b[1m*0.5 ± 0.1\x1b[0m" in colored
+
+
+def test_brackets_in_cells_are_text_and_no_markup() -> None:
+    assert "[red]x[/red]" in as_text(TABLE, color=True)

@@ -1,0 +1,43 @@
+from bench.records import FAILED
+from bench.tables import variants_table
+from tests.bench.samples import MODEL, TWIN, record
+
+
+def test_variants_stand_side_by_side() -> None:
+    table = variants_table(
+        [
+            record(variant="raw", seed=51, valid_accuracy=0.5, best_valid_loss=0.75),
+            record(variant="raw", seed=52, valid_accuracy=0.75, best_valid_loss=0.25),
+            record(variant="normalized", valid_accuracy=1.0, best_valid_loss=0.125),
+            record(TWIN, variant="raw"),
+        ]
+    )
+    assert table is not None
+    assert table.header == [
+        "model",
+        "valid accuracy, raw",
+        "valid accuracy, normalized",
+        "valid loss, raw",
+        "valid loss, normalized",
+    ]
+    assert table.rows == [
+        [MODEL, "0.625 ± 1.588", "1.000", "0.5 ± 3.2", "0.125"],
+        [TWIN, "0.900", "-", "0.25", "-"],
+    ]
+
+
+def test_the_better_variant_of_a_model_is_marked_where_five_seeds_agree() -> None:
+    accuracies = {"raw": 0.5, "normalized": 0.9}
+    table = variants_table(
+        [
+            record(variant=variant, seed=seed, valid_accuracy=accuracy + seed / 1e3)
+            for variant, accuracy in accuracies.items()
+            for seed in range(5)
+        ]
+    )
+    assert table is not None
+    assert table.marked == {(0, 2)}
+
+
+def test_one_variant_alone_makes_no_table() -> None:
+    assert variants_table([record(variant="raw"), record(variant="normalized", status=FAILED)]) is None
