@@ -21,7 +21,7 @@ from bench import gate
 from bench.allocator import keep_freed_memory
 from bench.comparison import facts, from_benchmarks
 from bench.config import PROFILES
-from bench.options import DATASET_HELP, DEFAULT_STUDY, OptionError, history_folder, resolve
+from bench.options import DATASET_HELP, OptionError, history_folder, resolve
 from bench.probes import PROBES
 from bench.probes.records import ProbeRecord
 from bench.probes.subject import Subject
@@ -29,7 +29,7 @@ from bench.progress import Progress
 from bench.records import RecordError, RunRecord, environment
 from bench.runs import drive
 from bench.session import Cell, FolderError, Session
-from bench.studies import STUDIES
+from bench.studies import DEFAULT_STUDY, STUDIES
 from bench.summary import summary
 from bench.tables import EMBEDDER_TITLES
 from bench.tracking import TRACKERS

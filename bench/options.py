@@ -13,13 +13,11 @@ import torch
 
 from bench.config import FIRST_SEED, FULL, PROFILES, QUICK, Profile, RunConfig
 from bench.records import device_name
-from bench.studies import STUDIES, Study
+from bench.studies import DEFAULT_STUDY, STUDIES, Study
 from bench.tracking import TRACKERS
 from data_utils import DATASETS
 
 T = TypeVar("T")
-
-DEFAULT_STUDY = "standard"
 
 DATASET_HELP = (
     f"a simulated data set ({', '.join(DATASETS)}), "

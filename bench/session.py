@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 
 from bench import records, tables
 from bench.config import FIRST_SEED, RunConfig
-from bench.options import DEFAULT_STUDY, Options
+from bench.options import Options
 from bench.probes import records as probe_records
 from bench.probes.records import ProbeRecord
 from bench.probes.subject import Subject, load_subject
@@ -24,7 +24,7 @@ from bench.records import COMPLETED, RecordError, RunRecord, device_name, enviro
 from bench.report.samples import Prediction, predictions
 from bench.resume import Resumption, resume
 from bench.runs import Driver, choose, describe, failed, run
-from bench.studies import Study
+from bench.studies import DEFAULT_STUDY, Study
 from bench.tables import TextTable
 from bench.thresholds import threshold_table
 from bench.tracking import TRACKERS, Shield
@@ -266,6 +266,22 @@ class Session:
         finally:
             self._lock.release()
 
+    def draw(self) -> str:
+        """Write the figures of all cells that have ended; says where they are, or why they are not.
+
+        Whatever goes wrong is said and ends nothing: records and tables are there, and give the figures later.
+        """
+        folder = self.folder / "plots"
+        try:
+            # Imported here: matplotlib takes its time to load, and most that use a session draw nothing.
+            from bench.plots import write_figures
+
+            drawn = write_figures(self.records, folder)
+        except Exception as error:
+            again = f"python -m bench plots {self.folder}"
+            return f"the figures could not be drawn ({type(error).__name__}: {error}); try again: {again}"
+        return f"figures are in {folder}" if drawn else ""
+
 
 def write_tables(found: Sequence[RunRecord], folder: Path, probes: Sequence[ProbeRecord] = ()) -> list[TextTable]:
     """Make every table the records allow, study by study, and write each as Markdown, LaTeX and CSV.
@@ -275,8 +291,7 @@ def write_tables(found: Sequence[RunRecord], folder: Path, probes: Sequence[Prob
     by_study = tables_by_study(found, probes)
     for study, made in by_study.items():
         for table in made:
-            stem = table.name if study == DEFAULT_STUDY else f"{study}-{table.name}"
-            write_table(table, folder, stem)
+            write_table(table, folder, tables.file_stem(study, table.name))
     return [table for made in by_study.values() for table in made]
 
 

@@ -129,6 +129,8 @@ def _rows(strategies: tuple[str, ...], *embedders: str) -> tuple[str, ...]:
     return tuple(f"{strategy}-{embedder}" for strategy in strategies for embedder in embedders)
 
 
+DEFAULT_STUDY = "standard"
+
 STUDIES: Mapping[str, Study] = MappingProxyType(
     {
         study.name: study

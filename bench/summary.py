@@ -15,7 +15,7 @@ def summary(
 ) -> Iterator[str]:
     """Text after text: changes against an earlier run, the tables, and where everything is.
 
-    Writes the session's tables as well; says nothing where nothing was measured.
+    Writes the session's tables and figures as well; says nothing where nothing was measured.
 
     Args:
         session: at its end, however it came about.
@@ -38,6 +38,8 @@ def summary(
             yield as_text(changes, color=color)
     for table in made:
         yield as_text(table, color=color)
+    if drawn := session.draw():
+        yield drawn
     if rules:
         yield gate.report(rules, earlier or [], session.records)
     count = len(session.records)

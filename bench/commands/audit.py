@@ -6,9 +6,9 @@ from pathlib import Path
 from bench.audits import audit
 from bench.commands.runs import Commands
 from bench.config import FULL
-from bench.options import DATASET_HELP, DEFAULT_STUDY, resolve
+from bench.options import DATASET_HELP, resolve
 from bench.session import Session
-from bench.studies import STUDIES
+from bench.studies import DEFAULT_STUDY, STUDIES
 
 
 def register(commands: Commands) -> None:

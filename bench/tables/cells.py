@@ -2,15 +2,31 @@
 
 from collections.abc import Iterable, Sequence
 from statistics import median
-from typing import Any
 
 import pandas as pd
 
 from bench.efficiency import achieved_flops, efficiency
 from bench.records import COMPLETED, RunRecord
+from bench.studies import DEFAULT_STUDY
 from bench.tables.columns import COLUMN
 
 WORDS = ("model", "strategy", "variant", "row", "family", "stage", "embedder", "modalities")
+
+
+def completed(records: Iterable[RunRecord]) -> list[RunRecord]:
+    """The records of completed cells; of several records of the same cell, the last one."""
+    cells: dict[tuple[str, str, str, str, int], RunRecord] = {}
+    for record in records:
+        if record.status == COMPLETED:
+            key = (record.study, record.variant, record.model, record.dataset, record.seed)
+            cells.pop(key, None)
+            cells[key] = record
+    return list(cells.values())
+
+
+def strategy_of(record: RunRecord) -> str:
+    """What a model has in common with its twins of other embedders, with the variant of the protocol."""
+    return " ".join(filter(None, (record.variant, record.model.removesuffix(f"-{record.embedder}"))))
 
 
 def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
@@ -18,15 +34,10 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
 
     What a record does not know is NaN. Of several records of the same cell the last one counts.
     """
-    rows: dict[tuple[str, str, str, str, int], dict[str, Any]] = {}
-    for record in records:
-        if record.status != COMPLETED:
-            continue
-        key = (record.study, record.variant, record.model, record.dataset, record.seed)
-        rows.pop(key, None)
-        rows[key] = {
+    rows = [
+        {
             "model": " ".join(filter(None, (record.variant, record.model))),
-            "strategy": " ".join(filter(None, (record.variant, record.model.removesuffix(f"-{record.embedder}")))),
+            "strategy": strategy_of(record),
             "variant": record.variant,
             "row": record.model,
             "family": record.family,
@@ -46,10 +57,10 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
             "efficiency": efficiency(record),
             "peak_memory_bytes": record.peak_memory_bytes,
         }
-    columns = [*WORDS, "seed", "target_accuracy", *COLUMN]
-    return pd.DataFrame(list(rows.values()), columns=columns).astype(
-        dict.fromkeys(columns[-len(COLUMN) - 1 :], float)
-    )
+        for record in completed(records)
+    ]
+    numbers = ["target_accuracy", *COLUMN]
+    return pd.DataFrame(rows, columns=[*WORDS, "seed", *numbers]).astype(dict.fromkeys(numbers, float))
 
 
 def comparable(records: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
@@ -67,6 +78,11 @@ def comparable(records: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
         for study, of_study in groups.items()
         for differing, of_conditions in of_study.items()
     }
+
+
+def file_stem(study: str, name: str) -> str:
+    """How the files of a table or figure are called: by its name, and by the study unless that is the default."""
+    return name if study == DEFAULT_STUDY else f"{study}-{name}"
 
 
 def conditions(records: Sequence[RunRecord]) -> list[str]:

@@ -94,6 +94,10 @@ def test_a_run_writes_records_tables_and_checkpoint(first: Ended) -> None:
         f"{table}.{suffix}" for table in ("fusion", "cost", "thresholds") for suffix in ("md", "tex", "csv")
     }
     assert MODEL in (first.folder / "tables" / "fusion.md").read_text()
+    assert {path.name for path in (first.folder / "plots").iterdir()} == {
+        f"{figure}.{suffix}" for figure in ("curves", "cost") for suffix in ("png", "svg")
+    }
+    assert f"figures are in {first.folder / 'plots'}" in first.output
     assert [path.name for path in (first.folder / "checkpoints").iterdir()] == [record.checkpoint]
 
 

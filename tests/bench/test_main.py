@@ -7,6 +7,7 @@ import pytest
 
 from bench import baseline, records
 from bench.__main__ import main
+from bench.records import FAILED
 from tests.bench.samples import MODEL, TWIN, record
 
 
@@ -36,6 +37,22 @@ def test_tables_go_where_they_are_asked_to(run: Path, tmp_path: Path) -> None:
     assert main(["tables", str(run), "--out", str(tmp_path / "there")]) == 0
     assert (tmp_path / "there" / "fusion.csv").is_file()
     assert not (run / "tables").exists()
+
+
+def test_figures_are_drawn_of_several_runs_together(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = folder(tmp_path / "other", {"seed": 52})
+    assert main(["plots", str(run), str(other)]) == 0
+    assert str(run / "plots" / "curves.svg") in capsys.readouterr().out.splitlines()
+    assert not (other / "plots").exists()
+
+
+def test_without_a_completed_cell_nothing_is_drawn(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    failed = folder(tmp_path / "failed", {"status": FAILED})
+    assert main(["plots", str(failed), "--out", str(tmp_path / "there")]) == 2
+    assert "no cell was completed" in capsys.readouterr().err
+    assert not (tmp_path / "there").exists()
 
 
 def test_comparing_prints_what_changed(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -333,11 +333,35 @@ def test_an_added_table_is_written_at_once_and_returned_at_the_end(make: Callabl
     assert made.close() == [table]
 
 
+def test_figures_are_drawn_of_what_has_ended(make: Callable[..., Session]) -> None:
+    made = make()
+    made.open(made.cells)
+    made.records += [record(TWIN), record(MODEL)]
+    assert made.draw() == f"figures are in {made.folder / 'plots'}"
+    assert sorted(path.name for path in (made.folder / "plots").glob("*.svg")) == [
+        "cost.svg",
+        "curves.svg",
+        "downsampling.svg",
+    ]
+
+
+def test_figures_that_cannot_be_drawn_are_said_and_end_nothing(make: Callable[..., Session]) -> None:
+    made = make()
+    made.open(made.cells)
+    made.records.append(record())
+    (made.folder / "plots").touch()  # a file where the folder should be
+    said = made.draw()
+    assert said.startswith("the figures could not be drawn (FileExistsError: ")
+    assert said.endswith(f"try again: python -m bench plots {made.folder}")
+
+
 def test_closing_without_a_record_writes_nothing(make: Callable[..., Session]) -> None:
     made = make()
     made.open(made.cells)
     assert made.close() == []
+    assert made.draw() == ""
     assert not (made.folder / "tables").exists()
+    assert not (made.folder / "plots").exists()
 
 
 def test_each_study_has_tables_of_its_own(tmp_path: Path) -> None:

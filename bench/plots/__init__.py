@@ -1,0 +1,59 @@
+"""Records -> figures -> files. Nothing is measured here, and nothing is drawn on a screen.
+
+A figure is drawn for 900 pixels of width, says in its caption what it was obtained under, and tells its lines and
+points apart by style and shape, so that it survives a printer without colors.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from bench.plots.cost import cost
+from bench.plots.curves import curves
+from bench.plots.downsampling import downsampling
+from bench.plots.style import STYLE
+from bench.records import RunRecord
+from bench.tables import comparable, file_stem
+
+FIGURES: Mapping[str, Callable[[Sequence[RunRecord]], Figure | None]] = MappingProxyType(
+    {"curves": curves, "cost": cost, "downsampling": downsampling}
+)
+"""The figures by name: functions of records that may stand together; None where these allow no such figure."""
+
+PIXELS_PER_INCH = 150
+
+
+def figures(records: Sequence[RunRecord]) -> dict[str, Figure]:
+    """Every figure the records allow, by the stem of its files.
+
+    A stem is ``<figure>`` for the standard study, ``<study>-<figure>`` for the others.
+    """
+    with rc_context(STYLE):
+        made = {
+            file_stem(study, name): draw(together)
+            for study, together in comparable(records).items()
+            for name, draw in FIGURES.items()
+        }
+    return {stem: figure for stem, figure in made.items() if figure is not None}
+
+
+def write_figures(records: Sequence[RunRecord], folder: Path) -> list[Path]:
+    """Write every figure the records allow as PNG and SVG, and return the files.
+
+    The same records give the same bytes.
+    """
+    written = []
+    for stem, figure in figures(records).items():
+        folder.mkdir(parents=True, exist_ok=True)
+        png, svg = (folder / f"{stem}.{suffix}" for suffix in ("png", "svg"))
+        figure.savefig(png, dpi=PIXELS_PER_INCH)
+        with rc_context({"svg.hashsalt": stem}):  # of the names within the file, random otherwise
+            figure.savefig(svg, metadata={"Date": None})
+        written += [png, svg]
+    return written
+
+
+__all__ = ["FIGURES", "figures", "write_figures"]

@@ -1,0 +1,68 @@
+import numpy as np
+import pandas as pd
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.axes import Axes
+
+from bench.plots.cost import cost, pareto_front
+from tests.bench.samples import MODEL, TWIN, record
+
+POINTS = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 4)), min_size=1, max_size=8)
+
+
+def front(points: list[tuple[float, float]]) -> list[str]:
+    models = [f"model {i}" for i in range(len(points))]
+    costs, accuracies = (pd.Series(values, index=models, dtype=float) for values in zip(*points, strict=True))
+    return pareto_front(costs, accuracies)
+
+
+def test_the_front_by_hand() -> None:
+    # Cheap and bad, dear and good, between them one that is beaten, and one dearer but no better than the best.
+    assert front([(1, 0.5), (5, 0.9), (4, 0.4), (6, 0.9), (2, 0.7)]) == ["model 0", "model 4", "model 1"]
+
+
+def test_twins_are_both_on_the_front() -> None:
+    assert front([(1, 0.5), (1, 0.5)]) == ["model 0", "model 1"]
+
+
+def test_what_costs_nobody_knows_how_much_is_on_no_front() -> None:
+    assert front([(float("nan"), 1.0), (1, 0.5)]) == ["model 1"]
+
+
+@given(POINTS)
+def test_a_model_is_on_the_front_or_beaten_by_one_that_is(points: list[tuple[float, float]]) -> None:
+    def beats(a: tuple[float, float], b: tuple[float, float]) -> bool:
+        return a != b and a[0] <= b[0] and a[1] >= b[1]
+
+    on_front = [points[int(name.removeprefix("model "))] for name in front(points)]
+    for point in points:
+        assert (point in on_front) != any(beats(other, point) for other in on_front)
+
+
+def numbers(panel: Axes) -> dict[str, tuple[float, float]]:
+    return {text.get_text(): text.xy for text in panel.texts if hasattr(text, "xy")}
+
+
+def test_models_on_a_front_are_numbered_and_named() -> None:
+    figure = cost(
+        [
+            record(MODEL, valid_accuracy=0.75, parameters=1000, epoch_seconds=[1.0], peak_memory_bytes=10**6),
+            record(TWIN, valid_accuracy=0.5, parameters=1000, epoch_seconds=[0.5], peak_memory_bytes=2 * 10**6),
+        ]
+    )
+    assert figure is not None
+    parameters, flops, time, memory = figure.axes
+    assert numbers(parameters) == {"1": (1000, 0.75)}
+    assert numbers(time) == {"2": (0.5, 0.5), "1": (1.0, 0.75)}
+    assert numbers(memory) == {"1": (1, 0.75)}  # in the unit of the axis
+    assert [text.get_text() for text in flops.texts] == ["not in these records"]
+    assert f"on a front: 1 {MODEL}, 2 {TWIN}" in figure.get_supxlabel()
+
+
+def test_a_bar_reaches_from_the_lowest_to_the_highest_seed() -> None:
+    figure = cost([record(seed=i, valid_accuracy=accuracy) for i, accuracy in enumerate((0.5, 0.7, 0.9))])
+    assert figure is not None
+    panel = figure.axes[0]
+    (bar,) = panel.collections[0].get_segments()  # type: ignore[attr-defined]
+    assert bar.tolist() == [[1000, 0.5], [1000, 0.9]]
+    assert np.asarray(panel.get_lines()[0].get_ydata()).tolist() == [(0.5 + 0.7 + 0.9) / 3]
