@@ -55,7 +55,7 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
             "points: means over seeds; bars: from the lowest to the highest seed"
             if several
             else "one seed: no bars",
-            "on a front: " + ", ".join(f"{number} {model}" for model, number in numbers.items()),
+            "on a front: " + ", ".join(f"{number}\N{NO-BREAK SPACE}{model}" for model, number in numbers.items()),
             *conditions(records),
         ],
     )

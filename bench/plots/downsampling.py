@@ -54,15 +54,15 @@ def downsampling(records: Sequence[RunRecord]) -> Figure | None:
 
 
 def _draw(panel: Axes, column: Column, differences: Sequence[Interval]) -> None:
-    """One quantity: a point and its interval a row, filled where it decides."""
+    """One quantity: a point and its interval a row, filled where it leaves out zero."""
     better = "strided better →" if column.higher_is_better else "← strided better"
     panel.set_title(f"{column.title}\n{better}")
     panel.axvline(0, color="black", linewidth=0.8)
     for row, difference in enumerate(differences):
         mean, low, high = (value / column.unit for value in (difference.mean, difference.low, difference.high))
         panel.plot([low, high], [row, row], color=GRAY, linewidth=1.6, solid_capstyle="butt")
-        decided = difference.n >= FEWEST_SEEDS and difference.excludes_zero()
-        panel.plot(mean, row, color="black", marker="o", markerfacecolor="black" if decided else "white")
+        filled = difference.n >= FEWEST_SEEDS and difference.excludes_zero()
+        panel.plot(mean, row, color="black", marker="o", markerfacecolor="black" if filled else "white")
     panel.set_xlim(*_limits(differences, column.unit))
     panel.xaxis.set_major_locator(MaxNLocator(nbins=4))
 
@@ -86,7 +86,7 @@ def _handles() -> list[Line2D]:
     return [
         Line2D([], [], linestyle="", color="black", marker="o", markerfacecolor=filling, label=label)
         for filling, label in (
-            ("black", f"decided: the interval of {FEWEST_SEEDS} seeds or more leaves out 0"),
-            ("white", "undecided"),
+            ("black", "95% interval leaves out 0"),
+            ("white", f"holds 0, or fewer than {FEWEST_SEEDS} seeds"),
         )
     ]

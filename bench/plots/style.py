@@ -84,7 +84,7 @@ def describe(figure: Figure, title: str, handles: list[Line2D], notes: list[str]
         borderaxespad=0.2,
         borderpad=0.2,
     )
-    text = "\n".join(fill(note, CAPTION_CHARACTERS) for note in notes)
+    text = "\n".join(fill(note, CAPTION_CHARACTERS, break_on_hyphens=False) for note in notes)
     figure.supxlabel(text, x=0.01, horizontalalignment="left", fontsize=8, color="0.25")
 
 

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import pandas as pd
 
-from bench.evidence.statistics import ALPHA, FEWEST_SEEDS, Interval, mean_interval, paired_difference
+from bench.evidence.statistics import ALPHA, FEWEST_SEEDS, Interval, difference_p, holm, mean_interval
 from bench.tables.columns import Column
 
 SPREAD = "±: half the 95% interval of the mean over seeds (Student's t)"
@@ -31,8 +31,8 @@ def raw(found: dict[str, Interval]) -> dict[str, float]:
 def best(values: pd.DataFrame, *, higher_is_better: bool) -> set[Hashable]:
     """The best of several rows, with all that the seeds do not tell from it.
 
-    A row is told from the best where the interval of their difference, paired by seed, leaves out zero. The
-    intervals hold together at 95% (Bonferroni), however many rows there are.
+    A row is told from the best where their difference, paired by seed, is significant at 5% by the t test,
+    adjusted for the number of rows (Holm). Of two rows, that is where the difference's interval leaves out zero.
 
     Args:
         values: a line a seed, a column a row of the table; NaN where a run is missing.
@@ -47,10 +47,9 @@ def best(values: pd.DataFrame, *, higher_is_better: bool) -> set[Hashable]:
         return set()
     means = shared.mean()
     first = means.idxmax() if higher_is_better else means.idxmin()
-    confidence = 1 - ALPHA / (shared.shape[1] - 1)
-    alike = {
-        name for name in shared if not paired_difference(shared[name], shared[first], confidence).excludes_zero()
-    }
+    others = [name for name in shared if name != first]
+    p_values = holm([float(difference_p(shared[name] - shared[first])) for name in others])
+    alike = {first, *(name for name, p in zip(others, p_values, strict=True) if p >= ALPHA)}
     return alike if len(alike) < shared.shape[1] else set()
 
 
@@ -92,6 +91,6 @@ def notes(cells: pd.DataFrame, reason: str, *, any_marked: bool) -> list[str]:
 
 
 BEST_OF_COLUMN = (
-    "the best of its column, with all that the seeds do not tell from it (95% intervals of the differences, "
-    "paired by seed; Bonferroni over the rows)"
+    "the best of its column, with all that the seeds do not tell from it (differences paired by seed, "
+    "t test at 5%, Holm over the rows)"
 )

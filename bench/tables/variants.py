@@ -39,8 +39,8 @@ def variants_table(records: Sequence[RunRecord]) -> TextTable | None:
         rows=rows,
         notes=seeds.notes(
             cells,
-            "the best variant of a model, with all that the seeds do not tell from it (95% intervals of the "
-            "differences, paired by seed; Bonferroni over the variants)",
+            "the best variant of a model, with all that the seeds do not tell from it (differences paired by "
+            "seed, t test at 5%, Holm over the variants)",
             any_marked=bool(marked),
         ),
         conditions=conditions(records),

@@ -56,7 +56,7 @@ def test_models_on_a_front_are_numbered_and_named() -> None:
     assert numbers(time) == {"2": (0.5, 0.5), "1": (1.0, 0.75)}
     assert numbers(memory) == {"1": (1, 0.75)}  # in the unit of the axis
     assert [text.get_text() for text in flops.texts] == ["not in these records"]
-    assert f"on a front: 1 {MODEL}, 2 {TWIN}" in figure.get_supxlabel()
+    assert f"on a front: 1 {MODEL}, 2 {TWIN}" in figure.get_supxlabel().replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_a_bar_reaches_from_the_lowest_to_the_highest_seed() -> None:
