@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from statistics import median
+from typing import Protocol, TypeVar
 
 import pandas as pd
 
@@ -63,13 +64,36 @@ def frame(records: Iterable[RunRecord]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*WORDS, "seed", *numbers]).astype(dict.fromkeys(numbers, float))
 
 
-def comparable(records: Iterable[RunRecord]) -> dict[str, list[RunRecord]]:
+class Conditioned(Protocol):
+    """A record of anything that was measured under these conditions."""
+
+    @property
+    def study(self) -> str:
+        """What it was run for."""
+
+    @property
+    def dataset(self) -> str:
+        """What it was measured on."""
+
+    @property
+    def profile(self) -> str:
+        """How much of the protocol was run."""
+
+    @property
+    def device(self) -> str:
+        """What it ran on, "cpu" or "cuda"."""
+
+
+AnyRecord = TypeVar("AnyRecord", bound=Conditioned)
+
+
+def comparable(records: Iterable[AnyRecord]) -> dict[str, list[AnyRecord]]:
     """The records by study, in the order of first records: what one table or figure may show together.
 
     Records of a study that differ in data set, profile or device are never put together; they then stand under
     ``<study>-<data set>-<profile>-<device>``.
     """
-    groups: dict[str, dict[tuple[str, ...], list[RunRecord]]] = {}
+    groups: dict[str, dict[tuple[str, ...], list[AnyRecord]]] = {}
     for record in records:
         differing = (record.dataset, record.profile, record.device)
         groups.setdefault(record.study, {}).setdefault(differing, []).append(record)
