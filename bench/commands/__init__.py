@@ -6,6 +6,17 @@ options to the exit status. To add one, write the module and put it into COMMAND
 
 from types import ModuleType
 
-from bench.commands import audit, baseline, compare, corruptions, history, keep, nightly, plots, tables
+from bench.commands import audit, baseline, compare, corruptions, history, keep, nightly, plots, report, tables
 
-COMMANDS: tuple[ModuleType, ...] = (tables, plots, compare, baseline, history, nightly, keep, audit, corruptions)
+COMMANDS: tuple[ModuleType, ...] = (
+    tables,
+    plots,
+    report,
+    compare,
+    baseline,
+    history,
+    nightly,
+    keep,
+    audit,
+    corruptions,
+)

@@ -122,20 +122,30 @@ def predictions(
     ]
 
 
-def restored(record: RunRecord, folder: Path, dataset: PairedDataset, device: str) -> FusionNet:
-    """The record's model with the weights of its checkpoint.
+def checkpoint_of(record: RunRecord, folder: Path) -> Path:
+    """The file of the record's weights in the run's folder.
 
     Raises:
-        SamplesError: no checkpoint was written or it is gone, or it does not hold this model for these data.
+        SamplesError: none was written, or it is gone.
     """
     if record.checkpoint is None:
         raise SamplesError("The run wrote no checkpoint.")
     path = folder / "checkpoints" / record.checkpoint
+    if not path.is_file():
+        raise SamplesError(f"The checkpoint {record.checkpoint} is not beside the records.")
+    return path
+
+
+def restored(record: RunRecord, folder: Path, dataset: PairedDataset, device: str) -> FusionNet:
+    """The record's model with the weights of its checkpoint.
+
+    Raises:
+        SamplesError: there is no checkpoint, or it does not hold this model for these data.
+    """
+    path = checkpoint_of(record, folder)
     try:
         network = build_seeded(find_model(record.model), dataset, record.seed, device)
         network.load_state_dict(load_file(path))
-    except FileNotFoundError:
-        raise SamplesError(f"The checkpoint {record.checkpoint} is not beside the records.") from None
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise SamplesError(f"The checkpoint {record.checkpoint} cannot be used: {error}") from error
     return network
