@@ -1,7 +1,7 @@
 """Sample predictions: what a trained row makes of a few validation pairs, mistakes first.
 
 The weights come from a run's checkpoint, the pairs from loading and splitting the data as the run did. Whether
-that gave the run's own pairs is checked: the loss over all of them has to be the record's.
+that gave the run's own pairs is checked: the data's hash and the loss over all pairs have to be the record's.
 """
 
 import math
@@ -95,6 +95,8 @@ def predictions(
         SamplesError: there is no checkpoint, or it and the data are not those of the record.
         DataError: the data cannot be split as the run split them, or cannot be drawn.
     """
+    if record.data_sha256 not in (None, dataset.sha256):
+        raise SamplesError(f"The data {record.dataset} are not those of the run any more.")
     network = restored(record, folder, dataset, device)
     protocol = Protocol(**{**record.protocol, "normalized": tuple(record.protocol["normalized"])})
     chosen, parts = choose(dataset, protocol, record.seed)
@@ -103,8 +105,8 @@ def predictions(
     loss = classification_loss(logits.double(), labels).item()
     if record.best_valid_loss is None or not math.isclose(loss, record.best_valid_loss, **CLOSE):
         raise SamplesError(
-            f"The checkpoint's loss on these data is {loss:.4g}, the record's is {record.best_valid_loss}: data, "
-            "code or checkpoint are not those of the run any more."
+            f"The checkpoint's loss on these data is {loss:.4g}, the record's is {record.best_valid_loss}: code "
+            "or checkpoint are not those of the run any more."
         )
     probability, predicted = probabilities(logits).max(dim=1)
     shown = chosen_samples(probability, predicted == labels, count)

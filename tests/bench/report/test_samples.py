@@ -76,11 +76,18 @@ def test_probabilities_are_those_of_both_kinds_of_head() -> None:
 
 def test_data_that_are_not_the_runs_are_noticed(trained: Trained) -> None:
     record, folder, dataset = trained
-    others = replace(dataset, inputs={**dataset.inputs, "rgb": 255 - dataset.inputs["rgb"]})
-    with pytest.raises(
-        SamplesError, match=r"loss on these data is .*, the record's is .*: data, code or checkpoint"
-    ):
+    others = replace(dataset, names=tuple(f"other-{name}" for name in dataset.names))
+    with pytest.raises(SamplesError, match="The data shapes are not those of the run any more"):
         predictions(record, folder, others)
+
+
+def test_weights_that_are_not_the_runs_are_noticed_by_their_loss(trained: Trained) -> None:
+    record, folder, dataset = trained
+    later = replace(record, best_valid_loss=0.5)
+    with pytest.raises(
+        SamplesError, match=r"loss on these data is .*, the record's is 0.5: code or checkpoint are"
+    ):
+        predictions(later, folder, dataset)
 
 
 def test_a_checkpoint_that_is_missing_or_anothers_is_said(trained: Trained, tmp_path: Path) -> None:
