@@ -29,8 +29,8 @@ class Image:
     text: str
 
 
-def image(figure: Figure, text: str) -> Image:
-    """A figure as SVG, or as PNG where SVG is large.
+def image(figure: Figure) -> Image:
+    """A figure as SVG, or as PNG where SVG is large. Its text is the title, which figures have above their legend.
 
     An SVG within an image element shares neither styles nor ids with the page, so figures do not disturb each
     other.
@@ -38,8 +38,9 @@ def image(figure: Figure, text: str) -> Image:
     kind, content = "svg+xml", _drawn(figure, "svg")
     if len(content) > LARGEST_SVG:
         kind, content = "png", _drawn(figure, "png")
+    (legend,) = figure.legends
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    return Image(data_uri(kind, content), width, height, text)
+    return Image(data_uri(kind, content), width, height, legend.get_title().get_text())
 
 
 def data_uri(kind: str, content: bytes) -> str:
