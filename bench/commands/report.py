@@ -5,8 +5,8 @@ from pathlib import Path
 
 from bench import baseline
 from bench.commands.runs import Commands, read_run, records_path
+from bench.probes import records as probe_records
 from bench.report.gallery import Run
-from bench.report.page import page
 
 
 def register(commands: Commands) -> None:
@@ -37,14 +37,22 @@ def register(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write the page."""
+    # Imported here: matplotlib takes its time to load, and few commands need it.
+    from bench.report.page import page
+
     if options.runs:
-        runs = [Run(str(path), read_run(path), records_path(path).parent) for path in options.runs]
+        runs = [_read(path) for path in options.runs]
         folder = records_path(options.runs[0]).parent
     else:
-        runs = [Run("the committed records", baseline.read(), None)]
+        runs = [Run("the committed records", baseline.read(), [], None)]
         folder = baseline.ROOT / "results" / "runs"
     path = options.out or folder / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page(runs, dataset=options.dataset), encoding="utf-8")
     print(f"written to {path}")
     return 0
+
+
+def _read(path: Path) -> Run:
+    folder = records_path(path).parent
+    return Run(str(path), read_run(path), probe_records.read(folder / probe_records.FILE_NAME), folder)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
+from bench.probes.records import ProbeRecord
 from bench.records import COMPLETED, RunRecord
 from bench.report.samples import Prediction, SamplesError, checkpoint_of, dataset_of, predictions
 from bench.tables import COLUMN
@@ -18,11 +19,13 @@ class Run:
     Attributes:
         name: what the page calls it.
         records: those of its cells.
+        probes: what was found of their models.
         folder: where its checkpoints are; None for records that come without.
     """
 
     name: str
     records: list[RunRecord]
+    probes: list[ProbeRecord]
     folder: Path | None
 
 

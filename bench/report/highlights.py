@@ -5,9 +5,10 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from bench.config import SMOKE
-from bench.evidence.statistics import ALPHA, FEWEST_SEEDS, difference_p, holm, mean_interval
+from bench.evidence.statistics import FEWEST_SEEDS, mean_interval
 from bench.records import COMPLETED, RunRecord
 from bench.tables import COLUMN, frame
+from bench.tables.seeds import best
 from bench.thresholds import above_chance
 
 NAMED = 4
@@ -19,39 +20,32 @@ def highlights(records: Sequence[RunRecord]) -> list[str]:
     cells = frame(records)
     if cells.empty:
         return ["No run was completed.", *_unfinished(records)]
-    shortest = records[0].profile == SMOKE.name
-    best = "Profile smoke shows that the rows run, not which is better." if shortest else _best(cells)
-    return [best, *([] if shortest else _guessing(records)), *_unfinished(records)]
+    if records[0].profile == SMOKE.name:
+        return ["Profile smoke shows that the rows run, not which is better.", *_unfinished(records)]
+    return [_best(cells), *_guessing(records), *_unfinished(records)]
 
 
 def _best(cells: pd.DataFrame) -> str:
-    losses = cells.pivot_table(index="seed", columns="model", values="best_valid_loss", sort=False).dropna()
-    n, rows = len(losses), len(losses.columns)
+    losses = cells.pivot(index="seed", columns="model", values="best_valid_loss").dropna()
+    n, rows = losses.shape
     if rows == 1:
         return f"One row, {losses.columns[0]}: nothing to compare it with."
     if n == 0:
         return "The rows have no seed in common, so nothing is said of which is better."
-    best = losses.mean().idxmin()
-    text = COLUMN["best_valid_loss"].text
-    accuracy = COLUMN["valid_accuracy"].text(cells.loc[cells.model == best, "valid_accuracy"].mean())
-    interval = mean_interval(losses[best])
+    means = losses.mean()
+    first = str(means.idxmin())
+    loss = COLUMN["best_valid_loss"].mean(mean_interval(losses[first]))
+    seeds = "with one seed" if n == 1 else f"over {n} seeds"
+    lowest = f"{first} has the lowest validation loss {seeds}, {loss}"
     if n < FEWEST_SEEDS:
-        seeds = "with one seed" if n == 1 else f"over {n} seeds"
-        return (
-            f"{best} has the lowest validation loss {seeds} ({text(interval.mean)}, accuracy {accuracy}); "
-            f"fewer than {FEWEST_SEEDS} seeds decide nothing."
-        )
-    lowest = (
-        f"{best} has the lowest mean validation loss ({text(interval.mean)}, 95% interval {text(interval.low)} to "
-        f"{text(interval.high)}, n = {n}, accuracy {accuracy})"
-    )
-    others = [row for row in losses.columns if row != best]
-    adjusted = holm([float(difference_p(losses[row] - losses[best])) for row in others])
-    level = [row for row, p in zip(others, adjusted, strict=True) if p >= ALPHA]
-    how = "differences paired by seed, adjusted for their number"
-    if not level:
-        return f"{lowest}, lower than that of every other row ({how})."
-    return f"{lowest}, but it cannot be told apart from {_names(level)} ({how})."
+        return f"{lowest}; fewer than {FEWEST_SEEDS} seeds decide nothing."
+    alike = best(losses, higher_is_better=False)
+    if not alike:
+        return f"{lowest}, but the seeds tell it from no other row."
+    if alike == {first}:
+        return f"{lowest}, and the seeds tell it from every other row."
+    others = [row for row in means.index if row in alike and row != first]
+    return f"{lowest}, but the seeds do not tell it from {_names(others)}."
 
 
 def _guessing(records: Sequence[RunRecord]) -> list[str]:

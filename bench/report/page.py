@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pixels
 
 from bench import plots, tables
+from bench.probes.records import ProbeRecord
 from bench.records import COMPLETED, DIVERGED, FAILED, RunRecord
 from bench.report.figures import Image, data_uri, image
 from bench.report.gallery import Gallery, Run, Samples
@@ -74,22 +75,26 @@ def page(runs: Sequence[Run], *, dataset: str = "") -> str:
         dataset: where the files of their data lie, for sample predictions; simulated data need none.
     """
     found = [record for run in runs for record in run.records]
-    made = tables_by_study(found)
+    probes = [probe for run in runs for probe in run.probes]
+    of_both: list[RunRecord | ProbeRecord] = [*found, *probes]
+    made = tables_by_study(found, probes)
     gallery = Gallery(runs, dataset)
-    sections = [
-        Section(
-            name=name,
-            study=STUDIES.get(records[0].study),
-            highlights=highlights(records),
-            conditions=tables.conditions(records),
-            tables=made[name],
-            figures=[image(figure) for figure in plots.figures(records).values()],
-            samples=gallery.samples(records),
-            protocols=_protocols(records),
-            cells=[_cell(gallery.run(record), record) for record in records],
+    sections = []
+    for name, together in tables.comparable(of_both).items():
+        records = [record for record in together if isinstance(record, RunRecord)]
+        sections.append(
+            Section(
+                name=name,
+                study=STUDIES.get(together[0].study),
+                highlights=highlights(records),
+                conditions=tables.conditions(records),
+                tables=made[name],
+                figures=[image(figure) for figure in plots.figures(records).values()],
+                samples=gallery.samples(records),
+                protocols=_protocols(records),
+                cells=[_cell(gallery.run(record), record) for record in records],
+            )
         )
-        for name, records in tables.comparable(found).items()
-    ]
     beside = files("bench.report") / "templates"
     style, script = ((beside / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     return (

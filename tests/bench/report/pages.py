@@ -29,7 +29,7 @@ def hand_made() -> Run:
         best_epoch=None,
     )
     other = record(TWIN, study="fusion-compact", dataset=HOSTILE, profile="full")
-    return Run("a run", [*cells, other], None)
+    return Run("a run", [*cells, other], [], None)
 
 
 @dataclass

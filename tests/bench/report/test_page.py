@@ -6,6 +6,8 @@ import pytest
 
 from bench import baseline, records
 from bench.__main__ import main
+from bench.probes.corruptions import CORRUPTIONS
+from bench.probes.records import ProbeRecord
 from bench.report.gallery import Run
 from bench.report.page import page
 from bench.runs import run
@@ -99,7 +101,7 @@ def test_every_setting_of_every_variant_is_there() -> None:
         record(study="input-scaling", variant=variant, protocol={"epochs": 3, "normalized": normalized})
         for variant, normalized in (("raw", []), ("normalized", ["rgb", "lidar"]))
     )
-    shown = read(page([Run("a run", [raw, scaled], None)]))
+    shown = read(page([Run("a run", [raw, scaled], [], None)]))
     assert rows(shown, "input-scaling: every setting") == [
         ["setting", "raw", "normalized"],
         ["epochs", "3", "3"],
@@ -107,10 +109,25 @@ def test_every_setting_of_every_variant_is_there() -> None:
     ]
 
 
+def test_what_was_found_of_trained_models_stands_with_their_study() -> None:
+    levels = CORRUPTIONS["rgb-noise"].levels
+    probes = [
+        ProbeRecord(
+            started_at="2026-01-02T03:04:05+00:00", study="standard", variant="", model=MODEL, dataset="shapes",
+            seed=51, profile="quick", device="cpu", benchmark="robustness", probe="rgb-noise", level=level,
+            metric="accuracy", value=0.5, samples=100, weights_sha256="0", commit=None,
+        )
+        for level in levels
+    ]  # fmt: skip
+    shown = read(page([Run("a run", [record()], probes, None)]))
+    (section,) = (node for node in shown.find("section") if node.attributes["aria-labelledby"] == "study-1")
+    assert any("rgb-noise" in cell.words() for cell in section.find("th"))
+
+
 def test_machines_that_differ_stand_side_by_side() -> None:
     here, there = ({"device_name": "a processor", "threads": n, "packages": {"torch": "2.0"}} for n in (1, 2))
     cells = [record(MODEL, environment=here), record(TWIN, environment=there), record(THIRD, environment=here)]
-    shown = read(page([Run("a run", cells, None)]))
+    shown = read(page([Run("a run", cells, [], None)]))
     assert rows(shown, "What the results may depend on beside code and data") == [
         ["setting", "machine 1", "machine 2"],
         ["device name", "a processor", "a processor"],
@@ -120,7 +137,7 @@ def test_machines_that_differ_stand_side_by_side() -> None:
 
 
 def test_cells_of_several_runs_say_which(html: str) -> None:
-    shown = read(page([Run("first", [record(MODEL)], None), Run("second", [record(TWIN)], None)]))
+    shown = read(page([Run("first", [record(MODEL)], [], None), Run("second", [record(TWIN)], [], None)]))
     assert [row[-1] for row in rows(shown, "standard: cells")] == ["run", "first", "second"]
     assert '<th scope="col" data-kind="words">run</th>' not in html
 
@@ -132,7 +149,7 @@ def test_the_same_records_give_the_same_page(html: str) -> None:
 def test_a_cell_of_another_version_says_where_it_is() -> None:
     environment = record().environment | {"commit": "0123456789abcdef"}
     gone = record(study="standard", variant="gone", environment=environment)
-    assert "check out commit 0123456789ab" in page([Run("a run", [gone], None)])
+    assert "check out commit 0123456789ab" in page([Run("a run", [gone], [], None)])
 
 
 @pytest.fixture(scope="module")
