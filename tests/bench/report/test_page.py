@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import baseline, records
+from bench import baseline, plots, records
 from bench.__main__ import main
 from bench.probes.corruptions import CORRUPTIONS
 from bench.probes.records import ProbeRecord
@@ -25,6 +25,12 @@ def html() -> str:
 @pytest.fixture(scope="module")
 def shown(html: str) -> Node:
     return read(html)
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages without plots, which take their time to draw."""
+    monkeypatch.setattr(plots, "figures", lambda _: {})
 
 
 def facts(shown: Node) -> dict[str, str]:
@@ -96,6 +102,7 @@ def test_every_cell_has_its_command(shown: Node) -> None:
         assert f"'bench/test_training.py::test_training[{name}]'" in command
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_every_setting_of_every_variant_is_there() -> None:
     raw, scaled = (
         record(study="input-scaling", variant=variant, protocol={"epochs": 3, "normalized": normalized})
@@ -109,6 +116,7 @@ def test_every_setting_of_every_variant_is_there() -> None:
     ]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_was_found_of_trained_models_stands_with_their_study() -> None:
     levels = CORRUPTIONS["rgb-noise"].levels
     probes = [
@@ -124,6 +132,7 @@ def test_what_was_found_of_trained_models_stands_with_their_study() -> None:
     assert any("rgb-noise" in cell.words() for cell in section.find("th"))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_machines_that_differ_stand_side_by_side() -> None:
     here, there = ({"device_name": "a processor", "threads": n, "packages": {"torch": "2.0"}} for n in (1, 2))
     cells = [record(MODEL, environment=here), record(TWIN, environment=there), record(THIRD, environment=here)]
@@ -136,6 +145,7 @@ def test_machines_that_differ_stand_side_by_side() -> None:
     ]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_cells_of_several_runs_say_which(html: str) -> None:
     shown = read(page([Run("first", [record(MODEL)], [], None), Run("second", [record(TWIN)], [], None)]))
     assert [row[-1] for row in rows(shown, "standard: cells")] == ["run", "first", "second"]
@@ -146,6 +156,7 @@ def test_the_same_records_give_the_same_page(html: str) -> None:
     assert page([hand_made()]) == html
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_cell_of_another_version_says_where_it_is() -> None:
     environment = record().environment | {"commit": "0123456789abcdef"}
     gone = record(study="standard", variant="gone", environment=environment)
@@ -163,6 +174,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_run_with_checkpoints_shows_predictions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(folder)]) == 0
     assert capsys.readouterr().out == f"written to {folder / 'report.html'}\n"
@@ -187,6 +199,7 @@ def test_without_checkpoints_the_page_says_why_there_are_no_predictions(shown: N
     assert reasons == ["None: These records come without checkpoints; the folder of a run has them."] * 2
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_committed_records_make_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "there" / "page.html"
     assert main(["report", "--out", str(path)]) == 0
@@ -195,6 +208,7 @@ def test_the_committed_records_make_a_page(tmp_path: Path, capsys: pytest.Captur
     assert facts(read(path.read_text(encoding="utf-8")))["studies"] == str(len(studies))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_page_of_committed_records_goes_beside_the_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
