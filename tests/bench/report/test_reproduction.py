@@ -38,6 +38,14 @@ CELLS = {
 }
 
 
+def collected(test: str, *options: str) -> list[str]:
+    """The ids of what pytest would run."""
+    found = Collector()
+    here = ["--rootdir", str(ROOT), "-c", str(ROOT / "pytest.ini"), "-p", "no:cacheprovider", "-q"]
+    assert pytest.main([f"{ROOT}/{test}", *options, "--collect-only", *here], plugins=[found]) == 0
+    return found.ids
+
+
 class Collector:
     """Notes what pytest would run."""
 
@@ -54,16 +62,26 @@ def test_the_command_selects_exactly_the_cell(asked: RunRecord, capsys: pytest.C
     assert again.caveats == ()
     threads, program, *words = shlex.split(again.command)
     assert (threads, program) == ("OMP_NUM_THREADS=2", "pytest")
-    found = Collector()
-    options = ["--rootdir", str(ROOT), "-c", str(ROOT / "pytest.ini"), "-p", "no:cacheprovider", "-q"]
-    words[0] = f"{ROOT}/{words[0]}"
-    assert pytest.main([*words, "--collect-only", *options], plugins=[found]) == pytest.ExitCode.OK
+    found = collected(*words)
     capsys.readouterr()
-    assert len(found.ids) == 1
-    named = found.ids[0].partition("[")[2].removesuffix("]")
+    assert len(found) == 1
+    named = found[0].partition("[")[2].removesuffix("]")
     assert named.removesuffix(f"-seed{asked.seed}").split(":")[-1] == asked.model
     assert (f"-seed{asked.seed}" in named) == (asked.seed != 51)
     assert asked.variant in named
+
+
+def test_every_cell_of_every_study_has_an_id_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    found = collected("bench/test_training.py", "--study", "all", "--seeds", "2", "--device", "cpu")
+    capsys.readouterr()
+    named = [
+        shlex.split(reproduction(as_run(study.name, model, variant=variant, seed=seed)).command)[2]
+        for study in STUDIES.values()
+        for variant in study.protocols
+        for model in study.models
+        for seed in (51, 52)
+    ]
+    assert sorted(named) == sorted(found)
 
 
 def test_options_say_what_is_not_the_default() -> None:
