@@ -7,7 +7,6 @@ says why it is these.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import ceil
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,6 +28,9 @@ FEWEST_SEEDS = 5
 MOST_SEEDS = 100
 """Nobody is asked for more."""
 
+LARGEST_EFFECT = 10.0
+"""Mean difference in standard deviations; the power of larger ones is 1 anyway, and hard to compute."""
+
 RESAMPLES = 9_999
 SEED = 0
 """Of resampling, so that the same records give the same intervals."""
@@ -40,8 +42,8 @@ class Interval:
 
     Attributes:
         mean: of the values; nan for none.
-        low: lower end; nan for fewer than two values.
-        high: upper end; nan for fewer than two values.
+        low: lower end; nan where there are too few values for one, as one value is for its mean.
+        high: upper end; likewise.
         n: how many values.
     """
 
@@ -51,7 +53,7 @@ class Interval:
     n: int
 
     def excludes(self, value: float) -> bool:
-        """Whether the value lies outside; never for fewer than two values."""
+        """Whether the value lies outside; never without ends."""
         return value < self.low or value > self.high
 
     def excludes_zero(self) -> bool:
@@ -177,16 +179,11 @@ def seeds_needed(spread: float, difference: float, *, alpha: float = ALPHA, powe
     Returns:
         At least FEWEST_SEEDS, and ``MOST_SEEDS + 1`` for any number above MOST_SEEDS.
     """
-    effect = np.inf if spread == 0 else abs(difference) / spread
-
-    def enough(n: int) -> bool:
-        return effect == np.inf or bool(TTestPower().power(effect, n, alpha) >= power)
-
-    if not enough(MOST_SEEDS):
-        return MOST_SEEDS + 1
-    if enough(FEWEST_SEEDS):
-        return FEWEST_SEEDS
-    return ceil(float(TTestPower().solve_power(effect_size=effect, alpha=alpha, power=power)))
+    # Where differences do not spread at all any number would do; so large an effect is seen with the fewest seeds.
+    effect = min(abs(difference) / spread, LARGEST_EFFECT) if spread else LARGEST_EFFECT
+    counts = np.arange(FEWEST_SEEDS, MOST_SEEDS + 1)
+    enough = TTestPower().power(effect, counts, alpha) >= power
+    return int(counts[enough][0]) if enough.any() else MOST_SEEDS + 1
 
 
 def _differences(a: ArrayLike, b: ArrayLike) -> Floats:
