@@ -12,6 +12,7 @@ import numpy as np
 
 from bench.evidence.statistics import Floats
 from bench.probes.records import ProbeRecord
+from bench.probes.robustness import relative_robustness
 from bench.published import measured_accuracy
 from bench.records import RunRecord
 
@@ -122,4 +123,66 @@ PARAMETERS = Quantity(
     lambda run: run.record.parameters,
     ratio=True,
     exact=True,
+)
+
+
+def corrupted(*names: str) -> Quantity:
+    """The accuracy that is lost under corruptions of ``bench.probes.corruptions``, as a mean over their levels.
+
+    Args:
+        names: of the corruptions; the loss is the mean over them.
+    """
+
+    def lost(run: Run) -> float | None:
+        curves = [_curve(run, name, "accuracy") for name in names]
+        if any(len(curve) < 2 for curve in curves):
+            return None
+        return fmean(curve[0][1] - relative_robustness(*zip(*curve, strict=True)) for curve in curves)
+
+    return Quantity(f"accuracy lost under {', '.join(names)}", "", False, 0.01, "as for accuracy", lost)
+
+
+def probed(name: str, probe: str, margin: float, reason: str, layer: str | None = None) -> Quantity:
+    """The mean of a probe over its levels and layers; higher is better.
+
+    Args:
+        name: of the quantity.
+        probe: name of the probe.
+        margin: the smallest difference that matters.
+        reason: why.
+        layer: the only layer that counts; None for all.
+    """
+
+    def mean(run: Run) -> float | None:
+        values = [found.value for found in _latest(run, probe) if layer in (None, found.layer)]
+        return fmean(values) if values else None
+
+    return Quantity(name, "", True, margin, reason, mean)
+
+
+def _curve(run: Run, probe: str, metric: str) -> list[tuple[float, float]]:
+    """(level, value), by rising level."""
+    return sorted((found.level or 0.0, found.value) for found in _latest(run, probe) if found.metric == metric)
+
+
+def _latest(run: Run, probe: str) -> list[ProbeRecord]:
+    """What a probe found, each thing once: a later record takes the place of an earlier one."""
+    found = {
+        (record.level, record.metric, record.layer, record.other_seed): record
+        for record in run.probes
+        if record.probe == probe
+    }
+    return list(found.values())
+
+
+ZERO_GRADIENTS = probed(
+    "zero gradients", "zero-gradients", 0.05, "one gradient in twenty, mean over the convolutions"
+)
+SHIFT_CONSISTENCY = probed("shift consistency", "shift-consistency", 0.01, "as for accuracy")
+SHIFT_SIMILARITY = probed(
+    "shift similarity (CKA)",
+    "shift-similarity",
+    0.05,
+    "a twentieth of the scale, which runs from 0 to 1",
+    layer="trunk",
 )
