@@ -95,7 +95,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--study",
         default=DEFAULT_STUDY,
         metavar="NAMES",
-        help=f"what is run: {', '.join(STUDIES)} (several with commas between them), or all; default: %(default)s",
+        help=f"what is run: {', '.join(STUDIES)} (several with commas between them), "
+        "claims (those that decide the published claims), or all; default: %(default)s",
     )
     group.addoption(
         "--as-published",

@@ -1,7 +1,8 @@
 """The committed records, and the pages that are made from them.
 
-``results/baseline/<study>.jsonl`` holds the records; ``results/baseline/tables/`` and the README's section between
-its markers are generated from them, and a test fails when they disagree.
+``results/baseline/<study>.jsonl`` holds the records and ``<study>.probes.jsonl`` what was found in their weights;
+``results/baseline/tables/``, ``results/claims.md`` and the README's section between its markers are generated from
+them, and a test fails when they disagree.
 """
 
 import json
@@ -11,6 +12,10 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from bench import records
+from bench.evidence.ledger import ledger
+from bench.evidence.ledger_page import page
+from bench.probes import records as probe_records
+from bench.probes.records import ProbeRecord
 from bench.records import COMPLETED, RecordError, RunRecord
 from bench.session import tables_by_study
 from bench.studies import STUDIES, Study
@@ -24,13 +29,23 @@ HEADLINES = (("input-scaling", "variants"), ("fusion-compact", "published"), ("d
 """Studies and tables that the README shows."""
 
 
-def read() -> list[RunRecord]:
-    """All committed records, study by study in the order of STUDIES.
+def committed() -> list[RunRecord]:
+    """All committed records as they were run, study by study in the order of STUDIES."""
+    paths = map(_records_path, STUDIES)
+    return [record for path in paths if path.is_file() for record in records.read(path)]
 
-    A record serves every study that asks for its cell: two studies that share a protocol need not train twice.
+
+def committed_probes() -> list[ProbeRecord]:
+    """What was found in the weights of the committed records."""
+    return [probe for study in STUDIES for probe in probe_records.read(_probes_path(study))]
+
+
+def read() -> list[RunRecord]:
+    """The committed records for every study that asks for their cells, study by study in the order of STUDIES.
+
+    Two studies that share a protocol need not train twice.
     """
-    paths = (FOLDER / f"{study}.jsonl" for study in STUDIES)
-    return _for_every_study([record for path in paths if path.is_file() for record in records.read(path)])
+    return _for_every_study(committed())
 
 
 def read_at(revision: str) -> list[RunRecord]:
@@ -75,6 +90,14 @@ def _for_every_study(found: Sequence[RunRecord]) -> list[RunRecord]:
     return list(cells.values())
 
 
+def _records_path(study: str) -> Path:
+    return FOLDER / f"{study}.jsonl"
+
+
+def _probes_path(study: str) -> Path:
+    return FOLDER / f"{study}.{probe_records.FILE_NAME}"
+
+
 def _serves(record: RunRecord, study: Study, variant: str) -> bool:
     if (record.study, record.variant) == (study.name, variant):
         return True
@@ -82,33 +105,58 @@ def _serves(record: RunRecord, study: Study, variant: str) -> bool:
     return (record.model in study.models, record.dataset, record.protocol) == (True, study.dataset, asked)
 
 
-def add(found: Sequence[RunRecord]) -> int:
-    """Add completed records, each in place of an earlier one of the same cell; returns how many."""
+def add(found: Sequence[RunRecord], probes: Sequence[ProbeRecord] = ()) -> int:
+    """Add completed records, each in place of an earlier one of the same cell; returns how many.
+
+    Args:
+        found: the records.
+        probes: what was found in their weights. What is known of weights that a record was replaced with is left
+            out.
+    """
     FOLDER.mkdir(parents=True, exist_ok=True)
     done = [record for record in found if record.status == COMPLETED]
     for study in dict.fromkeys(record.study for record in done):
-        path = FOLDER / f"{study}.jsonl"
+        path = _records_path(study)
         kept = {_cell(record): record for record in (records.read(path) if path.is_file() else [])}
         kept |= {_cell(record): record for record in done if record.study == study}
         path.unlink(missing_ok=True)
         for record in kept.values():
             records.append(path, record)
+        _add_probes(study, probes, {record.weights_sha256 for record in kept.values()})
     return len(done)
+
+
+def _add_probes(study: str, found: Sequence[ProbeRecord], weights: set[str | None]) -> None:
+    path = _probes_path(study)
+    of_study = [*probe_records.read(path), *(probe for probe in found if probe.study == study)]
+    kept = {_probed(probe): probe for probe in of_study if probe.weights_sha256 in weights}
+    path.unlink(missing_ok=True)
+    for probe in kept.values():
+        probe_records.append(path, probe)
 
 
 def _cell(record: RunRecord) -> tuple[object, ...]:
     return (record.variant, record.model, record.dataset, record.profile, record.device, record.seed)
 
 
-def pages(found: Sequence[RunRecord]) -> dict[Path, str]:
-    """Every generated file with its text: the tables of all studies, and the README with its section."""
+def _probed(probe: ProbeRecord) -> tuple[object, ...]:
+    cell = (probe.variant, probe.model, probe.dataset, probe.profile, probe.device, probe.seed)
+    return (*cell, probe.probe, probe.level, probe.metric, probe.layer, probe.other_seed)
+
+
+def pages() -> dict[Path, str]:
+    """Every generated file with its text: the tables of all studies, the ledger of claims, and the README."""
     made = {}
     shown = []
-    for study, tables in tables_by_study(found).items():
+    probes = committed_probes()
+    for study, tables in tables_by_study(read(), probes).items():
         for table in tables:
             made[FOLDER / "tables" / f"{study}-{table.name}.md"] = table.markdown()
             if (study, table.name) in HEADLINES:
                 shown.append(f"{STUDIES[study].question}\n\n{table.markdown()}")
+    made[FOLDER.parent / "claims.md"] = page(
+        ledger(committed(), probes), lambda study: f"{FOLDER.name}/{_records_path(study).name}"
+    )
     section = "\n".join(shown) or "*No runs are committed yet.*\n"
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -116,17 +164,19 @@ def pages(found: Sequence[RunRecord]) -> dict[Path, str]:
     return made
 
 
-def outdated(found: Sequence[RunRecord]) -> list[Path]:
-    """The generated files that do not say what the records say."""
-    return [
-        path
-        for path, text in pages(found).items()
-        if not path.is_file() or path.read_text(encoding="utf-8") != text
-    ]
+def outdated() -> list[Path]:
+    """The generated files that do not say what the records say, and those that nothing makes any more."""
+    made = pages()
+    wrong = [path for path, text in made.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    return wrong + [path for path in sorted((FOLDER / "tables").glob("*")) if path not in made]
 
 
-def write(found: Sequence[RunRecord]) -> None:
-    """Write every generated file."""
-    for path, text in pages(found).items():
+def write() -> None:
+    """Write every generated file, and remove those that nothing makes any more."""
+    made = pages()
+    for path in outdated():
+        if path not in made:
+            path.unlink()
+    for path, text in made.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

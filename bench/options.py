@@ -12,6 +12,7 @@ from typing import TypeVar
 import torch
 
 from bench.config import FIRST_SEED, FULL, PROFILES, QUICK, Profile, RunConfig
+from bench.evidence.claims import STUDIES_NEEDED
 from bench.records import device_name
 from bench.studies import DEFAULT_STUDY, STUDIES, Study
 from bench.tracking import TRACKERS
@@ -91,7 +92,7 @@ def resolve(
     Args:
         root: the project's folder.
         profile: a name of PROFILES; "" for full on CUDA and quick on a CPU.
-        study: names of STUDIES with commas between them, or "all".
+        study: names of STUDIES with commas between them, "claims" or "all".
         dataset: a name of ``data_utils.DATASETS`` or a path; "" for the data set each study names.
         device: see ``resolve_device``.
         seeds: see ``parse_seeds``.
@@ -128,14 +129,14 @@ def resolve(
 
 
 def parse_studies(text: str) -> tuple[Study, ...]:
-    """``"all"``, or the studies of these names.
+    """The studies of these names, each once; "claims" stands for those that decide the published claims.
 
     Raises:
         OptionError: a name that no study has.
     """
-    if text == "all":
-        return tuple(STUDIES.values())
-    return tuple(_known(word.strip(), STUDIES, "--study", "all") for word in text.split(","))
+    several = {"all": tuple(STUDIES), "claims": STUDIES_NEEDED}
+    names = [name for word in text.split(",") for name in several.get(word.strip(), (word.strip(),))]
+    return tuple(_known(name, STUDIES, "--study", *several) for name in dict.fromkeys(names))
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -14,6 +14,10 @@ from filelock import FileLock, Timeout
 
 from bench import records, tables
 from bench.config import FIRST_SEED, RunConfig
+from bench.evidence.claims import STUDIES_NEEDED
+from bench.evidence.ledger import ledger
+from bench.evidence.ledger_page import page, verdicts_table
+from bench.evidence.table import evidence_table
 from bench.options import Options
 from bench.probes import records as probe_records
 from bench.probes.records import ProbeRecord
@@ -287,12 +291,18 @@ def write_tables(found: Sequence[RunRecord], folder: Path, probes: Sequence[Prob
     """Make every table the records allow, study by study, and write each as Markdown, LaTeX and CSV.
 
     Files are ``<table>.md``, ``.tex`` and ``.csv`` for the standard study, ``<study>-<table>`` for the others.
+    Where there are records of studies that decide published claims, ``claims.md`` is the ledger of these runs.
     """
     by_study = tables_by_study(found, probes)
     for study, made in by_study.items():
         for table in made:
             write_table(table, folder, tables.file_stem(study, table.name))
-    return [table for made in by_study.values() for table in made]
+    tables_of_all = [table for made in by_study.values() for table in made]
+    if any(record.study in STUDIES_NEEDED for record in found):
+        of_claims = ledger(found, probes)
+        (folder / "claims.md").write_text(page(of_claims, lambda _: "../records.jsonl"), encoding="utf-8")
+        tables_of_all.append(verdicts_table(of_claims))
+    return tables_of_all
 
 
 def write_table(table: TextTable, folder: Path, stem: str) -> None:
@@ -322,5 +332,6 @@ def _tables_of(group: list[RunRecord | ProbeRecord]) -> list[TextTable]:
         threshold_table(found),
         tables.modalities_table(found),
         tables.downsampling_table(found),
+        evidence_table(found),
     ]
     return [*(table for table in made if table is not None), *probe_tables(probes)]

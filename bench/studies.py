@@ -152,6 +152,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
                 published=True,
                 deviations=(_SIMULATED, _OWN_SPLIT, _TWINS, _WHOLE_VALIDATION),
                 mistakes=_SPLIT_TWINS | _DROPPED_VALIDATION,
+                probes=("features",),
             ),
             Study(
                 name="downsampling-deep",
@@ -205,6 +206,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
                 published=True,
                 deviations=(_SIMULATED, _OWN_SPLIT, _TWINS, _WHOLE_VALIDATION, _MEMORY),
                 mistakes=_SPLIT_TWINS | _DROPPED_VALIDATION,
+                probes=("robustness",),
             ),
             Study(
                 name="fusion-compact",

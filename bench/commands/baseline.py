@@ -4,12 +4,16 @@ import argparse
 from pathlib import Path
 
 from bench import baseline
-from bench.commands.runs import Commands, read_run
+from bench.commands.runs import Commands, read_run, records_path
+from bench.probes import records as probe_records
 
 
 def register(commands: Commands) -> None:
     """Add the command."""
-    parser = commands.add_parser("baseline", help="make the committed tables and the README's from their records")
+    parser = commands.add_parser(
+        "baseline",
+        help="make the committed tables, the ledger of claims and the README's tables from their records",
+    )
     parser.add_argument(
         "--add", type=Path, nargs="+", default=[], metavar="RUN", help="add these runs' records first"
     )
@@ -19,10 +23,10 @@ def register(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Add what was given, then write every generated file."""
     for path in options.add:
-        print(f"{baseline.add(read_run(path))} records added from {path}")
-    found = baseline.read()
-    outdated = baseline.outdated(found)
-    baseline.write(found)
+        probes = probe_records.read(records_path(path).parent / probe_records.FILE_NAME)
+        print(f"{baseline.add(read_run(path), probes)} records added from {path}")
+    outdated = baseline.outdated()
+    baseline.write()
     for path in outdated:
-        print(f"written: {path.relative_to(baseline.ROOT)}")
+        print(f"{'written' if path.is_file() else 'removed'}: {path.relative_to(baseline.ROOT)}")
     return 0

@@ -1,8 +1,8 @@
 """The published claims as hypotheses that runs can decide.
 
-Every entry of ``claims`` in ``results/published/*.json`` has one here, and every one here is such an entry. A claim
-that says several things is a conjunction: it holds if every part holds. To add a claim, publish it there and declare
-here what it compares.
+Every entry of ``claims`` in ``results/published/*.json`` has one here, and every one here is such an entry. A
+claim that says several things is a conjunction: it holds if every part holds. To add a claim, publish it there and
+declare here what it compares.
 """
 
 from collections.abc import Mapping
@@ -56,22 +56,33 @@ class Part:
 Source = tuple[str, str]
 """A study and a variant of its protocol."""
 
-_COMPACT: Mapping[str, tuple[Source, ...]] = {
-    "as published": (("fusion-compact", ""), ("downsampling-compact", ""), ("input-scaling", "raw")),
+AS_PUBLISHED = "as published"
+
+_STANDARD: Mapping[str, tuple[Source, ...]] = {"standard protocol": (("standard", ""),)}
+_WIDE_SETTINGS: Mapping[str, tuple[Source, ...]] = {"robustness protocol": (("robustness", ""),), **_STANDARD}
+_COMPACT_SETTINGS: Mapping[str, tuple[Source, ...]] = {
+    AS_PUBLISHED: (("fusion-compact", ""), ("downsampling-compact", ""), ("input-scaling", "raw")),
     "inputs normalized": (("input-scaling", "normalized"),),
+    **_STANDARD,
 }
 
 SETTINGS: Mapping[str, Mapping[str, tuple[Source, ...]]] = MappingProxyType(
     {
-        **{name: {"as published": ((name, ""),)} for name, study in STUDIES.items() if study.published},
-        "fusion-compact": _COMPACT,
-        "downsampling-compact": _COMPACT,
+        "downsampling-wide": {AS_PUBLISHED: (("downsampling-wide", ""),), **_WIDE_SETTINGS},
+        "downsampling-deep": {AS_PUBLISHED: (("downsampling-deep", ""),), **_STANDARD},
+        "fusion-experts": {AS_PUBLISHED: (("fusion-experts", ""),), **_STANDARD},
+        "fusion-wide": {AS_PUBLISHED: (("fusion-wide", ""),), **_WIDE_SETTINGS},
+        "fusion-compact": _COMPACT_SETTINGS,
+        "downsampling-compact": _COMPACT_SETTINGS,
     }
 )
 """By published study: the protocols its claims are held against, each with the sources of runs under it.
 
-The published protocol comes first. Others change one thing that may explain a claim.
+The published protocol comes first; the others are our own.
 """
+
+STUDIES_NEEDED = (*SETTINGS, "robustness")
+"""The studies whose runs decide the claims: the published ones, and one that probes what it has trained."""
 
 
 @dataclass(frozen=True)
@@ -132,6 +143,7 @@ def _twins(relation: Relation, quantity: Quantity, better: str, worse: str, *str
 
 
 _WIDE = ("wide-early-concat", "wide-intermediate-concat", "wide-late-concat")
+_EARLY_AND_LATE = ("wide-early-concat", "wide-late-concat")
 _COMPACT_STRATEGIES = tuple(model.removesuffix("-maxpool") for model in STUDIES["fusion-compact"].models)
 _OF_FUSION_WIDE = STUDIES["fusion-wide"].models
 _LATE, _EARLY = "wide-late-concat-maxpool", "wide-early-concat-maxpool"
@@ -157,15 +169,16 @@ HYPOTHESES = (
     Hypothesis(
         "downsampling-wide",
         4,
-        _twins(Relation.BETTER, ZERO_GRADIENTS, "maxpool", "strided", *_WIDE),
-        "sparser: more exact zeros in the gradients of the convolutions' outputs",
+        _twins(Relation.BETTER, ZERO_GRADIENTS, "maxpool", "strided", *_EARLY_AND_LATE),
+        "sparser: more exact zeros in the gradients of the convolutions' outputs, in early and in late fusion "
+        "(intermediate concat is the same function as late)",
     ),
     Hypothesis(
         "downsampling-wide",
         5,
-        _twins(Relation.BETTER, SHIFT_CONSISTENCY, "maxpool", "strided", *_WIDE)
-        + _twins(Relation.BETTER, SHIFT_SIMILARITY, "maxpool", "strided", *_WIDE),
-        "invariant: the same class under two random shifts; stable: features similar to those without the shift",
+        _twins(Relation.BETTER, SHIFT_CONSISTENCY, "maxpool", "strided", *_EARLY_AND_LATE)
+        + _twins(Relation.BETTER, SHIFT_SIMILARITY, "maxpool", "strided", *_EARLY_AND_LATE),
+        "invariant: the same class under two random shifts; stable: features like those without the shift",
     ),
     Hypothesis(
         "downsampling-deep",
@@ -317,6 +330,3 @@ CONTRADICTIONS = (
     ),
 )
 """Where two published claims cannot both be a rule."""
-
-STUDIES_NEEDED = tuple(dict.fromkeys(hypothesis.study for hypothesis in HYPOTHESES))
-"""The studies whose runs decide the claims under their published protocols."""

@@ -4,14 +4,14 @@ Runs under different conditions (data, profile, device, threads, protocol) are n
 has verdicts of its own, and Holm's adjustment is over all comparisons under the same conditions.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-
-import pandas as pd
+from math import isnan
 
 from bench.config import FULL, PROFILES
 from bench.evidence.claims import (
+    AS_PUBLISHED,
     CONTRADICTIONS,
     HYPOTHESES,
     SETTINGS,
@@ -21,16 +21,12 @@ from bench.evidence.claims import (
     Relation,
 )
 from bench.evidence.quantities import Run
-from bench.evidence.statistics import ALPHA, FEWEST_SEEDS
+from bench.evidence.statistics import ALPHA
 from bench.evidence.verdicts import Comparison, Outcome, Verdict, compare, judge, seeds_text
 from bench.probes.records import ProbeRecord
 from bench.records import COMPLETED, RunRecord
 from bench.studies import STUDIES
-from bench.tables import TextTable
 from data_utils import DATASETS
-
-Link = Callable[[str], str]
-"""The name of a study -> where its records are, as a link of the page."""
 
 
 class Ruling(StrEnum):
@@ -82,7 +78,7 @@ class Conditions:
         """Settings as declared, whole profiles first, simulated data in the order of their names' declaration."""
         known = list(DATASETS)
         return (
-            self.setting != "as published",
+            self.setting != AS_PUBLISHED,
             -list(PROFILES).index(self.profile),
             known.index(self.dataset) if self.dataset in known else len(known),
             self.dataset,
@@ -158,7 +154,7 @@ class Entry:
         more = max((part.verdict.more_seeds for part in self.parts if part.ruling is Ruling.UNDECIDED), default=0)
         words = [f"{missing} of {len(self.parts)} comparisons not run"] if missing else []
         words += [f"{seeds_text(more)} would be needed"] if more else []
-        return f"{self.ruling}: {'; '.join(words)}"
+        return f"{self.ruling}: {'; '.join(words) or 'there is a difference, which may be too small to matter'}"
 
     @property
     def decisive(self) -> PartEntry | None:
@@ -178,7 +174,8 @@ def _doubt(entry: PartEntry) -> tuple[float, float]:
         Relation.SAME: verdict.equivalence_p,
         Relation.NOT_WORSE: verdict.not_worse_p,
     }
-    return verdict.more_seeds, by_relation[entry.part.relation]
+    p = by_relation[entry.part.relation]
+    return verdict.more_seeds, 1.0 if isnan(p) else p
 
 
 @dataclass(frozen=True)
@@ -187,12 +184,12 @@ class Ledger:
 
     Attributes:
         entries: claim by claim; one of the claim's own with no conditions where nothing of it was run.
-        answers: what the comparisons of each contradiction came to, with the conditions.
+        answers: every contradiction with what its comparisons came to, as far as they were run.
         unfinished: the cells that were begun and not completed.
     """
 
     entries: tuple[Entry, ...]
-    answers: tuple[tuple[Contradiction, Conditions, PartEntry], ...]
+    answers: Mapping[Contradiction, tuple[tuple[Conditions, PartEntry], ...]]
     unfinished: tuple[RunRecord, ...]
 
 
@@ -205,30 +202,21 @@ def ledger(records: Iterable[RunRecord], probes: Iterable[ProbeRecord] = ()) -> 
     """
     found = list(records)
     runs = _runs(found, probes)
-    entries, answers = [], []
+    entries: list[Entry] = []
+    answers: dict[Contradiction, list[tuple[Conditions, PartEntry]]] = {each: [] for each in CONTRADICTIONS}
     for conditions in sorted({conditions for conditions, _ in runs}, key=lambda each: each.order):
-        asked = [(hypothesis, hypothesis.study, part) for hypothesis in HYPOTHESES for part in hypothesis.parts]
-        judged = _judged(runs, conditions, [(study, part) for _, study, part in asked])
-        parts: dict[Hypothesis, list[PartEntry]] = {}
-        for (hypothesis, _, _), entry in zip(asked, judged, strict=True):
-            parts.setdefault(hypothesis, []).append(entry)
-        for hypothesis, of_claim in parts.items():
-            if any(part.ruling is not Ruling.NOT_RUN for part in of_claim):
-                sources = _sources(runs, conditions, hypothesis)
-                entries.append(Entry(hypothesis, conditions, tuple(of_claim), sources))
+        entries += _entries(runs, conditions)
         questions = [(question, *each) for question in CONTRADICTIONS for each in question.parts]
         judged = _judged(runs, conditions, [(study, part) for _, study, part in questions])
-        answers += [
-            (question, conditions, entry)
-            for (question, _, _), entry in zip(questions, judged, strict=True)
-            if entry.ruling is not Ruling.NOT_RUN
-        ]
+        for (question, _, _), entry in zip(questions, judged, strict=True):
+            if entry.ruling is not Ruling.NOT_RUN:
+                answers[question].append((conditions, entry))
     run = {entry.hypothesis for entry in entries}
     entries += [Entry(hypothesis, None, (), ()) for hypothesis in HYPOTHESES if hypothesis not in run]
     entries.sort(key=lambda entry: HYPOTHESES.index(entry.hypothesis))  # stable: conditions stay in their order
     return Ledger(
         tuple(entries),
-        tuple(answers),
+        {question: tuple(found) for question, found in answers.items()},
         tuple(record for record in found if record.status != COMPLETED and _settings(record)),
     )
 
@@ -274,6 +262,18 @@ def _conditions(record: RunRecord, setting: str) -> Conditions:
     )
 
 
+def _entries(runs: Runs, conditions: Conditions) -> Iterator[Entry]:
+    """The claims of which anything was run under these conditions, judged together."""
+    asked = [(hypothesis, part) for hypothesis in HYPOTHESES for part in hypothesis.parts]
+    judged = _judged(runs, conditions, [(hypothesis.study, part) for hypothesis, part in asked])
+    parts: dict[Hypothesis, list[PartEntry]] = {}
+    for (hypothesis, _), entry in zip(asked, judged, strict=True):
+        parts.setdefault(hypothesis, []).append(entry)
+    for hypothesis, of_claim in parts.items():
+        if any(part.ruling is not Ruling.NOT_RUN for part in of_claim):
+            yield Entry(hypothesis, conditions, tuple(of_claim), _sources(runs, conditions, hypothesis))
+
+
 def _judged(runs: Runs, conditions: Conditions, asked: Sequence[tuple[str, Part]]) -> list[PartEntry]:
     verdicts = judge(_comparison(runs.get((conditions, study), {}), part) for study, part in asked)
     return [PartEntry(part, verdict) for (_, part), verdict in zip(asked, verdicts, strict=True)]
@@ -288,210 +288,3 @@ def _sources(runs: Runs, conditions: Conditions, hypothesis: Hypothesis) -> tupl
     models = dict.fromkeys(model for part in hypothesis.parts for model in (part.a, part.b))
     used = [run.record.study for model in models for run in rows.get(model, {}).values()]
     return tuple(dict.fromkeys(used))
-
-
-def claims_table(found: Ledger, link: Link) -> TextTable:
-    """A line a claim and set of conditions."""
-    return TextTable(
-        name="claims",
-        title="Published claims",
-        header=["claim", "published as", "data", "protocol", "device", "n", "decisive comparison", "verdict", "runs"],
-        labels=9,
-        rows=[_claim_row(entry, link) for entry in found.entries],
-        notes=[
-            "n: seeds of the decisive comparison: the one that fails, or else the least sure one",
-            "verdict: a claim of several comparisons holds if all of them do; of all claims under the same "
-            f"conditions, at most {ALPHA:.0%} of such ledgers call a difference where there is none",
-        ],
-        conditions=[],
-        data=pd.DataFrame([_claim_data(entry) for entry in found.entries]),
-    )
-
-
-def _claim_row(entry: Entry, link: Link) -> list[str]:
-    conditions, decisive = entry.conditions, entry.decisive
-    shown = ["-"] * 5
-    if conditions is not None and decisive is not None:
-        comparison = decisive.verdict.comparison
-        effect = f"{_against(comparison)}: {decisive.verdict.effect_text}"
-        shown = [conditions.dataset, conditions.protocol, conditions.device, str(comparison.n), effect]
-    return [
-        entry.hypothesis.text,
-        entry.hypothesis.name,
-        *shown,
-        entry.words,
-        ", ".join(f"[{source}]({link(source)})" for source in entry.sources) or "-",
-    ]
-
-
-def _against(comparison: Comparison) -> str:
-    sign = "/" if comparison.quantity.ratio else "-"
-    return f"{comparison.quantity.name}, {comparison.a} {sign} {comparison.b}"
-
-
-def _claim_data(entry: Entry) -> dict[str, object]:
-    return {
-        "claim": entry.hypothesis.name,
-        "text": entry.hypothesis.text,
-        **_conditions_data(entry.conditions),
-        "ruling": entry.ruling.value,
-        "verdict": entry.words,
-        "comparisons": len(entry.parts),
-        "held": sum(part.ruling is Ruling.HOLDS for part in entry.parts),
-        "failed": sum(part.ruling is Ruling.FAILS for part in entry.parts),
-        "seeds": min((part.verdict.comparison.n for part in entry.parts), default=0),
-    }
-
-
-def _conditions_data(conditions: Conditions | None) -> dict[str, object]:
-    if conditions is None:
-        return {"dataset": "", "setting": "", "profile": "", "device": "", "mistakes": False}
-    return {
-        "dataset": conditions.dataset,
-        "setting": conditions.setting,
-        "profile": conditions.profile,
-        "device": conditions.device,
-        "mistakes": conditions.mistakes,
-    }
-
-
-def parts_table(found: Ledger, conditions: Conditions) -> TextTable:
-    """Every comparison of every claim that was run under these conditions."""
-    shown = [
-        (entry.hypothesis.name, part)
-        for entry in found.entries
-        if entry.conditions == conditions
-        for part in entry.parts
-    ]
-    return _comparisons_table(
-        "claims-parts", f"{conditions.dataset}, {conditions.protocol}, {conditions.device}", "claim", shown
-    )
-
-
-def answers_table(found: Ledger, question: Contradiction) -> TextTable | None:
-    """The comparisons that answer a contradiction, side by side; None if none of them was run."""
-    shown = [
-        (f"{conditions.dataset}, {conditions.protocol}", part)
-        for asked, conditions, part in found.answers
-        if asked == question
-    ]
-    return _comparisons_table("claims-answers", "Compared", "data, protocol", shown) if shown else None
-
-
-def _comparisons_table(name: str, title: str, first: str, shown: list[tuple[str, PartEntry]]) -> TextTable:
-    return TextTable(
-        name=name,
-        title=title,
-        header=[first, "A", "A is said to be", "B", "metric", "n", "A - B or A / B (95%)", "verdict", "as said?"],
-        labels=5,
-        rows=[
-            [
-                label,
-                part.part.a,
-                f"{part.part.relation.value.removeprefix('is ')}",
-                part.part.b,
-                part.part.quantity.name,
-                str(part.verdict.comparison.n),
-                part.verdict.effect_text,
-                part.verdict.words if part.verdict.comparison.n else "-",
-                part.ruling.value,
-            ]
-            for label, part in shown
-        ],
-        notes=[],
-        conditions=[],
-        data=pd.DataFrame(
-            {
-                "of": label,
-                "a": part.part.a,
-                "relation": part.part.relation.value,
-                "b": part.part.b,
-                "metric": part.part.quantity.name,
-                "margin": part.part.quantity.margin,
-                "seeds": part.verdict.comparison.n,
-                "effect": part.verdict.effect.mean,
-                "low": part.verdict.effect.low,
-                "high": part.verdict.effect.high,
-                "outcome": part.verdict.outcome.value,
-                "ruling": part.ruling.value,
-            }
-            for label, part in shown
-        ),
-    )
-
-
-def page(found: Ledger, link: Link) -> str:
-    """The ledger as a page of Markdown.
-
-    Args:
-        found: what it shows.
-        link: where the records of a study are, seen from the page.
-    """
-    blocks = [
-        "# The published claims, and what runs say of them",
-        "Made from records by `python -m bench`; do not edit. docs/evidence.md says how verdicts are reached. "
-        "`bench/evidence/claims.py` declares what each claim compares.",
-        claims_table(found, link).markdown(),
-        "## Limits",
-        "\n".join(f"- {limit}" for limit in _limits(found)),
-        "## Contradictions between the notebooks",
-        *(block for question in CONTRADICTIONS for block in _contradiction(found, question)),
-        "## How the claims were read",
-        "\n".join(
-            f"- **{hypothesis.name}**: {hypothesis.reading}." for hypothesis in HYPOTHESES if hypothesis.reading
-        ),
-        "The smallest differences that matter:",
-        "\n".join(f"- {line}" for line in _margins()),
-        "## Every comparison",
-        *(parts_table(found, conditions).markdown() for conditions in _all_conditions(found)),
-    ]
-    return "\n\n".join(block.rstrip("\n") for block in blocks) + "\n"
-
-
-def _contradiction(found: Ledger, question: Contradiction) -> list[str]:
-    claims = [
-        f"- {entry.hypothesis.name}: “{entry.hypothesis.text}”. "
-        + (f"On {entry.conditions.dataset} ({entry.conditions.protocol}): " if entry.conditions else "")
-        + f"**{entry.words}**"
-        for entry in found.entries
-        if entry.hypothesis.name in question.claims
-    ]
-    table = answers_table(found, question)
-    return [f"### {question.question}", "\n".join(claims), table.markdown() if table else "Nothing was run."]
-
-
-def _all_conditions(found: Ledger) -> list[Conditions]:
-    used = dict.fromkeys(entry.conditions for entry in found.entries if entry.conditions is not None)
-    return sorted(used, key=lambda conditions: conditions.order)
-
-
-def _margins() -> list[str]:
-    quantities = dict.fromkeys(part.quantity for hypothesis in HYPOTHESES for part in hypothesis.parts)
-    return [f"{quantity.name}: {quantity.margin_text}. {quantity.reason}" for quantity in quantities]
-
-
-def _limits(found: Ledger) -> list[str]:
-    conditions = _all_conditions(found)
-    datasets = dict.fromkeys(each.dataset for each in conditions)
-    simulated = [dataset for dataset in datasets if dataset in DATASETS]
-    real = [dataset for dataset in datasets if dataset not in DATASETS]
-    not_run = [entry.hypothesis.name for entry in found.entries if entry.ruling is Ruling.NOT_RUN]
-    limits = []
-    if simulated:
-        limits.append(f"{', '.join(simulated)}: simulated. What holds there holds for cubes and spheres.")
-    if real:
-        limits.append(f"{', '.join(real)}: read from files of the one who ran it.")
-    if any(each.profile != FULL.name for each in conditions):
-        limits.append("Where the protocol says that it was cut short, losses and accuracies are not the claim's.")
-    if not_run:
-        limits.append(f"Not run at all: {', '.join(not_run)}.")
-    if found.unfinished:
-        cells = dict.fromkeys(f"{each.model} (seed {each.seed}, {each.status})" for each in found.unfinished)
-        limits.append(f"Begun but not completed, and therefore left out: {', '.join(cells)}.")
-    return [
-        *limits,
-        f"Fewer than {FEWEST_SEEDS} seeds decide nothing but what does not depend on the seed (parameters, memory).",
-        "Ratios of times are within one device and number of threads, but records do not say what else the machine "
-        "did; memory on a CPU is counted otherwise than on CUDA.",
-        "wide-late-concat and wide-intermediate-concat are one function, so their comparisons repeat each other.",
-    ]

@@ -62,7 +62,7 @@ class Quantity:
 
     def text(self, value: float) -> str:
         """An effect: a signed difference, or a ratio."""
-        return f"{value:.3f}" if self.ratio else f"{value:+.2g}"
+        return f"{value:.3g}" if self.ratio else f"{value:+.2g}"
 
     @property
     def margin_text(self) -> str:
