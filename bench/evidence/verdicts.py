@@ -9,6 +9,7 @@ with the number of seeds that would probably decide it.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from math import exp, isnan, nan
 
 from bench.evidence.quantities import Quantity, Run
@@ -81,7 +82,6 @@ class Verdict:
         comparison: what was compared.
         outcome: in a word.
         effect: mean of A - B with its t interval; of a ratio, the geometric mean of A / B.
-        bootstrap: the same mean with the bootstrap's interval, for the reader alone.
         probability: P(A beats B).
         difference_p: that there is no difference; adjusted for the table, nan where nothing was tested.
         equivalence_p: that there is one of the margin or more; likewise.
@@ -92,7 +92,6 @@ class Verdict:
     comparison: Comparison
     outcome: Outcome
     effect: Interval
-    bootstrap: Interval
     probability: Interval
     difference_p: float
     equivalence_p: float
@@ -115,6 +114,11 @@ class Verdict:
     def effect_text(self) -> str:
         """The effect with its interval."""
         return self._text(self.effect)
+
+    @cached_property
+    def bootstrap(self) -> Interval:
+        """The effect with the bootstrap's interval, for the reader alone: no verdict hangs on it."""
+        return _shown(bootstrap_interval(self.comparison.advantages), self.comparison.quantity)
 
     @property
     def bootstrap_text(self) -> str:
@@ -198,7 +202,6 @@ def _verdict(comparison: Comparison, p: tuple[float, float, float], alpha: float
         comparison,
         outcome,
         effect=_shown(mean_interval(advantages), comparison.quantity),
-        bootstrap=_shown(bootstrap_interval(advantages), comparison.quantity),
         probability=probability_better(
             comparison.values_a, comparison.values_b, higher_is_better=comparison.quantity.higher_is_better
         ),

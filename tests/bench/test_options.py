@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench.evidence.claims import STUDIES_NEEDED
 from bench.options import (
     OptionError,
     Options,
@@ -103,7 +104,7 @@ def test_the_default_profile_is_quick_on_a_cpu_and_full_on_cuda(monkeypatch: pyt
     [
         ({"profile": "slow"}, "--profile slow: give one of smoke, quick, full"),
         ({"tracker": "paper"}, "--track paper: give one of none, wandb, tensorboard"),
-        ({"study": "mine"}, "--study mine: give one of all, standard, "),
+        ({"study": "mine"}, "--study mine: give one of all, claims, standard, "),
         ({"study": "standard,mine"}, "--study mine: "),
         ({"seeds": "x"}, "--seeds x: "),
     ],
@@ -146,6 +147,13 @@ def test_a_tracker_that_is_not_installed_is_answered_with_what_to_install(monkey
         r"get it with: pip install 'fusiongauge\[tensorboard\]'$",
     ):
         parse_trackers("wandb,tensorboard")
+
+
+def test_claims_are_the_studies_that_decide_them_each_once() -> None:
+    names = [study.name for study in parse_studies("fusion-wide,claims,standard")]
+    assert names[0] == "fusion-wide"
+    assert names[-1] == "standard"
+    assert sorted(names[:-1]) == sorted(STUDIES_NEEDED)
 
 
 def test_what_is_left_out_gets_its_default() -> None:

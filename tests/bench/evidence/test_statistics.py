@@ -6,6 +6,7 @@ from math import comb, isnan, nan
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from bench.evidence.statistics import (
     FEWEST_SEEDS,
@@ -160,6 +161,11 @@ def test_holm_by_hand() -> None:
     assert holm([0.04, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
     assert holm([0.6, 0.6]) == [1.0, 1.0]
     assert holm([]) == []
+
+
+def test_holm_is_that_of_statsmodels() -> None:
+    p = np.random.default_rng(0).uniform(0, 0.2, size=12)
+    assert holm(list(p)) == pytest.approx(multipletests(p, method="holm")[1])
 
 
 def test_the_number_of_seeds_gives_the_power_asked_for() -> None:
