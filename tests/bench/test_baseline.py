@@ -7,6 +7,7 @@ import pytest
 
 from bench import baseline, records
 from bench.studies import STUDIES
+from tests.bench.probes.samples import probe_record
 from tests.bench.samples import record as sample_record
 
 
@@ -44,6 +45,37 @@ def test_a_page_that_was_edited_by_hand_is_found(house: Path) -> None:
     table = house / "baseline" / "tables" / "fusion-compact-fusion.md"
     table.write_text(table.read_text(encoding="utf-8").replace("0", "1"), encoding="utf-8")
     assert baseline.outdated() == [table]
+
+
+def test_a_table_that_nothing_makes_any_more_is_found_and_removed(house: Path) -> None:
+    baseline.add([sample_record("compact-late-concat-maxpool", study="fusion-compact")])
+    baseline.write()
+    stale = house / "baseline" / "tables" / "fusion-compact-old.md"
+    stale.write_text("old\n", encoding="utf-8")
+    assert baseline.outdated() == [stale]
+    baseline.write()
+    assert not stale.exists()
+    assert baseline.outdated() == []
+
+
+def test_the_ledger_of_claims_is_made_from_the_committed_records(house: Path) -> None:
+    baseline.add([sample_record("deep-intermediate-concat-maxpool", study="downsampling-deep", profile="full")])
+    baseline.add([sample_record("deep-intermediate-concat-strided", study="downsampling-deep", profile="full")])
+    baseline.write()
+    ledger = (house / "claims.md").read_text(encoding="utf-8")
+    assert "undecided: 4 more seeds would be needed" in ledger
+    assert "[downsampling-deep](baseline/downsampling-deep.jsonl)" in ledger
+
+
+def test_probes_are_kept_beside_the_records_whose_weights_they_looked_at(house: Path) -> None:
+    first = sample_record(study="robustness", weights_sha256="first")
+    probes = [probe_record(weights_sha256="first", value=0.5), probe_record(weights_sha256="first", value=0.75)]
+    baseline.add([first], [*probes, probe_record(weights_sha256="unknown", level=0.9)])
+    assert [probe.value for probe in baseline.committed_probes()] == [0.75]
+    assert (house / "baseline" / "robustness.probes.jsonl").is_file()
+    baseline.add([replace(first, weights_sha256="second")])
+    assert baseline.committed_probes() == []
+    assert [record.weights_sha256 for record in baseline.committed()] == ["second"]
 
 
 def test_only_what_stands_between_the_markers_is_written(house: Path) -> None:

@@ -374,6 +374,16 @@ def test_each_study_has_tables_of_its_own(tmp_path: Path) -> None:
     assert f"| raw {MODEL} | 1 |" in (tmp_path / "input-scaling-fusion.md").read_text()
 
 
+def test_studies_that_decide_claims_leave_a_ledger(tmp_path: Path) -> None:
+    rows = (TWIN, "compact-intermediate-concat-maxpool")
+    made = write_tables([record(model, study="fusion-compact") for model in rows], tmp_path)
+    assert [table.name for table in made] == ["fusion", "published", "claims"]
+    assert "[fusion-compact](../records.jsonl)" in (tmp_path / "claims.md").read_text()
+    standard = write_tables([record()], tmp_path / "standard")
+    assert "claims" not in [table.name for table in standard]
+    assert not (tmp_path / "standard" / "claims.md").exists()
+
+
 def test_configs_and_specs_reach_the_run(make: Callable[..., Session], monkeypatch: pytest.MonkeyPatch) -> None:
     def remember(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig, **_: Any) -> RunRecord:
         asked.append((spec.name, dataset.info.name, seed, config.study, config.variant))

@@ -40,7 +40,7 @@ def test_a_wide_spread_is_undecided_and_says_how_many_seeds_would_do() -> None:
     found = verdict(LOSS, a, b)
     assert found.outcome is Outcome.UNDECIDED
     total = 5 + found.more_seeds
-    effect = abs(np.mean(np.subtract(a, b))) / np.std(np.subtract(a, b), ddof=1)
+    effect = float(abs(np.mean(np.subtract(a, b))) / np.std(np.subtract(a, b), ddof=1))
     power = [_power(effect, n) for n in (total - 1, total)]
     assert power[0] < 0.8 <= power[1]
     assert found.words == f"undecided: {found.more_seeds} more seeds would be needed"
