@@ -7,7 +7,7 @@ has verdicts of its own, and Holm's adjustment is over all comparisons under the
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from math import isnan
+from math import isnan, log
 
 from bench.config import FULL, PROFILES
 from bench.evidence.claims import (
@@ -20,7 +20,7 @@ from bench.evidence.claims import (
     Part,
     Relation,
 )
-from bench.evidence.quantities import Run
+from bench.evidence.quantities import LOSS, Run
 from bench.evidence.statistics import ALPHA
 from bench.evidence.verdicts import Comparison, Outcome, Verdict, compare, judge, seeds_text
 from bench.probes.records import ProbeRecord
@@ -89,10 +89,24 @@ class Conditions:
 
 @dataclass(frozen=True)
 class PartEntry:
-    """What one comparison of a claim came to."""
+    """What one comparison of a claim came to.
+
+    Attributes:
+        part: what was claimed.
+        verdict: what runs say.
+        guessing: those of its two rows of which no run did better than guessing.
+    """
 
     part: Part
     verdict: Verdict
+    guessing: tuple[str, ...]
+
+    @property
+    def caveat(self) -> str:
+        """What a verdict on rows that learned nothing is to be read with; "" where both learned."""
+        if len(self.guessing) > 1:
+            return "neither learned"
+        return "".join(f"{row} learned nothing" for row in self.guessing)
 
     @property
     def ruling(self) -> Ruling:
@@ -147,9 +161,9 @@ class Entry:
 
     @property
     def words(self) -> str:
-        """The ruling, with what is missing where it is undecided."""
+        """The ruling, with what is missing where it is undecided, and with rows that learned nothing."""
         if self.ruling is not Ruling.UNDECIDED:
-            return self.ruling.value
+            return "; ".join(filter(None, (self.ruling.value, self.decisive.caveat if self.decisive else "")))
         missing = sum(part.ruling is Ruling.NOT_RUN for part in self.parts)
         more = max((part.verdict.more_seeds for part in self.parts if part.ruling is Ruling.UNDECIDED), default=0)
         words = [f"{missing} of {len(self.parts)} comparisons not run"] if missing else []
@@ -275,12 +289,23 @@ def _entries(runs: Runs, conditions: Conditions) -> Iterator[Entry]:
 
 
 def _judged(runs: Runs, conditions: Conditions, asked: Sequence[tuple[str, Part]]) -> list[PartEntry]:
-    verdicts = judge(_comparison(runs.get((conditions, study), {}), part) for study, part in asked)
-    return [PartEntry(part, verdict) for (_, part), verdict in zip(asked, verdicts, strict=True)]
+    rows = [runs.get((conditions, study), {}) for study, _ in asked]
+    verdicts = judge(_comparison(of_study, part) for of_study, (_, part) in zip(rows, asked, strict=True))
+    return [
+        PartEntry(part, verdict, tuple(row for row in (part.a, part.b) if _guesses(of_study.get(row, {}))))
+        for of_study, (_, part), verdict in zip(rows, asked, verdicts, strict=True)
+    ]
 
 
 def _comparison(rows: Mapping[str, Mapping[int, Run]], part: Part) -> Comparison:
     return compare(part.a, part.b, part.quantity, rows.get(part.a, {}), rows.get(part.b, {}))
+
+
+def _guesses(row: Mapping[int, Run]) -> bool:
+    """Whether no run's loss is below what naming every class evenly costs, by as much as matters."""
+    return bool(row) and all(
+        (run.record.best_valid_loss or 0) > log(run.record.classes) - LOSS.margin for run in row.values()
+    )
 
 
 def _sources(runs: Runs, conditions: Conditions, hypothesis: Hypothesis) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ import pandas as pd
 from bench.config import FULL
 from bench.evidence.claims import HYPOTHESES, Contradiction
 from bench.evidence.ledger import Conditions, Entry, Ledger, PartEntry, Ruling
+from bench.evidence.quantities import LOSS
 from bench.evidence.statistics import ALPHA, FEWEST_SEEDS
 from bench.tables import TextTable
 from data_utils import DATASETS
@@ -150,7 +151,8 @@ def _measured(part: PartEntry) -> list[str]:
     if not comparison.n:
         return [comparison.quantity.name, "0", "-", "-", "-"]
     chance = f"{verdict.probability.mean:.2f}"
-    return [comparison.quantity.name, str(comparison.n), verdict.effect_text, chance, verdict.words]
+    words = "; ".join(filter(None, (verdict.words, part.caveat)))
+    return [comparison.quantity.name, str(comparison.n), verdict.effect_text, chance, words]
 
 
 def _text_table(title: str, header: list[str], rows: list[list[str]], notes: Sequence[str] = ()) -> TextTable:
@@ -192,6 +194,7 @@ def _limits(found: Ledger) -> list[str]:
         limits.append(f"Begun, not completed, and left out: {', '.join(cells)}.")
     return [
         *limits,
+        f"A row learned nothing if no run's loss is {LOSS.margin_text} below that of naming every class evenly.",
         f"Fewer than {FEWEST_SEEDS} seeds decide only what does not depend on the seed: parameters and memory.",
         "Ratios of times are within one device and number of threads; records do not say what else the machine "
         "did. Memory on a CPU and on CUDA is counted differently.",

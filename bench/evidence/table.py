@@ -6,7 +6,7 @@ from math import isnan
 import pandas as pd
 
 from bench.evidence.quantities import ACCURACY, LOSS, Run
-from bench.evidence.statistics import ALPHA
+from bench.evidence.statistics import ALPHA, sign_flip_p
 from bench.evidence.verdicts import CLEAR, Comparison, Verdict, compare, judge
 from bench.records import COMPLETED, RunRecord
 from bench.tables import EMBEDDER_TITLES, TextTable, conditions
@@ -111,6 +111,7 @@ def _data(verdict: Verdict) -> dict[str, object]:
         "probability_high": verdict.probability.high,
         "difference_p": verdict.difference_p,
         "equivalence_p": verdict.equivalence_p,
+        "sign_flip_p": sign_flip_p(asked.advantages),
         "margin": asked.quantity.margin,
         "outcome": verdict.outcome.value,
         "more_seeds": verdict.more_seeds,

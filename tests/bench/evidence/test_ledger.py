@@ -48,6 +48,13 @@ def test_a_difference_that_does_not_matter_does_not_hold() -> None:
     assert words("downsampling-deep/1", deep(0.1, 0.1)) == "does not hold"
 
 
+def test_rows_that_learned_nothing_are_named() -> None:
+    assert words("downsampling-deep/1", deep(0.7, 0.7)) == "does not hold; neither learned"
+    assert words("downsampling-deep/1", deep(0.1, 0.7)) == f"holds; {STRIDED} learned nothing"
+    text = page(ledger(deep(0.7, 0.7)), str)
+    assert "| no difference larger than 0.01 nats; neither learned | does not hold |" in text
+
+
 def test_few_seeds_are_undecided() -> None:
     assert words("downsampling-deep/1", deep(0.1, 0.3, n=3)) == "undecided: 2 more seeds would be needed"
 
@@ -74,7 +81,7 @@ def experts(*losses: float) -> list[RunRecord]:
 
 def test_one_part_that_fails_fells_the_claim() -> None:
     assert words("fusion-experts/2", experts(0.1, 0.2, 0.3, 0.5)) == "holds"
-    (entry,) = entries("fusion-experts/2", experts(0.1, 0.2, 0.7, 0.5))
+    (entry,) = entries("fusion-experts/2", experts(0.1, 0.2, 0.6, 0.5))
     assert entry.ruling is Ruling.FAILS
     assert [part.ruling.value for part in entry.parts] == ["holds", "holds", "does not hold"]
     assert entry.decisive == entry.parts[2]
@@ -86,7 +93,7 @@ def test_parts_that_were_not_run_leave_a_claim_undecided() -> None:
 
 
 def test_a_part_that_fails_decides_though_others_were_not_run() -> None:
-    runs = [run for run in experts(0.1, 0.2, 0.7, 0.5) if run.model != EXPERTS[1]]
+    runs = [run for run in experts(0.1, 0.2, 0.6, 0.5) if run.model != EXPERTS[1]]
     assert words("fusion-experts/2", runs) == "does not hold"
 
 

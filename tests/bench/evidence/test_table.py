@@ -54,6 +54,7 @@ def test_the_file_has_raw_numbers() -> None:
     assert list(data.outcome) == ["A better", "no difference"]
     assert data.difference[0] == pytest.approx(-0.2, abs=0.002)
     assert (data.seeds == 5).all()
+    assert data.sign_flip_p[0] == 2 / 2**5
 
 
 def test_a_table_says_what_it_was_measured_under_and_how_sure_it_is() -> None:
