@@ -427,7 +427,7 @@ def test_models_are_audited_when_asked_for(
     ("words", "message"),
     [
         (["--dataset", "nowhere"], "error: 'nowhere' is no data set and no existing path; "),
-        (["--study", "nothing"], "error: --study nothing: give one of all, standard, "),
+        (["--study", "nothing"], "error: --study nothing: give one of all, claims, standard, "),
         (["--seeds", "none"], "error: --seeds none: give a count "),
     ],
 )
