@@ -149,7 +149,16 @@ def _table(title: str, first: str, columns: list[str], shares: Mapping[str, list
         [name, *("-" if np.isnan(value) else f"{value:.1%}"[:-1] for value in values)]
         for name, values in shares.items()
     ]
-    return TextTable("calibration", title, [first, *columns], 1, rows, [], [], data)
+    return TextTable(
+        name="calibration",
+        title=title,
+        header=[first, *columns],
+        labels=1,
+        rows=rows,
+        notes=[],
+        conditions=[],
+        data=data,
+    )
 
 
 def section() -> str:
