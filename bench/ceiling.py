@@ -12,7 +12,7 @@ from functools import cache
 import torch
 
 from bench.seeding import deterministic
-from bench.training import synchronize
+from bench.steps import synchronize
 
 # Rows and columns of the square matrices, and elements of the copied tensor, by kind of device: large enough that
 # starting the work costs nothing beside it and that no cache holds the copy, small enough to be over at once.

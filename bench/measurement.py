@@ -17,7 +17,7 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 from bench.evaluation import classification_loss
-from bench.training import adam, synchronize, training_step
+from bench.steps import adam, synchronize, training_step
 from data_utils import Batch
 
 # Adam allocates its state in the first step, so the second one is the first with everything in place.

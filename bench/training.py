@@ -6,15 +6,17 @@ the clock.
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from bench.config import Protocol
-from bench.evaluation import classification_loss, evaluate
+from bench.evaluation import evaluate
+from bench.graphs import fastest
 from bench.seeding import epoch_order
+from bench.steps import EagerSteps, adam, synchronize
 from data_utils import Batch
 
 
@@ -76,29 +78,11 @@ class History:
 Observer = Callable[[EpochResult], None]
 
 
-def adam(model: nn.Module, learning_rate: float) -> torch.optim.Adam:
-    """The optimizer of every training: fused Adam over the parameters that are not frozen."""
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return torch.optim.Adam(trainable, lr=learning_rate, fused=True)
-
-
-def training_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch) -> Tensor:
-    """One update of the weights; returns the detached mean loss of the batch, still on its device."""
-    optimizer.zero_grad(set_to_none=True)
-    loss = classification_loss(model(batch.inputs), batch.labels)
-    loss.backward()
-    optimizer.step()
-    return loss.detach()
-
-
-def synchronize(device: torch.device) -> None:
-    """Wait until the device has done all work that was queued; nothing to do on a CPU."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
 class Trainer:
     """Trains a model under a protocol and remembers its best epoch.
+
+    On CUDA the step is recorded here, before anybody's clock runs, with the settings that hold now: make the
+    trainer and train under the same ``seeding.deterministic``.
 
     Args:
         model: on the device of the data; frozen parameters stay as they are.
@@ -124,31 +108,37 @@ class Trainer:
         self.history = History()
         self._train, self._valid = train, valid
         self._protocol, self._seed, self._observe, self._stage = protocol, seed, observe, stage
-        self._device = train.labels.device
-        self._optimizer = adam(model, protocol.learning_rate)
+        self.device = train.labels.device
         self._used = len(train) - (len(train) % protocol.batch_size if protocol.drop_last else 0)
-        self._schedule = _schedule(self._optimizer, protocol, math.ceil(self._used / protocol.batch_size))
+        self._steps_per_epoch = math.ceil(self._used / protocol.batch_size)
+        self._rates = learning_rates(protocol, self._steps_per_epoch)
+        eager = EagerSteps(model, adam(model, protocol.learning_rate), train, protocol.batch_size)
+        self._steps = fastest(eager, self._used)
         self._best_weights = _copy_weights(model)
         self._running: tuple[Tensor, float, float] | None = None
 
     def train_epoch(self) -> None:
         """Train one epoch; returns when the device has done the work."""
+        for _ in self.steps():
+            pass
+
+    def steps(self) -> Iterator[Tensor]:
+        """Train one epoch, a step a turn, for whoever trains several models in turn (``bench.together``).
+
+        Behind the last step the device has done the work. The epoch's seconds hold whatever went on between.
+
+        Yields:
+            See ``Steps.epoch``.
+        """
         start = time.perf_counter()
-        learning_rate = float(self._schedule.get_last_lr()[0])
         self.model.train()
-        order = epoch_order(self._seed, len(self.history.results) + 1, len(self._train))
-        order = order[: self._used].to(self._device)
-        # Summed on the device: reading each step's loss would make the host wait for every step.
-        loss_sum = torch.zeros((), dtype=torch.float64, device=self._device)
-        for indices in order.split(self._protocol.batch_size):
-            loss = training_step(self.model, self._optimizer, self._train[indices])
-            loss_sum += loss * len(indices)
-            if self._protocol.schedule == "cosine-step":
-                self._schedule.step()
-        if self._protocol.schedule == "cosine-epoch":
-            self._schedule.step()
-        synchronize(self._device)
-        self._running = loss_sum, learning_rate, time.perf_counter() - start
+        epoch = len(self.history.results)
+        order = epoch_order(self._seed, epoch + 1, len(self._train))[: self._used].to(self.device)
+        rates = self._rates[epoch * self._steps_per_epoch :][: self._steps_per_epoch]
+        for loss_sum in self._steps.epoch(order, rates):
+            yield loss_sum
+        synchronize(self.device)
+        self._running = loss_sum, rates[0], time.perf_counter() - start
 
     def finish_epoch(self) -> None:
         """Validate the epoch just trained, keep its weights if they are the best so far, and report it.
@@ -183,14 +173,30 @@ class Trainer:
         self.model.load_state_dict(self._best_weights)
 
 
-def _schedule(
+def schedule(
     optimizer: torch.optim.Optimizer, protocol: Protocol, steps_per_epoch: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """The protocol's learning rates; how often the schedule moves on is up to the trainer."""
+    """The protocol's learning rates; a "cosine-step" is to be moved on after every step, others after epochs."""
     if protocol.schedule == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     moves = protocol.epochs * (steps_per_epoch if protocol.schedule == "cosine-step" else 1)
     return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=moves, eta_min=protocol.final_learning_rate)
+
+
+def learning_rates(protocol: Protocol, steps_per_epoch: int) -> list[float]:
+    """The learning rate of every step of a training, known before the first."""
+    optimizer = torch.optim.SGD([torch.zeros(())], lr=protocol.learning_rate)  # trains nothing; it has the rate
+    moving = schedule(optimizer, protocol, steps_per_epoch)
+    rates = []
+    for _ in range(protocol.epochs):
+        for _ in range(steps_per_epoch):
+            rates.append(float(moving.get_last_lr()[0]))
+            optimizer.step()
+            if protocol.schedule == "cosine-step":
+                moving.step()
+        if protocol.schedule != "cosine-step":
+            moving.step()
+    return rates
 
 
 def _copy_weights(model: nn.Module) -> dict[str, Tensor]:

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from bench.config import STANDARD, Protocol
 from bench.evaluation import classification_loss
 from bench.seeding import epoch_order
-from bench.training import DivergedError, EpochResult, History, Observer, Trainer, adam, training_step
+from bench.steps import EagerSteps
+from bench.training import DivergedError, EpochResult, History, Observer, Trainer, learning_rates
 from data_utils import Batch
 from tests.bench.toys import Toy, toy, toy_batch
 
@@ -59,18 +60,6 @@ def test_the_loss_falls() -> None:
     assert all(later < earlier for earlier, later in pairwise(history.valid("loss")))
 
 
-def test_a_step_follows_the_gradient_and_returns_the_loss_before_it() -> None:
-    # One pixel of 1, weight and bias 0: a loss of log 2. Adam's first step has the length of the learning rate.
-    model = Toy(pixels=1)
-    for parameter in model.parameters():
-        nn.init.zeros_(parameter)
-    batch = Batch({"rgb": torch.ones(1, 1, 1, 1)}, torch.tensor([1]))
-    loss = training_step(model, adam(model, learning_rate=0.25), batch)
-    assert loss.item() == pytest.approx(math.log(2.0))
-    assert not loss.requires_grad
-    assert [parameter.item() for parameter in model.parameters()] == pytest.approx([0.25, 0.25], rel=1e-4)
-
-
 def test_train_loss_weighs_pairs_and_not_batches() -> None:
     # Five pairs in batches of 2, 2 and 1, with a learning rate of 0, so that every step sees the same weights.
     still = replace(PROTOCOL, learning_rate=0.0, final_learning_rate=0.0, batch_size=2)
@@ -99,47 +88,60 @@ def cosine(progress: float) -> float:
     return 0.001 + (0.1 - 0.001) * (1 + math.cos(math.pi * progress)) / 2
 
 
-@pytest.mark.parametrize(
-    ("schedule", "first_steps", "last"),
-    [
-        # 16 pairs in batches of 4 are 4 steps an epoch, 12 in all: epochs begin after 0, 4 and 8 of them.
-        ("cosine-step", [cosine(0 / 12), cosine(4 / 12), cosine(8 / 12)], 0.001),
-        ("cosine-epoch", [cosine(0 / 3), cosine(1 / 3), cosine(2 / 3)], 0.001),
-        ("constant", [0.1, 0.1, 0.1], 0.1),
-    ],
-)
+SCHEDULES = [
+    # 16 pairs in batches of 4 are 4 steps an epoch, 12 in all.
+    ("cosine-step", [cosine(step / 12) for step in range(12)]),
+    ("cosine-epoch", [cosine(epoch / 3) for epoch in range(3) for _ in range(4)]),
+    ("constant", [0.1] * 12),
+]
+
+
+@pytest.mark.parametrize(("schedule", "rates"), SCHEDULES)
 def test_learning_rates_follow_the_schedule(
-    schedule: Literal["constant", "cosine-step", "cosine-epoch"], first_steps: list[float], last: float
+    schedule: Literal["constant", "cosine-step", "cosine-epoch"], rates: list[float]
 ) -> None:
-    made = train(trainer(toy(), protocol=replace(PROTOCOL, schedule=schedule)))
-    assert [result.learning_rate for result in made.history.results] == pytest.approx(first_steps)
-    assert learning_rate(made) == pytest.approx(last)
+    assert learning_rates(replace(PROTOCOL, schedule=schedule), 4) == pytest.approx(rates)
 
 
-@pytest.mark.parametrize(("schedule", "after"), [("cosine-step", cosine(4 / 12)), ("cosine-epoch", cosine(1 / 3))])
-def test_within_an_epoch_only_the_stepwise_cosine_falls(
-    schedule: Literal["cosine-step", "cosine-epoch"], after: float
+def test_a_cosine_has_one_move_left_to_its_end_at_the_last_step() -> None:
+    assert learning_rates(PROTOCOL, 4)[-1] == pytest.approx(cosine(11 / 12))
+    assert cosine(12 / 12) == pytest.approx(PROTOCOL.final_learning_rate)
+
+
+@pytest.mark.parametrize(("schedule", "rates"), SCHEDULES)
+def test_every_step_is_taken_with_its_own_rate(
+    schedule: Literal["constant", "cosine-step", "cosine-epoch"], rates: list[float]
 ) -> None:
-    class Remembers(Toy):
+    protocol = replace(PROTOCOL, schedule=schedule)
+    assert taken_rates(protocol, toy_batch(16)) == pytest.approx(rates)
+    history = train(trainer(toy(), protocol=protocol)).history
+    assert [result.learning_rate for result in history.results] == pytest.approx(rates[::4])
+
+
+def taken_rates(protocol: Protocol, data: Batch) -> list[float]:
+    """What the optimizer's rate is at each step of a training."""
+
+    class Asks(Toy):
         def forward(self, inputs: dict[str, Tensor]) -> Tensor:
             if self.training:
-                rates.append(learning_rate(made))
+                assert isinstance(made._steps, EagerSteps)
+                (group,) = made._steps.optimizer.param_groups
+                rates.append(float(group["lr"]))
             return super().forward(inputs)
 
     rates: list[float] = []
-    made = trainer(Remembers(), protocol=replace(PROTOCOL, schedule=schedule))
-    train(made, epochs=1)
-    falling = [cosine(step / 12) for step in range(4)]
-    assert rates == pytest.approx(falling if schedule == "cosine-step" else [0.1] * 4)
-    assert learning_rate(made) == pytest.approx(after)
-
-
-def learning_rate(made: Trainer) -> float:
-    return float(made._optimizer.param_groups[0]["lr"])
+    made = trainer(Asks(), train=data, protocol=protocol)
+    train(made)
+    return rates
 
 
 def test_an_uneven_last_batch_is_a_step_of_the_schedule_too() -> None:
-    assert learning_rate(train(trainer(toy(), train=toy_batch(13)))) == pytest.approx(0.001)  # 4 + 4 + 4 + 1
+    assert taken_rates(PROTOCOL, toy_batch(13)) == pytest.approx([cosine(step / 12) for step in range(12)])
+
+
+def test_drop_last_counts_only_the_steps_it_takes() -> None:
+    rates = taken_rates(replace(PROTOCOL, drop_last=True), toy_batch(13))  # 4 + 4 + 4, and 1 left out
+    assert rates == pytest.approx([cosine(step / 9) for step in range(9)])
 
 
 def test_drop_last_leaves_out_the_uneven_batch_of_each_epoch() -> None:
@@ -151,11 +153,6 @@ def test_drop_last_leaves_out_the_uneven_batch_of_each_epoch() -> None:
     with torch.no_grad():
         expected = [classification_loss(model(data[o].inputs), data.labels[o]).item() for o in orders]
     assert made.history.train_losses == pytest.approx(expected, rel=1e-6)
-
-
-def test_drop_last_counts_only_the_steps_it_takes() -> None:
-    made = trainer(toy(), train=toy_batch(13), protocol=replace(PROTOCOL, drop_last=True))
-    assert learning_rate(train(made)) == pytest.approx(0.001)
 
 
 def opposite(batch: Batch) -> Batch:
