@@ -84,6 +84,12 @@ class Trainer:
     On CUDA the step is recorded here, before anybody's clock runs, with the settings that hold now: make the
     trainer and train under the same ``seeding.deterministic``.
 
+    Attributes:
+        model: the model, as far as it has been trained.
+        history: the epochs so far.
+        device: where it is trained.
+        steps_per_epoch: how many updates of the weights an epoch has.
+
     Args:
         model: on the device of the data; frozen parameters stay as they are.
         train: all training pairs, on the device.
@@ -110,8 +116,8 @@ class Trainer:
         self._protocol, self._seed, self._observe, self._stage = protocol, seed, observe, stage
         self.device = train.labels.device
         self._used = len(train) - (len(train) % protocol.batch_size if protocol.drop_last else 0)
-        self._steps_per_epoch = math.ceil(self._used / protocol.batch_size)
-        self._rates = learning_rates(protocol, self._steps_per_epoch)
+        self.steps_per_epoch = math.ceil(self._used / protocol.batch_size)
+        self._rates = learning_rates(protocol, self.steps_per_epoch)
         eager = EagerSteps(model, adam(model, protocol.learning_rate), train, protocol.batch_size)
         self._steps = fastest(eager, self._used)
         self._best_weights = _copy_weights(model)
@@ -134,7 +140,7 @@ class Trainer:
         self.model.train()
         epoch = len(self.history.results)
         order = epoch_order(self._seed, epoch + 1, len(self._train))[: self._used].to(self.device)
-        rates = self._rates[epoch * self._steps_per_epoch :][: self._steps_per_epoch]
+        rates = self._rates[epoch * self.steps_per_epoch :][: self.steps_per_epoch]
         for loss_sum in self._steps.epoch(order, rates):
             yield loss_sum
         synchronize(self.device)
