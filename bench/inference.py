@@ -15,8 +15,8 @@ from bench.config import FIRST_SEED
 from bench.measurement import count_parameters
 from bench.runs import build_seeded
 from bench.seeding import seeded
+from bench.steps import synchronize
 from bench.tables import TextTable
-from bench.training import synchronize
 from data_utils import Batch, DatasetInfo, PairedDataset
 from fusion_models import ModelSpec
 

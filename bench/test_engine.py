@@ -1,0 +1,87 @@
+"""How fast training is: our loop against the loop of notebooks, and several seeds together against one by one.
+
+``pytest bench -k engine`` runs these alone. That both loops compute the same is asserted in every profile; that
+ours is as many times faster as is aimed at only in profile full, for which the machine should be idle: elsewhere
+a few short epochs say that it runs and roughly how fast.
+"""
+
+from dataclasses import replace
+from statistics import geometric_mean
+
+import pytest
+import torch
+
+from bench.config import FIRST_SEED, FULL, SMOKE, RunConfig
+from bench.engine import (
+    EXACT_TOLERANCE,
+    PROTOCOL,
+    ROUNDING_TOLERANCE,
+    ROWS,
+    race,
+    race_table,
+    target,
+    write_json,
+)
+from bench.session import Session
+from bench.studies import STUDIES
+from bench.together import compare, seeds_table
+from data_utils import DATASETS, PairedDataset
+from fusion_models import find_model
+
+SEED_COUNTS = (1, 2, 4, 8)
+SIDE_BY_SIDE = ("compact-late-concat-strided", "compact-late-concat-maxpool", "wide-intermediate-concat-maxpool")
+"""From the cheapest step to one of the most expensive."""
+
+
+@pytest.fixture
+def config(session: Session) -> RunConfig:
+    """The session's data and device under the protocol of these benchmarks, cut down to the session's profile."""
+    asked = session.options.run_config(STUDIES["standard"], "")
+    shortened = session.options.profile.shorten(PROTOCOL, simulated=asked.dataset in DATASETS)
+    return replace(asked, protocol=shortened)
+
+
+@pytest.fixture
+def dataset(session: Session, config: RunConfig) -> PairedDataset:
+    """The session's data, as many pairs as that takes."""
+    return session.dataset(config)
+
+
+@pytest.fixture
+def conditions(session: Session, config: RunConfig, dataset: PairedDataset) -> list[str]:
+    """What times depend on, for the tables."""
+    pairs = min(len(dataset), config.protocol.pairs)
+    in_batches = f"{pairs} pairs of {dataset.info.name} in batches of {config.protocol.batch_size}"
+    return [f"data: {in_batches}", *session.measured_on()]
+
+
+def test_engine_against_reference(
+    session: Session, config: RunConfig, dataset: PairedDataset, conditions: list[str]
+) -> None:
+    """Both loops come to the same losses; in profile full, ours is as fast as is aimed at."""
+    least = target(torch.device(config.device))
+    one_a_family = {(spec.family, spec.embedder): spec for spec in ROWS}
+    rows = one_a_family.values() if session.options.profile == SMOKE else ROWS
+    races = [race(spec, dataset, FIRST_SEED, config) for spec in rows]
+    session.add_table(race_table(races, least, conditions))
+    write_json(session.folder / "engine.json", races, least, config)
+    for each in races:
+        assert each.exact_difference <= EXACT_TOLERANCE, f"{each.model}: another computation"
+        assert each.loss_differences[0] <= ROUNDING_TOLERANCE, f"{each.model}: more than rounding"
+    if session.options.profile == FULL and least is not None:
+        assert geometric_mean(each.ratio for each in races) >= least
+
+
+def test_seeds_together(
+    session: Session, config: RunConfig, dataset: PairedDataset, conditions: list[str]
+) -> None:
+    """Seeds trained together come to the losses they come to alone; the table says from how many on it pays."""
+    if not config.device.startswith("cuda"):
+        pytest.skip("on a CPU one training has all threads already: seeds are trained one after the other")
+    seeds = range(FIRST_SEED, FIRST_SEED + max(SEED_COUNTS))
+    compared = [
+        compare(find_model(name), dataset, seeds[:count], config) for name in SIDE_BY_SIDE for count in SEED_COUNTS
+    ]
+    session.add_table(seeds_table(compared, conditions))
+    for each in compared:
+        assert each.loss_difference <= EXACT_TOLERANCE, f"{each.model}, {each.seeds} seeds: not as alone"
