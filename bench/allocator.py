@@ -24,11 +24,14 @@ def keep_freed_memory() -> bool:
 def give_back_freed_memory() -> bool:
     """Take ``keep_freed_memory`` back, to time what a process without it does; returns whether that could be.
 
-    Rather too little is given back than too much: memory that was kept so far can be used again, and the two
-    thresholds, which glibc raises by itself until it is told numbers, are set as high as it would ever go.
+    What is free now is given back at once. glibc raises its two thresholds by itself until it is told numbers;
+    here they are set as high as it would ever go, so that from now on it rather gives back too little.
     """
     highest = {_M_MMAP_THRESHOLD: _HIGHEST_MMAP_THRESHOLD, _M_TRIM_THRESHOLD: 2 * _HIGHEST_MMAP_THRESHOLD}
-    return _set({_M_MMAP_MAX: _DEFAULT_MMAP_MAX, **highest})
+    if not _set({_M_MMAP_MAX: _DEFAULT_MMAP_MAX, **highest}):
+        return False
+    ctypes.CDLL(None).malloc_trim(0)
+    return True
 
 
 def _set(parameters: dict[int, int]) -> bool:

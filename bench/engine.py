@@ -1,8 +1,8 @@
 """Our training loop timed against the reference loop: an epoch of the one and an epoch of the other in turn.
 
 Both loops feel whatever else the machine does, so their ratio says more than the seconds of either. What the
-reference cannot be kept from sharing speaks for it: memory that our epochs have left warm, and layers that are
-arranged to be cheap. Freed memory is kept for our epochs alone (``bench.allocator``).
+reference cannot be kept from sharing speaks for it: layers that are arranged to be cheap. Freed memory is kept for
+our epochs alone (``bench.allocator``); each epoch of the reference begins without any.
 """
 
 import json

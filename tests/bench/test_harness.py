@@ -198,6 +198,7 @@ def test_without_the_clock_all_epochs_are_trained(history: Path, tmp_path: Path)
         (["--dataset", "nowhere"], r"'nowhere' is no data set and no existing path; known data sets: shapes.*"),
         (["--device", "cuda:99"], r"--device cuda:99: .*"),
         (["--seeds", "many"], r"--seeds many: give a count .*"),
+        (["--track", "paper"], r"--track paper: give one of none, wandb, tensorboard"),
         (["--results-dir", __file__], r"cannot write results to .*; give another folder with --results-dir"),
         (
             ["--fail-on", "speed:+1%"],
