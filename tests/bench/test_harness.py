@@ -317,19 +317,9 @@ def test_a_model_that_does_not_exist_is_said_with_those_that_do(history: Path, t
 
 
 def test_ids_can_be_guessed_and_stride_selects_both_sides_of_every_strategy() -> None:
-    ids = collected("-k", "stride and test_training")
+    ids = collected("-k", "stride")
     assert "test_training[wide-intermediate-concat-strided]" in ids
     assert set(ids) == {f"test_training[{name}]" for name in MODELS}
-
-
-def test_stride_selects_trainings_alone() -> None:
-    assert collected("-k", "stride") == collected("-k", "stride and test_training")
-    assert "test_latency[wide-intermediate-concat-strided]" in collected("-k", "strided")
-
-
-def test_inference_is_measured_for_every_model_where_asked_for() -> None:
-    assert collected("-k", "latency") == [f"test_latency[{name}]" for name in MODELS]
-    assert collected("-k", f"throughput and {MODEL}") == [f"test_throughput[{MODEL}]"]
 
 
 def test_inference_ends_in_a_table_and_in_benchmarks_json(history: Path, tmp_path: Path) -> None:
@@ -345,9 +335,12 @@ def test_inference_ends_in_a_table_and_in_benchmarks_json(history: Path, tmp_pat
         assert facts["pairs_per_second"] == facts["batch_size"] / entry["stats"]["median"]
 
 
-def test_scaling_is_measured_along_every_axis_where_asked_for() -> None:
-    assert collected("-k", "scaling and compact and strided") == [
-        f"test_scaling[{axis}-compact-intermediate-concat-strided]" for axis in AXES
+def test_costs_beside_the_trainings_are_chosen_by_their_words() -> None:
+    model = "compact-intermediate-concat-strided"
+    assert collected("-k", f"(latency or throughput or scaling) and {model}") == [
+        f"test_latency[{model}]",
+        f"test_throughput[{model}]",
+        *(f"test_scaling[{axis}-{model}]" for axis in AXES),
     ]
 
 
