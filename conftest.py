@@ -157,7 +157,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
 
     def place(item: pytest.Item) -> tuple[bool, bool]:
-        return bool(_probe(item.path)), "benchmark" in _fixtures(item) and "cell" not in _fixtures(item)
+        return bool(_probe(item.path)), "session" in _fixtures(item) and "cell" not in _fixtures(item)
 
     items.sort(key=place)
     if config.getoption("study") == DEFAULT_STUDY:
