@@ -280,7 +280,7 @@ class Session:
             # Imported here: matplotlib takes its time to load, and most that use a session draw nothing.
             from bench.plots import write_figures
 
-            drawn = write_figures(self.records, folder)
+            drawn = write_figures(self.records, folder, self.probes)
         except Exception as error:
             again = f"python -m bench plots {self.folder}"
             return f"the figures could not be drawn ({type(error).__name__}: {error}); try again: {again}"

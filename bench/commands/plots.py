@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from bench.commands.runs import Commands, read_run, records_path
+from bench.commands.runs import Commands, read_probes, read_run, records_path
 from bench.records import RecordError
 
 
@@ -30,7 +30,8 @@ def run(options: argparse.Namespace) -> int:
 
     found = [record for path in options.runs for record in read_run(path)]
     folder = options.out or records_path(options.runs[0]).parent / "plots"
-    written = write_figures(found, folder)
+    probes = [probe for path in options.runs for probe in read_probes(path)]
+    written = write_figures(found, folder, probes)
     if not written:
         raise RecordError(
             f"{options.runs[0]}: no cell was completed, so there is nothing to draw; run the benchmark again"

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from bench import records
+from bench.probes import records as probes
+from bench.probes.records import ProbeRecord
 from bench.records import RecordError, RunRecord
 from bench.tables import TextTable, as_text
 
@@ -29,6 +31,15 @@ def read_run(run: Path) -> list[RunRecord]:
     if not found:
         raise RecordError(f"{path}: holds no record; give the folder of a run in which a cell has ended")
     return records.latest(found)
+
+
+def read_probes(run: Path) -> list[ProbeRecord]:
+    """What probes found of the models of a run; nothing where none has run.
+
+    Raises:
+        RecordError: the file beside the records cannot be read.
+    """
+    return probes.read(records_path(run).parent / probes.FILE_NAME)
 
 
 def print_tables(made: Sequence[TextTable]) -> None:

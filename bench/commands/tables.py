@@ -3,8 +3,7 @@
 import argparse
 from pathlib import Path
 
-from bench.commands.runs import Commands, print_tables, read_run, records_path
-from bench.probes import records as probe_records
+from bench.commands.runs import Commands, print_tables, read_probes, read_run, records_path
 from bench.session import write_tables
 from bench.tables import conditions
 
@@ -20,9 +19,8 @@ def register(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write and print."""
     found = read_run(options.run)
-    run_folder = records_path(options.run).parent
-    folder = options.out or run_folder / "tables"
-    made = write_tables(found, folder, probe_records.read(run_folder / probe_records.FILE_NAME))
+    folder = options.out or records_path(options.run).parent / "tables"
+    made = write_tables(found, folder, read_probes(options.run))
     print("\n".join(conditions(found)))
     print_tables(made)
     print(f"written to {folder}")

@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from bench.plots.cost import cost
 from bench.plots.curves import curves
 from bench.plots.downsampling import downsampling
+from bench.plots.robustness import robustness
 from bench.plots.style import STYLE
+from bench.probes.records import ProbeRecord
 from bench.records import RunRecord
 from bench.tables import comparable, file_stem
 
@@ -23,11 +25,16 @@ FIGURES: Mapping[str, Callable[[Sequence[RunRecord]], Figure | None]] = MappingP
 )
 """The figures by name: functions of records that may stand together; None where these allow no such figure."""
 
+PROBE_FIGURES: Mapping[str, Callable[[Sequence[ProbeRecord]], Figure | None]] = MappingProxyType(
+    {"robustness": robustness}
+)
+"""Likewise, of what probes found."""
+
 PIXELS_PER_INCH = 150
 
 
-def figures(records: Sequence[RunRecord]) -> dict[str, Figure]:
-    """Every figure the records allow, by the stem of its files.
+def figures(records: Sequence[RunRecord], probes: Sequence[ProbeRecord] = ()) -> dict[str, Figure]:
+    """Every figure that runs and their probes allow, by the stem of its files.
 
     A stem is ``<figure>`` for the standard study, ``<study>-<figure>`` for the others.
     """
@@ -37,16 +44,21 @@ def figures(records: Sequence[RunRecord]) -> dict[str, Figure]:
             for study, together in comparable(records).items()
             for name, draw in FIGURES.items()
         }
+        made |= {
+            file_stem(study, name): draw_probes(found)
+            for study, found in comparable(probes).items()
+            for name, draw_probes in PROBE_FIGURES.items()
+        }
     return {stem: figure for stem, figure in made.items() if figure is not None}
 
 
-def write_figures(records: Sequence[RunRecord], folder: Path) -> list[Path]:
-    """Write every figure the records allow as PNG and SVG, and return the files.
+def write_figures(records: Sequence[RunRecord], folder: Path, probes: Sequence[ProbeRecord] = ()) -> list[Path]:
+    """Write every figure that runs and their probes allow as PNG and SVG, and return the files.
 
     The same records give the same bytes.
     """
     written = []
-    for stem, figure in figures(records).items():
+    for stem, figure in figures(records, probes).items():
         folder.mkdir(parents=True, exist_ok=True)
         png, svg = (folder / f"{stem}.{suffix}" for suffix in ("png", "svg"))
         figure.savefig(png, dpi=PIXELS_PER_INCH)
@@ -56,4 +68,4 @@ def write_figures(records: Sequence[RunRecord], folder: Path) -> list[Path]:
     return written
 
 
-__all__ = ["FIGURES", "figures", "write_figures"]
+__all__ = ["FIGURES", "PROBE_FIGURES", "figures", "write_figures"]
