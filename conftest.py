@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 import torch
 
-from bench import gate
-from bench.allocator import keep_freed_memory
-from bench.comparison import facts, from_benchmarks
+from bench.comparing import gate
+from bench.comparing.comparison import facts, from_benchmarks
 from bench.config import PROFILES
+from bench.engine.allocator import keep_freed_memory
 from bench.options import DATASET_HELP, OptionError, history_folder, resolve
 from bench.probes import PROBES
 from bench.probes.records import ProbeRecord

@@ -11,8 +11,8 @@ import torch
 
 from bench import model_audits
 from bench.config import Protocol
+from bench.costs.measurement import training_memory
 from bench.evaluation import METRICS, evaluate
-from bench.measurement import training_memory
 from bench.runs import choose, prepare
 from bench.seeding import stream
 from bench.session import Session

@@ -1,6 +1,6 @@
 """Which code a result came from: one hash over the source files that decide what a run comes to.
 
-Those are the modules that ``bench.runs`` and ``bench.allocator`` reach through their imports: models, data,
+Those are the modules that ``bench.runs`` and ``bench.engine.allocator`` reach through their imports: models, data,
 training, evaluation, measurement. What only shows results (tables, plots, pages) or drives a session is not among
 them, so a change there leaves records valid. The hash is of the files as they are, comments included: better to
 run a cell again than to keep one wrongly.
@@ -14,7 +14,7 @@ from importlib.util import resolve_name
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-DECISIVE = ("bench.runs", "bench.allocator")
+DECISIVE = ("bench.runs", "bench.engine.allocator")
 """Modules; the allocator's setting decides how long an epoch takes."""
 
 

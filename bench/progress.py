@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
+from bench.engine.training import EpochResult
 from bench.records import COMPLETED, RunRecord
-from bench.training import EpochResult
 
 
 class Progress:

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from bench import jsonlines
+from bench.costs.target import TARGET_ACCURACY, seconds_to_target
 from bench.jsonlines import RecordError as RecordError  # part of what this module offers
-from bench.target import TARGET_ACCURACY, seconds_to_target
 
 SCHEMA_VERSION = 2
 READABLE_VERSIONS = (1, SCHEMA_VERSION)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.comparison import differences
+from bench.comparing.comparison import differences
 from bench.records import COMPLETED, RunRecord, machine
 
 Asked = Mapping[str, Any]

@@ -22,15 +22,15 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from bench.ceiling import ceiling
 from bench.config import Protocol, RunConfig
+from bench.costs.ceiling import ceiling
+from bench.costs.measurement import count_parameters, count_trainable_parameters, training_flops, training_memory
+from bench.costs.target import TARGET_ACCURACY, seconds_to_target
+from bench.engine.training import DivergedError, EpochResult, Observer, Trainer
 from bench.evaluation import evaluate
 from bench.fingerprint import code_sha256
-from bench.measurement import count_parameters, count_trainable_parameters, training_flops, training_memory
 from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord, environment
 from bench.seeding import deterministic, epoch_order, seeded, stream
-from bench.target import TARGET_ACCURACY, seconds_to_target
-from bench.training import DivergedError, EpochResult, Observer, Trainer
 from data_utils import Batch, ChannelStatistics, DataError, PairedDataset, Split, split, subsample
 from fusion_models import FusionNet, ModelSpec, build_model, find_model
 

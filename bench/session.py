@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from bench import records, tables
 from bench.config import FIRST_SEED, RunConfig
+from bench.engine.training import EpochResult, Observer
 from bench.evidence.claims import STUDIES_NEEDED
 from bench.evidence.ledger import ledger
 from bench.evidence.ledger_page import page, verdicts_table
@@ -32,7 +33,6 @@ from bench.studies import DEFAULT_STUDY, Study
 from bench.tables import TextTable
 from bench.thresholds import threshold_table
 from bench.tracking import TRACKERS, Shield
-from bench.training import EpochResult, Observer
 from data_utils import DATASETS, PairedDataset, load
 from fusion_models import ModelSpec, find_model
 

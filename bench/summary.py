@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from bench import gate
-from bench.comparison import compare, comparison_table
-from bench.gate import Rule
+from bench.comparing import gate
+from bench.comparing.comparison import compare, comparison_table
+from bench.comparing.gate import Rule
 from bench.records import RunRecord
 from bench.session import Session
 from bench.tables import as_text, conditions

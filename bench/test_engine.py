@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from bench.config import FIRST_SEED, FULL, RunConfig
-from bench.engine import (
+from bench.engine.race import (
     EXACT_TOLERANCE,
     PROTOCOL,
     ROUNDING_TOLERANCE,
@@ -22,9 +22,9 @@ from bench.engine import (
     target,
     write_json,
 )
+from bench.engine.together import compare, seeds_table
 from bench.session import Session
 from bench.studies import STUDIES
-from bench.together import compare, seeds_table
 from data_utils import DATASETS, PairedDataset
 from fusion_models import find_model
 

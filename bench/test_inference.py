@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from bench.inference import LATENCY_BATCH, THROUGHPUT_BATCH, ForwardPass, InferenceTime, inference_table
-from bench.measurement import rounds_within
+from bench.costs.inference import LATENCY_BATCH, THROUGHPUT_BATCH, ForwardPass, InferenceTime, inference_table
+from bench.costs.measurement import rounds_within
 from bench.seeding import deterministic
 from bench.session import Session
 from fusion_models import ModelSpec

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from bench.resident import STATUS, resident_memory, resident_table
+from bench.costs.resident import STATUS, resident_memory, resident_table
 from bench.session import Session
 from bench.studies import STUDIES
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from bench.config import SMOKE
-from bench.scaling import AXES, ROWS, Axis, Growth, Series, scaling_table
+from bench.costs.scaling import AXES, ROWS, Axis, Growth, Series, scaling_table
 from bench.seeding import deterministic
 from bench.session import Session
 from fusion_models import ModelSpec
@@ -24,7 +24,10 @@ def grown(session: Session) -> Iterator[list[Growth]]:
     yield found
     if not found:
         return
-    from bench.scaling_figure import scaling_figure, write_figure  # here, as matplotlib takes a second to import
+    from bench.costs.scaling_figure import (  # here, as matplotlib takes a second to import
+        scaling_figure,
+        write_figure,
+    )
 
     session.add_table(scaling_table(found, session.measured_on()))
     write_figure(scaling_figure(found, session.measured_on()), session.folder / "plots")

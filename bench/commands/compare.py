@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from bench import baseline, gate
+from bench import baseline
 from bench.commands.runs import Commands, print_tables, read_run
-from bench.comparison import compare, comparison_table
+from bench.comparing import gate
+from bench.comparing.comparison import compare, comparison_table
 from bench.records import RecordError, RunRecord
 
 

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from bench.commands.runs import Commands, read_run, records_path
-from bench.history import history
+from bench.comparing.history import history
 
 
 def register(commands: Commands) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.commands.nightly import add_last_good
 from bench.commands.runs import Commands, read_run
-from bench.nightly import keep
+from bench.comparing.nightly import keep
 
 
 def register(commands: Commands) -> None:

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
-from bench import gate
 from bench.commands.runs import Commands, read_run, records_path
-from bench.nightly import last_good, last_good_path, shortcomings, summary
+from bench.comparing import gate
+from bench.comparing.nightly import last_good, last_good_path, shortcomings, summary
 
 
 def register(commands: Commands) -> None:

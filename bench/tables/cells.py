@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 
 import pandas as pd
 
-from bench.efficiency import achieved_flops, efficiency
+from bench.costs.efficiency import achieved_flops, efficiency
 from bench.records import COMPLETED, RunRecord
 from bench.studies import DEFAULT_STUDY
 from bench.tables.columns import COLUMN

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from bench.__main__ import main
 from bench.audits import audit_dataset, audit_models, audit_split, splits
 from bench.config import STANDARD
+from bench.costs.measurement import training_memory
 from bench.evaluation import METRICS, accuracy, evaluate, predict
-from bench.measurement import training_memory
 from bench.model_audits import SAMPLES, memory_of_others, one_function, samples_left_out, without_gradient
 from bench.studies import STUDIES
 from data_utils import Batch, DatasetInfo, PairedDataset, Split, load

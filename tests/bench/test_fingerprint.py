@@ -59,8 +59,20 @@ def test_what_decides_a_run_is_hashed_and_what_shows_it_is_not() -> None:
     found = set(names(ROOT, *DECISIVE))
     everything = {path.relative_to(ROOT).as_posix() for path in (ROOT / "fusion_models").glob("*.py")}
     assert everything <= found
-    assert {"bench/runs.py", "bench/training.py", "bench/allocator.py", "data_utils/splits.py"} <= found
-    shown = {"bench/tables.py", "bench/session.py", "bench/summary.py", "bench/tracking.py", "bench/comparison.py"}
+    assert {
+        "bench/runs.py",
+        "bench/engine/training.py",
+        "bench/engine/allocator.py",
+        "data_utils/splits.py",
+    } <= found
+    shown = {
+        "bench/tables/cells.py",
+        "bench/session.py",
+        "bench/summary.py",
+        "bench/tracking/shield.py",
+        "bench/comparing/comparison.py",
+    }
+    assert all((ROOT / path).is_file() for path in shown)
     assert not shown & found
     assert not any(name.startswith("tests/") for name in found)
 

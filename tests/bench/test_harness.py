@@ -14,11 +14,11 @@ import pandas as pd
 import pytest
 
 from bench.__main__ import main
+from bench.costs.scaling import AXES
 from bench.options import resolve
 from bench.probes import records as probe_records
 from bench.records import COMPLETED, read
 from bench.runs import drive, silent
-from bench.scaling import AXES
 from bench.session import Session
 from bench.studies import STUDIES
 from fusion_models import MODELS

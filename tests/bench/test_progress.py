@@ -1,6 +1,6 @@
+from bench.engine.training import EpochResult
 from bench.progress import Progress
 from bench.records import DIVERGED
-from bench.training import EpochResult
 from tests.bench.samples import record
 
 EPOCH = EpochResult(epoch=2, epochs=20, train_loss=0.123456, valid={"loss": 0.5}, learning_rate=0.1, seconds=1.234)

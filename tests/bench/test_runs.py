@@ -9,13 +9,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from bench.ceiling import ceiling
+from bench.costs.ceiling import ceiling
+from bench.costs.target import TARGET_ACCURACY, seconds_to_target
+from bench.engine.training import EpochResult
 from bench.evaluation import evaluate
 from bench.records import COMPLETED, DIVERGED, FAILED, RunRecord, append, read
 from bench.runs import build_seeded, choose, failed, prepare, run
 from bench.seeding import deterministic
-from bench.target import TARGET_ACCURACY, seconds_to_target
-from bench.training import EpochResult
 from data_utils import DataError, PairedDataset
 from fusion_models import build_model, find_model
 from tests.bench.samples import MODEL, SMALL, run_config, small_dataset

@@ -8,7 +8,8 @@ import torch
 
 from bench import records, session, tracking
 from bench.config import RunConfig
-from bench.inference import InferenceTime, inference_table
+from bench.costs.inference import InferenceTime, inference_table
+from bench.engine.training import EpochResult, Observer
 from bench.options import resolve
 from bench.probes import records as probe_records
 from bench.records import DIVERGED, FAILED, RecordError, RunRecord
@@ -18,7 +19,6 @@ from bench.session import Cell, FolderError, Session, write_tables
 from bench.studies import STUDIES, Study
 from bench.tables import TextTable
 from bench.tracking import TrackerKind
-from bench.training import EpochResult, Observer
 from data_utils import DATASETS, DataError, PairedDataset
 from fusion_models import ModelSpec, find_model
 from tests.bench.probes.samples import probe_record

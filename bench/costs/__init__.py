@@ -1,0 +1,1 @@
+"""What models cost: parameters, operations, memory, seconds, and how these grow."""

@@ -1,0 +1,1 @@
+"""How models are trained fast: the trainer, its step, and what it is raced against."""

@@ -1,0 +1,234 @@
+"""Our training loop timed against the reference loop: an epoch of the one and an epoch of the other in turn.
+
+Both loops feel whatever else the machine does, so their ratio says more than the seconds of either. What the
+reference cannot be kept from sharing speaks for it: layers that are arranged to be cheap. Freed memory is kept for
+our epochs alone (``bench.engine.allocator``); each epoch of the reference begins without any.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from statistics import geometric_mean, median
+
+import pandas as pd
+import torch
+
+from bench.config import STANDARD, Protocol, RunConfig
+from bench.engine.allocator import give_back_freed_memory, keep_freed_memory
+from bench.engine.reference import ReferenceLoop
+from bench.engine.training import Trainer
+from bench.records import environment
+from bench.runs import build_seeded, prepare, silent
+from bench.seeding import deterministic
+from bench.tables import TextTable
+from data_utils import Batch, PairedDataset
+from fusion_models import MODELS, ModelSpec
+
+ROWS = tuple(
+    spec for spec in MODELS.values() if spec.family in ("compact", "deep", "wide") and spec.stage != "single"
+)
+"""The published rows whose networks are trained in one go."""
+
+PROTOCOL = replace(STANDARD, pairs=1_000, epochs=6)
+"""25 steps an epoch; the first epoch of each loop warms up."""
+
+EXACT_TOLERANCE = 1e-6
+"""Largest relative difference of the losses in double precision.
+
+Far above its rounding, as the learning rate of a recorded step is a float32; far below what another order of
+pairs, another schedule or another loss would come to.
+"""
+
+ROUNDING_TOLERANCE = 1e-2
+"""Largest relative difference of the first epoch's mean loss in float32, the precision of all trainings.
+
+Different layouts sum in a different order, and Adam divides small gradients by their own size, so each step
+enlarges what the last one rounded: by the seventh digit at first, by the third after some tens of steps.
+"""
+
+
+def target(device: torch.device) -> float | None:
+    """The geometric mean of the ratios that is aimed at; None for devices about which nothing was said."""
+    if device.type == "cpu":
+        return 1.7
+    an_h100_or_newer = torch.cuda.get_device_capability(device) >= (9, 0)
+    return 10.0 if an_h100_or_newer else None
+
+
+@dataclass(frozen=True)
+class Race:
+    """One model trained by both loops.
+
+    Attributes:
+        model: the row's name.
+        steps: of an epoch.
+        reference_seconds: of each epoch of the reference loop behind the first; ``engine_seconds`` of ours.
+        reference_losses: mean training loss of each epoch in nats; ``engine_losses`` of ours.
+        exact_difference: see ``exact_difference``.
+    """
+
+    model: str
+    steps: int
+    reference_seconds: list[float]
+    engine_seconds: list[float]
+    reference_losses: list[float]
+    engine_losses: list[float]
+    exact_difference: float
+
+    @property
+    def ratios(self) -> list[float]:
+        """How many times longer the reference took, of each pair of neighboring epochs."""
+        return [a / b for a, b in zip(self.reference_seconds, self.engine_seconds, strict=True)]
+
+    @property
+    def ratio(self) -> float:
+        """The median of them."""
+        return median(self.ratios)
+
+    @property
+    def loss_differences(self) -> list[float]:
+        """Relative difference of the losses of each epoch."""
+        return relative_differences(self.reference_losses, self.engine_losses)
+
+
+def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) -> Race:
+    """Train a model with both loops on the same data, from the same weights and in the same order.
+
+    Args:
+        spec: a row whose networks are trained in one go.
+        dataset: to draw the protocol's pairs from.
+        seed: of split, weights and order.
+        config: device and protocol, of at least two epochs.
+    """
+    with deterministic():
+        train = prepare(dataset, config.protocol, seed, config.device).train
+        reference, trainer = _loops(spec, dataset, seed, config.device, train, config.protocol, torch.float32)
+        seconds, losses = [], []
+        for _ in range(config.protocol.epochs):
+            give_back_freed_memory()
+            start = time.perf_counter()
+            losses.append(reference.train_epoch())
+            seconds.append(time.perf_counter() - start)
+            keep_freed_memory()
+            trainer.train_epoch()
+            trainer.finish_epoch()
+    return Race(
+        model=spec.name,
+        steps=trainer.steps_per_epoch,
+        reference_seconds=seconds[1:],
+        engine_seconds=trainer.history.epoch_seconds[1:],
+        reference_losses=losses,
+        engine_losses=trainer.history.train_losses,
+        exact_difference=exact_difference(spec, dataset, seed, config),
+    )
+
+
+def exact_difference(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) -> float:
+    """Whether both loops are the same mathematics: the largest relative difference of their losses in doubles.
+
+    Over two epochs of 20 training pairs in batches of 8, 8 and 4.
+    """
+    with deterministic():
+        few = prepare(dataset, config.protocol, seed, config.device).train[:20]
+        doubles = Batch({modality: values.double() for modality, values in few.inputs.items()}, few.labels)
+        protocol = replace(config.protocol, batch_size=8, epochs=2, drop_last=False)
+        reference, trainer = _loops(spec, dataset, seed, config.device, doubles, protocol, torch.float64)
+        losses = []
+        for _ in range(protocol.epochs):
+            losses.append(reference.train_epoch())
+            trainer.train_epoch()
+            trainer.finish_epoch()
+    return max(relative_differences(losses, trainer.history.train_losses))
+
+
+def relative_differences(expected: Sequence[float], found: Sequence[float]) -> list[float]:
+    """|found - expected| / |expected|, of each pair."""
+    return [abs(b - a) / abs(a) for a, b in zip(expected, found, strict=True)]
+
+
+def race_table(races: Sequence[Race], least: float | None, conditions: Sequence[str]) -> TextTable:
+    """A line a model, and the geometric mean of the ratios below.
+
+    Args:
+        races: at least one.
+        least: see ``target``.
+        conditions: what they were measured under.
+    """
+    rows = [
+        [
+            race.model,
+            *(
+                f"{1e3 * median(seconds) / race.steps:.2f}"
+                for seconds in (race.reference_seconds, race.engine_seconds)
+            ),
+            f"{race.ratio:.2f}",
+            f"{min(race.ratios):.2f} to {max(race.ratios):.2f}",
+            f"{race.exact_difference:.0e}",
+            f"{max(race.loss_differences):.0e}",
+        ]
+        for race in races
+    ]
+    mean = geometric_mean(race.ratio for race in races)
+    aim = "" if least is None else f"; aimed at: at least {least:.1f}"
+    return TextTable(
+        name="engine",
+        title="A training step: the loop of notebooks beside ours",
+        header=["model", "reference (ms)", "ours (ms)", "ratio", "its range", "loss, doubles", "loss, floats"],
+        labels=1,
+        rows=rows,
+        notes=[
+            f"geometric mean of the ratios: {mean:.2f}{aim}",
+            f"ratio: median of {len(races[0].ratios)} pairs of neighboring epochs of {races[0].steps} steps; "
+            "loss: largest relative difference of the histories, in floats enlarged by each step",
+        ],
+        conditions=list(conditions),
+        data=pd.DataFrame([_raw(race) for race in races]),
+    )
+
+
+def write_json(path: Path, races: Sequence[Race], least: float | None, config: RunConfig) -> None:
+    """Everything that was measured and under what, as strict JSON."""
+    content = {
+        "geometric_mean": geometric_mean(race.ratio for race in races),
+        "target": least,
+        "models": [asdict(race) | {"ratio": race.ratio, "ratios": race.ratios} for race in races],
+        "profile": config.profile,
+        "dataset": config.dataset,
+        "protocol": asdict(config.protocol),
+        "environment": environment(torch.device(config.device)),
+    }
+    path.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _raw(race: Race) -> dict[str, str | float]:
+    return {
+        "model": race.model,
+        "steps": race.steps,
+        "reference_step_seconds": median(race.reference_seconds) / race.steps,
+        "engine_step_seconds": median(race.engine_seconds) / race.steps,
+        "ratio": race.ratio,
+        "least_ratio": min(race.ratios),
+        "largest_ratio": max(race.ratios),
+        "exact_difference": race.exact_difference,
+        "loss_difference": max(race.loss_differences),
+    }
+
+
+def _loops(
+    spec: ModelSpec,
+    dataset: PairedDataset,
+    seed: int,
+    device: str,
+    train: Batch,
+    protocol: Protocol,
+    dtype: torch.dtype,
+) -> tuple[ReferenceLoop, Trainer]:
+    """Both loops at their start; what ours validates on does not matter here, so it is one batch."""
+    ours, notebooks = (build_seeded(spec, dataset, seed, device).to(dtype) for _ in range(2))
+    notebooks.to(memory_format=torch.contiguous_format)
+    return (
+        ReferenceLoop(notebooks, train, protocol, seed, device),
+        Trainer(ours, train, train[: protocol.batch_size], protocol, seed, silent),
+    )

@@ -1,0 +1,93 @@
+"""The loop that notebooks train with, as a peer to time ours against; nothing is trained with it otherwise.
+
+A DataLoader stacks single samples of memory into contiguous batches, every step moves its batch to the device and
+asks for its loss, and Adam is the default one. The order of each epoch, the learning rates and the loss are those
+of ``bench.engine.training``, so both loops compute the same up to rounding.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from bench.config import Protocol
+from bench.engine.training import schedule
+from bench.evaluation import classification_loss
+from bench.seeding import epoch_order
+from data_utils import Batch
+
+Sample = tuple[dict[str, Tensor], Tensor]
+
+
+class Samples(Dataset[Sample]):
+    """The pairs of a batch one by one, contiguous (C, H, W), in the host's memory."""
+
+    def __init__(self, batch: Batch) -> None:
+        on_host = batch.to("cpu")
+        self._samples = [
+            ({modality: values[i].contiguous() for modality, values in on_host.inputs.items()}, on_host.labels[i])
+            for i in range(len(batch))
+        ]
+
+    def __len__(self) -> int:
+        return len(self._samples)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self._samples[index]
+
+
+class EpochOrder(Sampler[int]):
+    """Each pass is the order of the next epoch."""
+
+    def __init__(self, seed: int, samples: int) -> None:
+        self._seed, self._samples, self._epoch = seed, samples, 0
+
+    def __len__(self) -> int:
+        return self._samples
+
+    def __iter__(self) -> Iterator[int]:
+        self._epoch += 1
+        return iter(epoch_order(self._seed, self._epoch, self._samples).tolist())
+
+
+class ReferenceLoop:
+    """Trains a model as notebooks do.
+
+    Args:
+        model: on ``device``, its weights contiguous.
+        train: all training pairs.
+        protocol: epochs, batch size and learning rates.
+        seed: decides the order of each epoch.
+        device: to train on.
+    """
+
+    def __init__(self, model: nn.Module, train: Batch, protocol: Protocol, seed: int, device: str) -> None:
+        self._model, self._protocol, self._device = model, protocol, device
+        self._loader = DataLoader(
+            Samples(train),
+            batch_size=protocol.batch_size,
+            sampler=EpochOrder(seed, len(train)),
+            drop_last=protocol.drop_last,
+        )
+        self._optimizer = torch.optim.Adam(model.parameters(), lr=protocol.learning_rate)
+        self._schedule = schedule(self._optimizer, protocol, len(self._loader))
+
+    def train_epoch(self) -> float:
+        """Train one epoch; returns the mean training loss in nats, weighed as ``EpochResult.train_loss`` is."""
+        self._model.train()
+        loss_sum, pairs = 0.0, 0
+        for inputs, labels in self._loader:
+            moved = {modality: values.to(self._device) for modality, values in inputs.items()}
+            targets = labels.to(self._device)
+            self._optimizer.zero_grad()
+            loss = classification_loss(self._model(moved), targets)
+            loss.backward()
+            self._optimizer.step()
+            if self._protocol.schedule == "cosine-step":
+                self._schedule.step()
+            loss_sum += loss.item() * len(targets)
+            pairs += len(targets)
+        if self._protocol.schedule == "cosine-epoch":
+            self._schedule.step()
+        return loss_sum / pairs

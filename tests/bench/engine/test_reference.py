@@ -1,0 +1,86 @@
+from dataclasses import replace
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor
+
+from bench.config import STANDARD, Protocol
+from bench.engine.reference import EpochOrder, ReferenceLoop, Samples
+from bench.engine.training import Trainer
+from bench.runs import silent
+from bench.seeding import epoch_order
+from data_utils import Batch
+from tests.bench.toys import Toy, toy, toy_batch
+
+PROTOCOL = replace(STANDARD, epochs=3, batch_size=4, learning_rate=0.1, final_learning_rate=0.001)
+
+
+def doubles(batch: Batch) -> Batch:
+    return Batch({m: values.double() for m, values in batch.inputs.items()}, batch.labels)
+
+
+def reference_losses(protocol: Protocol, data: Batch, seed: int = 51) -> list[float]:
+    loop = ReferenceLoop(toy().double(), data, protocol, seed, "cpu")
+    return [loop.train_epoch() for _ in range(protocol.epochs)]
+
+
+def our_losses(protocol: Protocol, data: Batch) -> list[float]:
+    trainer = Trainer(toy().double(), data, data, protocol, 51, silent)
+    for _ in range(protocol.epochs):
+        trainer.train_epoch()
+        trainer.finish_epoch()
+    return trainer.history.train_losses
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine-step", "cosine-epoch"])
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_both_loops_are_one_computation(
+    schedule: Literal["constant", "cosine-step", "cosine-epoch"], drop_last: bool
+) -> None:
+    protocol = replace(PROTOCOL, schedule=schedule, drop_last=drop_last)
+    data = doubles(toy_batch(13))
+    assert our_losses(protocol, data) == pytest.approx(reference_losses(protocol, data), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "change", [{"learning_rate": 0.11}, {"schedule": "constant"}, {"drop_last": True}, {"batch_size": 5}]
+)
+def test_the_comparison_notices_another_computation(change: dict[str, float]) -> None:
+    data = doubles(toy_batch(13))
+    other = our_losses(replace(PROTOCOL, **change), data)  # type: ignore[arg-type]
+    assert other != pytest.approx(reference_losses(PROTOCOL, data), rel=1e-3)
+
+
+def test_another_seed_is_another_order() -> None:
+    data = doubles(toy_batch(13))
+    assert reference_losses(PROTOCOL, data) != pytest.approx(reference_losses(PROTOCOL, data, seed=52), rel=1e-3)
+
+
+def test_each_pass_is_the_next_epochs_order() -> None:
+    order = EpochOrder(51, 7)
+    assert len(order) == 7
+    assert [list(order), list(order)] == [epoch_order(51, epoch, 7).tolist() for epoch in (1, 2)]
+
+
+def test_samples_are_single_and_contiguous() -> None:
+    images = torch.arange(24.0).view(2, 3, 2, 2).contiguous(memory_format=torch.channels_last)
+    samples = Samples(Batch({"rgb": images}, torch.tensor([1, 0])))
+    assert len(samples) == 2
+    inputs, label = samples[1]
+    assert inputs["rgb"].is_contiguous()
+    assert inputs["rgb"].tolist() == images[1].tolist()
+    assert label.item() == 0
+
+
+def test_the_model_gets_contiguous_batches() -> None:
+    class Looks(Toy):
+        def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+            shapes.append(tuple(inputs["rgb"].shape))
+            assert inputs["rgb"].is_contiguous()
+            assert self.training
+            return super().forward(inputs)
+
+    shapes: list[tuple[int, ...]] = []
+    ReferenceLoop(Looks().eval(), toy_batch(9), PROTOCOL, 51, "cpu").train_epoch()
+    assert shapes == [(4, 1, 2, 2), (4, 1, 2, 2), (1, 1, 2, 2)]
