@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -54,6 +54,7 @@ def test_effective_robustness_is_what_is_kept_beyond_late_fusion() -> None:
     assert effective_robustness([0, 1, 2], [0.6, 0.3, 0.1], late) < 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=4, max_size=4))
 def test_relative_robustness_lies_between_the_worst_and_the_best(accuracies: list[float]) -> None:
     found = relative_robustness([0, 0.5, 0.9, 1], accuracies)
