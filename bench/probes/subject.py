@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from safetensors.torch import load_file
 from torch import Tensor
 
+from bench.checkpoints import restored
 from bench.config import Protocol, RunConfig
-from bench.jsonlines import RecordError
 from bench.probes.records import ProbeRecord
 from bench.records import RunRecord
-from bench.runs import build_seeded, measured_sides, normalized, placed
+from bench.runs import measured_sides, normalized, placed
 from data_utils import Batch, ChannelStatistics, PairedDataset
-from fusion_models import FusionNet, find_model
+from fusion_models import FusionNet
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,17 +82,9 @@ def load_subject(record: RunRecord, dataset: PairedDataset, config: RunConfig) -
     """The model that a record tells of, with its weights from the run's folder.
 
     Raises:
-        RecordError: its training was not completed, or its checkpoint is not in the folder.
+        CheckpointError: its training was not completed, or its checkpoint is not in the folder.
     """
-    if record.checkpoint is None:
-        raise RecordError(
-            f"{record.model}, seed {record.seed}: {record.status} ({record.error}); cannot be probed"
-        )
-    path = config.results_dir / "checkpoints" / record.checkpoint
-    if not path.is_file():
-        raise RecordError(f"{path}: no such checkpoint; train {record.model} again, or restore the file")
-    network = build_seeded(find_model(record.model), dataset, record.seed, config.device)
-    network.load_state_dict(load_file(path))
+    network = restored(record, config.results_dir, dataset, config.device)
     return Subject(network, record, dataset, config.protocol, config.device)
 
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
+from bench.checkpoints import CheckpointError, checkpoint_of
 from bench.probes.records import ProbeRecord
 from bench.records import COMPLETED, RunRecord
-from bench.report.samples import Prediction, SamplesError, checkpoint_of, dataset_of, predictions
+from bench.report.samples import Prediction, SamplesError, dataset_of, predictions
 from bench.tables import COLUMN
 from data_utils import DataError, PairedDataset
 
@@ -73,7 +74,7 @@ class Gallery:
             title = f"{row}, seed {seed}: the {which} validation loss of this seed, {_LOSS(loss)}"
             try:
                 made.append(Samples(title, self._predictions(record)))
-            except (SamplesError, DataError) as error:
+            except (CheckpointError, SamplesError, DataError) as error:
                 made.append(Samples(title, [], str(error)))
         return made
 

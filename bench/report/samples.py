@@ -9,17 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
+from bench.checkpoints import restored
 from bench.config import Protocol
 from bench.evaluation import classification_loss, predict
 from bench.records import RunRecord
-from bench.runs import build_seeded, choose, prepare
+from bench.runs import choose, prepare
 from data_utils import DATASETS, PairedDataset, load
 from data_utils.pictures import View, views
-from fusion_models import FusionNet, find_model
 
 COUNT = 8
 """How many pairs of a row are shown."""
@@ -92,7 +90,8 @@ def predictions(
         device: to predict on; need not be the one that trained the model.
 
     Raises:
-        SamplesError: there is no checkpoint, or it and the data are not those of the record.
+        CheckpointError: there is no checkpoint of this model.
+        SamplesError: the checkpoint or the data are not those of the record.
         DataError: the data cannot be split as the run split them, or cannot be drawn.
     """
     if record.data_sha256 not in (None, dataset.sha256):
@@ -122,35 +121,6 @@ def predictions(
         )
         for sample, pair, view in zip(shown, pairs, views(chosen, pairs), strict=True)
     ]
-
-
-def checkpoint_of(record: RunRecord, folder: Path) -> Path:
-    """The file of the record's weights in the run's folder.
-
-    Raises:
-        SamplesError: none was written, or it is gone.
-    """
-    if record.checkpoint is None:
-        raise SamplesError("The run wrote no checkpoint.")
-    path = folder / "checkpoints" / record.checkpoint
-    if not path.is_file():
-        raise SamplesError(f"The checkpoint {record.checkpoint} is not beside the records.")
-    return path
-
-
-def restored(record: RunRecord, folder: Path, dataset: PairedDataset, device: str) -> FusionNet:
-    """The record's model with the weights of its checkpoint.
-
-    Raises:
-        SamplesError: there is no checkpoint, or it does not hold this model for these data.
-    """
-    path = checkpoint_of(record, folder)
-    try:
-        network = build_seeded(find_model(record.model), dataset, record.seed, device)
-        network.load_state_dict(load_file(path))
-    except (SafetensorError, RuntimeError, ValueError) as error:
-        raise SamplesError(f"The checkpoint {record.checkpoint} cannot be used: {error}") from error
-    return network
 
 
 def probabilities(logits: Tensor) -> Tensor:

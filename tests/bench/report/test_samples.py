@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from bench.checkpoints import CheckpointError, restored
 from bench.records import RunRecord
 from bench.report.samples import (
     SamplesError,
@@ -13,7 +14,6 @@ from bench.report.samples import (
     dataset_of,
     predictions,
     probabilities,
-    restored,
 )
 from bench.runs import run
 from data_utils import DATASETS, PairedDataset
@@ -92,15 +92,15 @@ def test_weights_that_are_not_the_runs_are_noticed_by_their_loss(trained: Traine
 
 def test_a_checkpoint_that_is_missing_or_anothers_is_said(trained: Trained, tmp_path: Path) -> None:
     record, folder, dataset = trained
-    with pytest.raises(SamplesError, match=r"checkpoint .*seed51.safetensors is not beside the records"):
+    with pytest.raises(CheckpointError, match=r"checkpoint .*seed51.safetensors is not beside the records"):
         restored(record, tmp_path, dataset, "cpu")
-    with pytest.raises(SamplesError, match="cannot be used"):
+    with pytest.raises(CheckpointError, match="cannot be used"):
         restored(replace(record, model="deep-intermediate-concat-strided"), folder, dataset, "cpu")
-    with pytest.raises(SamplesError, match="wrote no checkpoint"):
+    with pytest.raises(CheckpointError, match="wrote no checkpoint"):
         restored(replace(record, checkpoint=None), folder, dataset, "cpu")
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / str(record.checkpoint)).write_bytes(b"damaged")
-    with pytest.raises(SamplesError, match="cannot be used"):
+    with pytest.raises(CheckpointError, match="cannot be used"):
         restored(record, tmp_path, dataset, "cpu")
 
 
