@@ -184,7 +184,7 @@ class Session:
         found = environment(torch.device(self.options.device))
         return [
             f"profile: {self.options.profile.name}",
-            f"device: {found['device_name']}, {found['threads']} threads, torch {found['packages']['torch']}",
+            f"device: {found['device_name']}, threads: {found['threads']}, torch {found['packages']['torch']}",
         ]
 
     def run_cell(self, cell: Cell, driver: Driver, observe: Observer) -> RunRecord:

@@ -126,7 +126,7 @@ def conditions(records: Sequence[RunRecord]) -> list[str]:
         f"profile: {distinct(r.profile for r in done)}, {distinct(r.protocol['epochs'] for r in done)} epochs, "
         f"seeds: {', '.join(map(str, seeds))} (n = {len(seeds)})",
         f"device: {distinct(r.environment['device_name'] for r in done)}, "
-        f"{distinct(r.environment['threads'] for r in done)} threads, "
+        f"threads: {distinct(r.environment['threads'] for r in done)}, "
         f"torch {distinct(r.environment['packages']['torch'] for r in done)}",
     ]
     unfinished = [

@@ -29,7 +29,7 @@ def test_strided_less_maxpool_by_hand() -> None:
         "one seed says nothing of the spread, so nothing is marked as best  \n"
         "data: shapes, 2 classes, 400 training pairs, 100 validation pairs  \n"
         "profile: quick, 3 epochs, seeds: 51 (n = 1)  \n"
-        "device: a processor, 2 threads, torch 2.0\n"
+        "device: a processor, threads: 2, torch 2.0\n"
     )
 
 

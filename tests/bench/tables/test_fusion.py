@@ -47,7 +47,7 @@ def test_the_table_holds_means_over_seeds_and_half_their_intervals() -> None:
         "nothing is marked as best: fewer than 5 seeds decide nothing  \n"
         "data: shapes, 2 classes, 400 training pairs, 100 validation pairs  \n"
         "profile: quick, 3 epochs, seeds: 51, 52 (n = 2)  \n"
-        "device: a processor, 2 threads, torch 2.0\n"
+        "device: a processor, threads: 2, torch 2.0\n"
     )
 
 
