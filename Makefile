@@ -11,7 +11,7 @@ bench: $(VENV)/installed
 	$(RUN) pytest bench -k stride
 
 test: $(VENV)/installed
-	$(RUN) pytest tests
+	$(RUN) pytest tests -n auto --dist worksteal
 
 smoke: $(VENV)/installed
 	$(RUN) pytest bench --profile smoke

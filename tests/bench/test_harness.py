@@ -22,6 +22,7 @@ from bench.runs import drive, silent
 from bench.session import Session
 from bench.studies import STUDIES
 from fusion_models import MODELS
+from tests.bench.nested import nested
 from tests.bench.samples import MODEL
 
 ROOT = Path(__file__).parents[2]
@@ -211,7 +212,8 @@ def test_without_the_clock_all_epochs_are_trained(history: Path, tmp_path: Path)
 def test_what_cannot_be_followed_ends_in_one_sentence(
     arguments: list[str], message: str, history: Path, tmp_path: Path
 ) -> None:
-    ended = bench(tmp_path / "run", history, "--profile", "smoke", "-k", ONE_CELL, *arguments)
+    _, _, _, *words = command(tmp_path / "run", history, "--profile", "smoke", "-k", ONE_CELL, *arguments)
+    ended = nested(["bench", *words])
     assert ended.code == 4
     assert len(re.findall(rf"^ERROR: {message}$", ended.output, re.MULTILINE)) == 1
     assert "Traceback" not in ended.output
@@ -242,6 +244,9 @@ def test_an_interrupted_run_keeps_what_has_ended(history: Path, tmp_path: Path) 
     assert "KeyboardInterrupt" in output
 
 
+TIMED = re.compile("second|efficiency|achieved_flops")
+"""Columns and metrics that no two runs share."""
+
 FEW_CELLS = "test_training and compact and (add or hadamard)"
 
 
@@ -249,9 +254,9 @@ def without_times(folder: Path) -> dict[str, str]:
     """The tables of a run as text, less what no two runs share."""
     frames = {path.name: pd.read_csv(path) for path in (folder / "tables").glob("*.csv")}
     for name, frame in frames.items():
-        kept = frame.drop(columns=[column for column in frame if str(column).endswith("_seconds")])
+        kept = frame.loc[:, [not TIMED.search(str(column)) for column in frame]]
         if "metric" in kept:
-            kept = kept[~kept.metric.str.endswith("_seconds")]
+            kept = kept[~kept.metric.str.contains(TIMED)]
         frames[name] = kept
     return {name: frame.to_csv() for name, frame in frames.items()}
 
@@ -298,15 +303,9 @@ def test_a_killed_run_that_is_resumed_comes_to_the_same_tables(history: Path, tm
 
 
 def collected(*arguments: str) -> list[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", "bench", "-p", "no:cacheprovider", "--collect-only", "-q", *arguments],
-        cwd=ROOT,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [line.partition("::")[2] for line in done.stdout.splitlines() if "::" in line]
+    ended = nested(["bench", "--collect-only", "-q", *arguments])
+    assert ended.code == 0, ended.output
+    return [name.partition("::")[2] for name in ended.ids]
 
 
 def test_a_model_that_does_not_exist_is_said_with_those_that_do(history: Path, tmp_path: Path) -> None:
@@ -326,7 +325,9 @@ def test_inference_ends_in_a_table_and_in_benchmarks_json(history: Path, tmp_pat
     ended = bench(tmp_path / "run", history, *SMOKE, "-k", f"(latency or throughput) and {MODEL}")
     assert ended.code == 0, ended.output
     assert f"tables are in {tmp_path / 'run'}" in ended.output
-    assert {path.name for path in (tmp_path / "run" / "tables").iterdir()} == {"inference.md", "inference.csv"}
+    assert {path.name for path in (tmp_path / "run" / "tables").iterdir()} == {
+        f"inference.{suffix}" for suffix in ("md", "tex", "csv")
+    }
     assert MODEL in (tmp_path / "run" / "tables" / "inference.md").read_text()
     batches = [(entry["extra_info"]["model"], entry["extra_info"]["batch_size"]) for entry in ended.benchmarks]
     assert batches == [(MODEL, 1), (MODEL, 32)]

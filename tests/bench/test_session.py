@@ -281,7 +281,7 @@ def test_the_tracker_is_told_of_the_end_and_what_it_says_is_kept(
     made.open(made.cells)
     made.records += [record(TWIN), record(MODEL)]
     made.close()
-    assert notebook.notes == [("close", (2, {"standard": 3}))]
+    assert notebook.notes == [("close", (2, {"standard": 4}))]
     assert made.trackers.notes == ["noted"]
 
 
@@ -377,7 +377,7 @@ def test_each_study_has_tables_of_its_own(tmp_path: Path) -> None:
 def test_studies_that_decide_claims_leave_a_ledger(tmp_path: Path) -> None:
     rows = (TWIN, "compact-intermediate-concat-maxpool")
     made = write_tables([record(model, study="fusion-compact") for model in rows], tmp_path)
-    assert [table.name for table in made] == ["fusion", "published", "claims"]
+    assert [table.name for table in made] == ["fusion", "cost", "published", "claims"]
     assert "[fusion-compact](../records.jsonl)" in (tmp_path / "claims.md").read_text()
     standard = write_tables([record()], tmp_path / "standard")
     assert "claims" not in [table.name for table in standard]

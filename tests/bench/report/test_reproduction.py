@@ -8,6 +8,7 @@ from bench.config import PROFILES
 from bench.records import RunRecord
 from bench.report.reproduction import reproduction
 from bench.studies import STUDIES
+from tests.bench.nested import nested
 from tests.bench.samples import MODEL, TWIN, record
 
 ROOT = Path(__file__).parents[3]
@@ -40,30 +41,18 @@ CELLS = {
 
 def collected(test: str, *options: str) -> list[str]:
     """The ids of what pytest would run."""
-    found = Collector()
-    here = ["--rootdir", str(ROOT), "-c", str(ROOT / "pytest.ini"), "-p", "no:cacheprovider", "-q"]
-    assert pytest.main([f"{ROOT}/{test}", *options, "--collect-only", *here], plugins=[found]) == 0
-    return found.ids
-
-
-class Collector:
-    """Notes what pytest would run."""
-
-    def __init__(self) -> None:
-        self.ids: list[str] = []
-
-    def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.ids += [item.nodeid for item in session.items]
+    ended = nested([test, *options, "--collect-only", "-q"])
+    assert ended.code == 0, ended.output
+    return ended.ids
 
 
 @pytest.mark.parametrize("asked", CELLS.values(), ids=CELLS.keys())
-def test_the_command_selects_exactly_the_cell(asked: RunRecord, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_selects_exactly_the_cell(asked: RunRecord) -> None:
     again = reproduction(asked)
     assert again.caveats == ()
     threads, program, *words = shlex.split(again.command)
     assert (threads, program) == ("OMP_NUM_THREADS=2", "pytest")
     found = collected(*words)
-    capsys.readouterr()
     assert len(found) == 1
     named = found[0].partition("[")[2].removesuffix("]")
     assert named.removesuffix(f"-seed{asked.seed}").split(":")[-1] == asked.model
@@ -71,9 +60,8 @@ def test_the_command_selects_exactly_the_cell(asked: RunRecord, capsys: pytest.C
     assert asked.variant in named
 
 
-def test_every_cell_of_every_study_has_an_id_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_cell_of_every_study_has_an_id_of_its_own() -> None:
     found = collected("bench/test_training.py", "--study", "all", "--seeds", "2", "--device", "cpu")
-    capsys.readouterr()
     named = [
         shlex.split(reproduction(as_run(study.name, model, variant=variant, seed=seed)).command)[2]
         for study in STUDIES.values()

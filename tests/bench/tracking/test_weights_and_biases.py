@@ -145,7 +145,7 @@ def test_the_analysis_holds_tables_and_loss_curves(folder: Path, runs: dict[str,
     assert one(run, "run").job_type == "analysis"
     fusion = table(folder, run, "standard/fusion")
     assert dict(zip(fusion["columns"], fusion["data"][0], strict=True)) == pytest.approx(
-        fusion_table([RECORD]).data.iloc[0].to_dict()
+        fusion_table([RECORD]).data.iloc[0].to_dict(), nan_ok=True
     )
     curves = table(folder, run, "standard/loss_curves_table")
     assert [row[:1] + row[2:] for row in curves["data"]] == [[1, 0.25], [2, 0.375]]
