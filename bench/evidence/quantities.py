@@ -62,7 +62,8 @@ class Quantity:
 
     def text(self, value: float) -> str:
         """An effect: a signed difference, or a ratio."""
-        return f"{value:.3g}" if self.ratio else f"{value:+.2g}"
+        # Means of equal values differ by what adding them rounds; + 0.0 turns -0.0 into 0.0.
+        return f"{value:.3g}" if self.ratio else f"{round(value, 12) + 0.0:+.2g}"
 
     @property
     def margin_text(self) -> str:

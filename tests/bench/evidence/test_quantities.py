@@ -3,6 +3,7 @@
 import pytest
 
 from bench.evidence.quantities import (
+    ACCURACY,
     ALL_ACCURACY,
     EPOCH_TIME,
     MEAN_LOSS,
@@ -51,3 +52,8 @@ def test_margins_in_words() -> None:
     assert MEAN_LOSS.margin_text == "0.01 nats"
     assert EPOCH_TIME.margin_text == "5%"
     assert corrupted("rgb-noise").margin_text == "0.01"
+
+
+def test_what_only_rounding_made_is_no_difference() -> None:
+    assert (ACCURACY.text(-3.7e-17), ACCURACY.text(-0.0)) == ("+0", "+0")
+    assert ACCURACY.text(-1.5e-7) == "-1.5e-07"
