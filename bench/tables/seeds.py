@@ -72,22 +72,23 @@ def marked(cells: pd.DataFrame, columns: Sequence[Column], first: int) -> frozen
     )
 
 
-def notes(cells: pd.DataFrame, reason: str, *, any_marked: bool) -> list[str]:
+def notes(cells: pd.DataFrame, reason: str, *, any_marked: bool, spread: str = SPREAD) -> list[str]:
     """What is to be said of spread and marks, a line each.
 
     Args:
         cells: all of the table.
         reason: what a mark means in this table.
         any_marked: whether anything is.
+        spread: how the table shows it.
     """
     seeds = cells.seed.nunique()
     if seeds < 2:
         return ["one seed says nothing of the spread, so nothing is marked as best"]
     if any_marked:
-        return [SPREAD, f"marked: {reason}"]
+        return [spread, f"marked: {reason}"]
     if seeds < FEWEST_SEEDS:
-        return [SPREAD, f"nothing is marked as best: fewer than {FEWEST_SEEDS} seeds decide nothing"]
-    return [SPREAD, "nothing is marked as best: the seeds that all rows share tell none from it"]
+        return [spread, f"nothing is marked as best: fewer than {FEWEST_SEEDS} seeds decide nothing"]
+    return [spread, "nothing is marked as best: the seeds that all rows share tell none from it"]
 
 
 BEST_OF_COLUMN = (

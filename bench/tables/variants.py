@@ -2,18 +2,23 @@
 
 from collections.abc import Sequence
 
-from bench.evidence.statistics import mean_interval
+import pandas as pd
+
 from bench.records import RunRecord
 from bench.tables import seeds
 from bench.tables.cells import conditions, frame
-from bench.tables.columns import COLUMN
+from bench.tables.columns import COLUMN, Column
 from bench.tables.text import TextTable
 
 SHOWN = (COLUMN["valid_accuracy"], COLUMN["best_valid_loss"])
 
 
 def variants_table(records: Sequence[RunRecord]) -> TextTable | None:
-    """The variants of a study's protocol side by side, a line a model; None if there are not several."""
+    """The variants of a study's protocol side by side, a line a model; None if there are not several.
+
+    A cell is the mean over seeds with the lowest and the highest seed: a variant decides whether models learn at
+    all, and of runs that either learn or do not, an interval around the mean says little.
+    """
     cells = frame(records)
     variants = list(cells.variant.unique())
     if len(variants) < 2:
@@ -26,7 +31,7 @@ def variants_table(records: Sequence[RunRecord]) -> TextTable | None:
             values = of_model.pivot(index="seed", columns="variant", values=column.field).reindex(columns=variants)
             better = seeds.best(values, higher_is_better=column.higher_is_better)
             marked += [(len(rows), len(row) + place) for place, name in enumerate(variants) if name in better]
-            row += [column.mean(mean_interval(values[variant].dropna())) for variant in variants]
+            row += [_spread(column, values[variant].dropna()) for variant in variants]
         rows.append(row)
     return TextTable(
         name="variants",
@@ -42,6 +47,7 @@ def variants_table(records: Sequence[RunRecord]) -> TextTable | None:
             "the best variant of a model, with all that the seeds do not tell from it (differences paired by "
             "seed, t test at 5%, Holm over the variants)",
             any_marked=bool(marked),
+            spread="mean over seeds (lowest to highest seed)",
         ),
         conditions=conditions(records),
         data=cells[["row", "variant", "seed", *(column.field for column in SHOWN)]].rename(
@@ -49,3 +55,13 @@ def variants_table(records: Sequence[RunRecord]) -> TextTable | None:
         ),
         marked=frozenset(marked),
     )
+
+
+def _spread(column: Column, values: "pd.Series[float]") -> str:
+    if values.empty:
+        return "-"
+    if len(values) == 1:
+        return column.text(values.iloc[0])
+    # Two digits where a figure may be of any size: three full ones in a cell could not be read.
+    text = column.text if column.decimals is not None else "{:.2g}".format
+    return f"{text(values.mean())} ({text(values.min())} to {text(values.max())})"

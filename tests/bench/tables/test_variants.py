@@ -21,7 +21,7 @@ def test_variants_stand_side_by_side() -> None:
         "valid loss, normalized",
     ]
     assert table.rows == [
-        [MODEL, "0.625 ± 1.588", "1.000", "0.5 ± 3.2", "0.125"],
+        [MODEL, "0.625 (0.500 to 0.750)", "1.000", "0.5 (0.25 to 0.75)", "0.125"],
         [TWIN, "0.900", "-", "0.25", "-"],
     ]
 
