@@ -7,7 +7,7 @@ them, and a test fails when they disagree.
 
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -166,17 +166,22 @@ def pages() -> dict[Path, str]:
 
 def outdated() -> list[Path]:
     """The generated files that do not say what the records say, and those that nothing makes any more."""
+    return _outdated(pages())
+
+
+def write() -> list[Path]:
+    """Write the generated files that are outdated, remove those that nothing makes any more; returns both."""
     made = pages()
+    changed = _outdated(made)
+    for path in changed:
+        if path in made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(made[path], encoding="utf-8")
+        else:
+            path.unlink()
+    return changed
+
+
+def _outdated(made: Mapping[Path, str]) -> list[Path]:
     wrong = [path for path, text in made.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
     return wrong + [path for path in sorted((FOLDER / "tables").glob("*")) if path not in made]
-
-
-def write() -> None:
-    """Write every generated file, and remove those that nothing makes any more."""
-    made = pages()
-    for path in outdated():
-        if path not in made:
-            path.unlink()
-    for path, text in made.items():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")

@@ -4,8 +4,7 @@ import argparse
 from pathlib import Path
 
 from bench import baseline
-from bench.commands.runs import Commands, read_run, records_path
-from bench.probes import records as probe_records
+from bench.commands.runs import Commands, read_probes, read_run
 
 
 def register(commands: Commands) -> None:
@@ -23,10 +22,7 @@ def register(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Add what was given, then write every generated file."""
     for path in options.add:
-        probes = probe_records.read(records_path(path).parent / probe_records.FILE_NAME)
-        print(f"{baseline.add(read_run(path), probes)} records added from {path}")
-    outdated = baseline.outdated()
-    baseline.write()
-    for path in outdated:
+        print(f"{baseline.add(read_run(path), read_probes(path))} records added from {path}")
+    for path in baseline.write():
         print(f"{'written' if path.is_file() else 'removed'}: {path.relative_to(baseline.ROOT)}")
     return 0

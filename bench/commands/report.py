@@ -4,8 +4,7 @@ import argparse
 from pathlib import Path
 
 from bench import baseline
-from bench.commands.runs import Commands, read_run, records_path
-from bench.probes import records as probe_records
+from bench.commands.runs import Commands, read_probes, read_run, records_path
 from bench.report.gallery import Run
 
 
@@ -54,5 +53,4 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _read(path: Path) -> Run:
-    folder = records_path(path).parent
-    return Run(str(path), read_run(path), probe_records.read(folder / probe_records.FILE_NAME), folder)
+    return Run(str(path), read_run(path), read_probes(path), records_path(path).parent)

@@ -59,10 +59,9 @@ def keep(folder: Path, found: Sequence[RunRecord]) -> Path:
 
 def shortcomings(rules: Sequence[Rule], before: Sequence[RunRecord], now: Sequence[RunRecord]) -> list[str]:
     """Why a run is no good one, a sentence each: cells that were not completed, and rules that are broken."""
-    cells = {(r.study, r.variant, r.dataset, r.profile, r.model, r.seed): r for r in now}
     unfinished = [
         f"{record.study}: {record.model} (seed {record.seed}) {record.status}, {record.error}"
-        for record in cells.values()
+        for record in records.latest(now)
         if record.status != COMPLETED
     ]
     return unfinished + (gate.violations(rules, before, now) if before else [])
