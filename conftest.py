@@ -240,6 +240,12 @@ def session(pytestconfig: pytest.Config) -> Session:
 
 
 @pytest.fixture
+def show(pytestconfig: pytest.Config) -> Callable[[str], None]:
+    """Puts a line on the terminal while a long test runs."""
+    return lambda line: _show(pytestconfig, f"{line}\n")
+
+
+@pytest.fixture
 def run_cell(session: Session, benchmark: Any, pytestconfig: pytest.Config) -> Callable[[Cell], RunRecord]:
     """Runs a cell under pytest-benchmark's clock, one round an epoch, and shows its progress."""
     progress = pytestconfig.stash[PROGRESS]

@@ -5,6 +5,7 @@ ours is as many times faster as is aimed at only in profile full, for which the 
 a few short epochs of a row of each family and embedder say that it runs and roughly how fast.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 from statistics import geometric_mean
 
@@ -22,6 +23,7 @@ from bench.engine.race import (
     target,
     write_json,
 )
+from bench.engine.reference import ReferenceProcess
 from bench.engine.together import compare, seeds_table
 from bench.session import Session
 from bench.studies import STUDIES
@@ -56,13 +58,21 @@ def conditions(session: Session, config: RunConfig, dataset: PairedDataset) -> l
 
 
 def test_engine_against_reference(
-    session: Session, config: RunConfig, dataset: PairedDataset, conditions: list[str]
+    session: Session,
+    config: RunConfig,
+    dataset: PairedDataset,
+    conditions: list[str],
+    show: Callable[[str], None],
 ) -> None:
     """Both loops come to the same losses; in profile full, ours is as fast as is aimed at."""
     least = target(torch.device(config.device))
     one_a_family = {(spec.family, spec.embedder): spec for spec in ROWS}
     rows = ROWS if session.options.profile == FULL else one_a_family.values()
-    races = [race(spec, dataset, FIRST_SEED, config) for spec in rows]
+    races = []
+    with ReferenceProcess() as reference:
+        for spec in rows:
+            races.append(race(spec, dataset, FIRST_SEED, config, reference))
+            show(f"{spec.name:40} {races[-1].ratio:.2f} times as fast")
     session.add_table(race_table(races, least, conditions))
     write_json(session.folder / "engine.json", races, least, config)
     for each in races:
@@ -73,15 +83,21 @@ def test_engine_against_reference(
 
 
 def test_seeds_together(
-    session: Session, config: RunConfig, dataset: PairedDataset, conditions: list[str]
+    session: Session,
+    config: RunConfig,
+    dataset: PairedDataset,
+    conditions: list[str],
+    show: Callable[[str], None],
 ) -> None:
     """Seeds trained together come to the losses they come to alone; the table says from how many on it pays."""
     if not config.device.startswith("cuda"):
         pytest.skip("on a CPU one training has all threads already: seeds are trained one after the other")
     seeds = range(FIRST_SEED, FIRST_SEED + max(SEED_COUNTS))
-    compared = [
-        compare(find_model(name), dataset, seeds[:count], config) for name in SIDE_BY_SIDE for count in SEED_COUNTS
-    ]
+    compared = []
+    for name in SIDE_BY_SIDE:
+        for count in SEED_COUNTS:
+            compared.append(compare(find_model(name), dataset, seeds[:count], config))
+            show(f"{name:40} {count} seeds together: gain {compared[-1].gain:.2f}")
     session.add_table(seeds_table(compared, conditions))
     for each in compared:
         assert each.loss_difference <= EXACT_TOLERANCE, f"{each.model}, {each.seeds} seeds: not as alone"

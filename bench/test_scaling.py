@@ -24,13 +24,11 @@ def grown(session: Session) -> Iterator[list[Growth]]:
     yield found
     if not found:
         return
-    from bench.costs.scaling_figure import (  # here, as matplotlib takes a second to import
-        scaling_figure,
-        write_figure,
-    )
+    from bench.plots import write_figure  # here, as matplotlib takes a second to import
+    from bench.plots.scaling import scaling
 
     session.add_table(scaling_table(found, session.measured_on()))
-    write_figure(scaling_figure(found, session.measured_on()), session.folder / "plots")
+    write_figure(scaling(found, session.measured_on()), session.folder / "plots", "scaling")
 
 
 @pytest.mark.parametrize("spec", ROWS, ids=lambda spec: spec.name)

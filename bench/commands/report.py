@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
         runs = [_read(path) for path in options.runs]
         folder = records_path(options.runs[0]).parent
     else:
-        runs = [Run("the committed records", baseline.read(), [], None)]
+        runs = [Run("the committed records", baseline.read(), baseline.committed_probes(), None)]
         folder = baseline.ROOT / "results" / "runs"
     path = options.out or folder / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,12 +1,11 @@
 """Our training loop timed against the reference loop: an epoch of the one and an epoch of the other in turn.
 
-Both loops feel whatever else the machine does, so their ratio says more than the seconds of either. What the
-reference cannot be kept from sharing speaks for it: layers that are arranged to be cheap. Freed memory is kept for
-our epochs alone (``bench.engine.allocator``); each epoch of the reference begins without any.
+Both feel whatever else the machine does, so their ratio says more than the seconds of either. Each runs in a
+process of its own, as it would alone, and rests while the other has its turn. What the reference cannot be kept
+from sharing speaks for it: layers that are arranged to be cheap.
 """
 
 import json
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -14,10 +13,11 @@ from statistics import geometric_mean, median
 
 import pandas as pd
 import torch
+from torch import nn
 
 from bench.config import STANDARD, Protocol, RunConfig
-from bench.engine.allocator import give_back_freed_memory, keep_freed_memory
-from bench.engine.reference import ReferenceLoop
+from bench.engine.allocator import keep_freed_memory
+from bench.engine.reference import ReferenceLoop, ReferenceProcess
 from bench.engine.training import Trainer
 from bench.records import environment
 from bench.runs import build_seeded, prepare, silent
@@ -93,7 +93,9 @@ class Race:
         return relative_differences(self.reference_losses, self.engine_losses)
 
 
-def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) -> Race:
+def race(
+    spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig, reference: ReferenceProcess
+) -> Race:
     """Train a model with both loops on the same data, from the same weights and in the same order.
 
     Args:
@@ -101,17 +103,20 @@ def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) 
         dataset: to draw the protocol's pairs from.
         seed: of split, weights and order.
         config: device and protocol, of at least two epochs.
+        reference: the process to train the other one in; one for several races is like a notebook of several
+            models.
     """
+    keep_freed_memory()
     with deterministic():
         train = prepare(dataset, config.protocol, seed, config.device).train
-        reference, trainer = _loops(spec, dataset, seed, config.device, train, config.protocol, torch.float32)
-        seconds, losses = [], []
+        trainer = _ours(spec, dataset, seed, config.device, train, config.protocol, torch.float32)
+        other = _plain(spec, dataset, seed, "cpu", torch.float32)
+        reference.start(other, train, config.protocol, seed, config.device)
+        losses, seconds = [], []
         for _ in range(config.protocol.epochs):
-            give_back_freed_memory()
-            start = time.perf_counter()
-            losses.append(reference.train_epoch())
-            seconds.append(time.perf_counter() - start)
-            keep_freed_memory()
+            loss, taken = reference.train_epoch()
+            losses.append(loss)
+            seconds.append(taken)
             trainer.train_epoch()
             trainer.finish_epoch()
     return Race(
@@ -134,7 +139,9 @@ def exact_difference(spec: ModelSpec, dataset: PairedDataset, seed: int, config:
         few = prepare(dataset, config.protocol, seed, config.device).train[:20]
         doubles = Batch({modality: values.double() for modality, values in few.inputs.items()}, few.labels)
         protocol = replace(config.protocol, batch_size=8, epochs=2, drop_last=False)
-        reference, trainer = _loops(spec, dataset, seed, config.device, doubles, protocol, torch.float64)
+        other = _plain(spec, dataset, seed, config.device, torch.float64)
+        reference = ReferenceLoop(other, doubles, protocol, seed, config.device)
+        trainer = _ours(spec, dataset, seed, config.device, doubles, protocol, torch.float64)
         losses = []
         for _ in range(protocol.epochs):
             losses.append(reference.train_epoch())
@@ -216,7 +223,7 @@ def _raw(race: Race) -> dict[str, str | float]:
     }
 
 
-def _loops(
+def _ours(
     spec: ModelSpec,
     dataset: PairedDataset,
     seed: int,
@@ -224,11 +231,13 @@ def _loops(
     train: Batch,
     protocol: Protocol,
     dtype: torch.dtype,
-) -> tuple[ReferenceLoop, Trainer]:
-    """Both loops at their start; what ours validates on does not matter here, so it is one batch."""
-    ours, notebooks = (build_seeded(spec, dataset, seed, device).to(dtype) for _ in range(2))
-    notebooks.to(memory_format=torch.contiguous_format)
-    return (
-        ReferenceLoop(notebooks, train, protocol, seed, device),
-        Trainer(ours, train, train[: protocol.batch_size], protocol, seed, silent),
-    )
+) -> Trainer:
+    """Our loop at its start; what it validates on does not matter here, so it is one batch."""
+    model = build_seeded(spec, dataset, seed, device).to(dtype)
+    return Trainer(model, train, train[: protocol.batch_size], protocol, seed, silent)
+
+
+def _plain(spec: ModelSpec, dataset: PairedDataset, seed: int, device: str, dtype: torch.dtype) -> nn.Module:
+    """The same model as notebooks have it."""
+    model = build_seeded(spec, dataset, seed, device).to(dtype)
+    return model.to(memory_format=torch.contiguous_format)

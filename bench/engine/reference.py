@@ -5,7 +5,14 @@ asks for its loss, and Adam is the default one. The order of each epoch, the lea
 of ``bench.engine.training``, so both loops compute the same up to rounding.
 """
 
+import pickle
+import signal
+import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from types import TracebackType
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from bench.config import Protocol
 from bench.engine.training import schedule
 from bench.evaluation import classification_loss
-from bench.seeding import epoch_order
+from bench.seeding import deterministic, epoch_order
 from data_utils import Batch
 
 Sample = tuple[dict[str, Tensor], Tensor]
@@ -55,7 +62,7 @@ class ReferenceLoop:
     """Trains a model as notebooks do.
 
     Args:
-        model: on ``device``, its weights contiguous.
+        model: on ``device``, its weights contiguous; shared with whoever gave it.
         train: all training pairs.
         protocol: epochs, batch size and learning rates.
         seed: decides the order of each epoch.
@@ -91,3 +98,61 @@ class ReferenceLoop:
         if self._protocol.schedule == "cosine-epoch":
             self._schedule.step()
         return loss_sum / pairs
+
+
+class ReferenceProcess:
+    """The reference loop in a process of its own, as the kernel of a notebook is one.
+
+    What memory costs is a matter of the whole process: the C library learns from the blocks it is asked for which
+    ones to give back. Beside our loop, which keeps its memory (``bench.engine.allocator``), the reference would
+    find the blocks that were kept and not pay what a notebook pays. The process idles while it is not asked for
+    anything. Leave it as a context manager; it ends then.
+    """
+
+    def __init__(self) -> None:
+        # Not forked: a fork would inherit this process's memory, and CUDA does not survive one.
+        self._pool = ProcessPoolExecutor(
+            1, mp_context=get_context("spawn"), initializer=_begin, initargs=(torch.get_num_threads(),)
+        )
+
+    def start(self, model: nn.Module, train: Batch, protocol: Protocol, seed: int, device: str) -> None:
+        """Begin a training of this model, in place of an earlier one; the arguments of ``ReferenceLoop``.
+
+        Model and pairs may lie anywhere; they are copied.
+        """
+        # Not left to multiprocessing, which would move tensors through shared memory: containers have little.
+        self._pool.submit(_start, pickle.dumps((model.cpu(), train.to("cpu"), protocol, seed, device))).result()
+
+    def train_epoch(self) -> tuple[float, float]:
+        """Train one epoch; returns its mean training loss in nats and its seconds."""
+        return self._pool.submit(_train_epoch).result()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._pool.shutdown()
+
+
+# Of the process that trains, and there alone.
+_running: list[ReferenceLoop] = []
+
+
+def _begin(threads: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the one that asks ends this one
+    torch.set_num_threads(threads)
+
+
+def _start(arguments: bytes) -> None:
+    model, train, protocol, seed, device = pickle.loads(arguments)  # noqa: S301 - from our own other process
+    _running.clear()
+    _running.append(ReferenceLoop(model.to(device), train, protocol, seed, device))
+
+
+def _train_epoch() -> tuple[float, float]:
+    with deterministic():
+        start = time.perf_counter()
+        loss = _running[0].train_epoch()
+        return loss, time.perf_counter() - start

@@ -53,19 +53,19 @@ def figures(records: Sequence[RunRecord], probes: Sequence[ProbeRecord] = ()) ->
 
 
 def write_figures(records: Sequence[RunRecord], folder: Path, probes: Sequence[ProbeRecord] = ()) -> list[Path]:
-    """Write every figure that runs and their probes allow as PNG and SVG, and return the files.
-
-    The same records give the same bytes.
-    """
-    written = []
-    for stem, figure in figures(records, probes).items():
-        folder.mkdir(parents=True, exist_ok=True)
-        png, svg = (folder / f"{stem}.{suffix}" for suffix in ("png", "svg"))
-        figure.savefig(png, dpi=PIXELS_PER_INCH)
-        with rc_context({"svg.hashsalt": stem}):  # of the names within the file, random otherwise
-            figure.savefig(svg, metadata={"Date": None})
-        written += [png, svg]
-    return written
+    """Write every figure that runs and their probes allow as PNG and SVG, and return the files."""
+    made = figures(records, probes)
+    return [path for stem, figure in made.items() for path in write_figure(figure, folder, stem)]
 
 
-__all__ = ["FIGURES", "PROBE_FIGURES", "figures", "write_figures"]
+def write_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
+    """Write a figure as ``<stem>.png`` and ``.svg``, and return both; the same figure gives the same bytes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    png, svg = (folder / f"{stem}.{suffix}" for suffix in ("png", "svg"))
+    figure.savefig(png, dpi=PIXELS_PER_INCH)
+    with rc_context({"svg.hashsalt": stem}):  # of the names within the file, random otherwise
+        figure.savefig(svg, metadata={"Date": None})
+    return [png, svg]
+
+
+__all__ = ["FIGURES", "PROBE_FIGURES", "figures", "write_figure", "write_figures"]

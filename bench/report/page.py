@@ -82,6 +82,7 @@ def page(runs: Sequence[Run], *, dataset: str = "") -> str:
     sections = []
     for name, together in tables.comparable(of_both).items():
         records = [record for record in together if isinstance(record, RunRecord)]
+        of_models = [record for record in together if isinstance(record, ProbeRecord)]
         sections.append(
             Section(
                 name=name,
@@ -89,7 +90,7 @@ def page(runs: Sequence[Run], *, dataset: str = "") -> str:
                 highlights=highlights(records),
                 conditions=tables.conditions(records),
                 tables=made[name],
-                figures=[image(figure) for figure in plots.figures(records).values()],
+                figures=[image(figure) for figure in plots.figures(records, of_models).values()],
                 samples=gallery.samples(records),
                 protocols=_protocols(records),
                 cells=[_cell(gallery.run(record), record) for record in records],

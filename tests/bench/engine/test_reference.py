@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bench.config import STANDARD, Protocol
-from bench.engine.reference import EpochOrder, ReferenceLoop, Samples
+from bench.engine.reference import EpochOrder, ReferenceLoop, ReferenceProcess, Samples
 from bench.engine.training import Trainer
 from bench.runs import silent
 from bench.seeding import epoch_order
@@ -84,3 +84,16 @@ def test_the_model_gets_contiguous_batches() -> None:
     shapes: list[tuple[int, ...]] = []
     ReferenceLoop(Looks().eval(), toy_batch(9), PROTOCOL, 51, "cpu").train_epoch()
     assert shapes == [(4, 1, 2, 2), (4, 1, 2, 2), (1, 1, 2, 2)]
+
+
+def test_a_process_of_its_own_comes_to_the_same_losses_and_leaves_the_model_alone() -> None:
+    data, model = doubles(toy_batch(13)), toy().double()
+    before = {name: weights.clone() for name, weights in model.state_dict().items()}
+    with ReferenceProcess() as reference:
+        for seed in (51, 52):  # the second training takes the place of the first
+            reference.start(model, data, PROTOCOL, seed, "cpu")
+            found = [reference.train_epoch() for _ in range(PROTOCOL.epochs)]
+            assert [loss for loss, _ in found] == pytest.approx(reference_losses(PROTOCOL, data, seed), rel=1e-12)
+            assert all(seconds > 0 for _, seconds in found)
+    for name, weights in model.state_dict().items():
+        assert torch.equal(weights, before[name])

@@ -30,7 +30,7 @@ def shown(html: str) -> Node:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages without plots, which take their time to draw."""
-    monkeypatch.setattr(plots, "figures", lambda _: {})
+    monkeypatch.setattr(plots, "figures", lambda *_: {})
 
 
 def facts(shown: Node) -> dict[str, str]:

@@ -5,7 +5,8 @@ import pytest
 from matplotlib.figure import Figure
 
 from bench.costs.scaling import AXES, ROWS, Growth
-from bench.costs.scaling_figure import scaling_figure, write_figure
+from bench.plots import write_figure
+from bench.plots.scaling import scaling
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def grown() -> list[Growth]:
 
 @pytest.fixture
 def figure(grown: list[Growth]) -> Figure:
-    return scaling_figure(grown, ["device: a processor"])
+    return scaling(grown, ["device: a processor"])
 
 
 def test_there_is_a_panel_an_axis_with_a_line_a_model_and_the_proportional_one(figure: Figure) -> None:
@@ -53,7 +54,7 @@ def test_the_caption_says_what_it_was_measured_under(figure: Figure) -> None:
 
 
 def test_the_same_figure_gives_the_same_bytes(grown: list[Growth], tmp_path: Path) -> None:
-    first, second = (write_figure(scaling_figure(grown, []), tmp_path / name) for name in ("first", "second"))
+    first, second = (write_figure(scaling(grown, []), tmp_path / name, "scaling") for name in ("first", "second"))
     assert [path.name for path in first] == ["scaling.png", "scaling.svg"]
     for one, other in zip(first, second, strict=True):
         assert one.read_bytes() == other.read_bytes()
