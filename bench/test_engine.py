@@ -23,7 +23,6 @@ from bench.engine.race import (
     target,
     write_json,
 )
-from bench.engine.reference import ReferenceProcess
 from bench.engine.together import compare, seeds_table
 from bench.session import Session
 from bench.studies import STUDIES
@@ -69,10 +68,9 @@ def test_engine_against_reference(
     one_a_family = {(spec.family, spec.embedder): spec for spec in ROWS}
     rows = ROWS if session.options.profile == FULL else one_a_family.values()
     races = []
-    with ReferenceProcess() as reference:
-        for spec in rows:
-            races.append(race(spec, dataset, FIRST_SEED, config, reference))
-            show(f"{spec.name:40} {races[-1].ratio:.2f} times as fast")
+    for spec in rows:
+        races.append(race(spec, dataset, FIRST_SEED, config))
+        show(f"{spec.name:40} {races[-1].ratio:.2f} times as fast")
     session.add_table(race_table(races, least, conditions))
     write_json(session.folder / "engine.json", races, least, config)
     for each in races:

@@ -17,7 +17,7 @@ from torch import nn
 
 from bench.config import STANDARD, Protocol, RunConfig
 from bench.engine.allocator import keep_freed_memory
-from bench.engine.reference import ReferenceLoop, ReferenceProcess
+from bench.engine.reference import ReferenceLoop, ReferenceProcess, samples
 from bench.engine.training import Trainer
 from bench.records import environment
 from bench.runs import build_seeded, prepare, silent
@@ -31,8 +31,8 @@ ROWS = tuple(
 )
 """The published rows whose networks are trained in one go."""
 
-PROTOCOL = replace(STANDARD, pairs=1_000, epochs=6)
-"""25 steps an epoch; the first epoch of each loop warms up."""
+PROTOCOL = replace(STANDARD, pairs=600, epochs=6)
+"""15 steps an epoch; the first epoch of each loop warms up."""
 
 EXACT_TOLERANCE = 1e-6
 """Largest relative difference of the losses in double precision.
@@ -93,9 +93,7 @@ class Race:
         return relative_differences(self.reference_losses, self.engine_losses)
 
 
-def race(
-    spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig, reference: ReferenceProcess
-) -> Race:
+def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) -> Race:
     """Train a model with both loops on the same data, from the same weights and in the same order.
 
     Args:
@@ -103,15 +101,13 @@ def race(
         dataset: to draw the protocol's pairs from.
         seed: of split, weights and order.
         config: device and protocol, of at least two epochs.
-        reference: the process to train the other one in; one for several races is like a notebook of several
-            models.
     """
     keep_freed_memory()
-    with deterministic():
+    with deterministic(), ReferenceProcess() as reference:
         train = prepare(dataset, config.protocol, seed, config.device).train
         trainer = _ours(spec, dataset, seed, config.device, train, config.protocol, torch.float32)
         other = _plain(spec, dataset, seed, "cpu", torch.float32)
-        reference.start(other, train, config.protocol, seed, config.device)
+        reference.start(other, samples(train), config.protocol, seed, config.device)
         losses, seconds = [], []
         for _ in range(config.protocol.epochs):
             loss, taken = reference.train_epoch()
@@ -140,7 +136,7 @@ def exact_difference(spec: ModelSpec, dataset: PairedDataset, seed: int, config:
         doubles = Batch({modality: values.double() for modality, values in few.inputs.items()}, few.labels)
         protocol = replace(config.protocol, batch_size=8, epochs=2, drop_last=False)
         other = _plain(spec, dataset, seed, config.device, torch.float64)
-        reference = ReferenceLoop(other, doubles, protocol, seed, config.device)
+        reference = ReferenceLoop(other, samples(doubles), protocol, seed, config.device)
         trainer = _ours(spec, dataset, seed, config.device, doubles, protocol, torch.float64)
         losses = []
         for _ in range(protocol.epochs):

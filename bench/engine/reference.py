@@ -8,11 +8,11 @@ of ``bench.engine.training``, so both loops compute the same up to rounding.
 import pickle
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from types import TracebackType
-from typing import Self
+from typing import Self, cast
 
 import torch
 from torch import Tensor, nn
@@ -27,21 +27,13 @@ from data_utils import Batch
 Sample = tuple[dict[str, Tensor], Tensor]
 
 
-class Samples(Dataset[Sample]):
+def samples(batch: Batch) -> list[Sample]:
     """The pairs of a batch one by one, contiguous (C, H, W), in the host's memory."""
-
-    def __init__(self, batch: Batch) -> None:
-        on_host = batch.to("cpu")
-        self._samples = [
-            ({modality: values[i].contiguous() for modality, values in on_host.inputs.items()}, on_host.labels[i])
-            for i in range(len(batch))
-        ]
-
-    def __len__(self) -> int:
-        return len(self._samples)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self._samples[index]
+    on_host = batch.to("cpu")
+    return [
+        ({modality: values[i].contiguous() for modality, values in on_host.inputs.items()}, on_host.labels[i])
+        for i in range(len(batch))
+    ]
 
 
 class EpochOrder(Sampler[int]):
@@ -63,16 +55,18 @@ class ReferenceLoop:
 
     Args:
         model: on ``device``, its weights contiguous; shared with whoever gave it.
-        train: all training pairs.
+        train: all training pairs, see ``samples``.
         protocol: epochs, batch size and learning rates.
         seed: decides the order of each epoch.
         device: to train on.
     """
 
-    def __init__(self, model: nn.Module, train: Batch, protocol: Protocol, seed: int, device: str) -> None:
+    def __init__(
+        self, model: nn.Module, train: Sequence[Sample], protocol: Protocol, seed: int, device: str
+    ) -> None:
         self._model, self._protocol, self._device = model, protocol, device
         self._loader = DataLoader(
-            Samples(train),
+            cast(Dataset[Sample], train),  # any sequence will do
             batch_size=protocol.batch_size,
             sampler=EpochOrder(seed, len(train)),
             drop_last=protocol.drop_last,
@@ -103,10 +97,10 @@ class ReferenceLoop:
 class ReferenceProcess:
     """The reference loop in a process of its own, as the kernel of a notebook is one.
 
-    What memory costs is a matter of the whole process: the C library learns from the blocks it is asked for which
-    ones to give back. Beside our loop, which keeps its memory (``bench.engine.allocator``), the reference would
-    find the blocks that were kept and not pay what a notebook pays. The process idles while it is not asked for
-    anything. Leave it as a context manager; it ends then.
+    What memory costs is a matter of the whole process: the C library learns from the blocks a process has freed
+    which ones to keep for it. Beside our loop, which keeps its memory (``bench.engine.allocator``), the reference
+    would find what was kept; behind other models, what those have taught. The process idles while it is not asked
+    for anything. Leave it as a context manager; it ends then.
     """
 
     def __init__(self) -> None:
@@ -115,13 +109,16 @@ class ReferenceProcess:
             1, mp_context=get_context("spawn"), initializer=_begin, initargs=(torch.get_num_threads(),)
         )
 
-    def start(self, model: nn.Module, train: Batch, protocol: Protocol, seed: int, device: str) -> None:
-        """Begin a training of this model, in place of an earlier one; the arguments of ``ReferenceLoop``.
+    def start(self, model: nn.Module, train: Sequence[Sample], protocol: Protocol, seed: int, device: str) -> None:
+        """Begin a training; the arguments of ``ReferenceLoop``.
 
-        Model and pairs may lie anywhere; they are copied.
+        What is given is copied.
         """
-        # Not left to multiprocessing, which would move tensors through shared memory: containers have little.
-        self._pool.submit(_start, pickle.dumps((model.cpu(), train.to("cpu"), protocol, seed, device))).result()
+        # Sample by sample, as a notebook reads them: the C library would learn from one large block. Pickled here,
+        # as multiprocessing would move tensors through shared memory, of which containers have little.
+        for sample in train:
+            self._pool.submit(_take, pickle.dumps(sample))
+        self._pool.submit(_start, pickle.dumps(model.cpu()), protocol, seed, device).result()
 
     def train_epoch(self) -> tuple[float, float]:
         """Train one epoch; returns its mean training loss in nats and its seconds."""
@@ -137,6 +134,7 @@ class ReferenceProcess:
 
 
 # Of the process that trains, and there alone.
+_taken: list[Sample] = []
 _running: list[ReferenceLoop] = []
 
 
@@ -145,10 +143,14 @@ def _begin(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _start(arguments: bytes) -> None:
-    model, train, protocol, seed, device = pickle.loads(arguments)  # noqa: S301 - from our own other process
-    _running.clear()
-    _running.append(ReferenceLoop(model.to(device), train, protocol, seed, device))
+def _take(sample: bytes) -> None:
+    _taken.append(pickle.loads(sample))  # noqa: S301 - from our own other process
+
+
+def _start(model: bytes, protocol: Protocol, seed: int, device: str) -> None:
+    train, copied = _taken.copy(), pickle.loads(model)  # noqa: S301
+    _taken.clear()
+    _running[:] = [ReferenceLoop(copied.to(device), train, protocol, seed, device)]
 
 
 def _train_epoch() -> tuple[float, float]:

@@ -19,7 +19,6 @@ from bench.engine.race import (
     target,
     write_json,
 )
-from bench.engine.reference import ReferenceProcess
 from fusion_models import find_model
 from tests.bench.samples import MODEL, SMALL, run_config, small_dataset
 
@@ -63,8 +62,7 @@ def test_the_protocol_leaves_epochs_to_time_in_every_profile() -> None:
 def test_a_race_trains_both_loops_alike(tmp_path: Path) -> None:
     # Batches of 16, 80 pairs of which 64 train: 4 steps; the first of two epochs warms up.
     config = run_config(tmp_path, replace(PROTOCOL, pairs=80, epochs=2, batch_size=16))
-    with ReferenceProcess() as reference:
-        found = race(find_model(MODEL), small_dataset(), 51, config, reference)
+    found = race(find_model(MODEL), small_dataset(), 51, config)
     assert (found.model, found.steps) == (MODEL, 4)
     assert len(found.reference_seconds) == len(found.engine_seconds) == 1
     assert min(*found.reference_seconds, *found.engine_seconds) > 0
