@@ -68,7 +68,7 @@ def page(found: Ledger, link: Link) -> str:
         "# The published claims, and what runs say of them",
         "Made from records; do not edit. `bench/evidence/claims.py` declares what each claim compares, "
         "`docs/evidence.md` says how verdicts are reached.",
-        _claims_table(found, link).markdown(),
+        _linked_claims_table(found, link).markdown(),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(found)),
         "## Contradictions between the notebooks",
@@ -83,23 +83,33 @@ def page(found: Ledger, link: Link) -> str:
     return "\n\n".join(block.rstrip("\n") for block in blocks) + "\n"
 
 
-def _claims_table(found: Ledger, link: Link) -> TextTable:
-    return _text_table(
-        "Claims",
-        ["claim", "published in", "verdict", "decisive comparison", "n", "data", "protocol", "device", "runs"],
-        [_claim_row(entry, link) for entry in found.entries],
-        [
-            "verdict: a claim of several comparisons holds if all of them do; " + _ERRORS,
-            "decisive comparison: the first that fails, or else the least sure one; n: its seeds",
-        ],
-    )
+_CLAIM_HEADER = ["claim", "published in", "verdict", "decisive comparison", "n", "data", "protocol", "device"]
+_CLAIM_NOTES = [
+    f"verdict: a claim of several comparisons holds if all of them do; {_ERRORS}",
+    "decisive comparison: the first that fails, or else the least sure one; n: its seeds",
+]
 
 
-def _claim_row(entry: Entry, link: Link) -> list[str]:
+def claims_table(found: Ledger) -> TextTable:
+    """A line a claim and set of conditions, with its words and the comparison that it hangs on."""
+    return _text_table("Published claims", _CLAIM_HEADER, list(map(_claim_row, found.entries)), _CLAIM_NOTES)
+
+
+def _linked_claims_table(found: Ledger, link: Link) -> TextTable:
+    """The same with what only Markdown can say: verdicts that stand out, and where the records are."""
+    rows = []
+    for entry in found.entries:
+        claim, name, verdict, *rest = _claim_row(entry)
+        links = ", ".join(f"[{source}]({link(source)})" for source in entry.sources)
+        rows.append([claim, name, f"**{verdict}**", *rest, links or "-"])
+    return _text_table("Claims", [*_CLAIM_HEADER, "runs"], rows, _CLAIM_NOTES)
+
+
+def _claim_row(entry: Entry) -> list[str]:
     conditions, decisive = entry.conditions, entry.decisive
-    claim = [entry.hypothesis.text, entry.hypothesis.name, f"**{entry.words}**"]
+    claim = [entry.hypothesis.text, entry.hypothesis.name, entry.words]
     if conditions is None or decisive is None:
-        return [*claim, *["-"] * 6]
+        return [*claim, *["-"] * 5]
     comparison = decisive.verdict.comparison
     sign = "/" if comparison.quantity.ratio else "-"
     return [
@@ -109,7 +119,6 @@ def _claim_row(entry: Entry, link: Link) -> list[str]:
         conditions.dataset,
         conditions.protocol,
         conditions.device,
-        ", ".join(f"[{source}]({link(source)})" for source in entry.sources),
     ]
 
 

@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image as Pixels
 
 from bench import plots, tables
+from bench.evidence.claims import STUDIES_NEEDED
+from bench.evidence.ledger import ledger
+from bench.evidence.ledger_page import claims_table
 from bench.probes.records import ProbeRecord
 from bench.records import COMPLETED, DIVERGED, FAILED, RunRecord
 from bench.report.figures import Image, data_uri, image
@@ -105,6 +108,7 @@ def page(runs: Sequence[Run], *, dataset: str = "") -> str:
             runs=[run.name for run in runs],
             facts=_facts(found),
             sections=sections,
+            claims=_claims(found, probes),
             machines=_machines(found),
             style=Markup(style),  # noqa: S704 - our own files, not what a record says
             script=Markup(script),  # noqa: S704
@@ -112,6 +116,13 @@ def page(runs: Sequence[Run], *, dataset: str = "") -> str:
             script_hash=_hash(script),
         )
     )
+
+
+def _claims(found: Sequence[RunRecord], probes: Sequence[ProbeRecord]) -> TextTable | None:
+    """What the runs say of the published claims; None where they are of no study that decides any."""
+    if not any(record.study in STUDIES_NEEDED for record in found):
+        return None
+    return claims_table(ledger(found, probes))
 
 
 def _cell(run: Run, record: RunRecord) -> Cell:

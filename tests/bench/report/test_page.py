@@ -6,6 +6,7 @@ import pytest
 
 from bench import baseline, plots, records
 from bench.__main__ import main
+from bench.evidence.ledger import ledger
 from bench.probes.corruptions import CORRUPTIONS
 from bench.probes.records import ProbeRecord
 from bench.report.gallery import Run
@@ -57,6 +58,14 @@ def test_the_summary_links_to_every_study(shown: Node) -> None:
     assert {link.words() for link in links} >= {"standard", "fusion-compact"}
     for link in links:
         assert link.attributes["href"].removeprefix("#") in ids
+
+
+def test_the_published_claims_are_there_where_a_study_decides_them(shown: Node) -> None:
+    found = ledger(hand_made().records)
+    assert [row[:3] for row in rows(shown, "Published claims")[1:]] == [
+        [entry.hypothesis.text, entry.hypothesis.name, entry.words] for entry in found.entries
+    ]
+    assert "Published claims" not in page([Run("a run", [record()], [], None)])
 
 
 def test_failures_are_in_the_summary_and_among_the_cells(shown: Node) -> None:
