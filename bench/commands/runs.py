@@ -34,12 +34,14 @@ def read_run(run: Path) -> list[RunRecord]:
 
 
 def read_probes(run: Path) -> list[ProbeRecord]:
-    """What probes found of the models of a run; nothing where none has run.
+    """What probes found of the models of a run, or of committed records; nothing where none has run.
 
     Raises:
         RecordError: the file beside the records cannot be read.
     """
-    return probes.read(records_path(run).parent / probes.FILE_NAME)
+    path = records_path(run)
+    name = probes.FILE_NAME if path.name == "records.jsonl" else f"{path.stem}.{probes.FILE_NAME}"
+    return probes.read(path.with_name(name))
 
 
 def print_tables(made: Sequence[TextTable]) -> None:
