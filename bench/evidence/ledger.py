@@ -75,13 +75,14 @@ class Conditions:
 
     @property
     def order(self) -> tuple[object, ...]:
-        """Settings as declared, whole profiles first, simulated data in the order of their names' declaration."""
+        """The published setting first, whole profiles first, simulated data as declared; never the same for two."""
         known = list(DATASETS)
         return (
             self.setting != AS_PUBLISHED,
             -list(PROFILES).index(self.profile),
             known.index(self.dataset) if self.dataset in known else len(known),
             self.dataset,
+            self.setting,
             self.device,
             self.mistakes,
         )

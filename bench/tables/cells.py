@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.costs.efficiency import achieved_flops, efficiency
 from bench.records import COMPLETED, RunRecord
-from bench.studies import DEFAULT_STUDY
+from bench.studies import DEFAULT_STUDY, STUDIES
 from bench.tables.columns import COLUMN
 
 WORDS = ("model", "strategy", "variant", "row", "family", "stage", "embedder", "modalities")
@@ -90,7 +90,8 @@ AnyRecord = TypeVar("AnyRecord", bound=Conditioned)
 def comparable(records: Iterable[AnyRecord]) -> dict[str, list[AnyRecord]]:
     """The records by study, in the order of first records: what one table or figure may show together.
 
-    Records of a study that differ in data set, profile or device are never put together; they then stand under
+    Records of a study that differ in data set, profile or device are never put together. Those on the data set
+    that the study names keep its name, where they are of one profile and device; all others then stand under
     ``<study>-<data set>-<profile>-<device>``.
     """
     groups: dict[str, dict[tuple[str, ...], list[AnyRecord]]] = {}
@@ -98,10 +99,18 @@ def comparable(records: Iterable[AnyRecord]) -> dict[str, list[AnyRecord]]:
         differing = (record.dataset, record.profile, record.device)
         groups.setdefault(record.study, {}).setdefault(differing, []).append(record)
     return {
-        study if len(of_study) == 1 else "-".join((study, *differing)): of_conditions
+        study if differing == _plain(study, list(of_study)) else "-".join((study, *differing)): of_conditions
         for study, of_study in groups.items()
         for differing, of_conditions in of_study.items()
     }
+
+
+def _plain(study: str, groups: list[tuple[str, ...]]) -> tuple[str, ...] | None:
+    """The group that needs no more words than its study's name."""
+    known = STUDIES.get(study)
+    on_own_data = [group for group in groups if known and group[0] == known.dataset]
+    candidates = groups if len(groups) == 1 else on_own_data
+    return candidates[0] if len(candidates) == 1 else None
 
 
 def file_stem(study: str, name: str) -> str:

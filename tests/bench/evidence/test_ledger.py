@@ -1,11 +1,12 @@
 """Every ruling of the ledger on hand-made runs, and what its page says of them."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from bench.evidence.claims import CONTRADICTIONS, HYPOTHESES
-from bench.evidence.ledger import Entry, Ruling, ledger
+from bench.evidence.ledger import Conditions, Entry, Ruling, ledger
 from bench.evidence.ledger_page import page, verdicts_table
 from bench.probes.records import ProbeRecord
 from bench.records import RunRecord
@@ -176,6 +177,22 @@ def test_runs_under_other_conditions_are_not_mixed() -> None:
     ]
     half_there = [*here[:5], *(replace(run, profile="quick") for run in here[5:])]
     assert {entry.ruling for entry in entries("downsampling-deep/1", half_there)} == {Ruling.NOT_RUN}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"setting": "inputs normalized"},
+        {"dataset": "shapes-hard"},
+        {"profile": "full"},
+        {"device_name": "another"},
+        {"threads": 2},
+        {"mistakes": True},
+    ],
+)
+def test_two_conditions_never_have_the_same_place(change: dict[str, Any]) -> None:
+    one = Conditions("robustness protocol", "shapes", "quick", "a device", 1, False)
+    assert replace(one, **change).order != one.order
 
 
 def test_what_is_not_the_published_protocol_says_so() -> None:

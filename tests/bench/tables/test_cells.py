@@ -46,3 +46,5 @@ def test_only_records_of_one_study_data_set_profile_and_device_are_put_together(
         "standard-shapes-hard-quick-cpu": [harder],
         "standard-shapes-quick-cuda": [faster],
     }
+    assert comparable([harder, ours]) == {"standard-shapes-hard-quick-cpu": [harder], "standard": [ours]}
+    assert comparable([harder]) == {"standard": [harder]}
