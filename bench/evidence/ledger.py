@@ -75,7 +75,7 @@ class Conditions:
 
     @property
     def order(self) -> tuple[object, ...]:
-        """The published setting first, whole profiles first, simulated data as declared; never the same for two."""
+        """The published setting first, whole profiles first, simulated data as declared; no two are equal."""
         known = list(DATASETS)
         return (
             self.setting != AS_PUBLISHED,
