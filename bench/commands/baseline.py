@@ -14,7 +14,13 @@ def register(commands: Commands) -> None:
         help="make the committed tables, the ledger of claims and the README's tables from their records",
     )
     parser.add_argument(
-        "--add", type=Path, nargs="+", default=[], metavar="RUN", help="add these runs' records first"
+        "--add",
+        action="extend",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="add these runs' records first",
     )
     parser.set_defaults(command=run)
 
