@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench import baseline, records
+from bench.__main__ import main
 from bench.studies import STUDIES
 from tests.bench.probes.samples import probe_record
 from tests.bench.samples import record as sample_record
@@ -45,6 +46,17 @@ def test_a_page_that_was_edited_by_hand_is_found(house: Path) -> None:
     table = house / "baseline" / "tables" / "fusion-compact-fusion.md"
     table.write_text(table.read_text(encoding="utf-8").replace("0", "1"), encoding="utf-8")
     assert baseline.outdated() == [table]
+
+
+def test_the_command_adds_every_run_it_is_given(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baseline, "ROOT", house)
+    runs = [house / "a.jsonl", house / "b.jsonl"]
+    for seed, run in enumerate(runs, start=51):
+        records.append(run, sample_record("compact-late-concat-maxpool", study="fusion-compact", seed=seed))
+    first, second = map(str, runs)
+    assert main(["baseline", "--add", first, "--add", second]) == 0
+    assert [record.seed for record in baseline.committed()] == [51, 52]
+    assert baseline.outdated() == []
 
 
 def test_a_table_that_nothing_makes_any_more_is_found_and_removed(house: Path) -> None:
