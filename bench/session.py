@@ -15,8 +15,7 @@ from filelock import FileLock, Timeout
 from bench import records, tables
 from bench.config import FIRST_SEED, RunConfig
 from bench.engine.training import EpochResult, Observer
-from bench.evidence.claims import STUDIES_NEEDED
-from bench.evidence.ledger import ledger
+from bench.evidence.ledger import decide_claims, ledger
 from bench.evidence.ledger_page import page, verdicts_table
 from bench.evidence.table import evidence_table
 from bench.options import Options
@@ -298,7 +297,7 @@ def write_tables(found: Sequence[RunRecord], folder: Path, probes: Sequence[Prob
         for table in made:
             write_table(table, folder, tables.file_stem(study, table.name))
     tables_of_all = [table for made in by_study.values() for table in made]
-    if any(record.study in STUDIES_NEEDED for record in found):
+    if decide_claims(found):
         of_claims = ledger(found, probes)
         (folder / "claims.md").write_text(page(of_claims, lambda _: "../records.jsonl"), encoding="utf-8")
         tables_of_all.append(verdicts_table(of_claims))

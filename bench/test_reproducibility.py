@@ -3,9 +3,7 @@
 Rehearsals are short (profile smoke on the session's data and device) and leave nothing in the run's folder.
 """
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +11,7 @@ import pytest
 import torch
 
 from bench.config import FIRST_SEED, SMOKE, RunConfig
+from bench.processes import fresh_process
 from bench.records import COMPLETED, RunRecord
 from bench.runs import run
 from bench.session import Session
@@ -58,8 +57,7 @@ def test_alone_or_after_others(spec: ModelSpec, dataset: PairedDataset, rehearsa
     """In a fresh process and here, after whatever ran before: same losses, same weights."""
     run(next(iter(MODELS)), dataset, FIRST_SEED, rehearsal)
     here = run(spec, dataset, FIRST_SEED, rehearsal)
-    threads = torch.get_num_threads()
-    with ProcessPoolExecutor(1, get_context("spawn"), torch.set_num_threads, (threads,)) as fresh:
+    with fresh_process() as fresh:
         alone = fresh.submit(run, spec, dataset, FIRST_SEED, rehearsal).result()
     assert_same_bits(alone, here)
 

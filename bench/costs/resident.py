@@ -3,16 +3,14 @@
 Beside ``peak_memory_bytes``, which is what a model's training step needs, this is what a machine must have.
 """
 
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
-import torch
 
 from bench.config import FIRST_SEED, RunConfig
 from bench.engine.allocator import keep_freed_memory
+from bench.processes import fresh_process
 from bench.runs import prepare, run
 from bench.tables import TextTable
 from data_utils import load
@@ -51,7 +49,7 @@ def resident_memory(config: RunConfig) -> ResidentMemory:
     A process never gets smaller in this figure, so another run must not have been in it.
     """
     config = replace(config, protocol=replace(config.protocol, epochs=1))
-    with ProcessPoolExecutor(1, get_context("spawn"), torch.set_num_threads, (torch.get_num_threads(),)) as fresh:
+    with fresh_process() as fresh:
         return fresh.submit(_measured, config).result()
 
 

@@ -17,7 +17,7 @@ from torch import nn
 
 from bench.config import STANDARD, Protocol, RunConfig
 from bench.engine.allocator import keep_freed_memory
-from bench.engine.reference import ReferenceLoop, ReferenceProcess, samples
+from bench.engine.reference import ReferenceLoop, reference_process, samples
 from bench.engine.training import Trainer
 from bench.records import environment
 from bench.runs import build_seeded, prepare, silent
@@ -103,18 +103,18 @@ def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) 
         config: device and protocol, of at least two epochs.
     """
     keep_freed_memory()
-    with deterministic(), ReferenceProcess() as reference:
+    with deterministic():
         train = prepare(dataset, config.protocol, seed, config.device).train
         trainer = _ours(spec, dataset, seed, config.device, train, config.protocol, torch.float32)
         other = _plain(spec, dataset, seed, "cpu", torch.float32)
-        reference.start(other, samples(train), config.protocol, seed, config.device)
         losses, seconds = [], []
-        for _ in range(config.protocol.epochs):
-            loss, taken = reference.train_epoch()
-            losses.append(loss)
-            seconds.append(taken)
-            trainer.train_epoch()
-            trainer.finish_epoch()
+        with reference_process(other, samples(train), config.protocol, seed, config.device) as train_reference:
+            for _ in range(config.protocol.epochs):
+                loss, taken = train_reference()
+                losses.append(loss)
+                seconds.append(taken)
+                trainer.train_epoch()
+                trainer.finish_epoch()
     return Race(
         model=spec.name,
         steps=trainer.steps_per_epoch,

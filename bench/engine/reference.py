@@ -6,13 +6,10 @@ of ``bench.engine.training``, so both loops compute the same up to rounding.
 """
 
 import pickle
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
-from types import TracebackType
-from typing import Self, cast
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from bench.config import Protocol
 from bench.engine.training import schedule
 from bench.evaluation import classification_loss
+from bench.processes import fresh_process
 from bench.seeding import deterministic, epoch_order
 from data_utils import Batch
 
@@ -28,10 +26,13 @@ Sample = tuple[dict[str, Tensor], Tensor]
 
 
 def samples(batch: Batch) -> list[Sample]:
-    """The pairs of a batch one by one, contiguous (C, H, W), in the host's memory."""
+    """The pairs of a batch one by one, contiguous (C, H, W), in the host's memory; none shares that of another."""
     on_host = batch.to("cpu")
     return [
-        ({modality: values[i].contiguous() for modality, values in on_host.inputs.items()}, on_host.labels[i])
+        (
+            {m: values[i].clone(memory_format=torch.contiguous_format) for m, values in on_host.inputs.items()},
+            on_host.labels[i].clone(),
+        )
         for i in range(len(batch))
     ]
 
@@ -94,43 +95,33 @@ class ReferenceLoop:
         return loss_sum / pairs
 
 
-class ReferenceProcess:
+@contextmanager
+def reference_process(
+    model: nn.Module, train: Sequence[Sample], protocol: Protocol, seed: int, device: str
+) -> Iterator[Callable[[], tuple[float, float]]]:
     """The reference loop in a process of its own, as the kernel of a notebook is one.
 
     What memory costs is a matter of the whole process: the C library learns from the blocks a process has freed
     which ones to keep for it. Beside our loop, which keeps its memory (``bench.engine.allocator``), the reference
     would find what was kept; behind other models, what those have taught. The process idles while it is not asked
-    for anything. Leave it as a context manager; it ends then.
+    for anything.
+
+    Args:
+        model: its weights contiguous; copied.
+        train: all training pairs, see ``samples``; copied.
+        protocol: epochs, batch size and learning rates.
+        seed: decides the order of each epoch.
+        device: to train on.
+
+    Yields:
+        What trains an epoch, and returns its mean training loss in nats and its seconds.
     """
-
-    def __init__(self) -> None:
-        # Not forked: a fork would inherit this process's memory, and CUDA does not survive one.
-        self._pool = ProcessPoolExecutor(
-            1, mp_context=get_context("spawn"), initializer=_begin, initargs=(torch.get_num_threads(),)
-        )
-
-    def start(self, model: nn.Module, train: Sequence[Sample], protocol: Protocol, seed: int, device: str) -> None:
-        """Begin a training; the arguments of ``ReferenceLoop``.
-
-        What is given is copied.
-        """
+    with fresh_process() as process:
         # Sample by sample, as a notebook reads them: the C library would learn from one large block. Pickled here,
         # as multiprocessing would move tensors through shared memory, of which containers have little.
-        for sample in train:
-            self._pool.submit(_take, pickle.dumps(sample))
-        self._pool.submit(_start, pickle.dumps(model.cpu()), protocol, seed, device).result()
-
-    def train_epoch(self) -> tuple[float, float]:
-        """Train one epoch; returns its mean training loss in nats and its seconds."""
-        return self._pool.submit(_train_epoch).result()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self._pool.shutdown()
+        list(process.map(_take, map(pickle.dumps, train)))
+        process.submit(_start, pickle.dumps(model.cpu()), protocol, seed, device).result()
+        yield lambda: process.submit(_train_epoch).result()
 
 
 # Of the process that trains, and there alone.
@@ -138,23 +129,18 @@ _taken: list[Sample] = []
 _running: list[ReferenceLoop] = []
 
 
-def _begin(threads: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the one that asks ends this one
-    torch.set_num_threads(threads)
-
-
 def _take(sample: bytes) -> None:
     _taken.append(pickle.loads(sample))  # noqa: S301 - from our own other process
 
 
 def _start(model: bytes, protocol: Protocol, seed: int, device: str) -> None:
-    train, copied = _taken.copy(), pickle.loads(model)  # noqa: S301
-    _taken.clear()
-    _running[:] = [ReferenceLoop(copied.to(device), train, protocol, seed, device)]
+    copied = pickle.loads(model)  # noqa: S301
+    _running.append(ReferenceLoop(copied.to(device), _taken, protocol, seed, device))
 
 
 def _train_epoch() -> tuple[float, float]:
+    (loop,) = _running
     with deterministic():
         start = time.perf_counter()
-        loss = _running[0].train_epoch()
+        loss = loop.train_epoch()
         return loss, time.perf_counter() - start

@@ -15,6 +15,7 @@ from bench.evidence.claims import (
     CONTRADICTIONS,
     HYPOTHESES,
     SETTINGS,
+    STUDIES_NEEDED,
     Contradiction,
     Hypothesis,
     Part,
@@ -206,6 +207,11 @@ class Ledger:
     entries: tuple[Entry, ...]
     answers: Mapping[Contradiction, tuple[tuple[Conditions, PartEntry], ...]]
     unfinished: tuple[RunRecord, ...]
+
+
+def decide_claims(records: Iterable[RunRecord]) -> bool:
+    """Whether any of these runs is of a study that is there to decide a claim."""
+    return any(record.study in STUDIES_NEEDED for record in records)
 
 
 def ledger(records: Iterable[RunRecord], probes: Iterable[ProbeRecord] = ()) -> Ledger:

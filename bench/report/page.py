@@ -19,8 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image as Pixels
 
 from bench import plots, tables
-from bench.evidence.claims import STUDIES_NEEDED
-from bench.evidence.ledger import ledger
+from bench.evidence.ledger import decide_claims, ledger
 from bench.evidence.ledger_page import claims_table
 from bench.probes.records import ProbeRecord
 from bench.records import COMPLETED, DIVERGED, FAILED, RunRecord
@@ -120,9 +119,7 @@ def page(runs: Sequence[Run], *, dataset: str = "") -> str:
 
 def _claims(found: Sequence[RunRecord], probes: Sequence[ProbeRecord]) -> TextTable | None:
     """What the runs say of the published claims; None where they are of no study that decides any."""
-    if not any(record.study in STUDIES_NEEDED for record in found):
-        return None
-    return claims_table(ledger(found, probes))
+    return claims_table(ledger(found, probes)) if decide_claims(found) else None
 
 
 def _cell(run: Run, record: RunRecord) -> Cell:

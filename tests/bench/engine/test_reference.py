@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from bench.config import STANDARD, Protocol
-from bench.engine.reference import EpochOrder, ReferenceLoop, ReferenceProcess, samples
+from bench.engine.reference import EpochOrder, ReferenceLoop, reference_process, samples
 from bench.engine.training import Trainer
 from bench.runs import silent
 from bench.seeding import epoch_order
@@ -72,6 +72,13 @@ def test_samples_are_single_and_contiguous() -> None:
     assert label.item() == 0
 
 
+def test_a_sample_takes_no_others_with_it_into_another_process() -> None:
+    one_channel = torch.zeros(3, 1, 2, 2).contiguous(memory_format=torch.channels_last)
+    for inputs, label in samples(Batch({"depth": one_channel}, torch.tensor([1, 0, 1]))):
+        assert inputs["depth"].untyped_storage().nbytes() == 4 * 4
+        assert label.untyped_storage().nbytes() == 8
+
+
 def test_the_model_gets_contiguous_batches() -> None:
     class Looks(Toy):
         def forward(self, inputs: dict[str, Tensor]) -> Tensor:
@@ -88,9 +95,8 @@ def test_the_model_gets_contiguous_batches() -> None:
 def test_a_process_of_its_own_comes_to_the_same_losses_and_leaves_the_model_alone() -> None:
     data, model = doubles(toy_batch(13)), toy().double()
     before = {name: weights.clone() for name, weights in model.state_dict().items()}
-    with ReferenceProcess() as reference:
-        reference.start(model, samples(data), PROTOCOL, 51, "cpu")
-        found = [reference.train_epoch() for _ in range(PROTOCOL.epochs)]
+    with reference_process(model, samples(data), PROTOCOL, 51, "cpu") as train_epoch:
+        found = [train_epoch() for _ in range(PROTOCOL.epochs)]
     assert [loss for loss, _ in found] == pytest.approx(reference_losses(PROTOCOL, data), rel=1e-12)
     assert all(seconds > 0 for _, seconds in found)
     for name, weights in model.state_dict().items():
