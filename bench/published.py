@@ -19,6 +19,9 @@ from bench.tables import TextTable, conditions
 
 FOLDER = Path(__file__).resolve().parent.parent / "results" / "published"
 
+CLASSES, CHANNELS, IMAGE_SIZE = 2, {"rgb": 4, "lidar": 4}, [64, 64]
+"""What the published models were built for."""
+
 
 def read_published(study: str) -> dict[str, Any]:
     """A published study: source, question, protocol, rows and claims.
@@ -31,6 +34,15 @@ def read_published(study: str) -> dict[str, Any]:
         raise ValueError(f"nothing is published for the study {study!r}; see {FOLDER}")
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return content
+
+
+def has_published_inputs(record: RunRecord) -> bool:
+    """Whether the record's model was built for what the published ones were, so that their sizes compare.
+
+    Records from before version 3 do not tell the shape of their inputs; the number of classes decides for them.
+    """
+    shape = (record.channels, record.image_size)
+    return record.classes == CLASSES and shape in ((CHANNELS, IMAGE_SIZE), (None, None))
 
 
 def parameters_agree(published: dict[str, Any], parameters: int) -> bool:
@@ -103,7 +115,7 @@ def _row(published: dict[str, Any], records: list[RunRecord]) -> dict[str, Any]:
         "model": published["model"],
         "seeds": len(records),
         "parameters": records[0].parameters,
-        "parameters_agree": all(parameters_agree(published, record.parameters or 0) for record in records),
+        "parameters_agree": _sizes_agree(published, records),
         "loss_published": published["best_valid_loss"],
         "loss_measured": fmean(losses),
         "loss_lowest": min(losses),
@@ -117,6 +129,12 @@ def _row(published: dict[str, Any], records: list[RunRecord]) -> dict[str, Any]:
         "memory_published": _first(published, "gpu_memory_mb"),
         "memory_measured": fmean(record.peak_memory_bytes or 0 for record in records),
     }
+
+
+def _sizes_agree(published: dict[str, Any], records: list[RunRecord]) -> bool | None:
+    if not all(map(has_published_inputs, records)):
+        return None
+    return all(parameters_agree(published, record.parameters or 0) for record in records)
 
 
 def _epochs_divisor(published: dict[str, Any], records: list[RunRecord]) -> int:
@@ -147,7 +165,7 @@ def _text(row: Mapping[Any, Any], rows: int) -> list[str]:
     return [
         row["model"],
         f"{row['parameters']:,}",
-        "yes" if row["parameters_agree"] else "NO",
+        {None: "-", True: "yes", False: "NO"}[row["parameters_agree"]],
         pair("loss", "{:.4g}"),
         spread + inside,
         f"{pair('loss_place', '{:.0f}')} of {rows}",
@@ -163,8 +181,12 @@ def _notes(study: Study, source: str, done: list[RunRecord]) -> list[str]:
         "cells are published / measured; loss: best validation loss; place: of the row, by loss; "
         "ratios: to the first row of the same source",
     ]
+    if not all(map(has_published_inputs, done)):
+        notes.append("other classes, channels or image sizes than the published ones, so sizes do not compare")
     if any(record.profile != "full" for record in done):
         notes.append("NOT the published protocol: the profile cut pairs or epochs, so losses do not compare")
     if any(record.protocol.get(name) == value for record in done for name, value in study.mistakes.items()):
         notes.append("run as published, mistakes included")
-    return [*notes, *(f"deviation: {deviation}" for deviation in study.deviations)]
+    where = ", ".join(dict.fromkeys(record.dataset for record in done))
+    deviations = (f"Run on {where}; the original's data cannot be shipped.", *study.deviations)
+    return [*notes, *(f"deviation: {deviation}" for deviation in deviations)]

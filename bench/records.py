@@ -20,10 +20,10 @@ from bench import jsonlines
 from bench.costs.target import TARGET_ACCURACY, seconds_to_target
 from bench.jsonlines import RecordError as RecordError  # part of what this module offers
 
-SCHEMA_VERSION = 2
-READABLE_VERSIONS = (1, SCHEMA_VERSION)
-"""Version 1 lacks what is now known of costs, data and code; those fields of its records are None. The time to the
-target accuracy follows from the epochs they have."""
+SCHEMA_VERSION = 3
+READABLE_VERSIONS = (1, 2, SCHEMA_VERSION)
+"""Versions 1 and 2 lack the shape of the inputs, version 1 also what is now known of costs, data and code; those
+fields of their records are None. The time to the target accuracy follows from the epochs they have."""
 
 COMPLETED, DIVERGED, FAILED = "completed", "diverged", "failed"
 
@@ -52,6 +52,7 @@ class RunRecord:
         dataset: its short name.
         dataset_notes: what its reader left out or noticed.
         classes: how many; ``class_names`` in the order of labels.
+        channels: of each modality of the data; ``image_size``: rows and columns of all of them.
         train_pairs: used for training; ``valid_pairs`` for validation.
         seed: of all random streams.
         profile: its name; ``protocol``: what it came to, as run.
@@ -97,6 +98,8 @@ class RunRecord:
     dataset_notes: list[str]
     classes: int
     class_names: list[str]
+    channels: dict[str, int] | None = None
+    image_size: list[int] | None = None
     train_pairs: int | None = None
     valid_pairs: int | None = None
     seed: int

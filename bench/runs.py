@@ -182,6 +182,8 @@ def describe(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConf
         "dataset_notes": list(dataset.notes),
         "classes": len(dataset.info.classes),
         "class_names": list(dataset.info.classes),
+        "channels": dict(dataset.info.channels),
+        "image_size": list(dataset.info.image_size),
         "seed": seed,
         "profile": config.profile,
         "protocol": asdict(config.protocol) | {"normalized": list(config.protocol.normalized)},

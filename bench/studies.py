@@ -26,7 +26,7 @@ class Study:
         protocols: the protocol, by the name of the variant; a single one has the name "".
         dataset: a name of ``data_utils.DATASETS``; ``--dataset`` overrides it.
         published: whether ``results/published/<name>.json`` holds the original's numbers.
-        deviations: where the protocol departs from the published one, a sentence each.
+        deviations: where the protocol departs from the published one, a sentence each; data aside.
         mistakes: settings of the published protocol that are corrected in ``protocols``.
         probes: what its trained models are put through, names of ``bench.probes.PROBES``.
     """
@@ -63,7 +63,6 @@ _TWINS = (
     "in the original they could be separated."
 )
 _WHOLE_VALIDATION = "Metrics cover every validation pair; the original left out those behind the last whole batch."
-_SIMULATED = "The data are simulated; the original's set cannot be shipped."
 _MEMORY = (
     "Memory is the peak of one model's training step; the original's figure is another quantity (see source)."
 )
@@ -150,7 +149,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
                 protocols={"": _WIDE},
                 dataset="shapes-uneven",
                 published=True,
-                deviations=(_SIMULATED, _OWN_SPLIT, _TWINS, _WHOLE_VALIDATION),
+                deviations=(_OWN_SPLIT, _TWINS, _WHOLE_VALIDATION),
                 mistakes=_SPLIT_TWINS | _DROPPED_VALIDATION,
                 probes=("features",),
             ),
@@ -161,7 +160,6 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
                 protocols={"": _DEEP},
                 published=True,
                 deviations=(
-                    _SIMULATED,
                     _OWN_SPLIT,
                     _TWINS,
                     "Accuracy is over the validation pairs; the published one, over training and validation pairs "
@@ -183,7 +181,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
                 ),
                 protocols={"": _EXPERTS},
                 published=True,
-                deviations=(_SIMULATED, _OWN_SPLIT, _TWINS, _MEMORY),
+                deviations=(_OWN_SPLIT, _TWINS, _MEMORY),
                 mistakes=_SPLIT_TWINS,
             ),
             Study(
@@ -204,7 +202,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
                 protocols={"": replace(_WIDE, pairs=11_282, valid_fraction=320 / 11_282)},
                 dataset="shapes-uneven",
                 published=True,
-                deviations=(_SIMULATED, _OWN_SPLIT, _TWINS, _WHOLE_VALIDATION, _MEMORY),
+                deviations=(_OWN_SPLIT, _TWINS, _WHOLE_VALIDATION, _MEMORY),
                 mistakes=_SPLIT_TWINS | _DROPPED_VALIDATION,
                 probes=("robustness",),
             ),
@@ -214,7 +212,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
                 models=_rows(_COMPACT_STRATEGIES, "maxpool"),
                 protocols={"": _COMPACT},
                 published=True,
-                deviations=(_SIMULATED, _OWN_SPLIT, _WHOLE_VALIDATION, _MEMORY),
+                deviations=(_OWN_SPLIT, _WHOLE_VALIDATION, _MEMORY),
                 mistakes=_DROPPED_VALIDATION,
             ),
             Study(
@@ -223,7 +221,7 @@ STUDIES: Mapping[str, Study] = MappingProxyType(
                 models=_rows(_COMPACT_STRATEGIES, "strided"),
                 protocols={"": _COMPACT},
                 published=True,
-                deviations=(_SIMULATED, _OWN_SPLIT, _WHOLE_VALIDATION, _MEMORY),
+                deviations=(_OWN_SPLIT, _WHOLE_VALIDATION, _MEMORY),
                 mistakes=_DROPPED_VALIDATION,
             ),
             Study(

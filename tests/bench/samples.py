@@ -34,6 +34,8 @@ def record(model: str = MODEL, **changes: Any) -> RunRecord:
         "dataset_notes": [],
         "classes": 2,
         "class_names": ["cubes", "spheres"],
+        "channels": {"rgb": 4, "lidar": 4},
+        "image_size": [64, 64],
         "train_pairs": 400,
         "valid_pairs": 100,
         "seed": 51,

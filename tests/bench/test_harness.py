@@ -350,6 +350,16 @@ def test_a_study_runs_its_own_rows_alone() -> None:
     assert collected("--study", study.name) == [f"test_training[{study.name}:{name}]" for name in study.models]
 
 
+def test_a_published_study_runs_on_data_of_other_classes(history: Path, tmp_path: Path) -> None:
+    arguments = ("--study", "fusion-compact", "-k", "late", "--dataset", "shapes-four")
+    ended = bench(tmp_path / "run", history, *SMOKE, *arguments)
+    assert ended.code == 0, ended.output
+    (record,) = read(ended.folder / "records.jsonl")
+    assert record.classes == 4
+    (table,) = (ended.folder / "tables").glob("*-published.md")
+    assert "sizes do not compare" in table.read_text()
+
+
 def test_probes_follow_the_training_of_the_studies_that_ask_for_them() -> None:
     study = STUDIES["robustness"]
     assert collected("--study", f"{study.name},downsampling-deep") == [

@@ -2,11 +2,21 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench import published
-from bench.published import measured_accuracy, parameters_agree, published_table, read_published
+from bench.published import (
+    CHANNELS,
+    CLASSES,
+    IMAGE_SIZE,
+    has_published_inputs,
+    measured_accuracy,
+    parameters_agree,
+    published_table,
+    read_published,
+)
 from bench.studies import STUDIES
 from fusion_models import build_model
 from tests.bench.samples import record
@@ -34,7 +44,8 @@ def test_the_rows_of_a_study_are_the_published_ones(name: str) -> None:
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_every_model_has_the_published_number_of_parameters(name: str) -> None:
     for row in read_published(name)["rows"]:
-        model = build_model(row["model"], channels={"rgb": 4, "lidar": 4}, image_size=(64, 64), classes=2)
+        height, width = IMAGE_SIZE
+        model = build_model(row["model"], channels=CHANNELS, image_size=(height, width), classes=CLASSES)
         count = sum(parameter.numel() for parameter in model.parameters())
         assert parameters_agree(row, count)
         assert not parameters_agree(row, count + 1000)
@@ -46,6 +57,24 @@ def test_a_count_must_be_exact_or_agree_in_all_printed_digits() -> None:
     assert parameters_agree({"parameters_millions": 2.0945}, 2_094_501)
     assert parameters_agree({"parameters_millions": 6.61585}, 6_615_851)
     assert not parameters_agree({"parameters_millions": 2.0945}, 2_094_601)
+
+
+def test_sizes_compare_where_the_inputs_are_as_published() -> None:
+    assert has_published_inputs(record())
+    assert has_published_inputs(record(channels=None, image_size=None))  # before version 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"classes": 10},
+        {"channels": {"rgb": 3, "lidar": 4}},
+        {"image_size": [32, 32]},
+        {"classes": 10, "channels": None, "image_size": None},
+    ],
+)
+def test_sizes_do_not_compare_on_other_inputs(other: dict[str, Any]) -> None:
+    assert not has_published_inputs(record(**other))
 
 
 def test_accuracy_is_taken_over_the_pairs_that_the_published_one_is_over() -> None:
@@ -99,6 +128,7 @@ def test_the_table_by_hand() -> None:
         [second, "1,000", "yes", "0.5 / 0.2", "one seed", "2 / 1 of 2", accuracy, "2.00 / 0.50", "- / 1.50"],
     ]
     assert "published: a notebook" in table.notes
+    assert "deviation: Run on shapes; the original's data cannot be shipped." in table.notes
     assert any("NOT the published protocol" in note for note in table.notes)  # the records are of profile quick
 
 
@@ -122,6 +152,15 @@ def test_another_number_of_parameters_is_shouted() -> None:
     table = published_table([record(first, study=study, parameters=1001)])
     assert table is not None
     assert table.rows[0][2] == "NO"
+
+
+@pytest.mark.usefixtures("one_study")
+def test_on_other_inputs_nothing_is_said_of_the_number_of_parameters() -> None:
+    (study, first), _ = ROWS
+    table = published_table([record(first, study=study, classes=10, parameters=1001)])
+    assert table is not None
+    assert table.rows[0][2] == "-"
+    assert any("sizes do not compare" in note for note in table.notes)
 
 
 def test_nothing_is_made_up_for_other_studies() -> None:

@@ -100,14 +100,23 @@ def test_records_go_on_behind_a_line_that_was_cut_off(path: Path) -> None:
 
 
 def test_a_record_of_version_1_is_read_and_lacks_what_came_later(path: Path) -> None:
-    since = ("target_accuracy", "seconds_to_target", "flops_per_step", "ceiling", "peak_reserved_bytes")
+    costs = ("target_accuracy", "seconds_to_target", "flops_per_step", "ceiling", "peak_reserved_bytes")
     values = {**record().to_dict(), "schema_version": 1}
-    for field in (*since, "data_sha256", "code_sha256"):
+    for field in (*costs, "data_sha256", "code_sha256", "channels", "image_size"):
         del values[field]
     path.write_text(json.dumps(values) + "\n")
     (found,) = read(path)
-    assert found == record(target_accuracy=0.95)
+    assert found == record(target_accuracy=0.95, channels=None, image_size=None)
     assert found.flops_per_step is None
+
+
+def test_a_record_of_version_2_is_read_and_lacks_the_shape_of_its_inputs(path: Path) -> None:
+    values = {**record(flops_per_step=7).to_dict(), "schema_version": 2}
+    for field in ("channels", "image_size"):
+        del values[field]
+    path.write_text(json.dumps(values) + "\n")
+    (found,) = read(path)
+    assert found == record(flops_per_step=7, channels=None, image_size=None)
 
 
 def test_a_record_of_version_1_tells_its_time_to_the_target_by_its_epochs(path: Path) -> None:
