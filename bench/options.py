@@ -41,6 +41,7 @@ class Options:
         dataset: a name of ``data_utils.DATASETS`` or a path; "" for the data set each study names.
         device: "cpu", "cuda" or "cuda:N".
         seeds: one run of every row for each.
+        seeds_together: whether the seeds of a row are trained side by side.
         results_dir: the folder of this run.
         simulated_dir: where simulated data are kept for later sessions.
         trackers: names of ``bench.tracking.TRACKERS``.
@@ -53,6 +54,7 @@ class Options:
     dataset: str
     device: str
     seeds: tuple[int, ...]
+    seeds_together: bool
     results_dir: Path
     simulated_dir: Path
     trackers: tuple[str, ...]
@@ -82,6 +84,7 @@ def resolve(
     dataset: str = "",
     device: str = "",
     seeds: str = "1",
+    seeds_together: bool = False,
     results_dir: str = "",
     tracker: str = "none",
     published: bool = False,
@@ -96,6 +99,7 @@ def resolve(
         dataset: a name of ``data_utils.DATASETS`` or a path; "" for the data set each study names.
         device: see ``resolve_device``.
         seeds: see ``parse_seeds``.
+        seeds_together: train the seeds of a row side by side.
         results_dir: the folder of this run; "" for a new one in ``results/runs``.
         tracker: see ``parse_trackers``.
         published: run protocols with the mistakes of the originals.
@@ -120,6 +124,7 @@ def resolve(
         dataset=dataset,
         device=chosen_device,
         seeds=parse_seeds(seeds),
+        seeds_together=seeds_together,
         results_dir=folder,
         simulated_dir=root / "results" / "runs" / "simulated",
         trackers=parse_trackers(tracker),
@@ -213,14 +218,15 @@ def latest_run(runs: Path, name: str) -> Path | None:
 def history_folder(options: Options, root: Path) -> Path:
     """Where pytest-benchmark keeps the runs that a run with these options can be compared with.
 
-    One folder for what was run, on which data, in which profile, on which model of device, so that the latest
-    run in it is comparable.
+    One folder for what was run, on which data, in which profile, on which model of device and whether seeds had
+    it for themselves, so that the latest run in it is comparable.
     """
     studies = "-".join(study.name for study in options.studies) if len(options.studies) < len(STUDIES) else "all"
     data = dataset_slug(options.dataset) if options.dataset else ""
     published = "as-published" if options.as_published else ""
     device = device_name(torch.device(options.device))
-    name = "-".join(filter(None, (studies, data, published, options.profile.name, device)))
+    times = "seeds-together" if options.seeds_together else ""
+    name = "-".join(filter(None, (studies, data, published, options.profile.name, device, times)))
     return root / "results" / "runs" / "history" / slug(name)
 
 

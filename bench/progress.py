@@ -34,9 +34,9 @@ class Progress:
             f"validation loss {result.valid['loss']:.4g}  {result.seconds:.2f} s"
         )
 
-    def recall(self, record: RunRecord) -> None:
-        """The cell did not have to run: its record was there."""
-        self._result(record, "from records: ")
+    def recall(self, record: RunRecord, origin: str) -> None:
+        """The cell did not have to run: its record was there, from there."""
+        self._result(record, f"{origin}: ")
 
     def end(self, record: RunRecord) -> None:
         """The cell ended."""

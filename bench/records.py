@@ -23,7 +23,8 @@ from bench.jsonlines import RecordError as RecordError  # part of what this modu
 SCHEMA_VERSION = 3
 READABLE_VERSIONS = (1, 2, SCHEMA_VERSION)
 """Versions 1 and 2 lack the shape of the inputs, version 1 also what is now known of costs, data and code; those
-fields of their records are None. The time to the target accuracy follows from the epochs they have."""
+fields of their records are None. The time to the target accuracy follows from the epochs they have. Each of their
+seeds was trained alone."""
 
 COMPLETED, DIVERGED, FAILED = "completed", "diverged", "failed"
 
@@ -66,6 +67,8 @@ class RunRecord:
         best_valid_loss: of that epoch; ``valid_accuracy`` and ``valid_metrics`` (every metric) too.
         train_accuracy: over all training pairs, with that epoch's weights.
         epoch_seconds: training alone, a value an epoch.
+        seeds_together: how many seeds of the row were trained side by side, this one included; where they are
+            several, ``epoch_seconds`` are equal shares of the time of them all.
         pretraining: the experts trained before, for late fusion of experts; their epochs are not among the
             lists above.
         train_seconds: sum of all epochs, experts included.
@@ -120,6 +123,7 @@ class RunRecord:
     valid_metrics: dict[str, float] | None = None
     train_accuracy: float | None = None
     epoch_seconds: list[float]
+    seeds_together: int = 1
     pretraining: list[Pretraining]
     train_seconds: float | None = None
     target_accuracy: float | None = None
@@ -214,6 +218,11 @@ def machine(environment: Mapping[str, Any]) -> dict[str, Any]:
     """The part of a record's environment that decides its bits, its times and its memory."""
     found = {name: environment.get(name) for name in ("device_name", "cpu", "threads", "cuda", "cudnn")}
     return {**found, "torch": environment.get("packages", {}).get("torch")}
+
+
+def timed_by(record: RunRecord) -> dict[str, Any]:
+    """What the record's times depend on: its machine, and how many seeds were trained side by side."""
+    return {**machine(record.environment), "seeds_together": record.seeds_together}
 
 
 def device_name(device: torch.device) -> str:

@@ -13,7 +13,8 @@ Usable from a Python prompt:
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache, partial
@@ -88,6 +89,50 @@ def measured_sides(dataset: PairedDataset, protocol: Protocol, seed: int) -> tup
     return train, valid
 
 
+@dataclass(eq=False)
+class Run:
+    """A run under way: its experts, if it has any, are trained, and its epochs wait for whoever turns the crank.
+
+    Attributes:
+        spec: of the model; ``seed`` of all random streams; ``config`` says how it is trained, and where.
+        network: the model.
+        data: of the seed.
+        story: the record's fields as far as they are known.
+        trainer: of the last stage; None where an expert's loss was not finite.
+        divergence: how a loss was not finite; None while all are.
+    """
+
+    spec: ModelSpec
+    seed: int
+    config: RunConfig
+    network: FusionNet
+    data: PreparedData
+    story: dict[str, Any]
+    trainer: Trainer | None = None
+    divergence: str | None = None
+
+    @contextmanager
+    def ended_by_divergence(self) -> Iterator[None]:
+        """What trains goes inside: a loss that is not finite ends the run, and nothing else."""
+        try:
+            yield
+        except DivergedError as error:
+            self.divergence = str(error)
+
+    def record(self) -> RunRecord:
+        """What came of it, when all epochs are trained; the checkpoint is written here."""
+        story = dict(self.story)
+        if self.trainer is not None:
+            story |= _history(self.trainer, story["pretraining"])
+        if self.trainer is None or self.divergence is not None:
+            return RunRecord(**{**story, "status": DIVERGED, "error": self.divergence})
+        self.trainer.restore_best()
+        story |= _best(self.trainer, story["pretraining"])
+        story["train_accuracy"] = evaluate(self.network, self.data.train)["accuracy"]
+        story |= _save_checkpoint(self.network, self.config, self.spec, self.seed)
+        return RunRecord(**{**story, "status": COMPLETED})
+
+
 @lru_cache(maxsize=1)  # all models of a seed follow each other; two seeds' tensors need not be kept
 def prepare(dataset: PairedDataset, protocol: Protocol, seed: int, device: str) -> PreparedData:
     """A seed's split, scaled by the statistics of its training pairs and moved to the device."""
@@ -127,36 +172,39 @@ def run(
     """
     spec = find_model(model) if isinstance(model, str) else model
     with deterministic():
-        data = prepare(dataset, config.protocol, seed, config.device)
-        story = describe(spec, dataset, seed, config)
-        story |= {"train_pairs": len(data.train), "valid_pairs": len(data.valid)}
-        story["ceiling"] = asdict(ceiling(config.device))
-
-        def build() -> FusionNet:
-            return build_seeded(spec, dataset, seed, config.device)
-
-        def observe_with_memory(result: EpochResult) -> None:
-            observe(replace(result, peak_memory_bytes=story["peak_memory_bytes"]))
-
-        network = build()
-        story |= _peak_memory(build, list(network.experts()), data.train, config.protocol, seed)
-        story["parameters"] = count_parameters(network)
-        try:
-            story["pretraining"] = _train_experts(network, data, config.protocol, seed, observe_with_memory)
-            story["trainable_parameters"] = count_trainable_parameters(network)
-            story["flops_per_step"] = training_flops(network, data.train[: config.protocol.batch_size])
-            trainer = Trainer(network, data.train, data.valid, config.protocol, seed, observe_with_memory)
-            try:
+        begun = begin(spec, dataset, seed, config, observe)
+        if (trainer := begun.trainer) is not None:
+            with begun.ended_by_divergence():
                 driver(trainer.train_epoch, trainer.finish_epoch, config.protocol.epochs)
-            finally:
-                story |= _history(trainer, story["pretraining"])
-        except DivergedError as error:
-            return RunRecord(**{**story, "status": DIVERGED, "error": str(error)})
-        trainer.restore_best()
-        story |= _best(trainer, story["pretraining"])
-        story["train_accuracy"] = evaluate(network, data.train)["accuracy"]
-        story |= _save_checkpoint(network, config, spec, seed)
-    return RunRecord(**{**story, "status": COMPLETED})
+        return begun.record()
+
+
+def begin(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig, observe: Observer) -> Run:
+    """All of a run before its epochs; to be called and gone on with under one ``seeding.deterministic``.
+
+    Args and errors as those of ``run``.
+    """
+    data = prepare(dataset, config.protocol, seed, config.device)
+    story = describe(spec, dataset, seed, config)
+    story |= {"train_pairs": len(data.train), "valid_pairs": len(data.valid)}
+    story["ceiling"] = asdict(ceiling(config.device))
+
+    def build() -> FusionNet:
+        return build_seeded(spec, dataset, seed, config.device)
+
+    def observe_with_memory(result: EpochResult) -> None:
+        observe(replace(result, peak_memory_bytes=story["peak_memory_bytes"]))
+
+    network = build()
+    story |= _peak_memory(build, list(network.experts()), data.train, config.protocol, seed)
+    story["parameters"] = count_parameters(network)
+    begun = Run(spec, seed, config, network, data, story)
+    with begun.ended_by_divergence():
+        story["pretraining"] = _train_experts(network, data, config.protocol, seed, observe_with_memory)
+        story["trainable_parameters"] = count_trainable_parameters(network)
+        story["flops_per_step"] = training_flops(network, data.train[: config.protocol.batch_size])
+        begun.trainer = Trainer(network, data.train, data.valid, config.protocol, seed, observe_with_memory)
+    return begun
 
 
 def failed(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig, error: Exception) -> RunRecord:

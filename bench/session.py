@@ -4,7 +4,7 @@ pytest drives a session through conftest.py; nothing here knows pytest.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from bench import records, tables
 from bench.config import FIRST_SEED, RunConfig
+from bench.engine.together import run_together
 from bench.engine.training import EpochResult, Observer
 from bench.evidence.ledger import decide_claims, ledger
 from bench.evidence.ledger_page import page, verdicts_table
@@ -72,7 +73,9 @@ class Session:
     records: list[RunRecord] = field(default_factory=list)
     probes: list[ProbeRecord] = field(default_factory=list)
     added: list[TextTable] = field(default_factory=list)
+    _asked_for: tuple[Cell, ...] = ()
     _resumption: Resumption | None = None
+    _trained_beside: dict[str, tuple[RunRecord, str]] = field(default_factory=dict)
     _datasets: dict[tuple[str, int], PairedDataset] = field(default_factory=dict)
 
     @property
@@ -146,6 +149,7 @@ class Session:
             raise FolderError(
                 f"cannot write results to {self.folder} ({error.strerror}); give another folder with --results-dir"
             ) from error
+        self._asked_for = tuple({cell.name: cell for cell in cells}.values())
         earlier = records.read(self.records_path)
         if self.options.resume:
             asked = {cell.name: self._asked(cell) for cell in cells}
@@ -171,12 +175,31 @@ class Session:
         resumed = self._resumption.describe() if self._resumption else []
         return [*dict.fromkeys(lines), f"device: {device}", *resumed, f"results: {self.folder}"]
 
-    def recall(self, cell: Cell) -> RunRecord | None:
-        """The finished record that stands for a run of the cell; None where it has to run."""
-        record = self._resumption.finished.get(cell.name) if self._resumption else None
-        if record is not None:
-            self.records.append(record)
-        return record
+    def recall(self, cell: Cell) -> tuple[RunRecord, str] | None:
+        """The record that stands for a run of the cell, and where it is from; None where the cell has to run."""
+        if cell.name in self._trained_beside:
+            return self._trained_beside[cell.name]
+        record = self._finished_earlier(cell)
+        if record is None:
+            return None
+        self.records.append(record)
+        return record, "from records"
+
+    def _finished_earlier(self, cell: Cell) -> RunRecord | None:
+        return self._resumption.finished.get(cell.name) if self._resumption else None
+
+    def _beside(self, cell: Cell) -> list[Cell]:
+        """The cells that are trained side by side with this one: the seeds of its row that have not ended."""
+        if not self.options.seeds_together:
+            return []
+        return [
+            other
+            for other in self._asked_for
+            if (other.study, other.variant, other.spec) == (cell.study, cell.variant, cell.spec)
+            and other.seed != cell.seed
+            and self.record_of(other) is None
+            and self._finished_earlier(other) is None
+        ]
 
     def measured_on(self) -> list[str]:
         """What the figures of a table beside the cells were obtained under, a line each."""
@@ -187,7 +210,13 @@ class Session:
         ]
 
     def run_cell(self, cell: Cell, driver: Driver, observe: Observer) -> RunRecord:
-        """Run one cell; its record is on the disk when this returns, also when the run raised."""
+        """Run one cell; its record is on the disk when this returns, also when the run raised.
+
+        Where seeds are trained side by side, the first one takes the others along, and nobody's ``driver`` is
+        asked: what it would time is no cell's own. The others are there to ``recall`` then.
+        """
+        if beside := self._beside(cell):
+            return self._run_side_by_side([cell, *beside], observe)
         config = self.config(cell)
         dataset = self.dataset(config)
 
@@ -208,6 +237,37 @@ class Session:
         finally:
             self.trackers.end(record, partial(self._samples, record, config))
         return record
+
+    def _run_side_by_side(self, cells: Sequence[Cell], observe: Observer) -> RunRecord:
+        # Trackers are told when all have ended, as they follow one run at a time.
+        first, *others = cells
+        config = self.config(first)
+        dataset = self.dataset(config)
+        seen: dict[int, list[EpochResult]] = {cell.seed: [] for cell in cells}
+
+        def observe_seed(seed: int, result: EpochResult) -> None:
+            if not result.stage:
+                seen[seed].append(result)
+            observe(replace(result, stage=", ".join(filter(None, (f"seed {seed}", result.stage)))))
+
+        try:
+            found = run_together(first.spec, dataset, list(seen), config, observe=observe_seed)
+        except Exception as error:
+            self._keep(failed(first.spec, dataset, first.seed, config, error))
+            self.trackers.begin(first.name, self._asked(first))
+            self.trackers.end(None, list)
+            raise
+        for cell, record in zip(cells, found, strict=True):
+            self._keep(record)
+            self.trackers.begin(cell.name, self._asked(cell))
+            for result in seen[cell.seed]:
+                self.trackers.epoch(result)
+            self.trackers.end(record, partial(self._samples, record, config))
+        origin = f"beside seed {first.seed}"
+        self._trained_beside |= {
+            cell.name: (record, origin) for cell, record in zip(others, found[1:], strict=True)
+        }
+        return found[0]
 
     def _samples(self, record: RunRecord | None, config: RunConfig) -> list[Prediction]:
         """Sample predictions of a cell, for trackers; none of a run that was not completed."""

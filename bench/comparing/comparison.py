@@ -13,7 +13,7 @@ import pandas as pd
 
 from bench.comparing.changes import METRICS, TIME_TOLERANCE, Change, Metric, quartiles
 from bench.evidence.statistics import CONFIDENCE, FEWEST_SEEDS
-from bench.records import COMPLETED, RunRecord, machine
+from bench.records import COMPLETED, RunRecord, machine, timed_by
 from bench.tables import Column, TextTable
 
 Facts = Mapping[str, Any]
@@ -156,7 +156,7 @@ def _changes(name: str, pairs: Sequence[Pair]) -> Iterator[Change]:
     old, new = zip(*pairs, strict=True)
     seeds = tuple(record.seed for record in old)
     label = f"{name} ({len(seeds)} seeds)" if len(seeds) > 1 else f"{name} (seed {seeds[0]})"
-    same_machine = all(machine(a.environment) == machine(b.environment) for a, b in pairs)
+    same_machine = all(timed_by(a) == timed_by(b) for a, b in pairs)
     same_method = all(a.peak_memory_method == b.peak_memory_method for a, b in pairs)
     for metric in METRICS.values():
         before, now = _values(metric, old), _values(metric, new)
@@ -203,6 +203,9 @@ def _warnings(pairs: Sequence[Pair]) -> tuple[str, ...]:
     )
     found = {
         environment: differing(lambda record: _flat(record.environment)),
+        "NOT AS MANY SEEDS SIDE BY SIDE as in the earlier run: times are shown, not judged": differing(
+            lambda record: {"seeds_together": record.seeds_together}
+        ),
         "NOT THE SAME PROTOCOL as the earlier run": differing(lambda record: record.protocol),
         "NOT THE SAME DATA as the earlier run": _hashes(
             (old.dataset, old.data_sha256, new.data_sha256) for old, new in pairs

@@ -1,13 +1,15 @@
 """Several trainings side by side on one device: seeds of one model, each as if it were alone.
 
 A small network leaves most of a GPU idle, and recorded steps on streams of their own can share it. Their epochs
-have no time of their own then, so no training that is timed is done like this; ``compare`` measures from how many
-seeds on it pays. On a CPU one step has all threads already, and there is nothing to gain.
+have no time of their own then, only shares, so it is done where that was asked for (``--seeds-together``).
+``compare`` measures from how many seeds on it pays. On a CPU one step has all threads already, and there is
+nothing to gain.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from statistics import median
 
 import pandas as pd
@@ -16,12 +18,89 @@ from torch import Tensor
 
 from bench.config import RunConfig
 from bench.engine.race import relative_differences
-from bench.engine.training import Trainer
-from bench.runs import build_seeded, prepare, silent
+from bench.engine.training import EpochResult, Trainer
+from bench.records import RunRecord
+from bench.runs import Driver, Run, begin, build_seeded, drive, prepare, silent
 from bench.seeding import deterministic
 from bench.tables import TextTable
 from data_utils import PairedDataset
 from fusion_models import ModelSpec
+
+SeedObserver = Callable[[int, EpochResult], None]
+"""Called after every epoch with its seed and what it came to."""
+
+
+def run_together(
+    spec: ModelSpec,
+    dataset: PairedDataset,
+    seeds: Sequence[int],
+    config: RunConfig,
+    *,
+    driver: Driver = drive,
+    observe: SeedObserver,
+) -> list[RunRecord]:
+    """Train a model from several seeds at a time; the records are those of ``bench.runs.run`` but for their times.
+
+    All data and models are on the device at once. Experts are trained before, one by one. A seed whose loss is not
+    finite ends, and the others go on.
+
+    Args:
+        spec: a row of the zoo.
+        dataset: each seed draws its own pairs from it.
+        seeds: each of its own split, weights and order.
+        config: as for one seed.
+        driver: turns the crank for all of them.
+        observe: told of every epoch of every seed.
+
+    Returns:
+        A record a seed.
+    """
+    with deterministic():
+        runs = [begin(spec, dataset, seed, config, partial(observe, seed)) for seed in seeds]
+        lanes = Lanes(runs)
+        driver(lanes.train_epoch, lanes.finish_epoch, config.protocol.epochs)
+        return [replace(run.record(), seeds_together=len(runs)) for run in runs]
+
+
+class Lanes:
+    """Runs that have begun, whose epochs are trained in whichever way is faster here.
+
+    The first epoch is trained run by run, the second side by side, those behind it in the way that took less time:
+    from how many seeds on a GPU gains depends on the model and on the GPU.
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._runs = runs
+        self._seconds: dict[Callable[[Sequence[Trainer]], None], float] = {}
+        self._share = 0.0
+
+    def train_epoch(self) -> None:
+        """Train an epoch of each that is still going."""
+        trainers = [trainer for _, trainer in self._going()]
+        if not trainers:
+            return
+        untried = [way for way in (train_epoch_one_by_one, train_epoch_together) if way not in self._seconds]
+        way = untried[0] if untried else min(self._seconds, key=self._seconds.__getitem__)
+        start = time.perf_counter()
+        way(trainers)
+        seconds = time.perf_counter() - start
+        self._seconds.setdefault(way, seconds)
+        self._share = seconds / len(trainers)
+
+    def finish_epoch(self) -> None:
+        """Validate and report it, each with an equal share of the time."""
+        for run, trainer in self._going():
+            with run.ended_by_divergence():
+                trainer.finish_epoch(self._share)
+
+    def _going(self) -> list[tuple[Run, Trainer]]:
+        return [(run, run.trainer) for run in self._runs if run.trainer is not None and run.divergence is None]
+
+
+def train_epoch_one_by_one(trainers: Sequence[Trainer]) -> None:
+    """Train one epoch of each, one after the other."""
+    for trainer in trainers:
+        trainer.train_epoch()
 
 
 def train_epoch_together(trainers: Sequence[Trainer]) -> None:
@@ -90,8 +169,7 @@ def compare(spec: ModelSpec, dataset: PairedDataset, seeds: Sequence[int], confi
         alone_seconds, together_seconds = [], []
         for _ in range(config.protocol.epochs):
             start = time.perf_counter()
-            for trainer in alone:
-                trainer.train_epoch()
+            train_epoch_one_by_one(alone)
             alone_seconds.append(time.perf_counter() - start)
             start = time.perf_counter()
             train_epoch_together(together)

@@ -146,22 +146,25 @@ class Trainer:
         synchronize(self.device)
         self._running = loss_sum, rates[0], time.perf_counter() - start
 
-    def finish_epoch(self) -> None:
+    def finish_epoch(self, seconds: float | None = None) -> None:
         """Validate the epoch just trained, keep its weights if they are the best so far, and report it.
+
+        Args:
+            seconds: what the epoch took, where others were trained beside it; None for what the clock said.
 
         Raises:
             DivergedError: if the training or the validation loss is not finite. The epoch is in the history.
         """
         if self._running is None:
             raise RuntimeError("finish_epoch follows train_epoch")
-        (loss_sum, learning_rate, seconds), self._running = self._running, None
+        (loss_sum, learning_rate, measured), self._running = self._running, None
         result = EpochResult(
             epoch=len(self.history.results) + 1,
             epochs=self._protocol.epochs,
             train_loss=loss_sum.item() / self._used,
             valid=evaluate(self.model, self._valid),
             learning_rate=learning_rate,
-            seconds=seconds,
+            seconds=measured if seconds is None else seconds,
             stage=self._stage,
         )
         self.history.results.append(result)

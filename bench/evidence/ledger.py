@@ -49,6 +49,7 @@ class Conditions:
         profile: how much of the protocol was run.
         device_name: what it ran on.
         threads: of the CPU.
+        seeds_together: how many seeds were trained side by side.
         mistakes: whether the original's mistakes were left in.
     """
 
@@ -57,6 +58,7 @@ class Conditions:
     profile: str
     device_name: str
     threads: int
+    seeds_together: int
     mistakes: bool
 
     @property
@@ -71,8 +73,11 @@ class Conditions:
 
     @property
     def device(self) -> str:
-        """Device and threads, in words."""
-        return f"{self.device_name}, {self.threads} thread{'' if self.threads == 1 else 's'}"
+        """Device, threads and seeds at a time, in words."""
+        words = [self.device_name, f"{self.threads} thread{'' if self.threads == 1 else 's'}"]
+        if self.seeds_together > 1:
+            words.append(f"{self.seeds_together} seeds side by side")
+        return ", ".join(words)
 
     @property
     def order(self) -> tuple[object, ...]:
@@ -279,6 +284,7 @@ def _conditions(record: RunRecord, setting: str) -> Conditions:
         profile=record.profile,
         device_name=str(record.environment["device_name"]),
         threads=int(record.environment["threads"]),
+        seeds_together=record.seeds_together,
         mistakes=any(record.protocol.get(name) == value for name, value in mistakes.items()),
     )
 

@@ -138,6 +138,9 @@ def conditions(records: Sequence[RunRecord]) -> list[str]:
         f"threads: {distinct(r.environment['threads'] for r in done)}, "
         f"torch {distinct(r.environment['packages']['torch'] for r in done)}",
     ]
+    if any(record.seeds_together > 1 for record in done):
+        counts = distinct(sorted(r.seeds_together for r in done))
+        lines.append(f"seeds trained side by side: {counts}; times are equal shares of theirs")
     unfinished = [
         f"{record.model} (seed {record.seed}, {record.status})" for record in records if record not in done
     ]

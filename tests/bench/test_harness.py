@@ -350,6 +350,17 @@ def test_a_study_runs_its_own_rows_alone() -> None:
     assert collected("--study", study.name) == [f"test_training[{study.name}:{name}]" for name in study.models]
 
 
+def test_seeds_side_by_side_are_cells_of_their_own_in_all_that_is_written(history: Path, tmp_path: Path) -> None:
+    ended = bench(tmp_path / "run", history, *SMOKE, "-k", ONE_CELL, "--seeds", "2", "--seeds-together")
+    assert ended.code == 0, ended.output
+    assert "2 passed" in ended.output
+    assert re.search(rf"^\[2/2\] {MODEL}-seed52 +beside seed 51: loss", ended.output, re.MULTILINE)
+    first, second = read(ended.folder / "records.jsonl")
+    assert [entry["stats"]["data"] for entry in ended.benchmarks] == [first.epoch_seconds, second.epoch_seconds]
+    assert first.epoch_seconds == second.epoch_seconds
+    assert "times are equal shares of theirs" in (ended.folder / "tables" / "cost.md").read_text()
+
+
 def test_a_published_study_runs_on_data_of_other_classes(history: Path, tmp_path: Path) -> None:
     arguments = ("--study", "fusion-compact", "-k", "late", "--dataset", "shapes-four")
     ended = bench(tmp_path / "run", history, *SMOKE, *arguments)

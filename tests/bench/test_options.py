@@ -240,6 +240,14 @@ def test_only_runs_of_the_same_conditions_share_a_history(monkeypatch: pytest.Mo
     assert {folder.parent for folder in folders} == {ROOT / "results" / "runs" / "history"}
 
 
+def test_seeds_side_by_side_have_a_history_of_their_own(tmp_path: Path) -> None:
+    alone, together = (
+        history_folder(resolve(root=tmp_path, device="cpu", seeds="4", seeds_together=beside), tmp_path)
+        for beside in (False, True)
+    )
+    assert together.name == f"{alone.name}-seeds-together"
+
+
 def test_seeds_and_results_folder_do_not_part_histories(tmp_path: Path) -> None:
     other = resolved(seeds="5", results_dir=str(tmp_path))
     assert history_folder(other, ROOT) == history_folder(resolved(), ROOT)

@@ -419,13 +419,60 @@ def test_a_resumed_session_takes_finished_cells_from_their_records(
     trained = count_runs(monkeypatch)
     second = make(resume=True)
     second.open([cell(), cell(TWIN)])
-    assert second.recall(cell()) == ended
+    assert second.recall(cell()) == (ended, "from records")
     assert second.recall(cell(TWIN)) is None
     second.run_cell(cell(TWIN), drive, silent)
     assert trained == [TWIN]
     assert second.records == records.read(second.records_path)
     assert "from records: 1 finished cell" in second.describe([cell()])
     assert [table.name for table in second.close()][-1] == "downsampling"
+
+
+def test_seeds_side_by_side_are_trained_with_the_first_and_recalled(
+    make: Callable[..., Session], notebook: Notebook
+) -> None:
+    made, seen = make(seeds="3", seeds_together=True, tracker="notebook"), list[str]()
+    made.open([cell(seed=51), cell(seed=52), cell(TWIN)])
+    first = made.run_cell(cell(), drive, lambda result: seen.append(f"{result.stage} {result.epoch}"))
+    second, origin = made.recall(cell(seed=52)) or (None, "")
+    assert records.read(made.records_path) == made.records == [first, second]
+    assert (first.seed, second and second.seed, origin) == (51, 52, "beside seed 51")
+    assert first.seeds_together == 2  # the third seed was not asked for
+    assert made.recall(cell(seed=53)) is None
+    assert seen == ["seed 51 1", "seed 52 1", "seed 51 2", "seed 52 2"]
+    told = [("epoch", 1), ("epoch", 2), ("end", ("completed", 8))]
+    assert notebook.notes == [("begin", (MODEL, MODEL)), *told, ("begin", (f"{MODEL}-seed52", MODEL)), *told]
+    assert made.run_cell(cell(TWIN), drive, silent).seeds_together == 1
+
+
+def test_seeds_that_are_finished_are_not_trained_beside_others(make: Callable[..., Session]) -> None:
+    first = make()
+    first.open([cell(seed=52)])
+    first.run_cell(cell(seed=52), drive, silent)
+    first.close()
+    second = make(seeds="3", seeds_together=True, resume=True)
+    asked = [cell(seed=51), cell(seed=52), cell(seed=53)]
+    second.open(asked)
+    assert second.run_cell(asked[0], drive, silent).seeds_together == 2
+    assert [origin for _, origin in filter(None, map(second.recall, asked[1:]))] == [
+        "from records",
+        "beside seed 51",
+    ]
+
+
+def test_seeds_side_by_side_that_raise_leave_a_record_of_the_first(
+    make: Callable[..., Session], notebook: Notebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "run_together", fail)
+    made = make(seeds="2", seeds_together=True, tracker="notebook")
+    asked = [cell(seed=51), cell(seed=52)]
+    made.open(asked)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        made.run_cell(asked[0], drive, silent)
+    (kept,) = records.read(made.records_path)
+    assert (kept.status, kept.seed) == (FAILED, 51)
+    assert made.recall(asked[1]) is None
+    assert notebook.notes == [("begin", (MODEL, MODEL)), ("end", (None, 0))]
 
 
 def test_without_resume_and_for_other_data_nothing_is_taken_from_records(make: Callable[..., Session]) -> None:

@@ -107,6 +107,18 @@ def test_on_another_machine_times_and_memory_are_shown_and_not_judged() -> None:
     )
 
 
+def test_times_of_seeds_side_by_side_are_not_judged_by_those_of_one_alone() -> None:
+    compared = compare([record()], [record(seeds_together=4, epoch_seconds=[9.0] * 3)])
+    verdicts = {change.metric.name: change.verdict for change in compared.changes}
+    assert verdicts["epoch_seconds"] == NOT_JUDGED
+    assert verdicts["best_valid_loss"] == SAME
+    (warning,) = compared.warnings
+    assert warning == (
+        "NOT AS MANY SEEDS SIDE BY SIDE as in the earlier run: times are shown, not judged\n"
+        "  seeds_together: 1 -> 4"
+    )
+
+
 @pytest.mark.parametrize(
     "change",
     [{"threads": 1}, {"packages": {"torch": "2.1"}}, {"cuda": "13.0"}],

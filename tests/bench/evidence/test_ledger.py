@@ -187,11 +187,12 @@ def test_runs_under_other_conditions_are_not_mixed() -> None:
         {"profile": "full"},
         {"device_name": "another"},
         {"threads": 2},
+        {"seeds_together": 5},
         {"mistakes": True},
     ],
 )
 def test_two_conditions_never_have_the_same_place(change: dict[str, Any]) -> None:
-    one = Conditions("robustness protocol", "shapes", "quick", "a device", 1, False)
+    one = Conditions("robustness protocol", "shapes", "quick", "a device", 1, 1, False)
     assert replace(one, **change).order != one.order
 
 

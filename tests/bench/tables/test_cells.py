@@ -30,6 +30,12 @@ def test_unfinished_runs_are_named_and_not_averaged(status: str) -> None:
     assert table.conditions[-1] == f"left out, not completed: {MODEL} (seed 52, {status})"
 
 
+def test_conditions_say_that_times_are_shares_where_seeds_were_trained_side_by_side() -> None:
+    alone, beside = record(), record(seed=52, seeds_together=4)
+    assert conditions([alone, beside])[-1] == "seeds trained side by side: 1, 4; times are equal shares of theirs"
+    assert not any("side by side" in line for line in conditions([alone]))
+
+
 def test_conditions_name_everything_that_differed() -> None:
     lines = conditions([record(), record(dataset="other", profile="full", protocol={"epochs": 20})])
     assert lines[0].startswith("data: shapes, other, ")
