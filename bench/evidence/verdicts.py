@@ -144,7 +144,7 @@ def seeds_text(more: int) -> str:
 def compare(
     a: str, b: str, quantity: Quantity, runs_a: Mapping[int, Run], runs_b: Mapping[int, Run]
 ) -> Comparison:
-    """The comparison of two rows over the seeds that both have the quantity of.
+    """The comparison of two rows over the seeds that both have the quantity of, as far as they saw the same data.
 
     Args:
         a: what A is called.
@@ -156,9 +156,15 @@ def compare(
     pairs = []
     for seed in sorted(runs_a.keys() & runs_b.keys()):
         first, second = quantity.of(runs_a[seed]), quantity.of(runs_b[seed])
-        if first is not None and second is not None:
+        if first is not None and second is not None and _same_data(runs_a[seed], runs_b[seed]):
             pairs.append((float(first), float(second)))
     return Comparison(a, b, quantity, tuple(first for first, _ in pairs), tuple(second for _, second in pairs))
+
+
+def _same_data(one: Run, other: Run) -> bool:
+    """Not only by name: files change, and simulators are mended. Records of version 1 do not say."""
+    known = {run.record.data_sha256 for run in (one, other)} - {None}
+    return len(known) < 2
 
 
 def judge(comparisons: Iterable[Comparison]) -> list[Verdict]:

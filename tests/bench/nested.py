@@ -1,4 +1,4 @@
-"""A pytest inside this one, for what ends before anything is trained: loading torch anew takes longer."""
+"""A pytest inside this one: loading torch anew takes longer than most of what a nested one is asked for."""
 
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout

@@ -1,4 +1,8 @@
-"""The benchmarks as a user starts them: ``pytest bench`` in a process of its own, with small profiles."""
+"""The benchmarks as a user starts them: ``pytest bench`` with small profiles.
+
+The first run, and those that end in a crash, have a process of their own. The others share this one, as loading
+torch takes longer than what they train.
+"""
 
 import json
 import os
@@ -58,6 +62,14 @@ def environment() -> dict[str, str]:
 
 
 def bench(results: Path, history: Path, *arguments: str) -> Ended:
+    """``pytest bench`` in this process."""
+    _, _, _, *words = command(results, history, *arguments)
+    ended = nested(words)
+    return Ended(ended.code, ended.output, results)
+
+
+def bench_apart(results: Path, history: Path, *arguments: str) -> Ended:
+    """``pytest bench`` in a process of its own."""
     done = subprocess.run(
         command(results, history, *arguments),
         cwd=ROOT,
@@ -78,7 +90,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory, history: Path) -> Ended:
-    return bench(tmp_path_factory.mktemp("first"), history, *SMOKE, "-k", ONE_CELL)
+    return bench_apart(tmp_path_factory.mktemp("first"), history, *SMOKE, "-k", ONE_CELL)
 
 
 def test_a_run_passes_and_says_where_its_results_are(first: Ended) -> None:
@@ -178,7 +190,7 @@ def test_times_that_regressed_by_the_clocks_own_rule_fail_and_leave_the_tables(
     saved = json.loads((history / "0001_earlier.json").read_text())
     saved["benchmarks"][0]["stats"]["median"] = 1e-6
     (history / "0001_earlier.json").write_text(json.dumps(saved))
-    ended = bench(tmp_path / "run", history, *SMOKE, "-k", ONE_CELL, *rules)
+    ended = bench_apart(tmp_path / "run", history, *SMOKE, "-k", ONE_CELL, *rules)
     assert ended.code != 0, ended.output
     assert "Performance has regressed" in ended.output
     assert f"1 finished cell is in {ended.folder}" in ended.output
@@ -212,8 +224,7 @@ def test_without_the_clock_all_epochs_are_trained(history: Path, tmp_path: Path)
 def test_what_cannot_be_followed_ends_in_one_sentence(
     arguments: list[str], message: str, history: Path, tmp_path: Path
 ) -> None:
-    _, _, _, *words = command(tmp_path / "run", history, "--profile", "smoke", "-k", ONE_CELL, *arguments)
-    ended = nested(["bench", *words])
+    ended = bench(tmp_path / "run", history, "--profile", "smoke", "-k", ONE_CELL, *arguments)
     assert ended.code == 4
     assert len(re.findall(rf"^ERROR: {message}$", ended.output, re.MULTILINE)) == 1
     assert "Traceback" not in ended.output

@@ -119,6 +119,18 @@ def test_runs_are_paired_by_seed() -> None:
     assert (found.values_a, found.values_b) == ((0.1, 0.3), (0.5, 0.7))
 
 
+def test_runs_of_a_seed_that_saw_different_data_are_no_pair() -> None:
+    one = {
+        seed: Run(record(seed=seed, data_sha256=data))
+        for seed, data in zip(range(5), ["a", "a", "a", None, None], strict=True)
+    }
+    other = {
+        seed: Run(record(seed=seed, data_sha256=data))
+        for seed, data in zip(range(5), ["a", "b", None, "b", None], strict=True)
+    }
+    assert compare("A", "B", LOSS, one, other).n == 4  # all but seed 1: where one does not say, the name counts
+
+
 def test_a_run_without_the_quantity_is_left_out() -> None:
     a = {seed: Run(record(seed=seed)) for seed in (51, 52)}
     assert compare("A", "B", LOSS, a, {**a, 52: Run(record(best_valid_loss=None))}).n == 1
