@@ -111,18 +111,12 @@ def train_epoch_together(trainers: Sequence[Trainer]) -> None:
     Args:
         trainers: on one device; they share no parameters.
     """
-    lanes = [(trainer.steps(), _stream(trainer.device)) for trainer in trainers]
+    for trainer in trainers:
+        if trainer.stream is not None:  # it goes on behind what the device has been given so far
+            trainer.stream.wait_stream(torch.cuda.current_stream(trainer.device))
+    lanes = [(trainer.steps(), trainer.stream) for trainer in trainers]
     while lanes:
         lanes = [(steps, stream) for steps, stream in lanes if _take_step(steps, stream)]
-
-
-def _stream(device: torch.device) -> torch.cuda.Stream | None:
-    """A stream that goes on behind what the device has been given so far; None on a CPU."""
-    if device.type != "cuda":
-        return None
-    stream = torch.cuda.Stream(device)
-    stream.wait_stream(torch.cuda.current_stream(device))
-    return stream
 
 
 def _take_step(steps: Iterator[Tensor], stream: torch.cuda.Stream | None) -> bool:

@@ -88,6 +88,7 @@ class Trainer:
         model: the model, as far as it has been trained.
         history: the epochs so far.
         device: where it is trained.
+        stream: of its own, for those who train several models side by side; None on a CPU.
         steps_per_epoch: how many updates of the weights an epoch has.
 
     Args:
@@ -115,6 +116,8 @@ class Trainer:
         self._train, self._valid = train, valid
         self._protocol, self._seed, self._observe, self._stage = protocol, seed, observe, stage
         self.device = train.labels.device
+        # Made once: memory that was used on one stream is not reused on another.
+        self.stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
         self._used = len(train) - (len(train) % protocol.batch_size if protocol.drop_last else 0)
         self.steps_per_epoch = math.ceil(self._used / protocol.batch_size)
         self._rates = learning_rates(protocol, self.steps_per_epoch)
