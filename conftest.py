@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench.cell import Cell
 from bench.comparing import gate
 from bench.comparing.comparison import facts, from_benchmarks
 from bench.config import PROFILES
@@ -28,7 +29,7 @@ from bench.probes.subject import Subject
 from bench.progress import Progress
 from bench.records import RecordError, RunRecord, environment
 from bench.runs import drive
-from bench.session import Cell, FolderError, Session
+from bench.session import FolderError, Session
 from bench.studies import DEFAULT_STUDY, STUDIES
 from bench.summary import summary
 from bench.tables import EMBEDDER_TITLES

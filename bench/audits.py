@@ -13,7 +13,7 @@ from bench import model_audits
 from bench.config import Protocol
 from bench.costs.measurement import training_memory
 from bench.evaluation import METRICS, evaluate
-from bench.runs import choose, prepare
+from bench.preparation import choose, prepare
 from bench.seeding import stream
 from bench.session import Session
 from data_utils import Batch, DataError, DatasetInfo, PairedDataset, Split, audits

@@ -17,8 +17,8 @@ from bench.evidence.ledger_page import page
 from bench.probes import records as probe_records
 from bench.probes.records import ProbeRecord
 from bench.records import COMPLETED, RecordError, RunRecord
-from bench.session import tables_by_study
 from bench.studies import STUDIES, Study
+from bench.tabulation import tables_by_study
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "results" / "baseline"

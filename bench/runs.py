@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import partial
 from typing import Any
 
 import torch
@@ -30,9 +30,10 @@ from bench.costs.target import TARGET_ACCURACY, seconds_to_target
 from bench.engine.training import DivergedError, EpochResult, Observer, Trainer
 from bench.evaluation import evaluate
 from bench.fingerprint import code_sha256
+from bench.preparation import PreparedData, prepare
 from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord, environment
-from bench.seeding import deterministic, epoch_order, seeded, stream
-from data_utils import Batch, ChannelStatistics, DataError, PairedDataset, Split, split, subsample
+from bench.seeding import deterministic, epoch_order, seeded
+from data_utils import Batch, PairedDataset
 from fusion_models import FusionNet, ModelSpec, build_model, find_model
 
 Driver = Callable[[Callable[[], None], Callable[[], None], int], None]
@@ -48,45 +49,6 @@ def drive(train_epoch: Callable[[], None], finish_epoch: Callable[[], None], epo
 
 def silent(result: EpochResult) -> None:
     """Observe nothing."""
-
-
-@dataclass(frozen=True, eq=False)
-class PreparedData:
-    """One seed's training and validation pairs, as the models get them, on the device."""
-
-    train: Batch
-    valid: Batch
-
-
-def choose(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[PairedDataset, Split]:
-    """The pairs that the protocol asks for, drawn and split by the seed.
-
-    Raises:
-        DataError: no such split exists, or a split has too few pairs.
-    """
-    if not protocol.keep_groups:
-        dataset = replace(dataset, groups=torch.arange(len(dataset)))
-    chosen = subsample(dataset, protocol.pairs, stream(seed, "pairs"))
-    parts = split(chosen, protocol.valid_fraction, stream(seed, "split"))
-    in_batches = {"training": parts.train}
-    if protocol.valid_whole_batches:
-        in_batches["validation"] = parts.valid
-    for use, indices in in_batches.items():
-        if len(indices) < protocol.batch_size:
-            raise DataError(
-                f"{dataset.info.name}: {len(indices)} {use} pairs are fewer than one batch of "
-                f"{protocol.batch_size}; add pairs, or run a larger profile if this one cut the data set down"
-            )
-    return chosen, parts
-
-
-def measured_sides(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Batch, Batch]:
-    """A seed's training and validation pairs, on the CPU and as the sensors measured them."""
-    chosen, parts = choose(dataset, protocol, seed)
-    train, valid = chosen.batch(parts.train), chosen.batch(parts.valid)
-    if protocol.valid_whole_batches:
-        valid = valid[: len(valid) - len(valid) % protocol.batch_size]
-    return train, valid
 
 
 @dataclass(eq=False)
@@ -131,15 +93,6 @@ class Run:
         story["train_accuracy"] = evaluate(self.network, self.data.train)["accuracy"]
         story |= _save_checkpoint(self.network, self.config, self.spec, self.seed)
         return RunRecord(**{**story, "status": COMPLETED})
-
-
-@lru_cache(maxsize=1)  # all models of a seed follow each other; two seeds' tensors need not be kept
-def prepare(dataset: PairedDataset, protocol: Protocol, seed: int, device: str) -> PreparedData:
-    """A seed's split, scaled by the statistics of its training pairs and moved to the device."""
-    train, valid = measured_sides(dataset, protocol, seed)
-    statistics = ChannelStatistics.from_batch(train)
-    train, valid = (normalized(part, statistics, protocol.normalized) for part in (train, valid))
-    return PreparedData(placed(train, device), placed(valid, device))
 
 
 def run(
@@ -256,22 +209,6 @@ def build_seeded(spec: ModelSpec, dataset: PairedDataset, seed: int, device: str
         network = build_model(spec, channels=info.channels, image_size=info.image_size, classes=len(info.classes))
     network.to(memory_format=torch.channels_last)
     return network.to(device)
-
-
-def normalized(batch: Batch, statistics: ChannelStatistics, modalities: tuple[str, ...]) -> Batch:
-    """The batch with the inputs of these modalities scaled, and the others as they are."""
-    scaled = statistics.normalize(batch).inputs
-    return Batch({m: scaled[m] if m in modalities else x for m, x in batch.inputs.items()}, batch.labels)
-
-
-def placed(batch: Batch, device: str) -> Batch:
-    """The batch on the device and channels last, as the models' weights are.
-
-    Convolutions then run without copying between layouts.
-    """
-    on_device = batch.to(device)
-    inputs = {m: x.contiguous(memory_format=torch.channels_last) for m, x in on_device.inputs.items()}
-    return Batch(inputs, on_device.labels)
 
 
 def _peak_memory(

@@ -7,9 +7,9 @@ and ``<study>:`` and ``<variant>:`` before it for studies other than the standar
 
 from collections.abc import Callable
 
+from bench.cell import Cell
 from bench.published import has_published_inputs, parameters_agree, read_published
 from bench.records import COMPLETED, RunRecord
-from bench.session import Cell
 from bench.thresholds import threshold_for
 
 

@@ -70,7 +70,7 @@ class ChannelStatistics:
             )
         return Batch(
             {
-                m: (x - _per_channel(self.mean[m], x)) / _per_channel(self.std[m], x)
+                m: (x - _per_channel(self.mean[m], x)).div_(_per_channel(self.std[m], x))
                 for m, x in batch.inputs.items()
             },
             batch.labels,

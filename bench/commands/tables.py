@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from bench.commands.runs import Commands, print_tables, read_probes, read_run, records_path
-from bench.session import write_tables
 from bench.tables import conditions
+from bench.tabulation import write_tables
 
 
 def register(commands: Commands) -> None:

@@ -14,7 +14,7 @@ from bench.comparing.gate import Rule
 from bench.comparing.history import conditions
 from bench.options import slug
 from bench.records import COMPLETED, RecordError, RunRecord
-from bench.session import tables_by_study
+from bench.tabulation import tables_by_study
 
 
 def last_good_path(folder: Path, found: Sequence[RunRecord]) -> Path:

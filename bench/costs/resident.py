@@ -10,8 +10,9 @@ import pandas as pd
 
 from bench.config import FIRST_SEED, RunConfig
 from bench.engine.allocator import keep_freed_memory
+from bench.preparation import prepare
 from bench.processes import fresh_process
-from bench.runs import prepare, run
+from bench.runs import run
 from bench.tables import TextTable
 from data_utils import load
 

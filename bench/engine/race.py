@@ -19,8 +19,9 @@ from bench.config import STANDARD, Protocol, RunConfig
 from bench.engine.allocator import keep_freed_memory
 from bench.engine.reference import ReferenceLoop, reference_process, samples
 from bench.engine.training import Trainer
+from bench.preparation import prepare
 from bench.records import environment
-from bench.runs import build_seeded, prepare, silent
+from bench.runs import build_seeded, silent
 from bench.seeding import deterministic
 from bench.tables import TextTable
 from data_utils import Batch, PairedDataset

@@ -19,8 +19,9 @@ from torch import Tensor
 from bench.config import RunConfig
 from bench.engine.race import relative_differences
 from bench.engine.training import EpochResult, Trainer
+from bench.preparation import prepare
 from bench.records import RunRecord
-from bench.runs import Driver, Run, begin, build_seeded, drive, prepare, silent
+from bench.runs import Driver, Run, begin, build_seeded, drive, silent
 from bench.seeding import deterministic
 from bench.tables import TextTable
 from data_utils import PairedDataset

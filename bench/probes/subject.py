@@ -9,9 +9,9 @@ from torch import Tensor
 
 from bench.checkpoints import restored
 from bench.config import Protocol, RunConfig
+from bench.preparation import measured_sides, ready
 from bench.probes.records import ProbeRecord
 from bench.records import RunRecord
-from bench.runs import measured_sides, normalized, placed
 from data_utils import Batch, ChannelStatistics, PairedDataset
 from fusion_models import FusionNet
 
@@ -50,7 +50,7 @@ class Subject:
 
     def prepared(self, measured: Batch) -> Batch:
         """Any pairs as the model gets them: scaled as its training pairs were, on the device."""
-        return placed(normalized(measured, self.statistics, self.protocol.normalized), self.device)
+        return ready(measured, self.statistics, self.protocol.normalized, self.device)
 
     def with_inputs(self, changed: Mapping[str, Tensor]) -> Batch:
         """The validation pairs as the model gets them, some modalities measured otherwise.

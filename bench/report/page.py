@@ -27,9 +27,9 @@ from bench.report.figures import Image, data_uri, image
 from bench.report.gallery import Gallery, Run, Samples
 from bench.report.highlights import highlights
 from bench.report.reproduction import Reproduction, reproduction
-from bench.session import tables_by_study
 from bench.studies import STUDIES, Study
 from bench.tables import COLUMN, TextTable
+from bench.tabulation import tables_by_study
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,8 @@ from torch import Tensor
 from bench.checkpoints import restored
 from bench.config import Protocol
 from bench.evaluation import classification_loss, predict
+from bench.preparation import choose, prepare
 from bench.records import RunRecord
-from bench.runs import choose, prepare
 from data_utils import DATASETS, PairedDataset, load
 from data_utils.pictures import View, views
 

@@ -13,8 +13,9 @@ from bench.costs.ceiling import ceiling
 from bench.costs.target import TARGET_ACCURACY, seconds_to_target
 from bench.engine.training import EpochResult
 from bench.evaluation import evaluate
+from bench.preparation import choose, prepare
 from bench.records import COMPLETED, DIVERGED, FAILED, RunRecord, append, read
-from bench.runs import build_seeded, choose, failed, prepare, run
+from bench.runs import build_seeded, failed, run
 from bench.seeding import deterministic
 from data_utils import DataError, PairedDataset
 from fusion_models import build_model, find_model

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from bench import records, session, tracking
+from bench.cell import Cell
 from bench.config import RunConfig
 from bench.costs.inference import InferenceTime, inference_table
 from bench.engine.training import EpochResult, Observer
@@ -15,9 +16,10 @@ from bench.probes import records as probe_records
 from bench.records import DIVERGED, FAILED, RecordError, RunRecord
 from bench.report.samples import Prediction
 from bench.runs import drive, run, silent
-from bench.session import Cell, FolderError, Session, write_tables
+from bench.session import FolderError, Session
 from bench.studies import STUDIES, Study
 from bench.tables import TextTable
+from bench.tabulation import write_tables
 from bench.tracking import TrackerKind
 from data_utils import DATASETS, DataError, PairedDataset
 from fusion_models import ModelSpec, find_model

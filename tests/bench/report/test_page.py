@@ -12,7 +12,7 @@ from bench.probes.records import ProbeRecord
 from bench.report.gallery import Run
 from bench.report.page import page
 from bench.runs import run
-from bench.session import tables_by_study
+from bench.tabulation import tables_by_study
 from data_utils import PairedDataset, load
 from tests.bench.report.pages import HOSTILE, THIRD, Node, hand_made, read, rows
 from tests.bench.samples import MODEL, SMALL, TWIN, record, run_config

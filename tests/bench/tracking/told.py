@@ -6,7 +6,7 @@ import numpy as np
 
 from bench.engine.training import EpochResult
 from bench.report.samples import Prediction
-from bench.session import tables_by_study
+from bench.tabulation import tables_by_study
 from bench.tracking import Tracker
 from data_utils.pictures import View
 from tests.bench.samples import MODEL, TWIN, record
