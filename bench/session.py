@@ -230,7 +230,7 @@ class Session:
             observe(replace(result, stage=", ".join(filter(None, (f"seed {seed}", result.stage)))))
 
         try:
-            found = run_together(first.spec, dataset, list(seen), config, observe=observe_seed)
+            found = run_together(first.spec, dataset, list(seen), config, observe_seed)
         except Exception as error:
             self._keep(failed(first.spec, dataset, first.seed, config, error))
             self.trackers.begin(first.name, self._asked(first))

@@ -21,7 +21,7 @@ from bench.engine.race import relative_differences
 from bench.engine.training import EpochResult, Trainer
 from bench.preparation import prepare
 from bench.records import RunRecord
-from bench.runs import Driver, Run, begin, build_seeded, drive, silent
+from bench.runs import Run, begin, build_seeded, drive, silent
 from bench.seeding import deterministic
 from bench.tables import TextTable
 from data_utils import PairedDataset
@@ -36,8 +36,6 @@ def run_together(
     dataset: PairedDataset,
     seeds: Sequence[int],
     config: RunConfig,
-    *,
-    driver: Driver = drive,
     observe: SeedObserver,
 ) -> list[RunRecord]:
     """Train a model from several seeds at a time; the records are those of ``bench.runs.run`` but for their times.
@@ -50,7 +48,6 @@ def run_together(
         dataset: each seed draws its own pairs from it.
         seeds: each of its own split, weights and order.
         config: as for one seed.
-        driver: turns the crank for all of them.
         observe: told of every epoch of every seed.
 
     Returns:
@@ -59,7 +56,7 @@ def run_together(
     with deterministic():
         runs = [begin(spec, dataset, seed, config, partial(observe, seed)) for seed in seeds]
         lanes = Lanes(runs)
-        driver(lanes.train_epoch, lanes.finish_epoch, config.protocol.epochs)
+        drive(lanes.train_epoch, lanes.finish_epoch, config.protocol.epochs)
         return [replace(run.record(), seeds_together=len(runs)) for run in runs]
 
 

@@ -89,7 +89,7 @@ def test_runs_side_by_side_come_to_the_records_of_runs_alone(model: str, tmp_pat
     def observe(seed: int, result: EpochResult) -> None:
         seen.append((seed, result.stage, result.epoch))
 
-    found = run_together(spec, dataset, (51, 52), config, observe=observe)
+    found = run_together(spec, dataset, (51, 52), config, observe)
     for seed, record in zip((51, 52), found, strict=True):
         assert untimed(record) == untimed(run(spec, dataset, seed, config))
         assert record.seeds_together == 2
@@ -111,7 +111,7 @@ def test_a_seed_that_diverges_ends_and_the_others_go_on(tmp_path: Path, monkeypa
         return begun
 
     monkeypatch.setattr(together, "begin", begin_with_a_broken_one)
-    broken, whole = run_together(spec, dataset, (52, 51), config, observe=lambda *_: None)
+    broken, whole = run_together(spec, dataset, (52, 51), config, lambda *_: None)
     assert (broken.status, broken.error) == (
         DIVERGED,
         "the loss is not finite after epoch 1 (training nan, validation nan)",
@@ -158,5 +158,5 @@ def test_on_streams_each_trains_as_alone(model: str, tmp_path: Path) -> None:
 def test_on_cuda_runs_side_by_side_come_to_the_weights_of_runs_alone(tmp_path: Path) -> None:
     spec, dataset = find_model(MODEL), small_dataset()
     config = replace(run_config(tmp_path, replace(SMALL, epochs=3)), device="cuda")
-    for record in run_together(spec, dataset, (51, 52, 53), config, observe=lambda *_: None):
+    for record in run_together(spec, dataset, (51, 52, 53), config, lambda *_: None):
         assert record.train_losses == pytest.approx(run(spec, dataset, record.seed, config).train_losses, rel=1e-6)
