@@ -234,9 +234,12 @@ def test_what_cannot_be_followed_ends_in_one_sentence(
 def test_an_interrupted_run_keeps_what_has_ended(history: Path, tmp_path: Path) -> None:
     results = tmp_path / "run"
     arguments = command(results, history, *SMOKE, "-k", ONE_CELL, "--seeds", "50")
+    # Shells have what they start in the background ignore Ctrl-C, and that is inherited.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with subprocess.Popen(
         arguments, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
+        signal.signal(signal.SIGINT, before)
         assert process.stdout is not None
         seen = []
         for line in process.stdout:
