@@ -52,7 +52,7 @@ def silent(result: EpochResult) -> None:
 
 
 @dataclass(eq=False)
-class Run:
+class RunUnderWay:
     """A run under way: its experts, if it has any, are trained, and its epochs wait for whoever turns the crank.
 
     Attributes:
@@ -132,7 +132,7 @@ def run(
         return begun.record()
 
 
-def begin(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig, observe: Observer) -> Run:
+def begin(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig, observe: Observer) -> RunUnderWay:
     """All of a run before its epochs; to be called and gone on with under one ``seeding.deterministic``.
 
     Args and errors as those of ``run``.
@@ -151,7 +151,7 @@ def begin(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig,
     network = build()
     story |= _peak_memory(build, list(network.experts()), data.train, config.protocol, seed)
     story["parameters"] = count_parameters(network)
-    begun = Run(spec, seed, config, network, data, story)
+    begun = RunUnderWay(spec, seed, config, network, data, story)
     with begun.ended_by_divergence():
         story["pretraining"] = _train_experts(network, data, config.protocol, seed, observe_with_memory)
         story["trainable_parameters"] = count_trainable_parameters(network)

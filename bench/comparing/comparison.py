@@ -156,7 +156,7 @@ def _changes(name: str, pairs: Sequence[Pair]) -> Iterator[Change]:
     old, new = zip(*pairs, strict=True)
     seeds = tuple(record.seed for record in old)
     label = f"{name} ({len(seeds)} seeds)" if len(seeds) > 1 else f"{name} (seed {seeds[0]})"
-    same_machine = all(timed_by(a) == timed_by(b) for a, b in pairs)
+    timed_alike = all(timed_by(a) == timed_by(b) for a, b in pairs)
     same_method = all(a.peak_memory_method == b.peak_memory_method for a, b in pairs)
     for metric in METRICS.values():
         before, now = _values(metric, old), _values(metric, new)
@@ -170,7 +170,7 @@ def _changes(name: str, pairs: Sequence[Pair]) -> Iterator[Change]:
             now=now,
             samples_before=tuple(sample for record in old for sample in metric.samples(record)),
             samples_now=tuple(sample for record in new for sample in metric.samples(record)),
-            comparable=same_machine or not metric.of_machine,
+            comparable=timed_alike or not metric.of_machine,
         )
 
 

@@ -21,7 +21,7 @@ from bench.engine.race import relative_differences
 from bench.engine.training import EpochResult, Trainer
 from bench.preparation import prepare
 from bench.records import RunRecord
-from bench.runs import Run, begin, build_seeded, drive, silent
+from bench.runs import RunUnderWay, begin, build_seeded, drive, silent
 from bench.seeding import deterministic
 from bench.tables import TextTable
 from data_utils import PairedDataset
@@ -67,7 +67,7 @@ class Lanes:
     from how many seeds on a GPU gains depends on the model and on the GPU.
     """
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[RunUnderWay]) -> None:
         self._runs = runs
         self._seconds: dict[Callable[[Sequence[Trainer]], None], float] = {}
         self._share = 0.0
@@ -91,7 +91,7 @@ class Lanes:
             with run.ended_by_divergence():
                 trainer.finish_epoch(self._share)
 
-    def _going(self) -> list[tuple[Run, Trainer]]:
+    def _going(self) -> list[tuple[RunUnderWay, Trainer]]:
         return [(run, run.trainer) for run in self._runs if run.trainer is not None and run.divergence is None]
 
 

@@ -10,7 +10,7 @@ from bench.engine import together
 from bench.engine.together import Lanes, SideBySide, compare, run_together, seeds_table, train_epoch_together
 from bench.engine.training import EpochResult, Trainer
 from bench.records import COMPLETED, DIVERGED, RunRecord
-from bench.runs import Run, begin, run, silent
+from bench.runs import RunUnderWay, begin, run, silent
 from bench.seeding import deterministic
 from fusion_models import find_model
 from tests.bench.samples import MODEL, SMALL, run_config, small_dataset
@@ -103,7 +103,7 @@ def test_runs_side_by_side_come_to_the_records_of_runs_alone(model: str, tmp_pat
 def test_a_seed_that_diverges_ends_and_the_others_go_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spec, dataset, config = find_model(MODEL), small_dataset(), run_config(tmp_path, replace(SMALL, epochs=3))
 
-    def begin_with_a_broken_one(*arguments: object) -> Run:
+    def begin_with_a_broken_one(*arguments: object) -> RunUnderWay:
         begun = begin(*arguments)  # type: ignore[arg-type]
         if begun.seed == 52:
             with torch.no_grad():
