@@ -41,11 +41,23 @@ def epoch_order(seed: int, epoch: int, samples: int) -> Tensor:
 
 
 @contextmanager
+def new_tensors_filled(filled: bool) -> Iterator[None]:
+    """Run the body with or without new tensors being filled with NaN in deterministic mode, then restore that."""
+    switch = torch.utils.deterministic
+    before = switch.fill_uninitialized_memory  # type: ignore[attr-defined]
+    switch.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        switch.fill_uninitialized_memory = before  # type: ignore[attr-defined]
+
+
+@contextmanager
 def deterministic() -> Iterator[None]:
     """Run the body with deterministic algorithms and without TF32, then restore the settings.
 
     New tensors are not filled with NaN first, as deterministic mode otherwise does: nothing here reads memory
-    before writing it, and the filling costs about a tenth of a training step.
+    before writing it, and the filling costs time in every step.
 
     An operation that has no deterministic version raises RuntimeError instead of running. The price: on CUDA
     some convolutions and scatter operations are slower, and cuDNN does not choose its algorithms by timing them.
@@ -61,14 +73,11 @@ def deterministic() -> Iterator[None]:
         cudnn.allow_tf32,
         matmul.allow_tf32,
     )
-    filling = torch.utils.deterministic
-    filled = filling.fill_uninitialized_memory  # type: ignore[attr-defined]
     torch.use_deterministic_algorithms(True)
-    filling.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = True, False, False, False
     try:
-        yield
+        with new_tensors_filled(False):
+            yield
     finally:
         torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        filling.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
         cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = before[2:]

@@ -3,12 +3,12 @@
 A DataLoader stacks single samples of memory into contiguous batches, every step moves its batch to the device and
 asks for its loss, and Adam is the default one. The order of each epoch, the learning rates and the loss are those
 of ``bench.engine.training``, so both loops compute the same up to rounding.
+
+Not the loop's, but part of a notebook's step: how its layers are written (``as_published``), and how its process
+deals with memory (``bench.engine.notebook``).
 """
 
-import pickle
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 import torch
@@ -18,9 +18,9 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from bench.config import Protocol
 from bench.engine.training import schedule
 from bench.evaluation import classification_loss
-from bench.processes import fresh_process
-from bench.seeding import deterministic, epoch_order
+from bench.seeding import epoch_order
 from data_utils import Batch
+from fusion_models.embedders import MaxPool
 
 Sample = tuple[dict[str, Tensor], Tensor]
 
@@ -55,7 +55,7 @@ class ReferenceLoop:
     """Trains a model as notebooks do.
 
     Args:
-        model: on ``device``, its weights contiguous; shared with whoever gave it.
+        model: on ``device``; trained in place.
         train: all training pairs, see ``samples``.
         protocol: epochs, batch size and learning rates.
         seed: decides the order of each epoch.
@@ -77,6 +77,15 @@ class ReferenceLoop:
 
     def train_epoch(self) -> float:
         """Train one epoch; returns the mean training loss in nats, weighed as ``EpochResult.train_loss`` is."""
+        *_, loss = self.steps()
+        return loss
+
+    def steps(self) -> Iterator[float]:
+        """Train one epoch, a step a turn.
+
+        Yields:
+            After each step the mean training loss so far; the device has done its work.
+        """
         self._model.train()
         loss_sum, pairs = 0.0, 0
         for inputs, labels in self._loader:
@@ -90,61 +99,21 @@ class ReferenceLoop:
                 self._schedule.step()
             loss_sum += loss.item() * len(targets)
             pairs += len(targets)
+            yield loss_sum / pairs
         if self._protocol.schedule == "cosine-epoch":
             self._schedule.step()
-        return loss_sum / pairs
-
-    def timed_epoch(self) -> tuple[float, float]:
-        """Train one epoch; returns its mean training loss in nats and its seconds."""
-        start = time.perf_counter()
-        loss = self.train_epoch()  # asks for its loss every step, so the device has done the work
-        return loss, time.perf_counter() - start
 
 
-@contextmanager
-def reference_process(
-    model: nn.Module, train: Sequence[Sample], protocol: Protocol, seed: int, device: str
-) -> Iterator[Callable[[], tuple[float, float]]]:
-    """The reference loop in a process of its own, as the kernel of a notebook is one.
+def as_published(model: nn.Module) -> nn.Module:
+    """The same function of the same weights with its layers as notebooks write them; changes the model itself.
 
-    What memory costs is a matter of the whole process: the C library learns from the blocks a process has freed
-    which ones to keep for it. Beside our loop, which keeps its memory (``bench.engine.allocator``), the reference
-    would find what was kept; behind other models, what those have taught. The process idles while it is not asked
-    for anything.
-
-    Args:
-        model: its weights contiguous; copied.
-        train: all training pairs, see ``samples``; copied.
-        protocol: epochs, batch size and learning rates.
-        seed: decides the order of each epoch.
-        device: to train on.
-
-    Yields:
-        What trains an epoch, and returns its mean training loss in nats and its seconds.
+    ReLU follows each convolution, before the pool, and makes a new tensor; weights are contiguous. Values and
+    gradients stay the same to the bit but for what the layout rounds.
     """
-    with fresh_process() as process:
-        # Sample by sample, as a notebook reads them: the C library would learn from one large block. Pickled here,
-        # as multiprocessing would move tensors through shared memory, of which containers have little.
-        list(process.map(_take, map(pickle.dumps, train)))
-        process.submit(_start, pickle.dumps(model.cpu()), protocol, seed, device).result()
-        yield lambda: process.submit(_train_epoch).result()
-
-
-# Of the process that trains, and there alone.
-_taken: list[Sample] = []
-_running: list[ReferenceLoop] = []
-
-
-def _take(sample: bytes) -> None:
-    _taken.append(pickle.loads(sample))  # noqa: S301 - from our own other process
-
-
-def _start(model: bytes, protocol: Protocol, seed: int, device: str) -> None:
-    copied = pickle.loads(model)  # noqa: S301
-    _running.append(ReferenceLoop(copied.to(device), _taken, protocol, seed, device))
-
-
-def _train_epoch() -> tuple[float, float]:
-    (loop,) = _running
-    with deterministic():
-        return loop.timed_epoch()
+    for module in model.modules():
+        if isinstance(module, MaxPool):
+            _, pool, relu = module
+            module[1], module[2] = relu, pool
+        elif isinstance(module, nn.ReLU):
+            module.inplace = False
+    return model.to(memory_format=torch.contiguous_format)

@@ -1,14 +1,17 @@
 """The training step, and the steps of an epoch one after the other. graphs.py has the same steps for CUDA."""
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from bench.evaluation import classification_loss
 from data_utils import Batch
+
+T = TypeVar("T")
 
 
 def adam(model: nn.Module, learning_rate: float) -> torch.optim.Adam:
@@ -44,6 +47,26 @@ def synchronize(device: torch.device) -> None:
     """Wait until the device has done all work that was queued; nothing to do on a CPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+
+
+def timed(steps: Iterator[T], device: torch.device) -> tuple[T, float]:
+    """Train an epoch of at least two steps.
+
+    The first step is not timed: it pays for what others have left behind, in caches and in freed memory.
+
+    Args:
+        steps: takes one step a turn.
+        device: where they are taken.
+
+    Returns:
+        What the last step yielded, and the seconds of all steps but the first.
+    """
+    next(steps)
+    synchronize(device)
+    start = time.perf_counter()
+    *_, last = steps
+    synchronize(device)
+    return last, time.perf_counter() - start
 
 
 class Steps(Protocol):

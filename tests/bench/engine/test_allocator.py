@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from bench.engine.allocator import keep_freed_memory
+from bench.engine.allocator import give_back_freed_memory, keep_freed_memory
 
 
 def test_results_do_not_change() -> None:
@@ -19,6 +19,7 @@ def test_results_do_not_change() -> None:
 def test_a_c_library_without_the_switch_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     assert keep_freed_memory() is False
+    assert give_back_freed_memory(0) is False
 
 
 COUNT_FAULTS = """

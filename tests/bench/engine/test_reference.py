@@ -1,16 +1,20 @@
+import copy
 from dataclasses import replace
 from typing import Literal
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from bench.config import STANDARD, Protocol
-from bench.engine.reference import EpochOrder, ReferenceLoop, reference_process, samples
+from bench.engine.reference import EpochOrder, ReferenceLoop, as_published, samples
 from bench.engine.training import Trainer
 from bench.runs import silent
 from bench.seeding import epoch_order
 from data_utils import Batch
+from fusion_models import build_model
+from fusion_models.embedders import EMBEDDERS
 from tests.bench.toys import Toy, toy, toy_batch
 
 PROTOCOL = replace(STANDARD, epochs=3, batch_size=4, learning_rate=0.1, final_learning_rate=0.001)
@@ -92,12 +96,33 @@ def test_the_model_gets_contiguous_batches() -> None:
     assert shapes == [(4, 1, 2, 2), (4, 1, 2, 2), (1, 1, 2, 2)]
 
 
-def test_a_process_of_its_own_comes_to_the_same_losses_and_leaves_the_model_alone() -> None:
-    data, model = doubles(toy_batch(13)), toy().double()
-    before = {name: weights.clone() for name, weights in model.state_dict().items()}
-    with reference_process(model, samples(data), PROTOCOL, 51, "cpu") as train_epoch:
-        found = [train_epoch() for _ in range(PROTOCOL.epochs)]
-    assert [loss for loss, _ in found] == pytest.approx(reference_losses(PROTOCOL, data), rel=1e-12)
-    assert all(seconds > 0 for _, seconds in found)
-    for name, weights in model.state_dict().items():
-        assert torch.equal(weights, before[name])
+def test_each_step_yields_the_mean_loss_so_far() -> None:
+    # Nothing is learned at a rate of zero, so a step's loss is that of its pairs whenever it is taken.
+    still, data = replace(PROTOCOL, learning_rate=0.0, final_learning_rate=0.0), toy_batch(9)
+    found = list(ReferenceLoop(toy(), samples(data), still, 51, "cpu").steps())
+    logits, order = toy()(data.inputs).squeeze(1), epoch_order(51, 1, 9)
+    losses = binary_cross_entropy_with_logits(logits, data.labels.float(), reduction="none")[order]
+    assert found == pytest.approx([losses[:seen].mean().item() for seen in (4, 8, 9)])
+
+
+def test_published_layers_are_the_same_function_with_the_same_gradients() -> None:
+    images = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    for embedder in EMBEDDERS.values():
+        ours = embedder(4, 3)
+        published = as_published(copy.deepcopy(ours))
+        assert torch.equal(published(images), ours(images))
+        for model in (ours, published):
+            model(images).square().sum().backward()
+        for one, other in zip(ours.parameters(), published.parameters(), strict=True):
+            assert one.grad is not None
+            assert other.grad is not None
+            assert torch.equal(one.grad, other.grad)
+
+
+def test_published_layers_have_relu_before_the_pool_and_not_in_place() -> None:
+    name, channels = "compact-intermediate-concat-maxpool", {"rgb": 4, "lidar": 4}
+    model = as_published(build_model(name, channels=channels, image_size=(64, 64), classes=2))
+    layers = " ".join(type(module).__name__ for module in model.modules())
+    assert layers.count("Conv2d ReLU MaxPool2d") == layers.count("Conv2d") == 5
+    assert not any(module.inplace for module in model.modules() if isinstance(module, nn.ReLU))
+    assert all(weights.is_contiguous() for weights in model.parameters())
