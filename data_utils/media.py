@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.transforms.v2.functional import pil_to_tensor
 
 from data_utils.dataset import DataError
 
@@ -69,6 +68,9 @@ def read_rgba(path: Path) -> Tensor:
     data, bits, color_type = _png_bytes(path)
     if bits != 8 and color_type != _PALETTE:
         raise DataError(f"{path} has {bits} bits a channel; save it as a PNG of 8 bits.")
+    # Imported here: torchvision takes a second to load, and simulated data need none of it.
+    from torchvision.transforms.v2.functional import pil_to_tensor
+
     image: Tensor = pil_to_tensor(_decode(path, data).convert("RGBA"))
     return image
 

@@ -114,7 +114,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         **SUITE["env"],
         **here,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTEST_ADDOPTS": f"-p no:cacheprovider --benchmark-storage=file://{folder / 'history'}",
+        "PYTEST_ADDOPTS": (
+            f"-p no:cacheprovider -p no:hypothesispytest --benchmark-storage=file://{folder / 'history'}"
+        ),
         "OMP_NUM_THREADS": "1",
     }
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from math import inf
 
 import torch
 
@@ -77,7 +78,8 @@ def _best_seconds(work: Callable[[], object], device: str) -> float:
         return time.perf_counter() - start
 
     seconds()
-    taken: list[float] = []
-    while len(taken) < _LEAST_REPEATS or sum(taken) < _SECONDS:
-        taken.append(seconds())
-    return min(taken)
+    best, total, repeats = inf, 0.0, 0
+    while repeats < _LEAST_REPEATS or total < _SECONDS:
+        taken = seconds()
+        best, total, repeats = min(best, taken), total + taken, repeats + 1
+    return best

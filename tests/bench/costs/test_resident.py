@@ -3,7 +3,7 @@ import pytest
 from bench.costs.resident import STATUS, ResidentMemory, resident_memory, resident_table
 from tests.bench.samples import run_config
 
-HOARD = 1_500_000_000
+HOARD = 1_200_000_000
 
 
 @pytest.fixture(scope="module")
