@@ -28,7 +28,7 @@ from bench.seeding import deterministic, new_tensors_filled
 from data_utils import Batch
 
 
-def largest_block(model: nn.Module, batch: Batch) -> int:
+def largest_block_of(model: nn.Module, batch: Batch) -> int:
     """Bytes of the largest tensor that a training step makes, of those that glibc learns from.
 
     Args:
@@ -99,7 +99,8 @@ def reference_process(
         # Sample by sample, as a notebook reads them: the C library would learn from one large block. Pickled here,
         # as multiprocessing would move tensors through shared memory, of which containers have little.
         list(process.map(_take, map(pickle.dumps, train)))
-        process.submit(_start, pickle.dumps(model.cpu()), protocol, seed, device).result()
+        on_host = copy.deepcopy(model).cpu()  # a module moves itself
+        process.submit(_start, pickle.dumps(on_host), protocol, seed, device).result()
         yield lambda: process.submit(_train_epoch, device).result()
 
 

@@ -16,7 +16,7 @@ import torch
 
 from bench.config import STANDARD, Protocol, RunConfig
 from bench.engine.allocator import keep_freed_memory
-from bench.engine.notebook import largest_block, notebook_memory, reference_process
+from bench.engine.notebook import largest_block_of, notebook_memory, reference_process
 from bench.engine.reference import ReferenceLoop, as_published, samples
 from bench.engine.steps import timed
 from bench.engine.training import Trainer
@@ -146,7 +146,7 @@ def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) 
         arranged, published = (build_seeded(spec, dataset, seed, config.device) for _ in range(2))
         arranged.to(memory_format=torch.contiguous_format)
         as_published(published)
-        learned = largest_block(published, train[: config.protocol.batch_size])
+        learned = largest_block_of(published, train[: config.protocol.batch_size])
         loop_alone = ReferenceLoop(arranged, in_memory, config.protocol, seed, config.device)
         losses, seconds, process_seconds, loop_seconds, engine_seconds = [], [], [], [], []
         with reference_process(published, in_memory, config.protocol, seed, config.device) as train_elsewhere:

@@ -1,6 +1,7 @@
 import platform
 import resource
 from dataclasses import replace
+from typing import Self
 
 import pytest
 import torch
@@ -9,12 +10,12 @@ from torch import nn
 
 from bench.config import STANDARD
 from bench.engine.allocator import HIGHEST_MMAP_THRESHOLD, keep_freed_memory
-from bench.engine.notebook import largest_block, notebook_memory, reference_process
+from bench.engine.notebook import largest_block_of, notebook_memory, reference_process
 from bench.engine.reference import ReferenceLoop, samples
 from bench.seeding import deterministic
 from data_utils import Batch
 from fusion_models import build_model
-from tests.bench.toys import toy, toy_batch
+from tests.bench.toys import Toy, toy_batch
 
 PROTOCOL = replace(STANDARD, epochs=3, batch_size=4, learning_rate=0.1, final_learning_rate=0.001)
 
@@ -30,14 +31,14 @@ def pairs(count: int) -> Batch:
 
 def test_the_largest_block_is_that_of_the_largest_activation() -> None:
     model = built("compact-late-concat-maxpool")
-    assert largest_block(model, pairs(32)) == 32 * 25 * 64 * 64 * 4  # the first convolution's output
+    assert largest_block_of(model, pairs(32)) == 32 * 25 * 64 * 64 * 4  # the first convolution's output
     assert all(parameter.grad is None for parameter in model.parameters())
 
 
 def test_blocks_that_glibc_does_not_learn_from_do_not_count() -> None:
     # Its first dense layer has 16384 x 1000 weights, 62.5 MiB, and so has their gradient.
     model = built("wide-late-concat-strided")
-    assert largest_block(model, pairs(32)) == 32 * 32 * 32 * 32 * 4 < HIGHEST_MMAP_THRESHOLD
+    assert largest_block_of(model, pairs(32)) == 32 * 32 * 32 * 32 * 4 < HIGHEST_MMAP_THRESHOLD
 
 
 def test_new_tensors_are_filled_inside_and_never_after() -> None:
@@ -63,15 +64,26 @@ def test_memory_is_given_back_inside_and_kept_after() -> None:
     assert given_back > 1_000 > faults()
 
 
+class Moved(Toy):
+    """Remembers whether it was moved to the host, which a module does to itself."""
+
+    was_moved = False
+
+    def cpu(self) -> Self:
+        self.was_moved = True
+        return super().cpu()
+
+
 def test_a_process_of_its_own_comes_to_the_same_losses_and_leaves_the_model_alone() -> None:
     data = toy_batch(13)
     doubles = Batch({m: values.double() for m, values in data.inputs.items()}, data.labels)
-    model: nn.Module = toy().double()
+    model = Moved().double()
     before = {name: weights.clone() for name, weights in model.state_dict().items()}
     with reference_process(model, samples(doubles), PROTOCOL, 51, "cpu") as train_epoch:
         found = [train_epoch() for _ in range(PROTOCOL.epochs)]
     for name, weights in model.state_dict().items():
         assert torch.equal(weights, before[name])
+    assert not model.was_moved
     beside = ReferenceLoop(model, samples(doubles), PROTOCOL, 51, "cpu")
     assert [loss for loss, _ in found] == pytest.approx([beside.train_epoch() for _ in found], rel=1e-12)
     assert all(seconds > 0 for _, seconds in found)

@@ -22,6 +22,8 @@ from bench.engine.race import (
 from fusion_models import find_model
 from tests.bench.samples import MODEL, SMALL, run_config, small_dataset
 
+needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+
 
 def made(model: str = MODEL, **changes: object) -> Race:
     """10 steps, ours in 2, 1 and 2 s: ratios of 2, 2 and 3, 2, 3 and 4 to a process, 1.5, 1.5 and 1 of loops."""
@@ -63,10 +65,11 @@ def test_the_protocol_leaves_epochs_to_time_in_every_profile() -> None:
     assert shortest.epochs >= 2
 
 
-def test_a_race_trains_both_loops_alike(tmp_path: Path) -> None:
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
+def test_a_race_trains_both_loops_alike(device: str, tmp_path: Path) -> None:
     # Batches of 16, 80 pairs of which 64 train: 4 steps, 3 of them timed; the first of two epochs warms up.
     config = run_config(tmp_path, replace(PROTOCOL, pairs=80, epochs=2, batch_size=16))
-    found = race(find_model(MODEL), small_dataset(), 51, config)
+    found = race(find_model(MODEL), small_dataset(), 51, replace(config, device=device))
     assert (found.model, found.steps) == (MODEL, 3)
     assert len(found.reference_seconds) == len(found.process_seconds) == 1
     assert len(found.loop_seconds) == len(found.engine_seconds) == 1
