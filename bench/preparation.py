@@ -1,5 +1,6 @@
 """From a data set to the pairs that one seed trains and validates on: chosen, split, scaled, on the device."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -41,10 +42,12 @@ def choose(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Paire
     return chosen, parts
 
 
-def measured_sides(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Batch, Batch]:
-    """A seed's training and validation pairs, on the CPU and as the sensors measured them."""
+def measured_sides(
+    dataset: PairedDataset, protocol: Protocol, seed: int, modalities: Iterable[str] | None = None
+) -> tuple[Batch, Batch]:
+    """A seed's training and validation pairs, on the CPU and as these modalities measured them; None for all."""
     chosen, parts = choose(dataset, protocol, seed)
-    train, valid = chosen.batch(parts.train), chosen.batch(parts.valid)
+    train, valid = (chosen.batch(part, modalities) for part in (parts.train, parts.valid))
     if protocol.valid_whole_batches:
         valid = valid[: len(valid) - len(valid) % protocol.batch_size]
     return train, valid
@@ -53,9 +56,24 @@ def measured_sides(dataset: PairedDataset, protocol: Protocol, seed: int) -> tup
 @lru_cache(maxsize=1)  # all models of a seed follow each other; two seeds' tensors need not be kept
 def prepare(dataset: PairedDataset, protocol: Protocol, seed: int, device: str) -> PreparedData:
     """A seed's split, scaled by the statistics of its training pairs and moved to the device."""
-    train, valid = measured_sides(dataset, protocol, seed)
+    # A modality at a time: all that is measured, scaled and arranged would be there at once.
+    modalities = [_prepared(dataset, protocol, seed, device, each) for each in dataset.info.channels]
+    return PreparedData(*(_together(sides) for sides in zip(*modalities, strict=True)))
+
+
+def _prepared(
+    dataset: PairedDataset, protocol: Protocol, seed: int, device: str, modality: str
+) -> tuple[Batch, Batch]:
+    train, valid = measured_sides(dataset, protocol, seed, [modality])
     statistics = ChannelStatistics.from_batch(train)
-    return PreparedData(*(ready(part, statistics, protocol.normalized, device) for part in (train, valid)))
+    scaled = protocol.normalized
+    return ready(train, statistics, scaled, device), ready(valid, statistics, scaled, device)
+
+
+def _together(batches: Sequence[Batch]) -> Batch:
+    """One batch of the same pairs as several modalities see them."""
+    inputs = {modality: values for batch in batches for modality, values in batch.inputs.items()}
+    return Batch(inputs, batches[0].labels)
 
 
 def ready(measured: Batch, statistics: ChannelStatistics, modalities: tuple[str, ...], device: str) -> Batch:
@@ -70,6 +88,5 @@ def ready(measured: Batch, statistics: ChannelStatistics, modalities: tuple[str,
         alone = Batch({modality: measured.inputs[modality]}, measured.labels)
         return statistics.normalize(alone).inputs[modality]
 
-    # A modality at a time: scaled copies of all of them would be as much memory again.
     inputs = {m: scaled(m).to(device).contiguous(memory_format=torch.channels_last) for m in measured.inputs}
     return Batch(inputs, measured.labels.to(device))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -193,14 +193,16 @@ class PairedDataset:
                 digest.update(part.contiguous().flatten().numpy())
         return digest.hexdigest()
 
-    def batch(self, indices: Tensor | None = None) -> Batch:
+    def batch(self, indices: Tensor | None = None, modalities: Iterable[str] | None = None) -> Batch:
         """The chosen pairs as float32, uint8 images divided by 255.
 
         Args:
             indices: int64 tensor (B,) of pairs, in the order wanted; None for all of them.
+            modalities: Those that are wanted of the data set's; None for all of them.
         """
         chosen = torch.arange(len(self)) if indices is None else indices
-        return Batch({m: _as_float(values[chosen]) for m, values in self.inputs.items()}, self.labels[chosen])
+        wanted = self.inputs if modalities is None else modalities
+        return Batch({m: _as_float(self.inputs[m][chosen]) for m in wanted}, self.labels[chosen])
 
     def take(self, indices: Tensor) -> PairedDataset:
         """A data set of the chosen pairs alone, with the same classes.
@@ -233,4 +235,4 @@ def _select(values: Tensor, index: Tensor) -> Tensor:
 
 
 def _as_float(values: Tensor) -> Tensor:
-    return values.to(torch.float32) / 255 if values.dtype == torch.uint8 else values
+    return values.to(torch.float32).div_(255) if values.dtype == torch.uint8 else values

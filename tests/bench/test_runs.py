@@ -13,11 +13,11 @@ from bench.costs.ceiling import ceiling
 from bench.costs.target import TARGET_ACCURACY, seconds_to_target
 from bench.engine.training import EpochResult
 from bench.evaluation import evaluate
-from bench.preparation import choose, prepare
+from bench.preparation import choose, measured_sides, prepare, ready
 from bench.records import COMPLETED, DIVERGED, FAILED, RunRecord, append, read
 from bench.runs import build_seeded, failed, run
 from bench.seeding import deterministic
-from data_utils import DataError, PairedDataset
+from data_utils import ChannelStatistics, DataError, PairedDataset
 from fusion_models import build_model, find_model
 from tests.bench.samples import MODEL, SMALL, run_config, small_dataset
 
@@ -309,6 +309,19 @@ def test_the_named_modalities_are_scaled_and_no_others(
     assert torch.equal(data.train.labels, raw.labels)
     for modality, values in raw.inputs.items():
         assert torch.equal(data.train.inputs[modality], values) is (modality not in normalized)
+
+
+def test_preparing_a_modality_at_a_time_is_preparing_all_at_once(dataset: PairedDataset) -> None:
+    train, valid = measured_sides(dataset, SMALL, 51)
+    statistics = ChannelStatistics.from_batch(train)
+    data = prepare(dataset, SMALL, 51, "cpu")
+    for part, measured in ((data.train, train), (data.valid, valid)):
+        expected = ready(measured, statistics, SMALL.normalized, "cpu")
+        assert torch.equal(part.labels, measured.labels)
+        assert list(part.inputs) == list(expected.inputs)
+        for modality, values in expected.inputs.items():
+            assert torch.equal(part.inputs[modality], values)
+            assert part.inputs[modality].is_contiguous(memory_format=torch.channels_last)
 
 
 def test_validation_is_scaled_as_training_is(dataset: PairedDataset) -> None:

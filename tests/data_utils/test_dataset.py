@@ -28,6 +28,14 @@ def test_batch_of_everything() -> None:
     assert torch.equal(dataset.batch().inputs["lidar"], dataset.inputs["lidar"])
 
 
+def test_batch_of_one_modality_is_that_of_all_less_the_others() -> None:
+    dataset = tiny_dataset([0, 1, 1])
+    before = dataset.inputs["rgb"].clone()
+    (alone,) = dataset.batch(torch.tensor([2, 0]), ["rgb"]).inputs.values()
+    assert torch.equal(alone, dataset.batch(torch.tensor([2, 0])).inputs["rgb"])
+    assert torch.equal(dataset.inputs["rgb"], before)
+
+
 def test_batch_can_be_indexed_and_moved() -> None:
     batch = tiny_dataset([0, 1, 0]).batch()
     part = batch[1:]
