@@ -42,11 +42,15 @@ def choose(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Paire
     return chosen, parts
 
 
-def measured_sides(
-    dataset: PairedDataset, protocol: Protocol, seed: int, modalities: Iterable[str] | None = None
-) -> tuple[Batch, Batch]:
-    """A seed's training and validation pairs, on the CPU and as these modalities measured them; None for all."""
+def measured_sides(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Batch, Batch]:
+    """A seed's training and validation pairs, on the CPU and as the sensors measured them."""
     chosen, parts = choose(dataset, protocol, seed)
+    return _measured(chosen, parts, protocol, chosen.info.channels)
+
+
+def _measured(
+    chosen: PairedDataset, parts: Split, protocol: Protocol, modalities: Iterable[str]
+) -> tuple[Batch, Batch]:
     train, valid = (chosen.batch(part, modalities) for part in (parts.train, parts.valid))
     if protocol.valid_whole_batches:
         valid = valid[: len(valid) - len(valid) % protocol.batch_size]
@@ -56,18 +60,17 @@ def measured_sides(
 @lru_cache(maxsize=1)  # all models of a seed follow each other; two seeds' tensors need not be kept
 def prepare(dataset: PairedDataset, protocol: Protocol, seed: int, device: str) -> PreparedData:
     """A seed's split, scaled by the statistics of its training pairs and moved to the device."""
-    # A modality at a time: all that is measured, scaled and arranged would be there at once.
-    modalities = [_prepared(dataset, protocol, seed, device, each) for each in dataset.info.channels]
+    chosen, parts = choose(dataset, protocol, seed)
+
+    def prepared(modality: str) -> tuple[Batch, Batch]:
+        train, valid = _measured(chosen, parts, protocol, [modality])
+        statistics = ChannelStatistics.from_batch(train)
+        scaled = protocol.normalized
+        return ready(train, statistics, scaled, device), ready(valid, statistics, scaled, device)
+
+    # A modality at a time: else all of them would be there as measured, as scaled and as arranged at once.
+    modalities = [prepared(modality) for modality in chosen.info.channels]
     return PreparedData(*(_together(sides) for sides in zip(*modalities, strict=True)))
-
-
-def _prepared(
-    dataset: PairedDataset, protocol: Protocol, seed: int, device: str, modality: str
-) -> tuple[Batch, Batch]:
-    train, valid = measured_sides(dataset, protocol, seed, [modality])
-    statistics = ChannelStatistics.from_batch(train)
-    scaled = protocol.normalized
-    return ready(train, statistics, scaled, device), ready(valid, statistics, scaled, device)
 
 
 def _together(batches: Sequence[Batch]) -> Batch:

@@ -29,3 +29,8 @@ def toy_batch(pairs: int, *, seed: int = 0) -> Batch:
     """Images of random numbers; the label says whether their sum is positive."""
     values = torch.randn(pairs, 1, 2, 2, generator=torch.Generator().manual_seed(seed))
     return Batch({"rgb": values}, (values.sum(dim=(1, 2, 3)) > 0).long())
+
+
+def doubles(batch: Batch) -> Batch:
+    """The same pairs in double precision."""
+    return Batch({m: values.double() for m, values in batch.inputs.items()}, batch.labels)

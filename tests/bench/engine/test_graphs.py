@@ -17,9 +17,8 @@ from bench.engine.steps import EagerSteps, Steps, adam
 from bench.seeding import deterministic
 from data_utils import Batch
 from fusion_models import MODELS, build_model
+from tests.bench.marks import needs_cuda
 from tests.bench.toys import toy, toy_batch
-
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="CUDA graphs need a CUDA device")
 
 RATES = [0.1, 0.05, 0.2, 0.15]
 ORDERS = [torch.tensor([3, 1, 12, 5, 0, 2, 9, 11, 4, 6, 10, 8, 7]), torch.arange(13)]

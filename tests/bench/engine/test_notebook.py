@@ -15,7 +15,7 @@ from bench.engine.reference import ReferenceLoop, samples
 from bench.seeding import deterministic
 from data_utils import Batch
 from fusion_models import build_model
-from tests.bench.toys import Toy, toy_batch
+from tests.bench.toys import Toy, doubles, toy_batch
 
 PROTOCOL = replace(STANDARD, epochs=3, batch_size=4, learning_rate=0.1, final_learning_rate=0.001)
 
@@ -75,15 +75,14 @@ class Moved(Toy):
 
 
 def test_a_process_of_its_own_comes_to_the_same_losses_and_leaves_the_model_alone() -> None:
-    data = toy_batch(13)
-    doubles = Batch({m: values.double() for m, values in data.inputs.items()}, data.labels)
+    data = samples(doubles(toy_batch(13)))
     model = Moved().double()
     before = {name: weights.clone() for name, weights in model.state_dict().items()}
-    with reference_process(model, samples(doubles), PROTOCOL, 51, "cpu") as train_epoch:
+    with reference_process(model, data, PROTOCOL, 51, "cpu") as train_epoch:
         found = [train_epoch() for _ in range(PROTOCOL.epochs)]
     for name, weights in model.state_dict().items():
         assert torch.equal(weights, before[name])
     assert not model.was_moved
-    beside = ReferenceLoop(model, samples(doubles), PROTOCOL, 51, "cpu")
+    beside = ReferenceLoop(model, data, PROTOCOL, 51, "cpu")
     assert [loss for loss, _ in found] == pytest.approx([beside.train_epoch() for _ in found], rel=1e-12)
     assert all(seconds > 0 for _, seconds in found)

@@ -20,9 +20,8 @@ from bench.engine.race import (
     write_json,
 )
 from fusion_models import find_model
+from tests.bench.marks import needs_cuda
 from tests.bench.samples import MODEL, SMALL, run_config, small_dataset
-
-needs_cuda = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 
 def made(model: str = MODEL, **changes: object) -> Race:

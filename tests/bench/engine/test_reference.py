@@ -15,13 +15,9 @@ from bench.seeding import epoch_order
 from data_utils import Batch
 from fusion_models import build_model
 from fusion_models.embedders import EMBEDDERS
-from tests.bench.toys import Toy, toy, toy_batch
+from tests.bench.toys import Toy, doubles, toy, toy_batch
 
 PROTOCOL = replace(STANDARD, epochs=3, batch_size=4, learning_rate=0.1, final_learning_rate=0.001)
-
-
-def doubles(batch: Batch) -> Batch:
-    return Batch({m: values.double() for m, values in batch.inputs.items()}, batch.labels)
 
 
 def reference_losses(protocol: Protocol, data: Batch, seed: int = 51) -> list[float]:

@@ -13,6 +13,7 @@ from bench.records import COMPLETED, DIVERGED, RunRecord
 from bench.runs import RunUnderWay, begin, run, silent
 from bench.seeding import deterministic
 from fusion_models import find_model
+from tests.bench.marks import needs_cuda
 from tests.bench.samples import MODEL, SMALL, run_config, small_dataset
 from tests.bench.toys import toy, toy_batch
 
@@ -147,14 +148,14 @@ def test_epochs_are_trained_in_the_way_that_took_less_time(
     assert [run.record().epoch_seconds for run in runs] == [shares, shares]
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="streams need a CUDA device")
+@needs_cuda
 @pytest.mark.parametrize("model", [MODEL, "wide-intermediate-concat-maxpool"])
 def test_on_streams_each_trains_as_alone(model: str, tmp_path: Path) -> None:
     config = replace(run_config(tmp_path), device="cuda")
     assert compare(find_model(model), small_dataset(), range(51, 59), config).loss_difference <= 1e-6
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="streams need a CUDA device")
+@needs_cuda
 def test_on_cuda_runs_side_by_side_come_to_the_weights_of_runs_alone(tmp_path: Path) -> None:
     spec, dataset = find_model(MODEL), small_dataset()
     config = replace(run_config(tmp_path, replace(SMALL, epochs=3)), device="cuda")
