@@ -17,23 +17,23 @@ from typing import Any
 import pytest
 import torch
 
-from bench.cell import Cell
-from bench.comparing import gate
-from bench.comparing.comparison import facts, from_benchmarks
+from bench.analysis import gate
+from bench.analysis.comparison import facts, from_benchmarks
 from bench.config import PROFILES
-from bench.engine.allocator import keep_freed_memory
-from bench.options import DATASET_HELP, OptionError, history_folder, resolve
+from bench.harness.cell import Cell
+from bench.harness.options import DATASET_HELP, OptionError, history_folder, resolve
+from bench.harness.progress import Progress
+from bench.harness.session import FolderError, Session
+from bench.harness.summary import summary
 from bench.probes import PROBES
-from bench.probes.records import ProbeRecord
 from bench.probes.subject import Subject
-from bench.progress import Progress
-from bench.records import RecordError, RunRecord, environment
-from bench.runs import drive
-from bench.session import FolderError, Session
+from bench.records.probe import ProbeRecord
+from bench.records.run import RecordError, RunRecord, environment
 from bench.studies import DEFAULT_STUDY, STUDIES
-from bench.summary import summary
 from bench.tables import EMBEDDER_TITLES
 from bench.tracking import TRACKERS
+from bench.training.allocator import keep_freed_memory
+from bench.training.runs import drive
 from data_utils import DataError
 from fusion_models import MODELS
 

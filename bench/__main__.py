@@ -5,8 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from bench.commands import COMMANDS
-from bench.options import OptionError
-from bench.records import RecordError
+from bench.harness.options import OptionError
+from bench.records.run import RecordError
 from data_utils import DataError
 
 

@@ -11,14 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from bench import records
-from bench.evidence.ledger import ledger
-from bench.evidence.ledger_page import page
-from bench.probes import records as probe_records
-from bench.probes.records import ProbeRecord
-from bench.records import COMPLETED, RecordError, RunRecord
+from bench.analysis.ledger import ledger
+from bench.records import probe as probe_records
+from bench.records import run as records
+from bench.records.probe import ProbeRecord
+from bench.records.run import COMPLETED, RecordError, RunRecord
 from bench.studies import STUDIES, Study
-from bench.tabulation import tables_by_study
+from bench.tables.claims import page
+from bench.tables.tabulation import tables_by_study
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "results" / "baseline"

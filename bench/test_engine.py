@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from bench.config import FIRST_SEED, FULL, RunConfig
-from bench.engine.race import (
+from bench.costs.race import (
     EXACT_TOLERANCE,
     PROTOCOL,
     ROUNDING_TOLERANCE,
@@ -23,8 +23,8 @@ from bench.engine.race import (
     target,
     write_json,
 )
-from bench.engine.together import compare, seeds_table
-from bench.session import Session
+from bench.costs.together import compare, seeds_table
+from bench.harness.session import Session
 from bench.studies import STUDIES
 from data_utils import DATASETS, PairedDataset
 from fusion_models import find_model

@@ -6,13 +6,13 @@ whatever the outcome; the outcome is in ``probes.jsonl`` and the table "features
 
 from collections.abc import Callable
 
-from bench.cell import Cell
-from bench.evaluation import evaluate
+from bench.harness.cell import Cell
+from bench.harness.session import Session
 from bench.probes import features
-from bench.probes.records import ProbeRecord
 from bench.probes.subject import Subject
-from bench.seeding import deterministic
-from bench.session import Session
+from bench.records.probe import ProbeRecord
+from bench.training.evaluation import evaluate
+from bench.training.seeding import deterministic
 
 
 def test_features(

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from bench.costs.inference import LATENCY_BATCH, THROUGHPUT_BATCH, ForwardPass, InferenceTime, inference_table
-from bench.costs.measurement import rounds_within
-from bench.seeding import deterministic
-from bench.session import Session
+from bench.harness.session import Session
+from bench.training.measurement import rounds_within
+from bench.training.seeding import deterministic
 from fusion_models import ModelSpec
 
 Infer = Callable[[ModelSpec, int], None]

@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from bench.config import FIRST_SEED, SMOKE, RunConfig
-from bench.processes import fresh_process
-from bench.records import COMPLETED, RunRecord
-from bench.runs import run
-from bench.session import Session
+from bench.harness.session import Session
+from bench.records.run import COMPLETED, RunRecord
 from bench.studies import STUDIES
+from bench.training.processes import fresh_process
+from bench.training.runs import run
 from data_utils import PairedDataset
 from fusion_models import MODELS, ModelSpec
 

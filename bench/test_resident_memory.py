@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bench.costs.resident import STATUS, resident_memory, resident_table
-from bench.session import Session
+from bench.harness.session import Session
 from bench.studies import STUDIES
 
 PAIRS = 20_000

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from bench.probes import robustness
 from bench.probes.corruptions import CORRUPTIONS
-from bench.probes.records import ProbeRecord
 from bench.probes.subject import Subject
+from bench.records.probe import ProbeRecord
 
 
 def test_robustness(subject: Subject, keep_probes: Callable[[list[ProbeRecord]], None]) -> None:

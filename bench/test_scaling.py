@@ -12,8 +12,8 @@ import pytest
 
 from bench.config import SMOKE
 from bench.costs.scaling import AXES, ROWS, Axis, Growth, Series, scaling_table
-from bench.seeding import deterministic
-from bench.session import Session
+from bench.harness.session import Session
+from bench.training.seeding import deterministic
 from fusion_models import ModelSpec
 
 

@@ -7,10 +7,10 @@ and ``<study>:`` and ``<variant>:`` before it for studies other than the standar
 
 from collections.abc import Callable
 
-from bench.cell import Cell
-from bench.published import has_published_inputs, parameters_agree, read_published
-from bench.records import COMPLETED, RunRecord
-from bench.thresholds import threshold_for
+from bench.harness.cell import Cell
+from bench.records.run import COMPLETED, RunRecord
+from bench.tables.published import has_published_inputs, parameters_agree, read_published
+from bench.tables.thresholds import threshold_for
 
 
 def test_training(cell: Cell, run_cell: Callable[[Cell], RunRecord]) -> None:

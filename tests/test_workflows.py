@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from bench import records
 from bench.__main__ import main
+from bench.records import run as records
 from tests.bench.samples import MODEL
 
 ROOT = Path(__file__).parents[1]

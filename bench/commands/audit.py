@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from bench.audits import audit
 from bench.commands.runs import Commands
 from bench.config import FULL
-from bench.options import DATASET_HELP, resolve
-from bench.session import Session
+from bench.harness.audits import audit
+from bench.harness.options import DATASET_HELP, resolve
+from bench.harness.session import Session
 from bench.studies import DEFAULT_STUDY, STUDIES
 
 

@@ -4,10 +4,10 @@ import argparse
 from pathlib import Path
 
 from bench import baseline
+from bench.analysis import gate
+from bench.analysis.comparison import compare, comparison_table
 from bench.commands.runs import Commands, print_tables, read_run
-from bench.comparing import gate
-from bench.comparing.comparison import compare, comparison_table
-from bench.records import RecordError, RunRecord
+from bench.records.run import RecordError, RunRecord
 
 
 def register(commands: Commands) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.commands.runs import Commands
 from bench.config import FIRST_SEED
-from bench.options import DATASET_HELP, OptionError
+from bench.harness.options import DATASET_HELP, OptionError
 from bench.probes.sheet import corrupted_sheet
 from bench.studies import STUDIES
 from data_utils import DATASETS, load

@@ -4,8 +4,8 @@ import argparse
 import json
 from pathlib import Path
 
+from bench.analysis.history import history
 from bench.commands.runs import Commands, read_run, records_path
-from bench.comparing.history import history
 
 
 def register(commands: Commands) -> None:

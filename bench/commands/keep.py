@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
+from bench.analysis.nightly import keep
 from bench.commands.nightly import add_last_good
 from bench.commands.runs import Commands, read_run
-from bench.comparing.nightly import keep
 
 
 def register(commands: Commands) -> None:

@@ -3,9 +3,9 @@
 import argparse
 from pathlib import Path
 
+from bench.analysis import gate
+from bench.analysis.nightly import last_good, last_good_path, shortcomings, summary
 from bench.commands.runs import Commands, read_run, records_path
-from bench.comparing import gate
-from bench.comparing.nightly import last_good, last_good_path, shortcomings, summary
 
 
 def register(commands: Commands) -> None:

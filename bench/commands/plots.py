@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from bench.commands.runs import Commands, read_probes, read_run, records_path
-from bench.records import RecordError
+from bench.records.run import RecordError
 
 
 def register(commands: Commands) -> None:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from bench import records
-from bench.probes import records as probes
-from bench.probes.records import ProbeRecord
-from bench.records import RecordError, RunRecord
+from bench.records import probe as probes
+from bench.records import run as records
+from bench.records.probe import ProbeRecord
+from bench.records.run import RecordError, RunRecord
 from bench.tables import TextTable, as_text
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from bench.commands.runs import Commands, print_tables, read_probes, read_run, records_path
 from bench.tables import conditions
-from bench.tabulation import write_tables
+from bench.tables.tabulation import write_tables
 
 
 def register(commands: Commands) -> None:

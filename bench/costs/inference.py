@@ -12,11 +12,11 @@ import pandas as pd
 import torch
 
 from bench.config import FIRST_SEED
-from bench.costs.measurement import count_parameters
-from bench.engine.steps import synchronize
-from bench.runs import build_seeded
-from bench.seeding import seeded
 from bench.tables import TextTable
+from bench.training.measurement import count_parameters
+from bench.training.runs import build_seeded
+from bench.training.seeding import seeded
+from bench.training.steps import synchronize
 from data_utils import Batch, DatasetInfo, PairedDataset
 from fusion_models import ModelSpec
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 
 from bench.config import FIRST_SEED, RunConfig
-from bench.engine.allocator import keep_freed_memory
-from bench.preparation import prepare
-from bench.processes import fresh_process
-from bench.runs import run
 from bench.tables import TextTable
+from bench.training.allocator import keep_freed_memory
+from bench.training.preparation import prepare
+from bench.training.processes import fresh_process
+from bench.training.runs import run
 from data_utils import load
 
 MODEL = "compact-late-concat-strided"

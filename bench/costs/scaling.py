@@ -14,13 +14,13 @@ import pandas as pd
 import torch
 from scipy import stats
 
+from bench.analysis.statistics import CONFIDENCE, Interval
 from bench.config import FIRST_SEED, STANDARD, Protocol
 from bench.costs.inference import random_batch
-from bench.engine.training import Trainer
-from bench.evidence.statistics import CONFIDENCE, Interval
-from bench.runs import silent
-from bench.seeding import seeded
 from bench.tables import TextTable
+from bench.training.runs import silent
+from bench.training.seeding import seeded
+from bench.training.trainer import Trainer
 from data_utils import DatasetInfo
 from fusion_models import MODELS, FusionNet, ModelSpec, build_model
 

@@ -16,8 +16,8 @@ from bench.plots.curves import curves
 from bench.plots.downsampling import downsampling
 from bench.plots.robustness import robustness
 from bench.plots.style import STYLE
-from bench.probes.records import ProbeRecord
-from bench.records import RunRecord
+from bench.records.probe import ProbeRecord
+from bench.records.run import RunRecord
 from bench.tables import comparable, file_stem
 
 FIGURES: Mapping[str, Callable[[Sequence[RunRecord]], Figure | None]] = MappingProxyType(

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.plots.style import EMBEDDERS, FAMILIES, GRAY, WIDTH_IN, describe, label_log_scale
-from bench.records import RunRecord
+from bench.records.run import RunRecord
 from bench.tables import COLUMN, Column, conditions, frame
 
 COSTS = ("parameters", "flops_per_step", "epoch_seconds", "peak_memory_bytes")

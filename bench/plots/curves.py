@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bench.plots.style import EMBEDDERS, GRAY, WIDTH_IN, Look, describe, label_log_scale
-from bench.records import RunRecord
+from bench.records.run import RunRecord
 from bench.tables import completed, conditions, strategy_of
 
 PANELS_A_ROW = 4

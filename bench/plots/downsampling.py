@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from bench.evidence.statistics import FEWEST_SEEDS, Interval, paired_difference
+from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
 from bench.plots.style import GRAY, WIDTH_IN, describe
-from bench.records import RunRecord
+from bench.records.run import RunRecord
 from bench.tables import COLUMN, EMBEDDER_TITLES, Column, conditions, embedder_pairs, frame
 
 SHOWN = ("valid_accuracy", "best_valid_loss", "epoch_seconds")

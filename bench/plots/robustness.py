@@ -11,8 +11,8 @@ from matplotlib.lines import Line2D
 
 from bench.plots.style import BLACK, BLUE, EMBEDDERS, GREEN, PURPLE, VERMILION, WIDTH_IN, Look
 from bench.probes.corruptions import CORRUPTIONS, Corruption
-from bench.probes.records import ProbeRecord
-from bench.probes.tables import conditions, robustness_curves
+from bench.records.probe import ProbeRecord
+from bench.tables.probes import conditions, robustness_curves
 from fusion_models import find_model
 
 PANELS_A_ROW = 4

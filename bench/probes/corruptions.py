@@ -18,7 +18,7 @@ from types import MappingProxyType
 import torch
 from torch import Generator, Tensor
 
-from bench.seeding import stream
+from bench.training.seeding import stream
 from data_utils import Batch, ChannelStatistics, DataError
 from data_utils.geometry import MAX_RANGE_M, is_scanner
 

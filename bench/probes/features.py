@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.evaluation import EVALUATION_BATCH_SIZE, classification_loss, predicted_classes
 from bench.probes.corruptions import MOVES, moved_by
-from bench.probes.records import ProbeRecord
 from bench.probes.subject import Subject
-from bench.seeding import deterministic, stream
+from bench.records.probe import ProbeRecord
+from bench.training.evaluation import EVALUATION_BATCH_SIZE, classification_loss, predicted_classes
+from bench.training.seeding import deterministic, stream
 from data_utils import Batch
 from fusion_models import FusionNet
 from fusion_models.embedders import EMBEDDERS

@@ -6,11 +6,11 @@ from datetime import UTC, datetime
 import numpy as np
 import torch
 
-from bench.evaluation import evaluate
 from bench.probes.corruptions import CORRUPTIONS
-from bench.probes.records import ProbeRecord
 from bench.probes.subject import Subject
-from bench.seeding import deterministic
+from bench.records.probe import ProbeRecord
+from bench.training.evaluation import evaluate
+from bench.training.seeding import deterministic
 
 
 def measure(subject: Subject) -> list[ProbeRecord]:

@@ -7,11 +7,11 @@ from typing import Any
 
 from torch import Tensor
 
-from bench.checkpoints import restored
 from bench.config import Protocol, RunConfig
-from bench.preparation import measured_sides, ready
-from bench.probes.records import ProbeRecord
-from bench.records import RunRecord
+from bench.records.probe import ProbeRecord
+from bench.records.run import RunRecord
+from bench.training.checkpoints import restored
+from bench.training.preparation import measured_sides, ready
 from data_utils import Batch, ChannelStatistics, PairedDataset
 from fusion_models import FusionNet
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
-from bench.checkpoints import CheckpointError, checkpoint_of
-from bench.probes.records import ProbeRecord
-from bench.records import COMPLETED, RunRecord
-from bench.report.samples import Prediction, SamplesError, dataset_of, predictions
+from bench.records.probe import ProbeRecord
+from bench.records.run import COMPLETED, RunRecord
 from bench.tables import COLUMN
+from bench.training.checkpoints import CheckpointError, checkpoint_of
+from bench.training.samples import Prediction, SamplesError, dataset_of, predictions
 from data_utils import DataError, PairedDataset
 
 

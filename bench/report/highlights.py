@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from bench.analysis.statistics import FEWEST_SEEDS, mean_interval
 from bench.config import SMOKE
-from bench.evidence.statistics import FEWEST_SEEDS, mean_interval
-from bench.records import COMPLETED, RunRecord
+from bench.records.run import COMPLETED, RunRecord
 from bench.tables import COLUMN, frame
 from bench.tables.seeds import best
-from bench.thresholds import above_chance
+from bench.tables.thresholds import above_chance
 
 NAMED = 4
 """How many rows a sentence lists by name before it only counts."""

@@ -19,17 +19,17 @@ from numpy.typing import NDArray
 from PIL import Image as Pixels
 
 from bench import plots, tables
-from bench.evidence.ledger import decide_claims, ledger
-from bench.evidence.ledger_page import claims_table
-from bench.probes.records import ProbeRecord
-from bench.records import COMPLETED, DIVERGED, FAILED, RunRecord
+from bench.analysis.ledger import decide_claims, ledger
+from bench.records.probe import ProbeRecord
+from bench.records.run import COMPLETED, DIVERGED, FAILED, RunRecord
 from bench.report.figures import Image, data_uri, image
 from bench.report.gallery import Gallery, Run, Samples
 from bench.report.highlights import highlights
 from bench.report.reproduction import Reproduction, reproduction
 from bench.studies import STUDIES, Study
 from bench.tables import COLUMN, TextTable
-from bench.tabulation import tables_by_study
+from bench.tables.claims import claims_table
+from bench.tables.tabulation import tables_by_study
 
 
 @dataclass(frozen=True)

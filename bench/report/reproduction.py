@@ -4,10 +4,10 @@ import shlex
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.cell import Cell
 from bench.config import Protocol
-from bench.options import OptionError, resolve
-from bench.records import RunRecord
+from bench.harness.cell import Cell
+from bench.harness.options import OptionError, resolve
+from bench.records.run import RunRecord
 from bench.studies import DEFAULT_STUDY, STUDIES
 from data_utils import DATASETS
 from fusion_models import MODELS

@@ -6,8 +6,8 @@ from typing import Protocol, TypeVar
 
 import pandas as pd
 
-from bench.costs.efficiency import achieved_flops, efficiency
-from bench.records import COMPLETED, RunRecord
+from bench.analysis.efficiency import achieved_flops, efficiency
+from bench.records.run import COMPLETED, RunRecord
 from bench.studies import DEFAULT_STUDY, STUDIES
 from bench.tables.columns import COLUMN
 

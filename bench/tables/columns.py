@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from math import floor, isnan, log10
 
-from bench.evidence.statistics import Interval
+from bench.analysis.statistics import Interval
 
 
 @dataclass(frozen=True, kw_only=True)

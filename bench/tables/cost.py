@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.evidence.statistics import Interval
-from bench.records import RunRecord
+from bench.analysis.statistics import Interval
+from bench.records.run import RunRecord
 from bench.tables import seeds
 from bench.tables.cells import conditions, frame
 from bench.tables.columns import COSTS, Column

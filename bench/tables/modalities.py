@@ -5,8 +5,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.evidence.statistics import mean_interval, paired_difference
-from bench.records import RunRecord
+from bench.analysis.statistics import mean_interval, paired_difference
+from bench.records.run import RunRecord
 from bench.tables import seeds
 from bench.tables.cells import conditions, frame
 from bench.tables.columns import COLUMN

@@ -4,7 +4,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import pandas as pd
 
-from bench.evidence.statistics import ALPHA, FEWEST_SEEDS, Interval, difference_p, holm, mean_interval
+from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, Interval, difference_p, holm, mean_interval
 from bench.tables.columns import Column
 
 SPREAD = "±: half the 95% interval of the mean over seeds (Student's t)"

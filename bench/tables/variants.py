@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from bench.records import RunRecord
+from bench.records.run import RunRecord
 from bench.tables import seeds
 from bench.tables.cells import conditions, frame
 from bench.tables.columns import COLUMN, Column

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.engine.training import EpochResult
-from bench.records import RunRecord
-from bench.report.samples import Prediction
+from bench.records.run import RunRecord
 from bench.tables import TextTable
 from bench.tracking.tracker import Tracker
+from bench.training.samples import Prediction
+from bench.training.trainer import EpochResult
 
 
 class Shield:

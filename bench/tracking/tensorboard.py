@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from bench.engine.training import EpochResult
-from bench.records import RunRecord
-from bench.report.samples import Prediction
+from bench.records.run import RunRecord
 from bench.tables import TextTable
 from bench.tracking.tracker import scalars
+from bench.training.samples import Prediction
+from bench.training.trainer import EpochResult
 
 OF_THE_RECORD = ("best_valid_loss", "valid_accuracy", "parameters", "train_seconds", "peak_memory_bytes")
 

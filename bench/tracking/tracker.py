@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from bench.engine.training import EpochResult
-from bench.records import RunRecord
-from bench.report.samples import Prediction
+from bench.records.run import RunRecord
 from bench.tables import TextTable
+from bench.training.samples import Prediction
+from bench.training.trainer import EpochResult
 
 
 class Tracker(Protocol):

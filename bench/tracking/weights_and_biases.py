@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.engine.training import EpochResult
-from bench.records import COMPLETED, RunRecord
-from bench.report.samples import Prediction
+from bench.records.run import COMPLETED, RunRecord
 from bench.tables import TextTable
 from bench.tracking.tracker import scalars
+from bench.training.samples import Prediction
+from bench.training.trainer import EpochResult
 
 PROJECT = "fusiongauge"
 """Unless WANDB_PROJECT or wandb's own settings name another."""

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import SMOKE, STANDARD, Protocol, RunConfig
-from bench.records import COMPLETED, RunRecord
+from bench.records.run import COMPLETED, RunRecord
 from data_utils import PairedDataset
 from data_utils.shapes import shapes
 from fusion_models import find_model

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bench import baseline, records
+from bench import baseline
 from bench.__main__ import main
+from bench.records import run as records
 from bench.studies import STUDIES
 from tests.bench.probes.samples import probe_record
 from tests.bench.samples import record as sample_record

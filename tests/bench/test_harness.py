@@ -19,12 +19,12 @@ import pytest
 
 from bench.__main__ import main
 from bench.costs.scaling import AXES
-from bench.options import resolve
-from bench.probes import records as probe_records
-from bench.records import COMPLETED, read
-from bench.runs import drive, silent
-from bench.session import Session
+from bench.harness.options import resolve
+from bench.harness.session import Session
+from bench.records import probe as probe_records
+from bench.records.run import COMPLETED, read
 from bench.studies import STUDIES
+from bench.training.runs import drive, silent
 from fusion_models import MODELS
 from tests.bench.nested import nested
 from tests.bench.samples import MODEL

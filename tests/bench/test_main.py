@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from bench import baseline, records
+from bench import baseline
 from bench.__main__ import main
-from bench.records import FAILED
+from bench.records import run as records
+from bench.records.run import FAILED
 from tests.bench.samples import MODEL, TWIN, record
 
 

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from bench import test_training as benchmark
-from bench.cell import Cell
-from bench.records import FAILED, RunRecord
+from bench.harness.cell import Cell
+from bench.records.run import FAILED, RunRecord
 from bench.studies import STUDIES
 from fusion_models import find_model
 from tests.bench.samples import record

@@ -19,4 +19,4 @@ def test_models_import_neither_data_nor_benchmarks() -> None:
 
 
 def test_this_check_can_fail() -> None:
-    assert loaded_by("bench.runs") == {"bench", "data_utils", "fusion_models"}
+    assert loaded_by("bench.training.runs") == {"bench", "data_utils", "fusion_models"}

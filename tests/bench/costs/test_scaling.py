@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from bench.costs.scaling import AXES, BASE, ROWS, Axis, Epoch, Growth, Series, scaling_table
-from bench.engine.training import Trainer
+from bench.training.trainer import Trainer
 from data_utils import DatasetInfo
 from fusion_models import EMBEDDERS, MODELS, ModelSpec, build_model, find_model
 from tests.bench.samples import MODEL, TWIN, small_dataset

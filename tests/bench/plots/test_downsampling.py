@@ -2,7 +2,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bench.plots.downsampling import downsampling
-from bench.records import RunRecord
+from bench.records.run import RunRecord
 from tests.bench.samples import MODEL, TWIN, record
 
 

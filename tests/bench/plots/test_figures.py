@@ -7,7 +7,7 @@ from PIL import Image
 
 from bench.plots import FIGURES, figures, write_figures
 from bench.plots.style import EMBEDDERS, FAMILIES
-from bench.records import FAILED
+from bench.records.run import FAILED
 from fusion_models import EMBEDDERS as ALL_EMBEDDERS
 from fusion_models import MODELS
 from tests.bench.samples import MODEL, TWIN, record

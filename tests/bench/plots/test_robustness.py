@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from bench.plots import write_figures
 from bench.plots.robustness import robustness
 from bench.probes.corruptions import CORRUPTIONS
-from bench.probes.records import ProbeRecord
+from bench.records.probe import ProbeRecord
 from bench.studies import STUDIES
 from tests.bench.probes.samples import probe_record
 

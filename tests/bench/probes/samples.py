@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bench.probes.records import ProbeRecord
+from bench.records.probe import ProbeRecord
 from tests.bench.samples import MODEL
 
 

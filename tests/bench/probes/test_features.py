@@ -15,7 +15,7 @@ from bench.probes.features import (
     zero_gradients,
 )
 from bench.probes.subject import Subject, load_subject
-from bench.runs import run
+from bench.training.runs import run
 from data_utils import Batch, PairedDataset
 from fusion_models import FusionNet
 from fusion_models.embedders import MaxPool, Strided

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from bench.jsonlines import RecordError
 from bench.probes import robustness
 from bench.probes.corruptions import CORRUPTIONS, Corruption
 from bench.probes.robustness import effective_robustness, measure, relative_robustness
 from bench.probes.subject import Subject, load_subject
-from bench.records import DIVERGED
-from bench.runs import run
+from bench.records.files import RecordError
+from bench.records.run import DIVERGED
+from bench.training.runs import run
 from data_utils import PairedDataset
 from tests.bench.samples import MODEL, SMALL, record, run_config, small_dataset
 

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.records import RunRecord
+from bench.records.run import RunRecord
 from bench.report.highlights import highlights
 from tests.bench.samples import MODEL, TWIN, record
 

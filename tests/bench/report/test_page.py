@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from bench import baseline, plots, records
+from bench import baseline, plots
 from bench.__main__ import main
-from bench.evidence.ledger import ledger
+from bench.analysis.ledger import ledger
 from bench.probes.corruptions import CORRUPTIONS
-from bench.probes.records import ProbeRecord
+from bench.records import run as records
+from bench.records.probe import ProbeRecord
 from bench.report.gallery import Run
 from bench.report.page import page
-from bench.runs import run
-from bench.tabulation import tables_by_study
+from bench.tables.tabulation import tables_by_study
+from bench.training.runs import run
 from data_utils import PairedDataset, load
 from tests.bench.report.pages import HOSTILE, THIRD, Node, hand_made, read, rows
 from tests.bench.samples import MODEL, SMALL, TWIN, record, run_config

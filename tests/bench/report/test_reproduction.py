@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.config import PROFILES
-from bench.records import RunRecord
+from bench.records.run import RunRecord
 from bench.report.reproduction import reproduction
 from bench.studies import STUDIES
 from tests.bench.nested import nested

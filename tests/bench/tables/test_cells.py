@@ -1,6 +1,6 @@
 import pytest
 
-from bench.records import DIVERGED, FAILED
+from bench.records.run import DIVERGED, FAILED
 from bench.tables import comparable, conditions, frame, fusion_table
 from tests.bench.samples import MODEL, TWIN, record
 

@@ -2,7 +2,7 @@ from math import nan
 
 import pytest
 
-from bench.evidence.statistics import Interval
+from bench.analysis.statistics import Interval
 from bench.tables import COLUMN
 
 

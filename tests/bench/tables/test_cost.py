@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from bench.records import DIVERGED, RunRecord
+from bench.records.run import DIVERGED, RunRecord
 from bench.tables import cost_table
 from tests.bench.samples import MODEL, TWIN, record
 

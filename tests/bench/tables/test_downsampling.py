@@ -1,6 +1,6 @@
 import pytest
 
-from bench.records import DIVERGED, RunRecord
+from bench.records.run import DIVERGED, RunRecord
 from bench.tables import downsampling_table
 from tests.bench.samples import MODEL, TWIN, record
 

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.records import FAILED
+from bench.records.run import FAILED
 from bench.tables import fusion_table
 from tests.bench.samples import MODEL, TWIN, record
 

@@ -1,4 +1,4 @@
-from bench.records import FAILED, RunRecord
+from bench.records.run import FAILED, RunRecord
 from bench.tables import modalities_table
 from tests.bench.samples import record
 

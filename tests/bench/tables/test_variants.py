@@ -1,4 +1,4 @@
-from bench.records import FAILED
+from bench.records.run import FAILED
 from bench.tables import variants_table
 from tests.bench.samples import MODEL, TWIN, record
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from bench.engine.training import EpochResult
-from bench.records import RunRecord
-from bench.report.samples import Prediction, SamplesError
-from bench.runs import run
+from bench.records.run import RunRecord
 from bench.tables import TextTable
 from bench.tracking import Shield
+from bench.training.runs import run
+from bench.training.samples import Prediction, SamplesError
+from bench.training.trainer import EpochResult
 from tests.bench.samples import MODEL, run_config, small_dataset
 from tests.bench.tracking.told import CONFIG, FIRST, RECORD, SAMPLES
 
@@ -146,7 +146,7 @@ def test_a_slow_tracker_is_outside_the_clock(tmp_path: Path, monkeypatch: pytest
     def sleep() -> None:
         now[0] += 1_000
 
-    monkeypatch.setattr("bench.engine.training.time", SimpleNamespace(perf_counter=lambda: now[0]))
+    monkeypatch.setattr("bench.training.trainer.time", SimpleNamespace(perf_counter=lambda: now[0]))
     slow = shield(tmp_path, slow=Planted("epoch", sleep))
     ended = run(MODEL, small_dataset(), 51, run_config(tmp_path), observe=slow.epoch)
     assert ended.epoch_seconds == [0.0, 0.0]

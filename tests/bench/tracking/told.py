@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from bench.engine.training import EpochResult
-from bench.report.samples import Prediction
-from bench.tabulation import tables_by_study
+from bench.tables.tabulation import tables_by_study
 from bench.tracking import Tracker
+from bench.training.samples import Prediction
+from bench.training.trainer import EpochResult
 from data_utils.pictures import View
 from tests.bench.samples import MODEL, TWIN, record
 

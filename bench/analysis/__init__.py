@@ -1,0 +1,1 @@
+"""Records -> numbers: statistics over seeds, verdicts, claims, comparisons of runs."""

@@ -1,0 +1,332 @@
+"""The published claims as hypotheses that runs can decide.
+
+Every entry of ``claims`` in ``results/published/*.json`` has one here, and every one here is such an entry. A
+claim that says several things is a conjunction: it holds if every part holds. To add a claim, publish it there and
+declare here what it compares.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import MappingProxyType
+
+from bench.analysis.quantities import (
+    ACCURACY,
+    ALL_ACCURACY,
+    EPOCH_TIME,
+    LOSS,
+    MEAN_LOSS,
+    MEMORY,
+    PARAMETERS,
+    SHIFT_CONSISTENCY,
+    SHIFT_SIMILARITY,
+    ZERO_GRADIENTS,
+    Quantity,
+    corrupted,
+)
+from bench.analysis.statistics import FEWEST_SEEDS
+from bench.studies import STUDIES
+from bench.tables.published import read_published
+
+
+class Relation(StrEnum):
+    """What a part says of A."""
+
+    BETTER = "is better than"
+    SAME = "is as good as"
+    NOT_WORSE = "is not worse than"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One comparison of two rows, and what it is said to come to.
+
+    Attributes:
+        a: name of a model; ``b`` likewise.
+        relation: what is said of A against B.
+        quantity: in what.
+    """
+
+    a: str
+    relation: Relation
+    b: str
+    quantity: Quantity
+
+
+Source = tuple[str, str]
+"""A study and a variant of its protocol."""
+
+AS_PUBLISHED = "as published"
+
+_STANDARD: Mapping[str, tuple[Source, ...]] = {"standard protocol": (("standard", ""),)}
+_WIDE_SETTINGS: Mapping[str, tuple[Source, ...]] = {"robustness protocol": (("robustness", ""),), **_STANDARD}
+_COMPACT_SETTINGS: Mapping[str, tuple[Source, ...]] = {
+    AS_PUBLISHED: (("fusion-compact", ""), ("downsampling-compact", ""), ("input-scaling", "raw")),
+    "inputs normalized": (("input-scaling", "normalized"),),
+    **_STANDARD,
+}
+
+SETTINGS: Mapping[str, Mapping[str, tuple[Source, ...]]] = MappingProxyType(
+    {
+        "downsampling-wide": {AS_PUBLISHED: (("downsampling-wide", ""),), **_WIDE_SETTINGS},
+        "downsampling-deep": {AS_PUBLISHED: (("downsampling-deep", ""),), **_STANDARD},
+        "fusion-experts": {AS_PUBLISHED: (("fusion-experts", ""),), **_STANDARD},
+        "fusion-wide": {AS_PUBLISHED: (("fusion-wide", ""),), **_WIDE_SETTINGS},
+        "fusion-compact": _COMPACT_SETTINGS,
+        "downsampling-compact": _COMPACT_SETTINGS,
+    }
+)
+"""By published study: the protocols its claims are held against, each with the sources of runs under it.
+
+The published protocol comes first; the others are our own.
+"""
+
+STUDIES_NEEDED = (*SETTINGS, "robustness")
+"""The studies whose runs decide the claims: the published ones, and one that probes what it has trained."""
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One published claim.
+
+    Attributes:
+        study: whose ``results/published/<study>.json`` has it.
+        number: which of its claims, counted from 1.
+        parts: what it compares; all must come out as said.
+        reading: how its words became these parts, where that was a choice.
+    """
+
+    study: str
+    number: int
+    parts: tuple[Part, ...]
+    reading: str = ""
+
+    @property
+    def name(self) -> str:
+        """Its name in tables: the study and the number."""
+        return f"{self.study}/{self.number}"
+
+    @property
+    def text(self) -> str:
+        """Its words, as published."""
+        return str(read_published(self.study)["claims"][self.number - 1])
+
+    @property
+    def seeds(self) -> int:
+        """How many seeds it takes at least."""
+        return 1 if all(part.quantity.exact for part in self.parts) else FEWEST_SEEDS
+
+
+@dataclass(frozen=True)
+class Contradiction:
+    """A question to which the notebooks give different answers.
+
+    Attributes:
+        question: in words.
+        claims: names of hypotheses.
+        parts: the same comparison in each family, with the study under whose protocol it is made.
+    """
+
+    question: str
+    claims: tuple[str, ...]
+    parts: tuple[tuple[str, Part], ...]
+
+
+def _better(quantity: Quantity, winner: str, *losers: str) -> tuple[Part, ...]:
+    return tuple(Part(winner, Relation.BETTER, loser, quantity) for loser in losers)
+
+
+def _twins(relation: Relation, quantity: Quantity, better: str, worse: str, *strategies: str) -> tuple[Part, ...]:
+    return tuple(
+        Part(f"{strategy}-{better}", relation, f"{strategy}-{worse}", quantity) for strategy in strategies
+    )
+
+
+_WIDE = ("wide-early-concat", "wide-intermediate-concat", "wide-late-concat")
+_EARLY_AND_LATE = ("wide-early-concat", "wide-late-concat")
+_COMPACT_STRATEGIES = tuple(model.removesuffix("-maxpool") for model in STUDIES["fusion-compact"].models)
+_OF_FUSION_WIDE = STUDIES["fusion-wide"].models
+_LATE, _EARLY = "wide-late-concat-maxpool", "wide-early-concat-maxpool"
+_EXPERTS = tuple(f"experts-intermediate-{operator}-maxpool" for operator in ("concat", "add", "hadamard"))
+
+
+def _others(winner: str) -> tuple[str, ...]:
+    return tuple(model for model in _OF_FUSION_WIDE if model != winner)
+
+
+def _wide(operator: str) -> str:
+    return f"wide-intermediate-{operator}-maxpool"
+
+
+def _compact(operator: str) -> str:
+    return f"compact-intermediate-{operator}-maxpool"
+
+
+HYPOTHESES = (
+    Hypothesis("downsampling-wide", 1, _twins(Relation.BETTER, LOSS, "maxpool", "strided", *_WIDE)),
+    Hypothesis("downsampling-wide", 2, _twins(Relation.BETTER, EPOCH_TIME, "strided", "maxpool", *_WIDE)),
+    Hypothesis("downsampling-wide", 3, _twins(Relation.SAME, ACCURACY, "maxpool", "strided", *_WIDE)),
+    Hypothesis(
+        "downsampling-wide",
+        4,
+        _twins(Relation.BETTER, ZERO_GRADIENTS, "maxpool", "strided", *_EARLY_AND_LATE),
+        "sparser: more exact zeros in the gradients of the convolutions' outputs, in early and in late fusion "
+        "(intermediate concat is the same function as late)",
+    ),
+    Hypothesis(
+        "downsampling-wide",
+        5,
+        _twins(Relation.BETTER, SHIFT_CONSISTENCY, "maxpool", "strided", *_EARLY_AND_LATE)
+        + _twins(Relation.BETTER, SHIFT_SIMILARITY, "maxpool", "strided", *_EARLY_AND_LATE),
+        "invariant: the same class under two random shifts; stable: features like those without the shift",
+    ),
+    Hypothesis(
+        "downsampling-deep",
+        1,
+        _twins(Relation.BETTER, LOSS, "maxpool", "strided", "deep-intermediate-concat")
+        + _twins(Relation.BETTER, ALL_ACCURACY, "maxpool", "strided", "deep-intermediate-concat"),
+    ),
+    Hypothesis(
+        "downsampling-deep",
+        2,
+        _twins(Relation.BETTER, EPOCH_TIME, "strided", "maxpool", "deep-intermediate-concat"),
+    ),
+    Hypothesis(
+        "fusion-experts",
+        1,
+        tuple(
+            Part(other, Relation.BETTER, _EXPERTS[0], quantity)
+            for quantity in (PARAMETERS, EPOCH_TIME)
+            for other in _EXPERTS[1:]
+        ),
+        "fewer parameters and less time are better",
+    ),
+    Hypothesis(
+        "fusion-experts",
+        2,
+        tuple(Part(model, Relation.BETTER, "experts-late-logits-maxpool", LOSS) for model in _EXPERTS),
+    ),
+    Hypothesis(
+        "fusion-wide",
+        1,
+        _better(LOSS, _wide("add"), *_others(_wide("add")))
+        + _better(MEAN_LOSS, _wide("hadamard"), *_others(_wide("hadamard"))),
+        "mean loss: over the epochs",
+    ),
+    Hypothesis(
+        "fusion-wide",
+        2,
+        tuple(
+            Part(_wide(operator), relation, larger, quantity)
+            for operator in ("add", "hadamard")
+            for larger in (_wide("concat"), _LATE)
+            for relation, quantity in (
+                (
+                    Relation.BETTER,
+                    replace(
+                        PARAMETERS, margin=0.9, reason="1.97 times as many are called double, so 1.9 times will do"
+                    ),
+                ),
+                (Relation.NOT_WORSE, LOSS),
+            )
+        ),
+        "balance: concat and late have twice the parameters, and no lower loss; what is best beyond that is taste",
+    ),
+    Hypothesis(
+        "fusion-wide",
+        3,
+        _better(EPOCH_TIME, _EARLY, *_others(_EARLY)) + _better(MEMORY, _EARLY, *_others(_EARLY)),
+        "memory: of one model's training step; the published figures held all six models",
+    ),
+    Hypothesis(
+        "fusion-wide",
+        4,
+        tuple(
+            Part(_LATE, Relation.BETTER, _EARLY, corrupted(name))
+            for name in ("range-noise", "rgb-noise", "lidar-shift", "lidar-rotation")
+        ),
+        "sensitive: loses more accuracy than late fusion (which is the same function as intermediate concat here)",
+    ),
+    Hypothesis(
+        "fusion-wide",
+        5,
+        tuple(
+            Part(_LATE, Relation.BETTER, _EARLY, corrupted(name)) for name in ("no-rgb-zeros", "no-lidar-zeros")
+        ),
+        "robust: loses less accuracy than early fusion when either modality is all zeros",
+    ),
+    Hypothesis(
+        "fusion-compact",
+        1,
+        (
+            *_better(LOSS, _compact("concat"), _compact("add"), _compact("hadamard")),
+            Part("compact-late-concat-maxpool", Relation.SAME, _compact("concat"), LOSS),
+            Part(
+                _compact("concat"),
+                Relation.BETTER,
+                "compact-late-concat-maxpool",
+                replace(PARAMETERS, margin=0.5, reason="the claim says 50% more"),
+            ),
+        ),
+        "best: lower loss than add and Hadamard; close: within the smallest difference that matters",
+    ),
+    Hypothesis(
+        "fusion-compact",
+        2,
+        tuple(
+            Part(other, Relation.BETTER, _compact("add"), LOSS)
+            for other in ("compact-late-concat-maxpool", _compact("concat"), _compact("hadamard"))
+        ),
+    ),
+    Hypothesis(
+        "downsampling-compact",
+        1,
+        _twins(Relation.BETTER, LOSS, "maxpool", "strided", *_COMPACT_STRATEGIES)
+        + _twins(Relation.BETTER, EPOCH_TIME, "strided", "maxpool", *_COMPACT_STRATEGIES),
+    ),
+)
+"""All claims, study by study."""
+
+CONTRADICTIONS = (
+    Contradiction(
+        "Is addition the best operator, or the worst?",
+        ("fusion-wide/1", "fusion-compact/2"),
+        (
+            ("fusion-wide", Part(_wide("add"), Relation.BETTER, _wide("concat"), LOSS)),
+            ("fusion-compact", Part(_compact("add"), Relation.BETTER, _compact("concat"), LOSS)),
+            ("fusion-experts", Part(_EXPERTS[1], Relation.BETTER, _EXPERTS[0], LOSS)),
+        ),
+    ),
+    Contradiction(
+        "Do strided convolutions cost accuracy?",
+        ("downsampling-wide/3", "downsampling-deep/1"),
+        tuple(
+            (study, part)
+            for study, strategy in (
+                ("downsampling-wide", "wide-intermediate-concat"),
+                ("downsampling-deep", "deep-intermediate-concat"),
+                ("downsampling-compact", "compact-intermediate-concat"),
+            )
+            for part in _twins(Relation.BETTER, ACCURACY, "maxpool", "strided", strategy)
+        ),
+    ),
+    Contradiction(
+        "Is late fusion as good as intermediate fusion?",
+        ("fusion-compact/1", "fusion-experts/2"),
+        (
+            ("fusion-wide", Part(_LATE, Relation.SAME, _wide("concat"), LOSS)),
+            ("fusion-compact", Part("compact-late-concat-maxpool", Relation.SAME, _compact("concat"), LOSS)),
+            ("fusion-experts", Part("experts-late-logits-maxpool", Relation.SAME, _EXPERTS[0], LOSS)),
+        ),
+    ),
+    Contradiction(
+        "Does concatenation pay for its parameters?",
+        ("fusion-compact/1", "fusion-wide/2"),
+        (
+            ("fusion-wide", Part(_wide("concat"), Relation.BETTER, _wide("hadamard"), LOSS)),
+            ("fusion-compact", Part(_compact("concat"), Relation.BETTER, _compact("hadamard"), LOSS)),
+            ("fusion-experts", Part(_EXPERTS[0], Relation.BETTER, _EXPERTS[2], LOSS)),
+        ),
+    ),
+)
+"""Where two published claims cannot both be a rule."""

@@ -1,1 +1,0 @@
-"""Two runs side by side: what changed, whether that is too much, and what is kept of every night."""

@@ -1,1 +1,0 @@
-"""What repeated runs are evidence for: statistics over seeds, verdicts, and the ledger of published claims."""

@@ -1,0 +1,1 @@
+"""How pytest drives the benchmarks: options, session, resume, progress."""

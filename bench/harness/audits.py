@@ -1,0 +1,142 @@
+"""All audits of what a session would run: its data as the protocols split them, and its models.
+
+``python -m bench audit`` prints the outcomes. The audits themselves are in audits.py and model_audits.py.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+
+from bench.config import Protocol
+from bench.harness.session import Session
+from bench.training import model_audits
+from bench.training.evaluation import METRICS, evaluate
+from bench.training.measurement import training_memory
+from bench.training.preparation import choose, prepare
+from bench.training.seeding import stream
+from data_utils import Batch, DataError, DatasetInfo, PairedDataset, Split, audits
+from data_utils.findings import Outcome
+from fusion_models import ModelSpec, build_model
+
+_SAMPLES = 8  # for the models; few, as the images may be large
+
+
+def audit(session: Session, *, models: bool) -> Iterator[tuple[str, list[Outcome]]]:
+    """All audits of a session, group by group, each group with a line on what is audited.
+
+    Args:
+        session: whose data, protocols and seeds.
+        models: whether its models are audited too.
+
+    Raises:
+        DataError: the data cannot be read or split, or do not fit a model.
+    """
+    specs: dict[PairedDataset, dict[ModelSpec, None]] = {}  # the models of each data set, in order
+    for cell in session.cells:
+        specs.setdefault(session.dataset(session.config(cell)), {})[cell.spec] = None
+    for dataset in specs:
+        info = dataset.info
+        yield f"{info.name}, {len(dataset)} pairs of {len(info.classes)} classes", audit_dataset(dataset)
+    for config, seed in dict.fromkeys((session.config(cell), cell.seed) for cell in session.cells):
+        dataset = session.dataset(config)
+        study = " ".join(filter(None, (config.study, config.variant)))
+        yield f"{dataset.info.name}, split for {study}, seed {seed}", audit_split(dataset, config.protocol, seed)
+    if models:
+        for dataset, of_dataset in specs.items():
+            yield f"{dataset.info.name}, models built for it", audit_models(list(of_dataset), dataset.info)
+
+
+def audit_dataset(dataset: PairedDataset) -> list[Outcome]:
+    """The audits that need no split."""
+    pairs = f"{len(dataset)} pairs"
+    sizes = dataset.labels.bincount(minlength=len(dataset.info.classes))
+    judged = int((sizes >= audits.JUDGED_PAIRS).sum())
+    of_classes = f"{judged} of {len(sizes)} classes have the {audits.JUDGED_PAIRS} pairs it takes to judge them"
+    return [
+        Outcome("repeated pairs", pairs, audits.repeated_pairs(dataset)),
+        Outcome("label-dependent inputs", of_classes, audits.label_dependent_inputs(dataset)),
+    ]
+
+
+def audit_split(dataset: PairedDataset, protocol: Protocol, seed: int) -> list[Outcome]:
+    """The audits of what a seed trains and validates on.
+
+    Raises:
+        DataError: no such split exists.
+    """
+    asked, delivered = splits(dataset, protocol, seed)
+    pairs = f"{len(delivered.train)} training and {len(delivered.valid)} validation pairs"
+    return [
+        Outcome("pairs in both splits", pairs, audits.pairs_in_both_splits(dataset, delivered)),
+        Outcome("groups split apart", pairs, audits.groups_split_apart(dataset, delivered)),
+        Outcome("validation pairs left out", pairs, audits.validation_left_out(dataset, asked, delivered)),
+    ]
+
+
+def audit_models(specs: Sequence[ModelSpec], info: DatasetInfo) -> list[Outcome]:
+    """The audits of models built for such data, and of the figures that are reported of them.
+
+    Raises:
+        DataError: a model does not fit the data.
+    """
+    builds = {
+        spec.name: partial(
+            build_model, spec, channels=info.channels, image_size=info.image_size, classes=len(info.classes)
+        )
+        for spec in specs
+    }
+    _check_fit(builds)
+    batch = _random_batch(info)
+    models, first = f"{len(builds)} models", specs[0].name
+    return [
+        Outcome("one function", models, model_audits.one_function(builds, batch.inputs)),
+        Outcome("parameters without gradient", models, model_audits.without_gradient(builds, batch)),
+        Outcome("samples left out", f"{len(METRICS)} metrics", model_audits.samples_left_out(evaluate)),
+        Outcome(
+            "memory of others",
+            first,
+            model_audits.memory_of_others(lambda b, x: training_memory(b, x).peak_bytes, builds[first], batch),
+        ),
+    ]
+
+
+def splits(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Split, Split]:
+    """The split as it is drawn, and as it reaches a model; both in pairs of the data set.
+
+    The numbers of the pairs are sent the way of their content, so that nothing between here and the models
+    (pairs drawn, groups ignored, batches cut off) has to be believed.
+    """
+    numbers = torch.arange(len(dataset), dtype=torch.float32)
+    numbered = replace(
+        dataset,
+        info=replace(dataset.info, channels={"number": 1}, image_size=(1, 1)),
+        inputs={"number": numbers[:, None, None, None]},
+    )
+    chosen, parts = choose(numbered, protocol, seed)
+    data = prepare(numbered, replace(protocol, normalized=()), seed, "cpu")
+    asked = Split(*(_numbers(chosen.batch(part)) for part in (parts.train, parts.valid)))
+    return asked, Split(_numbers(data.train), _numbers(data.valid))
+
+
+def _check_fit(builds: Mapping[str, model_audits.Build]) -> None:
+    with torch.device("meta"):  # shapes without weights
+        for build in builds.values():
+            try:
+                build()
+            except ValueError as error:
+                raise DataError(f"{error}; choose a study of other models or leave --models out") from error
+
+
+def _numbers(batch: Batch) -> torch.Tensor:
+    return batch.inputs["number"].flatten().long()
+
+
+def _random_batch(info: DatasetInfo) -> Batch:
+    generator = torch.Generator().manual_seed(stream(0, "audit"))
+    inputs = {
+        modality: torch.randn(_SAMPLES, channels, *info.image_size, generator=generator)
+        for modality, channels in info.channels.items()
+    }
+    return Batch(inputs, torch.arange(_SAMPLES) % len(info.classes))

@@ -1,0 +1,1 @@
+"""One training: a model, a data set and a seed become a record."""

@@ -1,0 +1,215 @@
+"""One model's training, an epoch a call, so that whoever turns the crank can time exactly the epochs.
+
+``train_epoch`` is the work that is timed; ``finish_epoch`` does the rest (validation, checkpoint, report) outside
+the clock.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from bench.config import Protocol
+from bench.training.evaluation import evaluate
+from bench.training.graphs import fastest
+from bench.training.seeding import epoch_order
+from bench.training.steps import EagerSteps, adam, synchronize
+from data_utils import Batch
+
+
+class DivergedError(RuntimeError):
+    """The loss is not a finite number any more."""
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """What one epoch came to.
+
+    Attributes:
+        epoch: counted from 1.
+        epochs: of how many.
+        train_loss: mean over the training pairs the epoch used, each at the step that used it, in nats.
+        valid: every metric over the validation pairs after the epoch.
+        learning_rate: of the epoch's first step.
+        seconds: the training alone, device synchronized.
+        stage: what was trained, where it is not the model itself ("rgb expert").
+        peak_memory_bytes: of one training step, as in the record; None where nobody has measured it.
+    """
+
+    epoch: int
+    epochs: int
+    train_loss: float
+    valid: dict[str, float]
+    learning_rate: float
+    seconds: float
+    stage: str = ""
+    peak_memory_bytes: int | None = None
+
+
+@dataclass
+class History:
+    """The epochs so far."""
+
+    results: list[EpochResult] = field(default_factory=list)
+
+    @property
+    def best(self) -> EpochResult:
+        """The epoch with the lowest validation loss; the first of equals."""
+        return min(self.results, key=lambda result: result.valid["loss"])
+
+    @property
+    def train_losses(self) -> list[float]:
+        """Mean training loss of each epoch."""
+        return [result.train_loss for result in self.results]
+
+    @property
+    def epoch_seconds(self) -> list[float]:
+        """Training time of each epoch."""
+        return [result.seconds for result in self.results]
+
+    def valid(self, metric: str) -> list[float]:
+        """A validation metric after each epoch."""
+        return [result.valid[metric] for result in self.results]
+
+
+Observer = Callable[[EpochResult], None]
+
+
+class Trainer:
+    """Trains a model under a protocol and remembers its best epoch.
+
+    On CUDA the step is recorded here, before anybody's clock runs, with the settings that hold now: make the
+    trainer and train under the same ``seeding.deterministic``.
+
+    Attributes:
+        model: the model, as far as it has been trained.
+        history: the epochs so far.
+        device: where it is trained.
+        stream: of its own, for those who train several models side by side; None on a CPU.
+        steps_per_epoch: how many updates of the weights an epoch has.
+
+    Args:
+        model: on the device of the data; frozen parameters stay as they are.
+        train: all training pairs, on the device.
+        valid: all validation pairs, on the device.
+        protocol: epochs, batch size and learning rates.
+        seed: decides the order of each epoch.
+        observe: called after every epoch.
+        stage: what is trained, where it is not the model itself; for the observer.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        train: Batch,
+        valid: Batch,
+        protocol: Protocol,
+        seed: int,
+        observe: Observer,
+        stage: str = "",
+    ) -> None:
+        self.model = model
+        self.history = History()
+        self._train, self._valid = train, valid
+        self._protocol, self._seed, self._observe, self._stage = protocol, seed, observe, stage
+        self.device = train.labels.device
+        # Made once: memory that was used on one stream is not reused on another.
+        self.stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
+        self._used = len(train) - (len(train) % protocol.batch_size if protocol.drop_last else 0)
+        self.steps_per_epoch = math.ceil(self._used / protocol.batch_size)
+        self._rates = learning_rates(protocol, self.steps_per_epoch)
+        eager = EagerSteps(model, adam(model, protocol.learning_rate), train, protocol.batch_size)
+        self._steps = fastest(eager, self._used)
+        self._best_weights = _copy_weights(model)
+        self._running: tuple[Tensor, float, float] | None = None
+
+    def train_epoch(self) -> None:
+        """Train one epoch; returns when the device has done the work."""
+        for _ in self.steps():
+            pass
+
+    def steps(self) -> Iterator[Tensor]:
+        """Train one epoch, a step a turn, for whoever trains several models in turn (``bench.costs.together``).
+
+        Behind the last step the device has done the work. The epoch's seconds hold whatever went on between.
+
+        Yields:
+            See ``Steps.epoch``.
+        """
+        start = time.perf_counter()
+        self.model.train()
+        epoch = len(self.history.results)
+        order = epoch_order(self._seed, epoch + 1, len(self._train))[: self._used].to(self.device)
+        rates = self._rates[epoch * self.steps_per_epoch :][: self.steps_per_epoch]
+        for loss_sum in self._steps.epoch(order, rates):
+            yield loss_sum
+        synchronize(self.device)
+        self._running = loss_sum, rates[0], time.perf_counter() - start
+
+    def finish_epoch(self, seconds: float | None = None) -> None:
+        """Validate the epoch just trained, keep its weights if they are the best so far, and report it.
+
+        Args:
+            seconds: what the epoch took, where others were trained beside it; None for what the clock said.
+
+        Raises:
+            DivergedError: if the training or the validation loss is not finite. The epoch is in the history.
+        """
+        if self._running is None:
+            raise RuntimeError("finish_epoch follows train_epoch")
+        (loss_sum, learning_rate, measured), self._running = self._running, None
+        result = EpochResult(
+            epoch=len(self.history.results) + 1,
+            epochs=self._protocol.epochs,
+            train_loss=loss_sum.item() / self._used,
+            valid=evaluate(self.model, self._valid),
+            learning_rate=learning_rate,
+            seconds=measured if seconds is None else seconds,
+            stage=self._stage,
+        )
+        self.history.results.append(result)
+        self._observe(result)
+        if not math.isfinite(result.train_loss) or not math.isfinite(result.valid["loss"]):
+            raise DivergedError(
+                f"the loss is not finite after epoch {result.epoch} "
+                f"(training {result.train_loss}, validation {result.valid['loss']})"
+            )
+        if self.history.best is result:
+            self._best_weights = _copy_weights(self.model)
+
+    def restore_best(self) -> None:
+        """Give the model the weights it had after its best epoch."""
+        self.model.load_state_dict(self._best_weights)
+
+
+def schedule(
+    optimizer: torch.optim.Optimizer, protocol: Protocol, steps_per_epoch: int
+) -> torch.optim.lr_scheduler.LRScheduler:
+    """The protocol's learning rates; a "cosine-step" is to be moved on after every step, others after epochs."""
+    if protocol.schedule == "constant":
+        return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
+    moves = protocol.epochs * (steps_per_epoch if protocol.schedule == "cosine-step" else 1)
+    return torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=moves, eta_min=protocol.final_learning_rate)
+
+
+def learning_rates(protocol: Protocol, steps_per_epoch: int) -> list[float]:
+    """The learning rate of every step of a training, known before the first."""
+    optimizer = torch.optim.SGD([torch.zeros(())], lr=protocol.learning_rate)  # trains nothing; it has the rate
+    moving = schedule(optimizer, protocol, steps_per_epoch)
+    rates = []
+    for _ in range(protocol.epochs):
+        for _ in range(steps_per_epoch):
+            rates.append(float(moving.get_last_lr()[0]))
+            optimizer.step()
+            if protocol.schedule == "cosine-step":
+                moving.step()
+        if protocol.schedule != "cosine-step":
+            moving.step()
+    return rates
+
+
+def _copy_weights(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

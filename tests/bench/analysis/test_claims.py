@@ -1,0 +1,82 @@
+"""Every published claim has a hypothesis, and every hypothesis is a published claim."""
+
+from itertools import chain
+
+import pytest
+
+from bench.analysis.claims import CONTRADICTIONS, HYPOTHESES, SETTINGS, STUDIES_NEEDED, Hypothesis, Part
+from bench.probes.corruptions import CORRUPTIONS
+from bench.studies import STUDIES
+from bench.tables.published import read_published
+from fusion_models import MODELS
+
+PUBLISHED = [name for name, study in STUDIES.items() if study.published]
+
+
+def test_claims_and_hypotheses_are_one_to_one() -> None:
+    claims = [(study, n + 1) for study in PUBLISHED for n in range(len(read_published(study)["claims"]))]
+    assert sorted((claim.study, claim.number) for claim in HYPOTHESES) == sorted(claims)
+    assert len(claims) == 17
+
+
+@pytest.mark.parametrize("claim", HYPOTHESES, ids=lambda claim: claim.name)
+def test_a_claim_compares_different_rows_in_something_with_a_reason(claim: Hypothesis) -> None:
+    assert claim.parts
+    assert claim.text in read_published(claim.study)["claims"]
+    for part in claim.parts:
+        assert part.a != part.b
+        assert part.quantity.margin >= 0
+        assert part.quantity.reason
+    assert len(set(claim.parts)) == len(claim.parts)
+
+
+def rows_of(study: str) -> set[str]:
+    sources = chain.from_iterable(SETTINGS[study].values())
+    return {model for source, _ in sources for model in STUDIES[source].models}
+
+
+ALL_PARTS = [(claim.study, part) for claim in HYPOTHESES for part in claim.parts] + [
+    each for question in CONTRADICTIONS for each in question.parts
+]
+
+
+@pytest.mark.parametrize(("study", "part"), ALL_PARTS)
+def test_the_rows_of_a_comparison_are_trained_under_its_protocol(study: str, part: Part) -> None:
+    for model in (part.a, part.b):
+        assert model in MODELS
+        first = next(iter(SETTINGS[study].values()))
+        assert model in {row for source, _ in first for row in STUDIES[source].models}
+        assert model in rows_of(study)
+
+
+def test_sources_of_one_setting_share_their_protocol() -> None:
+    for settings in SETTINGS.values():
+        for sources in settings.values():
+            protocols = [STUDIES[study].protocols[variant] for study, variant in sources]
+            assert all(protocol == protocols[0] for protocol in protocols)
+
+
+def test_the_studies_needed_train_and_probe_all_that_claims_compare() -> None:
+    assert set(PUBLISHED) <= set(STUDIES_NEEDED) <= set(STUDIES)
+    for claim in HYPOTHESES:
+        probes = set(chain.from_iterable(STUDIES[source].probes for source in _sources(claim)))
+        for part in claim.parts:
+            if part.quantity.name.startswith("accuracy lost under "):
+                assert part.quantity.name.removeprefix("accuracy lost under ") in CORRUPTIONS
+                assert "robustness" in probes
+            if part.quantity.name in ("zero gradients", "shift consistency", "shift similarity (CKA)"):
+                assert "features" in probes
+
+
+def _sources(claim: Hypothesis) -> list[str]:
+    found = chain.from_iterable(SETTINGS[claim.study].values())
+    return [source for source, _ in found if source in STUDIES_NEEDED]
+
+
+def test_contradictions_are_between_published_claims() -> None:
+    names = {claim.name for claim in HYPOTHESES}
+    for question in CONTRADICTIONS:
+        assert question.question.endswith("?")
+        assert len(question.claims) == 2
+        assert set(question.claims) <= names
+        assert len({study for study, _ in question.parts}) > 1

@@ -1,0 +1,286 @@
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from bench.config import STANDARD, Protocol
+from bench.training.evaluation import classification_loss
+from bench.training.seeding import epoch_order
+from bench.training.steps import EagerSteps
+from bench.training.trainer import DivergedError, EpochResult, History, Observer, Trainer, learning_rates
+from data_utils import Batch
+from tests.bench.toys import Toy, toy, toy_batch
+
+PROTOCOL = replace(
+    STANDARD, epochs=3, batch_size=4, learning_rate=0.1, schedule="cosine-step", final_learning_rate=0.001
+)
+
+
+def ignore(result: EpochResult) -> None:
+    pass
+
+
+def trainer(
+    model: nn.Module,
+    *,
+    train: Batch | None = None,
+    valid: Batch | None = None,
+    protocol: Protocol = PROTOCOL,
+    seed: int = 51,
+    observe: Observer = ignore,
+) -> Trainer:
+    data = toy_batch(16) if train is None else train
+    return Trainer(model, data, data if valid is None else valid, protocol, seed, observe)
+
+
+def train(made: Trainer, epochs: int = PROTOCOL.epochs) -> Trainer:
+    for _ in range(epochs):
+        made.train_epoch()
+        made.finish_epoch()
+    return made
+
+
+def weights(model: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.clone() for name, tensor in model.state_dict().items()}
+
+
+def equal(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    return all(torch.equal(first[name], second[name]) for name in first | second)
+
+
+def test_the_loss_falls() -> None:
+    history = train(trainer(toy())).history
+    assert len(history.train_losses) == 3
+    assert all(later < earlier for earlier, later in pairwise(history.train_losses))
+    assert all(later < earlier for earlier, later in pairwise(history.valid("loss")))
+
+
+def test_train_loss_weighs_pairs_and_not_batches() -> None:
+    # Five pairs in batches of 2, 2 and 1, with a learning rate of 0, so that every step sees the same weights.
+    still = replace(PROTOCOL, learning_rate=0.0, final_learning_rate=0.0, batch_size=2)
+    model, data = toy(), toy_batch(5)
+    with torch.no_grad():
+        each = [
+            classification_loss(model(data[i : i + 1].inputs), data.labels[i : i + 1]).item() for i in range(5)
+        ]
+    made = train(trainer(model, train=data, protocol=still), epochs=1)
+    assert made.history.train_losses == [pytest.approx(sum(each) / 5, rel=1e-6)]
+    assert max(each) > 2 * min(each)  # so the mean of the batches' means is another number, whichever is alone
+    assert len({round(value, 4) for value in each}) == 5
+
+
+def test_validation_is_over_the_validation_pairs() -> None:
+    still = replace(PROTOCOL, learning_rate=0.0, final_learning_rate=0.0)
+    model, valid = toy(), toy_batch(7, seed=1)
+    with torch.no_grad():
+        expected = classification_loss(model(valid.inputs), valid.labels).item()
+    assert train(trainer(model, valid=valid, protocol=still), epochs=1).history.valid("loss") == [
+        pytest.approx(expected, rel=1e-6)
+    ]
+
+
+def cosine(progress: float) -> float:
+    return 0.001 + (0.1 - 0.001) * (1 + math.cos(math.pi * progress)) / 2
+
+
+SCHEDULES = [
+    # 16 pairs in batches of 4 are 4 steps an epoch, 12 in all.
+    ("cosine-step", [cosine(step / 12) for step in range(12)]),
+    ("cosine-epoch", [cosine(epoch / 3) for epoch in range(3) for _ in range(4)]),
+    ("constant", [0.1] * 12),
+]
+
+
+@pytest.mark.parametrize(("schedule", "rates"), SCHEDULES)
+def test_learning_rates_follow_the_schedule(
+    schedule: Literal["constant", "cosine-step", "cosine-epoch"], rates: list[float]
+) -> None:
+    assert learning_rates(replace(PROTOCOL, schedule=schedule), 4) == pytest.approx(rates)
+
+
+def test_a_cosine_has_one_move_left_to_its_end_at_the_last_step() -> None:
+    assert learning_rates(PROTOCOL, 4)[-1] == pytest.approx(cosine(11 / 12))
+    assert cosine(12 / 12) == pytest.approx(PROTOCOL.final_learning_rate)
+
+
+@pytest.mark.parametrize(("schedule", "rates"), SCHEDULES)
+def test_every_step_is_taken_with_its_own_rate(
+    schedule: Literal["constant", "cosine-step", "cosine-epoch"], rates: list[float]
+) -> None:
+    protocol = replace(PROTOCOL, schedule=schedule)
+    assert taken_rates(protocol, toy_batch(16)) == pytest.approx(rates)
+    history = train(trainer(toy(), protocol=protocol)).history
+    assert [result.learning_rate for result in history.results] == pytest.approx(rates[::4])
+
+
+def taken_rates(protocol: Protocol, data: Batch) -> list[float]:
+    """What the optimizer's rate is at each step of a training."""
+
+    class Asks(Toy):
+        def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+            if self.training:
+                assert isinstance(made._steps, EagerSteps)
+                (group,) = made._steps.optimizer.param_groups
+                rates.append(float(group["lr"]))
+            return super().forward(inputs)
+
+    rates: list[float] = []
+    made = trainer(Asks(), train=data, protocol=protocol)
+    train(made)
+    return rates
+
+
+def test_an_uneven_last_batch_is_a_step_of_the_schedule_too() -> None:
+    assert taken_rates(PROTOCOL, toy_batch(13)) == pytest.approx([cosine(step / 12) for step in range(12)])
+
+
+def test_drop_last_counts_only_the_steps_it_takes() -> None:
+    rates = taken_rates(replace(PROTOCOL, drop_last=True), toy_batch(13))  # 4 + 4 + 4, and 1 left out
+    assert rates == pytest.approx([cosine(step / 9) for step in range(9)])
+
+
+def test_drop_last_leaves_out_the_uneven_batch_of_each_epoch() -> None:
+    # Five pairs in batches of 2: two batches are used, the pair that comes last in the epoch's order is not.
+    still = replace(PROTOCOL, learning_rate=0.0, final_learning_rate=0.0, batch_size=2, drop_last=True)
+    model, data = toy(), toy_batch(5)
+    made = train(trainer(model, train=data, protocol=still))
+    orders = [epoch_order(51, epoch, 5)[:4] for epoch in (1, 2, 3)]
+    with torch.no_grad():
+        expected = [classification_loss(model(data[o].inputs), data.labels[o]).item() for o in orders]
+    assert made.history.train_losses == pytest.approx(expected, rel=1e-6)
+
+
+def opposite(batch: Batch) -> Batch:
+    """The same pairs with wrong labels: the better a model gets at the one, the worse it is at the other."""
+    return Batch(batch.inputs, 1 - batch.labels)
+
+
+@pytest.mark.parametrize(("valid", "best"), [(toy_batch(16), 3), (opposite(toy_batch(16)), 1)])
+def test_restore_best_gives_the_weights_of_the_best_epoch(valid: Batch, best: int) -> None:
+    model = toy()
+    after: list[dict[str, Tensor]] = []
+    made = train(trainer(model, valid=valid, observe=lambda _: after.append(weights(model))))
+    assert made.history.best.epoch == best
+    assert equal(weights(model), after[-1])
+    made.restore_best()
+    assert equal(weights(model), after[best - 1])
+    assert not equal(after[0], after[-1])
+
+
+def test_the_first_of_equally_good_epochs_is_the_best() -> None:
+    still = replace(PROTOCOL, learning_rate=0.0, final_learning_rate=0.0)
+    assert train(trainer(toy(), protocol=still)).history.best.epoch == 1
+
+
+def result(epoch: int, loss: float) -> EpochResult:
+    return EpochResult(
+        epoch=epoch,
+        epochs=3,
+        train_loss=loss + 1,
+        valid={"loss": loss, "accuracy": loss / 10},
+        learning_rate=0.1,
+        seconds=float(epoch),
+    )
+
+
+def test_a_history_lists_its_epochs() -> None:
+    history = History([result(1, 5.0), result(2, 3.0), result(3, 4.0)])
+    assert history.best.epoch == 2
+    assert history.train_losses == [6.0, 4.0, 5.0]
+    assert history.valid("accuracy") == [0.5, 0.3, 0.4]
+    assert history.epoch_seconds == [1.0, 2.0, 3.0]
+
+
+def broken_weights(model: Toy) -> Batch:
+    nn.init.constant_(model.layer.weight, math.nan)
+    return toy_batch(4)
+
+
+def broken_validation(model: Toy) -> Batch:  # noqa: ARG001 - one of the ways to break it
+    return Batch({"rgb": torch.full((2, 1, 2, 2), math.inf)}, torch.tensor([0, 1]))
+
+
+@pytest.mark.parametrize("break_it", [broken_weights, broken_validation])
+def test_a_loss_that_is_not_finite_stops_and_is_kept(break_it: Callable[[Toy], Batch]) -> None:
+    model, seen = toy(), list[int]()
+    made = trainer(model, valid=break_it(model), observe=lambda result: seen.append(result.epoch))
+    made.train_epoch()
+    with pytest.raises(DivergedError, match="not finite after epoch 1 "):
+        made.finish_epoch()
+    assert seen == [1]
+    assert len(made.history.results) == 1
+
+
+def test_finishing_follows_training() -> None:
+    made = trainer(toy())
+    with pytest.raises(RuntimeError, match="finish_epoch follows train_epoch"):
+        made.finish_epoch()
+    train(made, epochs=1)
+    with pytest.raises(RuntimeError, match="finish_epoch follows train_epoch"):
+        made.finish_epoch()
+
+
+def test_frozen_parameters_stay_as_they_are() -> None:
+    model = toy()
+    model.layer.weight.requires_grad_(False)
+    before = weights(model)
+    train(trainer(model))
+    after = weights(model)
+    assert torch.equal(before["layer.weight"], after["layer.weight"])
+    assert not torch.equal(before["layer.bias"], after["layer.bias"])
+
+
+def trained(seed: int) -> tuple[dict[str, Tensor], list[float]]:
+    model = toy()
+    return weights(model), train(trainer(model, seed=seed)).history.train_losses
+
+
+def test_the_same_seed_gives_the_same_bits_whatever_was_drawn_before() -> None:
+    first = trained(51)
+    torch.rand(7)
+    second = trained(51)
+    assert first[1] == second[1]
+    assert equal(first[0], second[0])
+
+
+def test_another_seed_trains_in_another_order() -> None:
+    assert trained(51)[1] != trained(52)[1]
+
+
+def test_every_epoch_uses_every_pair_once_in_an_order_of_its_own() -> None:
+    class Remembers(Toy):
+        def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+            if self.training:
+                seen.extend(inputs["rgb"][:, 0, 0, 0].tolist())
+            return super().forward(inputs)
+
+    seen: list[float] = []
+    data = toy_batch(16)
+    train(trainer(Remembers(), train=data), epochs=2)
+    first, second = seen[:16], seen[16:]
+    assert sorted(first) == sorted(second) == sorted(data.inputs["rgb"][:, 0, 0, 0].tolist())
+    assert first != second
+
+
+def test_models_train_in_training_mode_and_validate_in_the_other() -> None:
+    class Remembers(Toy):
+        def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+            modes.append(self.training)
+            return super().forward(inputs)
+
+    modes: list[bool] = []
+    train(trainer(Remembers()), epochs=2)
+    assert modes == [True, True, True, True, False] * 2
+
+
+def test_the_observer_is_told_of_every_epoch_once() -> None:
+    seen: list[EpochResult] = []
+    made = train(trainer(toy(), observe=seen.append))
+    assert [(result.epoch, result.epochs) for result in seen] == [(1, 3), (2, 3), (3, 3)]
+    assert seen == made.history.results
+    assert all(result.seconds > 0 for result in seen)
