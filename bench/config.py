@@ -1,33 +1,53 @@
-"""What a run is asked to do: protocol, profile, and where its data and results are. Data only."""
+"""How runs are made: protocols and profiles. Data only."""
 
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args, get_type_hints
+
+from fusiongauge import FusionGaugeError
+
+
+class OptionError(FusionGaugeError, ValueError):
+    """An option or setting that cannot be used; the message names it and the values that can."""
+
+
+Schedule = Literal["constant", "cosine-step", "cosine-epoch"]
+
+ALL = ("all",)
+"""As ``Protocol.normalized``: every modality of the data."""
 
 
 @dataclass(frozen=True)
 class Protocol:
-    """All that decides how a model is trained, apart from model, data set, seed and device.
+    """Everything that decides how a model is trained, apart from model, data set, seed and device.
 
-    The optimizer is Adam with PyTorch's defaults. The loss is cross-entropy, binary cross-entropy for models
-    with one logit; both are in nats and equal for equal predictions.
+    The optimizer is Adam with PyTorch's defaults. The loss is cross-entropy, binary cross-entropy for models with
+    one logit; both are in nats and equal for equal predictions.
+
+    A new field needs a default that describes what earlier versions did: records without the field then equal new
+    ones (``canonical``).
 
     Attributes:
-        pairs: at most so many pairs of the data set are used, training and validation together.
-        valid_fraction: share of them that validates, by groups and stratified; in (0, 1).
-        epochs: passes over the training pairs; experts of a late fusion get as many each.
-        batch_size: pairs a step.
-        drop_last: whether an epoch leaves out its last batch where that is smaller; if not, it is used.
-        learning_rate: of the first step.
-        schedule: "constant"; or half a cosine down to ``final_learning_rate``, a little after every step
+        pairs: Maximum number of pairs used, training and validation combined.
+        valid_fraction: Share of them that validates, by groups and stratified; in (0, 1).
+        epochs: Passes over the training pairs; experts of a late fusion get as many each.
+        batch_size: Pairs per step.
+        drop_last: Whether an epoch leaves out its last batch where that is smaller.
+        learning_rate: Of the first step.
+        schedule: "constant"; or half a cosine down to ``final_learning_rate``, updated after every step
             ("cosine-step") or after every epoch ("cosine-epoch").
-        final_learning_rate: where a cosine ends.
-        normalized: the modalities that are scaled by the channel statistics of the training pairs.
-        keep_groups: whether a group (twins, crops of one photograph) stays on one side of the split. Only
-            published protocols that did not care have this off.
-        valid_whole_batches: whether validation leaves out the pairs behind its last whole batch. Only published
-            protocols that did have this on.
+        final_learning_rate: Where a cosine ends.
+        normalized: The modalities that are scaled by the channel statistics of the training pairs; ALL for those
+            that the data have.
+        keep_groups: Whether a group (twins, crops of one photograph) stays on one side of the split. False only in
+            published protocols that ignored groups.
+        valid_whole_batches: Whether validation leaves out the pairs after its last whole batch. True only in
+            published protocols that did.
+
+    Raises:
+        OptionError: A value is outside its range.
     """
 
     pairs: int
@@ -36,7 +56,7 @@ class Protocol:
     batch_size: int
     drop_last: bool
     learning_rate: float
-    schedule: Literal["constant", "cosine-step", "cosine-epoch"]
+    schedule: Schedule
     final_learning_rate: float
     normalized: tuple[str, ...]
     keep_groups: bool = True
@@ -44,11 +64,71 @@ class Protocol:
 
     def __post_init__(self) -> None:
         if min(self.pairs, self.epochs, self.batch_size) < 1:
-            raise ValueError(f"pairs, epochs and batch_size must be at least 1: {self}")
+            raise OptionError(f"pairs, epochs and batch_size must be at least 1: {self}")
         if not 0 < self.valid_fraction < 1:
-            raise ValueError(f"valid_fraction must lie between 0 and 1: {self}")
+            raise OptionError(f"valid_fraction must lie between 0 and 1: {self}")
         if not 0 <= self.final_learning_rate <= self.learning_rate:
-            raise ValueError(f"learning rates must be positive and fall: {self}")
+            raise OptionError(f"learning rates must be positive and fall: {self}")
+        if self.schedule not in get_args(Schedule):
+            raise OptionError(f"schedule must be one of {', '.join(get_args(Schedule))}: {self}")
+
+    def on(self, modalities: Mapping[str, object]) -> "Protocol":
+        """The protocol with ALL resolved to the modalities of some data."""
+        return replace(self, normalized=tuple(modalities)) if self.normalized == ALL else self
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every setting as JSON types: the canonical form, which records hold."""
+        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any]) -> "Protocol":
+        """The inverse of ``to_dict``.
+
+        Raises:
+            OptionError: A setting is unknown, missing or outside its range.
+        """
+        known = {field.name for field in fields(cls)}
+        values = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise OptionError(
+                f"not a protocol of this version ({error}); the settings are: {', '.join(sorted(known))}"
+            ) from error
+
+    def with_settings(self, settings: Mapping[str, str]) -> "Protocol":
+        """The protocol with some fields set from text, as ``--set FIELD=VALUE`` gives them.
+
+        Raises:
+            OptionError: A field does not exist, or its value cannot be read or is outside its range.
+        """
+        return replace(self, **{name: _parsed(name, text) for name, text in settings.items()})
+
+
+def canonical(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """A record's protocol with the defaults of the fields that its version did not have, for comparisons."""
+    defaults = {f.name: f.default for f in fields(Protocol) if f.default is not MISSING}
+    return {**defaults, **settings}
+
+
+def _parsed(name: str, text: str) -> object:
+    kinds = get_type_hints(Protocol)
+    if name not in kinds:
+        raise OptionError(f"--set {name}={text}: there is no such field; the fields are: {', '.join(kinds)}")
+    kind = kinds[name]
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[text.lower()]
+        if kind in (int, float):
+            return kind(text)
+    except (KeyError, ValueError):
+        what = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
+        raise OptionError(f"--set {name}={text}: give {what}") from None
+    if kind == tuple[str, ...]:
+        return () if text == "none" else tuple(word.strip() for word in text.split(","))
+    if text not in get_args(kind):
+        raise OptionError(f"--set {name}={text}: give one of {', '.join(get_args(kind))}")
+    return text
 
 
 @dataclass(frozen=True)
@@ -56,12 +136,12 @@ class Profile:
     """How much of a protocol is run.
 
     Attributes:
-        name: as in ``--profile`` and in records.
-        simulated_pairs: upper limit of the pairs that a simulator makes.
-        pairs: upper limit of the pairs drawn from files. Larger: real classes are more, harder and uneven.
-        epochs: upper limit of the protocol's epochs.
-        rounds: how often at least a cost is measured beside the trainings.
-        batch: upper limit of the pairs that this is done with at a time.
+        name: As in ``--profile`` and in records.
+        simulated_pairs: Upper limit of the pairs that a simulator makes.
+        pairs: Upper limit of the pairs drawn from files. Larger: real classes are more, harder and uneven.
+        epochs: Upper limit of the protocol's epochs.
+        rounds: Minimum number of repetitions when a cost is measured.
+        batch: Upper limit of the batch size in these measurements.
     """
 
     name: str
@@ -94,9 +174,12 @@ STANDARD = Protocol(
     learning_rate=1e-3,
     schedule="cosine-step",
     final_learning_rate=1e-6,
-    normalized=("rgb", "lidar"),
+    normalized=ALL,
 )
 """The protocol of the standard study: one for all models, so that rows differ in the model alone."""
+
+DEFAULT_STUDY = "standard"
+"""What ``pytest bench`` runs."""
 
 FIRST_SEED = 51
 """The seed of all published runs; ``--seeds N`` counts from here."""
@@ -104,21 +187,29 @@ FIRST_SEED = 51
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What one run is asked for, apart from model, data and seed.
+    """The settings of one run, apart from model, data and seed; what only describes it goes into its record.
 
     Attributes:
-        profile: name of the profile, for the record.
-        study: name of the study the run belongs to, and ``variant``, which of its protocols; for the record.
-        protocol: how the model is trained.
-        dataset: where the data came from, a name of ``data_utils.DATASETS`` or a path.
+        protocol: How the model is trained.
         device: "cpu", "cuda" or "cuda:N".
-        results_dir: the folder that the checkpoint is written to (``checkpoints/`` in it).
+        results_dir: The folder that the checkpoint is written to (``checkpoints/`` in it); None to write none.
+        dataset: Where the data came from, a registered name or a path.
+        profile: Name of the profile.
+        study: Name of the study; ``question`` is the study's.
+        variant: Which of the study's protocols.
+        reference: The embedder that others are compared with in the study's tables.
+        as_published: Whether the protocol kept the original's mistakes.
+        command: Runs the cell again; "" for runs that no command made.
     """
 
-    profile: str
-    study: str
-    variant: str
     protocol: Protocol
-    dataset: str
-    device: str
-    results_dir: Path
+    device: str = "cpu"
+    results_dir: Path | None = None
+    dataset: str = ""
+    profile: str = FULL.name
+    study: str = "python"
+    question: str = ""
+    variant: str = ""
+    reference: str = "maxpool"
+    as_published: bool = False
+    command: str = ""

@@ -1,18 +1,8 @@
-"""What is compared: embedders, fusion operators, the one network they make, and the rows of the tables."""
+"""What is compared: embedders, fusion operators, the network they make, and the models by name.
 
-from fusion_models.embedders import EMBEDDERS
-from fusion_models.network import FusionNet
-from fusion_models.operators import OPERATORS, Operator
-from fusion_models.zoo import BLUEPRINTS, MODELS, ModelSpec, build_model, find_model
+Names are loaded on first use (``__init__.pyi`` lists them), as reading the names of models needs no torch.
+"""
 
-__all__ = [
-    "BLUEPRINTS",
-    "EMBEDDERS",
-    "MODELS",
-    "OPERATORS",
-    "FusionNet",
-    "ModelSpec",
-    "Operator",
-    "build_model",
-    "find_model",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,14 +1,18 @@
 """How a modality's maps are downsampled: one block halves height and width and sets the number of channels.
 
-An embedder is a class called with ``(in_channels, out_channels)``. To add one, write the class and a line in
-EMBEDDERS; every model then exists with it.
+An embedder is a class called with ``(in_channels, out_channels)``. To add one, write the class and register it;
+the models of its families then exist with it.
 
 Shapes: B batch, C channels, H height, W width.
 """
 
 from torch import nn
 
+from fusion_models.registry import register_embedder
+from fusion_models.zoo import FAMILIES
 
+
+@register_embedder("maxpool", families=FAMILIES)
 class MaxPool(nn.Sequential):
     """3x3 convolution, then the maximum of each 2x2 window, then ReLU: (B, C, H, W) -> (B, C', H/2, W/2).
 
@@ -22,6 +26,7 @@ class MaxPool(nn.Sequential):
         )
 
 
+@register_embedder("strided", families=FAMILIES)
 class Strided(nn.Sequential):
     """3x3 convolution with stride 2, then ReLU: (B, C, H, W) -> (B, C', H/2, W/2).
 
@@ -33,6 +38,3 @@ class Strided(nn.Sequential):
         super().__init__(
             nn.Conv2d(in_channels, out_channels, kernel_size=3, padding=1, stride=2), nn.ReLU(inplace=True)
         )
-
-
-EMBEDDERS: dict[str, type[nn.Module]] = {"maxpool": MaxPool, "strided": Strided}

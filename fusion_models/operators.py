@@ -1,7 +1,8 @@
 """How modalities meet: an operator turns one feature tensor per modality into one.
 
-An operator is built from the shapes it will be given and says in ``out_shape`` what it makes of them, so nobody
-else has to know that concatenation widens. To add one, write the class and a line in OPERATORS.
+An operator is built from the shapes it will be given and declares in ``out_shape`` what it makes of them, so
+nobody else has to know that concatenation widens. To add one, write the class and register it. The models that ship
+are listed in zoo.py, so the operators here join no further families.
 
 Shapes are without the batch: maps (C, H, W) or vectors (D,). Features come in the model's order of modalities.
 """
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+from fusion_models.registry import register_operator
 
 Shape = tuple[int, ...]
 
@@ -46,6 +49,7 @@ class Operator(nn.Module):
         raise NotImplementedError
 
 
+@register_operator("none", families=())
 class PassThrough(Operator):
     """Hands on the features of a single modality: the operator of models that fuse nothing."""
 
@@ -59,6 +63,8 @@ class PassThrough(Operator):
         return features[0]
 
 
+@register_operator("concat", families=())
+@register_operator("logits", families=())  # its published name where decisions meet instead of features
 class Concat(Operator):
     """Stacks channels: as wide as all modalities together; their other dimensions must agree."""
 
@@ -72,6 +78,7 @@ class Concat(Operator):
         return torch.cat(list(features), dim=1)
 
 
+@register_operator("add", families=())
 class Add(Operator):
     """Element-wise sum."""
 
@@ -83,6 +90,7 @@ class Add(Operator):
         return fused
 
 
+@register_operator("hadamard", families=())
 class Hadamard(Operator):
     """Element-wise product."""
 
@@ -94,6 +102,7 @@ class Hadamard(Operator):
         return fused
 
 
+@register_operator("matmul", families=())
 class Matmul(Operator):
     """Matrix product of the maps, channel by channel: F_first @ F_second @ ..., so maps must be square."""
 
@@ -109,13 +118,3 @@ class Matmul(Operator):
         for feature in features[1:]:
             fused = fused @ feature
         return fused
-
-
-OPERATORS: dict[str, type[Operator]] = {
-    "none": PassThrough,
-    "concat": Concat,
-    "add": Add,
-    "hadamard": Hadamard,
-    "matmul": Matmul,
-    "logits": Concat,  # the published name of concatenation where decisions meet instead of features
-}

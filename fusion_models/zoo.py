@@ -1,20 +1,20 @@
 """The models that are compared: every row of the published tables, in both embedders, and their baselines.
 
-A model is ``family-stage-operator-embedder``, or ``family-modality-embedder`` for one that looks at one modality
-only. BLUEPRINTS holds the widths of a family at a stage; MODELS holds the rows; ``build_model`` joins them.
+A model is ``family-stage-operator-embedder``, or ``family-modality-embedder`` for a single modality. BLUEPRINTS
+holds the widths of a family at a stage; MODELS names all models, those of plug-ins included; ``building.py`` builds
+them. Loads no torch, so that ids and help need none.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
-import torch
-from torch import nn
+from fusion_models.registry import BACKBONES, CUSTOM_MODELS, EMBEDDERS, OPERATORS, BuildModel
+from fusiongauge import FusionGaugeError, PluginError, source_file
 
-from fusion_models.embedders import EMBEDDERS
-from fusion_models.network import FusionNet
-from fusion_models.operators import OPERATORS, Shape
+
+class ModelError(FusionGaugeError, ValueError):
+    """A model that does not exist, or does not fit the data; the message says what would."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Flatten:
 
 @dataclass(frozen=True)
 class Linear:
-    """Maps to a vector of ``width`` features, with no ReLU behind it."""
+    """Maps to a vector of ``width`` features, without ReLU."""
 
     width: int
 
@@ -48,15 +48,15 @@ Block = Down | Keep | Flatten | Linear
 
 @dataclass(frozen=True)
 class Blueprint:
-    """What a family's networks look like at one stage.
+    """The layers of a family's networks at one stage.
 
     Attributes:
-        stem: what each modality passes before the operator.
-        trunk: what the fused features pass.
-        head: hidden widths of the last MLP; it ends in as many logits as the data ask for.
-        expert_head: hidden widths of an MLP on each stem, which makes it a classifier of its own ("expert"),
+        stem: Layers of each modality before the operator.
+        trunk: Layers after the operator.
+        head: Hidden widths of the last MLP; it ends in one logit per class, see ``binary_logits``.
+        expert_head: Hidden widths of an MLP on each stem, which makes the stem a classifier ("expert") that is
             trained first and then frozen; empty for stems that are trained with the rest.
-        binary_logits: how many logits two classes get: 2 for cross-entropy, 1 for binary cross-entropy.
+        binary_logits: Logits for two classes: 2 for cross-entropy, 1 for binary cross-entropy.
     """
 
     stem: tuple[Block, ...]
@@ -87,166 +87,155 @@ BLUEPRINTS: Mapping[tuple[str, str], Blueprint] = MappingProxyType(
     }
 )
 
+FAMILIES = tuple(dict.fromkeys(family for family, _ in BLUEPRINTS))
+
+SINGLE = "single"
+"""The stage of models that see one modality."""
+
+CUSTOM = "custom"
+"""Family and stage of models that are functions of a plug-in or of a Python prompt."""
+
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One row: where (stage), how (operator) and with what (embedder, modalities) a family fuses."""
+    """One model: where (stage), how (operator) and with what (embedder) a family fuses which modalities.
+
+    Attributes:
+        family: A set of widths, the name of a backbone, or CUSTOM.
+        stage: "early", "intermediate", "late", SINGLE or CUSTOM.
+        operator: A name of OPERATORS; "none" for one modality, "" for custom models.
+        embedder: A name of EMBEDDERS; "" for backbones and custom models.
+        modalities: What it sees; () for all modalities of the data, in their order.
+        custom: The name of a custom model; ``build`` builds it.
+    """
 
     family: str
     stage: str
     operator: str
     embedder: str
-    modalities: tuple[str, ...] = ("rgb", "lidar")
+    modalities: tuple[str, ...] = ()
+    custom: str = ""
+    build: BuildModel | None = field(default=None, compare=False)
 
     @property
     def strategy(self) -> str:
-        """The name without the embedder: what MaxPool and strided twins have in common."""
-        if self.stage == "single":
+        """The name without the embedder: what models that differ in their downsampling alone have in common."""
+        if self.custom:
+            return self.custom
+        if self.stage == SINGLE:
             return f"{self.family}-{self.modalities[0]}"
-        return f"{self.family}-{self.stage}-{self.operator}"
+        return "-".join(filter(None, (self.family, self.stage, self.operator, "+".join(self.modalities))))
 
     @property
     def name(self) -> str:
         """The model's name in ids, records and tables."""
-        return f"{self.strategy}-{self.embedder}"
+        return f"{self.strategy}-{self.embedder}" if self.embedder else self.strategy
 
-    @property
-    def blueprint(self) -> Blueprint:
-        """The widths this row is built with."""
-        return BLUEPRINTS[self.family, self.stage]
+    def sees(self, modalities: Mapping[str, object]) -> tuple[str, ...]:
+        """Which of the data's modalities the model sees, in the order it fuses them.
 
-
-def _fusion(family: str, stage: str, *operators: str) -> list[ModelSpec]:
-    return [ModelSpec(family, stage, operator, embedder) for operator in operators for embedder in EMBEDDERS]
-
-
-def _single(family: str, *modalities: str) -> list[ModelSpec]:
-    return [
-        ModelSpec(family, "single", "none", embedder, (modality,))
-        for modality in modalities
-        for embedder in EMBEDDERS
-    ]
+        Raises:
+            ModelError: The data lack one, or have one only where several are fused.
+        """
+        missing = [modality for modality in self.modalities if modality not in modalities]
+        if missing:
+            raise ModelError(
+                f"{self.name} needs the modality {missing[0]!r}; the data have {', '.join(modalities)}"
+            )
+        if not self.modalities and self.stage != CUSTOM and len(modalities) < 2:
+            raise ModelError(f"{self.name} fuses modalities; the data have only {', '.join(modalities)}")
+        return self.modalities or tuple(modalities)
 
 
-MODELS: Mapping[str, ModelSpec] = MappingProxyType(
-    {
-        spec.name: spec
-        for spec in [
-            *_single("wide", "rgb", "lidar"),
-            *_fusion("wide", "early", "concat"),
-            *_fusion("wide", "intermediate", "concat", "add", "hadamard", "matmul"),
-            *_fusion("wide", "late", "concat"),
-            *_fusion("deep", "intermediate", "concat"),
-            *_single("experts", "rgb", "lidar"),
-            *_fusion("experts", "intermediate", "concat", "add", "hadamard"),
-            *_fusion("experts", "late", "logits"),
-            *_fusion("compact", "intermediate", "concat", "add", "hadamard"),
-            *_fusion("compact", "late", "concat"),
-        ]
-    }
+_EMBEDDERS = ("maxpool", "strided")
+"""Of the published models."""
+
+_FUSIONS = (
+    ("wide", "early", ("concat",)),
+    ("wide", "intermediate", ("concat", "add", "hadamard", "matmul")),
+    ("wide", "late", ("concat",)),
+    ("deep", "intermediate", ("concat",)),
+    ("experts", "intermediate", ("concat", "add", "hadamard")),
+    ("experts", "late", ("logits",)),
+    ("compact", "intermediate", ("concat", "add", "hadamard")),
+    ("compact", "late", ("concat",)),
 )
+_SINGLES = ("rgb", "lidar")
+
+
+def _strategies() -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
+    """Family, stage, operator and modalities of every model with an embedder, in the order of tables."""
+    singles = {family for family, stage in BLUEPRINTS if stage == SINGLE}
+    for family in FAMILIES:
+        if family in singles:
+            yield from ((family, SINGLE, "none", (modality,)) for modality in _SINGLES)
+        for of, stage, operators in _FUSIONS:
+            if of == family:
+                yield from ((family, stage, operator, ()) for operator in operators)
+    for operator, part in OPERATORS.added.items():
+        yield from ((family, "intermediate", operator, ()) for family in part.families)
+
+
+def _embedders(family: str) -> tuple[str, ...]:
+    return (*_EMBEDDERS, *(name for name, part in EMBEDDERS.added.items() if family in part.families))
+
+
+def _of_backbones() -> Iterator[ModelSpec]:
+    for family in BACKBONES.added:
+        yield from (ModelSpec(family, SINGLE, "none", "", (modality,)) for modality in _SINGLES)
+        operators = [name for name, part in OPERATORS.added.items() if family in part.families]
+        yield from (ModelSpec(family, "intermediate", name, "") for name in ("concat", "add", *operators))
+        yield ModelSpec(family, "late", "logits", "")
+
+
+def _specs() -> Iterator[ModelSpec]:
+    for family, stage, operator, modalities in _strategies():
+        yield from (ModelSpec(family, stage, operator, name, modalities) for name in _embedders(family))
+    yield from _of_backbones()
+    for name, build in CUSTOM_MODELS.added.items():
+        yield ModelSpec(CUSTOM, CUSTOM, "", "", custom=name, build=build)
+
+
+class _Models(Mapping[str, ModelSpec]):
+    """All models by name: those that ship here, then those that plug-ins have added so far."""
+
+    def __getitem__(self, name: str) -> ModelSpec:
+        return {spec.name: spec for spec in _specs()}[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return (spec.name for spec in _specs())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in _specs())
+
+
+MODELS: Mapping[str, ModelSpec] = _Models()
 
 
 def find_model(name: str) -> ModelSpec:
-    """The row of this name.
+    """The model of this name. Single-modality models exist for any modality that data may have.
 
     Raises:
-        ValueError: naming all known models, if this is none of them.
+        ModelError: No model has the name; the message lists all that exist.
     """
-    if name not in MODELS:
-        raise ValueError(f"unknown model {name!r}; the models are: {', '.join(MODELS)}")
-    return MODELS[name]
+    specs = {spec.name: spec for spec in _specs()}
+    if name in specs:
+        return specs[name]
+    family, _, rest = name.partition("-")
+    modality, _, embedder = rest.rpartition("-") if family in FAMILIES else (rest, "", "")
+    if modality and "-" not in modality:
+        if (family, SINGLE) in BLUEPRINTS and embedder in _embedders(family):
+            return ModelSpec(family, SINGLE, "none", embedder, (modality,))
+        if family in BACKBONES.added:
+            return ModelSpec(family, SINGLE, "none", "", (modality,))
+    raise ModelError(f"unknown model {name!r}; the models are: {', '.join(specs)}")
 
 
-def build_model(
-    model: ModelSpec | str,
-    *,
-    channels: Mapping[str, int],
-    image_size: tuple[int, int],
-    classes: int,
-) -> FusionNet:
-    """Build a model with PyTorch's default initialization, on the CPU.
-
-    Weights come from torch's global generator: fork and seed it around this call (see ``bench.seeding``). Layers
-    are made in the order stems, trunk, head, so MaxPool and strided twins start from the same weights.
-
-    Args:
-        model: a row, or the name of one.
-        channels: input channels of each modality.
-        image_size: height and width of all inputs, in pixels.
-        classes: number of classes, at least 2.
-
-    Returns:
-        A network whose logits are (B, classes); (B, 1) for two classes in families with one binary logit.
+def refuse_taken(name: str, build: Callable[..., object]) -> None:
+    """Refuse a custom model whose name another model has.
 
     Raises:
-        ValueError: for an unknown name, a modality the data lack, fewer than two classes, or images that the
-            model's downsamplings or its operator do not fit.
+        PluginError: The name is taken.
     """
-    spec = find_model(model) if isinstance(model, str) else model
-    if classes < 2:
-        raise ValueError(f"a classifier needs at least two classes, not {classes}")
-    missing = [modality for modality in spec.modalities if modality not in channels]
-    if missing:
-        raise ValueError(f"{spec.name} needs the modality {missing[0]!r}; the data have {', '.join(channels)}")
-
-    blueprint = spec.blueprint
-    downs = sum(isinstance(block, Down) for block in (*blueprint.stem, *blueprint.trunk))
-    if any(size % 2**downs for size in image_size):
-        raise ValueError(
-            f"{spec.name} halves images {downs} times: height and width must be multiples of {2**downs}, "
-            f"not {image_size[0]}x{image_size[1]}"
-        )
-
-    logits = blueprint.binary_logits if classes == 2 else classes
-    stems: dict[str, nn.Module] = {}
-    shapes: list[Shape] = []
-    for modality in spec.modalities:
-        stem, shape = _stack(blueprint.stem, (channels[modality], *image_size), spec.embedder)
-        if blueprint.expert_head:
-            stem, shape = nn.Sequential(stem, _mlp(shape, blueprint.expert_head, logits)), (logits,)
-        stems[modality] = stem
-        shapes.append(shape)
-    operator = OPERATORS[spec.operator](shapes)
-    trunk, shape = _stack(blueprint.trunk, operator.out_shape, spec.embedder)
-    return FusionNet(
-        stems=stems,
-        operator=operator,
-        trunk=trunk,
-        head=_mlp(shape, blueprint.head, logits),
-        stems_are_experts=bool(blueprint.expert_head),
-    )
-
-
-def _stack(blocks: tuple[Block, ...], shape: Shape, embedder: str) -> tuple[nn.Module, Shape]:
-    """The blocks as one module, and the shape (without batch) that it makes of ``shape``."""
-    layers = []
-    for block in blocks:
-        match block:
-            case Down(width):
-                layers.append(EMBEDDERS[embedder](shape[0], width))
-                shape = (width, shape[1] // 2, shape[2] // 2)
-            case Keep(width):
-                layers.append(
-                    nn.Sequential(nn.Conv2d(shape[0], width, kernel_size=3, padding=1), nn.ReLU(inplace=True))
-                )
-                shape = (width, *shape[1:])
-            case Flatten():
-                layers.append(nn.Flatten())
-                shape = (_size(shape),)
-            case Linear(width):
-                layers.append(nn.Sequential(nn.Flatten(), nn.Linear(_size(shape), width)))
-                shape = (width,)
-    return nn.Sequential(*layers), shape
-
-
-def _mlp(shape: Shape, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
-    widths = (_size(shape), *hidden, outputs)
-    layers: list[nn.Module] = [nn.Flatten()]
-    for i, (width, next_width) in enumerate(pairwise(widths)):
-        layers += [nn.ReLU()] * (i > 0) + [nn.Linear(width, next_width)]
-    return nn.Sequential(*layers)
-
-
-def _size(shape: Shape) -> int:
-    return int(torch.Size(shape).numel())
+    if name in MODELS and name not in CUSTOM_MODELS:
+        raise PluginError(f"{source_file(build)}: there is a model {name!r} already; choose another name")

@@ -1,73 +1,85 @@
-"""Files of records: strict JSON, one line a record, on the disk before the writer goes on. Knows no record."""
+"""Files of records: strict JSON, one record per line, on the disk before the writer goes on."""
 
-import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-T = TypeVar("T")
+import msgspec
+
+from fusiongauge import FusionGaugeError
+
+Record = TypeVar("Record", bound=msgspec.Struct)
 
 
-class RecordError(ValueError):
-    """A records file that cannot be used; the message names the file, the line and the remedy."""
+class RecordError(FusionGaugeError, ValueError):
+    """Records that cannot be used; the message names the file, the line and the remedy."""
 
 
-def append(path: Path, values: dict[str, Any]) -> None:
-    """Add one line to a file and have it on the disk before returning; a file that is missing is made.
+def append(path: Path, record: msgspec.Struct) -> None:
+    """Add one line to a file and have it on the disk before returning; a missing file is created.
 
     Raises:
-        ValueError: a number that JSON lacks; the file is left as it was.
+        ValueError: The record holds a number that JSON lacks; the file is left as it was.
     """
-    line = json.dumps(values, allow_nan=False, ensure_ascii=False)
+    line = msgspec.json.encode(record)
+    if _decode(line, type(record)) != record:  # msgspec writes null for NaN and infinity
+        raise ValueError(f"the record is not JSON compliant, it holds NaN, infinity or a tuple: {record}")
     with path.open("ab") as file:
-        # A line that was cut off would spoil the one behind it.
+        # A line that was cut off would spoil the next one.
         file.truncate(path.read_bytes().rfind(b"\n") + 1)
-        file.write(f"{line}\n".encode())
+        file.write(line + b"\n")
         file.flush()
         os.fsync(file.fileno())
 
 
-def read(path: Path, parse: Callable[[dict[str, Any]], T]) -> list[T]:
-    """The records of a file; see ``parse_lines``.
+def read(path: Path, kind: type[Record]) -> list[Record]:
+    """The records of a file, in the order they were written; see ``parse``.
 
     Raises:
-        RecordError: the file is missing, or a line cannot be read.
+        RecordError: The file is missing, or a line cannot be read.
     """
     if not path.is_file():
         raise RecordError(f"{path}: no such file; give the folder of a run, or its {path.name}")
-    return parse_lines(path.read_bytes(), str(path), parse)
+    return parse(path.read_bytes(), str(path), kind)
 
 
-def parse_lines(content: bytes, source: str, parse: Callable[[dict[str, Any]], T]) -> list[T]:
-    """What ``parse`` makes of each line of a file, in the order they were written.
+def parse(content: bytes, source: str, kind: type[Record]) -> list[Record]:
+    """The records in a file's content, one per line.
 
-    A last line that was cut off (a power failure, a full disk) is left out.
+    A last line that was cut off (a power failure, a full disk) is left out. Fields that this version does not know
+    are ignored, and fields that the writer did not know have their defaults.
 
     Args:
-        content: of the file.
-        source: what to call it in messages.
-        parse: JSON object -> record; raises RecordError for one that is no such record.
+        content: Of the file.
+        source: The file's name in messages.
+        kind: The type of the records.
 
     Raises:
-        RecordError: a line cannot be read.
+        RecordError: A line cannot be read.
     """
-    *lines, _ = content.split(b"\n")  # what stands behind the last line end was cut off
-    found = []
+    *lines, _ = content.split(b"\n")  # what follows the last line end was cut off
+    records = []
     for number, line in enumerate(lines, start=1):
         try:
-            values = json.loads(line, parse_constant=_refuse_constant)
-            if not isinstance(values, dict):
-                raise RecordError("is not a record but another kind of JSON")
-            found.append(parse(values))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            records.append(_decode(line, kind))
+        except (ValueError, UnicodeDecodeError) as error:
             raise RecordError(
-                f"{source}, line {number}: not JSON ({error}); remove the line or rerun the benchmark"
+                f"{source}, line {number}: not a {kind.__name__} ({error}); remove the line or rerun the benchmark"
             ) from error
-        except RecordError as error:
-            raise RecordError(f"{source}, line {number}: {error}") from error
-    return found
+    return records
 
 
-def _refuse_constant(name: str) -> float:
-    raise RecordError(f"holds {name}, which is no JSON; remove the line or rerun the benchmark")
+def convert(values: dict[str, Any], kind: type[Record]) -> Record:
+    """A record from plain JSON types, as ``msgspec.to_builtins`` makes them.
+
+    Raises:
+        RecordError: A field is missing or of another type.
+    """
+    try:
+        return msgspec.convert(values, kind)
+    except msgspec.ValidationError as error:
+        raise RecordError(f"not a {kind.__name__}: {error}") from error
+
+
+def _decode(line: bytes, kind: type[Record]) -> Record:
+    return msgspec.json.decode(line, type=kind)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import SMOKE, STANDARD, Protocol, RunConfig
-from bench.records.run import COMPLETED, RunRecord
+from bench.metrics import METRICS
+from bench.records import COMPLETED, RunRecord
 from data_utils import PairedDataset
 from data_utils.shapes import shapes
 from fusion_models import find_model
@@ -27,10 +28,11 @@ def record(model: str = MODEL, **changes: Any) -> RunRecord:
         "stage": spec.stage,
         "operator": spec.operator,
         "embedder": spec.embedder,
-        "modalities": list(spec.modalities),
+        "modalities": list(spec.modalities or ("rgb", "lidar")),
         "study": "standard",
         "variant": "",
         "dataset": "shapes",
+        "simulated": True,
         "dataset_notes": [],
         "classes": 2,
         "class_names": ["cubes", "spheres"],
@@ -40,7 +42,7 @@ def record(model: str = MODEL, **changes: Any) -> RunRecord:
         "valid_pairs": 100,
         "seed": 51,
         "profile": "quick",
-        "protocol": {"epochs": 3, "keep_groups": True},
+        "protocol": {"epochs": 3, "batch_size": 32, "drop_last": False},
         "device": "cpu",
         "status": COMPLETED,
         "parameters": 1000,
@@ -53,6 +55,7 @@ def record(model: str = MODEL, **changes: Any) -> RunRecord:
         "best_valid_loss": 0.25,
         "valid_accuracy": 0.9,
         "valid_metrics": {"loss": 0.25, "accuracy": 0.9, "balanced_accuracy": 0.9},
+        "metrics": [metric.declaration for metric in METRICS.values()],
         "train_accuracy": 0.95,
         "epoch_seconds": [1.0, 3.0, 2.0],
         "pretraining": [],

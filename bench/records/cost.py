@@ -1,0 +1,107 @@
+"""Records of what was measured beside the trainings: inference, scaling, the race against a reference, memory."""
+
+from typing import Any
+
+import msgspec
+
+FILE_NAME = "costs.jsonl"
+
+
+class _Cost(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind"):
+    """What every measurement has.
+
+    Attributes:
+        profile: Name of the profile; ``device``: "cpu" or "cuda".
+        conditions: What else it was measured under, a line each, for tables and figures.
+        environment: Versions, machine, device, threads, commit.
+    """
+
+    profile: str
+    device: str
+    conditions: list[str]
+    environment: dict[str, Any]
+
+
+class InferenceRecord(_Cost, frozen=True, kw_only=True, tag="inference"):
+    """Forward passes of one model at one batch size.
+
+    Attributes:
+        model: Its name; ``parameters``: weights and biases.
+        batch_size: Pairs per pass; 1 measures latency, more measure throughput.
+        seconds: Of each pass.
+        inputs: Of the data the model was built for, in words.
+    """
+
+    model: str
+    parameters: int
+    batch_size: int
+    seconds: list[float]
+    inputs: str
+
+
+class GrowthRecord(_Cost, frozen=True, kw_only=True, tag="scaling"):
+    """Epoch times of one model while one size grows.
+
+    Attributes:
+        model: Its name; ``family`` and ``embedder`` are parts of it.
+        axis: What grew ("pairs", "batch", "image"); ``axis_title``: in words.
+        work: The exponent of the pixels that an epoch processes, which proportional cost would have.
+        sizes: Ascending.
+        seconds: Of each epoch, one list per size, of equal lengths.
+    """
+
+    model: str
+    family: str
+    embedder: str
+    axis: str
+    axis_title: str
+    work: int
+    sizes: list[int]
+    seconds: list[list[float]]
+
+
+class RaceRecord(_Cost, frozen=True, kw_only=True, tag="engine"):
+    """One model trained by our loop and by the reference loop, an epoch of each in turn.
+
+    Attributes:
+        model: Its name.
+        steps: Timed steps per epoch.
+        reference_seconds: Of these steps in each epoch after the first, by the reference loop; ``engine_seconds``:
+            by ours.
+        reference_losses: Mean training loss of each epoch in nats; ``engine_losses`` of ours.
+        exact_difference: Largest relative difference of the two loops' losses in double precision.
+        target: The geometric mean of ratios that is aimed at on this device; None for devices without a target.
+    """
+
+    model: str
+    steps: int
+    reference_seconds: list[float]
+    engine_seconds: list[float]
+    reference_losses: list[float]
+    engine_losses: list[float]
+    exact_difference: float
+    target: float | None
+
+
+class ResidentRecord(_Cost, frozen=True, kw_only=True, tag="resident-memory"):
+    """The most memory of a fresh process up to several points of a run, in bytes.
+
+    Attributes:
+        model: What it trained for an epoch; ``dataset``: on what.
+        pairs: Simulated, for training and validation together.
+        started_bytes: Libraries imported.
+        loaded_bytes: Data simulated.
+        prepared_bytes: Data scaled and on the device.
+        trained_bytes: The run is over.
+    """
+
+    model: str
+    dataset: str
+    pairs: int
+    started_bytes: int
+    loaded_bytes: int
+    prepared_bytes: int
+    trained_bytes: int
+
+
+CostRecord = InferenceRecord | GrowthRecord | RaceRecord | ResidentRecord

@@ -1,0 +1,53 @@
+"""Which records are the same cell, which can be compared, and which saw the same data or machine."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+from bench.records.probe import ProbeRecord
+from bench.records.run import RunRecord
+
+AnyRecord = TypeVar("AnyRecord", RunRecord, ProbeRecord, RunRecord | ProbeRecord)
+
+
+class Conditions(NamedTuple):
+    """What records must share to stand in one table, figure or comparison of models."""
+
+    dataset: str
+    profile: str
+    device: str
+
+
+class CellKey(NamedTuple):
+    """What makes two records the same cell: a later record of the same cell replaces an earlier one."""
+
+    study: str
+    variant: str
+    conditions: Conditions
+    model: str
+    seed: int
+
+
+def conditions_of(record: RunRecord | ProbeRecord) -> Conditions:
+    """The conditions that a record was made under."""
+    return Conditions(record.dataset, record.profile, record.device)
+
+
+def cell_key(record: RunRecord | ProbeRecord) -> CellKey:
+    """The cell that a record is of."""
+    return CellKey(record.study, record.variant, conditions_of(record), record.model, record.seed)
+
+
+def latest(records: Iterable[RunRecord]) -> list[RunRecord]:
+    """The last record of each cell, in the order in which the cells were first run."""
+    return list({cell_key(record): record for record in records}.values())
+
+
+def machine(environment: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a record's environment that decides its bits, its times and its memory."""
+    parts = {name: environment.get(name) for name in ("device_name", "cpu", "threads", "cuda", "cudnn")}
+    return {**parts, "torch": environment.get("packages", {}).get("torch")}
+
+
+def same_data(one: RunRecord, other: RunRecord) -> bool:
+    """Whether two records are of the same data, not only by name; a record that does not tell agrees with any."""
+    return len({one.data_sha256, other.data_sha256} - {None}) < 2

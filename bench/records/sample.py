@@ -1,0 +1,30 @@
+"""Sample predictions of a trained model, saved when its run ends so that the report needs neither model nor data."""
+
+import msgspec
+
+FOLDER = "samples"
+"""In a run's folder; the samples of a cell are in ``<stem of its checkpoint>.jsonl``."""
+
+
+class SampleRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """What a model predicted for one validation pair.
+
+    Attributes:
+        weights_sha256: Of the model's weights, as in the record of its training.
+        name: What the data set calls the pair.
+        label: Its class; ``predicted``: the class that the model found most probable.
+        probability: Of the predicted class, in [0, 1].
+        pictures: By modality, a PNG image as base64.
+    """
+
+    weights_sha256: str
+    name: str
+    label: str
+    predicted: str
+    probability: float
+    pictures: dict[str, str]
+
+    @property
+    def right(self) -> bool:
+        """Whether the model named the pair's class."""
+        return self.predicted == self.label

@@ -1,0 +1,1 @@
+"""The studies: declarations only. ``bench.registry`` finds them by name."""

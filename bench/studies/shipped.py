@@ -1,0 +1,201 @@
+"""The studies that ship here: ``standard``, what ``pytest bench`` runs; six that rerun the published tables
+(``results/published/``), each under the protocol it was obtained with; and two of our own.
+"""
+
+from dataclasses import replace
+
+from bench.config import STANDARD, Protocol
+from bench.registry import register_study
+from bench.studies.study import PROBES, Study
+
+# A cube and its twin sphere, of the same place and color, could stand one in training and one in validation.
+_SPLIT_TWINS = {"keep_groups": False}
+# Loaders dropped the last batch in validation too, so some pairs were never looked at.
+_DROPPED_VALIDATION = {"valid_whole_batches": True}
+
+_WIDE = Protocol(
+    pairs=10_674,  # 320 for validation and 85% of the other 12,180 for training; the rest was a test set
+    valid_fraction=320 / 10_674,
+    epochs=15,
+    batch_size=32,
+    drop_last=True,
+    learning_rate=1e-4,
+    schedule="constant",
+    final_learning_rate=1e-4,
+    normalized=("rgb",),
+)
+
+_DEEP = Protocol(
+    pairs=1074,
+    valid_fraction=179 / 1074,
+    epochs=50,
+    batch_size=32,
+    drop_last=False,
+    learning_rate=1e-3,
+    schedule="cosine-epoch",
+    final_learning_rate=1e-6,
+    normalized=(),
+)
+
+_EXPERTS = Protocol(
+    pairs=1076,
+    valid_fraction=179 / 1076,
+    epochs=2,
+    batch_size=32,
+    drop_last=False,
+    learning_rate=1e-4,
+    schedule="constant",
+    final_learning_rate=1e-4,
+    normalized=(),
+)
+
+_COMPACT = Protocol(
+    pairs=2000,
+    valid_fraction=0.2,
+    epochs=20,
+    batch_size=32,
+    drop_last=True,
+    learning_rate=1e-3,
+    schedule="cosine-step",
+    final_learning_rate=1e-6,
+    normalized=(),
+)
+
+_COMPACT_STRATEGIES = (
+    "compact-late-concat",
+    "compact-intermediate-concat",
+    "compact-intermediate-add",
+    "compact-intermediate-hadamard",
+)
+
+
+def _rows(strategies: tuple[str, ...], *embedders: str) -> tuple[str, ...]:
+    return tuple(f"{strategy}-{embedder}" for strategy in strategies for embedder in embedders)
+
+
+@register_study("standard")
+def _standard() -> Study:
+    from fusion_models import MODELS
+
+    return Study(
+        question="Every model under one protocol: which strategy, which downsampling, at what cost?",
+        models=tuple(MODELS),
+        protocols={"": STANDARD},
+    )
+
+
+@register_study("downsampling-wide")
+def _downsampling_wide() -> Study:
+    return Study(
+        question="MaxPool or strided convolution, in early, intermediate (concat) and late fusion?",
+        models=_rows(("wide-early-concat", "wide-intermediate-concat", "wide-late-concat"), "maxpool", "strided"),
+        protocols={"": _WIDE},
+        dataset="shapes-uneven",
+        mistakes=_SPLIT_TWINS | _DROPPED_VALIDATION,
+        probes=("features",),
+    )
+
+
+@register_study("downsampling-deep")
+def _downsampling_deep() -> Study:
+    return Study(
+        question="MaxPool or strided convolution, with shared convolutions after the fusion?",
+        models=_rows(("deep-intermediate-concat",), "maxpool", "strided"),
+        protocols={"": _DEEP},
+        mistakes=_SPLIT_TWINS,
+    )
+
+
+@register_study("fusion-experts")
+def _fusion_experts() -> Study:
+    return Study(
+        question="Intermediate fusion, or late fusion of two frozen classifiers?",
+        models=_rows(
+            (
+                "experts-intermediate-concat",
+                "experts-intermediate-add",
+                "experts-intermediate-hadamard",
+                "experts-late-logits",
+            ),
+            "maxpool",
+        ),
+        protocols={"": _EXPERTS},
+        mistakes=_SPLIT_TWINS,
+    )
+
+
+@register_study("fusion-wide")
+def _fusion_wide() -> Study:
+    return Study(
+        question="Early, intermediate (concat, matmul, Hadamard, add) or late fusion?",
+        models=_rows(
+            (
+                "wide-early-concat",
+                "wide-intermediate-concat",
+                "wide-intermediate-matmul",
+                "wide-intermediate-hadamard",
+                "wide-intermediate-add",
+                "wide-late-concat",
+            ),
+            "maxpool",
+        ),
+        # As downsampling-wide, but 10% of the pairs behind the validation set were left for testing.
+        protocols={"": replace(_WIDE, pairs=11_282, valid_fraction=320 / 11_282)},
+        dataset="shapes-uneven",
+        mistakes=_SPLIT_TWINS | _DROPPED_VALIDATION,
+        probes=("robustness",),
+    )
+
+
+@register_study("fusion-compact")
+def _fusion_compact() -> Study:
+    return Study(
+        question="Late fusion, or intermediate by concatenation, addition or Hadamard product?",
+        models=_rows(_COMPACT_STRATEGIES, "maxpool"),
+        protocols={"": _COMPACT},
+        mistakes=_DROPPED_VALIDATION,
+    )
+
+
+@register_study("downsampling-compact")
+def _downsampling_compact() -> Study:
+    return Study(
+        question="The compact models with strided convolutions.",
+        models=_rows(_COMPACT_STRATEGIES, "strided"),
+        protocols={"": _COMPACT},
+        mistakes=_DROPPED_VALIDATION,
+    )
+
+
+@register_study("input-scaling")
+def _input_scaling() -> Study:
+    return Study(
+        question="Is it the strided convolution that loses, or the raw scale of its inputs?",
+        models=_rows(_COMPACT_STRATEGIES, "maxpool", "strided"),
+        protocols={"raw": _COMPACT, "normalized": replace(_COMPACT, normalized=("rgb", "lidar"))},
+    )
+
+
+@register_study("robustness")
+def _robustness() -> Study:
+    return Study(
+        question="Which fusion keeps its accuracy under corrupted inputs, and what does downsampling do?",
+        # wide-intermediate-concat is the same function as wide-late-concat.
+        models=(
+            *_rows(("wide-late-concat", "wide-early-concat"), "maxpool", "strided"),
+            *_rows(
+                (
+                    "wide-intermediate-add",
+                    "wide-intermediate-hadamard",
+                    "wide-intermediate-matmul",
+                    "wide-rgb",
+                    "wide-lidar",
+                ),
+                "strided",
+            ),
+        ),
+        # Short enough for five seeds on two CPU cores, long enough to tell fusion from single modalities.
+        protocols={"": replace(STANDARD, pairs=2_400, epochs=6)},
+        dataset="shapes-hard",
+        probes=PROBES,
+    )

@@ -1,0 +1,16 @@
+from .building import build_model as build_model
+from .network import FusionNet as FusionNet
+from .operators import Operator as Operator
+from .registry import BACKBONES as BACKBONES
+from .registry import EMBEDDERS as EMBEDDERS
+from .registry import OPERATORS as OPERATORS
+from .registry import register_backbone as register_backbone
+from .registry import register_embedder as register_embedder
+from .registry import register_model as register_model
+from .registry import register_operator as register_operator
+from .zoo import BLUEPRINTS as BLUEPRINTS
+from .zoo import FAMILIES as FAMILIES
+from .zoo import MODELS as MODELS
+from .zoo import ModelError as ModelError
+from .zoo import ModelSpec as ModelSpec
+from .zoo import find_model as find_model

@@ -1,0 +1,128 @@
+"""The registries of what models are made of, and the decorators that add to them. Loads no torch.
+
+A plug-in calls the decorators as ``operators.py`` and ``embedders.py`` do for what ships here:
+
+    @register_operator("gated")
+    class Gated(Operator): ...
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from fusiongauge import Registry
+
+if TYPE_CHECKING:
+    from torch import nn
+
+T = TypeVar("T")
+Class = TypeVar("Class", bound=type)
+
+DEFAULT_FAMILIES = ("compact",)
+"""Whose models a plug-in's operator or embedder joins if it does not say otherwise."""
+
+
+@dataclass(frozen=True)
+class Part(Generic[T]):
+    """A registered part of models.
+
+    Attributes:
+        make: The class, called as its registry says.
+        families: The families of models that get variants with it.
+    """
+
+    make: T
+    families: tuple[str, ...]
+
+
+BuildModel = Callable[[Mapping[str, int], tuple[int, int], int], "nn.Module"]
+"""(channels of each modality, height and width, number of classes) -> module.
+
+The module's ``forward`` takes a mapping from modality to tensors (B, C, H, W) and returns logits (B, classes), or
+(B, 1) for two classes.
+"""
+
+OPERATORS: Registry[Part[Any]] = Registry("operator", home="fusion_models.operators")
+EMBEDDERS: Registry[Part[Any]] = Registry("embedder", home="fusion_models.embedders")
+BACKBONES: Registry[Any] = Registry("backbone")
+CUSTOM_MODELS: Registry[BuildModel] = Registry("model")
+
+
+def register_operator(name: str, *, families: tuple[str, ...] = DEFAULT_FAMILIES) -> Callable[[Class], Class]:
+    """Register an operator, a class called with the shapes of the modalities' features, without the batch.
+
+    Its instances have ``out_shape`` and a ``forward(features)`` that maps one tensor per modality to one tensor.
+
+    Args:
+        name: In model names: ``<family>-intermediate-<name>-<embedder>``.
+        families: They get an intermediate model with it, in every embedder they have.
+
+    Raises:
+        PluginError: The name is taken.
+    """
+
+    def register(operator: Class) -> Class:
+        OPERATORS.register(name, Part(operator, families), operator)
+        return operator
+
+    return register
+
+
+def register_embedder(name: str, *, families: tuple[str, ...] = DEFAULT_FAMILIES) -> Callable[[Class], Class]:
+    """Register an embedder, a class called with (in_channels, out_channels).
+
+    Its instances map (B, in_channels, H, W) to (B, out_channels, H/2, W/2).
+
+    Args:
+        name: The last part of model names.
+        families: All their models get a variant with it.
+
+    Raises:
+        PluginError: The name is taken.
+    """
+
+    def register(embedder: Class) -> Class:
+        EMBEDDERS.register(name, Part(embedder, families), embedder)
+        return embedder
+
+    return register
+
+
+def register_model(name: str) -> Callable[[BuildModel], BuildModel]:
+    """Register a model, a function ``build(channels, image_size, classes) -> nn.Module``; see ``BuildModel``.
+
+    Args:
+        name: Of the model.
+
+    Raises:
+        PluginError: The name is taken.
+    """
+
+    def register(build: BuildModel) -> BuildModel:
+        from fusion_models.zoo import refuse_taken
+
+        refuse_taken(name, build)
+        CUSTOM_MODELS.register(name, build, build)
+        return build
+
+    return register
+
+
+def register_backbone(name: str) -> Callable[[Class], Class]:
+    """Register a backbone, a class called with (channels, image_size) for one modality; has ``out_shape``.
+
+    Its instances map (B, channels, H, W) to (B, *out_shape). The backbone becomes a family of its own:
+    intermediate and late fusion and single modalities, without embedders.
+
+    Args:
+        name: The family's name.
+
+    Raises:
+        PluginError: The name is taken.
+    """
+
+    def register(backbone: Class) -> Class:
+        BACKBONES.register(name, backbone, backbone)
+        return backbone
+
+    return register

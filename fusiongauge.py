@@ -1,0 +1,189 @@
+"""What the three packages share: the base of all errors, registries, and plug-ins. Loads no torch."""
+
+import importlib
+import importlib.util
+import inspect
+import re
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+ENTRY_POINT_GROUP = "fusiongauge"
+"""Installed packages name their plug-in modules under this entry point group."""
+
+
+class FusionGaugeError(Exception):
+    """Base of every error that FusionGauge raises on purpose; the message names the cause and the remedy."""
+
+
+class PluginError(FusionGaugeError, ValueError):
+    """A plug-in that cannot be used; the message names its file."""
+
+
+class Registry(Mapping[str, T]):
+    """Named things of one kind, in the order of registration. A name can be taken once.
+
+    Args:
+        kind: What the things are called in messages, such as "operator".
+        home: The module that registers what ships with FusionGauge. It is imported when the registry is first
+            read or added to, so that making a registry loads nothing. "" if nothing ships.
+    """
+
+    _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+    def __init__(self, kind: str, home: str = "") -> None:
+        self.kind = kind
+        self._home = home
+        self._entries: dict[str, T] = {}
+        self._files: dict[str, str] = {}
+        self._added: dict[str, T] = {}
+        self._loading = False
+
+    def register(self, name: str, thing: T, source: object) -> None:
+        """Add a thing under a name.
+
+        Args:
+            name: Becomes part of test ids: letters, digits, ".", "_" and "-".
+            thing: What a look-up returns.
+            source: The function or class it was made from; messages name the file that defines it.
+
+        Raises:
+            PluginError: The name is taken, or cannot be part of a test id.
+        """
+        self._load()
+        file = source_file(source)
+        if not self._NAME.fullmatch(name):
+            raise PluginError(
+                f"{file}: {name!r} cannot name a {self.kind}; use letters, digits, '.', '_' and '-' in names"
+            )
+        if name in self._entries:
+            raise PluginError(
+                f"{file}: the {self.kind} {name!r} is already registered, by {self._files[name]}; "
+                "choose another name"
+            )
+        self._entries[name], self._files[name] = thing, file
+        if not self._loading:
+            self._added[name] = thing
+
+    @property
+    def added(self) -> Mapping[str, T]:
+        """What plug-ins registered, without what ships with FusionGauge. Does not import the home module."""
+        return dict(self._added)
+
+    def file(self, name: str) -> str:
+        """The file that defines a registered thing."""
+        self._load()
+        return self._files[name]
+
+    def _load(self) -> None:
+        home, self._home = self._home, ""
+        if home:
+            self._loading = True
+            try:
+                importlib.import_module(home)
+            finally:
+                self._loading = False
+
+    def __getitem__(self, name: str) -> T:
+        self._load()
+        return self._entries[name]
+
+    def __iter__(self) -> Iterator[str]:
+        self._load()
+        return iter(self._entries)
+
+    def __len__(self) -> int:
+        self._load()
+        return len(self._entries)
+
+
+def source_file(thing: object) -> str:
+    """The file that defines a function or class; of any other object, that of its type."""
+    unwrapped = inspect.unwrap(getattr(thing, "func", thing))  # type: ignore[arg-type]
+    try:
+        return inspect.getfile(unwrapped)  # type: ignore[arg-type]
+    except (TypeError, OSError):
+        return str(getattr(sys.modules.get(type(thing).__module__), "__file__", "<interactive>"))
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """A loaded plug-in.
+
+    Attributes:
+        name: As it was requested: a path, or the name of an entry point.
+        module: The name of its module.
+        file: Its file; that of the package, for a package.
+    """
+
+    name: str
+    module: str
+    file: Path
+
+
+_PLUGINS: dict[str, Plugin] = {}
+
+
+def plugins() -> tuple[Plugin, ...]:
+    """The plug-ins of this process, in the order of loading."""
+    return tuple(_PLUGINS.values())
+
+
+def load_plugin(path: str) -> Plugin:
+    """Import a Python file as a plug-in; a file that is loaded already is not imported again.
+
+    Modules beside the file can be imported by it.
+
+    Raises:
+        PluginError: The file does not exist, or raises.
+    """
+    file = Path(path).expanduser().resolve()
+    if not file.is_file():
+        raise PluginError(f"--plugin {path}: there is no such file; give the path of a Python file")
+    name = f"fusiongauge_plugin_{file.stem}_{sha256(str(file).encode()).hexdigest()[:8]}"
+    if name in _PLUGINS:
+        return _PLUGINS[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"--plugin {path}: not a Python file; its name has to end in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # pickle and inspect look modules up there
+    sys.path.append(str(file.parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise _failed(f"--plugin {path}", file, error) from error
+    _PLUGINS[name] = Plugin(str(file), name, file)
+    return _PLUGINS[name]
+
+
+def load_installed_plugins() -> None:
+    """Import the plug-ins of installed packages, those of the entry point group ``fusiongauge``.
+
+    Raises:
+        PluginError: One of them raises.
+    """
+    for entry in entry_points(group=ENTRY_POINT_GROUP):
+        if entry.module in _PLUGINS:
+            continue
+        try:
+            module = importlib.import_module(entry.module)
+        except Exception as error:
+            raise _failed(f"the installed plug-in {entry.name}", entry.module, error) from error
+        _PLUGINS[entry.module] = Plugin(entry.name, entry.module, Path(str(module.__file__)))
+
+
+def _failed(which: str, where: object, error: Exception) -> PluginError:
+    if isinstance(error, PluginError):
+        return PluginError(f"{which}: {error}")
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(where)]
+    line = f", line {frames[-1].lineno}" if frames else ""
+    return PluginError(f"{which}: {where}{line} raises {type(error).__name__}: {error}")
