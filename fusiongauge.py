@@ -108,7 +108,7 @@ def source_file(thing: object) -> str:
     """The file that defines a function or class; of any other object, that of its type."""
     unwrapped = inspect.unwrap(getattr(thing, "func", thing))  # type: ignore[arg-type]
     try:
-        return inspect.getfile(unwrapped)  # type: ignore[arg-type]
+        return inspect.getfile(unwrapped)
     except (TypeError, OSError):
         return str(getattr(sys.modules.get(type(thing).__module__), "__file__", "<interactive>"))
 

@@ -2,9 +2,11 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal
+
+import msgspec
 
 from fusiongauge import FusionGaugeError
 
@@ -69,8 +71,6 @@ class Protocol:
             raise OptionError(f"valid_fraction must lie between 0 and 1: {self}")
         if not 0 <= self.final_learning_rate <= self.learning_rate:
             raise OptionError(f"learning rates must be positive and fall: {self}")
-        if self.schedule not in get_args(Schedule):
-            raise OptionError(f"schedule must be one of {', '.join(get_args(Schedule))}: {self}")
 
     def on(self, modalities: Mapping[str, object]) -> "Protocol":
         """The protocol with ALL resolved to the modalities of some data."""
@@ -78,23 +78,20 @@ class Protocol:
 
     def to_dict(self) -> dict[str, Any]:
         """Every setting as JSON types: the canonical form, which records hold."""
-        return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        settings: dict[str, Any] = msgspec.to_builtins(self)
+        return settings | {"normalized": list(self.normalized)}
 
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> "Protocol":
-        """The inverse of ``to_dict``.
+        """The inverse of ``to_dict``; settings that this version does not know are ignored.
 
         Raises:
-            OptionError: A setting is unknown, missing or outside its range.
+            OptionError: A setting is missing, of another type or outside its range.
         """
-        known = {field.name for field in fields(cls)}
-        values = {name: tuple(value) if isinstance(value, list) else value for name, value in settings.items()}
         try:
-            return cls(**values)
-        except TypeError as error:
-            raise OptionError(
-                f"not a protocol of this version ({error}); the settings are: {', '.join(sorted(known))}"
-            ) from error
+            return msgspec.convert(dict(settings), cls)
+        except msgspec.ValidationError as error:
+            raise OptionError(f"not a protocol of this version: {error}") from error
 
     def with_settings(self, settings: Mapping[str, str]) -> "Protocol":
         """The protocol with some fields set from text, as ``--set FIELD=VALUE`` gives them.
@@ -102,33 +99,25 @@ class Protocol:
         Raises:
             OptionError: A field does not exist, or its value cannot be read or is outside its range.
         """
-        return replace(self, **{name: _parsed(name, text) for name, text in settings.items()})
+        changed = self
+        for name, text in settings.items():
+            known = changed.to_dict()
+            if name not in known:
+                raise OptionError(f"--set {name}={text}: no such field; the fields are: {', '.join(known)}")
+            value: object = text
+            if name == "normalized":
+                value = [] if text == "none" else [word.strip() for word in text.split(",")]
+            try:
+                changed = msgspec.convert({**known, name: value}, Protocol, strict=False)
+            except ValueError as error:
+                raise OptionError(f"--set {name}={text}: {error}") from error
+        return changed
 
 
 def canonical(settings: Mapping[str, Any]) -> dict[str, Any]:
     """A record's protocol with the defaults of the fields that its version did not have, for comparisons."""
     defaults = {f.name: f.default for f in fields(Protocol) if f.default is not MISSING}
     return {**defaults, **settings}
-
-
-def _parsed(name: str, text: str) -> object:
-    kinds = get_type_hints(Protocol)
-    if name not in kinds:
-        raise OptionError(f"--set {name}={text}: there is no such field; the fields are: {', '.join(kinds)}")
-    kind = kinds[name]
-    try:
-        if kind is bool:
-            return {"true": True, "false": False}[text.lower()]
-        if kind in (int, float):
-            return kind(text)
-    except (KeyError, ValueError):
-        what = {bool: "true or false", int: "a whole number", float: "a number"}[kind]
-        raise OptionError(f"--set {name}={text}: give {what}") from None
-    if kind == tuple[str, ...]:
-        return () if text == "none" else tuple(word.strip() for word in text.split(","))
-    if text not in get_args(kind):
-        raise OptionError(f"--set {name}={text}: give one of {', '.join(get_args(kind))}")
-    return text
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ _ACCURACY_REASON = "one pair in a hundred: twice the standard error of a share o
     unit="nats",
     decimals=None,
     margin=0.01,
-    reason="a hundredth of a nat is 1% less probability for the right class; chance level is 0.693 for two classes",
+    reason="a hundredth of a nat is 1% less probability of the right class; chance is 0.693 for two classes",
     alias="valid_loss",
     history="validation loss",
 )

@@ -5,6 +5,7 @@ Operators, embedders, backbones and models are registered in ``fusion_models``, 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.config import OptionError
@@ -132,7 +133,7 @@ def register_corruption(
     """
 
     def register(corrupt: Function) -> Function:
-        if len(levels) < 2 or levels[0] != 0 or any(a >= b for a, b in zip(levels, levels[1:], strict=False)):
+        if len(levels) < 2 or levels[0] != 0 or any(a >= b for a, b in pairwise(levels)):
             raise PluginError(f"{source_file(corrupt)}: the levels of {name!r} must rise from 0, not {levels}")
         CORRUPTIONS.register(name, Corruption(name, corrupt, levels, modality, unit), corrupt)
         return corrupt

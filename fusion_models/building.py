@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from fusion_models.network import FusionNet
-from fusion_models.operators import Shape
+from fusion_models.operators import Operator, Shape
 from fusion_models.registry import BACKBONES, EMBEDDERS, OPERATORS
 from fusion_models.zoo import (
     BLUEPRINTS,
@@ -47,8 +47,8 @@ def build_model(
         FusionNet, unless the model is a function of a plug-in.
 
     Raises:
-        ModelError: For an unknown name, a modality the data lack, fewer than two classes, or images that do not fit
-            the model's downsamplings or its operator.
+        ModelError: For an unknown name, a modality the data lack, fewer than two classes, or images that do not
+            fit the model's downsamplings or its operator.
     """
     spec = find_model(model) if isinstance(model, str) else model
     if classes < 2:
@@ -90,9 +90,9 @@ def _refuse_odd_sizes(spec: ModelSpec, blueprint: Blueprint, image_size: tuple[i
         )
 
 
-def _operator(spec: ModelSpec, shapes: list[Shape]) -> nn.Module:
+def _operator(spec: ModelSpec, shapes: list[Shape]) -> Operator:
     try:
-        operator: nn.Module = OPERATORS[spec.operator].make(shapes)
+        operator: Operator = OPERATORS[spec.operator].make(shapes)
     except ValueError as error:
         raise ModelError(f"{spec.name}: {error}") from error
     return operator
@@ -110,12 +110,12 @@ def _on_backbone(
     spec: ModelSpec, channels: Mapping[str, int], image_size: tuple[int, int], classes: int
 ) -> FusionNet:
     """One backbone per modality, averaged after the operator; in late fusion each has a classifier of its own."""
-    stems = {modality: BACKBONES[spec.family](count, image_size) for modality, count in channels.items()}
-    shapes: list[Shape] = [tuple(stem.out_shape) for stem in stems.values()]
+    stems: dict[str, nn.Module] = {m: BACKBONES[spec.family](count, image_size) for m, count in channels.items()}
+    shapes: list[Shape] = [tuple(stem.out_shape) for stem in stems.values()]  # type: ignore[arg-type]
     if spec.stage == "late":
         stems = {
-            modality: nn.Sequential(stem, GlobalAverage(), nn.Linear(stem.out_shape[0], classes))
-            for modality, stem in stems.items()
+            modality: nn.Sequential(stem, GlobalAverage(), nn.Linear(shape[0], classes))
+            for (modality, stem), shape in zip(stems.items(), shapes, strict=True)
         }
         shapes = [(classes,)] * len(stems)
     operator = _operator(spec, shapes)

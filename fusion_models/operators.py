@@ -1,8 +1,8 @@
 """How modalities meet: an operator turns one feature tensor per modality into one.
 
 An operator is built from the shapes it will be given and declares in ``out_shape`` what it makes of them, so
-nobody else has to know that concatenation widens. To add one, write the class and register it. The models that ship
-are listed in zoo.py, so the operators here join no further families.
+nobody else has to know that concatenation widens. To add one, write the class and register it. The models that
+ship are listed in zoo.py, so the operators here join no further families.
 
 Shapes are without the batch: maps (C, H, W) or vectors (D,). Features come in the model's order of modalities.
 """

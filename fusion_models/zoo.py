@@ -1,7 +1,7 @@
 """The models that are compared: every row of the published tables, in both embedders, and their baselines.
 
 A model is ``family-stage-operator-embedder``, or ``family-modality-embedder`` for a single modality. BLUEPRINTS
-holds the widths of a family at a stage; MODELS names all models, those of plug-ins included; ``building.py`` builds
+holds the widths of a family at a stage; MODELS names all models, also those of plug-ins; ``building.py`` builds
 them. Loads no torch, so that ids and help need none.
 """
 

@@ -1,12 +1,12 @@
-"""How a metric is declared: plain data that records carry, so that they can be shown where its code is not known."""
+"""How a metric is declared: plain data, carried by records so that they can be shown without its code."""
 
 from typing import Literal
 
 import msgspec
 
 Comparison = Literal["seeds", "exact", "epochs"]
-"""How two values are compared: "seeds" by statistics over paired seeds; "exact" as they are, since equal code gives
-equal values; "epochs" by the spread of each run's epochs, as times vary."""
+"""How two values are compared: "seeds" by statistics over paired seeds; "exact" as they are, since equal code
+gives equal values; "epochs" by the spread of each run's epochs, as times vary."""
 
 
 class Metric(msgspec.Struct, frozen=True, kw_only=True):

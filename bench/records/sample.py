@@ -1,4 +1,4 @@
-"""Sample predictions of a trained model, saved when its run ends so that the report needs neither model nor data."""
+"""Sample predictions of a trained model, saved when its run ends: the report needs neither model nor data."""
 
 import msgspec
 

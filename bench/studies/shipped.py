@@ -1,5 +1,7 @@
-"""The studies that ship here: ``standard``, what ``pytest bench`` runs; six that rerun the published tables
-(``results/published/``), each under the protocol it was obtained with; and two of our own.
+"""The studies that ship here.
+
+``standard`` is what ``pytest bench`` runs. Six rerun the published tables (``results/published/``), each under the
+protocol it was obtained with; two are our own.
 """
 
 from dataclasses import replace
