@@ -41,15 +41,15 @@ FILLINGS: tuple[dict[str, Any], ...] = tuple(
 
 
 def cost(records: Sequence[RunRecord]) -> Figure | None:
-    """Accuracy against four costs, one point per model, with the Pareto front; None if no run was completed.
+    """Accuracy against four costs, one point per model, with the Pareto front; None if no record has a cost.
 
     Points are means over seeds; bars reach from the lowest to the highest seed.
     """
     cells = frame(records)
-    if cells.empty:
+    measured = [name for name in COSTS if cells[name].notna().any()]
+    if not measured:
         return None
     metrics = declarations(records)
-    measured = [name for name in COSTS if cells[name].notna().any()]
     missing = [metrics[name].title for name in COSTS if name not in measured]
     models = cells.groupby("model", sort=False).agg(
         family=("family", "first"),
