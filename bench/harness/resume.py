@@ -5,9 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.comparison import differences
 from bench.config import canonical
-from bench.records import COMPLETED, CellKey, RunRecord, cell_key, cell_of, machine
+from bench.records import COMPLETED, CellKey, RunRecord, cell_key, cell_of, differences, machine
 
 Described = Mapping[str, Any]
 """The fields of a run's record that are known before training (``bench.training.runs.describe``)."""
