@@ -412,7 +412,7 @@ def pytest_report_teststatus(report: pytest.TestReport, config: pytest.Config) -
     return ("passed", "", "PASSED") if own_line and config.option.verbose <= 0 else None
 
 
-@pytest.hookimpl(optionalhook=True)
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_benchmark_generate_machine_info(config: pytest.Config) -> dict[str, Any] | None:
     """Only what stays the same between two runs of one machine, so that a difference means something."""
     if SESSION not in config.stash:

@@ -205,7 +205,7 @@ class Session:
                 self.trackers.epoch(result)
             observe(result)
 
-        self.trackers.begin(cell.name, self.described(cell))
+        self.trackers.begin(cell.name, msgspec.to_builtins(self.described(cell)))
         record = None
         try:
             record = runs.run_cell(
@@ -327,9 +327,3 @@ class Session:
                 f"try again with: python -m bench {command} {self.folder}"
             )
             return None
-
-
-def to_json(record: msgspec.Struct) -> dict[str, Any]:
-    """A record as plain JSON types."""
-    values: dict[str, Any] = msgspec.to_builtins(record)
-    return values
