@@ -1,13 +1,14 @@
 """The committed records, and the pages that are made from them.
 
-``results/baseline/<study>.jsonl`` holds the records and ``<study>.probes.jsonl`` what probes measured on their weights;
-``results/baseline/tables/``, ``results/claims.md`` and the README's section between its markers are generated from
+``results/baseline/<study>.jsonl`` holds the records and ``<study>.probes.jsonl`` what probes measured on their
+weights; ``results/baseline/tables/``, ``results/claims.md`` and the README's section between its markers are generated from
 them, and a test fails when they disagree.
 """
 
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -19,7 +20,6 @@ from bench.records import (
     RecordError,
     RunRecord,
     append,
-    cell_key,
     latest,
     parse,
     probe_key,
@@ -30,6 +30,8 @@ from bench.registry import STUDIES, find_study
 from bench.studies.study import Study
 from bench.tables.claims import page
 from bench.tables.tabulation import tables_by_study
+
+Record = TypeVar("Record", bound=msgspec.Struct)
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "results" / "baseline"
@@ -111,7 +113,7 @@ def for_every_study(records: Sequence[RunRecord]) -> list[RunRecord]:
 def _serves(record: RunRecord, study: Study, variant: str) -> bool:
     if (record.study, record.variant) == (study.name, variant):
         return True
-    protocol = study.protocols[variant].on(dict.fromkeys(record.modalities)).to_dict()
+    protocol = study.protocols[variant].on(dict.fromkeys(record.channels or record.modalities)).to_dict()
     return (
         record.model in study.models
         and record.dataset == study.dataset
@@ -147,7 +149,7 @@ def add(records: Sequence[RunRecord], probes: Sequence[ProbeRecord] = ()) -> int
     return len(done)
 
 
-def _read[Record: msgspec.Struct](path: Path, kind: type[Record]) -> list[Record]:
+def _read(path: Path, kind: type[Record]) -> list[Record]:
     return read(path, kind) if path.is_file() else []
 
 
@@ -196,5 +198,7 @@ def write() -> list[Path]:
 
 
 def _outdated(files: Mapping[Path, str]) -> list[Path]:
-    wrong = [path for path, text in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    wrong = [
+        path for path, text in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
     return wrong + [path for path in sorted((FOLDER / "tables").glob("*")) if path not in files]

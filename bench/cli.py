@@ -1,7 +1,7 @@
 """The command line: ``python -m bench``, installed as ``fusiongauge``.
 
-``run`` starts the benchmarks under pytest. Everything else reads records: tables, figures, pages, comparisons, and the
-steps of a nightly job; or audits data and models. Each command imports what it needs when it runs.
+``run`` starts the benchmarks under pytest. Everything else reads records (tables, figures, pages, comparisons, the
+steps of a nightly job) or audits data and models. Each command imports what it needs when it runs.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command.
 
     Returns:
-        The exit status: 0; 1 for findings, broken rules or cells that were not completed; 2 for input that cannot be
-        used; of ``run``, pytest's.
+        The exit status: 0; 1 for findings, broken rules or cells that were not completed; 2 for input that cannot
+        be used. That of ``run`` is pytest's.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -61,7 +61,6 @@ def _plugins(words: Sequence[str]) -> list[str]:
 def _run(words: Sequence[str]) -> int:
     import pytest
 
-    benchmarks = Path(__file__).resolve().parent
     return int(pytest.main(["-p", "bench.harness.plugin", "--pyargs", "bench", f"--rootdir={Path.cwd()}", *words]))
 
 
@@ -78,9 +77,9 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plug-in to load first")
         return added
 
-    command("run", lambda _: 0, "run benchmarks: pytest on bench, with all of its options").epilog = (
-        "Example: python -m bench run -k stride --profile smoke"
-    )
+    command(
+        "run", lambda _: 0, "run benchmarks: pytest on bench, with all of its options"
+    ).epilog = "Example: python -m bench run -k stride --profile smoke"
 
     one = command("tables", _tables, "write and print the tables of a run from its records")
     one.add_argument("run", type=Path, help=_RUN)
@@ -113,7 +112,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_fail_on(one)
 
     one = command(
-        "baseline", _baseline, "make the committed tables, the ledger of claims and the README's tables from records"
+        "baseline",
+        _baseline,
+        "make the committed tables, the ledger and the README's tables from their records",
     )
     one.add_argument(
         "--add",
@@ -149,8 +150,8 @@ def _parser() -> argparse.ArgumentParser:
         "audit",
         _audit,
         "look for what makes results wrong, in data, their split and models",
-        epilog="Looks for pairs that appear twice or on both sides of a split, groups split apart, validation pairs "
-        "left out, and inputs that depend on the label. Exit status: 0 without findings, 1 with findings, 2 for "
+        epilog="Looks for pairs that appear twice or on both sides of a split, groups split apart, validation "
+        "pairs left out, and inputs that depend on the label. Exit status: 0 without findings, 1 with findings, 2 for "
         "input that cannot be used.",
     )
     one.add_argument("--dataset", default="", metavar="NAME-or-PATH", help=dataset_help())
@@ -176,8 +177,9 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--models",
         action="store_true",
-        help="also audit the study's models, built for these data, with our metrics and memory; wide-late-concat and "
-        "wide-intermediate-concat are one function, as in the published tables, so a study with both has a finding",
+        help="also audit the study's models, built for these data, with our metrics and memory; wide-late-concat "
+        "and wide-intermediate-concat are one function, as in the published tables, so a study with both has a "
+        "finding",
     )
 
     one = command("corruptions", _corruptions, "draw a pair under every corruption of the robustness study")

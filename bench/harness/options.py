@@ -1,4 +1,4 @@
-"""Command-line words -> frozen Options. Every default is chosen here and nowhere else. Loads no torch by itself."""
+"""Command-line words -> frozen Options. Every default is chosen here, and nowhere else."""
 
 import hashlib
 import importlib.util
@@ -317,7 +317,7 @@ def latest_run(runs: Path, name: str) -> Path | None:
 def history_folder(options: Options, root: Path, device_name: str) -> Path:
     """Where pytest-benchmark keeps the runs that a run with these options can be compared with.
 
-    One folder per studies, data, profile, settings and model of device, so that the latest run in it is comparable.
+    One folder per studies, data, profile, settings and device model, so that the latest run in it is comparable.
     """
     everything = len(options.studies) == len(STUDIES)
     studies = "all" if everything else "-".join(study.name for study in options.studies)

@@ -15,12 +15,14 @@ import re
 from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench.config import DEFAULT_STUDY, PROFILES, OptionError
+from bench.analysis.gate import fail_on_help
+from bench.config import DEFAULT_STUDY, PROFILES
 from bench.harness.cell import Cell
 from bench.harness.ending import Ending
 from bench.harness.options import dataset_help, history_folder, resolve
@@ -45,7 +47,7 @@ STRIDE = "(test_training and (maxpool or strided))"
 
 SESSION = pytest.StashKey[Session]()
 PROGRESS = pytest.StashKey[Progress]()
-RULES = pytest.StashKey["tuple[Rule, ...]"]()
+RULES = pytest.StashKey["Sequence[Rule]"]()
 EARLIER = pytest.StashKey[list[RunRecord]]()
 ENDING = pytest.StashKey[Ending]()
 LINE_BROKEN_IN = pytest.StashKey[object]()
@@ -100,7 +102,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         help="take finished cells from their records where code, data, protocol and machine are the same; "
         "continues --results-dir, or the latest folder of this kind in results/runs",
     )
-    group.addoption("--fail-on", default="", metavar="RULES", help=f"with --benchmark-compare: {_fail_on_help()}")
+    group.addoption("--fail-on", default="", metavar="RULES", help=f"with --benchmark-compare: {fail_on_help()}")
     group.addoption(
         "--track",
         default="none",
@@ -122,22 +124,16 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     )
 
 
-def _fail_on_help() -> str:
-    from bench.analysis.rules import fail_on_help
-
-    return fail_on_help()
-
-
 def _load_plugins_early(pluginmanager: pytest.PytestPluginManager) -> None:
     """Load what ``--plugin`` names on the command line; whatever fails is reported by ``pytest_configure``."""
-    config = pluginmanager.get_plugin("pytestconfig")
-    words = list(getattr(config, "invocation_params", None) and config.invocation_params.args or ())
-    named = [following for word, following in zip(words, words[1:], strict=False) if word == "--plugin"]
-    named += [word.partition("=")[2] for word in words if str(word).startswith("--plugin=")]
+    config: Any = pluginmanager.get_plugin("pytestconfig")
+    words = [str(word) for word in config.invocation_params.args]
+    named = [following for word, following in pairwise(words) if word == "--plugin"]
+    named += [word.partition("=")[2] for word in words if word.startswith("--plugin=")]
     try:
         load_installed_plugins()
         for path in named:
-            load_plugin(str(path))
+            load_plugin(path)
     except PluginError:
         return
 
@@ -178,7 +174,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.keyword = re.sub(r"\bstride\b", STRIDE, config.option.keyword)
     # pytest-benchmark is configured after this, so it finds its storage where comparable runs are.
     if config.option.benchmark_storage == "file://./.benchmarks" and not config.option.collectonly:
-        config.option.benchmark_storage = f"file://{history_folder(options, config.rootpath, _device_name(session))}"
+        config.option.benchmark_storage = (
+            f"file://{history_folder(options, config.rootpath, _device_name(session))}"
+        )
     config.option.benchmark_columns = ["median", "iqr", "min", "max", "rounds"]
     config.option.benchmark_sort = "name"
 
@@ -192,7 +190,7 @@ def _is_ours(config: pytest.Config) -> bool:
     return BENCHMARKS.parent == config.rootpath.resolve() or installed
 
 
-def _rules(text: str) -> tuple[Rule, ...]:
+def _rules(text: str) -> Sequence[Rule]:
     if not text.strip():
         return ()
     from bench.analysis import gate
@@ -390,9 +388,7 @@ def subject(cell: Cell, session: Session, pytestconfig: pytest.Config) -> Subjec
 
 
 @pytest.fixture
-def keep_probes(
-    cell: Cell, session: Session, pytestconfig: pytest.Config
-) -> Callable[[list[ProbeRecord]], None]:
+def keep_probes(cell: Cell, session: Session, pytestconfig: pytest.Config) -> Callable[[list[ProbeRecord]], None]:
     """Writes what a probe measured on the cell's model, and shows that it did."""
 
     def keep(probes: list[ProbeRecord]) -> None:
@@ -458,9 +454,7 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> Generator[None]:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> Generator[None]:
     """Below pytest-benchmark's times, even where it raises as they regressed: changes, tables, their place."""
     try:
         yield

@@ -153,7 +153,9 @@ class Session:
             return None
         try:
             with torch.device("meta"):  # shapes without weights
-                build_model(cell.spec, channels=info.channels, image_size=info.image_size, classes=len(info.classes))
+                build_model(
+                    cell.spec, channels=info.channels, image_size=info.image_size, classes=len(info.classes)
+                )
         except ModelError as error:
             return str(error)
         return None
@@ -323,7 +325,7 @@ class Session:
             return write()
         except Exception as error:
             self.failures.append(
-                f"{what} could not be written ({type(error).__name__}: {error}); the records are in {self.folder}, "
-                f"try again with: python -m bench {command} {self.folder}"
+                f"{what} could not be written ({type(error).__name__}: {error}); the records are in {self.folder}; "
+                f"try again: python -m bench {command} {self.folder}"
             )
             return None

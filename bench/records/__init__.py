@@ -11,6 +11,7 @@ from bench.records.keys import (
     differences,
     latest,
     machine,
+    probe_key,
     same_data,
 )
 from bench.records.metric import Metric
@@ -44,6 +45,7 @@ __all__ = [
     "latest",
     "machine",
     "parse",
+    "probe_key",
     "read",
     "same_data",
 ]

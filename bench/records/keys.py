@@ -41,6 +41,12 @@ def cell_of(fields: Mapping[str, Any]) -> CellKey:
     return CellKey(fields["study"], fields["variant"], conditions, fields["model"], fields["seed"])
 
 
+def probe_key(record: ProbeRecord) -> tuple[object, ...]:
+    """The value that a probe record is of: a later record of the same value replaces an earlier one."""
+    value = (record.probe, record.level, record.metric, record.layer, record.other_seed)
+    return (cell_key(record), *value)
+
+
 def latest(records: Iterable[RunRecord]) -> list[RunRecord]:
     """The last record of each cell, in the order in which the cells were first run."""
     return list({cell_key(record): record for record in records}.values())

@@ -13,6 +13,7 @@ from bench.tables.text import TextTable
 from bench.tracking.tracker import pictures, scalars
 from bench.training.trainer import EpochResult
 
+
 class TensorBoard:
     """Writes scalars, config, hyperparameters, sample predictions and tables with torch's own writer.
 

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, Protocol
 
-
 from bench.records import RunRecord, SampleRecord
 
 if TYPE_CHECKING:

@@ -24,8 +24,8 @@ OF_THE_RECORD = ("status", "best_epoch", "best_valid_loss", "parameters", "train
 class WeightsAndBiases:
     """Logs what the reference notebooks log: config, epochs, sample predictions, tables, loss curves.
 
-    Without a key it works offline; if the server cannot be reached in time, it continues offline. wandb's environment
-    variables and settings are respected.
+    Without a key it works offline; if the server cannot be reached in time, it continues offline. wandb's
+    environment variables and settings are respected.
 
     Args:
         results_dir: wandb's files go to ``wandb/`` in it.
