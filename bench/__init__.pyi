@@ -6,5 +6,5 @@ from .records.run import RunRecord as RunRecord
 from .registry import register_corruption as register_corruption
 from .registry import register_metric as register_metric
 from .registry import register_study as register_study
-from .studies.study import Study as Study
+from .study import Study as Study
 from .training.runs import run as run

@@ -27,7 +27,7 @@ from bench.records import (
 )
 from bench.records.reading import Run
 from bench.registry import STUDIES, find_study
-from bench.studies.study import Study
+from bench.study import Study
 from bench.tables.claims import page
 from bench.tables.tabulation import tables_by_study
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from bench.config import DEFAULT_STUDY, FIRST_SEED, RunConfig
-from bench.studies.study import Study
+from bench.study import Study
 from fusion_models.zoo import ModelSpec
 
 

@@ -23,7 +23,7 @@ from bench.config import (
 )
 from bench.harness.cell import Cell
 from bench.registry import STUDIES, find_study
-from bench.studies.study import Study
+from bench.study import Study
 from bench.tracking import TRACKERS
 from data_utils import DATASETS
 from fusion_models.zoo import ModelError, ModelSpec, find_model

@@ -31,7 +31,7 @@ from bench.harness.saved import facts, from_benchmarks
 from bench.harness.session import Session
 from bench.records import ProbeRecord, RecordError, RunRecord
 from bench.registry import STUDIES
-from bench.studies.study import PROBES
+from bench.study import PROBES
 from bench.tracking import TRACKERS
 from fusiongauge import FusionGaugeError, PluginError, load_installed_plugins, load_plugin
 

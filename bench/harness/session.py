@@ -27,6 +27,7 @@ from bench.records import (
     SampleRecord,
     append,
     cell_key,
+    cell_of,
     read,
 )
 from bench.records.cost import FILE_NAME as COSTS
@@ -241,17 +242,18 @@ class Session:
     def record_of(self, cell: Cell) -> RunRecord | None:
         """The latest record of a cell in this session; None if it has not ended yet."""
         config = cell.config
-        name = self.dataset(config).info.name
-        for record in reversed(self.records):
-            key = cell_key(record)
-            if (key.study, key.variant, key.model, key.seed) == (
-                config.study,
-                config.variant,
-                cell.spec.name,
-                cell.seed,
-            ) and key.conditions.dataset == name:
-                return record
-        return None
+        wanted = cell_of(
+            {
+                "study": config.study,
+                "variant": config.variant,
+                "dataset": self.dataset(config).info.name,
+                "profile": config.profile,
+                "device": config.device.partition(":")[0],
+                "model": cell.spec.name,
+                "seed": cell.seed,
+            }
+        )
+        return next((record for record in reversed(self.records) if cell_key(record) == wanted), None)
 
     def subject(self, cell: Cell) -> Subject:
         """The trained model of a cell that has ended, to be probed.
