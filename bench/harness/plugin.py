@@ -37,6 +37,7 @@ from fusiongauge import FusionGaugeError, PluginError, load_installed_plugins, l
 
 if TYPE_CHECKING:
     from bench.analysis.gate import Rule
+    from fusion_models import ModelSpec
     from bench.probes.subject import Subject
 
 BENCHMARKS = Path(__file__).resolve().parent.parent
@@ -334,6 +335,14 @@ def show(pytestconfig: pytest.Config) -> Callable[[str], None]:
 
 
 @pytest.fixture
+def fitting_model(each_model: ModelSpec, session: Session) -> ModelSpec:
+    """Each model of the selected studies; skips those that do not fit the data."""
+    if reason := session.misfit(each_model, session.any_dataset().info):
+        pytest.skip(reason)
+    return each_model
+
+
+@pytest.fixture
 def run_cell(session: Session, benchmark: Any, pytestconfig: pytest.Config) -> Callable[[Cell], RunRecord]:
     """Runs a cell under pytest-benchmark's timer, one round per epoch, and shows its progress."""
     from bench.training.runs import drive
@@ -352,7 +361,7 @@ def run_cell(session: Session, benchmark: Any, pytestconfig: pytest.Config) -> C
 
     def run(cell: Cell) -> RunRecord:
         progress.begin(cell.name)
-        if reason := session.misfit(cell):
+        if reason := session.misfit(cell.spec, session.dataset(cell.config).info):
             progress.skip(reason)
             benchmark.skipped = True
             pytest.skip(reason)
@@ -378,7 +387,7 @@ def subject(cell: Cell, session: Session, pytestconfig: pytest.Config) -> Subjec
     """The cell's trained model; trained without a timer if the session has not done so yet."""
     from bench.training.runs import drive
 
-    if reason := session.misfit(cell):
+    if reason := session.misfit(cell.spec, session.dataset(cell.config).info):
         pytest.skip(reason)
     if session.record_of(cell) is None and session.recall(cell) is None:
         progress = pytestconfig.stash[PROGRESS]

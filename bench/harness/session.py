@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from bench.tables.text import TextTable
     from bench.training.runs import Driver
     from bench.training.trainer import EpochResult, Observer
-    from data_utils import PairedDataset
+    from data_utils import DatasetInfo, PairedDataset
+    from fusion_models import ModelSpec
 
 T = TypeVar("T")
 
@@ -140,26 +141,26 @@ class Session:
             ) from error
         earlier = read(self.records_path, RunRecord)
         if self.options.resume:
-            wanted = {cell.name: self.described(cell) for cell in cells if self.misfit(cell) is None}
+            fitting = [cell for cell in cells if not self.misfit(cell.spec, self.dataset(cell.config).info)]
+            wanted = {cell.name: self.described(cell) for cell in fitting}
             self._resumption = resume(earlier, wanted, self.folder / "checkpoints")
 
-    def misfit(self, cell: Cell) -> str | None:
-        """Why the cell's model does not fit its data; None if it does."""
+    def misfit(self, spec: ModelSpec, info: DatasetInfo) -> str:
+        """Why a model does not fit the data; "" if it does."""
         import torch
 
         from fusion_models import ModelError, build_model
 
-        info = self.dataset(cell.config).info
-        if cell.spec.build is not None:  # a plug-in's function may not work without data
-            return None
         try:
-            with torch.device("meta"):  # shapes without weights
-                build_model(
-                    cell.spec, channels=info.channels, image_size=info.image_size, classes=len(info.classes)
-                )
+            spec.sees(info.channels)
+            if spec.build is None:  # a plug-in's function is tried when it is run
+                with torch.device("meta"):  # shapes without weights
+                    build_model(
+                        spec, channels=info.channels, image_size=info.image_size, classes=len(info.classes)
+                    )
         except ModelError as error:
             return str(error)
-        return None
+        return ""
 
     def described(self, cell: Cell) -> dict[str, Any]:
         """The fields of a cell's record that are known before training."""
