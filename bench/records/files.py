@@ -64,7 +64,7 @@ def parse(content: bytes, source: str, kind: type[Record]) -> list[Record]:
             records.append(_decode(line, kind))
         except (ValueError, UnicodeDecodeError) as error:
             raise RecordError(
-                f"{source}, line {number}: not a {kind.__name__} ({error}); remove the line or rerun the benchmark"
+                f"{source}, line {number}: not a {_name(kind)} ({error}); remove the line or rerun the benchmark"
             ) from error
     return records
 
@@ -78,7 +78,11 @@ def convert(values: dict[str, Any], kind: type[Record]) -> Record:
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        raise RecordError(f"not a {kind.__name__}: {error}") from error
+        raise RecordError(f"not a {_name(kind)}: {error}") from error
+
+
+def _name(kind: type[Record]) -> str:
+    return getattr(kind, "__name__", "record of this version")  # a union of types has no name
 
 
 def _decode(line: bytes, kind: type[Record]) -> Record:
