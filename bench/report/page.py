@@ -82,9 +82,7 @@ def page(runs: Sequence[Run]) -> str:
     )
 
 
-def _sections(
-    runs: Sequence[Run], records: Sequence[RunRecord], probes: Sequence[ProbeRecord]
-) -> list[Section]:
+def _sections(runs: Sequence[Run], records: Sequence[RunRecord], probes: Sequence[ProbeRecord]) -> list[Section]:
     run_of = {id(record): run for run in runs for record in run.records}
     tables = tables_by_study(records, probes)
     both: list[RunRecord | ProbeRecord] = [*records, *probes]
@@ -131,13 +129,21 @@ def _facts(records: Sequence[RunRecord], costs: Sequence[CostRecord]) -> dict[st
         "cells": ", ".join(counts),
         "models": str(len(distinct(record.model for record in records)) or ""),
         "studies": str(len(distinct(record.study for record in records)) or ""),
-        "seeds": listed(sorted(record.seed for record in records)),
+        "seeds": _seeds(sorted({record.seed for record in records})),
         "profile": listed(record.profile for record in (*records, *costs)),
         "trained": " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "",
         "data": listed(record.dataset for record in records),
         "device": listed(environment.get("device_name", "unknown") for environment in environments),
     }
     return {name: fact for name, fact in facts.items() if fact}
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    """Their number and themselves; the ends where they are consecutive."""
+    if len(seeds) < 2:
+        return "".join(map(str, seeds))
+    consecutive = seeds[-1] - seeds[0] == len(seeds) - 1 > 1
+    return f"{len(seeds)}: {f'{seeds[0]} to {seeds[-1]}' if consecutive else ', '.join(map(str, seeds))}"
 
 
 def _protocols(records: Sequence[RunRecord]) -> dict[str, dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""The report needs records alone: no torch, no models, no data sets, in a process in which importing them raises."""
+"""The report needs records alone: in a process where importing torch, models or data sets raises."""
 
 import subprocess
 import sys
@@ -38,7 +38,7 @@ for words in ("unknown-study", "unknown-model", "valid unknown metric", "rgb-noi
 
 
 def alone(program: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)  # noqa: S603
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
 
 
 def test_the_report_of_any_records_imports_no_torch_models_or_data() -> None:

@@ -43,9 +43,7 @@ def test_samples_are_read_from_the_run_of_the_record(tmp_path: Path) -> None:
 
 def test_there_is_a_reason_where_there_are_no_samples(tmp_path: Path) -> None:
     (without_files,) = of_one_run([record()], None)
-    assert without_files.reason == (
-        "These records come without sample predictions; the folder of a run has them."
-    )
+    assert without_files.reason == ("These records come without sample predictions; the folder of a run has them.")
     (without_checkpoint,) = of_one_run([record(checkpoint=None)], tmp_path)
     assert without_checkpoint.reason == without_files.reason
     (not_saved,) = of_one_run([record()], tmp_path)
@@ -56,7 +54,9 @@ def test_there_is_a_reason_where_there_are_no_samples(tmp_path: Path) -> None:
     (tmp_path / "samples" / f"{Path(str(record().checkpoint)).stem}.jsonl").write_text("{}\n")
     (broken,) = of_one_run([record()], tmp_path)
     assert "line 1: not a SampleRecord" in broken.reason
-    assert not any(samples.predictions for samples in (without_files, without_checkpoint, not_saved, other, broken))
+    assert not any(
+        samples.predictions for samples in (without_files, without_checkpoint, not_saved, other, broken)
+    )
 
 
 def test_a_checkpoint_never_leads_out_of_the_folder(tmp_path: Path) -> None:

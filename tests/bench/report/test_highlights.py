@@ -44,9 +44,7 @@ def test_only_seeds_that_all_models_have_are_compared() -> None:
 
 
 def test_variants_are_compared_as_models() -> None:
-    raw, scaled = (
-        replace(runs(MODEL, [loss])[0], variant=name) for name, loss in (("raw", 0.5), ("scaled", 0.1))
-    )
+    raw, scaled = (replace(runs(MODEL, [loss])[0], variant=name) for name, loss in (("raw", 0.5), ("scaled", 0.1)))
     assert highlights([raw, scaled])[0].startswith(f"scaled {MODEL} has the lowest")
 
 

@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bench import plots
 from bench.analysis.ledger import ledger
@@ -144,7 +145,9 @@ def test_costs_have_a_section_of_their_own() -> None:
     assert all(model in section.words() for model in (MODEL, TWIN))
     alone = read(page([Run("a run", [], [], costs, None)]))
     assert facts(alone) == {"profile": "quick", "device": "a processor"}
-    assert "costs" not in [node.attributes["aria-labelledby"] for node in read(page([of_records(record())])).find("section")]
+    assert "costs" not in [
+        node.attributes["aria-labelledby"] for node in read(page([of_records(record())])).find("section")
+    ]
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -189,7 +192,14 @@ def test_the_metric_of_a_plugin_is_shown() -> None:
     "changes",
     [
         {"study": "gone", "variant": "gone", "profile": "gone", "device": "tpu"},
-        {"model": "my-model", "family": "mine", "stage": "", "operator": "", "embedder": "blur", "dataset": "mine"},
+        {
+            "model": "my-model",
+            "family": "mine",
+            "stage": "",
+            "operator": "",
+            "embedder": "blur",
+            "dataset": "mine",
+        },
         {"modalities": ["thermal", "radar", "sonar"], "channels": None, "image_size": None},
         {"valid_metrics": {"top_5": 0.5}, "metrics": []},
         {"environment": {}, "protocol": {"epochs": 3, "temperature": 2.0}},
@@ -201,7 +211,7 @@ def test_the_metric_of_a_plugin_is_shown() -> None:
 )
 def test_a_record_of_unknown_things_gives_a_page(changes: dict[str, object]) -> None:
     known = [record(MODEL, seed=seed) for seed in (51, 52)]
-    unknown = [record(MODEL, seed=seed, **changes) for seed in (51, 52)]
+    unknown = [replace(run, **changes) for run in known]
     for records in (unknown, [*known, *unknown]):
         shown = read(page([of_records(*records)]))
         assert str(changes.get("model", MODEL)) in shown.words()
