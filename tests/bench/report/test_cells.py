@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from bench.records import Metric
@@ -42,7 +44,7 @@ def test_a_clean_cell_has_a_commit_and_no_caveats() -> None:
     ],
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
-def test_what_the_command_needs_is_a_caveat(changes: dict[str, object], caveat: str) -> None:
+def test_what_the_command_needs_is_a_caveat(changes: dict[str, Any], caveat: str) -> None:
     (cell,) = cells([record(**{"environment": COMMITTED, "command": "pytest", **changes})], ["a run"])
     assert cell.caveats == [caveat]
 

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,9 +55,8 @@ def test_there_is_a_reason_where_there_are_no_samples(tmp_path: Path) -> None:
     (tmp_path / "samples" / f"{Path(str(record().checkpoint)).stem}.jsonl").write_text("{}\n")
     (broken,) = of_one_run([record()], tmp_path)
     assert "line 1: not a SampleRecord" in broken.reason
-    assert not any(
-        samples.predictions for samples in (without_files, without_checkpoint, not_saved, other, broken)
-    )
+    reasons = (without_files, without_checkpoint, not_saved, other, broken)
+    assert not any(samples.predictions for samples in reasons)
 
 
 def test_a_checkpoint_never_leads_out_of_the_folder(tmp_path: Path) -> None:
@@ -68,5 +68,5 @@ def test_a_checkpoint_never_leads_out_of_the_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"status": "failed"}, {"best_valid_loss": None}])
-def test_runs_without_a_loss_have_no_samples(changes: dict[str, object]) -> None:
+def test_runs_without_a_loss_have_no_samples(changes: dict[str, Any]) -> None:
     assert of_one_run([record(**changes)], None) == []

@@ -1,5 +1,6 @@
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -145,9 +146,7 @@ def test_costs_have_a_section_of_their_own() -> None:
     assert all(model in section.words() for model in (MODEL, TWIN))
     alone = read(page([Run("a run", [], [], costs, None)]))
     assert facts(alone) == {"profile": "quick", "device": "a processor"}
-    assert "costs" not in [
-        node.attributes["aria-labelledby"] for node in read(page([of_records(record())])).find("section")
-    ]
+    assert 'id="costs"' not in page([of_records(record())])
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -209,7 +208,7 @@ def test_the_metric_of_a_plugin_is_shown() -> None:
     ],
     ids=["study", "model", "modality", "metric", "environment", "failed", "diverged", "incomplete"],
 )
-def test_a_record_of_unknown_things_gives_a_page(changes: dict[str, object]) -> None:
+def test_a_record_of_unknown_things_gives_a_page(changes: dict[str, Any]) -> None:
     known = [record(MODEL, seed=seed) for seed in (51, 52)]
     unknown = [replace(run, **changes) for run in known]
     for records in (unknown, [*known, *unknown]):
