@@ -51,3 +51,11 @@ def machine(environment: Mapping[str, Any]) -> dict[str, Any]:
 def same_data(one: RunRecord, other: RunRecord) -> bool:
     """Whether two records are of the same data, not only by name; a record that does not tell agrees with any."""
     return len({one.data_sha256, other.data_sha256} - {None}) < 2
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The entries in which two mappings differ, one line each: ``name: before -> now``."""
+    names = sorted({*before, *now})
+    return [
+        f"{name}: {before.get(name)} -> {now.get(name)}" for name in names if before.get(name) != now.get(name)
+    ]
