@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.analysis import formats
-from bench.metrics import QUANTITIES, declarations, value
+from bench.analysis.frames import outcomes
+from bench.metrics import value
 from bench.records import Metric, RunRecord
 
 
@@ -15,7 +16,7 @@ class Cell:
     Attributes:
         run: The name of its run.
         record: The record.
-        values: Of ``metrics``, as text.
+        values: Of ``outcomes`` of all records, as text.
         commit: What the cell was run from.
         caveats: What the command needs, or what keeps it from giving the same result; a clause each.
     """
@@ -27,12 +28,6 @@ class Cell:
     caveats: list[str]
 
 
-def metrics(records: Sequence[RunRecord]) -> list[Metric]:
-    """The evaluated metrics that tables show, those of plug-ins included."""
-    metrics_of_all = declarations(records)
-    return [metric for name, metric in metrics_of_all.items() if metric.shown and name not in QUANTITIES]
-
-
 def cells(records: Sequence[RunRecord], runs: Sequence[str]) -> list[Cell]:
     """The cells of some records.
 
@@ -40,9 +35,9 @@ def cells(records: Sequence[RunRecord], runs: Sequence[str]) -> list[Cell]:
         records: Comparable ones.
         runs: The name of the run of each.
     """
-    columns = metrics(records)
+    metrics = outcomes(records)
     return [
-        Cell(run, record, [_text(metric, record) for metric in columns], _commit(record), _caveats(record))
+        Cell(run, record, [_text(metric, record) for metric in metrics], _commit(record), _caveats(record))
         for record, run in zip(records, runs, strict=True)
     ]
 

@@ -7,11 +7,11 @@ import pandas as pd
 from bench.analysis import formats
 from bench.analysis.frames import frame
 from bench.analysis.statistics import FEWEST_SEEDS, mean_interval
+from bench.analysis.thresholds import above_chance
 from bench.config import SMOKE
 from bench.metrics import declarations
 from bench.records import COMPLETED, RunRecord
 from bench.tables.seeds import best
-from bench.tables.thresholds import above_chance
 
 NAMED = 4
 """Number of models that a sentence lists by name before it only counts."""

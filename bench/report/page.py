@@ -15,10 +15,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench import plots
-from bench.analysis.frames import comparable, describe
+from bench.analysis.frames import comparable, describe, outcomes
 from bench.analysis.ledger import decide_claims, ledger
 from bench.records import COMPLETED, DIVERGED, FAILED, CostRecord, Metric, ProbeRecord, RunRecord
-from bench.report.cells import Cell, cells, metrics
+from bench.report.cells import Cell, cells
 from bench.report.figures import Image, image
 from bench.report.gallery import Samples, gallery
 from bench.report.highlights import highlights
@@ -101,7 +101,7 @@ def _sections(runs: Sequence[Run], records: Sequence[RunRecord], probes: Sequenc
                 figures=[image(figure) for figure in plots.figures(of_runs, of_probes).values()],
                 samples=gallery(of_runs, [run.folder for run in owners]),
                 protocols=_protocols(of_runs),
-                metrics=metrics(of_runs),
+                metrics=outcomes(of_runs),
                 cells=cells(of_runs, [run.name for run in owners]),
             )
         )

@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
+from bench.analysis.frames import outcomes
 from bench.records import Metric
-from bench.report.cells import cells, metrics
+from bench.report.cells import cells
 from tests.bench.samples import record
 
 BRIER = Metric(name="brier", title="Brier score", higher_is_better=False, decimals=2)
@@ -13,18 +14,18 @@ COMMITTED = record().environment | {"commit": "0123456789abcdef", "dirty": False
 def test_the_metric_of_a_plugin_has_a_column() -> None:
     values = {"loss": 0.25, "accuracy": 0.9, "brier": 0.125}
     with_it, without = record(metrics=[BRIER], valid_metrics=values), record(seed=52)
-    titles = [metric.title for metric in metrics([with_it, without])]
-    assert titles == ["best valid loss", "valid accuracy", "valid Brier score"]
+    titles = [metric.title for metric in outcomes([with_it, without])]
+    assert titles == ["valid accuracy", "best valid loss", "valid Brier score"]
     assert [cell.values for cell in cells([with_it, without], ["a", "b"])] == [
-        ["0.25", "0.900", "0.12"],
-        ["0.25", "0.900", "-"],
+        ["0.900", "0.25", "0.12"],
+        ["0.900", "0.25", "-"],
     ]
 
 
 def test_a_metric_that_nobody_declares_has_a_column_and_a_hidden_one_has_none() -> None:
     hidden = Metric(name="hidden", title="hidden", shown=False)
     unknown = record(metrics=[hidden], valid_metrics={"hidden": 0.5, "top_5": 0.75})
-    assert [metric.title for metric in metrics([unknown])][2:] == ["valid top 5"]
+    assert [metric.title for metric in outcomes([unknown])][2:] == ["valid top 5"]
 
 
 def test_a_clean_cell_has_a_commit_and_no_caveats() -> None:
