@@ -1,6 +1,6 @@
 """What runs leave behind: plain data, read and written. Imports nothing else of bench."""
 
-from bench.records.cost import CostRecord, GrowthRecord, InferenceRecord, RaceRecord, ResidentRecord
+from bench.records.cost import CostRecord, GrowthRecord, InferenceRecord, RaceRecord, ResidentRecord, read_costs
 from bench.records.files import RecordError, append, convert, parse, read
 from bench.records.keys import (
     CellKey,
@@ -47,5 +47,6 @@ __all__ = [
     "parse",
     "probe_key",
     "read",
+    "read_costs",
     "same_data",
 ]

@@ -1,4 +1,4 @@
-"""What a user names (a run's folder, a records file, a folder of either) -> records."""
+"""What a user passes on the command line becomes runs: folders, files of records, and folders of either."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,104 +6,103 @@ from pathlib import Path
 
 from bench.records.cost import FILE_NAME as COSTS
 from bench.records.cost import CostRecord
-from bench.records.files import RecordError, read
+from bench.records.files import RecordError, read, read_costs
 from bench.records.keys import latest
 from bench.records.probe import FILE_NAME as PROBES
 from bench.records.probe import ProbeRecord
 from bench.records.run import RunRecord
 
 RECORDS = "records.jsonl"
-"""The records file of a run's folder."""
+"""In a run's folder; PROBES and COSTS are beside it where there are any."""
 
 
 @dataclass(frozen=True)
 class Run:
-    """The records of one run, or of several that are shown as one.
+    """The records of a run, or of several that stand together.
 
     Attributes:
-        name: What to call it.
+        name: As it was passed.
         records: The last one of each cell.
         probes: What probes measured on the trained models.
         costs: What was measured beside the trainings.
-        folder: Where its other files are.
+        folder: Where its files are, samples among them; None for records without files.
     """
 
     name: str
     records: list[RunRecord]
     probes: list[ProbeRecord]
     costs: list[CostRecord]
-    folder: Path
+    folder: Path | None
 
 
 def load_records(path: Path | str) -> list[RunRecord]:
     """The records of a run, the last one of each cell.
 
     Args:
-        path: A run's folder, a records file, or a folder of either.
+        path: A run's folder, a file of records, or a folder of such files.
 
     Raises:
-        RecordError: There are none, or they cannot be read.
+        RecordError: The path holds no records, or they cannot be read; the message names what to pass instead.
     """
-    return latest(record for run in read_runs([Path(path)]) for record in run.records)
+    return read_run(Path(path)).records
 
 
 def read_runs(paths: Iterable[Path]) -> list[Run]:
-    """The runs at some paths, see ``load_records``; a folder of runs is several.
+    """The runs at some paths; a folder of runs stands for each of them.
 
     Raises:
-        RecordError: There are none, or they cannot be read.
+        RecordError: A path holds no records, or they cannot be read; the message names what to pass instead.
     """
-    return [run for path in paths for run in _runs(path)]
+    return [read_run(run) for path in paths for run in _runs_in(path) or [path]]
 
 
 def read_run(path: Path) -> Run:
-    """The run at a path; a folder of several is read as one.
+    """The run at a path: its folder, a file of records, or a folder of such files as ``results/baseline``.
+
+    What belongs to ``records.jsonl`` is in ``probes.jsonl`` and ``costs.jsonl`` beside it, and what belongs to
+    ``<name>.jsonl`` in ``<name>.probes.jsonl`` and ``<name>.costs.jsonl``.
 
     Raises:
-        RecordError: There is none, or it cannot be read.
+        RecordError: The path holds no records, or they cannot be read; the message names what to pass instead.
     """
-    runs = _runs(path)
-    return Run(
-        str(path),
-        latest(record for run in runs for record in run.records),
-        [probe for run in runs for probe in run.probes],
-        [cost for run in runs for cost in run.costs],
-        runs[0].folder if len(runs) == 1 else path,
-    )
+    if not path.exists():
+        raise RecordError(f"{path}: no such file or folder; pass the folder of a run, or a file of records")
+    if runs := _runs_in(path):
+        if len(runs) > 1:
+            raise RecordError(f"{path}: a folder of {len(runs)} runs; pass one of them, such as {runs[0]}")
+        (path,) = runs
+    folder = path if path.is_dir() else path.parent
+    files = _files_in(path) if path.is_dir() else [_main(path)]
+    records = [record for file in files if file.is_file() for record in read(file, RunRecord)]
+    probes = [p for file in files if (own := _beside(file, PROBES)).is_file() for p in read(own, ProbeRecord)]
+    costs = [cost for file in files if (own := _beside(file, COSTS)).is_file() for cost in read_costs(own)]
+    if not (records or probes or costs):
+        raise RecordError(f"{path}: holds no records; pass the folder of a run in which a benchmark has ended")
+    return Run(str(path), latest(records), probes, costs, folder)
 
 
-def _runs(path: Path) -> list[Run]:
-    files = _files(path)
-    runs = [_run(file) for file in files]
-    if not any(run.records or run.probes or run.costs for run in runs):
-        raise RecordError(f"{path}: holds no record; give the folder of a run in which a cell has ended")
-    return runs
+def _beside(file: Path, kind: str) -> Path:
+    """The file of probes or costs that belongs to a file of records."""
+    return file.with_name(kind if file.name == RECORDS else f"{file.stem}.{kind}")
 
 
-def _files(path: Path) -> list[Path]:
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
-        raise RecordError(f"{path}: no such file; give the folder of a run, or its {RECORDS}")
-    if any((path / name).is_file() for name in (RECORDS, COSTS)):
-        return [path / RECORDS]
-    beside = (COSTS, PROBES)
-    files = [file for file in sorted(path.glob("*.jsonl")) if not file.name.endswith(beside)]
-    files += sorted(path.glob(f"*/{RECORDS}"))
-    if not files:
-        raise RecordError(
-            f"{path}: has neither a {RECORDS} nor other files of records (*.jsonl); give the folder of a run"
-        )
-    return files
+def _main(file: Path) -> Path:
+    """The file of records that a file belongs to; itself for a file of records."""
+    for kind in (PROBES, COSTS):
+        if file.name == kind:
+            return file.with_name(RECORDS)
+        if file.name.endswith(f".{kind}"):
+            return file.with_name(f"{file.name.removesuffix(kind)}jsonl")
+    return file
 
 
-def _run(file: Path) -> Run:
-    prefix = "" if file.name == RECORDS else f"{file.stem}."
-    probes, costs = (file.with_name(prefix + name) for name in (PROBES, COSTS))
-    return Run(
-        name=str(file.parent if file.name == RECORDS else file),
-        records=latest(read(file, RunRecord)) if file.is_file() else [],
-        probes=read(probes, ProbeRecord) if probes.is_file() else [],
-        costs=read(costs, CostRecord) if costs.is_file() else [],  # type: ignore[arg-type]
-        folder=file.parent,
-    )
+def _files_in(folder: Path) -> list[Path]:
+    """The files of records in a folder, including those of which only probes or costs exist."""
+    return list(dict.fromkeys(_main(file) for file in sorted(folder.glob("*.jsonl"))))
+
+
+def _runs_in(path: Path) -> list[Path]:
+    """The folders of runs in a folder that is not one itself."""
+    if not path.is_dir() or _files_in(path):
+        return []
+    return [folder for folder in sorted(path.iterdir()) if folder.is_dir() and _files_in(folder)]
