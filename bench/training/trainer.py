@@ -88,7 +88,6 @@ class Trainer:
         model: The model, as far as it has been trained.
         history: The epochs so far.
         device: Where it is trained.
-        steps_per_epoch: Updates of the weights per epoch.
 
     Args:
         model: On the device of the data; frozen parameters stay as they are.
@@ -115,9 +114,9 @@ class Trainer:
         self.device = train.labels.device
         self._train, self._valid = train, valid
         self._protocol, self._seed, self._observe, self._stage = protocol, seed, observe, stage
-        self._used = len(train) - (len(train) % protocol.batch_size if protocol.drop_last else 0)
-        self.steps_per_epoch = math.ceil(self._used / protocol.batch_size)
-        self._rates = learning_rates(protocol, self.steps_per_epoch)
+        self._steps_per_epoch = steps_per_epoch(len(train), protocol)
+        self._used = min(len(train), self._steps_per_epoch * protocol.batch_size)
+        self._rates = learning_rates(protocol, self._steps_per_epoch)
         eager = EagerSteps(model, make_optimizer(model, protocol), train, protocol.batch_size)
         self._steps = fastest(eager, self._used)
         self._best_weights = _copy_weights(model)
@@ -140,7 +139,7 @@ class Trainer:
         self.model.train()
         epoch = len(self.history.results)
         order = epoch_order(self._seed, epoch + 1, len(self._train))[: self._used].to(self.device)
-        rates = self._rates[epoch * self.steps_per_epoch :][: self.steps_per_epoch]
+        rates = self._rates[epoch * self._steps_per_epoch :][: self._steps_per_epoch]
         for loss_sum in self._steps.epoch(order, rates):
             yield loss_sum
         synchronize(self.device)
@@ -177,6 +176,11 @@ class Trainer:
     def restore_best(self) -> None:
         """Give the model the weights it had after its best epoch."""
         self.model.load_state_dict(self._best_weights)
+
+
+def steps_per_epoch(pairs: int, protocol: Protocol) -> int:
+    """Updates of the weights per epoch."""
+    return pairs // protocol.batch_size if protocol.drop_last else math.ceil(pairs / protocol.batch_size)
 
 
 def schedule(
