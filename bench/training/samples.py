@@ -17,7 +17,7 @@ from bench.training.checkpoints import restored
 from bench.training.evaluation import classification_loss, predict
 from bench.training.preparation import choose, prepare
 from data_utils import DATASETS, PairedDataset, load
-from data_utils.pictures import View, views
+from data_utils.audits.pictures import View, views
 
 COUNT = 8
 """How many pairs of a row are shown."""

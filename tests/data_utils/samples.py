@@ -1,7 +1,5 @@
 """Small hand-made data sets that several test files share."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +7,8 @@ import torch
 
 import data_utils
 from data_utils import DATASETS, LAYOUTS, DataError, load
-from data_utils.nvidia_tree import write_nvidia_tree
-from data_utils.shapes import simulate
+from data_utils.layouts.nvidia_tree import write_nvidia_tree
+from data_utils.simulator.shapes import simulate
 
 
 @pytest.mark.parametrize("name", DATASETS)

@@ -17,7 +17,7 @@ from bench.training.evaluation import METRICS, accuracy, evaluate, predict
 from bench.training.measurement import training_memory
 from bench.training.model_audits import SAMPLES, memory_of_others, one_function, samples_left_out, without_gradient
 from data_utils import Batch, DatasetInfo, PairedDataset, Split, load
-from data_utils.audits import (
+from data_utils.audits.leaks import (
     JUDGED_PAIRS,
     groups_split_apart,
     label_dependent_inputs,
@@ -25,10 +25,10 @@ from data_utils.audits import (
     repeated_pairs,
     validation_left_out,
 )
-from data_utils.findings import Finding, Outcome
+from data_utils.audits.findings import Finding, Outcome
 from data_utils.geometry import depth_to_xyza, range_to_xyza
-from data_utils.nvidia_tree import write_nvidia_tree
-from data_utils.shapes import simulate
+from data_utils.layouts.nvidia_tree import write_nvidia_tree
+from data_utils.simulator.shapes import simulate
 from fusion_models import MODELS
 from tests.bench.toys import Toy, toy_batch
 from tests.data_utils.samples import tiny_dataset
