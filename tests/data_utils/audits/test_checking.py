@@ -17,8 +17,8 @@ def dataset() -> PairedDataset:
     return load("shapes", pairs=80)
 
 
-def found(report: Report) -> list[str]:
-    return [finding.audit for finding in report.findings]
+def audits(report: Report) -> set[str]:
+    return {finding.audit for finding in report.findings}
 
 
 def test_a_sound_data_set_has_no_problems(dataset: PairedDataset) -> None:
@@ -31,7 +31,7 @@ def test_a_sound_data_set_has_no_problems(dataset: PairedDataset) -> None:
     assert (rgb.channels, rgb.kind, rgb.lowest, rgb.highest) == (4, "uint8", 0.0, 255.0)
 
 
-def test_the_sensor_is_told_from_the_points(dataset: PairedDataset) -> None:
+def test_the_sensor_follows_from_the_points(dataset: PairedDataset) -> None:
     sensor = check(dataset).sensor
     assert sensor is not None
     assert (sensor.kind, sensor.geometries, sensor.empty_pairs) == ("scanner", "one", 0)
@@ -57,7 +57,7 @@ def test_a_depth_camera_of_several_intrinsics(dataset: PairedDataset) -> None:
 
 
 def repeat(dataset: PairedDataset) -> PairedDataset:
-    """A pair once more, under another name and in another group."""
+    """Eight pairs repeated in other groups."""
     twice = torch.cat([torch.arange(len(dataset)), torch.arange(8)])
     copied = dataset.take(twice)
     groups = copied.groups.clone()
@@ -71,30 +71,30 @@ def mark(dataset: PairedDataset) -> PairedDataset:
     return replace(dataset, inputs={**dataset.inputs, "rgb": rgb})
 
 
-def turn(dataset: PairedDataset) -> PairedDataset:
-    """Points of one class measured as if the sensor stood otherwise."""
+def rotate(dataset: PairedDataset) -> PairedDataset:
+    """Rotate the points of one class, as if another sensor had measured them."""
     points = dataset.inputs["lidar"].clone()
-    turned = dataset.labels == 1
-    x, y = points[turned, 0], points[turned, 1]
-    points[turned, 0], points[turned, 1] = x * math.cos(0.01) - y * math.sin(0.01), x * math.sin(0.01) + y
+    rows = dataset.labels == 1
+    x, y = points[rows, 0], points[rows, 1]
+    points[rows, 0], points[rows, 1] = x * math.cos(0.01) - y * math.sin(0.01), x * math.sin(0.01) + y
     return replace(dataset, inputs={**dataset.inputs, "lidar": points})
 
 
 @pytest.mark.parametrize(
-    ("spoil", "audits"),
+    ("damage", "problems"),
     [
         (repeat, {"repeated pairs", "pairs in both splits"}),
         (mark, {"label-dependent inputs"}),
-        (turn, {"label-dependent inputs"}),
+        (rotate, {"label-dependent inputs"}),
         (lambda d: replace(d, notes=("3 file(s) were left out.",)), {"reading"}),
         (lambda d: replace(d, groups=torch.zeros_like(d.groups)), {"split"}),
     ],
 )
-def test_what_is_wrong_is_found(
-    dataset: PairedDataset, spoil: Callable[[PairedDataset], PairedDataset], audits: set[str]
+def test_problems_are_found(
+    dataset: PairedDataset, damage: Callable[[PairedDataset], PairedDataset], problems: set[str]
 ) -> None:
-    report = check(spoil(dataset))
-    assert set(found(report)) == audits
+    report = check(damage(dataset))
+    assert audits(report) == problems
     for finding in report.findings:
         assert finding.message in report.text()
     assert report.text().endswith(f"{len(report.findings)} problem{'s' if len(report.findings) > 1 else ''}")
@@ -117,4 +117,4 @@ def test_without_points_and_without_measurements(dataset: PairedDataset) -> None
     assert report.sensor is not None
     assert report.sensor.empty_pairs == 80
     assert json.loads(json.dumps(report.as_json(), allow_nan=False))["sensor"]["nearest_m"] is None
-    assert "80 pairs have none" in report.text()
+    assert "80 pairs without a measurement" in report.text()

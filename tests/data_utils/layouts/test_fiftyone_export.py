@@ -1,4 +1,4 @@
-"""The reader against an export that FiftyOne itself made (see fiftyone_export/README.md), and against damage."""
+"""The reader on an export that FiftyOne itself wrote (see fiftyone_export/README.md), and on damaged ones."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def edit(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
     file.write_text(json.dumps(content))
 
 
-def test_an_export_of_fiftyone_holds_the_pairs_it_was_made_of() -> None:
+def test_an_export_of_fiftyone_gives_the_original_pairs() -> None:
     assert is_fiftyone_export(FIXTURE)
     dataset, original = load(str(FIXTURE)), shapes(6, 0, image_size=16)
     assert dataset.info.name == "cilp_assessment"
@@ -74,16 +74,16 @@ def test_a_snapshot_of_the_hub_is_an_export(repository: Path) -> None:
         assert torch.equal(load(str(path)).inputs["lidar"], expected["lidar"])
 
 
-def test_of_two_snapshots_one_has_to_be_given(repository: Path) -> None:
+def test_two_snapshots_are_ambiguous(repository: Path) -> None:
     shutil.copytree(repository / "snapshots" / "0123abc", repository / "snapshots" / "4567def", symlinks=True)
     with pytest.raises(DataError, match="has 2 snapshots; give the folder of one"):
         read_fiftyone_export(repository)
 
 
-def test_scenes_under_two_tags_are_noted(export: Path) -> None:
+def test_scenes_with_two_tags_are_noted(export: Path) -> None:
     edit(export / "samples.json", lambda content: content["samples"][0].update(tags=["validation"]))
     (note,) = read_fiftyone_export(export).notes
-    assert note.startswith("1 of 3 scenes have pairs under different tags (3 validation, 3 train pairs)")
+    assert note.startswith("1 of 3 scenes have pairs with different tags (3 validation, 3 train pairs)")
 
 
 def test_a_group_without_one_slice_is_left_out_and_counted(export: Path) -> None:
@@ -107,7 +107,7 @@ def flatten(content: dict[str, Any]) -> None:
         entry["label"] = entry["label"]["label"]
 
 
-def forget_labels_of_scans(content: dict[str, Any]) -> None:
+def remove_labels_of_scans(content: dict[str, Any]) -> None:
     for entry in content["samples"]:
         if entry["group"]["name"] == "lidar":
             entry["label"] = None
@@ -115,9 +115,9 @@ def forget_labels_of_scans(content: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [lambda c: rename(c, "ground_truth"), lambda c: rename(c, "shape"), flatten, forget_labels_of_scans],
+    [lambda c: rename(c, "ground_truth"), lambda c: rename(c, "shape"), flatten, remove_labels_of_scans],
 )
-def test_labels_may_be_kept_otherwise(export: Path, change: Callable[[dict[str, Any]], object]) -> None:
+def test_labels_may_be_stored_in_other_fields(export: Path, change: Callable[[dict[str, Any]], object]) -> None:
     edit(export / "samples.json", change)
     assert read_fiftyone_export(export).names == read_fiftyone_export(FIXTURE).names
 
@@ -134,7 +134,9 @@ def info(**changes: Any) -> Callable[[dict[str, Any]], None]:
         pytest.param("samples.json", sample(0, filepath="data/gone.png"), "gone.png cannot be read", id="gone"),
         pytest.param("samples.json", sample(0, label=None), r"0000.png has no label", id="no label"),
         pytest.param("samples.json", sample(3, group=None), r"sample \(number 3\) without", id="no group"),
-        pytest.param("samples.json", sample(0, label={"label": "cone"}), "labeled 'cone' and", id="two labels"),
+        pytest.param(
+            "samples.json", sample(0, label={"label": "cone"}), "has the label 'cone', but", id="two labels"
+        ),
         pytest.param("samples.json", lambda c: c.pop("samples"), "no list of samples", id="no samples"),
         pytest.param("samples.json", lambda c: c["samples"].clear(), "at least two", id="no pairs"),
         pytest.param(
@@ -154,9 +156,9 @@ def test_refuses(export: Path, file: str, change: Callable[[dict[str, Any]], obj
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", "is no JSON"), ("[]", "no JSON object"), ("[" * 9999, "no JSON")]
+    ("text", "message"), [("{", "is not JSON"), ("[]", "not a JSON object"), ("[" * 9999, "not JSON")]
 )
-def test_refuses_what_is_no_json(export: Path, text: str, message: str) -> None:
+def test_refuses_other_content(export: Path, text: str, message: str) -> None:
     (export / "samples.json").write_text(text)
     with pytest.raises(DataError, match=message):
         read_fiftyone_export(export)
@@ -169,8 +171,8 @@ def test_a_link_out_of_the_export_is_refused(export: Path, tmp_path: Path) -> No
         read_fiftyone_export(export)
 
 
-def test_a_link_in_a_circle_is_refused(export: Path) -> None:
+def test_a_link_to_itself_is_refused(export: Path) -> None:
     (export / "data" / "0000.png").unlink()
     (export / "data" / "0000.png").symlink_to(export / "data" / "0000.png")
-    with pytest.raises(DataError, match=r"leads nowhere|cannot be read"):
+    with pytest.raises(DataError, match=r"a broken link|cannot be read"):
         read_fiftyone_export(export)

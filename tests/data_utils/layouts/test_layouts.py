@@ -1,4 +1,4 @@
-"""The same simulated pairs in every layout of files, and one sensor for all classes in each of them."""
+"""The same simulated pairs in every layout of files, with one sensor for all classes."""
 
 import json
 import shutil
@@ -10,12 +10,14 @@ import pytest
 import torch
 
 from data_utils import LAYOUTS, DataError, PairedDataset, load
-from data_utils.simulator.difficulty import LEVELS
-from data_utils.simulator.shapes import Simulation, as_dataset, no_progress, simulate
+from data_utils.simulator.levels import LEVELS
+from data_utils.simulator.shapes import Progress, Simulation, as_dataset, no_progress, simulate
 
 
-def write(layout: str, folder: Path, simulation: Simulation) -> None:
-    LAYOUTS[layout].write(folder, simulation, no_progress)
+def write(layout: str, folder: Path, simulation: Simulation, progress: Progress = no_progress) -> None:
+    write_files = LAYOUTS[layout]().write
+    assert write_files is not None
+    write_files(folder, simulation, progress)
 
 
 def assert_equal(one: PairedDataset, other: PairedDataset) -> None:
@@ -40,63 +42,65 @@ def test_what_is_written_is_read_back_bit_for_bit(layout: str, level: str, tmp_p
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_progress_of_writing_is_told(layout: str, tmp_path: Path) -> None:
-    told: list[tuple[int, int]] = []
-    LAYOUTS[layout].write(tmp_path, simulate(6, 0, 8), lambda done, asked: told.append((done, asked)))
-    assert told == [(pair, 6) for pair in range(1, 7)]
+def test_progress_of_writing_is_reported(layout: str, tmp_path: Path) -> None:
+    calls: list[tuple[int, int]] = []
+    write(layout, tmp_path, simulate(6, 0, 8), lambda done, total: calls.append((done, total)))
+    assert calls == [(pair, 6) for pair in range(1, 7)]
 
 
-def turn_tree(folder: Path) -> None:
+def rotate_tree(folder: Path) -> None:
     angles = folder / "spheres" / "azimuth.npy"
     np.save(angles, np.load(angles) + 0.01)
 
 
-def turn_export(folder: Path) -> None:
+def rotate_export(folder: Path) -> None:
     metadata = json.loads((folder / "metadata.json").read_text())
     metadata["info"]["azimuth_spheres"] = [angle + 0.01 for angle in metadata["info"]["azimuth_spheres"]]
     (folder / "metadata.json").write_text(json.dumps(metadata))
 
 
-def turn_manifest(folder: Path) -> None:
-    np.save(folder / "turned.npy", np.load(folder / "azimuth.npy") + 0.01)
+def rotate_manifest(folder: Path) -> None:
+    np.save(folder / "rotated.npy", np.load(folder / "azimuth.npy") + 0.01)
     rows = (folder / "manifest.csv").read_text().splitlines()
-    turned = [row.replace(",azimuth.npy", ",turned.npy") if "spheres" in row else row for row in rows]
-    (folder / "manifest.csv").write_text("\n".join(turned) + "\n")
+    rotated = [row.replace(",azimuth.npy", ",rotated.npy") if "spheres" in row else row for row in rows]
+    (folder / "manifest.csv").write_text("\n".join(rotated) + "\n")
 
 
 @pytest.mark.parametrize(
-    ("layout", "turn", "first"),
+    ("layout", "rotate", "first"),
     [
-        ("nvidia-tree", turn_tree, "cubes"),
-        ("fiftyone", turn_export, "cube"),
-        ("manifest", turn_manifest, "cubes"),
+        ("nvidia-tree", rotate_tree, "cubes"),
+        ("fiftyone", rotate_export, "cube"),
+        ("manifest", rotate_manifest, "cubes"),
     ],
 )
-def test_angles_that_tell_the_class_are_refused_until_somebody_chooses(
-    layout: str, turn: Callable[[Path], None], first: str, tmp_path: Path
+def test_angles_that_reveal_the_class_are_refused_until_one_class_is_chosen(
+    layout: str, rotate: Callable[[Path], None], first: str, tmp_path: Path
 ) -> None:
     raw = simulate(6, 0, image_size=16)
     write(layout, tmp_path, raw)
-    turn(tmp_path)
-    with pytest.raises(DataError, match=f"differ from those of '{first}'.*would tell a model the class") as caught:
+    rotate(tmp_path)
+    with pytest.raises(
+        DataError, match=f"differ from those of '{first}'.*would reveal the class to a model"
+    ) as caught:
         load(str(tmp_path))
     assert f"angles_of='{first}'" in str(caught.value)
     assert_equal(load(str(tmp_path), angles_of=first), as_dataset("shapes", raw))
     other = load(str(tmp_path), angles_of=first.replace("cube", "sphere"))
     assert not torch.equal(other.inputs["lidar"], as_dataset("shapes", raw).inputs["lidar"])
-    with pytest.raises(DataError, match="no class 'cone'"):
+    with pytest.raises(DataError, match="no angles of a class 'cone'"):
         load(str(tmp_path), angles_of="cone")
 
 
-def test_angles_that_were_rounded_are_equal(tmp_path: Path) -> None:
+def test_rounded_angles_count_as_equal(tmp_path: Path) -> None:
     write("nvidia-tree", tmp_path, simulate(6, 0, image_size=16))
     angles = tmp_path / "spheres" / "azimuth.npy"
     np.save(angles, np.load(angles).astype(np.float32))
     assert len(load(str(tmp_path))) == 6
 
 
-def test_the_partial_copy_in_circulation(tmp_path: Path) -> None:
-    """Fewer sphere images than scans, and stray duplicates of both kinds of files."""
+def test_the_incomplete_public_copy(tmp_path: Path) -> None:
+    """It has fewer sphere images than range images, and duplicates of some range images."""
     raw = simulate(40, 0, image_size=16)
     write("nvidia-tree", tmp_path, raw)
     for scene in range(12, 20):

@@ -1,4 +1,4 @@
-"""Malformed files: each ends in one sentence that names the file and the remedy."""
+"""Malformed files: each raises an error of one sentence that names the file and the remedy."""
 
 import struct
 import zlib
@@ -15,7 +15,7 @@ from data_utils.layouts.media import MAX_PIXELS, read_angles, read_depth, read_p
 
 
 def claim(width: int, height: int) -> Callable[[Path], None]:
-    """A PNG of a few bytes that says it is huge."""
+    """A PNG of a few bytes whose header claims a huge size."""
 
     def write(path: Path) -> None:
         header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
@@ -26,14 +26,14 @@ def claim(width: int, height: int) -> Callable[[Path], None]:
 
 
 def claim_npy(path: Path) -> None:
-    """A npy of a few bytes that says it is huge."""
+    """A npy of a few bytes whose header claims a huge size."""
     with path.open("wb") as file:
         header = {"descr": "<f4", "fortran_order": False, "shape": (1 << 30, 1 << 30)}
         np.lib.format.write_array_header_1_0(file, header)
 
 
-def hide_a_bomb(path: Path) -> None:
-    """A small image with a text of 100 MB behind it, compressed to 100 kB."""
+def compressed_text(path: Path) -> None:
+    """A small image followed by a text of 100 MB, compressed to 100 kB."""
     text = PngImagePlugin.PngInfo()
     text.add_text("comment", "0" * 100_000_000, zip=True)
     Image.new("RGBA", (4, 4)).save(path, pnginfo=text)
@@ -44,7 +44,7 @@ def cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-300])
 
 
-def link_in_a_circle(path: Path) -> None:
+def link_to_itself(path: Path) -> None:
     path.symlink_to(path)
 
 
@@ -56,23 +56,29 @@ def save(*shape: int, value: float = 1.0, dtype: str = "f4") -> Callable[[Path],
     ("read", "name", "write", "message"),
     [
         pytest.param(read_rgba, "a.png", claim(100_000, 100_000), "100000 x 100000 pixels", id="huge PNG"),
-        pytest.param(read_rgba, "a.png", hide_a_bomb, "damaged", id="bomb of text"),
-        pytest.param(read_rgba, "a.png", cut, "damaged or cut short", id="cut PNG"),
-        pytest.param(
-            read_rgba, "a.png", link_in_a_circle, "Too many levels of symbolic links", id="link to itself"
-        ),
+        pytest.param(read_rgba, "a.png", compressed_text, "damaged", id="bomb of text"),
+        pytest.param(read_rgba, "a.png", cut, "damaged or truncated", id="cut PNG"),
+        pytest.param(read_rgba, "a.png", link_to_itself, "Too many levels of symbolic links", id="link to itself"),
         pytest.param(read_rgba, "a.png", lambda p: p.mkdir(), "directory", id="folder"),
         pytest.param(
-            read_rgba, "a.png", lambda p: Image.new("RGB", (4, 4)).save(p, "JPEG"), "is no PNG", id="JPEG"
+            read_rgba, "a.png", lambda p: Image.new("RGB", (4, 4)).save(p, "JPEG"), "is not a PNG", id="JPEG"
         ),
         pytest.param(
-            read_rgba, "a.png", lambda p: Image.new("I;16", (4, 4)).save(p), "16 bits a channel", id="mode"
+            read_rgba, "a.png", lambda p: Image.new("I;16", (4, 4)).save(p), "16 bits per channel", id="mode"
         ),
         pytest.param(
-            read_depth, "a.png", lambda p: Image.new("L", (4, 4)).save(p), "no gray PNG of 16", id="8-bit depth"
+            read_depth,
+            "a.png",
+            lambda p: Image.new("L", (4, 4)).save(p),
+            "not a 16-bit gray PNG",
+            id="8-bit depth",
         ),
         pytest.param(
-            read_depth, "a.png", lambda p: Image.new("RGB", (4, 4)).save(p), "no gray PNG of 16", id="color depth"
+            read_depth,
+            "a.png",
+            lambda p: Image.new("RGB", (4, 4)).save(p),
+            "not a 16-bit gray PNG",
+            id="color depth",
         ),
         pytest.param(read_depth, "a.npy", save(4, 4, value=np.nan), "NaN or infinity", id="NaN"),
         pytest.param(read_depth, "a.npy", save(4, 4, value=np.inf), "NaN or infinity", id="infinity"),
@@ -87,7 +93,7 @@ def save(*shape: int, value: float = 1.0, dtype: str = "f4") -> Callable[[Path],
             "cannot be read as a plain npy",
             id="pickle",
         ),
-        pytest.param(read_plane, "a.npy", link_in_a_circle, "cannot be read", id="npy link to itself"),
+        pytest.param(read_plane, "a.npy", link_to_itself, "cannot be read", id="npy link to itself"),
         pytest.param(read_angles, "a.npy", save(4, value=90.0), "in radians", id="degrees"),
     ],
 )
@@ -103,11 +109,11 @@ def test_refuses_in_one_sentence(
     assert "\n" not in str(caught.value)
 
 
-def test_largest_image_is_bounded() -> None:
+def test_the_size_of_images_is_limited() -> None:
     assert MAX_PIXELS == 4096**2
 
 
-def test_one_message_tells_of_all_files_that_cannot_be_used(tmp_path: Path) -> None:
+def test_one_message_reports_all_files_that_cannot_be_used(tmp_path: Path) -> None:
     paths = [tmp_path / f"{number}.npy" for number in range(8)]
     for path in paths:
         save(2, 2, value=-1 if path.stem in "25" else 1)(path)
@@ -115,7 +121,7 @@ def test_one_message_tells_of_all_files_that_cannot_be_used(tmp_path: Path) -> N
     with pytest.raises(DataError) as caught:
         stack("depth", read_plane, paths)
     assert str(caught.value) == (
-        f"{paths[2]} has negative distances in it; store distances in meters, 0 or more. "
+        f"{paths[2]} contains negative distances; store distances in meters, 0 or more. "
         f"2 more depth file(s) cannot be used, such as {paths[5]}, {paths[6]}."
     )
 

@@ -66,7 +66,7 @@ def test_many_files_without_a_partner_are_not_all_named(tree: Path) -> None:
     assert note.endswith("5.png and 4 more.")
 
 
-def test_copies_of_a_scene_are_of_its_group_and_scenes_are_in_order_of_number(tree: Path) -> None:
+def test_copies_of_a_scene_are_in_its_group_and_scenes_are_sorted_by_number(tree: Path) -> None:
     for part, suffix in (("rgb", "png"), ("lidar", "npy")):
         for copy in ("0001-2", "10", "9", "other"):
             shutil.copy(tree / "cubes" / part / f"0001.{suffix}", tree / "cubes" / part / f"{copy}.{suffix}")
@@ -100,7 +100,7 @@ SCAN_FILE = "cubes/lidar/0001.npy"
 IMAGE_FILE = "cubes/rgb/0001.png"
 
 
-def forget_an_azimuth(root: Path) -> None:
+def remove_an_azimuth(root: Path) -> None:
     for name in ("cubes", "spheres"):
         np.save(root / name / "azimuth.npy", np.zeros(63))
 
@@ -123,7 +123,9 @@ def shrink_all_images(root: Path) -> None:
         pytest.param(
             lambda root: (root / "cubes/zenith.npy").unlink(), "zenith.npy does not exist", id="no angles"
         ),
-        pytest.param(save("cubes/zenith.npy", np.linspace(0, 1, 64)), "would tell a model the class", id="leak"),
+        pytest.param(
+            save("cubes/zenith.npy", np.linspace(0, 1, 64)), "would reveal the class to a model", id="leak"
+        ),
         pytest.param(
             save("cubes/zenith.npy", np.linspace(0, 90, 64)), "store the angles in radians", id="degrees"
         ),
@@ -132,28 +134,30 @@ def shrink_all_images(root: Path) -> None:
         ),
         pytest.param(save("cubes/azimuth.npy", np.zeros((64, 1))), "floats with 1 dimension", id="angle shape"),
         pytest.param(
-            forget_an_azimuth,
+            remove_an_azimuth,
             "64 rows and 64 columns, but there are 63 azimuths",
             id="angle count",
         ),
         pytest.param(save(SCAN_FILE, SCAN.astype(np.int64)), "0001.npy holds int64", id="integers"),
         pytest.param(save(SCAN_FILE, SCAN[None]), r"shape \(1, 64, 64\)", id="3-D"),
         pytest.param(save(SCAN_FILE, SCAN[:32]), r"shape \(32, 64\)", id="another size"),
-        pytest.param(save(SCAN_FILE, SCAN * np.nan), "0001.npy has NaN", id="NaN"),
-        pytest.param(save(SCAN_FILE, SCAN * np.inf), "0001.npy has NaN or infinity", id="infinity"),
-        pytest.param(save(SCAN_FILE, -SCAN), "0001.npy has negative", id="negative"),
+        pytest.param(save(SCAN_FILE, SCAN * np.nan), "0001.npy contains NaN", id="NaN"),
+        pytest.param(save(SCAN_FILE, SCAN * np.inf), "0001.npy contains NaN or infinity", id="infinity"),
+        pytest.param(save(SCAN_FILE, -SCAN), "0001.npy contains negative", id="negative"),
         pytest.param(save(SCAN_FILE, np.array([[{}]])), "0001.npy cannot be read as a plain npy", id="pickle"),
         pytest.param(lambda root: cut(root / SCAN_FILE), "0001.npy cannot be read", id="cut npy"),
         pytest.param(lambda root: (root / SCAN_FILE).write_bytes(b""), "0001.npy cannot be read", id="empty npy"),
         pytest.param(lambda root: cut(root / IMAGE_FILE), "0001.png is damaged", id="cut PNG"),
-        pytest.param(lambda root: (root / IMAGE_FILE).write_bytes(b""), "0001.png is cut short", id="empty PNG"),
-        pytest.param(lambda root: (root / IMAGE_FILE).write_bytes(b"x" * 99), "0001.png is no PNG", id="no PNG"),
+        pytest.param(lambda root: (root / IMAGE_FILE).write_bytes(b""), "0001.png is truncated", id="empty PNG"),
+        pytest.param(
+            lambda root: (root / IMAGE_FILE).write_bytes(b"x" * 99), "0001.png is not a PNG", id="no PNG"
+        ),
         pytest.param(save_image(IMAGE_FILE, "RGBA", (64, 32)), r"shape \(4, 32, 64\)", id="size of an image"),
-        pytest.param(save_image(IMAGE_FILE, "I;16", (64, 64)), "16 bits a channel", id="bits"),
-        pytest.param(save_image(IMAGE_FILE, "L", (5000, 5000)), "5000 x 5000 pixels; make it smaller", id="huge"),
+        pytest.param(save_image(IMAGE_FILE, "I;16", (64, 64)), "16 bits per channel", id="bits"),
+        pytest.param(save_image(IMAGE_FILE, "L", (5000, 5000)), "5000 x 5000 pixels, and the limit", id="huge"),
         pytest.param(
             shrink_all_images,
-            "32 x 32 pixels and .* 64 x 64",
+            "32 x 32 pixels, but .* 64 x 64",
             id="sizes",
         ),
     ],
@@ -168,6 +172,6 @@ def test_refuses_in_one_sentence(tree: Path, damage: Callable[[Path], object], m
     assert "\n" not in str(caught.value)
 
 
-def test_other_folders_are_no_tree(tmp_path: Path) -> None:
+def test_other_folders_are_not_trees(tmp_path: Path) -> None:
     assert not is_nvidia_tree(tmp_path)
     assert not is_nvidia_tree(tmp_path / "missing")

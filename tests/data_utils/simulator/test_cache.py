@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from data_utils import PairedDataset, cache, load
+from data_utils import PairedDataset, load
+from data_utils.simulator import cache
 
-REPOSITORY = Path(__file__).parents[2]
+REPOSITORY = Path(__file__).parents[3]
 
 
 def assert_equal(one: PairedDataset, other: PairedDataset) -> None:
@@ -21,51 +22,51 @@ def assert_equal(one: PairedDataset, other: PairedDataset) -> None:
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> Path:
-    """The file of a simulation that is kept."""
+def cache_file(tmp_path: Path) -> Path:
+    """The file of a cached simulation."""
     assert load("shapes-four", pairs=8, cache=tmp_path).notes == ()
     (file,) = tmp_path.iterdir()
     return file
 
 
-def test_the_second_time_nothing_is_simulated(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_call_simulates_nothing(cache_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = load("shapes-four", pairs=8)
     monkeypatch.setattr("data_utils.simulator.shapes._Chunk", None)
-    kept = load("shapes-four", pairs=8, cache=made.parent)
-    assert_equal(kept, fresh)
-    assert kept.notes == ()
+    cached = load("shapes-four", pairs=8, cache=cache_file.parent)
+    assert_equal(cached, fresh)
+    assert cached.notes == ()
 
 
 @pytest.mark.parametrize("change", [{"pairs": 12}, {"pairs": 8, "seed": 1}])
-def test_other_arguments_have_another_file(made: Path, change: dict[str, int]) -> None:
-    assert_equal(load("shapes-four", cache=made.parent, **change), load("shapes-four", **change))  # type: ignore[arg-type]
-    assert len(list(made.parent.iterdir())) == 2
+def test_other_arguments_have_another_file(cache_file: Path, change: dict[str, int]) -> None:
+    assert_equal(load("shapes-four", cache=cache_file.parent, **change), load("shapes-four", **change))  # type: ignore[arg-type]
+    assert len(list(cache_file.parent.iterdir())) == 2
 
 
-def test_another_simulator_has_another_file(made: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_simulator_has_another_file(cache_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cache, "_CODE", cache._CODE[1:])
-    load("shapes-four", pairs=8, cache=made.parent)
-    assert len(list(made.parent.iterdir())) == 2
+    load("shapes-four", pairs=8, cache=cache_file.parent)
+    assert len(list(cache_file.parent.iterdir())) == 2
 
 
 @pytest.mark.parametrize("place", [0, 40, -1])
-def test_a_flipped_bit_is_noticed_and_mended(made: Path, place: int) -> None:
-    content = bytearray(made.read_bytes())
+def test_a_flipped_bit_is_noticed_and_repaired(cache_file: Path, place: int) -> None:
+    content = bytearray(cache_file.read_bytes())
     content[place] ^= 1
-    made.write_bytes(content)
-    dataset = load("shapes-four", pairs=8, cache=made.parent)
+    cache_file.write_bytes(content)
+    dataset = load("shapes-four", pairs=8, cache=cache_file.parent)
     assert_equal(dataset, load("shapes-four", pairs=8))
     (note,) = dataset.notes
     assert "its checksum is wrong" in note
-    assert str(made) in note
-    assert load("shapes-four", pairs=8, cache=made.parent).notes == ()
+    assert str(cache_file) in note
+    assert load("shapes-four", pairs=8, cache=cache_file.parent).notes == ()
 
 
 @pytest.mark.parametrize("length", [0, 20, 500])
-def test_a_cut_file_is_noticed_and_mended(made: Path, length: int) -> None:
-    made.write_bytes(made.read_bytes()[:length])
-    assert "checksum" in load("shapes-four", pairs=8, cache=made.parent).notes[0]
-    assert load("shapes-four", pairs=8, cache=made.parent).notes == ()
+def test_a_truncated_file_is_noticed_and_repaired(cache_file: Path, length: int) -> None:
+    cache_file.write_bytes(cache_file.read_bytes()[:length])
+    assert "checksum" in load("shapes-four", pairs=8, cache=cache_file.parent).notes[0]
+    assert load("shapes-four", pairs=8, cache=cache_file.parent).notes == ()
 
 
 @pytest.mark.parametrize(("error", "reason"), [(errno.ENOSPC, "No space left"), (errno.EROFS, "Read-only")])
@@ -82,10 +83,10 @@ def test_a_full_or_read_only_disk_stops_nothing_and_leaves_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cache_that_is_no_folder_stops_nothing(tmp_path: Path) -> None:
+def test_a_cache_that_is_not_a_folder_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     dataset = load("shapes", pairs=4, cache=tmp_path / "file")
-    assert "could not be kept" in dataset.notes[-1]
+    assert "could not be written" in dataset.notes[-1]
     assert_equal(dataset, load("shapes", pairs=4))
 
 

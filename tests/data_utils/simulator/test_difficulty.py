@@ -1,4 +1,4 @@
-"""Each level changes what it says, and nothing else."""
+"""Each setting changes what it describes, and nothing else."""
 
 from dataclasses import replace
 from typing import Any
@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from data_utils import DataError, load
-from data_utils.simulator.difficulty import LEVELS, Difficulty
+from data_utils.simulator.difficulty import Difficulty
+from data_utils.simulator.levels import LEVELS
 from data_utils.simulator.shapes import Simulation, simulate
 
 PAIRS = 400
@@ -47,13 +48,13 @@ def same(one: Simulation, other: Simulation) -> tuple[bool, bool]:
         ({"misalignment_deg": 2.0}, (True, False)),
     ],
 )
-def test_a_setting_changes_its_modality_alone(
+def test_a_setting_changes_only_its_modality(
     plain: Simulation, settings: dict[str, Any], unchanged: tuple[bool, bool]
 ) -> None:
     assert same(plain, measure(**settings)) == unchanged
 
 
-def test_small_objects_are_seen_with_the_square_of_their_size(plain: Simulation) -> None:
+def test_hits_fall_with_the_square_of_the_size(plain: Simulation) -> None:
     ratio = hits(measure(smallest=0.3)) / hits(plain)
     assert 0.05 < ratio.min() < 0.15
     assert ratio.max() > 0.9
@@ -70,12 +71,12 @@ def test_noise_of_images_has_its_deviation_everywhere(plain: Simulation) -> None
     gray = plain.rgb.astype(float)
     noise = (measure(image_noise=3.0).rgb - gray)[..., :3]
     background = noise[(gray[..., :3] == 0).all(axis=-1)]
-    # Black cannot get darker: half of a normal distribution is cut off.
+    # Black cannot become darker: half of the normal distribution is clipped.
     assert np.sqrt((background**2).mean()) == pytest.approx(3 / np.sqrt(2), rel=0.05)
     assert (measure(image_noise=3.0).rgb[..., 3] == 255).all()
 
 
-def test_noise_of_ranges_has_its_deviation_and_makes_no_returns(plain: Simulation) -> None:
+def test_noise_of_ranges_has_its_deviation_and_adds_no_returns(plain: Simulation) -> None:
     noisy = measure(range_noise_m=0.5)
     assert ((noisy.range_m < 50) == (plain.range_m < 50)).all()
     deviations = [(one - other)[other < 50].std() for one, other in zip(noisy.range_m, plain.range_m, strict=True)]
@@ -100,7 +101,7 @@ def test_clutter_hides_some_of_the_object_and_is_nearer(plain: Simulation) -> No
     assert hits(cluttered).mean() > hits(plain).mean()
 
 
-def test_a_sensor_fails_in_its_share_of_scenes_and_never_both(plain: Simulation) -> None:
+def test_each_sensor_fails_in_its_share_of_scenes_and_never_both(plain: Simulation) -> None:
     failing = measure(failures=0.25)
     dark = (failing.rgb[..., :3] == 0).all(axis=(1, 2, 3)) & (plain.rgb[..., :3] > 0).any(axis=(1, 2, 3))
     blind = hits(failing) == 0
@@ -115,26 +116,26 @@ def test_a_sensor_fails_in_its_share_of_scenes_and_never_both(plain: Simulation)
 
 
 def test_misalignment_moves_objects_and_keeps_their_ranges(plain: Simulation) -> None:
-    turned = measure(misalignment_deg=4.0)
+    rotated = measure(misalignment_deg=4.0)
     rows = np.arange(64)
 
     def middle(raw: Simulation) -> npt.NDArray[np.float64]:
         seen = raw.range_m < 50
         return np.stack([(seen.sum(axis=axis) * rows).sum(axis=1) / hits(raw) for axis in (1, 2)])
 
-    moved = np.abs(middle(turned) - middle(plain))
-    assert 6 < np.quantile(moved, 0.98) < 9.5  # 4 degrees are 8 rows, and an object may turn a little more
-    nearest = np.abs(turned.range_m.min(axis=(1, 2)) - plain.range_m.min(axis=(1, 2)))
+    moved = np.abs(middle(rotated) - middle(plain))
+    assert 6 < np.quantile(moved, 0.98) < 9.5  # 4 degrees are 8 rows, and an object may move slightly more
+    nearest = np.abs(rotated.range_m.min(axis=(1, 2)) - plain.range_m.min(axis=(1, 2)))
     assert np.median(nearest) < 0.1
 
 
-def test_twins_have_noise_of_their_own() -> None:
+def test_twins_have_different_noise() -> None:
     raw = measure(image_noise=5.0, dimmest=0.001)
     assert not np.array_equal(raw.rgb[0, :8], raw.rgb[1, :8])
 
 
 @pytest.mark.parametrize("name", LEVELS)
-def test_a_larger_set_begins_with_a_smaller_one(name: str) -> None:
+def test_a_larger_data_set_begins_with_a_smaller_one(name: str) -> None:
     cycle = LEVELS[name].cycle
     small, large = load(name, pairs=4 * cycle, seed=3), load(name, pairs=8 * cycle, seed=3)
     assert large.names[: len(small)] == small.names
@@ -150,7 +151,7 @@ def test_one_cube_for_four_spheres() -> None:
     assert torch.equal(uneven.inputs["lidar"], even.inputs["lidar"][chosen])
 
 
-def test_few_are_few() -> None:
+def test_the_number_of_pairs_is_limited() -> None:
     assert len(load("shapes-few", pairs=2000)) == LEVELS["shapes-few"].most_pairs
 
 
@@ -171,7 +172,7 @@ def test_four_classes_have_four_objects_in_one_place() -> None:
         (6, "shapes-four", "a multiple of 4"),
     ],
 )
-def test_numbers_of_pairs_that_cannot_be_made(pairs: int, name: str, message: str) -> None:
+def test_impossible_numbers_of_pairs_are_refused(pairs: int, name: str, message: str) -> None:
     with pytest.raises(DataError, match=message):
         load(name, pairs=pairs)
 
@@ -184,9 +185,9 @@ def test_numbers_of_pairs_that_cannot_be_made(pairs: int, name: str, message: st
         ({"smallest": 0.0}, "smallest and dimmest above 0"),
         ({"dimmest": 1.1}, "smallest and dimmest above 0"),
         ({"first_class_every": 0}, "first_class_every must be 1 or more"),
-        ({"dropped_returns": 1.1}, "At most: dropped_returns 1"),
-        ({"failures": 0.6}, "failures 0.5"),
-        ({"misalignment_deg": 11}, "misalignment_deg 10"),
+        ({"dropped_returns": 1.1}, "dropped_returns must be at most 1"),
+        ({"failures": 0.6}, "failures at most 0.5"),
+        ({"misalignment_deg": 11}, "misalignment_deg at most 10"),
         ({"image_noise": -1.0}, "No setting may be negative"),
         ({"clutter": -1}, "No setting may be negative"),
     ],
@@ -197,5 +198,5 @@ def test_settings_out_of_range_are_refused(settings: dict[str, Any], message: st
 
 
 def test_an_unknown_solid_is_refused() -> None:
-    with pytest.raises(DataError, match="no solid called 'tori'; give one of cubes, spheres, cylinders, cones"):
+    with pytest.raises(DataError, match="Unknown solid 'tori'; the solids are: cubes, spheres, cylinders, cones"):
         simulate(4, 0, difficulty=Difficulty(classes=("cubes", "tori")))

@@ -11,12 +11,12 @@ RADIUS, EDGE = np.array([1.45]), np.array([3.0])
 
 
 def rays(*directions: tuple[float, float, float]) -> Directions:
-    """Rays of one object, side by side."""
+    """Rays for one object, in one row."""
     x, y, z = np.array(directions).T[:, None, None, :]
     return x, y, z
 
 
-def turned(angle: float) -> npt.NDArray[np.float64]:
+def rotated(angle: float) -> npt.NDArray[np.float64]:
     """A rotation about the vertical."""
     c, s = np.cos(angle), np.sin(angle)
     return np.array([[[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]])
@@ -45,13 +45,13 @@ def test_cube_face_on() -> None:
 
 
 def test_cube_edge_on() -> None:
-    distance, _ = ray_cube(rays(AHEAD), CENTER, turned(np.pi / 4), EDGE)
+    distance, _ = ray_cube(rays(AHEAD), CENTER, rotated(np.pi / 4), EDGE)
     assert distance.item() == pytest.approx(25 - 1.5 * np.sqrt(2))
 
 
-def test_cube_knows_which_face_is_entered() -> None:
+def test_cube_reports_the_entered_face() -> None:
     """Edge-on, a ray to the left of the edge enters one face and a ray to the right of it the other."""
-    _, face = ray_cube(rays((-0.03, 1.0, 0.0), (0.03, 1.0, 0.0)), CENTER, turned(np.pi / 4), EDGE)
+    _, face = ray_cube(rays((-0.03, 1.0, 0.0), (0.03, 1.0, 0.0)), CENTER, rotated(np.pi / 4), EDGE)
     assert set(face[0, 0, :2].tolist()) == {0, 1}
     _, top = ray_cube(rays((0.0, 1.0, -0.18)), np.array([[0.0, 25.0, -6.0]]), UPRIGHT, EDGE)
     assert top.item() == 2
@@ -82,12 +82,12 @@ CONE = {"foot_radii": np.array([1.5]), "top_radii": np.array([0.0]), "heights": 
 
 
 def lying(*, up: bool) -> npt.NDArray[np.float64]:
-    """The axis along the line of sight, with the top away from the origin or (up) towards it."""
+    """The axis along the line of sight, with the top away from the origin, or towards it if ``up``."""
     axis = -1.0 if up else 1.0
     return np.array([[[1.0, 0.0, 0.0], [0.0, 0.0, axis], [0.0, -axis, 0.0]]])
 
 
-def test_cylinder_upright_is_met_at_its_side_and_missed_beside_and_above() -> None:
+def test_upright_cylinder_is_hit_at_its_side_and_missed_beside_and_above() -> None:
     side = 1.5 / np.sqrt(25**2 - 1.5**2)
     distance, (x, y, z) = ray_frustum(
         rays(AHEAD, (side - 1e-6, 1.0, 0.0), (side + 1e-6, 1.0, 0.0), (0.0, 1.0, 0.07), (0.0, -1.0, 0.0)),
@@ -114,7 +114,7 @@ def test_frustum_seen_from_its_foot_is_a_disk(shape: dict[str, npt.NDArray[np.fl
 
 
 def test_cone_seen_from_its_tip() -> None:
-    """Beside the tip, the depth grows by height / radius; the normal leans outwards by the cone's own angle."""
+    """Beside the tip, the depth grows by height / radius; the normal has the angle of the cone."""
     distance, (x, y, z) = ray_frustum(rays((0.01, 1.0, 0.0)), CENTER, lying(up=True), **CONE)
     depth = distance.item()
     assert 0.01 * depth == pytest.approx((depth - 23.5) * 1.5 / 3)
@@ -123,7 +123,7 @@ def test_cone_seen_from_its_tip() -> None:
 
 @pytest.mark.parametrize("shape", [CYLINDER, CONE])
 def test_frustum_hits_lie_on_its_surface_and_misses_pass_it(shape: dict[str, npt.NDArray[np.float64]]) -> None:
-    """An independent reference: in its own axes a hit is on the side or on an end, and its normal leaves it."""
+    """An independent reference: in its own axes a hit is on the side or on an end, and its normal points out."""
     generator = np.random.default_rng(1)
     rotation = np.linalg.qr(generator.normal(size=(20, 3, 3)))[0]
     rotation *= np.sign(np.linalg.det(rotation))[:, None, None]
@@ -134,7 +134,7 @@ def test_frustum_hits_lie_on_its_surface_and_misses_pass_it(shape: dict[str, npt
     distance, normals = ray_frustum((x, y, z), centers, rotation, foot, top, np.full(20, 3.0))
 
     def outside(points: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-        """How far a point (n, r, ..., 3) is out of the frustum, at most; negative inside."""
+        """An upper bound of the distance of points (n, r, ..., 3) from the frustum; negative inside."""
         local = np.einsum("nij,nr...i->nr...j", rotation, points)
         radius = (foot + top)[0] / 2 + (top - foot)[0] / 3 * local[..., 2]
         aside, along = np.hypot(local[..., 0], local[..., 1]) - radius, np.abs(local[..., 2]) - 1.5

@@ -1,4 +1,4 @@
-"""The simulator against closed forms, against its promises, and against what is known of the original."""
+"""The simulator compared with closed forms, with its documentation and with what is published of the original."""
 
 import hashlib
 import subprocess
@@ -13,14 +13,14 @@ import torch
 import data_utils.simulator.shapes
 from data_utils import DataError
 from data_utils.geometry import xyza_to_range
-from data_utils.simulator.difficulty import LEVELS
+from data_utils.simulator.levels import LEVELS
 from data_utils.simulator.scenes import Scenes, draw_scenes
 from data_utils.simulator.sensors import lidar_angles, photograph, scan
 from data_utils.simulator.shapes import Simulation, shapes, simulate
 from data_utils.simulator.solids import SPHERE_RADIUS_M
 
-REPOSITORY = Path(__file__).parents[2]
-LIT = 13  # of 255: brighter than what the faces in the shade show
+REPOSITORY = Path(__file__).parents[3]
+LIT = 13  # of 255: brighter than faces in the shade
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def simulation() -> Simulation:
 
 
 def one_scene(*center: float) -> Scenes:
-    """A white object there; as a cube, its faces are those of the frame."""
+    """A white object there; the faces of a cube are perpendicular to the axes."""
     return Scenes(np.array([center]), np.ones((1, 3)), np.eye(3)[None], np.ones(1), np.ones(1))
 
 
@@ -61,7 +61,7 @@ def test_range_on_the_axis(shape: str, nearest: float) -> None:
 
 
 def test_a_window_loses_no_ray() -> None:
-    """Every ray of the scan against the closed form of a sphere, for a sphere that the border cuts off."""
+    """Every ray compared with the closed form of a sphere, for a sphere that the border cuts off."""
     center = np.array([-4.9, 20.5, 4.9])
     azimuth, zenith = np.meshgrid(lidar_angles(64), lidar_angles(64), indexing="ij")
     directions = np.stack([-np.sin(azimuth) * np.cos(zenith), np.cos(azimuth) * np.cos(zenith), -np.sin(zenith)])
@@ -70,7 +70,7 @@ def test_a_window_loses_no_ray() -> None:
     expected = np.where(
         squared_miss < SPHERE_RADIUS_M**2, along - np.sqrt(np.maximum(SPHERE_RADIUS_M**2 - squared_miss, 0)), 50.0
     )
-    assert (expected[-1] < 50).any()  # cut off indeed
+    assert (expected[-1] < 50).any()  # it is cut off
     np.testing.assert_allclose(whole_scan(one_scene(*center), "spheres"), expected, rtol=1e-9)
 
 
@@ -100,9 +100,9 @@ def test_the_light_comes_from_the_upper_left() -> None:
     assert (from_above_right > 128).sum() == 0
 
 
-def test_turning_the_range_image_aligns_it_with_the_photograph(simulation: Simulation) -> None:
-    """The photograph's silhouette is that of ``range_m.T[:, ::-1]``, 0.64 times as large about the middle."""
-    scale, offsets, unturned = 73.3 * np.deg2rad(0.5), [], []
+def test_rotating_the_range_image_aligns_it_with_the_photo(simulation: Simulation) -> None:
+    """The silhouette in the photo is that of ``range_m.T[:, ::-1]``, 0.64 times as large about the middle."""
+    scale, offsets, unrotated = 73.3 * np.deg2rad(0.5), [], []
     for pair in range(200):
         silhouette = simulation.rgb[pair, ..., :3].max(axis=-1) > 0
         hits = simulation.range_m[pair] < 50
@@ -110,10 +110,10 @@ def test_turning_the_range_image_aligns_it_with_the_photograph(simulation: Simul
             continue  # cut off by the border, or black
         expected = [scale * (centroid(h) - 31.5) + 31.5 for h in (hits.T[:, ::-1], hits)]
         offsets.append(np.abs(expected[0] - centroid(silhouette)).max())
-        unturned.append(np.abs(expected[1] - centroid(silhouette)).max())
+        unrotated.append(np.abs(expected[1] - centroid(silhouette)).max())
     assert len(offsets) > 100
     assert max(offsets) < 1.5
-    assert np.median(unturned) > 5
+    assert np.median(unrotated) > 5
 
 
 def test_files_have_the_formats_of_the_original(simulation: Simulation) -> None:
@@ -144,10 +144,10 @@ def test_images_are_as_bright_as_the_original(simulation: Simulation) -> None:
     ("label", "hits", "lit", "relief_m"),
     [(0, (280, 335), (53, 120), 3.5), (1, (140, 160), (28, 43), 1.3)],
 )
-def test_objects_are_as_large_as_the_original_s(
+def test_objects_are_as_large_as_those_of_the_original(
     simulation: Simulation, label: int, hits: tuple[int, int], lit: tuple[int, int], relief_m: float
 ) -> None:
-    """Few of the original are known, so typical objects have to lie in its ranges and not all."""
+    """Few of the original objects are known, so typical objects must be in its ranges, but not all."""
     of_class = simulation.labels == label
     range_m = simulation.range_m[of_class].reshape(-1, 64 * 64)
     assert hits[0] < (range_m < 50).sum(axis=1).mean() < hits[1]
@@ -194,7 +194,7 @@ def test_same_bits_in_another_process_with_other_threads() -> None:
     program = (
         "import torch; torch.set_num_threads(1)\n"
         "from data_utils.simulator.shapes import simulate\n"
-        "from tests.data_utils.test_shapes import digest\n"
+        "from tests.data_utils.simulator.test_shapes import digest\n"
         "print(digest(simulate(200, 5)))"
     )
     other = subprocess.run(
@@ -206,13 +206,13 @@ def test_same_bits_in_another_process_with_other_threads() -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 1000])
-def test_chunks_change_no_bit(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_do_not_change_the_values(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
     expected = digest(simulate(150, 2))
     monkeypatch.setattr(data_utils.simulator.shapes, "_CHUNK", chunk)
     assert digest(simulate(150, 2)) == expected
 
 
-def test_a_larger_set_extends_a_smaller_one() -> None:
+def test_a_larger_simulation_begins_with_a_smaller_one() -> None:
     small, large = shapes(20, 4), shapes(300, 4)
     first = large.take(torch.arange(20))
     assert first.names == small.names
@@ -236,20 +236,20 @@ def test_another_size_sees_the_same_scene() -> None:
     np.testing.assert_allclose(small.range_m, large.range_m[:, ::2, ::2], rtol=1e-6)
 
 
-def test_progress_is_told() -> None:
-    told: list[tuple[int, int]] = []
-    simulate(200, 0, progress=lambda done, asked: told.append((done, asked)))
-    assert told[-1] == (200, 200)
-    assert [done for done, _ in told] == sorted({done for done, _ in told})
+def test_progress_is_reported() -> None:
+    calls: list[tuple[int, int]] = []
+    simulate(200, 0, progress=lambda done, total: calls.append((done, total)))
+    assert calls[-1] == (200, 200)
+    assert [done for done, _ in calls] == sorted({done for done, _ in calls})
 
 
 @pytest.mark.parametrize("pairs", [0, 1, 7, -2])
-def test_pairs_come_in_twos(pairs: int) -> None:
-    with pytest.raises(DataError, match="ask for a multiple of 2"):
+def test_odd_numbers_of_pairs_are_refused(pairs: int) -> None:
+    with pytest.raises(DataError, match="request a multiple of 2"):
         simulate(pairs, 0)
 
 
-def test_images_have_pixels() -> None:
+def test_images_without_pixels_are_refused() -> None:
     assert simulate(2, 0, image_size=1).rgb.shape == (2, 1, 1, 4)
-    with pytest.raises(DataError, match="ask for at least 1 x 1"):
+    with pytest.raises(DataError, match="the smallest size is 1"):
         simulate(2, 0, image_size=0)
