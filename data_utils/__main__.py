@@ -6,7 +6,7 @@ torch is imported when a command runs, so that help needs none.
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -124,21 +124,16 @@ def _make(options: argparse.Namespace) -> int:
     if options.layout not in layouts:
         raise DataError(f"The layout {options.layout!r} cannot be written; give one of {', '.join(layouts)}.")
     with Progress(console=Console(stderr=True)) as progress:
-        level, bar = LEVELS[options.dataset], _Bar(progress, "simulating")
+        level, bar = LEVELS[options.dataset], _bar(progress, "simulating")
         raw = simulate(options.pairs, options.seed, options.image_size, level, bar)
-        layouts[options.layout](options.folder, raw, _Bar(progress, "writing"))
+        layouts[options.layout](options.folder, raw, _bar(progress, "writing"))
     print(f"{len(raw.labels)} pairs of {options.dataset} written to {options.folder} ({options.layout})")
     return 0
 
 
-class _Bar:
-    """A progress bar."""
-
-    def __init__(self, progress: "Progress", title: str) -> None:
-        self._progress, self._task = progress, progress.add_task(title, total=None)
-
-    def __call__(self, done: int, total: int) -> None:
-        self._progress.update(self._task, completed=done, total=total)
+def _bar(progress: "Progress", title: str) -> Callable[[int, int], None]:
+    task = progress.add_task(title, total=None)
+    return lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _check(options: argparse.Namespace) -> int:

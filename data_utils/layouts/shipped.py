@@ -4,42 +4,30 @@ from data_utils.registry import Layout, register_layout
 
 
 @register_layout("manifest")
-def manifest() -> Layout:
-    """Any pairs that a CSV lists. The folder of a manifest may have class folders too, so it is tried first."""
-    from data_utils.layouts.manifest import (
-        DEPTH_COLUMNS,
-        RANGE_COLUMNS,
-        is_manifest,
-        read_manifest,
-        write_manifest,
-    )
+def _manifest() -> Layout:
+    """Pairs that a CSV lists. It is tried first: the folder of a manifest may also have class folders."""
+    from data_utils.layouts import manifest as m
 
-    description = (
-        f"a CSV (or a folder with a manifest.csv) with the columns {','.join(DEPTH_COLUMNS)} or "
-        f"{','.join(RANGE_COLUMNS)}"
-    )
-    return Layout(description, is_manifest, read_manifest, write_manifest)
+    columns = f"{','.join(m.DEPTH_COLUMNS)} or {','.join(m.RANGE_COLUMNS)}"
+    description = f"a CSV (or a folder with a {m.FILE_NAME}) with the columns {columns}"
+    return Layout(description, m.is_manifest, m.read_manifest, m.write_manifest)
 
 
 @register_layout("fiftyone")
-def fiftyone() -> Layout:
+def _fiftyone() -> Layout:
     """A grouped data set that FiftyOne exported."""
-    from data_utils.layouts.fiftyone_export import (
-        is_fiftyone_export,
-        read_fiftyone_export,
-        write_fiftyone_export,
-    )
+    from data_utils.layouts import fiftyone_export as f
 
     description = "a FiftyOne export or hub snapshot, a folder with metadata.json and samples.json"
-    return Layout(description, is_fiftyone_export, read_fiftyone_export, write_fiftyone_export)
+    return Layout(description, f.is_fiftyone_export, f.read_fiftyone_export, f.write_fiftyone_export)
 
 
 @register_layout("nvidia-tree")
-def nvidia_tree() -> Layout:
+def _nvidia_tree() -> Layout:
     """The folders of NVIDIA's cubes-and-spheres data."""
-    from data_utils.layouts.nvidia_tree import is_nvidia_tree, read_nvidia_tree, write_nvidia_tree
+    from data_utils.layouts import nvidia_tree as n
 
     description = (
         "a folder with <class>/rgb/*.png, <class>/lidar/*.npy, <class>/azimuth.npy and <class>/zenith.npy"
     )
-    return Layout(description, is_nvidia_tree, read_nvidia_tree, write_nvidia_tree)
+    return Layout(description, n.is_nvidia_tree, n.read_nvidia_tree, n.write_nvidia_tree)

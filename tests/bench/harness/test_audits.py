@@ -213,7 +213,7 @@ def test_clean_data_exit_with_0(tree: Path, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out.splitlines() == [
         "tree, 80 pairs of 2 classes",
         "  ok     repeated pairs: 80 pairs",
-        "  ok     label-dependent inputs: 2 of 2 classes have the 10 pairs it takes to judge them",
+        "  ok     label-dependent inputs: 2 of 2 classes have the 10 pairs needed to judge them",
         "tree, split for standard, seed 51",
         "  ok     pairs in both splits: 64 training and 16 validation pairs",
         "  ok     groups split apart: 64 training and 16 validation pairs",
@@ -243,7 +243,7 @@ def test_models_are_audited_when_asked_for(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--dataset", "nowhere"], "error: 'nowhere' is no data set and no existing path; "),
+        (["--dataset", "nowhere"], "error: 'nowhere' is neither a data set nor an existing path; "),
         (["--study", "nothing"], "error: --study nothing: give one of all, claims, standard, "),
         (["--seeds", "none"], "error: --seeds none: give a count "),
     ],
