@@ -18,8 +18,9 @@ from bench.training.evaluation import evaluate
 from bench.training.measurement import training_memory
 from bench.training.preparation import choose, prepare
 from bench.training.seeding import stream
-from data_utils import Batch, DataError, DatasetInfo, PairedDataset, Split, audits
-from data_utils.findings import Outcome
+from data_utils import Batch, DataError, DatasetInfo, PairedDataset, Split
+from data_utils.audits import leaks as audits
+from data_utils.audits.findings import Outcome
 from fusion_models import ModelSpec, build_model
 
 _SAMPLES = 8  # for the models; few, as the images may be large

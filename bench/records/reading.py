@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.records.cost import FILE_NAME as COSTS
-from bench.records.cost import CostRecord
-from bench.records.files import RecordError, read, read_costs
+from bench.records.cost import CostRecord, read_costs
+from bench.records.files import RecordError, read
 from bench.records.keys import latest
 from bench.records.probe import FILE_NAME as PROBES
 from bench.records.probe import ProbeRecord
