@@ -1,8 +1,8 @@
 """The committed records, and the pages that are made from them.
 
 ``results/baseline/<study>.jsonl`` holds the records and ``<study>.probes.jsonl`` what probes measured on their
-weights; ``results/baseline/tables/``, ``results/claims.md`` and the README's section between its markers are generated from
-them, and a test fails when they disagree.
+weights; ``results/baseline/tables/``, ``results/claims.md`` and the README's section between its markers are
+generated from them, and a test fails when they disagree.
 """
 
 import subprocess
@@ -63,7 +63,7 @@ def as_run() -> Run:
     records = for_every_study(committed())
     if not records:
         raise RecordError(f"{FOLDER} has no committed records; give the folder of a run, or a records file")
-    return Run("the committed records", records, committed_probes(), [], FOLDER)
+    return Run("the committed records", records, committed_probes(), [], None)
 
 
 def read_at(revision: str) -> list[RunRecord]:

@@ -19,7 +19,6 @@ from bench.registry import STUDIES
 from fusiongauge import FusionGaugeError, load_installed_plugins, load_plugin
 
 if TYPE_CHECKING:
-    from bench.analysis.comparison import Comparison
     from bench.records import RunRecord
     from bench.tables.text import TextTable
 
@@ -151,8 +150,8 @@ def _parser() -> argparse.ArgumentParser:
         _audit,
         "look for what makes results wrong, in data, their split and models",
         epilog="Looks for pairs that appear twice or on both sides of a split, groups split apart, validation "
-        "pairs left out, and inputs that depend on the label. Exit status: 0 without findings, 1 with findings, 2 for "
-        "input that cannot be used.",
+        "pairs left out, and inputs that depend on the label. Exit status: 0 without findings, 1 with findings, "
+        "2 for input that cannot be used.",
     )
     one.add_argument("--dataset", default="", metavar="NAME-or-PATH", help=dataset_help())
     one.add_argument(
@@ -211,7 +210,7 @@ def _tables(options: argparse.Namespace) -> int:
     from bench.tables.tabulation import write_tables
 
     run = read_run(options.run)
-    folder = options.out or run.folder / "tables"
+    folder = options.out or _beside(options.run) / "tables"
     tables = write_tables(run.records, folder, run.probes, run.costs)
     print("\n".join(describe(run.records)))
     _print(tables)
@@ -225,7 +224,7 @@ def _plots(options: argparse.Namespace) -> int:
 
     runs = read_runs(options.runs)
     records, probes, costs = ([r for run in runs for r in getattr(run, k)] for k in ("records", "probes", "costs"))
-    files = write_figures(records, options.out or runs[0].folder / "plots", probes, costs)
+    files = write_figures(records, options.out or _beside(options.runs[0]) / "plots", probes, costs)
     if not files:
         raise RecordError(
             f"{options.runs[0]}: no cell was completed, so there is nothing to draw; run the benchmark again"
@@ -240,7 +239,7 @@ def _report(options: argparse.Namespace) -> int:
     from bench.report.page import page
 
     runs = read_runs(options.runs) if options.runs else [baseline.as_run()]
-    folder = runs[0].folder if options.runs else baseline.ROOT / "results" / "runs"
+    folder = _beside(options.runs[0]) if options.runs else baseline.ROOT / "results" / "runs"
     path = options.out or folder / "report.html"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page(runs), encoding="utf-8")
@@ -253,8 +252,9 @@ def _compare(options: argparse.Namespace) -> int:
     from bench.analysis.comparison import compare
     from bench.tables.comparison import comparison_table
 
-    rules = gate.parse(options.fail_on)
-    comparison = compare(_records(options.a), _records(options.b))
+    before, now = _records(options.a), _records(options.b)
+    rules = gate.parse(options.fail_on, [*before, *now])
+    comparison = compare(before, now)
     table = comparison_table(comparison)
     if table is None:
         raise RecordError(f"{options.a} and {options.b} have no completed cell in common")
@@ -292,7 +292,7 @@ def _history(options: argparse.Namespace) -> int:
     from bench.records.reading import read_run
 
     run = read_run(options.run)
-    path = options.out or run.folder / "history.json"
+    path = options.out or _beside(options.run) / "history.json"
     entries = history(run.records)
     path.write_text(json.dumps(entries, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
     print(f"{len(entries)} values written to {path}")
@@ -306,15 +306,15 @@ def _nightly(options: argparse.Namespace) -> int:
     from bench.records.reading import read_run
     from bench.tables.nightly import summary
 
-    rules = gate.parse(options.fail_on)
     run = read_run(options.run)
+    rules = gate.parse(options.fail_on, run.records)
     before = last_good(options.last_good, run.records)
-    comparison: Comparison | None = compare(before, run.records) if before else None
-    path = options.out or run.folder / "summary.md"
-    path.write_text(summary(rules, comparison, before, run.records), encoding="utf-8")
+    comparison = compare(before, run.records)
+    path = options.out or _beside(options.run) / "summary.md"
+    path.write_text(summary(rules, comparison, run.records), encoding="utf-8")
     if not before:
         print(f"no earlier good run in {last_good_path(options.last_good, run.records)}")
-    faults = shortcomings(rules, comparison, run.records)
+    faults = shortcomings(rules, comparison)
     print("\n".join([*faults, f"written to {path}"]))
     return 1 if faults else 0
 
@@ -363,6 +363,11 @@ def _corruptions(options: argparse.Namespace) -> int:
         raise OptionError(f"{options.file}: cannot be written ({error.strerror}); give another file") from error
     print(f"written to {options.file}")
     return 0
+
+
+def _beside(run: Path) -> Path:
+    """The folder of a run; of a records file, the folder it is in."""
+    return run if run.is_dir() else run.parent
 
 
 def _print(tables: Sequence[TextTable]) -> None:

@@ -76,7 +76,7 @@ def sources() -> Iterator[tuple[str, Path]]:
 
 
 def imports(module: str, path: Path) -> Iterator[str]:
-    """The modules that a file imports, also inside functions; of ``from a import b`` a, or a.b if that is a module."""
+    """The modules that a file imports, also inside functions; of ``from a import b`` a, or a.b if a module."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -12,8 +12,8 @@ import torch
 
 from bench.config import Protocol
 from bench.harness.session import Session
-from bench.training import model_audits
 from bench.registry import METRICS
+from bench.training import model_audits
 from bench.training.evaluation import evaluate
 from bench.training.measurement import training_memory
 from bench.training.preparation import choose, prepare

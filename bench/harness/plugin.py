@@ -37,8 +37,8 @@ from fusiongauge import FusionGaugeError, PluginError, load_installed_plugins, l
 
 if TYPE_CHECKING:
     from bench.analysis.gate import Rule
-    from fusion_models import ModelSpec
     from bench.probes.subject import Subject
+    from fusion_models import ModelSpec
 
 BENCHMARKS = Path(__file__).resolve().parent.parent
 """The folder of the benchmarks."""
@@ -63,8 +63,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         action="append",
         default=[],
         metavar="FILE",
-        help="a Python file that registers operators, embedders, models, data sets, metrics, corruptions or studies "
-        "(docs/extending.md); may be repeated",
+        help="a Python file that registers operators, embedders, models, data sets, metrics, corruptions or "
+        "studies (docs/extending.md); may be repeated",
     )
     group.addoption(
         "--profile",
@@ -121,7 +121,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     group.addoption(
         "--as-published",
         action="store_true",
-        help="run the protocols of published studies with their mistakes (twin scenes split apart, pairs left out)",
+        help="run the protocols of published studies with their mistakes (twin scenes split apart, pairs left "
+        "out)",
     )
 
 

@@ -328,7 +328,7 @@ class Session:
             return write()
         except Exception as error:
             self.failures.append(
-                f"{what} could not be written ({type(error).__name__}: {error}); the records are in {self.folder}; "
-                f"try again: python -m bench {command} {self.folder}"
+                f"{what} could not be written ({type(error).__name__}: {error}); the records are in "
+                f"{self.folder}; try again: python -m bench {command} {self.folder}"
             )
             return None

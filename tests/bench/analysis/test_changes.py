@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 import pytest
-
 from bench.analysis.changes import BETTER, CHANGED, METRICS, SAME, WITHIN_NOISE, WORSE
+
 from bench.analysis.comparison import compare
 from bench.records.run import RunRecord
 from bench.tables import COLUMNS

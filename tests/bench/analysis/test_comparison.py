@@ -3,8 +3,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-
 from bench.analysis.changes import BETTER, CHANGED, NOT_JUDGED, SAME, WORSE
+
 from bench.analysis.comparison import (
     compare,
     comparison_table,

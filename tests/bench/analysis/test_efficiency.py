@@ -1,8 +1,8 @@
 from typing import Any
 
 import pytest
-
 from bench.analysis.efficiency import achieved_flops, efficiency
+
 from tests.bench.samples import record
 
 PROTOCOL = {"batch_size": 32, "drop_last": False}

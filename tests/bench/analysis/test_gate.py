@@ -1,8 +1,8 @@
 from dataclasses import replace
 
 import pytest
-
 from bench.analysis.changes import METRICS
+
 from bench.analysis.gate import ALIASES, Rule, parse, report, unjudged, violations
 from bench.harness.options import OptionError
 from bench.records.run import DIVERGED
