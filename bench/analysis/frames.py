@@ -58,7 +58,7 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
 
 
 def evaluated(records: Sequence[RunRecord]) -> list[Metric]:
-    """The metrics that tables show and evaluations computed for some of the records, in the order of declaration."""
+    """The metrics that tables show and evaluations computed for some of the records, in order of declaration."""
     return [
         metric
         for name, metric in declarations(records).items()
