@@ -6,8 +6,8 @@ from math import isnan
 import pandas as pd
 
 from bench.analysis import formats
-from bench.analysis.evidence import evaluated, evidence
-from bench.analysis.frames import describe
+from bench.analysis.evidence import evidence
+from bench.analysis.frames import describe, evaluated
 from bench.analysis.statistics import ALPHA, sign_flip_p
 from bench.analysis.verdicts import CLEAR, Verdict
 from bench.records import Metric, RunRecord

@@ -1,8 +1,15 @@
 from typing import Any
 
 import pytest
+<<<<<<< HEAD:tests/bench/analysis/test_efficiency.py
 from bench.analysis.efficiency import achieved_flops, efficiency
 
+=======
+from msgspec.structs import replace
+
+from bench.metrics import achieved_flops, declarations, efficiency, value
+from tests.bench.analysis.samples import BRIER, foreign
+>>>>>>> analysis:tests/bench/test_metrics.py
 from tests.bench.samples import record
 
 PROTOCOL = {"batch_size": 32, "drop_last": False}
@@ -44,3 +51,30 @@ def test_without_a_ceiling_operations_are_known_and_efficiency_is_not() -> None:
     without = record(**known(ceiling=None))
     assert achieved_flops(without) is not None
     assert efficiency(without) is None
+
+
+def test_records_declare_the_metrics_of_plug_ins() -> None:
+    metrics = declarations([foreign(0.3)])
+    assert metrics["valid_brier"] == replace(BRIER, name="valid_brier", title="valid Brier score")
+    assert value(foreign(0.3), "valid_brier") == 0.3
+    assert "valid_brier" not in declarations()
+    assert value(record(), "valid_brier") is None
+
+
+def test_a_metric_that_nobody_declares_has_a_name_and_no_direction() -> None:
+    metric = declarations([foreign(metrics=[], valid_metrics={"top_two": 0.5})])["valid_top_two"]
+    assert (metric.title, metric.higher_is_better) == ("valid top two", None)
+
+
+def test_what_is_installed_takes_precedence_over_what_a_record_declares() -> None:
+    other = replace(BRIER, name="accuracy", title="another accuracy")
+    assert declarations([foreign(0.3, other)])["valid_accuracy"] == declarations()["valid_accuracy"]
+
+
+@pytest.mark.parametrize("name", declarations())
+def test_every_metric_can_be_read_from_any_record(name: str) -> None:
+    unfinished = record(
+        status="failed", best_valid_loss=None, valid_accuracy=None, valid_metrics=None, epoch_seconds=[],
+        parameters=None, train_seconds=None, peak_memory_bytes=None, protocol={},
+    )  # fmt: skip
+    assert value(unfinished, name) is None
