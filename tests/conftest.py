@@ -1,9 +1,17 @@
-"""One thread for everything that is trained here: the models are so small that a second one only waits."""
+"""One thread for everything that is trained here, as the models are tiny; registrations of a test end with it."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
 import torch
+
+import fusiongauge
+from bench.registry import CORRUPTIONS, METRICS, STUDIES
+from data_utils import DATASETS
+from fusion_models import BACKBONES, EMBEDDERS, OPERATORS
+from fusion_models.registry import CUSTOM_MODELS
+from fusiongauge import Registry
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -12,3 +20,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def registries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a test register things and load plug-ins."""
+    for registry in (OPERATORS, EMBEDDERS, BACKBONES, CUSTOM_MODELS, METRICS, CORRUPTIONS, STUDIES, DATASETS):
+        if isinstance(registry, Registry):
+            len(registry)  # what ships is registered first
+            for name in ("_entries", "_files", "_added"):
+                monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    monkeypatch.setattr(fusiongauge, "_PLUGINS", {})
+    monkeypatch.setattr(sys, "path", list(sys.path))
