@@ -6,7 +6,7 @@ no address, and no style or script but the two that are part of it.
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -14,19 +14,21 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench import plots
 from bench.analysis.frames import comparable, describe, outcomes
 from bench.analysis.ledger import decide_claims, ledger
 from bench.records import COMPLETED, DIVERGED, FAILED, CostRecord, Metric, ProbeRecord, RunRecord
 from bench.records.reading import Run
 from bench.report.cells import Cell, cells
-from bench.report.figures import Image, image
+from bench.report.figures import Group, Image, images
 from bench.report.gallery import Samples, gallery
 from bench.report.highlights import highlights
 from bench.tables.claims import claims_table
 from bench.tables.costs import cost_tables
 from bench.tables.tabulation import tables_by_study
 from bench.tables.text import TextTable
+
+Draw = Callable[[Callable[[Group], list[Image]], Iterable[Group]], Iterable[list[Image]]]
+"""As ``map``."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +59,26 @@ class Section:
     cells: list[Cell]
 
 
-def page(runs: Sequence[Run]) -> str:
-    """The page of some runs as HTML."""
+def page(runs: Sequence[Run], *, draw: Draw = map) -> str:
+    """The page of some runs as HTML.
+
+    Args:
+        runs: What it shows.
+        draw: Applies the function that draws; the ``map`` of another process draws while this one makes tables.
+    """
     records = [record for run in runs for record in run.records]
     probes = [probe for run in runs for probe in run.probes]
     costs = [cost for run in runs for cost in run.costs]
+    together: list[RunRecord | ProbeRecord] = [*records, *probes]
+    comparables = {name: _group(group) for name, group in comparable(together).items()}
+    drawn = iter(draw(images, [*comparables.values(), Group(costs=costs)]))
+    tables = tables_by_study(records, probes)
+    claims = claims_table(ledger(records, probes)) if decide_claims(records) else None
+    run_of = {id(record): run for run in runs for record in run.records}
+    sections = [
+        _section(name, group, tables[name], next(drawn), [run_of[id(record)] for record in group.records])
+        for name, group in comparables.items()
+    ]
     folder = files("bench.report") / "templates"
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     return (
@@ -70,9 +87,10 @@ def page(runs: Sequence[Run]) -> str:
         .render(
             runs=[run.name for run in runs],
             facts=_facts(records, costs),
-            sections=_sections(runs, records, probes),
-            claims=claims_table(ledger(records, probes)) if decide_claims(records) else None,
+            sections=sections,
+            claims=claims,
             costs=cost_tables(costs),
+            cost_figures=next(drawn),
             machines=_machines([*records, *costs]),
             style=Markup(style),  # noqa: S704 - our own files, not what a record says
             script=Markup(script),  # noqa: S704
@@ -82,30 +100,30 @@ def page(runs: Sequence[Run]) -> str:
     )
 
 
-def _sections(runs: Sequence[Run], records: Sequence[RunRecord], probes: Sequence[ProbeRecord]) -> list[Section]:
-    run_of = {id(record): run for run in runs for record in run.records}
-    tables = tables_by_study(records, probes)
-    both: list[RunRecord | ProbeRecord] = [*records, *probes]
-    sections = []
-    for name, group in comparable(both).items():
-        of_runs = [record for record in group if isinstance(record, RunRecord)]
-        of_probes = [record for record in group if isinstance(record, ProbeRecord)]
-        owners = [run_of[id(record)] for record in of_runs]
-        sections.append(
-            Section(
-                name=name,
-                question=next((record.question for record in of_runs if record.question), ""),
-                highlights=highlights(of_runs),
-                conditions=describe(of_runs) if of_runs else [],
-                tables=tables[name],
-                figures=[image(figure) for figure in plots.figures(of_runs, of_probes).values()],
-                samples=gallery(of_runs, [run.folder for run in owners]),
-                protocols=_protocols(of_runs),
-                metrics=outcomes(of_runs),
-                cells=cells(of_runs, [run.name for run in owners]),
-            )
-        )
-    return sections
+def _group(group: Sequence[RunRecord | ProbeRecord]) -> Group:
+    return Group(
+        records=[record for record in group if isinstance(record, RunRecord)],
+        probes=[record for record in group if isinstance(record, ProbeRecord)],
+    )
+
+
+def _section(
+    name: str, group: Group, tables: list[TextTable], figures: list[Image], runs: Sequence[Run]
+) -> Section:
+    """The section of comparable records; ``runs`` are those of the records, one each."""
+    records = group.records
+    return Section(
+        name=name,
+        question=next((record.question for record in records if record.question), ""),
+        highlights=highlights(records),
+        conditions=describe(records) if records else [],
+        tables=tables,
+        figures=figures,
+        samples=gallery(records, [run.folder for run in runs]),
+        protocols=_protocols(records),
+        metrics=outcomes(records),
+        cells=cells(records, [run.name for run in runs]),
+    )
 
 
 def _facts(records: Sequence[RunRecord], costs: Sequence[CostRecord]) -> dict[str, str]:

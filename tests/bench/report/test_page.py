@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bench import plots
 from bench.analysis.ledger import ledger
 from bench.records import Metric, RunRecord, append
 from bench.records.reading import Run
@@ -33,7 +32,7 @@ def shown(html: str) -> Node:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages without plots, which take their time to draw."""
-    monkeypatch.setattr(plots, "figures", lambda *_: {})
+    monkeypatch.setattr("bench.plots.figures", lambda *_: {})
 
 
 def facts(shown: Node) -> dict[str, str]:
