@@ -5,8 +5,8 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from bench.records.reading import Run
 from bench.report.figures import load
-from bench.report.reading import Run
 
 
 def write_page(runs: Sequence[Run], path: Path) -> None:
