@@ -1,15 +1,10 @@
 from typing import Any
 
 import pytest
-<<<<<<< HEAD:tests/bench/analysis/test_efficiency.py
-from bench.analysis.efficiency import achieved_flops, efficiency
-
-=======
 from msgspec.structs import replace
 
 from bench.metrics import achieved_flops, declarations, efficiency, value
 from tests.bench.analysis.samples import BRIER, foreign
->>>>>>> analysis:tests/bench/test_metrics.py
 from tests.bench.samples import record
 
 PROTOCOL = {"batch_size": 32, "drop_last": False}

@@ -1,11 +1,7 @@
 from typing import Any
 
 import pytest
-<<<<<<< HEAD
-from bench.analysis.changes import BETTER, CHANGED, NOT_JUDGED, SAME, WORSE
-=======
 from msgspec.structs import replace
->>>>>>> analysis
 
 from bench.analysis.comparison import (
     BETTER,

@@ -1,11 +1,4 @@
 import pytest
-<<<<<<< HEAD
-from bench.analysis.changes import METRICS
-
-from bench.analysis.gate import ALIASES, Rule, parse, report, unjudged, violations
-from bench.harness.options import OptionError
-from bench.records.run import DIVERGED
-=======
 from msgspec.structs import replace
 
 from bench.analysis.comparison import Comparison, compare, compared_metrics
@@ -13,7 +6,6 @@ from bench.analysis.gate import Rule, fail_on_help, metric_names, parse, report,
 from bench.config import OptionError
 from bench.records import DIVERGED
 from tests.bench.analysis.samples import foreign
->>>>>>> analysis
 from tests.bench.samples import MODEL, TWIN, record
 
 ALIASES = {
