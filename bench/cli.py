@@ -255,9 +255,9 @@ def _compare(options: argparse.Namespace) -> int:
     rules = gate.parse(options.fail_on, [*before, *now])
     comparison = compare(before, now)
     table = comparison_table(comparison)
+    print("\n".join(comparison.warnings), end="\n" if comparison.warnings else "")
     if table is None:
         raise RecordError(f"{options.a} and {options.b} have no completed cell in common")
-    print("\n".join(comparison.warnings), end="\n" if comparison.warnings else "")
     _print([table])
     if rules:
         print(gate.report(rules, comparison))
