@@ -21,6 +21,7 @@ from bench.records import (
 )
 
 AnyRecord = TypeVar("AnyRecord", bound=RunRecord | ProbeRecord)
+AnyCost = TypeVar("AnyCost", bound=CostRecord)
 
 
 def completed(records: Iterable[RunRecord]) -> list[RunRecord]:
@@ -94,17 +95,17 @@ def comparable(records: Iterable[AnyRecord]) -> dict[str, list[AnyRecord]]:
     return named
 
 
-def comparable_costs(costs: Iterable[CostRecord]) -> dict[str, list[CostRecord]]:
+def comparable_costs(costs: Iterable[AnyCost]) -> dict[str, list[AnyCost]]:
     """The records of costs that may stand in one table or figure, by name, in the order of first records.
 
     Records of one kind that were measured under the same conditions stand together. The first conditions of a kind
     have its name ("inference", "scaling", ...), further ones ``<kind>-2`` and so on.
     """
-    groups: dict[tuple[str, ...], list[CostRecord]] = {}
+    groups: dict[tuple[str, ...], list[AnyCost]] = {}
     for record in costs:
         kind = str(record.__struct_config__.tag)
         groups.setdefault((kind, *describe_cost(record)), []).append(record)
-    named: dict[str, list[CostRecord]] = {}
+    named: dict[str, list[AnyCost]] = {}
     for (kind, *_), together in groups.items():
         number = sum(name.startswith(kind) for name in named) + 1
         named[kind if number == 1 else f"{kind}-{number}"] = together
