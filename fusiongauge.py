@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -41,10 +41,10 @@ class Registry(Mapping[str, T]):
     def __init__(self, kind: str, home: str = "") -> None:
         self.kind = kind
         self._home = home
+        self._package = home.partition(".")[0]
         self._entries: dict[str, T] = {}
         self._files: dict[str, str] = {}
         self._added: dict[str, T] = {}
-        self._loading = False
 
     def register(self, name: str, thing: T, source: object) -> None:
         """Add a thing under a name.
@@ -69,7 +69,7 @@ class Registry(Mapping[str, T]):
                 "choose another name"
             )
         self._entries[name], self._files[name] = thing, file
-        if not self._loading:
+        if not self._package or _defined_in(source).partition(".")[0] != self._package:
             self._added[name] = thing
 
     @property
@@ -85,11 +85,7 @@ class Registry(Mapping[str, T]):
     def _load(self) -> None:
         home, self._home = self._home, ""
         if home:
-            self._loading = True
-            try:
-                importlib.import_module(home)
-            finally:
-                self._loading = False
+            importlib.import_module(home)
 
     def __getitem__(self, name: str) -> T:
         self._load()
@@ -106,11 +102,19 @@ class Registry(Mapping[str, T]):
 
 def source_file(thing: object) -> str:
     """The file that defines a function or class; of any other object, that of its type."""
-    unwrapped = inspect.unwrap(getattr(thing, "func", thing))  # type: ignore[arg-type]
     try:
-        return inspect.getfile(unwrapped)
+        return inspect.getfile(_unwrapped(thing))
     except (TypeError, OSError):
         return str(getattr(sys.modules.get(type(thing).__module__), "__file__", "<interactive>"))
+
+
+def _defined_in(thing: object) -> str:
+    """The module that defines a function or class; of any other object, that of its type."""
+    return str(getattr(_unwrapped(thing), "__module__", type(thing).__module__))
+
+
+def _unwrapped(thing: object) -> Any:
+    return inspect.unwrap(getattr(thing, "func", thing))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.config import OptionError
 from bench.records.metric import Metric
-from bench.studies.study import Study
+from bench.study import Study
 from fusiongauge import PluginError, Registry, source_file
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class Corruption:
         levels: Severities, rising from 0; robustness is the area over them.
         modality: Whose; "" for each modality of the data in turn.
         unit: Of the levels.
+        kind: What the modality has to hold, "image" or "points"; "" for anything.
+        statistics: Whether ``corrupt`` also takes the channels' mean and standard deviation.
     """
 
     name: str
@@ -56,6 +58,8 @@ class Corruption:
     levels: tuple[float, ...]
     modality: str = ""
     unit: str = ""
+    kind: str = ""
+    statistics: bool = False
 
 
 METRICS: Registry[EvaluatedMetric] = Registry("metric", home="bench.metrics")
@@ -117,9 +121,18 @@ def register_metric(
 
 
 def register_corruption(
-    name: str, *, levels: tuple[float, ...], modality: str = "", unit: str = ""
+    name: str,
+    *,
+    levels: tuple[float, ...],
+    modality: str = "",
+    unit: str = "",
+    kind: str = "",
+    statistics: bool = False,
 ) -> Callable[[Function], Function]:
     """Register a corruption, a function ``f(values, level, generator)`` that returns corrupted values.
+
+    ``values`` are float32 (N, C, H, W), as the sensor measured them: images in [0, 1], without the alpha of RGBA;
+    XYZA points in meters; anything else as the data set stores it. All draws come from ``generator``.
 
     Args:
         name: In records, tables and plots.
@@ -127,15 +140,21 @@ def register_corruption(
         modality: The modality it corrupts; "" for a corruption of each modality of the data in turn, named
             ``<name>-<modality>``.
         unit: Of the levels.
+        kind: "image" or "points" (XYZA) for a corruption of these alone; modalities of another kind are left out.
+        statistics: Whether the function is called as ``f(values, level, generator, mean, std)`` with the mean and
+            standard deviation (C,) of the training pairs.
 
     Raises:
-        PluginError: The name is taken, or the levels do not rise from 0.
+        PluginError: The name is taken, the levels do not rise from 0, or there is no such kind.
     """
 
     def register(corrupt: Function) -> Function:
         if len(levels) < 2 or levels[0] != 0 or any(a >= b for a, b in pairwise(levels)):
             raise PluginError(f"{source_file(corrupt)}: the levels of {name!r} must rise from 0, not {levels}")
-        CORRUPTIONS.register(name, Corruption(name, corrupt, levels, modality, unit), corrupt)
+        if kind not in ("", "image", "points"):
+            raise PluginError(f"{source_file(corrupt)}: the kind of {name!r} is 'image' or 'points', not {kind!r}")
+        corruption = Corruption(name, corrupt, levels, modality, unit, kind, statistics)
+        CORRUPTIONS.register(name, corruption, corrupt)
         return corrupt
 
     return register

@@ -1,9 +1,13 @@
-"""One thread for everything that is trained here: the models are so small that a second one only waits."""
+"""For all tests: warnings are errors, and training uses one thread, as the models here are tiny."""
 
 from collections.abc import Iterator
 
 import pytest
 import torch
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("filterwarnings", "error")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,11 +7,10 @@ variants of a protocol with its first.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench.analysis.frames import completed
+from bench.analysis.frames import completed, evaluated
 from bench.analysis.quantities import Run, measured
 from bench.analysis.verdicts import Verdict, judge, pair
-from bench.metrics import QUANTITIES, declarations, value
-from bench.records import Metric, RunRecord
+from bench.records import RunRecord
 
 BASELINE = ("intermediate", "concat")
 """Stage and operator that the other models of a family are compared with."""
@@ -30,15 +29,6 @@ def evidence(records: Sequence[RunRecord]) -> list[Verdict]:
         for a, b, difference in _pairs(models)
         for metric in evaluated(records)
     )
-
-
-def evaluated(records: Sequence[RunRecord]) -> list[Metric]:
-    """The metrics shown in tables that evaluations computed for some of the records."""
-    return [
-        metric
-        for name, metric in declarations(records).items()
-        if metric.shown and name not in QUANTITIES and any(value(record, name) is not None for record in records)
-    ]
 
 
 def _pairs(models: Models) -> Iterator[tuple[tuple[str, str], tuple[str, str], str]]:

@@ -58,10 +58,18 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
     return pd.DataFrame(words | numbers)
 
 
-def outcomes(records: Iterable[RunRecord]) -> list[Metric]:
-    """The evaluated metrics that the main tables show, accuracy first."""
-    shown = [metric for name, metric in declarations(records).items() if metric.shown and name not in QUANTITIES]
-    return sorted(shown, key=lambda metric: metric.name != "valid_accuracy")
+def evaluated(records: Sequence[RunRecord]) -> list[Metric]:
+    """The metrics that tables show and evaluations computed for some of the records, in order of declaration."""
+    return [
+        metric
+        for name, metric in declarations(records).items()
+        if metric.shown and name not in QUANTITIES and any(value(record, name) is not None for record in records)
+    ]
+
+
+def outcomes(records: Sequence[RunRecord]) -> list[Metric]:
+    """The same, accuracy first."""
+    return sorted(evaluated(records), key=lambda metric: metric.name != "valid_accuracy")
 
 
 def embedder_pairs(cells: pd.DataFrame) -> pd.DataFrame:

@@ -4,7 +4,7 @@ Every series is better when it is smaller, so a share of which more is better, s
 distance from 100%. The name of a series is its place in the history and never depends on what else was run.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean
 
 from bench.analysis import formats
@@ -64,13 +64,13 @@ def _entries(place: str, records: Sequence[RunRecord], series: Sequence[Metric],
     seeds = ", ".join(str(record.seed) for record in records)
     commits = ", ".join(dict.fromkeys(str(record.environment.get("commit")) for record in records))
     for metric in series:
+        name, unit, smaller_is_better = _series(metric)
         measured = [value(record, metric.name) for record in records]
-        values = [_smaller_is_better(metric, x) for x in measured if x is not None]
+        values = [smaller_is_better(x) for x in measured if x is not None]
         if not values:
             continue
-        name, unit = _name_and_unit(metric)
         entry: Entry = {
-            "name": f"{place} {name}",
+            "name": f"{place} {metric.history or name}",
             "unit": unit,
             "value": fmean(values),
             "extra": f"{under}\nseeds: {seeds}\ncommit: {commits}",
@@ -80,16 +80,11 @@ def _entries(place: str, records: Sequence[RunRecord], series: Sequence[Metric],
         yield entry
 
 
-def _smaller_is_better(metric: Metric, x: float) -> float:
+def _series(metric: Metric) -> tuple[str, str, Callable[[float], float]]:
+    """Name, unit, and the function that makes smaller values better."""
+    title, unit = formats.short_title(metric), formats.unit(metric)
     if not metric.higher_is_better:
-        return x / metric.scale
-    return -x / metric.scale if metric.unit else 100 * (1 - x)
-
-
-def _name_and_unit(metric: Metric) -> tuple[str, str]:
-    title = formats.short_title(metric)
-    if not metric.higher_is_better:
-        return metric.history or title, formats.unit(metric)
+        return title, unit, lambda x: x / metric.scale
     if metric.unit:
-        return metric.history or f"negative {title}", formats.unit(metric)
-    return metric.history or f"100% - {title}", "%"
+        return f"negative {title}", unit, lambda x: -x / metric.scale
+    return f"100% - {title}", "%", lambda share: 100 * (1 - share)

@@ -252,14 +252,14 @@ Runs = Mapping[tuple[ClaimConditions, str], Mapping[str, Mapping[int, Run]]]
 
 
 def _runs(records: Sequence[RunRecord], probes: Iterable[ProbeRecord]) -> Runs:
-    of_weights: dict[tuple[str, int, str], list[ProbeRecord]] = {}
+    of_weights: dict[str, list[ProbeRecord]] = {}
     for probe in probes:
-        of_weights.setdefault((probe.model, probe.seed, probe.weights_sha256), []).append(probe)
+        of_weights.setdefault(probe.weights_sha256, []).append(probe)
     runs: dict[tuple[ClaimConditions, str], dict[str, dict[int, Run]]] = {}
     for record in records:
         if record.status != COMPLETED:
             continue
-        run = Run(record, tuple(of_weights.get((record.model, record.seed, record.weights_sha256 or ""), ())))
+        run = Run(record, tuple(of_weights.get(record.weights_sha256 or "", ())))
         for study, setting in _settings(record):
             models = runs.setdefault((_conditions(record, setting), study), {})
             models.setdefault(record.model, {})[record.seed] = run

@@ -54,6 +54,15 @@ def parameters_agree(row: Mapping[str, Any], parameters: int) -> bool:
     return f"{parameters / 1e6:.{decimals}f}" == printed
 
 
+def has_wrong_size(record: RunRecord) -> bool:
+    """Whether a model of a published study has other parameters than published, on inputs as published."""
+    if record.study not in published_studies() or not has_published_inputs(record):
+        return False
+    rows = {row["model"]: row for row in read_published(record.study)["rows"]}
+    row = rows.get(record.model)
+    return row is not None and not parameters_agree(row, record.parameters or 0)
+
+
 def measured_accuracy(row: Mapping[str, Any], record: RunRecord) -> float | None:
     """The record's accuracy over the pairs that a published row's accuracy is over."""
     return overall_accuracy(record) if "train_and_valid_accuracy" in row else record.valid_accuracy

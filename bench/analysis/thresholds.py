@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import sqrt
 
-from bench.config import DEFAULT_STUDY, SMOKE
 from bench.records import RecordError, RunRecord
 
 SIGMAS = 3.09
@@ -46,106 +45,57 @@ def _standard_error(share: float, record: RunRecord) -> float:
 
 @dataclass(frozen=True)
 class Threshold:
-    """The accuracy that is required of some models on a data set in a profile.
+    """The accuracy that is required of some cells.
 
     Attributes:
-        study: Shell pattern of the study's name.
-        dataset: Shell pattern of the data set's name, as in records.
-        profile: Shell pattern of the profile's name.
-        models: Shell pattern of model names.
+        cells: Shell pattern of ``<study>/<data set>/<profile>/<model>``, as in records.
         least: The least validation accuracy at the best epoch, from the record's classes and pairs.
         reason: Why this value.
     """
 
-    study: str
-    dataset: str
-    profile: str
-    models: str
+    cells: str
     least: Least
     reason: str
 
     def applies(self, record: RunRecord) -> bool:
-        """Whether all patterns match the record."""
-        return (
-            fnmatchcase(record.study, self.study)
-            and fnmatchcase(record.dataset, self.dataset)
-            and fnmatchcase(record.profile, self.profile)
-            and fnmatchcase(record.model, self.models)
-        )
+        """Whether the record's cell matches the pattern."""
+        return fnmatchcase("/".join((record.study, record.dataset, record.profile, record.model)), self.cells)
 
+
+_FUSION = published(0.971), "the lowest published accuracy of a MaxPool fusion (compact, add)"
 
 THRESHOLDS = (
+    Threshold("*/smoke/*", nothing, "smoke trains a few steps: it shows that a model runs, not that it learns"),
     Threshold(
-        "*",
-        "*",
-        SMOKE.name,
-        "*",
-        nothing,
-        "smoke trains a few steps: it shows that a model runs, not that it learns",
-    ),
-    Threshold(
-        DEFAULT_STUDY,
-        "*",
-        "quick",
-        "experts-late-*",
+        "standard/*/quick/experts-late-*",
         nothing,
         "only the few weights after two frozen experts are trained; Adam moves a weight by about the learning "
         "rate per step, so quick's few steps at 0.001 cannot move them far from their random start",
     ),
+    Threshold("standard/*/quick/*", above_chance, "a model that learns beats guessing (one-sided p < 0.001)"),
     Threshold(
-        DEFAULT_STUDY, "*", "quick", "*", above_chance, "a model that learns beats guessing (one-sided p < 0.001)"
-    ),
-    Threshold(
-        DEFAULT_STUDY,
-        "shapes",
-        "full",
-        "*-rgb-*",
+        "standard/shapes/full/*-rgb-*",
         above_chance,
         "no accuracy of RGB alone is published; some objects are unlit",
     ),
     Threshold(
-        DEFAULT_STUDY,
-        "shapes",
-        "full",
-        "compact-*-strided",
+        "standard/shapes/full/compact-*-strided",
         published(0.820),
         "the lowest published accuracy of a strided fusion (compact, add), on raw inputs",
     ),
     Threshold(
-        DEFAULT_STUDY,
-        "shapes",
-        "full",
-        "deep-*-strided",
+        "standard/shapes/full/deep-*-strided",
         published(0.930),
         "the published accuracy (over training and validation pairs together, none is published for the latter)",
     ),
-    *(
-        Threshold(
-            DEFAULT_STUDY,
-            "shapes",
-            "full",
-            f"*-{embedder}",
-            published(0.971),
-            "the lowest published accuracy of a MaxPool fusion (compact, add)",
-        )
-        for embedder in ("maxpool", "strided")
-    ),
+    Threshold("standard/shapes/full/*-maxpool", *_FUSION),
+    Threshold("standard/shapes/full/*-strided", *_FUSION),
     Threshold(
-        DEFAULT_STUDY,
-        "*",
-        "*",
-        "*",
+        "standard/*",
         above_chance,
         "nothing is published for this model on these data: a model that learns beats guessing",
     ),
-    Threshold(
-        "*",
-        "*",
-        "*",
-        "*",
-        nothing,
-        "the results of other studies are reported beside the published ones, not gated",
-    ),
+    Threshold("*", nothing, "the results of other studies are reported beside the published ones, not gated"),
 )
 
 

@@ -1,1 +1,1 @@
-"""What models cost: parameters, operations, memory, seconds, and how these grow."""
+"""The costs of models: forward passes, growth with the work, our training loop, memory of a whole run."""

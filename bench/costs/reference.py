@@ -1,11 +1,11 @@
-"""The loop that notebooks train with, as a peer to time ours against; nothing is trained with it otherwise.
+"""The loop that notebooks train with, as a reference for the times of ours; nothing else is trained with it.
 
-A DataLoader stacks single samples of memory into contiguous batches, every step moves its batch to the device and
-asks for its loss, and Adam is the default one. The order of each epoch, the learning rates and the loss are those
-of ``bench.training.trainer``, so both loops compute the same up to rounding.
+A DataLoader stacks single samples in memory into contiguous batches, every step moves its batch to the device and
+reads its loss, and Adam is the default one. The order of each epoch, the learning rates and the loss are those of
+``bench.training.trainer``, so both loops compute the same up to rounding.
 
-Not the loop's, but part of a notebook's step: how its layers are written (``as_published``), and how its process
-deals with memory (``bench.costs.notebook``).
+Not part of the loop, but of a notebook's step: how its layers are written (``as_published``), and how its process
+handles memory (``bench.costs.loops``).
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bench.config import Protocol
-from bench.training.evaluation import classification_loss
+from bench.metrics import classification_loss
 from bench.training.seeding import epoch_order
 from bench.training.trainer import schedule
 from data_utils import Batch
@@ -26,7 +26,7 @@ Sample = tuple[dict[str, Tensor], Tensor]
 
 
 def samples(batch: Batch) -> list[Sample]:
-    """The pairs of a batch one by one, contiguous (C, H, W), in the host's memory; none shares that of another."""
+    """The pairs of a batch one by one, contiguous (C, H, W), in the host's memory; none shares memory."""
     on_host = batch.to("cpu")
     return [
         (
@@ -38,7 +38,7 @@ def samples(batch: Batch) -> list[Sample]:
 
 
 class EpochOrder(Sampler[int]):
-    """Each pass is the order of the next epoch."""
+    """Each iteration is the order of the next epoch."""
 
     def __init__(self, seed: int, samples: int) -> None:
         self._seed, self._samples, self._epoch = seed, samples, 0
@@ -55,11 +55,11 @@ class ReferenceLoop:
     """Trains a model as notebooks do.
 
     Args:
-        model: on ``device``; trained in place.
-        train: all training pairs, see ``samples``.
-        protocol: epochs, batch size and learning rates.
-        seed: decides the order of each epoch.
-        device: to train on.
+        model: On ``device``; trained in place.
+        train: All training pairs, see ``samples``.
+        protocol: Epochs, batch size and learning rates.
+        seed: Decides the order of each epoch.
+        device: To train on.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class ReferenceLoop:
     ) -> None:
         self._model, self._protocol, self._device = model, protocol, device
         self._loader = DataLoader(
-            cast(Dataset[Sample], train),  # any sequence will do
+            cast(Dataset[Sample], train),  # any sequence works
             batch_size=protocol.batch_size,
             sampler=EpochOrder(seed, len(train)),
             drop_last=protocol.drop_last,
@@ -76,12 +76,12 @@ class ReferenceLoop:
         self._schedule = schedule(self._optimizer, protocol, len(self._loader))
 
     def train_epoch(self) -> float:
-        """Train one epoch; returns the mean training loss in nats, weighed as ``EpochResult.train_loss`` is."""
+        """Train one epoch; returns the mean training loss in nats, weighted as ``EpochResult.train_loss`` is."""
         *_, loss = self.steps()
         return loss
 
     def steps(self) -> Iterator[float]:
-        """Train one epoch, a step a turn.
+        """Train one epoch, one step per iteration.
 
         Yields:
             After each step the mean training loss so far; the device has done its work.
@@ -105,10 +105,10 @@ class ReferenceLoop:
 
 
 def as_published(model: nn.Module) -> nn.Module:
-    """The same function of the same weights with its layers as notebooks write them; changes the model itself.
+    """The same function of the same weights with its layers as notebooks write them; changes the model in place.
 
     ReLU follows each convolution, before the pool, and makes a new tensor; weights are contiguous. Values and
-    gradients stay the same to the bit but for what the layout rounds.
+    gradients stay the same to the bit, apart from rounding that depends on the layout.
     """
     for module in model.modules():
         if isinstance(module, MaxPool):

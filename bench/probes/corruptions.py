@@ -1,104 +1,116 @@
 """What can go wrong with a sensor: the corruptions, each at declared levels, from none to severe.
 
 A corruption acts on what the sensor measured, before inputs are scaled. Its draws come from a stream of the seed
-and its own name, so all models of a seed meet the same corrupted pairs, and a higher level is more of the same
+and its own name, so all models of a seed get the same corrupted pairs, and a higher level is more of the same
 draw. Level 0 changes no bit.
 
-Images are RGB or RGBA in [0, 1] in steps of 1/255; alpha is never touched. Points are XYZA in meters. To add a
-corruption, write the function and an entry in CORRUPTIONS.
+Images are in [0, 1] in steps of 1/255; the alpha of RGBA is never changed. Points are XYZA in meters. To add a
+corruption, register a function.
 
 Shapes: N pairs, C channels, H rows, W columns.
 """
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from types import MappingProxyType
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import torch
 from torch import Generator, Tensor
 
+from bench.registry import CORRUPTIONS, Corruption, register_corruption
+from bench.training.modalities import is_points, kind_of, sensed_channels
 from bench.training.seeding import stream
-from data_utils import Batch, ChannelStatistics, DataError
+from data_utils import Batch, ChannelStatistics, PairedDataset
 from data_utils.geometry import MAX_RANGE_M, is_scanner
+from fusiongauge import PluginError, source_file
 
 NEAREST_M = 0.1
 """Noise brings no return nearer than this, as in the simulator."""
 
-_COLORS = 3  # of an RGBA image; alpha stands behind them
 _DIRECTIONS = torch.tensor([(0, 1), (1, 0), (0, -1), (-1, 0)])  # (rows, columns) of one pixel
 
+_SHARES = (0.0, 0.5, 0.9, 1.0)
+_PIXELS = (0.0, 2.0, 4.0, 8.0)
+_DEGREES = (0.0, 5.0, 15.0, 45.0)
+_ALL_OR_NOTHING = (0.0, 1.0)
 
-@dataclass(frozen=True, eq=False)
-class Measured:
-    """What one sensor measured.
 
-    Attributes:
-        values: float32 (N, C, H, W); of images the colors alone.
-        mean: float32 (C,), of the training pairs; ``std``: their standard deviation.
+def corruptions_of(dataset: PairedDataset) -> list[Corruption]:
+    """The corruptions of a data set's modalities, in the order of records and tables.
+
+    Those registered for one modality are left out where the data lack it, or hold something else by its name.
+    Those registered for any are made for each modality in turn. A modality that nothing ships for is shifted,
+    rotated and taken away too.
     """
+    kinds = {modality: kind_of(values) for modality, values in dataset.inputs.items()}
+    chosen = {}
+    for corruption in CORRUPTIONS.values():
+        for modality in [corruption.modality] if corruption.modality else kinds:
+            if modality in kinds and corruption.kind in ("", kinds[modality]):
+                name = corruption.name if corruption.modality else f"{corruption.name}-{modality}"
+                chosen[name] = replace(corruption, name=name, modality=modality)
+    for modality in kinds:
+        for corruption in _of_any_sensor(modality):
+            chosen.setdefault(corruption.name, corruption)
+    return list(chosen.values())
 
-    values: Tensor
-    mean: Tensor
-    std: Tensor
 
+def corrupted(
+    corruption: Corruption,
+    dataset: PairedDataset,
+    measured: Batch,
+    level: float,
+    seed: int,
+    statistics: ChannelStatistics,
+) -> Tensor:
+    """The corrupted values (N, C, H, W) of one modality.
 
-Corrupt = Callable[[Measured, float, Generator], Tensor]
-"""(what was measured, level, source of all draws) -> corrupted values (N, C, H, W)."""
+    Args:
+        corruption: One of ``corruptions_of`` the data set.
+        dataset: That the pairs are from.
+        measured: Pairs as the sensors measured them, on the CPU.
+        level: The severity; any, not only the corruption's ``levels``.
+        seed: Of the draws.
+        statistics: Of the training pairs.
 
-Move = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""(values (N, C, H, W), rows (N, H, W), columns (N, H, W)) -> values, each pixel from that row and column."""
-
-
-@dataclass(frozen=True)
-class Corruption:
-    """One thing that goes wrong with one modality.
-
-    Attributes:
-        name: in records, tables and plots.
-        modality: whose.
-        corrupt: does it.
-        levels: rising from 0; robustness is the area over them.
-        unit: of the levels.
+    Raises:
+        PluginError: The corruption raises, or changes the shape of the values.
     """
+    modality = corruption.modality
+    generator = Generator().manual_seed(stream(seed, f"corruption/{corruption.name}"))
+    channels = sensed_channels(dataset.inputs[modality])
+    moments = (statistics.mean[modality][:channels], statistics.std[modality][:channels])
 
-    name: str
-    modality: str
-    corrupt: Corrupt
-    levels: tuple[float, ...]
-    unit: str
-
-    def apply(self, measured: Batch, level: float, seed: int, statistics: ChannelStatistics) -> Tensor:
-        """The modality's values (N, C, H, W), corrupted.
-
-        Args:
-            measured: as the sensors measured them, on the CPU.
-            level: how much; not only those of ``levels``.
-            seed: of the draws.
-            statistics: of the training pairs.
-
-        Raises:
-            DataError: the data lack the modality, or it holds neither images nor points.
-        """
-        values = measured.inputs.get(self.modality)
-        if values is None or values.shape[1] not in ((3, 4) if self.modality == "rgb" else (4,)):
-            held = {modality: found.shape[1] for modality, found in measured.inputs.items()}
-            raise DataError(
-                f"{self.name} corrupts RGB or RGBA images and XYZA points; the data have the channels {held}. "
-                "Leave studies that ask for robustness out for these data."
+    def corrupt(values: Tensor) -> Tensor:
+        try:
+            # A copy, as a plug-in may write into what it is given.
+            result = corruption.corrupt(
+                values.clone(), level, generator, *(moments if corruption.statistics else ())
             )
-        draw = Generator().manual_seed(stream(seed, f"corruption/{self.name}"))
-        touched = _COLORS if self.modality == "rgb" else values.shape[1]
-        mean, std = (moment[self.modality][:touched] for moment in (statistics.mean, statistics.std))
-        corrupted = self.corrupt(Measured(values[:, :touched], mean, std), level, draw)
-        return torch.cat([corrupted, values[:, touched:]], dim=1)
+        except Exception as error:
+            raise PluginError(f"{_where(corruption)} raises {type(error).__name__}: {error}") from error
+        if not isinstance(result, Tensor) or result.shape != values.shape:
+            returned = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
+            raise PluginError(f"{_where(corruption)} returns {returned} for values {tuple(values.shape)}")
+        return result.to(values.dtype)
+
+    return changed(measured.inputs[modality], channels, corrupt)
 
 
-def range_noise(measured: Measured, level: float, draw: Generator) -> Tensor:
-    """Each return moves along its ray by a normal deviate of ``level`` meters; it stays a return."""
-    points = measured.values
+def changed(values: Tensor, channels: int, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Values (N, C, H, W) of which the leading channels are changed, those that the sensor measured."""
+    return torch.cat([change(values[:, :channels]), values[:, channels:]], dim=1)
+
+
+def _where(corruption: Corruption) -> str:
+    return f"{source_file(corruption.corrupt)}: the corruption {corruption.name!r}"
+
+
+@register_corruption("range-noise", levels=(0.0, 0.25, 0.5, 1.0), modality="lidar", unit="m", kind="points")
+def range_noise(points: Tensor, level: float, generator: Generator) -> Tensor:
+    """Move each return along its ray by a normal deviate of ``level`` meters; it stays a return."""
     ranges = _ranges(points)
-    noisy = ranges + level * torch.randn(ranges.shape, generator=draw, dtype=torch.float64)
+    noisy = ranges + level * torch.randn(ranges.shape, generator=generator, dtype=torch.float64)
     noisy = noisy.maximum(ranges.clamp(max=NEAREST_M))
     if is_scanner(points):
         noisy = noisy.minimum(ranges.clamp(min=math.nextafter(MAX_RANGE_M, 0)))
@@ -106,68 +118,91 @@ def range_noise(measured: Measured, level: float, draw: Generator) -> Tensor:
     return torch.cat([(points[:, :3] * factor).float(), points[:, 3:]], dim=1)
 
 
-def dropped_returns(measured: Measured, level: float, draw: Generator) -> Tensor:
-    """Each return is lost with probability ``level``."""
-    points = measured.values
-    uniform = torch.rand((len(points), 1, *points.shape[2:]), generator=draw)
+@register_corruption("dropped-returns", levels=_SHARES, modality="lidar", unit="share of returns", kind="points")
+def dropped_returns(points: Tensor, level: float, generator: Generator) -> Tensor:
+    """Lose each return with probability ``level``."""
+    uniform = torch.rand((len(points), 1, *points.shape[2:]), generator=generator)
     return torch.where((uniform < level) & (points[:, 3:] > 0), unmeasured(points), points)
 
 
-def image_noise(measured: Measured, level: float, draw: Generator) -> Tensor:
-    """Each color gets a normal deviate of ``level`` steps of 1/255, rounded and clipped as a camera does."""
-    colors = measured.values * 255
-    return _rounded(colors + level * torch.randn(colors.shape, generator=draw))
+@register_corruption(
+    "rgb-noise", levels=(0.0, 4.0, 16.0, 64.0), modality="rgb", unit="levels of 255", kind="image"
+)
+def image_noise(colors: Tensor, level: float, generator: Generator) -> Tensor:
+    """Add a normal deviate of ``level`` steps of 1/255 to each color, rounded and clipped as a camera does."""
+    steps = colors * 255
+    return _rounded(steps + level * torch.randn(steps.shape, generator=generator))
 
 
-def dimming(measured: Measured, level: float, _: Generator) -> Tensor:
-    """Each color keeps the part 1 - ``level``, rounded to 8 bits: what is dark falls to black."""
-    return _rounded(measured.values * 255 * (1 - level))
+@register_corruption("rgb-dimming", levels=_SHARES, modality="rgb", unit="share of light", kind="image")
+def dimming(colors: Tensor, level: float, _: Generator) -> Tensor:
+    """Keep the part 1 - ``level`` of each color, rounded to 8 bits: what is dark becomes black."""
+    return _rounded(colors * 255 * (1 - level))
 
 
-def shift(move: Move) -> Corrupt:
-    """Each pair moves by ``level`` whole pixels up, down, left or right, drawn by pair."""
-
-    def shifted(measured: Measured, level: float, draw: Generator) -> Tensor:
-        chosen = torch.randint(len(_DIRECTIONS), (len(measured.values),), generator=draw)
-        return moved_by(measured.values, _DIRECTIONS[chosen] * int(level), move)
-
-    return shifted
+def shift(values: Tensor, level: float, generator: Generator) -> Tensor:
+    """Move each pair by ``level`` whole pixels up, down, left or right, drawn per pair."""
+    chosen = torch.randint(len(_DIRECTIONS), (len(values),), generator=generator)
+    return moved_by(values, _DIRECTIONS[chosen] * int(level))
 
 
-def rotation(move: Move) -> Corrupt:
-    """Each pair turns about the middle of the raster by ``level`` degrees, either way, drawn by pair."""
-
-    def rotated(measured: Measured, level: float, draw: Generator) -> Tensor:
-        sign = torch.randint(2, (len(measured.values),), generator=draw) * 2 - 1
-        return turned_by(measured.values, sign * level, move)
-
-    return rotated
+def rotation(values: Tensor, level: float, generator: Generator) -> Tensor:
+    """Rotate each pair about the middle of the raster by ``level`` degrees, either way, drawn per pair."""
+    sign = torch.randint(2, (len(values),), generator=generator) * 2 - 1
+    return turned_by(values, sign * level)
 
 
-def missing(fill: Corrupt) -> Corrupt:
-    """The share ``level`` of the pairs lacks the modality; ``fill`` says what stands there instead."""
+Fill = Callable[[Tensor, Generator, Tensor, Tensor], Tensor]
+"""(values (N, C, H, W), source of all draws, mean (C,), standard deviation (C,)) -> values in their place."""
 
-    def replaced(measured: Measured, level: float, draw: Generator) -> Tensor:
-        absent = torch.rand(len(measured.values), generator=draw) < level
-        return torch.where(absent[:, None, None, None], fill(measured, level, draw), measured.values)
+Replace = Callable[[Tensor, float, Generator, Tensor, Tensor], Tensor]
+
+
+def missing(fill: Fill) -> Replace:
+    """A corruption that takes the modality away from the share ``level`` of the pairs, and fills in values."""
+
+    def replaced(values: Tensor, level: float, generator: Generator, mean: Tensor, std: Tensor) -> Tensor:
+        absent = torch.rand(len(values), generator=generator) < level
+        return torch.where(absent[:, None, None, None], fill(values, generator, mean, std), values)
 
     return replaced
 
 
-def zeros(measured: Measured, _: float, __: Generator) -> Tensor:
+def zeros(values: Tensor, _: Generator, __: Tensor, ___: Tensor) -> Tensor:
     """Zero: a black image, points at the sensor."""
-    return torch.zeros_like(measured.values)
+    return torch.zeros_like(values)
 
 
-def mean(measured: Measured, _: float, __: Generator) -> Tensor:
+def mean(values: Tensor, _: Generator, mean: Tensor, __: Tensor) -> Tensor:
     """Each channel's mean over the training pairs: zero, where inputs are scaled."""
-    return measured.mean[:, None, None].expand_as(measured.values)
+    return mean[:, None, None].expand_as(values)
 
 
-def noise(measured: Measured, _: float, draw: Generator) -> Tensor:
+def noise(values: Tensor, generator: Generator, mean: Tensor, std: Tensor) -> Tensor:
     """Normal deviates with each channel's mean and standard deviation over the training pairs."""
-    deviates = torch.randn(measured.values.shape, generator=draw)
-    return measured.mean[:, None, None] + measured.std[:, None, None] * deviates
+    deviates = torch.randn(values.shape, generator=generator)
+    return mean[:, None, None] + std[:, None, None] * deviates
+
+
+def _of_any_sensor(modality: str) -> Iterator[Corruption]:
+    yield Corruption(f"{modality}-shift", shift, _PIXELS, modality, "px")
+    yield Corruption(f"{modality}-rotation", rotation, _DEGREES, modality, "degrees")
+    for name, fill in (("zeros", zeros), ("mean", mean), ("noise", noise)):
+        yield Corruption(
+            f"no-{modality}-{name}", missing(fill), _ALL_OR_NOTHING, modality, "share of pairs", statistics=True
+        )
+
+
+def _register() -> None:
+    (rgb_shift, rgb_rotation, *no_rgb), (lidar_shift, lidar_rotation, *no_lidar) = (
+        _of_any_sensor(modality) for modality in ("rgb", "lidar")
+    )
+    # In the order of the published tables.
+    for corruption in (lidar_shift, rgb_shift, lidar_rotation, rgb_rotation, *no_rgb, *no_lidar):
+        CORRUPTIONS.register(corruption.name, corruption, corruption.corrupt)
+
+
+_register()
 
 
 def unmeasured(points: Tensor) -> Tensor:
@@ -181,46 +216,25 @@ def unmeasured(points: Tensor) -> Tensor:
     return nothing
 
 
-def move_image(image: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Moves the colors of an RGB or RGBA image; what comes from outside is black."""
-    colors = image[:, :_COLORS]
-    return torch.cat([_moved(colors, rows, columns, torch.zeros(())), image[:, _COLORS:]], dim=1)
-
-
-def move_points(points: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Moves points to other pixels, where they keep their coordinates; outside the raster nothing was met.
-
-    So the points stay right and their places in the raster become wrong, as when they are projected into an image
-    with wrong extrinsics.
-    """
-    return _moved(points, rows, columns, unmeasured(points))
-
-
-MOVES: Mapping[str, Move] = MappingProxyType({"rgb": move_image, "lidar": move_points})
-"""How each modality's raster is moved."""
-
-
-def moved_by(values: Tensor, offsets: Tensor, move: Move) -> Tensor:
-    """Each pair (N, C, H, W) moved by its own offset.
+def moved_by(values: Tensor, offsets: Tensor) -> Tensor:
+    """Each pair (N, C, H, W) moved by its own offset; see ``_moved`` for what enters at the sides.
 
     Args:
-        values: to move.
+        values: Of one modality, without alpha.
         offsets: int64 (N, 2), pixels down and to the right.
-        move: of the modality.
     """
     rows, columns = _grid(values)
-    return move(values, rows - offsets[:, 0, None, None], columns - offsets[:, 1, None, None])
+    return _moved(values, rows - offsets[:, 0, None, None], columns - offsets[:, 1, None, None])
 
 
-def turned_by(values: Tensor, degrees: Tensor, move: Move) -> Tensor:
-    """Each pair (N, C, H, W) turned about the middle by its own angle, every pixel from the nearest one.
+def turned_by(values: Tensor, degrees: Tensor) -> Tensor:
+    """Each pair (N, C, H, W) rotated about the middle by its own angle, every pixel from the nearest one.
 
     Nothing is blended: between a return and none there is no point.
 
     Args:
-        values: to turn.
-        degrees: (N,), counterclockwise as the raster is looked at.
-        move: of the modality.
+        values: Of one modality, without alpha.
+        degrees: (N,), counterclockwise as the raster is viewed.
     """
     rows, columns = _grid(values)
     middle_row, middle_column = (size / 2 - 0.5 for size in values.shape[2:])
@@ -228,7 +242,7 @@ def turned_by(values: Tensor, degrees: Tensor, move: Move) -> Tensor:
     down, right = rows - middle_row, columns - middle_column
     source_rows = middle_row + down * angle.cos() + right * angle.sin()
     source_columns = middle_column + right * angle.cos() - down * angle.sin()
-    return move(values, source_rows.round().long(), source_columns.round().long())
+    return _moved(values, source_rows.round().long(), source_columns.round().long())
 
 
 def _grid(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -237,50 +251,26 @@ def _grid(values: Tensor) -> tuple[Tensor, Tensor]:
     return torch.arange(height)[None, :, None], torch.arange(width)[None, None]
 
 
-def _moved(values: Tensor, rows: Tensor, columns: Tensor, outside: Tensor) -> Tensor:
+def _moved(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Each pixel from the given row and column, (N, H, W) each; from outside the raster comes what nothing gives.
+
+    That is black (zero) for images. Points keep their coordinates, so they stay right and their places in the
+    raster become wrong, as when they are projected into an image with wrong extrinsics.
+    """
+    outside = unmeasured(values) if is_points(values) else torch.zeros(())
     count, channels, height, width = values.shape
     rows, columns = rows.expand(count, height, width), columns.expand(count, height, width)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     source = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
-    taken = values.flatten(2).gather(2, source.flatten(1)[:, None].expand(-1, channels, -1))
-    return torch.where(inside[:, None], taken.view_as(values), outside)
+    gathered = values.flatten(2).gather(2, source.flatten(1)[:, None].expand(-1, channels, -1))
+    return torch.where(inside[:, None], gathered.view_as(values), outside)
 
 
 def _ranges(points: Tensor) -> Tensor:
-    """Distances from the sensor, float64 (N, 1, H, W), above 0 to be divided by."""
+    """Distances from the sensor, float64 (N, 1, H, W), clamped above 0 so that they can be divided by."""
     return points[:, :3].double().square().sum(dim=1, keepdim=True).sqrt().clamp(min=1e-9)
 
 
-def _rounded(colors: Tensor) -> Tensor:
+def _rounded(steps: Tensor) -> Tensor:
     """Colors in steps of 1/255 as a camera of 8 bits gives them, in [0, 1]."""
-    return colors.round().clamp(0, 255) / 255
-
-
-_SHARES = (0.0, 0.5, 0.9, 1.0)
-_PIXELS = (0.0, 2.0, 4.0, 8.0)
-_DEGREES = (0.0, 5.0, 15.0, 45.0)
-_ALL_OR_NOTHING = (0.0, 1.0)
-
-CORRUPTIONS: Mapping[str, Corruption] = MappingProxyType(
-    {
-        corruption.name: corruption
-        for corruption in (
-            Corruption("range-noise", "lidar", range_noise, (0.0, 0.25, 0.5, 1.0), "m"),
-            Corruption("dropped-returns", "lidar", dropped_returns, _SHARES, "share of returns"),
-            Corruption("rgb-noise", "rgb", image_noise, (0.0, 4.0, 16.0, 64.0), "levels of 255"),
-            Corruption("rgb-dimming", "rgb", dimming, _SHARES, "share of light"),
-            Corruption("lidar-shift", "lidar", shift(move_points), _PIXELS, "px"),
-            Corruption("rgb-shift", "rgb", shift(move_image), _PIXELS, "px"),
-            Corruption("lidar-rotation", "lidar", rotation(move_points), _DEGREES, "degrees"),
-            Corruption("rgb-rotation", "rgb", rotation(move_image), _DEGREES, "degrees"),
-            *(
-                Corruption(
-                    f"no-{modality}-{fill.__name__}", modality, missing(fill), _ALL_OR_NOTHING, "share of pairs"
-                )
-                for modality in MOVES
-                for fill in (zeros, mean, noise)
-            ),
-        )
-    }
-)
-"""All corruptions by name."""
+    return steps.round().clamp(0, 255) / 255

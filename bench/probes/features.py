@@ -1,7 +1,8 @@
 """What downsampling does inside a trained model.
 
-Whether its answers survive shifts, how many of its gradients are zero, how alike its features are under shifts and
-from other seeds, and how far its units see.
+Whether its predictions survive shifts, the share of its gradients that is zero, how similar its features are under
+shifts and across seeds, and the size of its receptive field. A module that is not a ``FusionNet`` gets the probes
+that need neither trunk nor head.
 
 Shapes: N pairs, C channels, H rows, W columns, D features.
 """
@@ -16,17 +17,18 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.probes.corruptions import MOVES, moved_by
+from bench.metrics import classification_loss, predicted_classes
+from bench.probes.corruptions import changed, moved_by
 from bench.probes.subject import Subject
-from bench.records.probe import ProbeRecord
-from bench.training.evaluation import EVALUATION_BATCH_SIZE, classification_loss, predicted_classes
+from bench.records import ProbeRecord
+from bench.training.evaluation import EVALUATION_BATCH_SIZE, predict
+from bench.training.modalities import sensed_channels
 from bench.training.seeding import deterministic, stream
 from data_utils import Batch
-from fusion_models import FusionNet
-from fusion_models.embedders import EMBEDDERS
+from fusion_models import EMBEDDERS, FusionNet
 
 SHIFTS_PX = (1, 2, 4)
-"""The largest shift of either axis that a random shift may have."""
+"""The largest random shift along either axis."""
 
 _INSIDE = 1 - 0.9545
 """Part of the greatest gradient from which a pixel belongs to the effective receptive field."""
@@ -36,32 +38,32 @@ def measure(subject: Subject, earlier: Sequence[Subject] = ()) -> list[ProbeReco
     """Every feature probe of a trained model.
 
     Args:
-        subject: the model.
-        earlier: the same row trained from other seeds. Features are compared on the validation pairs of the first
-            of them, each model with inputs scaled as its own training pairs were; a later seed may have trained
-            on some of these pairs.
+        subject: The model.
+        earlier: The same model trained from other seeds. Features are compared on the validation pairs of the
+            first of them, each model with inputs scaled as its own training pairs were; a later seed may have
+            trained on some of these pairs.
     """
-    found = partial(
-        subject.found, benchmark="features", started_at=datetime.now(UTC).isoformat(timespec="seconds")
+    probe = partial(
+        subject.probe, benchmark="features", started_at=datetime.now(UTC).isoformat(timespec="seconds")
     )
     with deterministic():
         return [
-            *_under_shifts(subject, found),
-            *_across_seeds(subject, earlier, found),
-            *_gradients(subject, found),
-            *_receptive_fields(subject, found),
+            *_under_shifts(subject, probe),
+            *_across_seeds(subject, earlier, probe),
+            *_gradients(subject, probe),
+            *_receptive_fields(subject, probe),
         ]
 
 
 def shift_consistency(first: Tensor, second: Tensor) -> float:
     """The share of pairs whose most probable class is the same under two shifts, in [0, 1].
 
-    Zhang 2019 (arXiv 1904.11486), there for two random shifts of one image; here both modalities' rasters move by
-    the same number of pixels, and nothing was seen in what comes from outside.
+    Zhang 2019 (arXiv 1904.11486), there for two random shifts of one image; here the rasters of all modalities
+    move by the same number of pixels, and nothing was measured in what enters at the sides.
 
     Args:
-        first: logits (N, L) of the pairs, each moved by a shift of its own.
-        second: likewise, by other shifts.
+        first: Logits (N, L) of the pairs, each moved by a shift of its own.
+        second: Likewise, by other shifts.
     """
     return (predicted_classes(first) == predicted_classes(second)).double().mean().item()
 
@@ -70,13 +72,13 @@ def linear_cka(first: Tensor, second: Tensor) -> float:
     """How similar two representations of the same pairs are, in [0, 1]: linear centered kernel alignment.
 
     Kornblith et al. 2019 (arXiv 1905.00414): with X and Y centered, |Y'X|^2 / (|X'X| |Y'Y|) in Frobenius norms,
-    computed from the Gram matrices of the pairs, as features are more than pairs. Does not change with rotations
-    and the common scale of features; does with other linear maps. NaN where a representation is the same for all
-    pairs.
+    computed from the Gram matrices of the pairs, as there are more features than pairs. It is invariant to
+    rotations and to the common scale of features, not to other linear maps. NaN where a representation is the same
+    for all pairs.
 
     Args:
         first: (N, ...), flattened to (N, D).
-        second: (N, ...), of any number of features.
+        second: (N, ...), with any number of features.
     """
     grams = [_gram(features) for features in (first, second)]
     norms = grams[0].norm() * grams[1].norm()
@@ -86,11 +88,12 @@ def linear_cka(first: Tensor, second: Tensor) -> float:
 def zero_gradients(network: nn.Module, batch: Batch) -> dict[str, float]:
     """The share of exact zeros in the gradient of the mean loss, by the name of each convolution.
 
-    The gradient is that of the convolution's outputs, before pool and ReLU: what flows back to its weights.
+    The gradient is that of the convolution's outputs, before pool and ReLU: what flows back to its weights. Frozen
+    convolutions and those that do not affect the loss have none.
 
     Args:
-        network: of any kind.
-        batch: as the model gets it.
+        network: Any module.
+        batch: As the model gets it.
     """
     shares: dict[str, float] = {}
 
@@ -98,8 +101,9 @@ def zero_gradients(network: nn.Module, batch: Batch) -> dict[str, float]:
         shares[name] = (gradient == 0).double().mean().item()
 
     def watch(name: str, output: Tensor) -> None:
-        # On the output itself, before the ReLU behind it works in place: then it is the convolution's gradient.
-        output.register_hook(partial(note, name))
+        # On the output itself, before the ReLU after it works in place: then it is the convolution's gradient.
+        if output.requires_grad:
+            output.register_hook(partial(note, name))
 
     convolutions = {name: part for name, part in network.named_modules() if isinstance(part, nn.Conv2d)}
     hooks = [
@@ -108,67 +112,81 @@ def zero_gradients(network: nn.Module, batch: Batch) -> dict[str, float]:
     ]
     try:
         loss = classification_loss(network(batch.inputs), batch.labels)
-        torch.autograd.grad(loss, list(network.parameters()))
+        trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        torch.autograd.grad(loss, trainable, allow_unused=True)
     finally:
         for hook in hooks:
             hook.remove()
-    return {name: shares[name] for name in convolutions}
+    return {name: shares[name] for name in convolutions if name in shares}
 
 
-def receptive_field_px(network: FusionNet, batch: Batch, modality: str) -> float:
+def receptive_field_px(network: FusionNet, batch: Batch, modality: str) -> float | None:
     """The side of the square as large as the effective receptive field of the last downsampling's middle unit.
 
     Luo et al. 2016 (arXiv 1701.04128): the pixels whose gradient is above 1 - 95.45% of the greatest one; the
     gradient here is the mean over pairs and channels of its absolute value, summed over the unit's channels.
 
     Args:
-        network: with the downsamplings of ``EMBEDDERS``.
-        batch: as the model gets it.
-        modality: whose pixels are counted, and whose stem is looked at where the trunk has no downsampling.
+        network: The model.
+        batch: As the model gets it.
+        modality: Its pixels are counted, and its stem is used where the trunk has no downsampling.
+
+    Returns:
+        None for a network without a registered embedder, or whose unit does not depend on the modality.
     """
-    stages = [part for part in network.trunk.modules() if isinstance(part, tuple(EMBEDDERS.values()))]
-    stages = stages or [p for p in network.stems[modality].modules() if isinstance(p, tuple(EMBEDDERS.values()))]
+    embedders = tuple(part.make for part in EMBEDDERS.values() if isinstance(part.make, type))
+    stages = [part for part in network.trunk.modules() if isinstance(part, embedders)]
+    stages = stages or [part for part in network.stems[modality].modules() if isinstance(part, embedders)]
+    if not stages:
+        return None
     inputs = {m: values.detach().requires_grad_(m == modality) for m, values in batch.inputs.items()}
-    with _watched(last=stages[-1]) as seen:
+    with _watched(last=stages[-1]) as calls:
         network(inputs)
-    _, maps = seen["last"][0]
+    _, maps = calls["last"][0]
     middle = maps[:, :, maps.shape[2] // 2, maps.shape[3] // 2].sum()
-    (gradient,) = torch.autograd.grad(middle, inputs[modality])
+    (gradient,) = torch.autograd.grad(middle, inputs[modality], allow_unused=True)
+    if gradient is None:
+        return None
     strength = gradient.abs().mean(dim=(0, 1))
     return math.sqrt((strength > _INSIDE * strength.max()).sum().item())
 
 
-def _under_shifts(subject: Subject, found: Any) -> Iterator[ProbeRecord]:
+def _under_shifts(subject: Subject, probe: Any) -> Iterator[ProbeRecord]:
     """Logits and features of shifted pairs, against those of another shift and of none."""
     measured, seed = subject.measured, subject.record.seed
     clean = _features(subject.network, subject.valid)
     for level in SHIFTS_PX:
-        draw = torch.Generator().manual_seed(stream(seed, f"shift/{level}"))
+        generator = torch.Generator().manual_seed(stream(seed, f"shift/{level}"))
         shifted = []
         for _ in range(2):
-            offsets = torch.randint(-level, level + 1, (len(measured), 2), generator=draw)
-            moved = {m: moved_by(values, offsets, MOVES[m]) for m, values in measured.inputs.items()}
+            offsets = torch.randint(-level, level + 1, (len(measured), 2), generator=generator)
+            move = partial(moved_by, offsets=offsets)
+            moved = {
+                modality: changed(values, sensed_channels(subject.dataset.inputs[modality]), move)
+                for modality, values in measured.inputs.items()
+            }
             shifted.append(_features(subject.network, subject.with_inputs(moved)))
         shift = {"level": float(level), "level_unit": "px", "samples": len(measured)}
-        agreeing = shift_consistency(shifted[0]["logits"], shifted[1]["logits"])
-        yield found(probe="shift-consistency", metric="share", value=agreeing, **shift)
-        for layer in ("trunk", "hidden"):
-            similarity = linear_cka(clean[layer], shifted[0][layer])
+        consistency = shift_consistency(shifted[0].pop("logits"), shifted[1]["logits"])
+        yield probe(probe="shift-consistency", metric="share", value=consistency, **shift)
+        for layer, features in shifted[0].items():
+            similarity = linear_cka(clean[layer], features)
             if math.isfinite(similarity):
-                yield found(probe="shift-similarity", metric="cka", layer=layer, value=similarity, **shift)
+                yield probe(probe="shift-similarity", metric="cka", layer=layer, value=similarity, **shift)
 
 
-def _across_seeds(subject: Subject, earlier: Sequence[Subject], found: Any) -> Iterator[ProbeRecord]:
-    if not earlier:
+def _across_seeds(subject: Subject, earlier: Sequence[Subject], probe: Any) -> Iterator[ProbeRecord]:
+    if not earlier or not isinstance(subject.network, FusionNet):
         return
     pairs = earlier[0].measured
     ours = _features(subject.network, subject.prepared(pairs))
+    del ours["logits"]
     for other in earlier:
         theirs = _features(other.network, other.prepared(pairs))
-        for layer in ("trunk", "hidden"):
-            similarity = linear_cka(ours[layer], theirs[layer])
+        for layer, features in ours.items():
+            similarity = linear_cka(features, theirs[layer])
             if math.isfinite(similarity):
-                yield found(
+                yield probe(
                     probe="seed-similarity",
                     metric="cka",
                     layer=layer,
@@ -178,46 +196,47 @@ def _across_seeds(subject: Subject, earlier: Sequence[Subject], found: Any) -> I
                 )
 
 
-def _gradients(subject: Subject, found: Any) -> Iterator[ProbeRecord]:
+def _gradients(subject: Subject, probe: Any) -> Iterator[ProbeRecord]:
     batch = subject.valid[:EVALUATION_BATCH_SIZE]
     for layer, share in zero_gradients(subject.network, batch).items():
-        yield found(probe="zero-gradients", metric="share", layer=layer, value=share, samples=len(batch))
+        yield probe(probe="zero-gradients", metric="share", layer=layer, value=share, samples=len(batch))
 
 
-def _receptive_fields(subject: Subject, found: Any) -> Iterator[ProbeRecord]:
-    batch = subject.valid[:EVALUATION_BATCH_SIZE]
-    for modality in subject.network.modalities:
-        side = receptive_field_px(subject.network, batch, modality)
-        yield found(
-            probe="receptive-field", metric="side", unit="px", layer=modality, value=side, samples=len(batch)
-        )
+def _receptive_fields(subject: Subject, probe: Any) -> Iterator[ProbeRecord]:
+    network, batch = subject.network, subject.valid[:EVALUATION_BATCH_SIZE]
+    if not isinstance(network, FusionNet):
+        return
+    for modality in network.modalities:
+        side = receptive_field_px(network, batch, modality)
+        if side is not None:
+            yield probe(
+                probe="receptive-field", metric="side", unit="px", layer=modality, value=side, samples=len(batch)
+            )
 
 
 @torch.no_grad()
-def _features(network: FusionNet, batch: Batch) -> dict[str, Tensor]:
-    """What pairs become: "trunk" (what the head is given), "hidden" (what its last layer is given), "logits"."""
-    network.eval()
-    last = [part for part in network.head.modules() if isinstance(part, nn.Linear)][-1]
-    with _watched(head=network.head, last=last) as seen:
-        for start in range(0, len(batch), EVALUATION_BATCH_SIZE):
-            network(batch[start : start + EVALUATION_BATCH_SIZE].inputs)
-    return {
-        "trunk": torch.cat([given for given, _ in seen["head"]]),
-        "hidden": torch.cat([given for given, _ in seen["last"]]),
-        "logits": torch.cat([returned for _, returned in seen["head"]]),
-    }
+def _features(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
+    """Of a FusionNet "trunk" (the input of the head) and "hidden" (that of its last layer); of any "logits"."""
+    layers = {}
+    if isinstance(network, FusionNet):
+        linear = [part for part in network.head.modules() if isinstance(part, nn.Linear)]
+        layers = {"trunk": network.head, **({"hidden": linear[-1]} if linear else {})}
+    with _watched(**layers) as calls:
+        logits = predict(network, batch)
+    features = {name: torch.cat([inputs for inputs, _ in of_layer]) for name, of_layer in calls.items()}
+    return {**features, "logits": logits}
 
 
 @contextmanager
 def _watched(**parts: nn.Module) -> Iterator[dict[str, list[tuple[Tensor, Tensor]]]]:
-    """Collects what modules are given and return, call by call, while the body runs."""
-    seen: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in parts}
+    """Collect the first input and the output of modules, call by call, while the body runs."""
+    calls: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in parts}
     hooks = [
-        part.register_forward_hook(lambda _, given, returned, name=name: seen[name].append((given[0], returned)))
+        part.register_forward_hook(lambda _, inputs, output, name=name: calls[name].append((inputs[0], output)))
         for name, part in parts.items()
     ]
     try:
-        yield seen
+        yield calls
     finally:
         for hook in hooks:
             hook.remove()

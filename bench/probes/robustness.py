@@ -1,82 +1,60 @@
-"""Accuracy of a trained model under every corruption, and what a whole curve of it is worth in one number."""
+"""Accuracy of a trained model under every corruption of its data."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
-import numpy as np
 import torch
 
-from bench.probes.corruptions import CORRUPTIONS
+from bench.metrics import accuracy
+from bench.probes.corruptions import corrupted, corruptions_of
 from bench.probes.subject import Subject
-from bench.records.probe import ProbeRecord
-from bench.training.evaluation import evaluate
+from bench.records import ProbeRecord
+from bench.training.evaluation import predict
 from bench.training.seeding import deterministic
+from data_utils import Batch
 
 
 def measure(subject: Subject) -> list[ProbeRecord]:
     """The accuracy at every level of every corruption, level by level.
 
-    Inputs that a corruption leaves as they were, bit by bit or because the model does not look at them, are not
+    Inputs that a corruption leaves unchanged, bit by bit or because the model does not use the modality, are not
     evaluated again.
 
     Raises:
-        DataError: the data do not hold what the corruptions act on.
+        PluginError: A corruption is faulty.
     """
+
+    def accuracy_on(batch: Batch) -> float:
+        return accuracy(predict(subject.network, batch), batch.labels.cpu())
+
     started_at = datetime.now(UTC).isoformat(timespec="seconds")
-    found = []
+    probes = []
     with deterministic():
-        clean = evaluate(subject.network, subject.valid)["accuracy"]
-        for corruption in CORRUPTIONS.values():
+        clean = accuracy_on(subject.valid)
+        for corruption in corruptions_of(subject.dataset):
             modality = corruption.modality
             for level in corruption.levels:
-                corrupted = corruption.apply(subject.measured, level, subject.record.seed, subject.statistics)
-                unseen = modality not in subject.network.modalities
-                if unseen or torch.equal(corrupted, subject.measured.inputs[modality]):
-                    accuracy = clean
-                else:
-                    accuracy = evaluate(subject.network, subject.with_inputs({modality: corrupted}))["accuracy"]
-                found.append(
-                    subject.found(
+                value = clean
+                if modality in subject.record.modalities:
+                    values = corrupted(
+                        corruption,
+                        subject.dataset,
+                        subject.measured,
+                        level,
+                        subject.record.seed,
+                        subject.statistics,
+                    )
+                    if not torch.equal(values, subject.measured.inputs[modality]):
+                        value = accuracy_on(subject.with_inputs({modality: values}))
+                probes.append(
+                    subject.probe(
                         started_at=started_at,
                         benchmark="robustness",
                         probe=corruption.name,
                         level=level,
                         level_unit=corruption.unit,
                         metric="accuracy",
-                        value=accuracy,
+                        value=value,
                         samples=len(subject.measured),
                     )
                 )
-    return found
-
-
-def relative_robustness(levels: Sequence[float], accuracies: Sequence[float]) -> float:
-    """The area under accuracy against level by the trapezoid rule, divided by the span of the levels.
-
-    So it is a mean accuracy, in [0, 1], and compares between corruptions with different units. Liang et al. 2021
-    (MultiBench, arXiv 2107.07502) call the area relative robustness; they do not divide by the span, and scale it
-    among the methods compared instead.
-
-    Args:
-        levels: at least two, rising.
-        accuracies: one a level.
-    """
-    return float(np.trapezoid(accuracies, levels) / (levels[-1] - levels[0]))
-
-
-def effective_robustness(levels: Sequence[float], accuracies: Sequence[float], late: Sequence[float]) -> float:
-    """How much more of its accuracy a model keeps than late fusion does, as a mean over the levels.
-
-    The curve of late fusion is moved up or down to begin where the model's begins; what is measured is the area
-    between the model's curve and that line, divided by the span of the levels. It is 0 for late fusion itself, in
-    [-1, 1], and positive for a model that loses less. Liang et al. 2021 (MultiBench, arXiv 2107.07502) define the
-    line so; they sum over levels where we take the area.
-
-    Args:
-        levels: at least two, rising from no corruption.
-        accuracies: of the model, one a level.
-        late: of late fusion from the same seed, one a level.
-    """
-    lost = np.subtract(accuracies, accuracies[0])
-    lost_by_late = np.subtract(late, late[0])
-    return relative_robustness(levels, (lost - lost_by_late).tolist())
+    return probes

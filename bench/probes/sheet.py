@@ -1,4 +1,4 @@
-"""A picture of what the corruptions do to a pair, for eyes only."""
+"""A picture of what the corruptions do to a pair, for viewing only."""
 
 from dataclasses import replace
 
@@ -6,35 +6,36 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench.probes.corruptions import CORRUPTIONS
+from bench.probes.corruptions import corrupted, corruptions_of
 from data_utils import ChannelStatistics, PairedDataset
-from data_utils.pictures import contact_sheet
+from data_utils.audits.pictures import contact_sheet
 
 
 def corrupted_sheet(dataset: PairedDataset, pair: int, seed: int) -> Image.Image:
     """One pair as it was measured, one of each other class, and the first at every level of every corruption.
 
     Args:
-        dataset: with RGBA images and XYZA points.
-        pair: which one.
-        seed: of the draws.
+        dataset: The pair is from it.
+        pair: Its number.
+        seed: Of the draws.
 
     Raises:
-        DataError: the data are of another kind.
+        DataError: The data cannot be drawn.
     """
     statistics = ChannelStatistics.from_batch(dataset.batch())
     others = [label for label in range(len(dataset.info.classes)) if label != dataset.labels[pair]]
     clean = [pair, *(int((dataset.labels == label).nonzero()[0]) for label in others)]
-    shown, names = [*clean], [dataset.names[each] for each in clean]
-    changed: list[tuple[str, Tensor]] = []
+    shown, names = [*clean], [dataset.names[number] for number in clean]
+    changes: list[tuple[str, Tensor]] = []
     measured = dataset.batch(torch.tensor([pair]))
-    for corruption in CORRUPTIONS.values():
+    for corruption in corruptions_of(dataset):
         for level in corruption.levels[1:]:
-            changed.append((corruption.modality, corruption.apply(measured, level, seed, statistics)[0]))
+            values = corrupted(corruption, dataset, measured, level, seed, statistics)
+            changes.append((corruption.modality, values[0]))
             shown.append(pair)
             names.append(f"{corruption.name} {level:g} {corruption.unit}")
     tiles = dataset.take(torch.tensor(shown))
-    for tile, (modality, values) in enumerate(changed, start=len(clean)):
+    for tile, (modality, values) in enumerate(changes, start=len(clean)):
         stored = tiles.inputs[modality]
         as_stored = (values * 255).round().clamp(0, 255) if stored.dtype == torch.uint8 else values
         stored[tile] = as_stored.to(stored.dtype)

@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.config import Protocol, RunConfig
-from bench.records.probe import ProbeRecord
-from bench.records.run import RunRecord
+from bench.records import ProbeRecord, RunRecord
 from bench.training.checkpoints import restored
 from bench.training.preparation import measured_sides, ready
 from data_utils import Batch, ChannelStatistics, PairedDataset
-from fusion_models import FusionNet
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,13 +19,13 @@ class Subject:
     """A trained model and its validation pairs.
 
     Attributes:
-        network: with the weights of its best epoch, on the device.
-        record: of its training.
-        dataset: it was trained on; ``protocol``: how.
+        network: With the weights of its best epoch, on the device.
+        record: Of its training.
+        dataset: It was trained on; ``protocol``: how.
         device: "cpu", "cuda" or "cuda:N".
     """
 
-    network: FusionNet
+    network: nn.Module
     record: RunRecord
     dataset: PairedDataset
     protocol: Protocol
@@ -50,24 +48,31 @@ class Subject:
 
     def prepared(self, measured: Batch) -> Batch:
         """Any pairs as the model gets them: scaled as its training pairs were, on the device."""
-        return ready(measured, self.statistics, self.protocol.normalized, self.device)
+        scaled = self.protocol.on(self.dataset.info.channels).normalized
+        return ready(measured, self.statistics, scaled, self.device)
 
     def with_inputs(self, changed: Mapping[str, Tensor]) -> Batch:
-        """The validation pairs as the model gets them, some modalities measured otherwise.
+        """The validation pairs as the model gets them, with other measurements of some modalities.
 
         Args:
-            changed: modality to what was measured instead, (N, C, H, W) on the CPU.
+            changed: Modality to these measurements, (N, C, H, W) on the CPU.
         """
         scaled = self.prepared(Batch(changed, self.measured.labels))
         return Batch({**self.valid.inputs, **scaled.inputs}, self.valid.labels)
 
-    def found(self, **values: Any) -> ProbeRecord:
-        """The record of one value that a probe found of this model; ``values`` are the fields it knows."""
+    def probe(self, **values: Any) -> ProbeRecord:
+        """The record of one value of this model; ``values`` are the fields that the probe knows."""
         record = self.record
         return ProbeRecord(
             study=record.study,
             variant=record.variant,
             model=record.model,
+            family=record.family,
+            stage=record.stage,
+            operator=record.operator,
+            embedder=record.embedder,
+            modalities=record.modalities,
+            reference=record.reference,
             dataset=record.dataset,
             seed=record.seed,
             profile=record.profile,
@@ -79,10 +84,10 @@ class Subject:
 
 
 def load_subject(record: RunRecord, dataset: PairedDataset, config: RunConfig) -> Subject:
-    """The model that a record tells of, with its weights from the run's folder.
+    """The model of a record, with its weights from the run's folder.
 
     Raises:
-        CheckpointError: its training was not completed, or its checkpoint is not in the folder.
+        CheckpointError: Its training was not completed, or its checkpoint is not in the folder.
     """
     network = restored(record, config.results_dir, dataset, config.device)
     return Subject(network, record, dataset, config.protocol, config.device)

@@ -8,7 +8,7 @@ import msgspec
 
 from fusiongauge import FusionGaugeError
 
-Record = TypeVar("Record", bound=msgspec.Struct)
+Record = TypeVar("Record")
 
 
 class RecordError(FusionGaugeError, ValueError):
@@ -81,9 +81,9 @@ def convert(values: dict[str, Any], kind: type[Record]) -> Record:
         raise RecordError(f"not a {_name(kind)}: {error}") from error
 
 
-def _name(kind: type[Record]) -> str:
-    return getattr(kind, "__name__", "record of this version")  # a union of types has no name
-
-
 def _decode(line: bytes, kind: type[Record]) -> Record:
     return msgspec.json.decode(line, type=kind)
+
+
+def _name(kind: object) -> str:
+    return getattr(kind, "__name__", "record")  # a union of types has no name

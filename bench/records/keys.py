@@ -1,12 +1,10 @@
 """Which records are the same cell, which can be compared, and which saw the same data or machine."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from bench.records.probe import ProbeRecord
 from bench.records.run import RunRecord
-
-AnyRecord = TypeVar("AnyRecord", RunRecord, ProbeRecord, RunRecord | ProbeRecord)
 
 
 class Conditions(NamedTuple):
@@ -35,6 +33,18 @@ def conditions_of(record: RunRecord | ProbeRecord) -> Conditions:
 def cell_key(record: RunRecord | ProbeRecord) -> CellKey:
     """The cell that a record is of."""
     return CellKey(record.study, record.variant, conditions_of(record), record.model, record.seed)
+
+
+def cell_of(fields: Mapping[str, Any]) -> CellKey:
+    """The cell that the fields of a record are of, as they are known before training."""
+    conditions = Conditions(fields["dataset"], fields["profile"], fields["device"])
+    return CellKey(fields["study"], fields["variant"], conditions, fields["model"], fields["seed"])
+
+
+def probe_key(record: ProbeRecord) -> tuple[object, ...]:
+    """The value that a probe record is of: a later record of the same value replaces an earlier one."""
+    value = (record.probe, record.level, record.metric, record.layer, record.other_seed)
+    return (cell_key(record), *value)
 
 
 def latest(records: Iterable[RunRecord]) -> list[RunRecord]:

@@ -17,11 +17,11 @@ from markupsafe import Markup
 from bench.analysis.frames import comparable, describe, outcomes
 from bench.analysis.ledger import decide_claims, ledger
 from bench.records import COMPLETED, DIVERGED, FAILED, CostRecord, Metric, ProbeRecord, RunRecord
+from bench.records.reading import Run
 from bench.report.cells import Cell, cells
 from bench.report.figures import Group, Image, images
 from bench.report.gallery import Samples, gallery
 from bench.report.highlights import highlights
-from bench.report.reading import Run
 from bench.tables.claims import claims_table
 from bench.tables.costs import cost_tables
 from bench.tables.tabulation import tables_by_study

@@ -21,7 +21,7 @@ def comparison_table(comparison: Comparison) -> TextTable | None:
         "interval, paired by seed; times: median of epochs (quartiles)",
         f"verdict: in at most {ALPHA:.0%} of such tables, equal runs are called better or worse (paired t test, "
         f"Holm over the table); times: beyond {TIME_TOLERANCE:.0%} with quartiles apart; parameters and memory: "
-        "as they are",
+        "without a test, as they do not vary",
     ]
     if comparison.only_before:
         notes.append(f"only before: {', '.join(comparison.only_before)}")

@@ -6,8 +6,8 @@ from math import isnan
 import pandas as pd
 
 from bench.analysis import formats
-from bench.analysis.evidence import evaluated, evidence
-from bench.analysis.frames import describe
+from bench.analysis.evidence import evidence
+from bench.analysis.frames import describe, evaluated
 from bench.analysis.statistics import ALPHA, sign_flip_p
 from bench.analysis.verdicts import CLEAR, Verdict
 from bench.records import Metric, RunRecord
@@ -27,7 +27,7 @@ def evidence_table(records: Sequence[RunRecord]) -> TextTable | None:
         rows=[_text(verdict) for verdict in verdicts],
         notes=[
             "A - B: mean, paired by seed, with its t interval; the bootstrap's is too narrow for few seeds",
-            f"P: share of seeds in which A beats B; Bouthillier et al. 2021 require {CLEAR}",
+            f"P: share of seeds in which A beats B; Bouthillier et al. 2021 recommend {CLEAR}",
             f"verdict: in at most {ALPHA:.0%} of such tables, one of two equal models is called better "
             "(paired t test, Holm over the table); undecided: the number of further seeds that would be needed",
             *map(_margin_note, evaluated(records)),

@@ -1,7 +1,7 @@
-"""The device's own limits, measured in the same session: what the speed of a training is held against.
+"""The device's own limits, measured in the same session: the speed of a training is compared with them.
 
 Two numbers bound any program: how fast the device multiplies and how fast it moves bytes. Both are measured with
-the threads and the settings that the trainings have, so that a model's share of them is its own doing.
+the threads and the settings of the trainings, so that a model's share of them depends on the model alone.
 """
 
 import time
@@ -15,8 +15,8 @@ import torch
 from bench.training.seeding import deterministic
 from bench.training.steps import synchronize
 
-# Rows and columns of the square matrices, and elements of the copied tensor, by kind of device: large enough that
-# starting the work costs nothing beside it and that no cache holds the copy, small enough to be over at once.
+# Rows and columns of the square matrices, and elements of the copied tensor, by kind of device: so large that
+# launching the work takes a negligible time and no cache holds the copy, so small that it is over at once.
 _MATRIX_SIZE = {"cpu": 1024, "cuda": 8192}
 _COPIED_ELEMENTS = {"cpu": 2**24, "cuda": 2**27}
 _FLOAT_BYTES = 4
@@ -27,11 +27,11 @@ _LEAST_REPEATS = 3
 
 @dataclass(frozen=True)
 class Ceiling:
-    """What a device can do, in 32-bit floating point without TF32.
+    """The limits of a device, in 32-bit floating point without TF32.
 
     Attributes:
-        flops_per_second: of a large matrix product, a multiply-add counted as two operations.
-        bytes_per_second: of a large copy, bytes read and bytes written together.
+        flops_per_second: Of a large matrix product, a multiply-add counted as two operations.
+        bytes_per_second: Of a large copy, bytes read and bytes written together.
     """
 
     flops_per_second: float
@@ -41,7 +41,7 @@ class Ceiling:
 def ceiling(device: str) -> Ceiling:
     """The limits of a device with this process's number of threads; measured once, in about half a second.
 
-    The best of several repeats counts: whatever else the machine does can only make a repeat slower.
+    The best of several repeats counts, as other work on the machine can only make a repeat slower.
 
     Args:
         device: "cpu", "cuda" or "cuda:N".
@@ -50,7 +50,7 @@ def ceiling(device: str) -> Ceiling:
 
 
 @cache
-def _measured(device: str, threads: int) -> Ceiling:  # noqa: ARG001 - another number of threads, another limit
+def _measured(device: str, threads: int) -> Ceiling:  # noqa: ARG001 - the limits depend on the threads
     kind = torch.device(device).type
     size, elements = _MATRIX_SIZE[kind], _COPIED_ELEMENTS[kind]
     # Random, as multiplying zeros takes a GPU less power and therefore less time.
@@ -69,7 +69,7 @@ def _measured(device: str, threads: int) -> Ceiling:  # noqa: ARG001 - another n
 
 
 def _best_seconds(work: Callable[[], object], device: str) -> float:
-    """The shortest of repeats for about ``_SECONDS``, behind one that warms up."""
+    """The shortest of repeats that take about ``_SECONDS``, after one that warms up."""
 
     def seconds() -> float:
         start = time.perf_counter()
@@ -80,6 +80,6 @@ def _best_seconds(work: Callable[[], object], device: str) -> float:
     seconds()
     best, total, repeats = inf, 0.0, 0
     while repeats < _LEAST_REPEATS or total < _SECONDS:
-        taken = seconds()
-        best, total, repeats = min(best, taken), total + taken, repeats + 1
+        duration = seconds()
+        best, total, repeats = min(best, duration), total + duration, repeats + 1
     return best

@@ -1,54 +1,89 @@
-"""Which code a result came from: one hash over the source files that decide what a run comes to.
+"""Which code a result came from: one hash of the code that decides it, plug-ins included.
 
-Those are the modules that ``runs`` and ``allocator`` reach through their imports: models, data, training, evaluation, measurement. What only shows results (tables, plots, pages) or drives a session is not among
-them, so a change there leaves records valid. The hash is of the files as they are, comments included: better to
-run a cell again than to keep one wrongly.
+Hashed are the modules that ``DECISIVE`` reach through their imports (models, data, training, evaluation), and the
+plug-ins with what they import from their own folder or package. What shows results (tables, figures, pages) or
+drives a session does not count. The hash is of the syntax trees: comments, docstrings and formatting do not count
+either, nor does the version of Python.
 """
 
 import ast
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
 
+from fusiongauge import Plugin, plugins
+
 ROOT = Path(__file__).resolve().parent.parent.parent
-DECISIVE = ("bench.training.runs", "bench.training.allocator")
-"""Modules; the allocator's setting decides how long an epoch takes."""
+OWN_PACKAGES = ("bench", "data_utils", "fusion_models", "fusiongauge")
+
+DECISIVE = ("bench.training.runs", "bench.training.allocator", "bench.metrics", "fusion_models.embedders")
+"""Modules. The allocator decides how long an epoch takes; embedders and metrics are loaded by their registries."""
+
+_NO_CODE = ("kind", "type_comment", "type_ignores")
+"""Fields of syntax trees that only describe how the code was written."""
+
+
+def code_sha256(*further: Path) -> str:
+    """The hash of the deciding code, as it was when this process first asked.
+
+    Args:
+        further: Files that count too; those that do not exist do not.
+    """
+    return _code_sha256(plugins(), further)
 
 
 @cache
-def code_sha256() -> str:
-    """Of the names and contents of all decisive files, as they were when this process first asked."""
-    digest = hashlib.sha256()
-    for path in source_files(ROOT, DECISIVE):
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(ROOT).as_posix()}\0{len(content)}\0".encode())
-        digest.update(content)
-    return digest.hexdigest()
+def _code_sha256(loaded: tuple[Plugin, ...], further: tuple[Path, ...]) -> str:
+    hashes = {path.relative_to(ROOT).as_posix(): tree_sha256(path) for path in source_files(ROOT, DECISIVE)}
+    for plugin in loaded:
+        root, files = _files_of(plugin)
+        hashes |= {path.relative_to(root).as_posix(): tree_sha256(path) for path in files}
+    hashes |= {path.name: tree_sha256(path) for path in further if path.is_file()}
+    return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
 
-def source_files(root: Path, modules: tuple[str, ...]) -> list[Path]:
-    """The files of these modules and of all that they import from packages in ``root``, sorted.
+def _files_of(plugin: Plugin) -> tuple[Path, list[Path]]:
+    """A plug-in's root folder and its files there."""
+    if plugin.name == str(plugin.file):  # given by its path: all that it imports from its folder
+        root = plugin.file.parent
+        return root, source_files(root, (plugin.file.stem,), lambda package: package not in OWN_PACKAGES)
+    # Installed: its own package alone, as the folder holds all other packages too.
+    root = plugin.file.parents[plugin.module.count(".") + (plugin.file.name == "__init__.py")]
+    return root, source_files(root, (plugin.module,), plugin.module.partition(".")[0].__eq__)
 
-    Imports inside functions count; imports by a computed name are not seen.
+
+def source_files(
+    root: Path, modules: tuple[str, ...], follows: Callable[[str], bool] = lambda _: True
+) -> list[Path]:
+    """The files of these modules and of all that they import from ``root``, sorted.
+
+    Imports inside functions count; imports by a computed name are not seen. From a package whose names are loaded
+    on first use (an ``__init__.pyi`` lists them), only the modules of the imported names count.
+
+    Args:
+        root: A folder of modules and packages.
+        modules: Where to begin.
+        follows: Whether modules of a top-level package count.
     """
-    found: set[Path] = set()
+    files: set[Path] = set()
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
         path = _path(root, module)
-        if path is None or path in found:
+        if path is None or path in files or not follows(module.partition(".")[0]):
             continue
-        found.add(path)
+        files.add(path)
         parent = module.rpartition(".")[0]
         package = module if path.name == "__init__.py" else parent
-        waiting += [parent, *_imported(path, package)]
-    return sorted(found)
+        waiting += [parent, *_imported(root, path, package)]
+    return sorted(files)
 
 
 def _path(root: Path, module: str) -> Path | None:
-    """The module's file; None for a module of others, or a name that is no module."""
+    """The module's file; None for a module that is elsewhere, or a name that is not a module."""
     if not module:
         return None
     place = root.joinpath(*module.split("."))
@@ -56,12 +91,49 @@ def _path(root: Path, module: str) -> Path | None:
     return next((path for path in candidates if path.is_file()), None)
 
 
-def _imported(path: Path, package: str) -> Iterator[str]:
-    """Every module a file may import; of ``from a import b`` both a and a.b, for b can be a module."""
+def _imported(root: Path, path: Path, package: str) -> Iterator[str]:
+    """Every module a file may import; of ``from a import b`` both a and a.b, as b can be a module."""
     for node in ast.walk(ast.parse(path.read_bytes())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            origin = resolve_name("." * node.level + (node.module or ""), package)
+            origin = _origin(node, package)
             yield origin
-            yield from (f"{origin}.{alias.name}" for alias in node.names)
+            lazily = _loaded_lazily(root, origin)
+            yield from (lazily.get(alias.name, f"{origin}.{alias.name}") for alias in node.names)
+
+
+def _loaded_lazily(root: Path, package: str) -> dict[str, str]:
+    """The module of each name that a package loads on first use."""
+    stub = root.joinpath(*package.split("."), "__init__.pyi")
+    if not package or not stub.is_file():
+        return {}
+    imports = (node for node in ast.parse(stub.read_bytes()).body if isinstance(node, ast.ImportFrom))
+    return {alias.asname or alias.name: _origin(node, package) for node in imports for alias in node.names}
+
+
+def _origin(node: ast.ImportFrom, package: str) -> str:
+    return resolve_name("." * node.level + (node.module or ""), package)
+
+
+def tree_sha256(path: Path) -> str:
+    """The hash of a file's code."""
+    tree = _plain(ast.parse(path.read_bytes()))
+    return hashlib.sha256(json.dumps(tree).encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    """A syntax tree as lists and dictionaries, without empty fields, as newer versions of Python have more."""
+    if isinstance(value, ast.AST):
+        fields = {name: part for name, part in ast.iter_fields(value) if name not in _NO_CODE}
+        plain = {name: _plain(part) for name, part in fields.items() if part is not None}
+        return [type(value).__name__, {name: part for name, part in plain.items() if part != []}]
+    if isinstance(value, list):
+        return [_plain(part) for part in value if not _does_nothing(part)]
+    return [type(value).__name__, value.hex() if isinstance(value, bytes) else str(value)]
+
+
+def _does_nothing(statement: object) -> bool:
+    """Docstrings, ``...`` and ``pass``."""
+    constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return constant or isinstance(statement, ast.Pass)

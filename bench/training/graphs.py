@@ -1,8 +1,8 @@
 """The training step as a CUDA graph: recorded once, then replayed with a single launch.
 
 A small network's step is some hundred kernels of a few microseconds each, and launching them one by one takes
-longer than running them. A graph launches them all at once. It can be told nothing when it is replayed: whatever
-changes from step to step (which pairs, which learning rate) it finds in tensors that stay where they are.
+longer than running them. A graph launches them all at once. A replay takes no arguments: whatever changes from
+step to step (which pairs, which learning rate) is read from tensors that stay in place.
 
 Source: the section "CUDA Graphs" of PyTorch's notes on CUDA semantics (whole-network capture).
 """
@@ -14,14 +14,15 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from bench.training.steps import EagerSteps, Steps, set_learning_rate
+from bench.training.optimizer import set_learning_rate
+from bench.training.steps import EagerSteps, Steps
 
-# Until then cuDNN has chosen its kernels and Adam and cuBLAS have allocated what they keep.
 WARM_UP_STEPS = 3
+"""Until then cuDNN has chosen its kernels, and Adam and cuBLAS have allocated what they keep."""
 
 
 def fastest(eager: EagerSteps, pairs: int) -> Steps:
-    """The steps to train ``pairs`` pairs an epoch with: graphs on CUDA, if there is a whole batch to record."""
+    """The steps for ``pairs`` pairs per epoch: graphs on CUDA, if there is a whole batch to record."""
     whole_batches = pairs // eager.batch_size
     if eager.train.labels.device.type == "cuda" and whole_batches:
         return GraphSteps(eager, whole_batches)
@@ -29,18 +30,18 @@ def fastest(eager: EagerSteps, pairs: int) -> Steps:
 
 
 def record(work: Callable[[], None], undo: Callable[[], None], device: torch.device) -> Callable[[], None]:
-    """Record what ``work`` does on a CUDA device, and return what does it again.
+    """Record what ``work`` does on a CUDA device, and return a function that does it again.
 
-    Deterministic algorithms, if switched on, have to be so here: a replay runs the kernels that were recorded.
+    Deterministic algorithms have to be switched on here, if at all: a replay runs the recorded kernels.
 
     Args:
-        work: launches kernels on tensors that stay where they are, and never waits for the device. It runs a few
-            times first, as libraries set themselves up in their first calls, which cannot be recorded.
-        undo: takes back what one run of ``work`` changed.
-        device: of these tensors.
+        work: Launches kernels on tensors that stay in place, and never waits for the device. It runs a few times
+            first, as libraries set themselves up in their first calls, which cannot be recorded.
+        undo: Reverts what one run of ``work`` changed.
+        device: Of these tensors.
     """
     # A stream of its own: cuBLAS keeps its workspace by stream, graphs of one stream would share it, and the end
-    # of one would take it from the others. The warm-up belongs on the same stream to have the workspace made.
+    # of one would take it from the others. The warm-up runs on the same stream, so that the workspace is made.
     stream = torch.cuda.Stream(device)
     stream.wait_stream(torch.cuda.current_stream(device))
     with torch.cuda.stream(stream):
@@ -57,12 +58,12 @@ def record(work: Callable[[], None], undo: Callable[[], None], device: torch.dev
 class GraphSteps:
     """Steps of which each whole batch is one replay; the smaller batch at the end of an epoch is an eager step.
 
-    The order of the epoch, the learning rates and the number of the step lie on the device, and a step counts
-    itself on, so the host has nothing to say and nothing to wait for. Recording leaves weights as they were.
+    The order of the epoch, the learning rates and the number of the step are on the device, and a step increments
+    that number itself, so the host copies nothing and waits for nothing. Recording leaves the weights unchanged.
 
     Args:
-        eager: the steps to record, on CUDA, with an optimizer that has not made a step yet.
-        whole_batches: of an epoch, at least 1.
+        eager: The steps to record, on CUDA, with an optimizer that has not made a step yet.
+        whole_batches: Of an epoch, at least 1.
     """
 
     def __init__(self, eager: EagerSteps, whole_batches: int) -> None:
@@ -101,5 +102,5 @@ class GraphSteps:
         self._eager.model.load_state_dict(weights)
         self._eager.optimizer.zero_grad(set_to_none=True)
         moments = chain.from_iterable(state.values() for state in self._eager.optimizer.state.values())
-        for tensor in (*moments, self._step, self._loss_sum):  # all of them begin at 0
+        for tensor in (*moments, self._step, self._loss_sum):  # all of them start at 0
             tensor.zero_()

@@ -1,7 +1,7 @@
 """What a model costs: parameters, and the operations and the peak memory of a training step.
 
-Warm-up lives here as well: the steps that measure memory are run on a throwaway copy just before the training
-that is timed, so kernels are chosen and allocators filled by then.
+This is the warm-up as well: the steps that measure memory run on a throwaway copy just before the training that is
+timed, so kernels are chosen and allocators filled by then.
 """
 
 import copy
@@ -16,12 +16,14 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench.training.evaluation import classification_loss
-from bench.training.steps import adam, synchronize, training_step
+from bench.config import Protocol
+from bench.metrics import classification_loss
+from bench.training.optimizer import make_optimizer
+from bench.training.steps import synchronize, training_step
 from data_utils import Batch
 
-# Adam allocates its state in the first step, so the second one is the first with everything in place.
 MEASURED_STEPS = 2
+"""Optimizers allocate their state in the first step, so the second is the first with everything in place."""
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -35,19 +37,19 @@ def count_trainable_parameters(model: nn.Module) -> int:
 
 
 def rounds_within(seconds: float, work: Callable[[], object], *, least: int, most: int) -> int:
-    """How many rounds of some work fit into a time, and a warm-up of it.
+    """How many rounds of some work fit into a time; warms up as well.
 
     Args:
-        seconds: for all rounds together.
-        work: synchronizes the device it uses. Run once, and once more where that was over in the time: the first
-            call also chooses kernels and fills allocators.
-        least: so many rounds at least, however long they take.
-        most: no more, however short they are.
+        seconds: For all rounds together.
+        work: Synchronizes the device it uses. It is run once, and a second time if the first took less than
+            ``seconds``: the first call also chooses kernels and fills allocators.
+        least: The minimum, however long the rounds take.
+        most: The maximum, however short they are.
     """
-    took = _seconds(work)
-    if took < seconds:
-        took = _seconds(work)
-    return min(most, max(least, int(seconds / took)))
+    duration = _seconds(work)
+    if duration < seconds:
+        duration = _seconds(work)
+    return min(most, max(least, int(seconds / duration)))
 
 
 def _seconds(work: Callable[[], object]) -> float:
@@ -64,27 +66,27 @@ def training_flops(model: nn.Module, batch: Batch) -> int:
     far more than they compute. Frozen parameters get no gradient, so their backward pass does not count.
 
     Args:
-        model: frozen as it is trained. It is not run: a copy without data is.
-        batch: a training batch.
+        model: Frozen as it is trained. A copy without data is run in its place.
+        batch: A training batch.
     """
-    shapes_alone = copy.deepcopy(model).to("meta")
+    without_data = copy.deepcopy(model).to("meta")
     batch = batch.to("meta")
     with FlopCounterMode(display=False) as counter:
-        classification_loss(shapes_alone(batch.inputs), batch.labels).backward()
+        classification_loss(without_data(batch.inputs), batch.labels).backward()
     return int(counter.get_total_flops())
 
 
 @dataclass(frozen=True)
 class PeakMemory:
-    """The most memory that one model's training step needs at a time.
+    """The peak memory of one model's training step.
 
     Weights, gradients, optimizer state, activations and the batch are counted; other models and the data set
     are not.
 
     Attributes:
-        peak_bytes: at the peak.
-        method: what was counted. Figures of different methods do not compare.
-        reserved_bytes: what CUDA's caching allocator held for it at its peak: the bytes above in whole blocks,
+        peak_bytes: At the peak.
+        method: What was counted. Values of different methods cannot be compared.
+        reserved_bytes: What CUDA's caching allocator held for it at its peak: the bytes above in whole blocks,
             with the gaps between them. None on a CPU, whose memory no such allocator holds.
     """
 
@@ -93,36 +95,35 @@ class PeakMemory:
     reserved_bytes: int | None
 
 
-def training_memory(build: Callable[[], nn.Module], batch: Batch) -> PeakMemory:
+def training_memory(build: Callable[[], nn.Module], batch: Batch, protocol: Protocol) -> PeakMemory:
     """Measure the peak memory of a training step.
 
     Args:
-        build: makes the model on the batch's device. It is called here so that its weights are counted; the
+        build: Makes the model on the batch's device. It is called here so that its weights are counted; the
             model is thrown away.
-        batch: one training batch, on the device.
+        batch: One training batch, on the device.
+        protocol: Decides the optimizer.
     """
-    if batch.labels.device.type == "cuda":
-        return _cuda_memory(build, batch)
-    return _cpu_memory(build, batch)
 
+    def steps() -> None:
+        model = build()
+        own_batch = Batch({m: values.clone() for m, values in batch.inputs.items()}, batch.labels.clone())
+        optimizer = make_optimizer(model, protocol)
+        for _ in range(MEASURED_STEPS):
+            training_step(model, optimizer, own_batch)
 
-def _steps(build: Callable[[], nn.Module], batch: Batch) -> None:
-    model = build()
-    own_batch = Batch({m: values.clone() for m, values in batch.inputs.items()}, batch.labels.clone())
-    optimizer = adam(model, learning_rate=0.0)
-    for _ in range(MEASURED_STEPS):
-        training_step(model, optimizer, own_batch)
-
-
-def _cuda_memory(build: Callable[[], nn.Module], batch: Batch) -> PeakMemory:
     device = batch.labels.device
-    _steps(build, batch)  # warm-up: the first use of a kernel allocates workspaces that stay
+    return _cuda_memory(steps, device) if device.type == "cuda" else _cpu_memory(steps)
+
+
+def _cuda_memory(steps: Callable[[], None], device: torch.device) -> PeakMemory:
+    steps()  # warm-up: the first use of a kernel allocates workspaces that stay
     synchronize(device)
     gc.collect()
     torch.cuda.empty_cache()
     allocated, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
     torch.cuda.reset_peak_memory_stats(device)
-    _steps(build, batch)
+    steps()
     synchronize(device)
     return PeakMemory(
         peak_bytes=torch.cuda.max_memory_allocated(device) - allocated,
@@ -131,12 +132,12 @@ def _cuda_memory(build: Callable[[], nn.Module], batch: Batch) -> PeakMemory:
     )
 
 
-def _cpu_memory(build: Callable[[], nn.Module], batch: Batch) -> PeakMemory:
+def _cpu_memory(steps: Callable[[], None]) -> PeakMemory:
     # The profiler's library logs its start and stop on stderr unless told before its first use.
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     gc.collect()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        _steps(build, batch)
+        steps()
     if profiler.profiler is None or profiler.profiler.kineto_results is None:
         raise RuntimeError("torch.profiler recorded nothing, so memory cannot be measured on this build of torch")
     current = peak = 0

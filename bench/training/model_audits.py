@@ -1,6 +1,6 @@
-"""Audits of any models and of what is said of them: rows that are one function, dead parameters, wrong figures.
+"""Model audits: equal models, parameters without gradient, misreported metrics and memory.
 
-Models are handed in as functions that build them: an audit builds one after the other and keeps none.
+Models are given as functions that build them: an audit builds one after the other and keeps none.
 """
 
 import math
@@ -11,15 +11,15 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from bench.training.evaluation import classification_loss
+from bench.metrics import classification_loss
 from bench.training.seeding import stream
 from data_utils import Batch
-from data_utils.findings import Finding, some
+from data_utils.audits.findings import Finding, some
 
 Build = Callable[[], nn.Module]
 
 SAMPLES = 769
-"""How many samples an evaluation is audited with: a prime, so that no batch size divides it."""
+"""The number of samples that an evaluation is audited with: a prime, so that no batch size divides it."""
 
 
 def one_function(models: Mapping[str, Build], inputs: Mapping[str, Tensor]) -> list[Finding]:
@@ -29,8 +29,8 @@ def one_function(models: Mapping[str, Build], inputs: Mapping[str, Tensor]) -> l
     Where a table lists such models as two rows, they differ in their initial weights alone.
 
     Args:
-        models: name to a function that builds it on the CPU.
-        inputs: as the models take them, random and a few samples: on constant ones too much is equal.
+        models: Name to a function that builds it on the CPU.
+        inputs: A few random samples, as the models take them: constant ones give equal outputs too often.
     """
     computed = {name: _under_mapped_weights(build(), inputs) for name, build in models.items()}
     return [
@@ -38,7 +38,7 @@ def one_function(models: Mapping[str, Build], inputs: Mapping[str, Tensor]) -> l
             "one function",
             f"{one} = {other}",
             "the two have the same parameters and under the same weights the same outputs; count them as one "
-            "row, or read their difference as the noise of a single run.",
+            "model, or read their difference as the noise of a single run.",
         )
         for (one, (shapes, logits)), (other, (other_shapes, other_logits)) in combinations(computed.items(), 2)
         if shapes == other_shapes and logits.shape == other_logits.shape and torch.allclose(logits, other_logits)
@@ -46,11 +46,11 @@ def one_function(models: Mapping[str, Build], inputs: Mapping[str, Tensor]) -> l
 
 
 def without_gradient(models: Mapping[str, Build], batch: Batch) -> list[Finding]:
-    """Parameters that a training step does not reach, although they are not frozen.
+    """Parameters that get no gradient in a training step, although they are not frozen.
 
     Args:
-        models: name to a function that builds it on the batch's device.
-        batch: a few pairs, as the models take them.
+        models: Name to a function that builds it on the batch's device.
+        batch: A few pairs, as the models take them.
     """
     findings = []
     for name, build in models.items():
@@ -65,7 +65,7 @@ def without_gradient(models: Mapping[str, Build], batch: Batch) -> list[Finding]
                 Finding(
                     "parameters without gradient",
                     name,
-                    f"{len(dead)} of {len(trainable)} parameters have no part in the loss ({some(dead)}); "
+                    f"{len(dead)} of {len(trainable)} parameters do not affect the loss ({some(dead)}); "
                     "use, freeze or remove them.",
                 )
             )
@@ -73,12 +73,12 @@ def without_gradient(models: Mapping[str, Build], batch: Batch) -> list[Finding]
 
 
 def samples_left_out(evaluate: Callable[[nn.Module, Batch], Mapping[str, float]]) -> list[Finding]:
-    """Metrics that are not of all samples alike.
+    """Metrics that do not count all samples equally.
 
-    Two properties are tried on ``SAMPLES`` random predictions of two classes. Another label changes each metric,
-    whichever sample it is at: else some samples are left out, as those behind the last whole batch. And samples
-    that all come twice change none: else it is divided by something other than their number, as by a literal,
-    or the samples of a small last batch count more.
+    Two properties are tried on ``SAMPLES`` random predictions of two classes. Changing the label of any sample
+    changes each metric; otherwise samples are left out, as those after the last whole batch. Repeating all samples
+    changes none; otherwise it is divided by something other than their number, such as a literal, or the samples
+    of a small last batch count more.
 
     Args:
         evaluate: (model, batch) -> metrics by name, each a mean over samples or classes. Its model returns the
@@ -99,7 +99,7 @@ def samples_left_out(evaluate: Callable[[nn.Module, Batch], Mapping[str, float]]
         Finding(
             "samples left out",
             metric,
-            f"{len(samples)} of {SAMPLES} samples have no part in it (number {some([str(s) for s in samples])}, "
+            f"{len(samples)} of {SAMPLES} samples do not count (number {some([str(s) for s in samples])}, "
             "counted from 0); collect the outputs of all batches, then compute it once.",
         )
         for metric, samples in ignored.items()
@@ -109,8 +109,8 @@ def samples_left_out(evaluate: Callable[[nn.Module, Batch], Mapping[str, float]]
         Finding(
             "samples left out",
             metric,
-            f"it is {value:.6g} for {SAMPLES} samples and {twice[metric]:.6g} if each comes twice; divide by the "
-            "number of samples, not of something else.",
+            f"it is {value:.6g} for {SAMPLES} samples and {twice[metric]:.6g} if each is repeated; divide by the "
+            "number of samples.",
         )
         for metric, value in once.items()
         if not math.isclose(value, twice[metric], rel_tol=1e-4)
@@ -119,14 +119,14 @@ def samples_left_out(evaluate: Callable[[nn.Module, Batch], Mapping[str, float]]
 
 
 def memory_of_others(measure: Callable[[Build, Batch], int], build: Build, batch: Batch) -> list[Finding]:
-    """Whether a model's peak memory includes models that happen to be there.
+    """Whether a model's peak memory includes other models in memory.
 
     Args:
         measure: (build, batch) -> bytes, the same for the same arguments.
-        build: makes a model; the others there are made by it too.
-        batch: one training batch.
+        build: Makes a model; it makes the other models too.
+        batch: One training batch.
     """
-    measure(build, batch)  # the first use of an operation may allocate what then stays
+    measure(build, batch)  # the first use of an operation may allocate memory that stays
     alone = measure(build, batch)
     others = [build() for _ in range(3)]
     beside = measure(build, batch)
@@ -137,7 +137,7 @@ def memory_of_others(measure: Callable[[Build, Batch], int], build: Build, batch
             "memory of others",
             type(others[0]).__name__,
             f"its peak is {alone} bytes alone and {beside} beside {len(others)} more; "
-            "count only what is allocated from its building on.",
+            "count only what is allocated after the model is built.",
         )
     ]
 
@@ -151,13 +151,13 @@ class _Echo(nn.Module):
 
 @torch.no_grad()
 def _under_mapped_weights(model: nn.Module, inputs: Mapping[str, Tensor]) -> tuple[Counter[torch.Size], Tensor]:
-    """How many parameters of each shape the model has, and its logits under weights that depend on that alone."""
+    """The number of parameters of each shape, and the logits under weights that depend on these alone."""
     shapes: Counter[torch.Size] = Counter()
     for parameter in model.parameters():
         shape = parameter.shape
         generator = torch.Generator().manual_seed(stream(shapes[shape], f"weights/{tuple(shape)}"))
         shapes[shape] += 1
-        # He et al. 2015: activations keep their size through ReLU layers, so the input's part in the logits is
+        # He et al. 2015: activations keep their size through ReLU layers, so the input's share of the logits is
         # not lost beside that of the biases.
         deviation = math.sqrt(2 / shape[1:].numel()) if len(shape) > 1 else 0.1
         parameter.copy_(torch.randn(shape, generator=generator) * deviation)

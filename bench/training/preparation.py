@@ -1,7 +1,7 @@
 """From a data set to the pairs that one seed trains and validates on: chosen, split, scaled, on the device."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -9,68 +9,87 @@ from torch import Tensor
 
 from bench.config import Protocol
 from bench.training.seeding import stream
-from data_utils import Batch, ChannelStatistics, DataError, PairedDataset, Split, split, subsample
+from data_utils import Batch, ChannelStatistics, DataError, DatasetInfo, PairedDataset, Split, split, subsample
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedData:
-    """One seed's training and validation pairs, as the models get them, on the device."""
+    """One seed's training and validation pairs, as the models get them, on the device.
+
+    Attributes:
+        train: The training pairs; ``valid``: the validation pairs.
+        valid_pairs: Which pairs of the data set validate, int64 in the order of ``valid``, on the CPU.
+    """
 
     train: Batch
     valid: Batch
+    valid_pairs: Tensor
 
 
-def choose(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[PairedDataset, Split]:
-    """The pairs that the protocol asks for, drawn and split by the seed.
+def choose(dataset: PairedDataset, protocol: Protocol, seed: int) -> Split:
+    """Which pairs of the data set the protocol uses for what, drawn and split by the seed.
 
     Raises:
-        DataError: no such split exists, or a split has too few pairs.
+        DataError: No such split exists, or a side has too few pairs.
     """
-    if not protocol.keep_groups:
-        dataset = replace(dataset, groups=torch.arange(len(dataset)))
-    chosen = subsample(dataset, protocol.pairs, stream(seed, "pairs"))
-    parts = split(chosen, protocol.valid_fraction, stream(seed, "split"))
-    in_batches = {"training": parts.train}
+    numbered = _numbered(dataset, keep_groups=protocol.keep_groups)
+    chosen = subsample(numbered, protocol.pairs, stream(seed, "pairs"))
+    sides = split(chosen, protocol.valid_fraction, stream(seed, "split"))
+    in_batches = {"training": sides.train}
     if protocol.valid_whole_batches:
-        in_batches["validation"] = parts.valid
+        in_batches["validation"] = sides.valid
     for use, indices in in_batches.items():
         if len(indices) < protocol.batch_size:
             raise DataError(
                 f"{dataset.info.name}: {len(indices)} {use} pairs are fewer than one batch of "
                 f"{protocol.batch_size}; add pairs, or run a larger profile if this one cut the data set down"
             )
-    return chosen, parts
+    numbers = chosen.inputs["number"].flatten().long()
+    return Split(train=numbers[sides.train], valid=numbers[sides.valid])
+
+
+def _numbered(dataset: PairedDataset, *, keep_groups: bool) -> PairedDataset:
+    """The data set with each pair's number in place of its content, so that choosing pairs copies no content."""
+    numbers = torch.arange(len(dataset))
+    return PairedDataset(
+        info=DatasetInfo(dataset.info.name, dataset.info.classes, {"number": 1}, (1, 1)),
+        inputs={"number": numbers.float()[:, None, None, None]},  # exact up to 2**24 pairs
+        labels=dataset.labels,
+        groups=dataset.groups if keep_groups else numbers,
+        names=dataset.names,
+    )
+
+
+def _used(dataset: PairedDataset, protocol: Protocol, seed: int) -> Split:
+    """As ``choose``, without the validation pairs that the protocol leaves out."""
+    sides = choose(dataset, protocol, seed)
+    valid = sides.valid
+    if protocol.valid_whole_batches:
+        valid = valid[: len(valid) - len(valid) % protocol.batch_size]
+    return Split(train=sides.train, valid=valid)
 
 
 def measured_sides(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Batch, Batch]:
     """A seed's training and validation pairs, on the CPU and as the sensors measured them."""
-    chosen, parts = choose(dataset, protocol, seed)
-    return _measured(chosen, parts, protocol, chosen.info.channels)
-
-
-def _measured(
-    chosen: PairedDataset, parts: Split, protocol: Protocol, modalities: Iterable[str]
-) -> tuple[Batch, Batch]:
-    train, valid = (chosen.batch(part, modalities) for part in (parts.train, parts.valid))
-    if protocol.valid_whole_batches:
-        valid = valid[: len(valid) - len(valid) % protocol.batch_size]
-    return train, valid
+    sides = _used(dataset, protocol, seed)
+    return dataset.batch(sides.train), dataset.batch(sides.valid)
 
 
 @lru_cache(maxsize=1)  # all models of a seed follow each other; two seeds' tensors need not be kept
 def prepare(dataset: PairedDataset, protocol: Protocol, seed: int, device: str) -> PreparedData:
     """A seed's split, scaled by the statistics of its training pairs and moved to the device."""
-    chosen, parts = choose(dataset, protocol, seed)
+    sides = _used(dataset, protocol, seed)
+    scaled = protocol.on(dataset.info.channels).normalized
 
     def prepared(modality: str) -> tuple[Batch, Batch]:
-        train, valid = _measured(chosen, parts, protocol, [modality])
+        train, valid = (dataset.batch(side, [modality]) for side in (sides.train, sides.valid))
         statistics = ChannelStatistics.from_batch(train)
-        scaled = protocol.normalized
         return ready(train, statistics, scaled, device), ready(valid, statistics, scaled, device)
 
-    # A modality at a time: else all of them would be there as measured, as scaled and as arranged at once.
-    modalities = [prepared(modality) for modality in chosen.info.channels]
-    return PreparedData(*(_together(sides) for sides in zip(*modalities, strict=True)))
+    # One modality at a time: otherwise all of them would be in memory as measured, as scaled and as arranged.
+    modalities = [prepared(modality) for modality in dataset.info.channels]
+    train, valid = (_together(batches) for batches in zip(*modalities, strict=True))
+    return PreparedData(train, valid, sides.valid)
 
 
 def _together(batches: Sequence[Batch]) -> Batch:
@@ -80,7 +99,7 @@ def _together(batches: Sequence[Batch]) -> Batch:
 
 
 def ready(measured: Batch, statistics: ChannelStatistics, modalities: tuple[str, ...], device: str) -> Batch:
-    """Pairs as the models get them: these modalities scaled, the others as they are, all on the device.
+    """Pairs as the models get them: these modalities scaled, the others unchanged, all on the device.
 
     They are channels last, as the models' weights are: convolutions then run without copying between layouts.
     """

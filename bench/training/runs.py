@@ -1,32 +1,27 @@
-"""The whole story of one run: a model, a data set and a seed become a record.
-
-Usable from a Python prompt:
-
->>> from pathlib import Path
->>> from bench.harness.options import resolve
->>> from bench.training.runs import run
->>> from data_utils import load
->>> from bench.studies import STUDIES
->>> config = resolve(root=Path.cwd(), profile="quick").run_config(STUDIES["standard"], "")
->>> record = run("compact-late-concat-strided", load("shapes", pairs=800), 51, config)  # doctest: +SKIP
-"""
+"""One run: a model, a data set and a seed become a record."""
 
 import hashlib
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+import re
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
-from bench.config import Protocol, RunConfig
-from bench.records.run import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord, environment
+from bench.config import STANDARD, Protocol, RunConfig
+from bench.metrics import accuracy
+from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord
+from bench.records.sample import samples_path
+from bench.registry import METRICS
 from bench.training.ceiling import ceiling
-from bench.training.evaluation import evaluate
+from bench.training.environment import environment
+from bench.training.evaluation import predict
 from bench.training.fingerprint import code_sha256
 from bench.training.measurement import (
     count_parameters,
@@ -35,145 +30,181 @@ from bench.training.measurement import (
     training_memory,
 )
 from bench.training.preparation import PreparedData, prepare
+from bench.training.samples import save_samples
 from bench.training.seeding import deterministic, epoch_order, seeded
 from bench.training.target import TARGET_ACCURACY, seconds_to_target
 from bench.training.trainer import DivergedError, EpochResult, Observer, Trainer
-from data_utils import Batch, PairedDataset
-from fusion_models import FusionNet, ModelSpec, build_model, find_model
+from bench.training.trial import try_model
+from data_utils import DATASETS, Batch, PairedDataset, load
+from fusion_models import FusionNet, ModelError, ModelSpec, build_model, find_model
+from fusion_models.registry import CUSTOM_MODELS, BuildModel
+from fusion_models.zoo import CUSTOM
+from fusiongauge import plugins, source_file
+
+CHECKPOINTS = "checkpoints"
+"""The folder of checkpoints in a run's folder."""
 
 Driver = Callable[[Callable[[], None], Callable[[], None], int], None]
-"""Calls (train_epoch, finish_epoch) in turn, so many times; pytest-benchmark is one, ``drive`` another."""
+"""Calls (train_epoch, finish_epoch) in turn, the given number of times, as ``drive`` and pytest-benchmark do."""
 
 
 def drive(train_epoch: Callable[[], None], finish_epoch: Callable[[], None], epochs: int) -> None:
-    """Train all epochs, with nobody else's clock."""
+    """Train all epochs without an external timer."""
     for _ in range(epochs):
         train_epoch()
         finish_epoch()
 
 
-def silent(result: EpochResult) -> None:
+def silent(_: object) -> None:
     """Observe nothing."""
 
 
-@dataclass(eq=False)
-class RunUnderWay:
-    """A run under way: its experts, if it has any, are trained, and its epochs wait for whoever turns the crank.
-
-    Attributes:
-        spec: of the model; ``seed`` of all random streams; ``config`` says how it is trained, and where.
-        network: the model.
-        data: of the seed.
-        story: the record's fields as far as they are known.
-        trainer: of the last stage; None where an expert's loss was not finite.
-        divergence: how a loss was not finite; None while all are.
-    """
-
-    spec: ModelSpec
-    seed: int
-    config: RunConfig
-    network: FusionNet
-    data: PreparedData
-    story: dict[str, Any]
-    trainer: Trainer | None = None
-    divergence: str | None = None
-
-    @contextmanager
-    def ended_by_divergence(self) -> Iterator[None]:
-        """What trains goes inside: a loss that is not finite ends the run, and nothing else."""
-        try:
-            yield
-        except DivergedError as error:
-            self.divergence = str(error)
-
-    def record(self) -> RunRecord:
-        """What came of it, when all epochs are trained; the checkpoint is written here."""
-        story = dict(self.story)
-        if self.trainer is not None:
-            story |= _history(self.trainer, story["pretraining"])
-        if self.trainer is None or self.divergence is not None:
-            return RunRecord(**{**story, "status": DIVERGED, "error": self.divergence})
-        self.trainer.restore_best()
-        story |= _best(self.trainer, story["pretraining"])
-        story["train_accuracy"] = evaluate(self.network, self.data.train)["accuracy"]
-        story |= _save_checkpoint(self.network, self.config, self.spec, self.seed)
-        return RunRecord(**{**story, "status": COMPLETED})
-
-
 def run(
-    model: ModelSpec | str,
+    model: str | ModelSpec | BuildModel,
+    data: str | Path | PairedDataset,
+    seed: int = 51,
+    protocol: Protocol = STANDARD,
+    device: str = "cpu",
+    *,
+    results_dir: Path | None = None,
+    observe: Observer = silent,
+) -> RunRecord:
+    """Train one model on one data set from one seed, and return the record of it.
+
+    The same arguments give the same bits on the same device model, versions and number of threads, whatever ran
+    before.
+
+    >>> from dataclasses import replace
+    >>> short = replace(STANDARD, pairs=80, epochs=1)
+    >>> record = run("compact-late-concat-strided", "shapes", protocol=short)
+    >>> record.status, record.train_pairs, record.valid_pairs
+    ('completed', 64, 16)
+
+    Args:
+        model: The name of a registered model, a ``ModelSpec``, or a function
+            ``build(channels, image_size, classes) -> torch.nn.Module``. ``channels`` maps each modality of the
+            data to its number of channels, ``image_size`` is (rows, columns). The module's ``forward`` takes a
+            mapping from modality to float32 (B, C, H, W) and returns logits (B, classes), or (B, 1) for two
+            classes.
+        data: The name of a registered data set, a path, or a data set in memory. ``protocol.pairs`` pairs are
+            drawn from it; all of it is used if it has fewer.
+        seed: Of all random streams: choice of pairs, split, initial weights, order of the epochs.
+        protocol: Everything else that decides how the model is trained.
+        device: "cpu", "cuda" or "cuda:N".
+        results_dir: The checkpoint and sample predictions are written to ``checkpoints`` and ``samples`` in this
+            folder; None to write nothing.
+        observe: Called with an ``EpochResult`` after every epoch, those of experts included.
+
+    Returns:
+        The record: losses in nats, times in seconds, memory in bytes. Its status is "diverged" where a loss was
+        not finite.
+
+    Raises:
+        ModelError: The model is unknown or does not fit the data.
+        DataError: The data cannot be read, or cannot be split as the protocol requires.
+        PluginError: The model is faulty, or a registered metric is.
+    """
+    name = "" if isinstance(data, PairedDataset) else str(data)
+    if not isinstance(data, PairedDataset):
+        # A simulator makes the requested number of pairs; of files each seed draws its own share.
+        data = load(name, pairs=protocol.pairs if name in DATASETS else None)
+    config = RunConfig(protocol=protocol, device=device, results_dir=results_dir, dataset=name)
+    return run_cell(_spec(model), data, seed, config, observe=observe)
+
+
+def _spec(model: str | ModelSpec | BuildModel) -> ModelSpec:
+    if isinstance(model, str):
+        return find_model(model)
+    if isinstance(model, ModelSpec):
+        return model
+    if isinstance(model, nn.Module) or not callable(model):
+        raise ModelError(
+            f"a model is given by its name, a ModelSpec or a function build(channels, image_size, classes) that "
+            f"returns a torch.nn.Module, not as a {type(model).__name__}: its initial weights come from the seed"
+        )
+    registered = next((name for name, build in CUSTOM_MODELS.items() if build is model), None)
+    name = registered or re.sub(r"\W+", "", getattr(model, "__name__", type(model).__name__))
+    return ModelSpec(CUSTOM, CUSTOM, "", "", custom=name, build=model)
+
+
+def run_cell(
+    spec: ModelSpec,
     dataset: PairedDataset,
     seed: int,
     config: RunConfig,
     *,
     driver: Driver = drive,
     observe: Observer = silent,
+    note: Callable[[str], None] = silent,
 ) -> RunRecord:
-    """Train one model on one data set from one seed, and record what came of it.
-
-    Bit for bit the same on the same device model, versions and number of threads, whatever ran before.
+    """``run`` for the benchmarks: with settings that only describe the run, and a driver of its epochs.
 
     Args:
-        model: a row of the zoo, or its name.
-        dataset: to draw ``config.protocol.pairs`` pairs from; all of it if it has fewer.
-        seed: of all random streams.
-        config: protocol, device, and the folder the checkpoint is written to (``checkpoints/`` in it).
-        driver: turns the crank; the place for a clock around the epochs.
-        observe: called after every epoch, those of experts included (they name their stage).
+        spec: The model.
+        dataset: The pairs are drawn from it.
+        seed: Of all random streams.
+        config: Protocol, device, folder, and what the run belongs to.
+        driver: Trains the epochs of the last stage; a timer around the epochs goes here.
+        observe: Called after every epoch, those of experts included (they name their stage).
+        note: Called with a sentence where something beside the result failed.
 
     Returns:
-        The record; its status is "diverged" where a loss was not finite.
-
-    Raises:
-        ValueError: the model is unknown or does not fit the data.
-        DataError: the data set cannot be split as the protocol asks.
+        The record; see ``run`` for it and for the errors.
     """
-    spec = find_model(model) if isinstance(model, str) else model
-    with deterministic():
-        begun = begin(spec, dataset, seed, config, observe)
-        if (trainer := begun.trainer) is not None:
-            with begun.ended_by_divergence():
-                driver(trainer.train_epoch, trainer.finish_epoch, config.protocol.epochs)
-        return begun.record()
-
-
-def begin(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig, observe: Observer) -> RunUnderWay:
-    """All of a run before its epochs; to be called and gone on with under one ``seeding.deterministic``.
-
-    Args and errors as those of ``run``.
-    """
-    data = prepare(dataset, config.protocol, seed, config.device)
-    story = describe(spec, dataset, seed, config)
-    story |= {"train_pairs": len(data.train), "valid_pairs": len(data.valid)}
-    story["ceiling"] = asdict(ceiling(config.device))
-
-    def build() -> FusionNet:
-        return build_seeded(spec, dataset, seed, config.device)
+    fields = describe(spec, dataset, seed, config)
+    protocol, device = config.protocol, config.device
+    build = partial(build_seeded, spec, dataset, seed, device)
 
     def observe_with_memory(result: EpochResult) -> None:
-        observe(replace(result, peak_memory_bytes=story["peak_memory_bytes"]))
+        observe(replace(result, peak_memory_bytes=fields["peak_memory_bytes"]))
 
-    network = build()
-    story |= _peak_memory(build, list(network.experts()), data.train, config.protocol, seed)
-    story["parameters"] = count_parameters(network)
-    begun = RunUnderWay(spec, seed, config, network, data, story)
-    with begun.ended_by_divergence():
-        story["pretraining"] = _train_experts(network, data, config.protocol, seed, observe_with_memory)
-        story["trainable_parameters"] = count_trainable_parameters(network)
-        story["flops_per_step"] = training_flops(network, data.train[: config.protocol.batch_size])
-        begun.trainer = Trainer(network, data.train, data.valid, config.protocol, seed, observe_with_memory)
-    return begun
+    with deterministic(), seeded(seed, "measurement", device):
+        data = prepare(dataset, protocol, seed, device)
+        fields |= {"train_pairs": len(data.train), "valid_pairs": len(data.valid)}
+        try_model(spec, build, data.train, len(dataset.info.classes), protocol)
+        fields["ceiling"] = asdict(ceiling(device))
+        network = build()
+        fields |= _peak_memory(build, list(_experts(network)), data.train, protocol, seed)
+        fields["parameters"] = count_parameters(network)
+        trainer = None
+        with seeded(seed, "training", device):  # of models with dropout; no other draws while it is trained
+            try:
+                fields["pretraining"] = _train_experts(network, data, protocol, seed, observe_with_memory)
+                fields["trainable_parameters"] = count_trainable_parameters(network)
+                fields["flops_per_step"] = _flops(spec, network, data.train[: protocol.batch_size])
+                trainer = Trainer(network, data.train, data.valid, protocol, seed, observe_with_memory)
+                driver(trainer.train_epoch, trainer.finish_epoch, protocol.epochs)
+            except DivergedError as error:
+                fields |= {"status": DIVERGED, "error": str(error)}
+        if trainer is not None:
+            fields |= _history(trainer, fields["pretraining"])
+        if trainer is None or "status" in fields:
+            return RunRecord(**fields)
+        trainer.restore_best()
+        fields |= _best(trainer, fields["pretraining"])
+        fields["train_accuracy"] = accuracy(predict(network, data.train), data.train.labels.cpu())
+        fields |= _save_weights(network, config, spec, seed)
+        if config.results_dir is not None:
+            path = samples_path(config.results_dir, fields["checkpoint"])
+            if reason := save_samples(path, network, dataset, data, fields["weights_sha256"]):
+                note(reason)
+    return RunRecord(**fields, status=COMPLETED)
 
 
 def failed(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig, error: Exception) -> RunRecord:
-    """The record of a run that raised."""
-    story = describe(spec, dataset, seed, config)
-    return RunRecord(**{**story, "status": FAILED, "error": f"{type(error).__name__}: {error}"})
+    """The record of a run that raised; see ``describe`` for its errors."""
+    fields = describe(spec, dataset, seed, config)
+    return RunRecord(**fields, status=FAILED, error=f"{type(error).__name__}: {error}")
 
 
 def describe(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) -> dict[str, Any]:
-    """What a record says before anything was trained."""
-    device = torch.device(config.device)
+    """The fields of a record that are known before anything is trained.
+
+    Raises:
+        ModelError: The data lack a modality of the model.
+    """
+    device, info = torch.device(config.device), dataset.info
+    own_code = [] if spec.build is None else [Path(source_file(spec.build))]
     return {
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "model": spec.name,
@@ -181,73 +212,95 @@ def describe(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConf
         "stage": spec.stage,
         "operator": spec.operator,
         "embedder": spec.embedder,
-        "modalities": list(spec.modalities),
+        "modalities": list(spec.sees(info.channels)),
         "study": config.study,
+        "question": config.question,
         "variant": config.variant,
-        "dataset": dataset.info.name,
+        "reference": config.reference,
+        "as_published": config.as_published,
+        "dataset": info.name,
+        "simulated": (config.dataset or info.name) in DATASETS,
         "dataset_notes": list(dataset.notes),
-        "classes": len(dataset.info.classes),
-        "class_names": list(dataset.info.classes),
-        "channels": dict(dataset.info.channels),
-        "image_size": list(dataset.info.image_size),
+        "classes": len(info.classes),
+        "class_names": list(info.classes),
+        "channels": dict(info.channels),
+        "image_size": list(info.image_size),
         "seed": seed,
         "profile": config.profile,
-        "protocol": asdict(config.protocol) | {"normalized": list(config.protocol.normalized)},
+        "protocol": config.protocol.on(info.channels).to_dict(),
         "device": device.type,
         "train_losses": [],
         "valid_losses": [],
         "valid_accuracies": [],
         "learning_rates": [],
+        "metrics": [metric.declaration for metric in METRICS.values()],
         "epoch_seconds": [],
         "pretraining": [],
         "target_accuracy": TARGET_ACCURACY,
         "data_sha256": dataset.sha256,
-        "code_sha256": code_sha256(),
+        "code_sha256": code_sha256(*own_code),
+        "plugins": [plugin.file.name for plugin in plugins()],
+        "command": config.command,
         "environment": environment(device),
     }
 
 
-def build_seeded(spec: ModelSpec, dataset: PairedDataset, seed: int, device: str) -> FusionNet:
-    """The model with the initial weights of a seed, the same on every device."""
+def build_seeded(spec: ModelSpec, dataset: PairedDataset, seed: int, device: str) -> nn.Module:
+    """The model with the initial weights of a seed, the same on every device.
+
+    Raises:
+        ModelError: It does not fit the data.
+    """
     info = dataset.info
     with seeded(seed, "initialization"):
         network = build_model(spec, channels=info.channels, image_size=info.image_size, classes=len(info.classes))
-    network.to(memory_format=torch.channels_last)
+    tensors = (*network.parameters(), *network.buffers())
+    if all(tensor.dim() != 5 for tensor in tensors):  # 3-D convolutions have another layout
+        network.to(memory_format=torch.channels_last)
     return network.to(device)
 
 
+def _experts(network: nn.Module) -> dict[str, FusionNet]:
+    return network.experts() if isinstance(network, FusionNet) else {}
+
+
+def _freeze_experts(network: nn.Module) -> nn.Module:
+    if isinstance(network, FusionNet):
+        network.freeze_experts()
+    return network
+
+
 def _peak_memory(
-    build: Callable[[], FusionNet], experts: list[str], train: Batch, protocol: Protocol, seed: int
+    build: Callable[[], nn.Module], experts: list[str], train: Batch, protocol: Protocol, seed: int
 ) -> dict[str, Any]:
     """The peaks over all stages of training, so that experts count for late fusion."""
     batch = train[epoch_order(seed, 1, len(train))[: protocol.batch_size].to(train.labels.device)]
-
-    def build_frozen() -> FusionNet:
-        network = build()
-        network.freeze_experts()
-        return network
-
-    def build_expert(modality: str) -> FusionNet:
-        return build().experts()[modality]
-
-    builds: list[Callable[[], FusionNet]] = [build_frozen]
-    builds += [partial(build_expert, modality) for modality in experts]
-    peaks = [training_memory(stage, batch) for stage in builds]
+    builds: list[Callable[[], nn.Module]] = [lambda: _freeze_experts(build())]
+    builds += [partial(lambda modality: _experts(build())[modality], modality) for modality in experts]
+    peaks = [training_memory(stage, batch, protocol) for stage in builds]
+    reserved = [peak.reserved_bytes for peak in peaks if peak.reserved_bytes is not None]
     return {
         "peak_memory_bytes": max(peak.peak_bytes for peak in peaks),
         "peak_memory_method": peaks[0].method,
-        "peak_reserved_bytes": max(
-            (p.reserved_bytes for p in peaks if p.reserved_bytes is not None), default=None
-        ),
+        "peak_reserved_bytes": max(reserved, default=None),
     }
 
 
+def _flops(spec: ModelSpec, network: nn.Module, batch: Batch) -> int | None:
+    try:
+        return training_flops(network, batch)
+    except Exception:
+        if spec.build is None:
+            raise
+        return None  # any module is allowed, also one that cannot be run on shapes alone
+
+
 def _train_experts(
-    network: FusionNet, data: PreparedData, protocol: Protocol, seed: int, observe: Observer
+    network: nn.Module, data: PreparedData, protocol: Protocol, seed: int, observe: Observer
 ) -> list[Pretraining]:
     """Train each modality's expert to its best weights, then freeze them all."""
     stages = []
-    for modality, expert in network.experts().items():
+    for modality, expert in _experts(network).items():
         trainer = Trainer(expert, data.train, data.valid, protocol, seed, observe, f"{modality} expert")
         drive(trainer.train_epoch, trainer.finish_epoch, protocol.epochs)
         trainer.restore_best()
@@ -262,7 +315,7 @@ def _train_experts(
                 epoch_seconds=history.epoch_seconds,
             )
         )
-    network.freeze_experts()
+    _freeze_experts(network)
     return stages
 
 
@@ -286,7 +339,7 @@ def _best(trainer: Trainer, pretraining: list[Pretraining]) -> dict[str, Any]:
         "best_epoch": history.best.epoch,
         "best_valid_loss": history.best.valid["loss"],
         "valid_accuracy": history.best.valid["accuracy"],
-        "valid_metrics": history.best.valid,
+        "valid_metrics": {name: _finite(value) for name, value in history.best.valid.items()},
         "train_seconds": sum(history.epoch_seconds) + _seconds(pretraining),
     }
 
@@ -295,19 +348,25 @@ def _seconds(pretraining: list[Pretraining]) -> float:
     return sum(sum(stage.epoch_seconds) for stage in pretraining)
 
 
-def _save_checkpoint(network: FusionNet, config: RunConfig, spec: ModelSpec, seed: int) -> dict[str, Any]:
-    name = "-".join(filter(None, (config.study, config.variant, spec.name, f"seed{seed}"))) + ".safetensors"
-    weights = {key: tensor.detach().cpu().contiguous() for key, tensor in network.state_dict().items()}
-    folder = config.results_dir / "checkpoints"
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(weights, folder / name)
+def _save_weights(network: nn.Module, config: RunConfig, spec: ModelSpec, seed: int) -> dict[str, Any]:
+    # Copies, as a checkpoint cannot hold tensors that share memory, such as tied weights.
+    weights = {
+        key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for key, tensor in network.state_dict().items()
+    }
     digest = hashlib.sha256()
     for key in sorted(weights):
         digest.update(key.encode())
         digest.update(weights[key].numpy().tobytes())
+    name = None
+    if config.results_dir is not None:
+        name = "-".join(filter(None, (config.study, config.variant, spec.name, f"seed{seed}"))) + ".safetensors"
+        folder = config.results_dir / CHECKPOINTS
+        folder.mkdir(parents=True, exist_ok=True)
+        save_file(weights, folder / name)
     return {"weights_sha256": digest.hexdigest(), "checkpoint": name}
 
 
 def _finite(value: float) -> float | None:
-    # JSON has no NaN; the status says why the value is missing.
+    # JSON has no NaN; the status tells why the value is missing.
     return value if math.isfinite(value) else None

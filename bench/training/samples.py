@@ -1,125 +1,81 @@
-"""Sample predictions: what a trained row makes of a few validation pairs, mistakes first.
+"""Sample predictions: what a trained model makes of a few validation pairs, mistakes first.
 
-The weights come from a run's checkpoint, the pairs from loading and splitting the data as the run did. Whether
-that gave the run's own pairs is checked: the data's hash and the loss over all pairs have to be the record's.
+They are saved when a run ends, so that showing them needs neither the model nor the data.
 """
 
-import math
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.config import Protocol
-from bench.records.run import RunRecord
-from bench.training.checkpoints import restored
-from bench.training.evaluation import classification_loss, predict
-from bench.training.preparation import choose, prepare
-from data_utils import DATASETS, PairedDataset, load
-from data_utils.pictures import View, views
+from bench.records import SampleRecord
+from bench.training.evaluation import predict
+from bench.training.pictures import pictures, png
+from bench.training.preparation import PreparedData
+from data_utils import PairedDataset
 
 COUNT = 8
-"""How many pairs of a row are shown."""
-
-CLOSE = {"rel_tol": 1e-3, "abs_tol": 1e-5}
-"""How near the loss has to be to the record's: another device rounds otherwise, other pairs differ by more."""
+"""How many pairs are saved per run."""
 
 
-class SamplesError(ValueError):
-    """A record has no sample predictions; the message is a sentence that says why."""
-
-
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a model made of one validation pair.
-
-    Attributes:
-        name: what the data set calls the pair.
-        view: its image and its range image.
-        label: its class.
-        predicted: the class that the model found most probable.
-        probability: of that class, in [0, 1].
-    """
-
-    name: str
-    view: View
-    label: str
-    predicted: str
-    probability: float
-
-    @property
-    def right(self) -> bool:
-        """Whether the model named the pair's class."""
-        return self.predicted == self.label
-
-
-def dataset_of(record: RunRecord, path: str = "") -> PairedDataset:
-    """The data that a run was handed, loaded again.
+def save_samples(
+    path: Path, network: nn.Module, dataset: PairedDataset, data: PreparedData, weights_sha256: str
+) -> str:
+    """Predict some validation pairs and write them; an earlier file is replaced.
 
     Args:
-        record: of the run.
-        path: where its files lie; simulated data need none.
+        path: See ``bench.records.sample.samples_path``.
+        network: The trained model, on the device of ``data``.
+        dataset: The data set that ``data`` was prepared from.
+        data: Of the run.
+        weights_sha256: Of the model's weights.
 
-    Raises:
-        SamplesError: the data are not simulated and no path is given, or others lie there.
-        DataError: the data cannot be read.
+    Returns:
+        "", or why there are no samples: they are for viewing only, so a failure to draw is not one of the run.
     """
-    if record.dataset in DATASETS:
-        return load(record.dataset, pairs=record.protocol["pairs"])
-    if not path:
-        raise SamplesError(f"The data {record.dataset} are files; give their path with --dataset.")
-    dataset = load(path)
-    if dataset.info.name != record.dataset:
-        raise SamplesError(f"At {path} lie the data {dataset.info.name}; the run had {record.dataset}.")
-    return dataset
+    try:
+        path.unlink(missing_ok=True)
+        records = predictions(network, dataset, data, weights_sha256)
+        lines = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(lines)
+    except Exception as error:
+        return f"sample predictions could not be saved ({type(error).__name__}: {error})"
+    return ""
 
 
 def predictions(
-    record: RunRecord, folder: Path, dataset: PairedDataset, *, count: int = COUNT, device: str = "cpu"
-) -> list[Prediction]:
-    """What a row made of some validation pairs: up to half of them mistakes, the surest first, then right ones.
+    network: nn.Module, dataset: PairedDataset, data: PreparedData, weights_sha256: str, *, count: int = COUNT
+) -> list[SampleRecord]:
+    """Predictions of some validation pairs: up to half of them mistakes, the surest first, then right ones.
 
-    The right ones are spread evenly from the one the model was surest of to the one it was least sure of.
+    The right ones are spread evenly from the one the model was surest of to the one it was least sure of. Call it
+    with the settings of the run (``seeding.deterministic``) to get the run's own predictions.
 
     Args:
-        record: of a completed run.
-        folder: of that run, with ``checkpoints/`` in it.
-        dataset: what the run was handed.
-        count: how many pairs; fewer if validation has fewer.
-        device: to predict on; need not be the one that trained the model.
-
-    Raises:
-        CheckpointError: there is no checkpoint of this model.
-        SamplesError: the checkpoint or the data are not those of the record.
-        DataError: the data cannot be split as the run split them, or cannot be drawn.
+        network: The trained model, on the device of ``data``.
+        dataset: The data set that ``data`` was prepared from.
+        data: Of the run.
+        weights_sha256: Of the model's weights.
+        count: The number of pairs; all of validation if it has fewer.
     """
-    if record.data_sha256 not in (None, dataset.sha256):
-        raise SamplesError(f"The data {record.dataset} are not those of the run any more.")
-    network = restored(record, folder, dataset, device)
-    protocol = Protocol(**{**record.protocol, "normalized": tuple(record.protocol["normalized"])})
-    chosen, parts = choose(dataset, protocol, record.seed)
-    valid = prepare(dataset, protocol, record.seed, device).valid
-    logits, labels = predict(network, valid), valid.labels.cpu()
-    loss = classification_loss(logits.double(), labels).item()
-    if record.best_valid_loss is None or not math.isclose(loss, record.best_valid_loss, **CLOSE):
-        raise SamplesError(
-            f"The checkpoint's loss on these data is {loss:.4g}, the record's is {record.best_valid_loss}: code "
-            "or checkpoint are not those of the run any more."
-        )
-    probability, predicted = probabilities(logits).max(dim=1)
-    shown = chosen_samples(probability, predicted == labels, count)
-    pairs = parts.valid[torch.tensor(shown)].tolist()
+    labels = data.valid.labels.cpu()
+    probability, predicted = probabilities(predict(network, data.valid)).max(dim=1)
+    chosen = chosen_samples(probability, predicted == labels, count)
+    pairs = data.valid_pairs[torch.tensor(chosen)]
+    drawn = {modality: pictures(values[pairs]) for modality, values in dataset.inputs.items()}
     classes = dataset.info.classes
     return [
-        Prediction(
-            name=chosen.names[pair],
-            view=view,
+        SampleRecord(
+            weights_sha256=weights_sha256,
+            name=dataset.names[pair],
             label=classes[int(labels[sample])],
             predicted=classes[int(predicted[sample])],
             probability=float(probability[sample]),
+            pictures={modality: png(drawn[modality][place]) for modality in drawn},
         )
-        for sample, pair, view in zip(shown, pairs, views(chosen, pairs), strict=True)
+        for place, (sample, pair) in enumerate(zip(chosen, pairs.tolist(), strict=True))
     ]
 
 
@@ -132,17 +88,16 @@ def probabilities(logits: Tensor) -> Tensor:
 
 
 def chosen_samples(probability: Tensor, right: Tensor, count: int) -> list[int]:
-    """Which samples to show: see ``predictions``.
+    """Which samples to show; see ``predictions``.
 
     Args:
-        probability: of the predicted class (N,).
-        right: bool (N,), whether that is the sample's class.
-        count: how many at most.
+        probability: Of the predicted class (N,).
+        right: Whether that is the sample's class, bool (N,).
+        count: Their maximum number.
     """
     surest = probability.argsort(descending=True, stable=True)
     mistakes, others = (surest[mask[surest]].tolist() for mask in (~right, right))
-    wanted = max(count // 2, count - len(others))
-    shown = mistakes[:wanted]
+    shown = mistakes[: max(count // 2, count - len(others))]
     spread = min(count - len(shown), len(others))
     places = torch.linspace(0, len(others) - 1, spread).round().long().tolist() if spread else []
     return shown + [others[place] for place in places]

@@ -21,13 +21,22 @@ def stream(seed: int, name: str) -> int:
 
 
 @contextmanager
-def seeded(seed: int, name: str) -> Iterator[None]:
-    """Run the body with torch's CPU generator at the start of a stream, then restore the generator.
+def seeded(seed: int, name: str, device: str = "cpu") -> Iterator[None]:
+    """Run the body with torch's global generators at the start of a stream, then restore them.
 
-    For code that draws from the global generator, such as the constructors of layers.
+    For code that draws from a global generator, such as the constructors of layers, and dropout.
+
+    Args:
+        seed: Of the run.
+        name: Of the stream.
+        device: Its generator is set too, where it has one of its own.
     """
-    with torch.random.fork_rng(devices=[]):
+    with_generator = [torch.device(device)] if device.startswith("cuda") else []
+    with torch.random.fork_rng(devices=with_generator):
         torch.default_generator.manual_seed(stream(seed, name))
+        for cuda in with_generator:
+            with torch.cuda.device(cuda):
+                torch.cuda.manual_seed(stream(seed, name))
         yield
 
 
@@ -42,7 +51,7 @@ def epoch_order(seed: int, epoch: int, samples: int) -> Tensor:
 
 @contextmanager
 def new_tensors_filled(filled: bool) -> Iterator[None]:
-    """Run the body with or without new tensors being filled with NaN in deterministic mode, then restore that."""
+    """Run the body with or without filling new tensors with NaN in deterministic mode, then restore that."""
     switch = torch.utils.deterministic
     before = switch.fill_uninitialized_memory  # type: ignore[attr-defined]
     switch.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
@@ -59,8 +68,8 @@ def deterministic() -> Iterator[None]:
     New tensors are not filled with NaN first, as deterministic mode otherwise does: nothing here reads memory
     before writing it, and the filling costs time in every step.
 
-    An operation that has no deterministic version raises RuntimeError instead of running. The price: on CUDA
-    some convolutions and scatter operations are slower, and cuDNN does not choose its algorithms by timing them.
+    An operation without a deterministic version raises RuntimeError. The cost: on CUDA some convolutions and
+    scatter operations are slower, and cuDNN does not choose its algorithms by timing them.
     """
     # cuBLAS reads this once, before its first call; it cannot be set later, and need not be restored.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -1,4 +1,4 @@
-"""The training step, and the steps of an epoch one after the other. graphs.py has the same steps for CUDA."""
+"""The training step, and the steps of an epoch one after the other; ``graphs.py`` has the same steps for CUDA."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -8,30 +8,11 @@ from typing import Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from bench.training.evaluation import classification_loss
+from bench.metrics import classification_loss
+from bench.training.optimizer import set_learning_rate
 from data_utils import Batch
 
 T = TypeVar("T")
-
-
-def adam(model: nn.Module, learning_rate: float) -> torch.optim.Adam:
-    """The optimizer of every training: fused Adam over the parameters that are not frozen."""
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    device = trainable[0].device
-    if device.type == "cuda":
-        # A recorded step cannot be told a number, so the rate lies on the device, where it can be overwritten.
-        rate = torch.tensor(learning_rate, device=device)
-        return torch.optim.Adam(trainable, lr=rate, fused=True, capturable=True)
-    return torch.optim.Adam(trainable, lr=learning_rate, fused=True)
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float | Tensor) -> None:
-    """Let the next step be taken with this rate; the host waits for nothing."""
-    for group in optimizer.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(rate)
-        else:
-            group["lr"] = rate
 
 
 def training_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch) -> Tensor:
@@ -52,11 +33,11 @@ def synchronize(device: torch.device) -> None:
 def timed(steps: Iterator[T], device: torch.device) -> tuple[T, float]:
     """Train an epoch of at least two steps.
 
-    The first step is not timed: it pays for what others have left behind, in caches and in freed memory.
+    The first step is not timed: it pays for what ran before, in caches and in freed memory.
 
     Args:
-        steps: takes one step a turn.
-        device: where they are taken.
+        steps: Takes one step per iteration.
+        device: Where they are taken.
 
     Returns:
         What the last step yielded, and the seconds of all steps but the first.
@@ -73,15 +54,15 @@ class Steps(Protocol):
     """Takes the steps of an epoch."""
 
     def epoch(self, order: Tensor, rates: Sequence[float]) -> Iterator[Tensor]:
-        """Take one step a turn.
+        """Take one step per iteration.
 
         Args:
-            order: the training pairs in the order of the epoch, int64 (pairs,) on the device.
-            rates: the learning rate of each step.
+            order: The training pairs in the order of the epoch, int64 (pairs,) on the device.
+            rates: The learning rate of each step.
 
         Yields:
             After each step the sum of all pairs' losses so far in nats, float64 (). It stays on the device and
-            is overwritten by the next step: to read it earlier than after the last one makes the host wait.
+            is overwritten by the next step: reading it before the last step makes the host wait.
         """
 
 
@@ -90,10 +71,10 @@ class EagerSteps:
     """Steps that are launched operation by operation: all a CPU needs, and on CUDA the check of the graphs.
 
     Attributes:
-        model: in training mode, on the device of the data.
-        optimizer: of its parameters.
-        train: all training pairs, on the device.
-        batch_size: pairs a step; the last step of an epoch takes what is left.
+        model: On the device of the data.
+        optimizer: Of its parameters.
+        train: All training pairs, on the device.
+        batch_size: Pairs per step; the last step of an epoch takes what is left.
     """
 
     model: nn.Module

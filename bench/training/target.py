@@ -1,4 +1,4 @@
-"""Time to accuracy: how long a training takes until it is as good as was declared beforehand."""
+"""Time to accuracy: how long a training takes to reach an accuracy that was declared beforehand."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -6,8 +6,8 @@ from itertools import accumulate
 TARGET_ACCURACY = 0.95
 """The validation accuracy that all trainings are timed to.
 
-Most rows pass it on the simulated data, early enough to tell them apart and late enough not to be luck: of 160
-validation pairs it takes 152. On harder data a row that never comes there has no time to it.
+Most models reach it on the simulated data, early enough to tell them apart and late enough not to be chance: it
+takes 152 of 160 validation pairs. On harder data a model that never reaches it has no time to target.
 """
 
 
@@ -21,10 +21,10 @@ def seconds_to_target(
     """Training time until an epoch first ended with the target; None if none did.
 
     Args:
-        valid_accuracies: after each epoch, in [0, 1].
-        epoch_seconds: of training, as many.
-        before: seconds of training that came first, that of experts.
-        target: the least validation accuracy asked for.
+        valid_accuracies: After each epoch, in [0, 1].
+        epoch_seconds: Of training, one per epoch.
+        before: Seconds of training that came first, that of experts.
+        target: The validation accuracy to reach.
     """
     for accuracy, seconds in zip(valid_accuracies, accumulate(epoch_seconds), strict=True):
         if accuracy >= target:

@@ -1,7 +1,7 @@
-"""One model's training, an epoch a call, so that whoever turns the crank can time exactly the epochs.
+"""One model's training, one epoch per call, so that the caller can time exactly the epochs.
 
-``train_epoch`` is the work that is timed; ``finish_epoch`` does the rest (validation, checkpoint, report) outside
-the clock.
+``train_epoch`` is the work that is timed; ``finish_epoch`` does the rest (validation, weights, report) outside
+the timed section.
 """
 
 import math
@@ -15,28 +15,28 @@ from torch import Tensor, nn
 from bench.config import Protocol
 from bench.training.evaluation import evaluate
 from bench.training.graphs import fastest
+from bench.training.optimizer import make_optimizer
 from bench.training.seeding import epoch_order
-from bench.training.steps import EagerSteps, adam, synchronize
+from bench.training.steps import EagerSteps, synchronize
 from data_utils import Batch
 
 
 class DivergedError(RuntimeError):
-    """The loss is not a finite number any more."""
+    """The loss is no longer a finite number."""
 
 
 @dataclass(frozen=True)
 class EpochResult:
-    """What one epoch came to.
+    """The result of one epoch.
 
     Attributes:
-        epoch: counted from 1.
-        epochs: of how many.
-        train_loss: mean over the training pairs the epoch used, each at the step that used it, in nats.
-        valid: every metric over the validation pairs after the epoch.
-        learning_rate: of the epoch's first step.
-        seconds: the training alone, device synchronized.
-        stage: what was trained, where it is not the model itself ("rgb expert").
-        peak_memory_bytes: of one training step, as in the record; None where nobody has measured it.
+        epoch: Counted from 1; ``epochs``: how many there are.
+        train_loss: Mean over the training pairs that the epoch used, each at the step that used it, in nats.
+        valid: Every metric over the validation pairs after the epoch.
+        learning_rate: Of the epoch's first step.
+        seconds: The training alone, device synchronized.
+        stage: What was trained, where it is not the model itself ("rgb expert").
+        peak_memory_bytes: Of one training step, as in the record; None where it was not measured.
     """
 
     epoch: int
@@ -81,24 +81,22 @@ Observer = Callable[[EpochResult], None]
 class Trainer:
     """Trains a model under a protocol and remembers its best epoch.
 
-    On CUDA the step is recorded here, before anybody's clock runs, with the settings that hold now: make the
-    trainer and train under the same ``seeding.deterministic``.
+    On CUDA the step is recorded here, before anything is timed, with the settings that hold now: make the trainer
+    and train under the same ``seeding.deterministic``.
 
     Attributes:
-        model: the model, as far as it has been trained.
-        history: the epochs so far.
-        device: where it is trained.
-        stream: of its own, for those who train several models side by side; None on a CPU.
-        steps_per_epoch: how many updates of the weights an epoch has.
+        model: The model, as far as it has been trained.
+        history: The epochs so far.
+        device: Where it is trained.
 
     Args:
-        model: on the device of the data; frozen parameters stay as they are.
-        train: all training pairs, on the device.
-        valid: all validation pairs, on the device.
-        protocol: epochs, batch size and learning rates.
-        seed: decides the order of each epoch.
-        observe: called after every epoch.
-        stage: what is trained, where it is not the model itself; for the observer.
+        model: On the device of the data; frozen parameters stay as they are.
+        train: All training pairs, on the device.
+        valid: All validation pairs, on the device.
+        protocol: Epochs, batch size, optimizer and learning rates.
+        seed: Decides the order of each epoch.
+        observe: Called after every epoch.
+        stage: What is trained, where it is not the model itself; for the observer.
     """
 
     def __init__(
@@ -113,15 +111,13 @@ class Trainer:
     ) -> None:
         self.model = model
         self.history = History()
+        self.device = train.labels.device
         self._train, self._valid = train, valid
         self._protocol, self._seed, self._observe, self._stage = protocol, seed, observe, stage
-        self.device = train.labels.device
-        # Made once: memory that was used on one stream is not reused on another.
-        self.stream = torch.cuda.Stream(self.device) if self.device.type == "cuda" else None
-        self._used = len(train) - (len(train) % protocol.batch_size if protocol.drop_last else 0)
-        self.steps_per_epoch = math.ceil(self._used / protocol.batch_size)
-        self._rates = learning_rates(protocol, self.steps_per_epoch)
-        eager = EagerSteps(model, adam(model, protocol.learning_rate), train, protocol.batch_size)
+        self._steps_per_epoch = steps_per_epoch(len(train), protocol)
+        self._used = min(len(train), self._steps_per_epoch * protocol.batch_size)
+        self._rates = learning_rates(protocol, self._steps_per_epoch)
+        eager = EagerSteps(model, make_optimizer(model, protocol), train, protocol.batch_size)
         self._steps = fastest(eager, self._used)
         self._best_weights = _copy_weights(model)
         self._running: tuple[Tensor, float, float] | None = None
@@ -132,9 +128,9 @@ class Trainer:
             pass
 
     def steps(self) -> Iterator[Tensor]:
-        """Train one epoch, a step a turn, for whoever trains several models in turn (``bench.costs.together``).
+        """Train one epoch, one step per iteration, for callers that time steps (``bench.costs.race``).
 
-        Behind the last step the device has done the work. The epoch's seconds hold whatever went on between.
+        After the last step the device has done the work. The epoch's seconds include what ran between steps.
 
         Yields:
             See ``Steps.epoch``.
@@ -143,31 +139,28 @@ class Trainer:
         self.model.train()
         epoch = len(self.history.results)
         order = epoch_order(self._seed, epoch + 1, len(self._train))[: self._used].to(self.device)
-        rates = self._rates[epoch * self.steps_per_epoch :][: self.steps_per_epoch]
+        rates = self._rates[epoch * self._steps_per_epoch :][: self._steps_per_epoch]
         for loss_sum in self._steps.epoch(order, rates):
             yield loss_sum
         synchronize(self.device)
         self._running = loss_sum, rates[0], time.perf_counter() - start
 
-    def finish_epoch(self, seconds: float | None = None) -> None:
+    def finish_epoch(self) -> None:
         """Validate the epoch just trained, keep its weights if they are the best so far, and report it.
 
-        Args:
-            seconds: what the epoch took, where others were trained beside it; None for what the clock said.
-
         Raises:
-            DivergedError: if the training or the validation loss is not finite. The epoch is in the history.
+            DivergedError: The training or the validation loss is not finite. The epoch is in the history.
         """
         if self._running is None:
             raise RuntimeError("finish_epoch follows train_epoch")
-        (loss_sum, learning_rate, measured), self._running = self._running, None
+        (loss_sum, learning_rate, seconds), self._running = self._running, None
         result = EpochResult(
             epoch=len(self.history.results) + 1,
             epochs=self._protocol.epochs,
             train_loss=loss_sum.item() / self._used,
             valid=evaluate(self.model, self._valid),
             learning_rate=learning_rate,
-            seconds=measured if seconds is None else seconds,
+            seconds=seconds,
             stage=self._stage,
         )
         self.history.results.append(result)
@@ -185,10 +178,15 @@ class Trainer:
         self.model.load_state_dict(self._best_weights)
 
 
+def steps_per_epoch(pairs: int, protocol: Protocol) -> int:
+    """Updates of the weights per epoch."""
+    return pairs // protocol.batch_size if protocol.drop_last else math.ceil(pairs / protocol.batch_size)
+
+
 def schedule(
     optimizer: torch.optim.Optimizer, protocol: Protocol, steps_per_epoch: int
 ) -> torch.optim.lr_scheduler.LRScheduler:
-    """The protocol's learning rates; a "cosine-step" is to be moved on after every step, others after epochs."""
+    """The protocol's learning rates: call ``step`` after every step for "cosine-step", else after every epoch."""
     if protocol.schedule == "constant":
         return torch.optim.lr_scheduler.ConstantLR(optimizer, factor=1.0)
     moves = protocol.epochs * (steps_per_epoch if protocol.schedule == "cosine-step" else 1)
@@ -197,7 +195,7 @@ def schedule(
 
 def learning_rates(protocol: Protocol, steps_per_epoch: int) -> list[float]:
     """The learning rate of every step of a training, known before the first."""
-    optimizer = torch.optim.SGD([torch.zeros(())], lr=protocol.learning_rate)  # trains nothing; it has the rate
+    optimizer = torch.optim.SGD([torch.zeros(())], lr=protocol.learning_rate)  # holds the rate, trains nothing
     moving = schedule(optimizer, protocol, steps_per_epoch)
     rates = []
     for _ in range(protocol.epochs):

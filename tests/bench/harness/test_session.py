@@ -140,7 +140,7 @@ def test_a_second_session_finds_what_the_first_simulated(
 
     first, second = make(dataset="shapes"), make(dataset="shapes")
     dataset = first.any_dataset()
-    monkeypatch.setattr("data_utils.loading.simulate", refuse)
+    monkeypatch.setattr("data_utils.simulator.shapes.simulate", refuse)
     again = second.any_dataset()
     assert all(torch.equal(values, again.inputs[modality]) for modality, values in dataset.inputs.items())
     assert list(first.options.simulated_dir.iterdir())

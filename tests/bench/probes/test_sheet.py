@@ -7,7 +7,7 @@ from bench.__main__ import main
 from bench.probes.corruptions import CORRUPTIONS
 from bench.probes.sheet import corrupted_sheet
 from data_utils import load
-from data_utils.pictures import contact_sheet
+from data_utils.audits.pictures import contact_sheet
 
 
 def test_the_sheet_begins_with_the_pair_as_it_was_measured() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from bench.records import InferenceRecord, ProbeRecord, SampleRecord
-from bench.report.reading import Run
+from bench.records.reading import Run
 from tests.bench.samples import MODEL, TWIN, record
 
 THIRD = "compact-intermediate-add-maxpool"

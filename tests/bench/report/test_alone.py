@@ -18,7 +18,7 @@ sys.meta_path.insert(0, Refuse())
 from msgspec.structs import replace
 from bench.records import Metric
 from bench.report.page import page
-from bench.report.reading import Run, read_run, read_runs
+from bench.records.reading import Run, read_run, read_runs
 
 baseline = Path("results/baseline")
 runs = read_runs([baseline / "fusion-compact.jsonl", baseline / "robustness.jsonl"])

@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from bench.analysis.ledger import ledger
 from bench.records import Metric, RunRecord, append
+from bench.records.reading import Run
 from bench.report.page import page
-from bench.report.reading import Run
 from bench.tables.costs import cost_tables
 from bench.tables.tabulation import tables_by_study
 from tests.bench.report.pages import HOSTILE, PIXEL, THIRD, Node, hand_made, inference, probe, read, rows, sample

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from bench.tables.latex import escape
 
 from bench.tables import TextTable, as_text
-from bench.tables.latex import escape
 
 TABLE = TextTable(
     name="sample",

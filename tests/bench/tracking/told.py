@@ -8,7 +8,7 @@ from bench.tables.tabulation import tables_by_study
 from bench.tracking import Tracker
 from bench.training.samples import Prediction
 from bench.training.trainer import EpochResult
-from data_utils.pictures import View
+from data_utils.audits.pictures import View
 from tests.bench.samples import MODEL, TWIN, record
 
 COMPLETED_CELL, INTERRUPTED_CELL = MODEL, f"fusion-compact:raw:{TWIN}-seed7"

@@ -17,8 +17,8 @@ from bench.training.samples import (
     probabilities,
 )
 from data_utils import DATASETS, PairedDataset
-from data_utils.manifest import write_manifest
-from data_utils.shapes import simulate
+from data_utils.layouts.manifest import write_manifest
+from data_utils.simulator.shapes import simulate
 from tests.bench.samples import MODEL, TWIN, run_config, small_dataset
 from tests.bench.samples import record as sample_record
 

@@ -1,0 +1,28 @@
+"""What a cost was measured under: the fields that all records of costs share."""
+
+from typing import Any
+
+import torch
+
+from bench.training.environment import environment
+
+
+def measured_on(profile: str, device: str, *further: str) -> dict[str, Any]:
+    """The fields that all records of costs share, for this process.
+
+    Args:
+        profile: Name of the profile.
+        device: "cpu", "cuda" or "cuda:N".
+        further: Further conditions for tables and figures, one line each.
+    """
+    facts = environment(torch.device(device))
+    return {
+        "profile": profile,
+        "device": torch.device(device).type,
+        "conditions": [
+            *further,
+            f"profile: {profile}",
+            f"device: {facts['device_name']}, threads: {facts['threads']}, torch {facts['packages']['torch']}",
+        ],
+        "environment": facts,
+    }

@@ -1,0 +1,75 @@
+"""A trial of models that plug-ins add: a faulty one ends in one sentence that names its file, before training."""
+
+from collections.abc import Callable
+
+import torch
+from torch import nn
+
+from bench.config import Protocol
+from bench.training.optimizer import make_optimizer
+from bench.training.steps import training_step
+from data_utils import Batch
+from fusion_models import BACKBONES, EMBEDDERS, OPERATORS, FusionNet, ModelError, ModelSpec
+from fusiongauge import PluginError, source_file
+
+_PAIRS = 4
+
+
+def try_model(
+    spec: ModelSpec, build: Callable[[], nn.Module], batch: Batch, classes: int, protocol: Protocol
+) -> None:
+    """Build a model and train it for one step on a few pairs; models that ship here are not tried.
+
+    Args:
+        spec: The model; ``build`` makes it on the batch's device.
+        build: Called once; the model is thrown away.
+        batch: Training pairs.
+        classes: Their number.
+        protocol: Decides the optimizer.
+
+    Raises:
+        PluginError: The model raises, returns logits of a wrong shape, or has nothing to train.
+        ModelError: The model itself reports that it does not fit the data.
+    """
+    files = _plugin_files(spec)
+    if not files:
+        return
+    who = f"{', '.join(files)}: the model {spec.name!r}"
+    few = batch[:_PAIRS]
+    try:
+        fault = _fault(build(), few, classes, protocol)
+    except ModelError:
+        raise
+    except Exception as error:
+        raise PluginError(f"{who} raises {type(error).__name__}: {error}") from error
+    if fault:
+        raise PluginError(f"{who} {fault}")
+
+
+def _plugin_files(spec: ModelSpec) -> list[str]:
+    """The files of the model's parts that plug-ins added, or of the function that builds it."""
+    if spec.build is not None:
+        return [source_file(spec.build)]
+    parts = ((BACKBONES, spec.family), (OPERATORS, spec.operator), (EMBEDDERS, spec.embedder))
+    return [registry.file(name) for registry, name in parts if name in registry.added]
+
+
+def _fault(network: object, batch: Batch, classes: int, protocol: Protocol) -> str:
+    if not isinstance(network, nn.Module):
+        return f"is a {type(network).__name__}; its function must return a torch.nn.Module"
+    if not sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad):
+        return "has no trainable parameter"
+    logits = network(batch.inputs)
+    wanted = [(len(batch), classes), *([(len(batch), 1)] if classes == 2 else [])]
+    if not isinstance(logits, torch.Tensor) or tuple(logits.shape) not in wanted:
+        returned = tuple(logits.shape) if isinstance(logits, torch.Tensor) else type(logits).__name__
+        return (
+            f"returns {returned} for {len(batch)} pairs of {classes} classes; "
+            f"it must return logits of shape {' or '.join(map(str, wanted))}"
+        )
+    if not logits.requires_grad:
+        return "returns logits that depend on no trainable parameter"
+    experts = network.experts() if isinstance(network, FusionNet) else {}
+    for part in (network, *experts.values()):
+        training_step(part, make_optimizer(part, protocol), batch)
+    return ""
