@@ -30,9 +30,6 @@ from fusion_models.zoo import ModelError, ModelSpec, find_model
 
 T = TypeVar("T")
 
-TRAINING = "bench/test_training.py::test_training"
-"""The benchmark that runs a cell."""
-
 _CLAIMS = (
     "downsampling-wide",
     "downsampling-deep",
@@ -133,7 +130,11 @@ class Options:
         words += [word for plugin in self.plugins for word in ("--plugin", plugin)]
         # A processor's results depend on the number of its threads.
         before = [f"OMP_NUM_THREADS={threads}"] if config.device == "cpu" else []
-        return " ".join([*before, "pytest", shlex.quote(f"{TRAINING}[{cell.name}]"), shlex.join(words)])
+        in_checkout = Path("bench/test_training.py").is_file()
+        file = ["bench/test_training.py"] if in_checkout else ["--pyargs", "bench.test_training"]
+        file[-1] += f"::test_training[{cell.name}]"
+        words = ["pytest", *file, *words]
+        return " ".join([*before, shlex.join(words)])
 
 
 def _specs(study: Study) -> list[ModelSpec]:
