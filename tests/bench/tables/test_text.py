@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from bench.tables.latex import escape
 
 from bench.tables import TextTable, as_text
 
