@@ -331,9 +331,14 @@ class Session:
     def _tell_trackers(self) -> None:
         from bench.tables.tabulation import tables_by_study
 
-        if self.options.trackers:
-            self.trackers.close(self.records, tables_by_study(self.records, self.probes))
-            self.notes += self.trackers.notes
+        if not self.options.trackers:
+            return
+        try:
+            tables = tables_by_study(self.records, self.probes)
+        except Exception:  # then they could not be written either, which is one of the failures
+            tables = {}
+        self.trackers.close(self.records, tables)
+        self.notes += self.trackers.notes
 
     def _attempt(self, what: str, write: Callable[[], T], command: str) -> T | None:
         try:
