@@ -236,13 +236,12 @@ def _plots(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     from bench import baseline
     from bench.records.reading import read_runs
-    from bench.report.page import page
+    from bench.report.writing import write_page
 
     runs = read_runs(options.runs) if options.runs else [baseline.as_run()]
     folder = _beside(options.runs[0]) if options.runs else baseline.ROOT / "results" / "runs"
     path = options.out or folder / "report.html"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(runs), encoding="utf-8")
+    write_page(runs, path)
     print(f"written to {path}")
     return 0
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.analysis.formats import text
 from bench.metrics import declarations
 from bench.records import COMPLETED, RecordError, RunRecord, SampleRecord, read
-from bench.records.sample import FOLDER
+from bench.records.sample import samples_path
 
 
 @dataclass(frozen=True)
@@ -57,9 +57,9 @@ def gallery(records: Sequence[RunRecord], folders: Sequence[Path | None]) -> lis
 def _read(record: RunRecord, folder: Path | None) -> list[SampleRecord]:
     if folder is None or record.checkpoint is None:
         raise RecordError("These records come without sample predictions; the folder of a run has them.")
-    path = folder / FOLDER / f"{Path(record.checkpoint).stem}.jsonl"
+    path = samples_path(folder, record.checkpoint)
     if not path.is_file():
-        raise RecordError(f"{folder} has no {FOLDER} of these models; a run saves them when it ends.")
+        raise RecordError(f"{folder} has no samples of these models; a run saves them when it ends.")
     samples = read(path, SampleRecord)
     if any(sample.weights_sha256 != record.weights_sha256 for sample in samples):
         raise RecordError(f"{path} is of other weights than the record; run the cell again.")
