@@ -27,7 +27,7 @@ _NO_CODE = ("kind", "type_comment", "type_ignores")
 
 
 def code_sha256(*further: Path) -> str:
-    """The hash of the deciding code, as it was when this process first asked.
+    """The hash of the deciding code, as it was at the first call in this process.
 
     Args:
         further: Files that count too; those that do not exist do not.

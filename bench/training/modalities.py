@@ -1,4 +1,4 @@
-"""What kind of values a modality holds, told by the values themselves.
+"""The kinds of values that modalities hold, recognized by the values themselves.
 
 N pairs, C channels, H rows, W columns.
 """

@@ -314,17 +314,17 @@ def plugged(registries: None) -> None:  # noqa: ARG001
 @pytest.mark.usefixtures("plugged")
 def test_a_registered_corruption_is_of_each_modality_in_turn() -> None:
     data = altered(**dataset().inputs, thermal=dataset().inputs["lidar"][:, :1])
-    found = {c.name: c for c in corruptions_of(data)}
-    assert {"gain-rgb", "gain-lidar", "gain-thermal", "sparkle-lidar"} <= set(found)
-    assert not {"gain", "sparkle-rgb", "sparkle-thermal"} & set(found)
-    assert found["gain-rgb"].unit == "share"
+    by_name = {c.name: c for c in corruptions_of(data)}
+    assert {"gain-rgb", "gain-lidar", "gain-thermal", "sparkle-lidar"} <= set(by_name)
+    assert not {"gain", "sparkle-rgb", "sparkle-thermal"} & set(by_name)
+    assert by_name["gain-rgb"].unit == "share"
     measured = data.batch()
     before = {modality: values.clone() for modality, values in measured.inputs.items()}
     moments = ChannelStatistics.from_batch(measured)
-    doubled = corrupted(found["gain-rgb"], data, measured, 1.0, 51, moments)
+    doubled = corrupted(by_name["gain-rgb"], data, measured, 1.0, 51, moments)
     assert torch.equal(doubled[:, :3], before["rgb"][:, :3] * 2)
     assert torch.equal(doubled[:, 3:], before["rgb"][:, 3:])  # alpha is not measured
-    assert not torch.equal(corrupted(found["sparkle-lidar"], data, measured, 0.5, 51, moments), before["lidar"])
+    assert not torch.equal(corrupted(by_name["sparkle-lidar"], data, measured, 0.5, 51, moments), before["lidar"])
     assert all(torch.equal(values, before[modality]) for modality, values in measured.inputs.items())
 
 
