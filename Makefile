@@ -1,6 +1,6 @@
-# make bench: MaxPool beside strided convolutions for every fusion strategy, in minutes on a CPU
-# make test:  the proving tests        make lint: formatter, linter, type checker
-# make smoke: every benchmark once     make install: the virtual environment alone, in .venv
+# make bench: compare MaxPool with strided convolution in every model, in minutes on a CPU
+# make test:  the tests                make lint: formatter, linter, type checker
+# make smoke: every benchmark once     make install: only the virtual environment, in .venv
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python -m
@@ -23,7 +23,7 @@ lint: $(VENV)/installed
 
 install: $(VENV)/installed
 
-# The stamp is made last, so an installation that was cut short is done again.
+# The stamp is written last, so an interrupted installation is repeated.
 $(VENV)/installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(RUN) pip install --quiet --editable '.[dev]'

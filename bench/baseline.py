@@ -1,24 +1,37 @@
 """The committed records, and the pages that are made from them.
 
-``results/baseline/<study>.jsonl`` holds the records and ``<study>.probes.jsonl`` what was found in their weights;
-``results/baseline/tables/``, ``results/claims.md`` and the README's section between its markers are generated from
-them, and a test fails when they disagree.
+``results/baseline/<study>.jsonl`` holds the records and ``<study>.probes.jsonl`` what probes measured on their
+weights; ``results/baseline/tables/``, ``results/claims.md`` and the README's section between its markers are
+generated from them, and a test fails when they disagree.
 """
 
-import json
 import subprocess
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
 from pathlib import Path
+from typing import TypeVar
+
+import msgspec
 
 from bench.analysis.ledger import ledger
-from bench.records import probe as probe_records
-from bench.records import run as records
-from bench.records.probe import ProbeRecord
-from bench.records.run import COMPLETED, RecordError, RunRecord
-from bench.studies import STUDIES, Study
+from bench.config import canonical
+from bench.records import (
+    COMPLETED,
+    ProbeRecord,
+    RecordError,
+    RunRecord,
+    append,
+    latest,
+    parse,
+    probe_key,
+    read,
+)
+from bench.records.reading import Run
+from bench.registry import STUDIES, find_study
+from bench.study import Study
 from bench.tables.claims import page
 from bench.tables.tabulation import tables_by_study
+
+Record = TypeVar("Record", bound=msgspec.Struct)
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "results" / "baseline"
@@ -32,38 +45,43 @@ HEADLINES = (("input-scaling", "variants"),)
 def committed() -> list[RunRecord]:
     """All committed records as they were run, study by study in the order of STUDIES."""
     paths = map(_records_path, STUDIES)
-    return [record for path in paths if path.is_file() for record in records.read(path)]
+    return [record for path in paths if path.is_file() for record in read(path, RunRecord)]
 
 
 def committed_probes() -> list[ProbeRecord]:
-    """What was found in the weights of the committed records."""
-    return [probe for study in STUDIES for probe in probe_records.read(_probes_path(study))]
+    """What probes measured on the weights of the committed records."""
+    paths = map(_probes_path, STUDIES)
+    return [probe for path in paths if path.is_file() for probe in read(path, ProbeRecord)]
 
 
-def read() -> list[RunRecord]:
-    """The committed records for every study that asks for their cells, study by study in the order of STUDIES.
+def as_run() -> Run:
+    """The committed records for every study that asks for their cells, as a run to show.
 
-    Two studies that share a protocol need not train twice.
+    Raises:
+        RecordError: There are none, as outside of a checkout.
     """
-    return _for_every_study(committed())
+    records = for_every_study(committed())
+    if not records:
+        raise RecordError(f"{FOLDER} has no committed records; give the folder of a run, or a records file")
+    return Run("the committed records", records, committed_probes(), [], None)
 
 
 def read_at(revision: str) -> list[RunRecord]:
-    """All committed records, as ``read``, but as they were in a commit.
+    """The committed records of a commit, for every study that asks for their cells.
 
     Raises:
-        RecordError: git does not know the revision, or no records were in it.
+        RecordError: git does not know the revision, or it has no records that can be read.
     """
     folder = FOLDER.relative_to(ROOT).as_posix()
     files = _git("ls-tree", "--name-only", revision, f"{folder}/").decode().splitlines()
-    found: list[RunRecord] = []
+    records: list[RunRecord] = []
     for study in STUDIES:
         file = f"{folder}/{study}.jsonl"
         if file in files:
-            found += records.parse(_git("show", f"{revision}:./{file}"), f"{file} of {revision}")
-    if not found:
+            records += parse(_git("show", f"{revision}:./{file}"), f"{file} of {revision}", RunRecord)
+    if not records:
         raise RecordError(f"{revision}: this commit has no records in {folder}; give a later one")
-    return _for_every_study(found)
+    return for_every_study(records)
 
 
 def _git(*arguments: str) -> bytes:
@@ -71,23 +89,38 @@ def _git(*arguments: str) -> bytes:
     try:
         return subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603
     except (OSError, subprocess.CalledProcessError) as error:
-        said = error.stderr.decode().strip() if isinstance(error, subprocess.CalledProcessError) else error
+        reason = error.stderr.decode().strip() if isinstance(error, subprocess.CalledProcessError) else error
         raise RecordError(
-            f"git {' '.join(arguments)}: {said}; give the folder of a run, a records file, or a commit of {ROOT}"
+            f"git {' '.join(arguments)}: {reason}; give the folder of a run, a records file, or a commit of {ROOT}"
         ) from error
 
 
-def _for_every_study(found: Sequence[RunRecord]) -> list[RunRecord]:
-    cells = {
-        (study.name, variant, record.model, record.dataset, record.seed): replace(
-            record, study=study.name, variant=variant
+def for_every_study(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """The records, repeated for every study that would train the same cell under the same protocol.
+
+    Two studies that share a protocol need not train twice. Studies come in the order of STUDIES.
+    """
+    shared = [
+        msgspec.structs.replace(
+            record, study=study.name, question=study.question, variant=variant, reference=study.reference
         )
-        for study in STUDIES.values()
-        for record in found
+        for study in map(find_study, STUDIES)
+        for record in records
         for variant in study.protocols
         if _serves(record, study, variant)
-    }
-    return list(cells.values())
+    ]
+    return latest(shared)
+
+
+def _serves(record: RunRecord, study: Study, variant: str) -> bool:
+    if (record.study, record.variant) == (study.name, variant):
+        return True
+    protocol = study.protocols[variant].on(dict.fromkeys(record.channels or record.modalities)).to_dict()
+    return (
+        record.model in study.models
+        and record.dataset == study.dataset
+        and canonical(record.protocol) == canonical(protocol)
+    )
 
 
 def _records_path(study: str) -> Path:
@@ -95,93 +128,79 @@ def _records_path(study: str) -> Path:
 
 
 def _probes_path(study: str) -> Path:
-    return FOLDER / f"{study}.{probe_records.FILE_NAME}"
+    return FOLDER / f"{study}.probes.jsonl"
 
 
-def _serves(record: RunRecord, study: Study, variant: str) -> bool:
-    if (record.study, record.variant) == (study.name, variant):
-        return True
-    asked = json.loads(json.dumps(asdict(study.protocols[variant])))
-    return (record.model in study.models, record.dataset, record.protocol) == (True, study.dataset, asked)
-
-
-def add(found: Sequence[RunRecord], probes: Sequence[ProbeRecord] = ()) -> int:
-    """Add completed records, each in place of an earlier one of the same cell; returns how many.
+def add(records: Sequence[RunRecord], probes: Sequence[ProbeRecord] = ()) -> int:
+    """Add completed records, each replacing an earlier one of the same cell; returns their number.
 
     Args:
-        found: the records.
-        probes: what was found in their weights. What is known of weights that a record was replaced with is left
-            out.
+        records: What to add.
+        probes: What probes measured on their weights. Probes of weights whose record was replaced are removed.
     """
     FOLDER.mkdir(parents=True, exist_ok=True)
-    done = [record for record in found if record.status == COMPLETED]
+    done = [record for record in records if record.status == COMPLETED]
     for study in dict.fromkeys(record.study for record in done):
         path = _records_path(study)
-        kept = {_cell(record): record for record in (records.read(path) if path.is_file() else [])}
-        kept |= {_cell(record): record for record in done if record.study == study}
-        path.unlink(missing_ok=True)
-        for record in kept.values():
-            records.append(path, record)
-        _add_probes(study, probes, {record.weights_sha256 for record in kept.values()})
+        kept = latest([*_read(path, RunRecord), *(record for record in done if record.study == study)])
+        _write(path, kept)
+        weights = {record.weights_sha256 for record in kept}
+        path = _probes_path(study)
+        of_study = [*_read(path, ProbeRecord), *(probe for probe in probes if probe.study == study)]
+        _write(path, list({probe_key(p): p for p in of_study if p.weights_sha256 in weights}.values()))
     return len(done)
 
 
-def _add_probes(study: str, found: Sequence[ProbeRecord], weights: set[str | None]) -> None:
-    path = _probes_path(study)
-    of_study = [*probe_records.read(path), *(probe for probe in found if probe.study == study)]
-    kept = {_probed(probe): probe for probe in of_study if probe.weights_sha256 in weights}
+def _read(path: Path, kind: type[Record]) -> list[Record]:
+    return read(path, kind) if path.is_file() else []
+
+
+def _write(path: Path, records: Sequence[msgspec.Struct]) -> None:
     path.unlink(missing_ok=True)
-    for probe in kept.values():
-        probe_records.append(path, probe)
-
-
-def _cell(record: RunRecord) -> tuple[object, ...]:
-    return (record.variant, record.model, record.dataset, record.profile, record.device, record.seed)
-
-
-def _probed(probe: ProbeRecord) -> tuple[object, ...]:
-    cell = (probe.variant, probe.model, probe.dataset, probe.profile, probe.device, probe.seed)
-    return (*cell, probe.probe, probe.level, probe.metric, probe.layer, probe.other_seed)
+    for record in records:
+        append(path, record)
 
 
 def pages() -> dict[Path, str]:
     """Every generated file with its text: the tables of all studies, the ledger of claims, and the README."""
-    made = {}
+    files = {}
     shown = []
     probes = committed_probes()
-    for study, tables in tables_by_study(read(), probes).items():
+    for study, tables in tables_by_study(for_every_study(committed()), probes).items():
         for table in tables:
-            made[FOLDER / "tables" / f"{study}-{table.name}.md"] = table.markdown()
+            files[FOLDER / "tables" / f"{study}-{table.name}.md"] = table.markdown()
             if (study, table.name) in HEADLINES:
-                shown.append(f"{STUDIES[study].question}\n\n{table.markdown()}")
-    made[FOLDER.parent / "claims.md"] = page(
+                shown.append(f"{find_study(study).question}\n\n{table.markdown()}")
+    files[FOLDER.parent / "claims.md"] = page(
         ledger(committed(), probes), lambda study: f"{FOLDER.name}/{_records_path(study).name}"
     )
     section = "\n".join(shown) or "*No runs are committed yet.*\n"
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
-    made[README] = f"{before}{BEGIN}\n{section}{END}{after}"
-    return made
+    files[README] = f"{before}{BEGIN}\n{section}{END}{after}"
+    return files
 
 
 def outdated() -> list[Path]:
-    """The generated files that do not say what the records say, and those that nothing makes any more."""
+    """The generated files that disagree with the records, and those that are not generated any more."""
     return _outdated(pages())
 
 
 def write() -> list[Path]:
-    """Write the generated files that are outdated, remove those that nothing makes any more; returns both."""
-    made = pages()
-    changed = _outdated(made)
+    """Write the generated files that are outdated, remove those not generated any more; returns both."""
+    files = pages()
+    changed = _outdated(files)
     for path in changed:
-        if path in made:
+        if path in files:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(made[path], encoding="utf-8")
+            path.write_text(files[path], encoding="utf-8")
         else:
             path.unlink()
     return changed
 
 
-def _outdated(made: Mapping[Path, str]) -> list[Path]:
-    wrong = [path for path, text in made.items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
-    return wrong + [path for path in sorted((FOLDER / "tables").glob("*")) if path not in made]
+def _outdated(files: Mapping[Path, str]) -> list[Path]:
+    wrong = [
+        path for path, text in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != text
+    ]
+    return wrong + [path for path in sorted((FOLDER / "tables").glob("*")) if path not in files]

@@ -208,10 +208,10 @@ def achieved_flops(record: RunRecord) -> float | None:
     Of the last stage of training, as ``flops_per_step`` and ``epoch_seconds`` are: experts are trained before it.
     A step's operations are proportional to its pairs, so a smaller last batch counts with the pairs it has.
     """
-    if record.flops_per_step is None or record.train_pairs is None or not record.epoch_seconds:
+    batch_size, used = record.protocol.get("batch_size"), record.train_pairs
+    if record.flops_per_step is None or used is None or batch_size is None or not record.epoch_seconds:
         return None
-    batch_size, used = record.protocol["batch_size"], record.train_pairs
-    if record.protocol["drop_last"]:
+    if record.protocol.get("drop_last"):
         used -= used % batch_size
     return float(record.flops_per_step * used / batch_size / median(record.epoch_seconds))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.config import OptionError
 from bench.records.metric import Metric
-from bench.studies.study import Study
+from bench.study import Study
 from fusiongauge import PluginError, Registry, source_file
 
 if TYPE_CHECKING:

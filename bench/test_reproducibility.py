@@ -1,32 +1,32 @@
-"""The promise behind every other number: the same cell gives the same bits.
+"""The promise that every other number relies on: the same cell gives the same bits.
 
-Rehearsals are short (profile smoke on the session's data and device) and leave nothing in the run's folder.
+Rehearsals are short (profile smoke on the session's data and device) and write nothing.
 """
 
-from dataclasses import replace
-from pathlib import Path
+from __future__ import annotations
 
-import numpy as np
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
 import pytest
-import torch
 
 from bench.config import FIRST_SEED, SMOKE, RunConfig
 from bench.harness.session import Session
-from bench.records.run import COMPLETED, RunRecord
-from bench.studies import STUDIES
-from bench.training.processes import fresh_process
-from bench.training.runs import run
-from data_utils import PairedDataset
+from bench.records import COMPLETED, RunRecord
+from bench.registry import find_study
 from fusion_models import MODELS, ModelSpec
+
+if TYPE_CHECKING:
+    from data_utils import PairedDataset
 
 ONE_PER_FAMILY = list({spec.family: spec for spec in MODELS.values() if spec.stage != "single"}.values())
 
 
 @pytest.fixture
-def rehearsal(session: Session, tmp_path: Path) -> RunConfig:
+def rehearsal(session: Session) -> RunConfig:
     """The standard study on the session's data and device, cut down to profile smoke."""
-    options = replace(session.options, profile=SMOKE, results_dir=tmp_path)
-    return options.run_config(STUDIES["standard"], "")
+    options = replace(session.options, profile=SMOKE)
+    return replace(options.run_config(find_study("standard")), results_dir=None)
 
 
 @pytest.fixture
@@ -35,30 +35,40 @@ def dataset(session: Session, rehearsal: RunConfig) -> PairedDataset:
     return session.dataset(rehearsal)
 
 
-def test_same_cell_twice(each_model: ModelSpec, dataset: PairedDataset, rehearsal: RunConfig) -> None:
+def test_same_cell_twice(fitting_model: ModelSpec, dataset: PairedDataset, rehearsal: RunConfig) -> None:
     """Twice in one process, with every global generator disturbed in between: same losses, same weights."""
-    first = run(each_model, dataset, FIRST_SEED, rehearsal)
-    np.random.seed(None)  # noqa: NPY002 - the legacy generator is the one that is global
+    import numpy as np
+    import torch
+
+    from bench.training.runs import run_cell
+
+    first = run_cell(fitting_model, dataset, FIRST_SEED, rehearsal)
+    np.random.seed(None)  # noqa: NPY002 - the legacy generator is the global one
     torch.rand(7)
-    second = run(each_model, dataset, FIRST_SEED, rehearsal)
+    second = run_cell(fitting_model, dataset, FIRST_SEED, rehearsal)
     assert_same_bits(first, second)
 
 
 def test_other_seed_differs(dataset: PairedDataset, rehearsal: RunConfig) -> None:
     """Another seed gives other losses and weights: the comparison above can fail."""
-    name = next(iter(MODELS))
-    first, other = (run(name, dataset, seed, rehearsal) for seed in (FIRST_SEED, FIRST_SEED + 1))
+    from bench.training.runs import run_cell
+
+    spec = next(iter(MODELS.values()))
+    first, other = (run_cell(spec, dataset, seed, rehearsal) for seed in (FIRST_SEED, FIRST_SEED + 1))
     assert first.train_losses != other.train_losses
     assert first.weights_sha256 != other.weights_sha256
 
 
 @pytest.mark.parametrize("spec", ONE_PER_FAMILY, ids=lambda spec: spec.name)
 def test_alone_or_after_others(spec: ModelSpec, dataset: PairedDataset, rehearsal: RunConfig) -> None:
-    """In a fresh process and here, after whatever ran before: same losses, same weights."""
-    run(next(iter(MODELS)), dataset, FIRST_SEED, rehearsal)
-    here = run(spec, dataset, FIRST_SEED, rehearsal)
+    """In a fresh process, and here after whatever ran before: same losses, same weights."""
+    from bench.training.processes import fresh_process
+    from bench.training.runs import run_cell
+
+    run_cell(next(iter(MODELS.values())), dataset, FIRST_SEED, rehearsal)
+    here = run_cell(spec, dataset, FIRST_SEED, rehearsal)
     with fresh_process() as fresh:
-        alone = fresh.submit(run, spec, dataset, FIRST_SEED, rehearsal).result()
+        alone = fresh.submit(run_cell, spec, dataset, FIRST_SEED, rehearsal).result()
     assert_same_bits(alone, here)
 
 

@@ -1,56 +1,38 @@
 """How the cost of training grows. One round is an epoch at every size of an axis, smallest first.
 
-``pytest bench -k scaling`` runs these alone, ``-k "scaling and batch"`` one axis. The run's folder
-gets the table ``scaling`` with the exponents, and a figure, ``plots/scaling``.
+``pytest bench -k scaling`` runs these alone, ``-k "scaling and batch"`` one axis. The run's folder gets the table
+``scaling`` with the exponents, and a figure, ``plots/scaling``.
 """
 
-import math
-from collections.abc import Iterator
+from __future__ import annotations
+
 from typing import Any
 
 import pytest
 
 from bench.config import SMOKE
-from bench.costs.scaling import AXES, ROWS, Axis, Growth, Series, scaling_table
 from bench.harness.session import Session
-from bench.training.seeding import deterministic
-from fusion_models import ModelSpec
+from fusion_models import MODELS, ModelSpec
+
+AXES = ("pairs", "batch", "image")
+SPECS = [spec for spec in MODELS.values() if (spec.stage, spec.operator) == ("intermediate", "concat")]
+"""One model of each family and embedder: the same strategy, so that only widths and downsampling differ."""
 
 
-@pytest.fixture(scope="module")
-def grown(session: Session) -> Iterator[list[Growth]]:
-    """What the benchmarks of this file came to; becomes a table and a figure of the session."""
-    found: list[Growth] = []
-    yield found
-    if not found:
-        return
-    from bench.plots import write_figure  # here, as matplotlib takes a second to import
-    from bench.plots.scaling import scaling
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+@pytest.mark.parametrize("axis", AXES)
+def test_scaling(axis: str, spec: ModelSpec, session: Session, benchmark: Any) -> None:
+    """Epochs of one model along one axis; profile smoke stops at the second size."""
+    from bench.costs import scaling
+    from bench.training.seeding import deterministic
 
-    session.add_table(scaling_table(found, session.measured_on()))
-    write_figure(scaling(found, session.measured_on()), session.folder / "plots", "scaling")
-
-
-@pytest.mark.parametrize("spec", ROWS, ids=lambda spec: spec.name)
-@pytest.mark.parametrize("axis", AXES.values(), ids=AXES.keys())
-def test_scaling(axis: Axis, spec: ModelSpec, session: Session, benchmark: Any, grown: list[Growth]) -> None:
-    """Epochs of one row along one axis; profile smoke stops at the second size."""
-    options = session.options
-    sizes = axis.sizes[:2] if options.profile is SMOKE else axis.sizes
+    profile, grows = session.options.profile, scaling.AXES[axis]
+    sizes = grows.sizes[:2] if profile == SMOKE else grows.sizes
     with deterministic():
-        series = Series(spec, axis, sizes, session.any_dataset().info, options.device)
-        benchmark.pedantic(series, rounds=options.profile.rounds, warmup_rounds=1)
+        series = scaling.Series(spec, grows, sizes, session.any_dataset().info, session.options.device)
+        benchmark.pedantic(series, rounds=profile.rounds, warmup_rounds=1)
     if benchmark.disabled:
         return
-    growth = Growth(spec.name, axis, {size: taken[1:] for size, taken in series.seconds.items()})
-    grown.append(growth)
-    exponent = growth.exponent
-    benchmark.extra_info.update(
-        model=growth.model,
-        axis=axis.name,
-        sizes=list(sizes),
-        epoch_seconds=list(growth.medians.values()),
-        exponent=exponent.mean,
-        exponent_interval=[exponent.low, exponent.high] if math.isfinite(exponent.low) else None,
-        device=options.device,
-    )
+    record = series.record(profile.name)
+    session.keep_cost(record)
+    benchmark.extra_info.update(model=spec.name, axis=axis, sizes=list(sizes), device=session.options.device)

@@ -1,21 +1,8 @@
-"""What the models are compared on: paired images and range measurements, simulated or read from files."""
+"""What the models are compared on: paired modalities, simulated, read from files or made by plug-ins.
 
-from data_utils.dataset import Batch, DataError, DatasetInfo, PairedDataset
-from data_utils.loading import DATASETS, LAYOUTS, Layout, load
-from data_utils.normalization import ChannelStatistics
-from data_utils.splits import Split, split, subsample
+Names are loaded on first use (``__init__.pyi`` lists them), as reading the names of data sets needs no torch.
+"""
 
-__all__ = [
-    "DATASETS",
-    "LAYOUTS",
-    "Batch",
-    "ChannelStatistics",
-    "DataError",
-    "DatasetInfo",
-    "Layout",
-    "PairedDataset",
-    "Split",
-    "load",
-    "split",
-    "subsample",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

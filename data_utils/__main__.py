@@ -1,60 +1,78 @@
-"""``python -m data_utils``: make simulated pairs as files, check data, look at them, compute their statistics."""
+"""``python -m data_utils``: write simulated pairs as files, check data, draw them, compute their statistics.
 
-from __future__ import annotations
+torch is imported when a command runs, so that help needs none.
+"""
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
-from rich.console import Console
-from rich.progress import Progress
+from data_utils.errors import DataError
+from data_utils.registry import DATASETS, LAYOUTS
+from data_utils.simulator.levels import LEVELS
+from fusiongauge import FusionGaugeError, load_installed_plugins, load_plugin
 
-from data_utils.checking import check
-from data_utils.dataset import DataError, PairedDataset
-from data_utils.difficulty import LEVELS
-from data_utils.loading import LAYOUTS, load
-from data_utils.normalization import ChannelStatistics, batchwise_statistics
-from data_utils.pictures import contact_sheet
-from data_utils.shapes import simulate
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from data_utils.dataset import PairedDataset
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit status: 0, 1 for problems of a data set, 2 for what cannot be done."""
+    """Run one command and return the exit status: 0, 1 for problems of a data set, 2 for usage errors."""
+    options = _parser().parse_args(arguments)
+    try:
+        load_installed_plugins()
+        for path in options.plugin:
+            load_plugin(path)
+        status: int = options.command(options)
+    except (FusionGaugeError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m data_utils", description="Make, check and look at paired images and range measurements."
+        prog="python -m data_utils", description="Write, check and draw paired images and range measurements."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     make = commands.add_parser("make", help="write simulated pairs as files")
-    make.add_argument("folder", type=Path, help="a new or an empty folder")
+    make.add_argument("folder", type=Path, help="a new or empty folder")
     make.add_argument(
         "--dataset",
         choices=list(LEVELS),
         default="shapes",
         metavar="NAME",
-        help=f"{', '.join(LEVELS)}; %(default)s",
+        help=f"{', '.join(LEVELS)}; default: %(default)s",
     )
-    make.add_argument("--layout", choices=list(LAYOUTS), default="nvidia-tree", help="default: %(default)s")
-    make.add_argument("--pairs", type=int, default=1000, help="how many; default: %(default)s")
+    make.add_argument(
+        "--layout",
+        default="nvidia-tree",
+        metavar="NAME",
+        help=f"{', '.join(LAYOUTS)}, or one of a plug-in; default: %(default)s",
+    )
+    make.add_argument("--pairs", type=int, default=1000, help="number of pairs; default: %(default)s")
     make.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     make.add_argument("--image-size", type=int, default=64, help="rows and columns; default: %(default)s")
     make.set_defaults(command=_make)
 
     checking = commands.add_parser(
         "check",
-        help="look for what makes results wrong",
-        description="Counts, shapes, ranges and the sensor of a data set, and what would make results on it "
-        "wrong: files without a partner, pairs that are there twice or on both sides of a split, inputs that tell "
-        "the class.",
-        epilog="Exit status: 0 if all is well, 1 for problems, 2 for wrong usage.",
+        help="find problems that make results wrong",
+        description="Reports counts, shapes, ranges and the sensor of a data set, and problems that make results "
+        "wrong: files without a partner, repeated pairs, leaks between training and validation, inputs that "
+        "reveal the class.",
+        epilog="Exit status: 0 without problems, 1 with problems, 2 for usage errors.",
     )
     checking.add_argument("--json", action="store_true", help="print a JSON object")
     checking.set_defaults(command=_check)
 
-    show = commands.add_parser("show", help="draw a contact sheet: image, range image, points over the image")
+    show = commands.add_parser("show", help="draw a contact sheet: every modality, and points over the image")
     show.add_argument("--out", type=Path, default=Path("contact-sheet.png"), help="default: %(default)s")
     show.add_argument(
         "--shown", type=int, default=12, metavar="N", help="pairs on the sheet; default: %(default)s"
@@ -63,56 +81,64 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     stats = commands.add_parser(
         "stats",
-        help="mean and standard deviation of every channel",
-        description='Prints JSON: "mean" and "std" of the images as the notebooks have them in train_stats.json '
-        '(the deviation is the mean over batches of 64 images), and "channels" with those of all pixels.',
+        help="mean and standard deviation per channel",
+        description='Prints JSON: "mean" and "std" of the images as in train_stats.json of the notebooks (the '
+        'deviation is averaged over batches of 64 images), and "channels" with the values over all pixels.',
     )
-    stats.add_argument("--out", type=Path, help="also write them there, as train_stats.json")
+    stats.add_argument("--out", type=Path, help="also write the JSON to this file")
     stats.set_defaults(command=_stats)
 
     for reader in (checking, show, stats):
-        reader.add_argument("data", help=f"a path, or a simulated data set ({', '.join(LEVELS)})")
-        reader.add_argument("--angles-of", default="", metavar="CLASS", help="use this class's angles for all")
+        reader.add_argument("data", help=f"a path, or a data set: {', '.join(DATASETS)}, or one of a plug-in")
         reader.add_argument(
-            "--pairs", type=int, help="how many to simulate or about how many to keep; default: all"
+            "--angles-of", default="", metavar="CLASS", help="use the angles of this class for all classes"
+        )
+        reader.add_argument(
+            "--pairs",
+            type=int,
+            help="how many to make, or for a path about how many to keep; default: 10000, or all",
         )
         reader.add_argument("--seed", type=int, default=0, help="default: %(default)s")
-
-    options = parser.parse_args(arguments)
-    try:
-        status: int = options.command(options)
-    except (DataError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return status
+    for command in commands.choices.values():
+        command.add_argument(
+            "--plugin", action="append", default=[], metavar="FILE", help="load this Python file first; repeatable"
+        )
+    return parser
 
 
-def _load(options: argparse.Namespace) -> PairedDataset:
+def _load(options: argparse.Namespace) -> "PairedDataset":
+    from data_utils.loading import load
+
     return load(options.data, pairs=options.pairs, seed=options.seed, angles_of=options.angles_of)
 
 
 def _make(options: argparse.Namespace) -> int:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from data_utils.simulator.shapes import simulate
+
     if options.folder.exists() and (not options.folder.is_dir() or any(options.folder.iterdir())):
         raise DataError(f"{options.folder} is not empty; give a new folder.")
+    layouts = {name: write for name in LAYOUTS if (write := LAYOUTS[name]().write)}
+    if options.layout not in layouts:
+        raise DataError(f"The layout {options.layout!r} cannot be written; give one of {', '.join(layouts)}.")
     with Progress(console=Console(stderr=True)) as progress:
-        level, bar = LEVELS[options.dataset], _Bar(progress, "simulating")
+        level, bar = LEVELS[options.dataset], _bar(progress, "simulating")
         raw = simulate(options.pairs, options.seed, options.image_size, level, bar)
-        LAYOUTS[options.layout].write(options.folder, raw, _Bar(progress, "writing"))
+        layouts[options.layout](options.folder, raw, _bar(progress, "writing"))
     print(f"{len(raw.labels)} pairs of {options.dataset} written to {options.folder} ({options.layout})")
     return 0
 
 
-class _Bar:
-    """A line of progress."""
-
-    def __init__(self, progress: Progress, what: str) -> None:
-        self._progress, self._task = progress, progress.add_task(what, total=None)
-
-    def __call__(self, done: int, asked: int) -> None:
-        self._progress.update(self._task, completed=done, total=asked)
+def _bar(progress: "Progress", title: str) -> Callable[[int, int], None]:
+    task = progress.add_task(title, total=None)
+    return lambda done, total: progress.update(task, completed=done, total=total)
 
 
 def _check(options: argparse.Namespace) -> int:
+    from data_utils.audits.checking import check
+
     try:
         report = check(_load(options), options.seed)
     except DataError as error:
@@ -126,19 +152,27 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
+    import torch
+
+    from data_utils.audits.pictures import contact_sheet
+
     dataset = _load(options)
-    chosen = torch.linspace(0, len(dataset) - 1, min(options.shown, len(dataset))).round().long().tolist()
-    contact_sheet(dataset, chosen).save(options.out, optimize=True)
-    print(f"{len(chosen)} of {len(dataset)} pairs drawn in {options.out}")
+    pairs = torch.linspace(0, len(dataset) - 1, min(options.shown, len(dataset))).round().long().tolist()
+    contact_sheet(dataset, pairs).save(options.out, optimize=True)
+    print(f"{len(pairs)} of {len(dataset)} pairs drawn in {options.out}")
     return 0
 
 
 def _stats(options: argparse.Namespace) -> int:
+    from data_utils.normalization import ChannelStatistics, batchwise_statistics
+
     dataset = _load(options)
     statistics = ChannelStatistics.from_batch(dataset.batch())
-    told = {m: {"mean": statistics.mean[m].tolist(), "std": statistics.std[m].tolist()} for m in statistics.mean}
+    channels = {
+        m: {"mean": statistics.mean[m].tolist(), "std": statistics.std[m].tolist()} for m in statistics.mean
+    }
     batchwise = batchwise_statistics(dataset.inputs["rgb"]) if "rgb" in dataset.inputs else {}
-    content = json.dumps({**batchwise, "channels": told}, indent=2)
+    content = json.dumps({**batchwise, "channels": channels}, indent=2)
     print(content)
     if options.out:
         options.out.write_text(content + "\n", encoding="utf-8")

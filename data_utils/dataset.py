@@ -1,10 +1,8 @@
 """What every reader and simulator returns: one data set of paired modalities, as tensors.
 
-Not for reading files (the readers), choosing pairs (``splits``) or scaling them (``normalization``).
+Reading files is the subject of ``layouts``, choosing pairs of ``splits``, scaling them of ``normalization``.
 Shapes: N pairs of a data set, B pairs of a batch, C channels, H rows, W columns.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
@@ -16,14 +14,12 @@ from types import MappingProxyType
 import torch
 from torch import Tensor
 
-
-class DataError(ValueError):
-    """Input that cannot be used; the message is a sentence or two naming the place and the remedy."""
+from data_utils.errors import DataError
 
 
 @dataclass(frozen=True)
 class DatasetInfo:
-    """What a model has to know of a data set, and all that it may know.
+    """The description of a data set. Models are built from it alone.
 
     Attributes:
         name: A short name for tables.
@@ -32,7 +28,7 @@ class DatasetInfo:
         image_size: Rows and columns (H, W), the same for every modality.
 
     Raises:
-        DataError: Fewer than two classes, a repeated class, no modality, or a size that is not positive.
+        DataError: There are fewer than two classes, a repeated class, no modality, or a size that is not positive.
     """
 
     name: str
@@ -41,7 +37,7 @@ class DatasetInfo:
     image_size: tuple[int, int]
 
     def __post_init__(self) -> None:
-        # A private copy: nobody can change the widths of a model by changing the dict they came from.
+        # A private copy: later changes of the caller's dictionary must not change the widths of models.
         object.__setattr__(self, "channels", MappingProxyType(dict(self.channels)))
         if len(self.classes) < 2:
             raise DataError(
@@ -53,15 +49,15 @@ class DatasetInfo:
                 f"Data set {self.name!r} names a class twice in {list(self.classes)}; rename one of them."
             )
         if not self.channels:
-            raise DataError(f"Data set {self.name!r} has no modality; give it at least one.")
+            raise DataError(f"Data set {self.name!r} has no modality; add at least one.")
         if min(*self.image_size, *self.channels.values()) < 1:
             raise DataError(
                 f"Data set {self.name!r} has channels {dict(self.channels)} and images of {self.image_size} "
                 "pixels; all of these numbers must be at least 1."
             )
 
-    def __reduce__(self) -> tuple[type[DatasetInfo], tuple[object, ...]]:
-        # A mapping proxy cannot be pickled or deep-copied; a data set handed to another process is both.
+    def __reduce__(self) -> tuple[type["DatasetInfo"], tuple[object, ...]]:
+        # A mapping proxy can be neither pickled nor deep-copied; sending a data set to another process needs both.
         return DatasetInfo, (self.name, self.classes, dict(self.channels), self.image_size)
 
 
@@ -74,7 +70,7 @@ class Batch:
         labels: int64 tensor (B,).
 
     Raises:
-        DataError: An input holds another number of pairs than there are labels.
+        DataError: The number of pairs in an input differs from the number of labels.
     """
 
     inputs: Mapping[str, Tensor]
@@ -85,14 +81,14 @@ class Batch:
             if len(values) != len(self.labels):
                 raise DataError(
                     f"A batch holds {len(values)} pairs of {modality!r} and {len(self.labels)} labels; "
-                    "give every pair one label."
+                    "provide one label per pair."
                 )
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, index: Tensor | slice) -> Batch:
-        """The chosen pairs, in the order of the index (an int64 or bool tensor (B,), or a slice)."""
+    def __getitem__(self, index: Tensor | slice) -> "Batch":
+        """The selected pairs, in the order of the index (an int64 or bool tensor (B,), or a slice)."""
         if isinstance(index, slice):
             return Batch({m: values[index] for m, values in self.inputs.items()}, self.labels[index])
         if index.dtype == torch.bool:
@@ -100,7 +96,7 @@ class Batch:
         inputs = {m: _select(values, index) for m, values in self.inputs.items()}
         return Batch(inputs, self.labels.index_select(0, index))
 
-    def to(self, device: torch.device | str) -> Batch:
+    def to(self, device: torch.device | str) -> "Batch":
         """The same pairs on a device."""
         return Batch({m: values.to(device) for m, values in self.inputs.items()}, self.labels.to(device))
 
@@ -114,13 +110,13 @@ class PairedDataset:
         inputs: Modality to tensor (N, C, H, W): uint8 for images in 0-255, float32 for measurements in
             meters. The modalities and their channels are those of ``info.channels``, in its order.
         labels: int64 tensor (N,), indices into ``info.classes``.
-        groups: int64 tensor (N,). Pairs of one group (twins, crops of one photograph) know too much of each
-            other to stand on two sides of a split.
-        names: What each pair is called, for messages and error analysis.
-        notes: What the reader left out or noticed, a sentence each.
+        groups: int64 tensor (N,). Pairs of one group (twins, crops of one photograph) resemble each other too much
+            to be in both training and validation.
+        names: The name of each pair, for messages and error analysis.
+        notes: What the reader left out or noticed, one sentence each.
 
     Raises:
-        DataError: The parts contradict each other, or a class has no pair.
+        DataError: The parts contradict each other, or a class has no pairs.
     """
 
     info: DatasetInfo
@@ -141,8 +137,8 @@ class PairedDataset:
             expected = (count, self.info.channels[modality], *self.info.image_size)
             if tuple(values.shape) != expected:
                 raise DataError(
-                    f"Data set {name!r} holds {modality!r} of shape {tuple(values.shape)} where its labels "
-                    f"and description ask for {expected}; make them agree."
+                    f"Data set {name!r} holds {modality!r} of shape {tuple(values.shape)}, but its labels "
+                    f"and description require {expected}; make them agree."
                 )
             if values.dtype not in (torch.uint8, torch.float32):
                 raise DataError(
@@ -157,19 +153,19 @@ class PairedDataset:
                 )
         if len(self.names) != count:
             raise DataError(
-                f"Data set {name!r} has {len(self.names)} names for {count} pairs; name every pair once."
+                f"Data set {name!r} has {len(self.names)} names for {count} pairs; give every pair one name."
             )
         present = set(self.labels.tolist())
         strays = sorted(present - set(range(len(self.info.classes))))
         if strays:
             raise DataError(
-                f"Data set {name!r} has the labels {strays} and only {len(self.info.classes)} classes; "
+                f"Data set {name!r} has the labels {strays} but only {len(self.info.classes)} classes; "
                 "labels count from 0."
             )
         empty = [c for label, c in enumerate(self.info.classes) if label not in present]
         if empty:
             raise DataError(
-                f"Data set {name!r} has no pair of class {', '.join(map(repr, empty))}; "
+                f"Data set {name!r} has no pairs of class {', '.join(map(repr, empty))}; "
                 "add some or leave the class out."
             )
 
@@ -178,14 +174,14 @@ class PairedDataset:
 
     @cached_property
     def sha256(self) -> str:
-        """Of all that a run is handed: classes, modalities, tensors, labels, groups and the pairs' names.
+        """Hash of all that a run receives: classes, modalities, tensors, labels, groups and the pairs' names.
 
-        Neither the data set's own name nor its notes are part of it: the same pairs read from another folder, or
-        made on another machine, have the same value. It is computed once, so it holds while nobody writes into
+        It includes neither the data set's own name nor its notes: the same pairs read from another folder, or
+        simulated on another machine, have the same hash. It is computed once and does not follow later changes of
         the tensors.
         """
         tensors = {**self.inputs, "labels": self.labels, "groups": self.groups}
-        # What the bytes below mean: without it, other cuts through the same bytes would have the same value.
+        # Types and shapes are hashed too: the same bytes in another shape are other data.
         layout = {what: [str(values.dtype), *values.shape] for what, values in tensors.items()}
         digest = hashlib.sha256(json.dumps([self.info.classes, self.names, layout]).encode())
         for values in tensors.values():
@@ -193,25 +189,25 @@ class PairedDataset:
                 digest.update(part.contiguous().flatten().numpy())
         return digest.hexdigest()
 
-    def batch(self, indices: Tensor | None = None, modalities: Iterable[str] | None = None) -> Batch:
-        """The chosen pairs as float32, uint8 images divided by 255.
+    def batch(self, indices: Tensor | None = None, modalities: Iterable[str] | None = None) -> "Batch":
+        """The selected pairs as float32, uint8 images divided by 255.
 
         Args:
-            indices: int64 tensor (B,) of pairs, in the order wanted; None for all of them.
-            modalities: Those that are wanted of the data set's; None for all of them.
+            indices: int64 tensor (B,) of pairs, in the order of the batch; None for all pairs.
+            modalities: Which modalities the batch has; None for all.
         """
-        chosen = torch.arange(len(self)) if indices is None else indices
-        wanted = self.inputs if modalities is None else modalities
-        return Batch({m: _as_float(self.inputs[m][chosen]) for m in wanted}, self.labels[chosen])
+        pairs = torch.arange(len(self)) if indices is None else indices
+        names = self.inputs if modalities is None else modalities
+        return Batch({m: _as_float(self.inputs[m][pairs]) for m in names}, self.labels[pairs])
 
-    def take(self, indices: Tensor) -> PairedDataset:
-        """A data set of the chosen pairs alone, with the same classes.
+    def take(self, indices: Tensor) -> "PairedDataset":
+        """A data set of the selected pairs only, with the same classes.
 
         Args:
-            indices: int64 tensor of pairs, in the order wanted.
+            indices: int64 tensor of pairs, in the order of the new data set.
 
         Raises:
-            DataError: A class would be left without a pair.
+            DataError: A class would have no pairs left.
         """
         return replace(
             self,
@@ -223,11 +219,11 @@ class PairedDataset:
 
 
 _HASHED_AT_ONCE = 1024
-"""Pairs; what is not contiguous is copied for it, and this bounds the copy."""
+"""Pairs. Tensors that are not contiguous are copied to be hashed; this bounds the size of the copy."""
 
 
 def _select(values: Tensor, index: Tensor) -> Tensor:
-    """``values[index]`` in the same memory format, each pair copied as one block."""
+    """``values[index]`` in the same memory format; each pair is copied as one block."""
     if values.dim() == 4 and values.is_contiguous(memory_format=torch.channels_last):
         # Plain indexing would copy element by element here, at about four times the cost.
         return values.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)

@@ -1,22 +1,20 @@
 """From measured distances to points: range images with their angles, depth images with a pinhole camera.
 
-Pure functions; meters and radians, batched over any leading dimensions (...), R rows, C columns, H rows,
-W columns. A point has four channels XYZA, where A is 1 for a measurement and 0 for none.
+Units are meters and radians. Shapes: any leading dimensions (...); R rows and C columns of a range image, H rows
+and W columns of a depth image. A point has four channels XYZA, where A is 1 for a measurement and 0 for none.
 """
-
-from __future__ import annotations
 
 import torch
 from torch import Tensor
 
 MAX_RANGE_M = 50.0
-"""What NVIDIA's cubes-and-spheres data stores where a ray met nothing."""
+"""The range that NVIDIA's cubes-and-spheres data store where a ray met nothing."""
 
 
 def range_to_xyza(
     range_m: Tensor, azimuth_rad: Tensor, zenith_rad: Tensor, max_range_m: float = MAX_RANGE_M
 ) -> Tensor:
-    """Points seen by a scanner whose rows are azimuths and whose columns are zeniths.
+    """Points measured by a scanner whose rows are azimuths and whose columns are zeniths.
 
     With d the range, following the notebooks that come with NVIDIA's cubes-and-spheres data:
     x = d sin(-azimuth) cos(-zenith), y = d cos(-azimuth) cos(-zenith), z = d sin(-zenith), a = 1 where
@@ -24,10 +22,10 @@ def range_to_xyza(
     is below the horizon. A ray without return keeps its point on the sphere of radius max_range_m, with a = 0.
 
     Args:
-        range_m: (..., R, C), not negative; max_range_m where nothing was met.
+        range_m: (..., R, C), not negative; max_range_m where the ray met nothing.
         azimuth_rad: (R,).
         zenith_rad: (C,).
-        max_range_m: Ranges from here on are no measurements.
+        max_range_m: This range and larger ones are not measurements.
 
     Returns:
         float32 (..., 4, R, C).
@@ -51,7 +49,7 @@ def xyza_to_range(xyza: Tensor, max_range_m: float = MAX_RANGE_M) -> Tensor:
 
     Args:
         xyza: (..., 4, R, C).
-        max_range_m: What to write where nothing was measured.
+        max_range_m: The range where nothing was measured.
 
     Returns:
         float32 (..., R, C).
@@ -61,10 +59,10 @@ def xyza_to_range(xyza: Tensor, max_range_m: float = MAX_RANGE_M) -> Tensor:
 
 
 def depth_to_xyza(depth_m: Tensor, fx: Tensor, fy: Tensor, cx: Tensor, cy: Tensor) -> Tensor:
-    """Points seen by a pinhole depth camera.
+    """Points measured by a pinhole depth camera.
 
     With u the column, v the row and Z the depth: X = (u - cx) Z / fx, Y = (v - cy) Z / fy, a = 1 where Z > 0.
-    So x points right, y down and z forward, as is usual for depth cameras. A pixel without measurement
+    So x points right, y down and z forward, the usual frame of depth cameras. A pixel without measurement
     (Z = 0) has x = y = z = a = 0.
 
     Args:
@@ -86,7 +84,16 @@ def depth_to_xyza(depth_m: Tensor, fx: Tensor, fy: Tensor, cx: Tensor, cy: Tenso
     return torch.stack(points, dim=-3).float()
 
 
+def is_xyza(values: Tensor) -> bool:
+    """Whether values (N, C, H, W) are points: float32 in four channels, the last of which is 0 or 1."""
+    return (
+        values.dtype == torch.float32
+        and values.shape[1] == 4
+        and bool(((values[:, 3] == 0) | (values[:, 3] == 1)).all())
+    )
+
+
 def is_scanner(xyza: Tensor) -> bool:
-    """Whether points (N, 4, H, W) look forward along y, as a scanner's, not along z, as a depth camera's."""
+    """Whether points (N, 4, H, W) lie forward along y, as a scanner's, and not along z, as a depth camera's."""
     _, y, z, _ = xyza.abs().sum(dim=(0, 2, 3)).tolist()
     return bool(y > z)

@@ -1,6 +1,4 @@
-"""Scaling channels to mean 0 and standard deviation 1, with statistics of the training pairs alone."""
-
-from __future__ import annotations
+"""Scaling channels to mean 0 and standard deviation 1, with statistics of the training pairs only."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,10 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from data_utils.dataset import Batch, DataError
+from data_utils.dataset import Batch
+from data_utils.errors import DataError
 
-_CHUNK = 64  # pairs widened to float64 at a time; bounds the memory, not the result's precision
-_CONSTANT = 1e-6  # a deviation below this part of the mean is float32 rounding, not content
+_CHUNK = 64  # pairs converted to float64 at a time; bounds the memory and does not change the precision
+_CONSTANT = 1e-6  # a deviation below this share of the mean is float32 rounding, not content
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,23 +20,24 @@ class ChannelStatistics:
     Attributes:
         mean: Modality to float32 tensor (C,).
         std: Modality to float32 tensor (C,), over all pixels of all pairs (divisor: their number). Exactly 1
-            for a constant channel, such as an alpha that is 1 everywhere.
+            for a constant channel, such as an alpha channel that is 1 everywhere.
     """
 
     mean: Mapping[str, Tensor]
     std: Mapping[str, Tensor]
 
     @classmethod
-    def from_batch(cls, batch: Batch) -> ChannelStatistics:
-        """Statistics of these pairs; hand in the training pairs and no others.
+    def from_batch(cls, batch: Batch) -> "ChannelStatistics":
+        """Statistics of these pairs, which should be the training pairs only.
 
-        Sums run in float64, each image first and then over the images, in two passes (mean, then deviations).
+        Sums are computed in float64, first per image and then over the images, in two passes (mean, then
+        deviations).
 
         Raises:
             DataError: The batch is empty.
         """
         if len(batch) == 0:
-            raise DataError("Channel statistics of no pairs were asked for; hand in the training pairs.")
+            raise DataError("An empty batch has no channel statistics; pass the training pairs.")
         mean: dict[str, Tensor] = {}
         std: dict[str, Tensor] = {}
         for modality, values in batch.inputs.items():
@@ -60,7 +60,7 @@ class ChannelStatistics:
             A new batch of the same shapes.
 
         Raises:
-            DataError: The batch has a modality of which there are no statistics.
+            DataError: The batch has a modality without statistics.
         """
         unknown = sorted(set(batch.inputs) - set(self.mean))
         if unknown:
@@ -78,17 +78,18 @@ class ChannelStatistics:
 
 
 def batchwise_statistics(images: Tensor, batch_size: int = 64) -> dict[str, list[float]]:
-    """Mean and deviation of images as the notebooks compute them: the means over batches of each batch's own.
+    """Mean and standard deviation of images as the published notebooks compute them: per batch, then averaged.
 
-    The deviation of a batch is lower than that of all pixels where images differ in brightness, so it is what
-    published figures of the cubes-and-spheres data have to be compared with; models get ``ChannelStatistics``.
+    If images differ in brightness, this deviation is lower than that of all pixels, so published values of the
+    cubes-and-spheres data must be compared with it. Models receive ``ChannelStatistics``.
 
     Args:
         images: uint8 (N, C, H, W).
-        batch_size: Images a batch.
+        batch_size: Images per batch.
 
     Returns:
-        "mean" and "std", a number a channel; a deviation of 0 (a constant alpha) is 1, fit to be divided by.
+        "mean" and "std", one number per channel; a deviation of 0 (a constant alpha) is replaced by 1, so that it
+        can be a divisor.
     """
     batches = [batch.double().div_(255).transpose(0, 1).flatten(1) for batch in images.split(batch_size)]
     mean = torch.stack([batch.mean(dim=1) for batch in batches]).mean(dim=0)
@@ -103,7 +104,7 @@ def _chunks(values: Tensor) -> Iterator[Tensor]:
 
 def _total(chunks: Iterable[Tensor]) -> Tensor:
     """The sum over all pairs and pixels; float64 (C,)."""
-    # One sum an image and then the small rest: no sum is cut up by the number of threads.
+    # One sum per image first: no sum depends on the number of threads.
     return torch.stack([chunk.sum(dim=(2, 3)).sum(dim=0) for chunk in chunks]).sum(dim=0)
 
 

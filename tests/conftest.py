@@ -1,5 +1,6 @@
-"""One thread for everything that is trained here, as the models are tiny; registrations of a test end with it."""
+"""For all tests: warnings are errors, training uses one thread, and what a test registers ends with it."""
 
+import gc
 import sys
 from collections.abc import Iterator
 
@@ -8,10 +9,14 @@ import torch
 
 import fusiongauge
 from bench.registry import CORRUPTIONS, METRICS, STUDIES
-from data_utils import DATASETS
+from bench.tracking import TRACKERS
+from data_utils import DATASETS, LAYOUTS
 from fusion_models import BACKBONES, EMBEDDERS, OPERATORS
 from fusion_models.registry import CUSTOM_MODELS
-from fusiongauge import Registry
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("filterwarnings", "error")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -22,13 +27,19 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def frozen() -> None:
+    """The garbage collector, which every measurement of memory calls, need not look at what is loaded for good."""
+    gc.freeze()
+
+
 @pytest.fixture
 def registries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets a test register things and load plug-ins."""
-    for registry in (OPERATORS, EMBEDDERS, BACKBONES, CUSTOM_MODELS, METRICS, CORRUPTIONS, STUDIES, DATASETS):
-        if isinstance(registry, Registry):
-            len(registry)  # what ships is registered first
-            for name in ("_entries", "_files", "_added"):
-                monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    models = (OPERATORS, EMBEDDERS, BACKBONES, CUSTOM_MODELS)
+    for registry in (*models, DATASETS, LAYOUTS, METRICS, CORRUPTIONS, STUDIES, TRACKERS):
+        len(registry)  # what ships is registered first
+        for name in ("_entries", "_files", "_added"):
+            monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
     monkeypatch.setattr(fusiongauge, "_PLUGINS", {})
     monkeypatch.setattr(sys, "path", list(sys.path))

@@ -166,5 +166,5 @@ def test_a_night_that_is_worse_than_the_last_good_one_fails(environment: dict[st
     kept.unlink()
     assert good.peak_memory_bytes is not None
     records.append(kept, replace(good, peak_memory_bytes=good.peak_memory_bytes // 2))
-    assert perform(step_named("Compare with the last good night"), environment) == 1
+    assert perform(step_named("Compare with the last good run"), environment) == 1
     assert "No good run" in (Path(environment["RUN"]) / "summary.md").read_text()

@@ -1,15 +1,16 @@
 """The published claims as hypotheses that runs can decide.
 
-Every entry of ``claims`` in ``results/published/*.json`` has one here, and every one here is such an entry. A
-claim that says several things is a conjunction: it holds if every part holds. To add a claim, publish it there and
-declare here what it compares.
+Every entry of ``claims`` in ``results/published/*.json`` has one hypothesis here, and every hypothesis has such an
+entry. A claim of several parts is a conjunction: it holds if every part holds. To add a claim, publish it there
+and declare here what it compares.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
 
+from bench.analysis.published import read_published
 from bench.analysis.quantities import (
     ACCURACY,
     ALL_ACCURACY,
@@ -24,13 +25,10 @@ from bench.analysis.quantities import (
     Quantity,
     corrupted,
 )
-from bench.analysis.statistics import FEWEST_SEEDS
-from bench.studies import STUDIES
-from bench.tables.published import read_published
 
 
 class Relation(StrEnum):
-    """What a part says of A."""
+    """What a part claims of A."""
 
     BETTER = "is better than"
     SAME = "is as good as"
@@ -39,12 +37,12 @@ class Relation(StrEnum):
 
 @dataclass(frozen=True)
 class Part:
-    """One comparison of two rows, and what it is said to come to.
+    """One comparison of two models, and its claimed result.
 
     Attributes:
-        a: name of a model; ``b`` likewise.
-        relation: what is said of A against B.
-        quantity: in what.
+        a: Name of a model; ``b`` likewise.
+        relation: What is claimed of A relative to B.
+        quantity: What they are compared in.
     """
 
     a: str
@@ -76,13 +74,13 @@ SETTINGS: Mapping[str, Mapping[str, tuple[Source, ...]]] = MappingProxyType(
         "downsampling-compact": _COMPACT_SETTINGS,
     }
 )
-"""By published study: the protocols its claims are held against, each with the sources of runs under it.
+"""By published study: the protocols its claims are tested under, each with the sources of runs under it.
 
 The published protocol comes first; the others are our own.
 """
 
 STUDIES_NEEDED = (*SETTINGS, "robustness")
-"""The studies whose runs decide the claims: the published ones, and one that probes what it has trained."""
+"""The studies whose runs decide the claims: the published ones, and one that probes its trained models."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +88,10 @@ class Hypothesis:
     """One published claim.
 
     Attributes:
-        study: whose ``results/published/<study>.json`` has it.
-        number: which of its claims, counted from 1.
-        parts: what it compares; all must come out as said.
-        reading: how its words became these parts, where that was a choice.
+        study: The study whose ``results/published/<study>.json`` has it.
+        number: Which of its claims, counted from 1.
+        parts: What it compares; all must hold.
+        reading: How its words became these parts, where that was a choice.
     """
 
     study: str
@@ -111,20 +109,15 @@ class Hypothesis:
         """Its words, as published."""
         return str(read_published(self.study)["claims"][self.number - 1])
 
-    @property
-    def seeds(self) -> int:
-        """How many seeds it takes at least."""
-        return 1 if all(part.quantity.exact for part in self.parts) else FEWEST_SEEDS
-
 
 @dataclass(frozen=True)
 class Contradiction:
     """A question to which the notebooks give different answers.
 
     Attributes:
-        question: in words.
-        claims: names of hypotheses.
-        parts: the same comparison in each family, with the study under whose protocol it is made.
+        question: In words.
+        claims: Names of hypotheses.
+        parts: The same comparison in each family, with the study under whose protocol it is made.
     """
 
     question: str
@@ -136,7 +129,7 @@ def _better(quantity: Quantity, winner: str, *losers: str) -> tuple[Part, ...]:
     return tuple(Part(winner, Relation.BETTER, loser, quantity) for loser in losers)
 
 
-def _twins(relation: Relation, quantity: Quantity, better: str, worse: str, *strategies: str) -> tuple[Part, ...]:
+def _paired(relation: Relation, quantity: Quantity, better: str, worse: str, *strategies: str) -> tuple[Part, ...]:
     return tuple(
         Part(f"{strategy}-{better}", relation, f"{strategy}-{worse}", quantity) for strategy in strategies
     )
@@ -144,8 +137,20 @@ def _twins(relation: Relation, quantity: Quantity, better: str, worse: str, *str
 
 _WIDE = ("wide-early-concat", "wide-intermediate-concat", "wide-late-concat")
 _EARLY_AND_LATE = ("wide-early-concat", "wide-late-concat")
-_COMPACT_STRATEGIES = tuple(model.removesuffix("-maxpool") for model in STUDIES["fusion-compact"].models)
-_OF_FUSION_WIDE = STUDIES["fusion-wide"].models
+_COMPACT_STRATEGIES = (
+    "compact-late-concat",
+    "compact-intermediate-concat",
+    "compact-intermediate-add",
+    "compact-intermediate-hadamard",
+)
+_OF_FUSION_WIDE = (
+    "wide-early-concat-maxpool",
+    "wide-intermediate-concat-maxpool",
+    "wide-intermediate-matmul-maxpool",
+    "wide-intermediate-hadamard-maxpool",
+    "wide-intermediate-add-maxpool",
+    "wide-late-concat-maxpool",
+)
 _LATE, _EARLY = "wide-late-concat-maxpool", "wide-early-concat-maxpool"
 _EXPERTS = tuple(f"experts-intermediate-{operator}-maxpool" for operator in ("concat", "add", "hadamard"))
 
@@ -163,33 +168,33 @@ def _compact(operator: str) -> str:
 
 
 HYPOTHESES = (
-    Hypothesis("downsampling-wide", 1, _twins(Relation.BETTER, LOSS, "maxpool", "strided", *_WIDE)),
-    Hypothesis("downsampling-wide", 2, _twins(Relation.BETTER, EPOCH_TIME, "strided", "maxpool", *_WIDE)),
-    Hypothesis("downsampling-wide", 3, _twins(Relation.SAME, ACCURACY, "maxpool", "strided", *_WIDE)),
+    Hypothesis("downsampling-wide", 1, _paired(Relation.BETTER, LOSS, "maxpool", "strided", *_WIDE)),
+    Hypothesis("downsampling-wide", 2, _paired(Relation.BETTER, EPOCH_TIME, "strided", "maxpool", *_WIDE)),
+    Hypothesis("downsampling-wide", 3, _paired(Relation.SAME, ACCURACY, "maxpool", "strided", *_WIDE)),
     Hypothesis(
         "downsampling-wide",
         4,
-        _twins(Relation.BETTER, ZERO_GRADIENTS, "maxpool", "strided", *_EARLY_AND_LATE),
+        _paired(Relation.BETTER, ZERO_GRADIENTS, "maxpool", "strided", *_EARLY_AND_LATE),
         "sparser: more exact zeros in the gradients of the convolutions' outputs, in early and in late fusion "
         "(intermediate concat is the same function as late)",
     ),
     Hypothesis(
         "downsampling-wide",
         5,
-        _twins(Relation.BETTER, SHIFT_CONSISTENCY, "maxpool", "strided", *_EARLY_AND_LATE)
-        + _twins(Relation.BETTER, SHIFT_SIMILARITY, "maxpool", "strided", *_EARLY_AND_LATE),
+        _paired(Relation.BETTER, SHIFT_CONSISTENCY, "maxpool", "strided", *_EARLY_AND_LATE)
+        + _paired(Relation.BETTER, SHIFT_SIMILARITY, "maxpool", "strided", *_EARLY_AND_LATE),
         "invariant: the same class under two random shifts; stable: features like those without the shift",
     ),
     Hypothesis(
         "downsampling-deep",
         1,
-        _twins(Relation.BETTER, LOSS, "maxpool", "strided", "deep-intermediate-concat")
-        + _twins(Relation.BETTER, ALL_ACCURACY, "maxpool", "strided", "deep-intermediate-concat"),
+        _paired(Relation.BETTER, LOSS, "maxpool", "strided", "deep-intermediate-concat")
+        + _paired(Relation.BETTER, ALL_ACCURACY, "maxpool", "strided", "deep-intermediate-concat"),
     ),
     Hypothesis(
         "downsampling-deep",
         2,
-        _twins(Relation.BETTER, EPOCH_TIME, "strided", "maxpool", "deep-intermediate-concat"),
+        _paired(Relation.BETTER, EPOCH_TIME, "strided", "maxpool", "deep-intermediate-concat"),
     ),
     Hypothesis(
         "fusion-experts",
@@ -223,20 +228,18 @@ HYPOTHESES = (
             for relation, quantity in (
                 (
                     Relation.BETTER,
-                    replace(
-                        PARAMETERS, margin=0.9, reason="1.97 times as many are called double, so 1.9 times will do"
-                    ),
+                    PARAMETERS.with_margin(0.9, "1.97 times as many are called double, so 1.9 times is enough"),
                 ),
                 (Relation.NOT_WORSE, LOSS),
             )
         ),
-        "balance: concat and late have twice the parameters, and no lower loss; what is best beyond that is taste",
+        "balance: concat and late have twice the parameters, and no lower loss; more than that is not tested",
     ),
     Hypothesis(
         "fusion-wide",
         3,
         _better(EPOCH_TIME, _EARLY, *_others(_EARLY)) + _better(MEMORY, _EARLY, *_others(_EARLY)),
-        "memory: of one model's training step; the published figures held all six models",
+        "memory: of one model's training step; the published values are of all six models together",
     ),
     Hypothesis(
         "fusion-wide",
@@ -265,7 +268,7 @@ HYPOTHESES = (
                 _compact("concat"),
                 Relation.BETTER,
                 "compact-late-concat-maxpool",
-                replace(PARAMETERS, margin=0.5, reason="the claim says 50% more"),
+                PARAMETERS.with_margin(0.5, "the claim says 50% more"),
             ),
         ),
         "best: lower loss than add and Hadamard; close: within the smallest difference that matters",
@@ -281,8 +284,8 @@ HYPOTHESES = (
     Hypothesis(
         "downsampling-compact",
         1,
-        _twins(Relation.BETTER, LOSS, "maxpool", "strided", *_COMPACT_STRATEGIES)
-        + _twins(Relation.BETTER, EPOCH_TIME, "strided", "maxpool", *_COMPACT_STRATEGIES),
+        _paired(Relation.BETTER, LOSS, "maxpool", "strided", *_COMPACT_STRATEGIES)
+        + _paired(Relation.BETTER, EPOCH_TIME, "strided", "maxpool", *_COMPACT_STRATEGIES),
     ),
 )
 """All claims, study by study."""
@@ -307,7 +310,7 @@ CONTRADICTIONS = (
                 ("downsampling-deep", "deep-intermediate-concat"),
                 ("downsampling-compact", "compact-intermediate-concat"),
             )
-            for part in _twins(Relation.BETTER, ACCURACY, "maxpool", "strided", strategy)
+            for part in _paired(Relation.BETTER, ACCURACY, "maxpool", "strided", strategy)
         ),
     ),
     Contradiction(

@@ -1,193 +1,300 @@
-"""What changed between two runs: records of the same cells side by side, and a verdict where one can be given.
+"""What changed between two runs: the cells of both side by side, and a verdict on each metric of each model.
 
-A row is a model in a study's variant, on one data set, in one profile, over the seeds that both runs completed.
-Verdicts are changes.py's. Pure: nothing is read, measured or printed here.
+Cells are paired by ``bench.records.cell_key`` where both runs saw the same data. Equal code, data, protocol and
+machine give equal bits, so every difference has a cause; a verdict says whether it is large enough to matter.
+
+- ``same``: equal to the bit.
+- ``better``, ``worse``, ``no difference larger than d``, ``undecided``: the verdict of ``bench.analysis.verdicts``
+  on the later run as A and the earlier one as B, with Holm's adjustment over the whole comparison.
+- ``changed``: neither direction is better, or the changes of a metric without chance cancel out.
+- ``changed, fewer than 5 seeds``: too few for a verdict.
+- ``within noise``: of metrics that vary by themselves (``Metric.comparison`` is "epochs": times). Two sessions of
+  one machine differ in speed as a whole, so their seeds are not independent and no test over seeds applies. Times
+  are better or worse where the middle halves of all epochs lie apart and the medians differ by more than a tenth.
+- ``not judged``: the metric depends on the machine, and the machines differ.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from math import isnan
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import nan
+from statistics import fmean, median
 from typing import Any
 
-import pandas as pd
+import numpy as np
 
-from bench.analysis.changes import METRICS, TIME_TOLERANCE, Change, Metric, quartiles
-from bench.analysis.statistics import CONFIDENCE, FEWEST_SEEDS
-from bench.records.run import COMPLETED, RunRecord, machine, timed_by
-from bench.tables import Column, TextTable
+from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
+from bench.analysis.verdicts import Outcome, Pairing, Verdict, judge
+from bench.config import canonical
+from bench.metrics import declarations, value
+from bench.records import (
+    COMPLETED,
+    CellKey,
+    Metric,
+    RunRecord,
+    cell_key,
+    latest,
+    machine,
+    same_data,
+)
+from bench.records.keys import differences
 
-Facts = Mapping[str, Any]
-"""A record without its environment, as pytest-benchmark's JSON carries it in ``extra_info``."""
+SAME, BETTER, WORSE, CHANGED = "same", "better", "worse", "changed"
+FEW_SEEDS = f"changed, fewer than {FEWEST_SEEDS} seeds"
+WITHIN_NOISE, NOT_JUDGED = "within noise", "not judged"
 
-
-def facts(record: RunRecord) -> dict[str, Any]:
-    """The record as JSON types, without the environment (the machine info of pytest-benchmark holds it)."""
-    return {key: value for key, value in record.to_dict().items() if key != "environment"}
-
-
-def from_facts(entry: Facts, environment: Mapping[str, Any]) -> RunRecord:
-    """The inverse of ``facts``.
-
-    Raises:
-        RecordError: facts of another schema.
-    """
-    return RunRecord.from_dict({**entry, "environment": dict(environment)})
-
-
-def from_benchmarks(saved: Mapping[str, Any]) -> list[RunRecord]:
-    """The records in a file of pytest-benchmark; benchmarks of other things than cells have none.
-
-    Raises:
-        RecordError: facts of another schema.
-    """
-    entries = [benchmark["extra_info"] for benchmark in saved["benchmarks"]]
-    return [from_facts(entry, saved["machine_info"]) for entry in entries if "schema_version" in entry]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Two runs side by side.
-
-    Attributes:
-        changes: a metric of a row each, rows in the order of the later run.
-        cells: how many both runs completed.
-        only_before: rows with seeds that the earlier run alone has.
-        only_now: rows with seeds that the later run alone has.
-        unfinished: cells that were completed before and are not now, and how they ended.
-        warnings: how machine, protocol, data and code of the two runs differ.
-    """
-
-    changes: tuple[Change, ...]
-    cells: int
-    only_before: tuple[str, ...]
-    only_now: tuple[str, ...]
-    unfinished: tuple[str, ...]
-    warnings: tuple[str, ...]
-
-
-Row = tuple[str, str, str, str, str]
-"""Study, variant, data set, profile, model."""
-
-Cells = dict[tuple[Row, int], RunRecord]
-"""By row and seed."""
+TIME_TOLERANCE = 0.1
+"""Share by which times of two sessions of one machine may differ for reasons of the machine's own."""
 
 Pair = tuple[RunRecord, RunRecord]
 """The earlier and the later record of one cell."""
 
 
+@dataclass(frozen=True)
+class Change:
+    """One metric of one model in two runs.
+
+    Attributes:
+        model: Its name, with whatever distinguishes it from the other models of the comparison.
+        metric: What is compared.
+        seeds: Those that both runs completed on the same data, ascending.
+        before: One value per seed; ``now`` likewise.
+        samples_before: All values that show the spread of a metric that varies by itself, such as the times of all
+            epochs of all seeds; empty for other metrics. ``samples_now`` likewise.
+        verdict: One of those that the module describes.
+    """
+
+    model: str
+    metric: Metric
+    seeds: tuple[int, ...]
+    before: tuple[float, ...]
+    now: tuple[float, ...]
+    samples_before: tuple[float, ...]
+    samples_now: tuple[float, ...]
+    verdict: str
+
+    @property
+    def label(self) -> str:
+        """The model with its seeds."""
+        if len(self.seeds) > 1:
+            return f"{self.model} ({len(self.seeds)} seeds)"
+        return f"{self.model} (seed {self.seeds[0]})"
+
+    @property
+    def center_before(self) -> float:
+        """The median of the samples, or the mean over seeds without samples."""
+        return median(self.samples_before) if self.samples_before else fmean(self.before)
+
+    @property
+    def center_now(self) -> float:
+        """Likewise, of the later run."""
+        return median(self.samples_now) if self.samples_now else fmean(self.now)
+
+    @property
+    def difference(self) -> Interval:
+        """Now - before: of means with an interval, paired by seed; of medians without one."""
+        if self.samples_now:
+            return Interval(self.center_now - self.center_before, nan, nan, len(self.seeds))
+        return paired_difference(self.now, self.before)
+
+    @property
+    def judged(self) -> bool:
+        """Whether the two runs can be compared in the metric."""
+        return self.verdict != NOT_JUDGED
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A cell of the later run that was not completed.
+
+    Attributes:
+        cell: Its name and seed.
+        reason: How it ended.
+        completed_before: Whether the earlier run completed it.
+    """
+
+    cell: str
+    reason: str
+    completed_before: bool
+
+    def __str__(self) -> str:
+        return f"{self.cell}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two runs side by side: all that tables, ``--fail-on`` and the summary of a nightly run need.
+
+    Attributes:
+        changes: One metric of one model each, models in the order of the later run.
+        cells: The number of cells that both runs completed on the same data.
+        days: The first and the last day of the earlier run, ISO 8601; empty without an earlier run.
+        only_before: Models with seeds that only the earlier run has.
+        only_now: Models with seeds that only the later run has.
+        unfinished: The cells of the later run that were not completed.
+        warnings: How machine, protocol, data and code of the two runs differ.
+    """
+
+    changes: tuple[Change, ...]
+    cells: int
+    days: tuple[str, ...]
+    only_before: tuple[str, ...]
+    only_now: tuple[str, ...]
+    unfinished: tuple[Unfinished, ...]
+    warnings: tuple[str, ...]
+
+    @cached_property
+    def models(self) -> set[str]:
+        """The models of both runs."""
+        return {change.model for change in self.changes}
+
+
 def compare(before: Iterable[RunRecord], now: Iterable[RunRecord]) -> Comparison:
-    """Put two runs side by side; of several records of one cell the last counts."""
-    earlier, later = _cells(before), _cells(now)
-    names = _names(row for row, _ in (*earlier, *later))
-    pairs: dict[Row, list[Pair]] = {}
-    unfinished = []
-    for (row, seed), record in later.items():
-        old = earlier.get((row, seed))
-        if old is None or old.status != COMPLETED:
-            continue
-        if record.status == COMPLETED:
-            pairs.setdefault(row, []).append((old, record))
-        else:
-            unfinished.append(f"{names[row]} (seed {seed}): {record.status}, {record.error}")
+    """Compare two runs; the last of several records of a cell counts.
+
+    Args:
+        before: The records of the earlier run.
+        now: The records of the later run.
+    """
+    earlier = {cell_key(record): record for record in latest(before)}
+    later = {cell_key(record): record for record in latest(now)}
+    names = _names((*earlier, *later))
+    both: dict[str, list[Pair]] = {}
+    for key, record in later.items():
+        if key in earlier and earlier[key].status == record.status == COMPLETED:
+            both.setdefault(names[_model(key)], []).append((earlier[key], record))
+    pairs = {
+        model: sorted((pair for pair in of_model if same_data(*pair)), key=lambda pair: pair[0].seed)
+        for model, of_model in both.items()
+    }
+    metrics = compared_metrics((*earlier.values(), *later.values()))
+    changes = [
+        change
+        for model, of_model in pairs.items()
+        for metric in metrics.values()
+        if (change := _change(model, metric, of_model)) is not None
+    ]
+    days = sorted(record.started_at[:10] for record in earlier.values())
     return Comparison(
-        changes=tuple(change for row, of_row in pairs.items() for change in _changes(names[row], of_row)),
+        changes=tuple(_judged(changes)),
         cells=sum(map(len, pairs.values())),
+        days=tuple(dict.fromkeys((days[0], days[-1]))) if days else (),
         only_before=_alone(names, earlier, later),
         only_now=_alone(names, later, earlier),
-        unfinished=tuple(unfinished),
-        warnings=_warnings([pair for of_row in pairs.values() for pair in of_row]),
+        unfinished=tuple(
+            Unfinished(
+                f"{names[_model(key)]} (seed {key.seed})",
+                f"{record.status}, {record.error}",
+                completed_before=key in earlier and earlier[key].status == COMPLETED,
+            )
+            for key, record in later.items()
+            if record.status != COMPLETED
+        ),
+        warnings=_warnings([pair for of_model in both.values() for pair in of_model]),
     )
 
 
-def comparison_table(comparison: Comparison) -> TextTable | None:
-    """Before, now, change and verdict of every metric of every row; None if the runs have no cell in common."""
-    if not comparison.changes:
+def compared_metrics(records: Iterable[RunRecord] = ()) -> dict[str, Metric]:
+    """The metrics that two runs are compared in, by name: those that tables show."""
+    return {name: metric for name, metric in declarations(records).items() if metric.shown}
+
+
+def quartiles(values: Sequence[float]) -> tuple[float, float]:
+    """The first and the third quartile, interpolated."""
+    low, high = np.quantile(values, [0.25, 0.75])
+    return float(low), float(high)
+
+
+def _change(model: str, metric: Metric, pairs: Sequence[Pair]) -> Change | None:
+    """The change over the seeds of which both records have the metric, measured by the same method."""
+    if metric.name == "peak_memory_bytes":
+        pairs = [(old, new) for old, new in pairs if old.peak_memory_method == new.peak_memory_method]
+    values = [(old, new, value(old, metric.name), value(new, metric.name)) for old, new in pairs]
+    complete = [(old, new, a, b) for old, new, a, b in values if a is not None and b is not None]
+    if not complete:
         return None
-    notes = [
-        f"cells in both runs: {comparison.cells}; values: means over seeds, behind changes their {CONFIDENCE:.0%} "
-        "interval, paired by seed; times: median of epochs (quartiles)",
-        f"judged: loss and accuracy by that interval, from {FEWEST_SEEDS} seeds on; times beyond "
-        f"{TIME_TOLERANCE:.0%} with quartiles apart; parameters and memory as they are",
-    ]
-    if comparison.only_before:
-        notes.append(f"only before: {', '.join(comparison.only_before)}")
-    if comparison.only_now:
-        notes.append(f"only now: {', '.join(comparison.only_now)}")
-    notes += [f"completed before, not now: {cell}" for cell in comparison.unfinished]
-    return TextTable(
-        name="comparison",
-        title="Compared with the earlier run",
-        header=["model", "metric", "before", "now", "change", "verdict"],
-        labels=2,
-        rows=[_cells_of(change) for change in comparison.changes],
-        notes=notes,
-        conditions=[],
-        data=pd.DataFrame([_raw(change) for change in comparison.changes]),
+    old, new, before, now = zip(*complete, strict=True)
+    alike = all(machine(a.environment) == machine(b.environment) for a, b in zip(old, new, strict=True))
+    return Change(
+        model=model,
+        metric=metric,
+        seeds=tuple(record.seed for record in old),
+        before=before,
+        now=now,
+        samples_before=tuple(sample for record in old for sample in _samples(metric, record)),
+        samples_now=tuple(sample for record in new for sample in _samples(metric, record)),
+        verdict=NOT_JUDGED if metric.per_machine and not alike else SAME if before == now else "",
     )
 
 
-def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The entries that two mappings do not share, a line each: ``name: before -> now``."""
-    names = sorted({*before, *now})
-    return [
-        f"{name}: {before.get(name)} -> {now.get(name)}" for name in names if before.get(name) != now.get(name)
-    ]
+def _samples(metric: Metric, record: RunRecord) -> list[float]:
+    """All values of a record that show the spread of a metric that varies by itself; none for other metrics."""
+    if metric.comparison != "epochs":
+        return []
+    samples = getattr(record, metric.name, None)
+    return list(samples) if isinstance(samples, list) else [value(record, metric.name) or 0.0]
 
 
-def _cells(records: Iterable[RunRecord]) -> Cells:
-    found: Cells = {}
-    for record in records:
-        row = (record.study, record.variant, record.dataset, record.profile, record.model)
-        found[row, record.seed] = record
-    return found
+def _judged(changes: Sequence[Change]) -> Iterator[Change]:
+    """The changes with their verdicts. Those that agree to the bit need no test and do not count for Holm."""
+    tested = [change for change in changes if not change.verdict and not change.samples_now]
+    verdicts = iter(judge(Pairing("now", "before", c.metric, c.now, c.before) for c in tested))
+    for change in changes:
+        if change.verdict:
+            yield change
+        elif change.samples_now:
+            yield replace(change, verdict=_verdict_on_times(change))
+        else:
+            yield replace(change, verdict=_words(next(verdicts)))
 
 
-def _names(rows: Iterable[Row]) -> dict[Row, str]:
-    """What to call each row: its model, and before it whatever not all rows share."""
-    known = list(dict.fromkeys(rows))
-    *conditions, _ = zip(*known, strict=True) if known else [()]
+def _words(verdict: Verdict) -> str:
+    """A verdict on A = now and B = before in the words of a comparison of runs."""
+    pairing = verdict.pairing
+    if verdict.outcome is Outcome.NOT_JUDGED:
+        return CHANGED
+    if verdict.outcome is Outcome.UNDECIDED:
+        if pairing.exact:
+            return CHANGED
+        return verdict.words.removesuffix(" would be needed") if pairing.can_decide else FEW_SEEDS
+    return {Outcome.A_BETTER: BETTER, Outcome.B_BETTER: WORSE}.get(verdict.outcome, verdict.words)
+
+
+def _verdict_on_times(change: Change) -> str:
+    low_before, high_before = quartiles(change.samples_before)
+    low_now, high_now = quartiles(change.samples_now)
+    overlap = low_now <= high_before and low_before <= high_now
+    difference = change.difference.mean
+    if overlap or abs(difference) <= TIME_TOLERANCE * abs(change.center_before):
+        return WITHIN_NOISE
+    if change.metric.higher_is_better is None:
+        return CHANGED
+    return BETTER if (difference > 0) == change.metric.higher_is_better else WORSE
+
+
+def _model(key: CellKey) -> tuple[str, ...]:
+    """The parts of a key that all seeds of a model share."""
+    return key.study, key.variant, *key.conditions, key.model
+
+
+def _names(keys: Iterable[CellKey]) -> dict[tuple[str, ...], str]:
+    """The name of each model, preceded by whatever not all models share."""
+    models = list(dict.fromkeys(map(_model, keys)))
+    *conditions, _ = zip(*models, strict=True) if models else [()]
     telling = [i for i, values in enumerate(conditions) if len(set(values)) > 1]
-    return {row: " ".join(filter(None, (*(row[i] for i in telling), row[-1]))) for row in known}
+    return {parts: " ".join(filter(None, (*(parts[i] for i in telling), parts[-1]))) for parts in models}
 
 
-def _changes(name: str, pairs: Sequence[Pair]) -> Iterator[Change]:
-    """The metrics that all records of a row have, counted in the same way."""
-    pairs = sorted(pairs, key=lambda pair: pair[0].seed)
-    old, new = zip(*pairs, strict=True)
-    seeds = tuple(record.seed for record in old)
-    label = f"{name} ({len(seeds)} seeds)" if len(seeds) > 1 else f"{name} (seed {seeds[0]})"
-    timed_alike = all(timed_by(a) == timed_by(b) for a, b in pairs)
-    same_method = all(a.peak_memory_method == b.peak_memory_method for a, b in pairs)
-    for metric in METRICS.values():
-        before, now = _values(metric, old), _values(metric, new)
-        if before is None or now is None or (metric.name == "peak_memory_bytes" and not same_method):
-            continue
-        yield Change(
-            row=label,
-            metric=metric,
-            seeds=seeds,
-            before=before,
-            now=now,
-            samples_before=tuple(sample for record in old for sample in metric.samples(record)),
-            samples_now=tuple(sample for record in new for sample in metric.samples(record)),
-            comparable=timed_alike or not metric.of_machine,
-        )
-
-
-def _values(metric: Metric, records: Iterable[RunRecord]) -> tuple[float, ...] | None:
-    values = [metric.value(record) for record in records]
-    known = tuple(value for value in values if value is not None)
-    return known if len(known) == len(values) else None
-
-
-def _alone(names: Mapping[Row, str], here: Cells, there: Cells) -> tuple[str, ...]:
-    seeds: dict[Row, list[int]] = {}
-    for row, seed in here:
-        if (row, seed) not in there:
-            seeds.setdefault(row, []).append(seed)
+def _alone(
+    names: Mapping[tuple[str, ...], str], here: Iterable[CellKey], there: Mapping[CellKey, RunRecord]
+) -> tuple[str, ...]:
+    seeds: dict[str, list[int]] = {}
+    for key in here:
+        if key not in there:
+            seeds.setdefault(names[_model(key)], []).append(key.seed)
     return tuple(
-        f"{names[row]} (seed{'s' if len(of_row) > 1 else ''} {', '.join(map(str, of_row))})"
-        for row, of_row in seeds.items()
+        f"{name} (seed{'s' if len(of_model) > 1 else ''} {', '.join(map(str, of_model))})"
+        for name, of_model in seeds.items()
     )
 
 
@@ -195,72 +302,28 @@ def _warnings(pairs: Sequence[Pair]) -> tuple[str, ...]:
     def differing(part: Callable[[RunRecord], Mapping[str, Any]]) -> list[str]:
         return list(dict.fromkeys(line for old, new in pairs for line in differences(part(old), part(new))))
 
-    same_machine = not differing(lambda record: machine(record.environment))
+    def hashes(parts: Iterable[tuple[str, str | None, str | None]]) -> list[str]:
+        return list(dict.fromkeys(f"{name}: {a[:12]} -> {b[:12]}" for name, a, b in parts if a and b and a != b))
+
     environment = (
-        "not quite the same environment as the earlier run"
-        if same_machine
-        else "NOT THE SAME MACHINE as the earlier run: times and memory are shown, not judged"
+        "NOT THE SAME MACHINE as the earlier run: times and memory are shown, not judged"
+        if differing(lambda record: machine(record.environment))
+        else "other differences of the environment from that of the earlier run"
     )
-    found = {
+    warnings = {
         environment: differing(lambda record: _flat(record.environment)),
-        "NOT AS MANY SEEDS SIDE BY SIDE as in the earlier run: times are shown, not judged": differing(
-            lambda record: {"seeds_together": record.seeds_together}
-        ),
-        "NOT THE SAME PROTOCOL as the earlier run": differing(lambda record: record.protocol),
-        "NOT THE SAME DATA as the earlier run": _hashes(
+        "NOT THE SAME PROTOCOL as the earlier run": differing(lambda record: canonical(record.protocol)),
+        "NOT THE SAME DATA as the earlier run: these cells are not compared": hashes(
             (old.dataset, old.data_sha256, new.data_sha256) for old, new in pairs
         ),
-        "not the code of the earlier run": _hashes(
+        "the code changed since the earlier run": hashes(
             ("code", old.code_sha256, new.code_sha256) for old, new in pairs
         ),
     }
-    return tuple("\n  ".join((title, *lines)) for title, lines in found.items() if lines)
+    return tuple("\n  ".join((title, *lines)) for title, lines in warnings.items() if lines)
 
 
 def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """An environment with its packages among the other entries, without what says which code was run."""
-    packages = environment.get("packages", {})
+    """An environment with its packages among the other entries, without the commit that was run."""
     rest = {key: value for key, value in environment.items() if key not in ("packages", "commit", "dirty")}
-    return {**rest, **packages}
-
-
-def _hashes(known: Iterable[tuple[str, str | None, str | None]]) -> list[str]:
-    """Those that differ, shortened; a record of version 1 has none and says nothing."""
-    return list(dict.fromkeys(f"{what}: {a[:12]} -> {b[:12]}" for what, a, b in known if a and b and a != b))
-
-
-def _cells_of(change: Change) -> list[str]:
-    column, difference = change.metric.column, change.difference
-    by = "=" if change.before == change.now else column.signed(difference.mean)
-    if change.before != change.now and not isnan(difference.low):
-        by += f" ({column.signed(difference.low)} to {column.signed(difference.high)})"
-    return [
-        change.row,
-        column.title,
-        _with_quartiles(column, change.center_before, change.samples_before),
-        _with_quartiles(column, change.center_now, change.samples_now),
-        by,
-        change.verdict,
-    ]
-
-
-def _with_quartiles(column: Column, center: float, samples: Sequence[float]) -> str:
-    if len(samples) < 2:
-        return column.text(center)
-    low, high = quartiles(samples)
-    return f"{column.text(center)} ({column.text(low)} to {column.text(high)})"
-
-
-def _raw(change: Change) -> dict[str, Any]:
-    difference = change.difference
-    return {
-        "model": change.row,
-        "metric": change.metric.name,
-        "seeds": len(change.seeds),
-        "before": change.center_before,
-        "now": change.center_now,
-        "change": difference.mean,
-        "change_low": difference.low,
-        "change_high": difference.high,
-        "verdict": change.verdict,
-    }
+    return {**rest, **environment.get("packages", {})}

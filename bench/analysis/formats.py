@@ -1,5 +1,6 @@
-"""How the values of a metric are written, in tables, sentences and figures."""
+"""How metrics and their values are written, in tables, sentences and figures."""
 
+import re
 from math import floor, isnan, log10
 
 from bench.analysis.statistics import Interval
@@ -31,6 +32,21 @@ def difference(metric: Metric, interval: Interval) -> str:
 def margin(metric: Metric) -> str:
     """The smallest difference that matters, with its unit."""
     return f"{metric.margin:.0%}" if metric.ratio else f"{metric.margin:g} {metric.unit}".strip()
+
+
+def short_title(metric: Metric) -> str:
+    """The title without its unit: "epoch time" for "epoch time (s)"."""
+    return _title_and_unit(metric)[0]
+
+
+def unit(metric: Metric) -> str:
+    """The unit of values divided by the scale, which the title names: "MB" for "peak memory (MB)"."""
+    return _title_and_unit(metric)[1]
+
+
+def _title_and_unit(metric: Metric) -> tuple[str, str]:
+    parts = re.fullmatch(r"(.+) \(([^()]+)\)", metric.title)
+    return (parts[1], parts[2]) if parts else (metric.title, metric.unit)
 
 
 def _with_half(metric: Metric, interval: Interval, sign: str = "") -> str:

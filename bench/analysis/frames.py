@@ -1,18 +1,27 @@
 """From records to the frames that tables and figures are made of, and which records may stand together in one."""
 
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 
 from bench.config import DEFAULT_STUDY
-from bench.metrics import declarations, value
-from bench.records import COMPLETED, ProbeRecord, RunRecord, conditions_of, latest
-
-WORDS = ("model", "strategy", "variant", "row", "family", "stage", "embedder", "modalities")
-"""The columns of ``frame`` that are not numbers. ``model`` is the name within a study, ``row`` without variant."""
+from bench.metrics import QUANTITIES, declarations, value
+from bench.records import (
+    COMPLETED,
+    CostRecord,
+    InferenceRecord,
+    Metric,
+    ProbeRecord,
+    RunRecord,
+    conditions_of,
+    latest,
+    machine,
+)
 
 AnyRecord = TypeVar("AnyRecord", bound=RunRecord | ProbeRecord)
+AnyCost = TypeVar("AnyCost", bound=CostRecord)
 
 
 def completed(records: Iterable[RunRecord]) -> list[RunRecord]:
@@ -24,28 +33,59 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
     """One row per completed cell.
 
     Returns:
-        WORDS, "seed", "target_accuracy", and every metric of ``bench.metrics.declarations``, NaN where a record
-        lacks it. Of several records of the same cell the last one counts.
+        "model" and "strategy" (with the variant), "variant", "row" (the model without variant), "family", "stage",
+        "embedder", "reference", "modalities" (joined by "+"), "seed", "target_accuracy", and every metric of
+        ``bench.metrics.declarations``; numbers are NaN where a record lacks them. Of several records of the same
+        cell the last one counts.
     """
-    metrics = declarations(records)
-    rows = [
-        {
-            "model": record.label,
-            "strategy": f"{record.variant} {record.strategy}".strip(),
-            "variant": record.variant,
-            "row": record.model,
-            "family": record.family,
-            "stage": record.stage,
-            "embedder": record.embedder,
-            "modalities": "+".join(record.modalities),
-            "seed": record.seed,
-            "target_accuracy": record.target_accuracy,
-            **{name: value(record, name) for name in metrics},
-        }
-        for record in completed(records)
+    done, metrics = completed(records), declarations(records)
+    words = {
+        "model": [record.label for record in done],
+        "strategy": [f"{record.variant} {record.strategy}".strip() for record in done],
+        "variant": [record.variant for record in done],
+        "row": [record.model for record in done],
+        "family": [record.family for record in done],
+        "stage": [record.stage for record in done],
+        "embedder": [record.embedder for record in done],
+        "reference": [record.reference for record in done],
+        "modalities": ["+".join(record.modalities) for record in done],
+        "seed": [record.seed for record in done],
+    }
+    numbers = {
+        "target_accuracy": np.array([record.target_accuracy for record in done], dtype=float),
+        **{name: np.array([value(record, name) for record in done], dtype=float) for name in metrics},
+    }
+    return pd.DataFrame(words | numbers)
+
+
+def evaluated(records: Sequence[RunRecord]) -> list[Metric]:
+    """The metrics that tables show and evaluations computed for some of the records, in order of declaration."""
+    return [
+        metric
+        for name, metric in declarations(records).items()
+        if metric.shown and name not in QUANTITIES and any(value(record, name) is not None for record in records)
     ]
-    numbers = ["target_accuracy", *metrics]
-    return pd.DataFrame(rows, columns=[*WORDS, "seed", *numbers]).astype(dict.fromkeys(numbers, float))
+
+
+def outcomes(records: Sequence[RunRecord]) -> list[Metric]:
+    """The same, accuracy first."""
+    return sorted(evaluated(records), key=lambda metric: metric.name != "valid_accuracy")
+
+
+def embedder_pairs(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells of each embedder beside those of the reference, one row per strategy, seed and embedder.
+
+    Args:
+        cells: As ``frame`` makes them.
+
+    Returns:
+        "strategy", "seed", "reference", and every other column twice: ``<column>`` of the embedder and
+        ``<column>_reference``.
+    """
+    others = cells[(cells.embedder != cells.reference) & (cells.embedder != "")]
+    return cells[cells.embedder == cells.reference].merge(
+        others, on=["strategy", "seed", "reference"], suffixes=("_reference", "")
+    )
 
 
 def comparable(records: Iterable[AnyRecord]) -> dict[str, list[AnyRecord]]:
@@ -63,6 +103,23 @@ def comparable(records: Iterable[AnyRecord]) -> dict[str, list[AnyRecord]]:
     return named
 
 
+def comparable_costs(costs: Iterable[AnyCost]) -> dict[str, list[AnyCost]]:
+    """The records of costs that may stand in one table or figure, by name, in the order of first records.
+
+    Records of one kind that were measured under the same conditions stand together. The first conditions of a kind
+    have its name ("inference", "scaling", ...), further ones ``<kind>-2`` and so on.
+    """
+    groups: dict[tuple[str, ...], list[AnyCost]] = {}
+    for record in costs:
+        kind = str(record.__struct_config__.tag)
+        groups.setdefault((kind, *describe_cost(record)), []).append(record)
+    named: dict[str, list[AnyCost]] = {}
+    for (kind, *_), together in groups.items():
+        number = sum(name.startswith(kind) for name in named) + 1
+        named[kind if number == 1 else f"{kind}-{number}"] = together
+    return named
+
+
 def file_stem(study: str, name: str) -> str:
     """The stem of the files of a table or figure: its name, after the study's unless that is the default one."""
     return name if study == DEFAULT_STUDY else f"{study}-{name}"
@@ -70,28 +127,42 @@ def file_stem(study: str, name: str) -> str:
 
 def describe(records: Sequence[RunRecord]) -> list[str]:
     """What the numbers of a table were obtained under, one line each; differing conditions are all named."""
-
-    def distinct(values: Iterable[object]) -> str:
-        return ", ".join(dict.fromkeys(str(value) for value in values))
-
     done = [record for record in records if record.status == COMPLETED]
     if not done:
         return ["no run was completed"]
     seeds = sorted({record.seed for record in done})
-    environments = [record.environment for record in done]
     lines = [
-        f"data: {distinct(r.dataset for r in done)}, {distinct(r.classes for r in done)} classes, "
-        f"{distinct(r.train_pairs for r in done)} training pairs, "
-        f"{distinct(r.valid_pairs for r in done)} validation pairs",
-        f"profile: {distinct(r.profile for r in done)}, {distinct(r.protocol['epochs'] for r in done)} epochs, "
+        f"data: {_distinct(r.dataset for r in done)}, {_distinct(r.classes for r in done)} classes, "
+        f"{_distinct(r.train_pairs for r in done)} training pairs, "
+        f"{_distinct(r.valid_pairs for r in done)} validation pairs",
+        f"profile: {_distinct(r.profile for r in done)}, "
+        f"{_distinct(r.protocol.get('epochs', 'unknown') for r in done)} epochs, "
         f"seeds: {', '.join(map(str, seeds))} (n = {len(seeds)})",
-        f"device: {distinct(e.get('device_name', 'unknown') for e in environments)}, "
-        f"threads: {distinct(e.get('threads', 'unknown') for e in environments)}, "
-        f"torch {distinct(e.get('packages', {}).get('torch', 'unknown') for e in environments)}",
+        _device(record.environment for record in done),
     ]
     unfinished = [
-        f"{record.model} (seed {record.seed}, {record.status})" for record in records if record not in done
+        f"{record.model} (seed {record.seed}, {record.status})" for record in records if record.status != COMPLETED
     ]
     if unfinished:
         lines.append(f"left out, not completed: {', '.join(unfinished)}")
     return lines
+
+
+def describe_cost(record: CostRecord) -> list[str]:
+    """What a cost was measured under, one line each."""
+    inputs = [f"inputs: {record.inputs}"] if isinstance(record, InferenceRecord) else []
+    lines = [*inputs, *record.conditions, f"profile: {record.profile}", _device([record.environment])]
+    return list(dict.fromkeys(lines))
+
+
+def _device(environments: Iterable[Mapping[str, Any]]) -> str:
+    machines = [machine(environment) for environment in environments]
+    name, threads, torch = (
+        _distinct(part.get(field) or "unknown" for part in machines)
+        for field in ("device_name", "threads", "torch")
+    )
+    return f"device: {name}, threads: {threads}, torch {torch}"
+
+
+def _distinct(values: Iterable[object]) -> str:
+    return ", ".join(dict.fromkeys(str(value) for value in values))

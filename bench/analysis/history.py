@@ -1,92 +1,90 @@
-"""A run as points of a history: what github-action-benchmark takes as ``customSmallerIsBetter``.
+"""A run as points of a history: the input of github-action-benchmark's ``customSmallerIsBetter``.
 
-Every figure is better when it is smaller, so accuracy is kept as error rate. The name of a figure is its place in
-the history and never depends on what else was run. Pure: nothing is read, measured or printed here.
+Every series is better when it is smaller, so a share of which more is better, such as accuracy, is kept as its
+distance from 100%. The name of a series is its place in the history and never depends on what else was run.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from statistics import fmean, median
-from typing import Any
+from statistics import fmean
 
-from bench.records.run import COMPLETED, RecordError, RunRecord
+from bench.analysis import formats
+from bench.analysis.frames import completed
+from bench.metrics import QUANTITIES, declarations, value
+from bench.records import Metric, RecordError, RunRecord
 
 Entry = dict[str, str | float]
 """``name``, ``unit``, ``value``, ``extra``, and ``range`` where there are several seeds."""
 
 
-@dataclass(frozen=True)
-class Figure:
-    """One quantity of a model.
-
-    Attributes:
-        name: how the names of its entries end.
-        unit: of its values.
-        field: of a record.
-        value: of that field.
-    """
-
-    name: str
-    unit: str
-    field: str
-    value: Callable[[Any], float]
-
-
-FIGURES = (
-    Figure("validation loss", "nats", "best_valid_loss", float),
-    Figure("error rate", "%", "valid_accuracy", lambda accuracy: 100 * (1 - accuracy)),
-    Figure("epoch time", "s", "epoch_seconds", median),
-    Figure("peak memory", "MB", "peak_memory_bytes", lambda size: size / 1e6),
-)
-"""Epoch time is the median of a run's epochs; memory is of one training step."""
-
-
 def history(records: Sequence[RunRecord]) -> list[Entry]:
-    """The figures of every model that was completed, in the order of the records.
+    """The series of every model that was completed, in the order of the records.
 
-    A value is the mean over the seeds, its range goes from the lowest seed to the highest. Of several records of
+    A value is the mean over the seeds; its range goes from the lowest seed to the highest. Of several records of
     one cell the last counts.
 
     Raises:
-        RecordError: the records are of different profiles or devices, which have no history in common.
+        RecordError: The records are of different profiles or devices, which have no history in common.
     """
-    profile, device = conditions(records)
-    models: dict[str, dict[int, RunRecord]] = {}
-    for record in records:
-        if record.status == COMPLETED:
-            place = "/".join(filter(None, (record.study, record.variant, record.dataset, record.model)))
-            models.setdefault(place, {})[record.seed] = record
+    profile, device = profile_and_device(records)
+    models: dict[str, list[RunRecord]] = {}
+    for record in completed(records):
+        place = "/".join(filter(None, (record.study, record.variant, record.dataset, record.model)))
+        models.setdefault(place, []).append(record)
+    series = series_of(records)
     return [
         entry
         for place, seeds in models.items()
-        for entry in _entries(place, list(seeds.values()), f"profile: {profile}\ndevice: {device}")
+        for entry in _entries(place, seeds, series, f"profile: {profile}\ndevice: {device}")
     ]
 
 
-def conditions(records: Sequence[RunRecord]) -> tuple[str, str]:
+def series_of(records: Sequence[RunRecord]) -> list[Metric]:
+    """The metrics with a series: evaluated ones that tables show, and others whose declaration names a series."""
+    return [
+        metric
+        for name, metric in declarations(records).items()
+        if metric.higher_is_better is not None and metric.shown and (metric.history or name not in QUANTITIES)
+    ]
+
+
+def profile_and_device(records: Sequence[RunRecord]) -> tuple[str, str]:
     """The profile and the name of the device that all records share.
 
     Raises:
-        RecordError: they do not.
+        RecordError: They share none.
     """
-    found = {(record.profile, str(record.environment["device_name"])) for record in records}
-    if len(found) != 1:
-        kinds = "; ".join(f"{profile} on {device}" for profile, device in sorted(found)) or "none"
-        raise RecordError(f"records of one profile on one device are needed, not of several ({kinds})")
-    return found.pop()
+    kinds = {(record.profile, str(record.environment.get("device_name", "unknown"))) for record in records}
+    if len(kinds) != 1:
+        words = "; ".join(f"{profile} on {device}" for profile, device in sorted(kinds)) or "none"
+        raise RecordError(f"records of one profile on one device are needed, not of several ({words})")
+    return kinds.pop()
 
 
-def _entries(place: str, records: Sequence[RunRecord], under: str) -> Iterator[Entry]:
+def _entries(place: str, records: Sequence[RunRecord], series: Sequence[Metric], under: str) -> Iterator[Entry]:
     seeds = ", ".join(str(record.seed) for record in records)
-    commits = ", ".join(dict.fromkeys(str(record.environment["commit"]) for record in records))
-    for figure in FIGURES:
-        values = [figure.value(getattr(record, figure.field)) for record in records]
+    commits = ", ".join(dict.fromkeys(str(record.environment.get("commit")) for record in records))
+    for metric in series:
+        name, unit, smaller_is_better = _series(metric)
+        measured = [value(record, metric.name) for record in records]
+        values = [smaller_is_better(x) for x in measured if x is not None]
+        if not values:
+            continue
         entry: Entry = {
-            "name": f"{place} {figure.name}",
-            "unit": figure.unit,
+            "name": f"{place} {metric.history or name}",
+            "unit": unit,
             "value": fmean(values),
             "extra": f"{under}\nseeds: {seeds}\ncommit: {commits}",
         }
         if len(values) > 1:
             entry["range"] = f"{min(values):.4g} to {max(values):.4g}"
         yield entry
+
+
+def _series(metric: Metric) -> tuple[str, str, Callable[[float], float]]:
+    """Name, unit, and the function that makes smaller values better."""
+    title, unit = formats.short_title(metric), formats.unit(metric)
+    if not metric.higher_is_better:
+        return title, unit, lambda x: x / metric.scale
+    if metric.unit:
+        return f"negative {title}", unit, lambda x: -x / metric.scale
+    return f"100% - {title}", "%", lambda share: 100 * (1 - share)

@@ -1,7 +1,7 @@
-"""The ledger: what runs say of every published claim, on which data and under which conditions.
+"""The ledger: the verdict of runs on every published claim, by data and conditions.
 
 Runs under different conditions (data, profile, device, threads, protocol) are never compared with each other; each
-has verdicts of its own, and Holm's adjustment is over all comparisons under the same conditions.
+set of conditions has verdicts of its own, and Holm's adjustment is over all comparisons under the same conditions.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,16 +22,13 @@ from bench.analysis.claims import (
 )
 from bench.analysis.quantities import LOSS, Run
 from bench.analysis.statistics import ALPHA
-from bench.analysis.verdicts import Comparison, Outcome, Verdict, compare, judge, seeds_text
-from bench.config import FULL, PROFILES
-from bench.records.probe import ProbeRecord
-from bench.records.run import COMPLETED, RunRecord
-from bench.studies import STUDIES
-from data_utils import DATASETS
+from bench.analysis.verdicts import Outcome, Verdict, judge, pair, seeds_text
+from bench.config import FULL
+from bench.records import COMPLETED, Conditions, ProbeRecord, RunRecord, conditions_of
 
 
 class Ruling(StrEnum):
-    """What a claim, or a part of one, came to."""
+    """The result of testing a claim, or a part of one."""
 
     HOLDS = "holds"
     FAILS = "does not hold"
@@ -40,92 +37,82 @@ class Ruling(StrEnum):
 
 
 @dataclass(frozen=True)
-class Conditions:
+class ClaimConditions:
     """What runs must share to be compared.
 
     Attributes:
-        setting: a name of ``claims.SETTINGS``: under which protocol.
-        dataset: its name.
-        profile: how much of the protocol was run.
-        device_name: what it ran on.
-        threads: of the CPU.
-        seeds_together: how many seeds were trained side by side.
-        mistakes: whether the original's mistakes were left in.
+        setting: A name of ``claims.SETTINGS``: under which protocol.
+        shared: Data set, profile and device.
+        device_name: The device's own name.
+        threads: Of the CPU; None where the record does not tell.
+        as_published: Whether the original's mistakes were kept.
     """
 
     setting: str
-    dataset: str
-    profile: str
+    shared: Conditions
     device_name: str
-    threads: int
-    seeds_together: int
-    mistakes: bool
+    threads: int | None
+    as_published: bool
+
+    @property
+    def dataset(self) -> str:
+        """The name of the data set."""
+        return self.shared.dataset
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether less than the whole protocol was run."""
+        return self.shared.profile != FULL.name
 
     @property
     def protocol(self) -> str:
         """Setting and profile, in words; anything short of the published protocol says so."""
         words = [self.setting]
-        if self.mistakes:
+        if self.as_published:
             words.append("with its mistakes")
-        if self.profile != FULL.name:
-            words.append(f"{self.profile.upper()}: cut short")
+        if self.cut_short:
+            words.append(f"{self.shared.profile.upper()}: cut short")
         return ", ".join(words)
 
     @property
     def device(self) -> str:
-        """Device, threads and seeds at a time, in words."""
-        words = [self.device_name, f"{self.threads} thread{'' if self.threads == 1 else 's'}"]
-        if self.seeds_together > 1:
-            words.append(f"{self.seeds_together} seeds side by side")
-        return ", ".join(words)
-
-    @property
-    def order(self) -> tuple[object, ...]:
-        """The published setting first, whole profiles first, simulated data as declared; no two are equal."""
-        known = list(DATASETS)
-        return (
-            self.setting != AS_PUBLISHED,
-            -list(PROFILES).index(self.profile),
-            known.index(self.dataset) if self.dataset in known else len(known),
-            self.dataset,
-            self.setting,
-            self.device,
-            self.mistakes,
-        )
+        """Device and threads, in words."""
+        threads = "unknown threads" if self.threads is None else f"{self.threads} thread"
+        return f"{self.device_name}, {threads}{'' if self.threads in (1, None) else 's'}"
 
 
 @dataclass(frozen=True)
 class PartEntry:
-    """What one comparison of a claim came to.
+    """The result of one comparison of a claim.
 
     Attributes:
-        part: what was claimed.
-        verdict: what runs say.
-        guessing: those of its two rows of which no run did better than guessing.
+        part: What was claimed.
+        verdict: The verdict of the runs.
+        at_chance: Those of its two models of which no run was better than uniform guessing.
     """
 
     part: Part
     verdict: Verdict
-    guessing: tuple[str, ...]
+    at_chance: tuple[str, ...]
 
     @property
     def caveat(self) -> str:
-        """What a verdict on rows that learned nothing is to be read with; "" where both learned."""
-        if len(self.guessing) > 1:
-            return "neither learned"
-        return "".join(f"{row} learned nothing" for row in self.guessing)
+        """How to read a verdict on models at chance level; "" where neither is."""
+        if len(self.at_chance) > 1:
+            return "both at chance level"
+        return "".join(f"{model} at chance level" for model in self.at_chance)
 
     @property
     def ruling(self) -> Ruling:
         """Whether the part is as the claim says.
 
-        That two rows are as good fails where one is surely better, and better by more than the margin as it seems;
-        that one is better fails where it surely is not, or not by as much as matters.
+        That two models are equally good fails where one is significantly better and the observed difference is
+        larger than the margin; that one is better fails where it significantly is not, or not by the margin.
         """
-        if not self.verdict.comparison.n:
+        if not self.verdict.pairing.n:
             return Ruling.NOT_RUN
-        outcome, shown = self.verdict.outcome, float(self.verdict.comparison.advantages.mean())
-        large = abs(shown) > self.part.quantity.threshold
+        outcome, observed = self.verdict.outcome, float(self.verdict.pairing.advantages.mean())
+        large = abs(observed) > self.verdict.pairing.threshold
         match self.part.relation:
             case Relation.BETTER:
                 held, failed = outcome is Outcome.A_BETTER, outcome in (Outcome.B_BETTER, Outcome.SAME)
@@ -142,23 +129,23 @@ class PartEntry:
 
 @dataclass(frozen=True)
 class Entry:
-    """What one claim came to under one set of conditions.
+    """The result of one claim under one set of conditions.
 
     Attributes:
-        hypothesis: the claim.
-        conditions: under which; None where nothing of it was run.
-        parts: its comparisons.
-        sources: the studies whose records were used.
+        hypothesis: The claim.
+        conditions: Under which; None where nothing of it was run.
+        parts: Its comparisons.
+        sources: The studies whose records were used.
     """
 
     hypothesis: Hypothesis
-    conditions: Conditions | None
+    conditions: ClaimConditions | None
     parts: tuple[PartEntry, ...]
     sources: tuple[str, ...]
 
     @property
     def ruling(self) -> Ruling:
-        """Holds if every part does, and does not if one does not."""
+        """Holds if every part does, and does not hold if one does not."""
         rulings = [part.ruling for part in self.parts]
         if self.conditions is None or set(rulings) == {Ruling.NOT_RUN}:
             return Ruling.NOT_RUN
@@ -168,7 +155,7 @@ class Entry:
 
     @property
     def words(self) -> str:
-        """The ruling, with what is missing where it is undecided, and with rows that learned nothing."""
+        """The ruling, with what is missing where it is undecided, and with models at chance level."""
         if self.ruling is not Ruling.UNDECIDED:
             return "; ".join(filter(None, (self.ruling.value, self.decisive.caveat if self.decisive else "")))
         missing = sum(part.ruling is Ruling.NOT_RUN for part in self.parts)
@@ -179,12 +166,12 @@ class Entry:
 
     @property
     def decisive(self) -> PartEntry | None:
-        """The comparison that the ruling hangs on: the first that fails, or else the least sure one."""
+        """The comparison that the ruling depends on: the first that fails, or else the least certain one."""
         run = [part for part in self.parts if part.ruling is not Ruling.NOT_RUN]
         for ruling in (Ruling.FAILS, Ruling.UNDECIDED, Ruling.HOLDS):
-            found = [part for part in run if part.ruling is ruling]
-            if found:
-                return found[0] if ruling is Ruling.FAILS else max(found, key=_doubt)
+            parts = [part for part in run if part.ruling is ruling]
+            if parts:
+                return parts[0] if ruling is Ruling.FAILS else max(parts, key=_doubt)
         return None
 
 
@@ -201,21 +188,25 @@ def _doubt(entry: PartEntry) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Ledger:
-    """Everything that runs say of the claims.
+    """All verdicts of runs on the claims.
 
     Attributes:
-        entries: claim by claim; one of the claim's own with no conditions where nothing of it was run.
-        answers: every contradiction with what its comparisons came to, as far as they were run.
-        unfinished: the cells that were begun and not completed.
+        entries: Claim by claim; one with no conditions for a claim of which nothing was run.
+        answers: Every contradiction with the results of its comparisons, as far as they were run.
+        conditions: Under which any claim was run, in the order of ``entries``.
+        simulated: By data set, whether it is simulated; None where that is unknown.
+        unfinished: The cells that were begun and not completed.
     """
 
     entries: tuple[Entry, ...]
-    answers: Mapping[Contradiction, tuple[tuple[Conditions, PartEntry], ...]]
+    answers: Mapping[Contradiction, tuple[tuple[ClaimConditions, PartEntry], ...]]
+    conditions: tuple[ClaimConditions, ...]
+    simulated: Mapping[str, bool | None]
     unfinished: tuple[RunRecord, ...]
 
 
 def decide_claims(records: Iterable[RunRecord]) -> bool:
-    """Whether any of these runs is of a study that is there to decide a claim."""
+    """Whether any of these runs is of a study that decides a claim."""
     return any(record.study in STUDIES_NEEDED for record in records)
 
 
@@ -223,46 +214,55 @@ def ledger(records: Iterable[RunRecord], probes: Iterable[ProbeRecord] = ()) -> 
     """The ledger of these runs.
 
     Args:
-        records: of any studies; those that no claim asks for are left aside. The last one of a cell counts.
-        probes: what was found in the weights of these runs.
+        records: Of any studies; those that no claim needs are ignored. The last one of a cell counts.
+        probes: Of the weights of these runs.
     """
-    found = list(records)
-    runs = _runs(found, probes)
+    records = list(records)
+    runs = _runs(records, probes)
+    conditions = sorted(
+        dict.fromkeys(conditions for conditions, _ in runs),
+        key=lambda under: (under.setting != AS_PUBLISHED, under.cut_short),  # stable: then by first appearance
+    )
     entries: list[Entry] = []
-    answers: dict[Contradiction, list[tuple[Conditions, PartEntry]]] = {each: [] for each in CONTRADICTIONS}
-    for conditions in sorted({conditions for conditions, _ in runs}, key=lambda each: each.order):
-        entries += _entries(runs, conditions)
-        questions = [(question, *each) for question in CONTRADICTIONS for each in question.parts]
-        judged = _judged(runs, conditions, [(study, part) for _, study, part in questions])
+    answers: dict[Contradiction, list[tuple[ClaimConditions, PartEntry]]] = {
+        question: [] for question in CONTRADICTIONS
+    }
+    for under in conditions:
+        entries += _entries(runs, under)
+        questions = [(question, *part) for question in CONTRADICTIONS for part in question.parts]
+        judged = _judged(runs, under, [(study, part) for _, study, part in questions])
         for (question, _, _), entry in zip(questions, judged, strict=True):
             if entry.ruling is not Ruling.NOT_RUN:
-                answers[question].append((conditions, entry))
+                answers[question].append((under, entry))
     run = {entry.hypothesis for entry in entries}
     entries += [Entry(hypothesis, None, (), ()) for hypothesis in HYPOTHESES if hypothesis not in run]
     entries.sort(key=lambda entry: HYPOTHESES.index(entry.hypothesis))  # stable: conditions stay in their order
+    used = {entry.conditions for entry in entries}
     return Ledger(
         tuple(entries),
-        {question: tuple(found) for question, found in answers.items()},
-        tuple(record for record in found if record.status != COMPLETED and _settings(record)),
+        {question: tuple(results) for question, results in answers.items()},
+        tuple(under for under in conditions if under in used),
+        {record.dataset: record.simulated for record in records},
+        tuple(record for record in records if record.status != COMPLETED and _settings(record)),
     )
 
 
-Runs = Mapping[tuple[Conditions, str], Mapping[str, Mapping[int, Run]]]
+Runs = Mapping[tuple[ClaimConditions, str], Mapping[str, Mapping[int, Run]]]
 """Runs by conditions and claiming study, then by model and seed."""
 
 
 def _runs(records: Sequence[RunRecord], probes: Iterable[ProbeRecord]) -> Runs:
-    of_weights: dict[tuple[str, int, str], list[ProbeRecord]] = {}
+    of_weights: dict[str, list[ProbeRecord]] = {}
     for probe in probes:
-        of_weights.setdefault((probe.model, probe.seed, probe.weights_sha256), []).append(probe)
-    runs: dict[tuple[Conditions, str], dict[str, dict[int, Run]]] = {}
+        of_weights.setdefault(probe.weights_sha256, []).append(probe)
+    runs: dict[tuple[ClaimConditions, str], dict[str, dict[int, Run]]] = {}
     for record in records:
         if record.status != COMPLETED:
             continue
-        found = of_weights.get((record.model, record.seed, record.weights_sha256 or ""), [])
+        run = Run(record, tuple(of_weights.get(record.weights_sha256 or "", ())))
         for study, setting in _settings(record):
-            rows = runs.setdefault((_conditions(record, setting), study), {})
-            rows.setdefault(record.model, {})[record.seed] = Run(record, tuple(found))
+            models = runs.setdefault((_conditions(record, setting), study), {})
+            models.setdefault(record.model, {})[record.seed] = run
     return runs
 
 
@@ -276,53 +276,48 @@ def _settings(record: RunRecord) -> list[tuple[str, str]]:
     ]
 
 
-def _conditions(record: RunRecord, setting: str) -> Conditions:
-    mistakes = STUDIES[record.study].mistakes
-    return Conditions(
+def _conditions(record: RunRecord, setting: str) -> ClaimConditions:
+    return ClaimConditions(
         setting=setting,
-        dataset=record.dataset,
-        profile=record.profile,
-        device_name=str(record.environment["device_name"]),
-        threads=int(record.environment["threads"]),
-        seeds_together=record.seeds_together,
-        mistakes=any(record.protocol.get(name) == value for name, value in mistakes.items()),
+        shared=conditions_of(record),
+        device_name=str(record.environment.get("device_name", "unknown device")),
+        threads=record.environment.get("threads"),
+        as_published=record.as_published,
     )
 
 
-def _entries(runs: Runs, conditions: Conditions) -> Iterator[Entry]:
+def _entries(runs: Runs, conditions: ClaimConditions) -> Iterator[Entry]:
     """The claims of which anything was run under these conditions, judged together."""
-    asked = [(hypothesis, part) for hypothesis in HYPOTHESES for part in hypothesis.parts]
-    judged = _judged(runs, conditions, [(hypothesis.study, part) for hypothesis, part in asked])
-    parts: dict[Hypothesis, list[PartEntry]] = {}
-    for (hypothesis, _), entry in zip(asked, judged, strict=True):
-        parts.setdefault(hypothesis, []).append(entry)
-    for hypothesis, of_claim in parts.items():
-        if any(part.ruling is not Ruling.NOT_RUN for part in of_claim):
-            yield Entry(hypothesis, conditions, tuple(of_claim), _sources(runs, conditions, hypothesis))
+    parts = [(hypothesis, part) for hypothesis in HYPOTHESES for part in hypothesis.parts]
+    judged = _judged(runs, conditions, [(hypothesis.study, part) for hypothesis, part in parts])
+    by_claim: dict[Hypothesis, list[PartEntry]] = {}
+    for (hypothesis, _), entry in zip(parts, judged, strict=True):
+        by_claim.setdefault(hypothesis, []).append(entry)
+    for hypothesis, entries in by_claim.items():
+        if any(entry.ruling is not Ruling.NOT_RUN for entry in entries):
+            yield Entry(hypothesis, conditions, tuple(entries), _sources(runs, conditions, hypothesis))
 
 
-def _judged(runs: Runs, conditions: Conditions, asked: Sequence[tuple[str, Part]]) -> list[PartEntry]:
-    rows = [runs.get((conditions, study), {}) for study, _ in asked]
-    verdicts = judge(_comparison(of_study, part) for of_study, (_, part) in zip(rows, asked, strict=True))
+def _judged(runs: Runs, conditions: ClaimConditions, parts: Sequence[tuple[str, Part]]) -> list[PartEntry]:
+    models = [runs.get((conditions, study), {}) for study, _ in parts]
+    verdicts = judge(
+        pair(part.a, part.b, part.quantity, of_study.get(part.a, {}), of_study.get(part.b, {}))
+        for of_study, (_, part) in zip(models, parts, strict=True)
+    )
     return [
-        PartEntry(part, verdict, tuple(row for row in (part.a, part.b) if _guesses(of_study.get(row, {}))))
-        for of_study, (_, part), verdict in zip(rows, asked, verdicts, strict=True)
+        PartEntry(part, verdict, tuple(m for m in (part.a, part.b) if _at_chance(of_study.get(m, {}))))
+        for of_study, (_, part), verdict in zip(models, parts, verdicts, strict=True)
     ]
 
 
-def _comparison(rows: Mapping[str, Mapping[int, Run]], part: Part) -> Comparison:
-    return compare(part.a, part.b, part.quantity, rows.get(part.a, {}), rows.get(part.b, {}))
-
-
-def _guesses(row: Mapping[int, Run]) -> bool:
-    """Whether no run's loss is below what naming every class evenly costs, by as much as matters."""
-    return bool(row) and all(
-        (run.record.best_valid_loss or 0) > log(run.record.classes) - LOSS.margin for run in row.values()
+def _at_chance(runs: Mapping[int, Run]) -> bool:
+    """Whether no run's loss is below that of equal probabilities for all classes, by as much as matters."""
+    return bool(runs) and all(
+        (run.record.best_valid_loss or 0) > log(run.record.classes) - LOSS.metric.margin for run in runs.values()
     )
 
 
-def _sources(runs: Runs, conditions: Conditions, hypothesis: Hypothesis) -> tuple[str, ...]:
-    rows = runs[conditions, hypothesis.study]
-    models = dict.fromkeys(model for part in hypothesis.parts for model in (part.a, part.b))
-    used = [run.record.study for model in models for run in rows.get(model, {}).values()]
-    return tuple(dict.fromkeys(used))
+def _sources(runs: Runs, conditions: ClaimConditions, hypothesis: Hypothesis) -> tuple[str, ...]:
+    models = runs[conditions, hypothesis.study]
+    names = dict.fromkeys(model for part in hypothesis.parts for model in (part.a, part.b))
+    return tuple(dict.fromkeys(run.record.study for name in names for run in models.get(name, {}).values()))

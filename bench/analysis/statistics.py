@@ -2,37 +2,35 @@
 
 Every function of paired values takes the differences of runs with the same seed, whose data, order and split are
 the same, along the last axis: (..., n) for n seeds. calibration.py measures how often these fail; docs/evidence.md
-says why it is these.
+explains the choice.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy  # loads scipy.stats when it is first used
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
-from statsmodels.stats.power import TTestPower
-from statsmodels.stats.proportion import proportion_confint
 
 Floats = NDArray[np.float64]
 
 CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
 POWER = 0.8
-"""Chance of seeing a difference that is there, which the numbers of seeds that are asked for give."""
+"""Chance of detecting a true difference with the number of seeds that verdicts name."""
 
 FEWEST_SEEDS = 5
-"""Fewer decide nothing: three runs of either side agree too often by chance (docs/evidence.md)."""
+"""Fewer decide nothing: three runs of each model agree too often by chance (docs/evidence.md)."""
 
 MOST_SEEDS = 100
-"""Nobody is asked for more."""
+"""The largest number of seeds that is suggested."""
 
 LARGEST_EFFECT = 10.0
 """Mean difference in standard deviations; the power of larger ones is 1 anyway, and hard to compute."""
 
 RESAMPLES = 9_999
 SEED = 0
-"""Of resampling, so that the same records give the same intervals."""
+"""Of resampling, so that equal records give equal intervals."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +38,10 @@ class Interval:
     """A mean and where its true value lies.
 
     Attributes:
-        mean: of the values; nan for none.
-        low: lower end; nan where there are too few values for one, as one value is for its mean.
-        high: upper end; likewise.
-        n: how many values.
+        mean: Of the values; nan for none.
+        low: Lower end; nan where there are too few values for an interval.
+        high: Upper end; likewise.
+        n: The number of values.
     """
 
     mean: float
@@ -68,7 +66,7 @@ def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval
     if x.size == 1:
         return Interval(float(x[0]), np.nan, np.nan, 1)
     mean, error = x.mean(), _standard_error(x)
-    reach = stats.t.ppf((1 + confidence) / 2, x.size - 1) * error
+    reach = scipy.stats.t.ppf((1 + confidence) / 2, x.size - 1) * error
     return Interval(float(mean), float(mean - reach), float(mean + reach), x.size)
 
 
@@ -76,7 +74,7 @@ def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = CONFIDENCE
     """The mean of a - b, (n,) each and paired by position, with its t interval.
 
     Raises:
-        ValueError: they are not of one length.
+        ValueError: They differ in length.
     """
     return mean_interval(_differences(a, b), confidence)
 
@@ -84,16 +82,16 @@ def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = CONFIDENCE
 def bootstrap_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
     """The mean of n values, (n,), with the percentile bootstrap's interval (Efron 1979).
 
-    Narrower than it says for few values, so no verdict is read from it: of five values of a normal distribution
-    it covers the true mean in 83 of 100 cases, not 95 (docs/evidence.md).
+    It is too narrow for few values, so no verdict uses it: for five values of a normal distribution it covers the
+    true mean in 83 of 100 cases, not 95 (docs/evidence.md).
     """
     x = np.asarray(values, dtype=float)
     if x.size < 2 or np.ptp(x) == 0:
         return mean_interval(x, confidence)
-    found = stats.bootstrap(
+    interval = scipy.stats.bootstrap(
         (x,), np.mean, confidence_level=confidence, n_resamples=RESAMPLES, method="percentile", rng=SEED
     ).confidence_interval
-    return Interval(float(x.mean()), float(found.low), float(found.high), x.size)
+    return Interval(float(x.mean()), float(interval.low), float(interval.high), x.size)
 
 
 def probability_better(
@@ -102,14 +100,16 @@ def probability_better(
     """P(A beats B): the share of pairs in which A is better, a tie being half a win.
 
     As in Bouthillier et al. 2021 (arXiv 2103.03098), but with the exact interval of Clopper and Pearson in place
-    of the bootstrap, which for five wins of five would say that losing is impossible.
+    of the bootstrap's, which excludes any loss after five wins of five.
 
     Args:
-        a: a value a seed, (n,).
-        b: likewise, of the same seeds.
-        higher_is_better: the metric's direction.
-        confidence: of the interval.
+        a: One value per seed, (n,).
+        b: Likewise, of the same seeds.
+        higher_is_better: The metric's direction.
+        confidence: Of the interval.
     """
+    from statsmodels.stats.proportion import proportion_confint
+
     wins = np.sign(_differences(a, b)) * (1 if higher_is_better else -1)
     if not wins.size:
         return Interval(np.nan, np.nan, np.nan, 0)
@@ -121,17 +121,17 @@ def probability_better(
 def difference_p(differences: ArrayLike) -> Floats:
     """Two-sided p values of the paired t test that the mean difference, over the last axis, is not zero.
 
-    Five seeds can decide with it. The price is the assumption that differences spread about as a normal variable
-    does; calibration.py measures what remains where they do not.
+    Five seeds can decide with it. It assumes that differences are about normally distributed; calibration.py
+    measures its errors where they are not.
     """
     t, degrees = _t(np.asarray(differences, dtype=float), 0.0)
-    return np.asarray(2 * stats.t.sf(np.abs(t), degrees))
+    return np.asarray(2 * scipy.stats.t.sf(np.abs(t), degrees))
 
 
 def not_worse_p(advantages: ArrayLike, margin: float) -> Floats:
     """One-sided p values that the mean advantage, over the last axis, is above ``-margin`` (non-inferiority)."""
     t, degrees = _t(np.asarray(advantages, dtype=float), -margin)
-    return np.asarray(stats.t.sf(t, degrees))
+    return np.asarray(scipy.stats.t.sf(t, degrees))
 
 
 def equivalence_p(differences: ArrayLike, margin: float) -> Floats:
@@ -146,17 +146,17 @@ def equivalence_p(differences: ArrayLike, margin: float) -> Floats:
 def sign_flip_p(differences: ArrayLike) -> float:
     """Two-sided p value of the exact sign-flip permutation test of n differences, (n,).
 
-    It assumes only that A and B would spread alike if neither were better. Its smallest value is 2 / 2**n: 0.0625
+    It assumes only that A and B have the same spread if neither is better. Its smallest value is 2 / 2**n: 0.0625
     for five seeds, which can therefore never decide at 0.05; six can for a single comparison, eight for four under
-    Holm. Above 13 differences, 9,999 random flips stand for all.
+    Holm. Above 13 differences, 9,999 random flips replace all flips.
     """
     x = np.asarray(differences, dtype=float)
     if x.size < 2:
         return 1.0
-    found = stats.permutation_test(
+    test = scipy.stats.permutation_test(
         (x,), np.mean, permutation_type="samples", n_resamples=RESAMPLES, alternative="two-sided", rng=SEED
     )
-    return min(1.0, float(found.pvalue))
+    return min(1.0, float(test.pvalue))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -170,18 +170,20 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def seeds_needed(spread: float, difference: float, *, alpha: float = ALPHA, power: float = POWER) -> int:
-    """How many seeds show a mean difference with this chance, by the paired t test.
+    """How many seeds detect a mean difference with this chance, by the paired t test.
 
     Args:
-        spread: standard deviation of the differences between pairs of runs.
-        difference: the mean difference to be seen, not zero.
-        alpha: two-sided level of the test.
-        power: chance of seeing it.
+        spread: Standard deviation of the differences between pairs of runs.
+        difference: The mean difference to be detected.
+        alpha: Two-sided level of the test.
+        power: Chance of detecting it.
 
     Returns:
         At least FEWEST_SEEDS, and ``MOST_SEEDS + 1`` for any number above MOST_SEEDS.
     """
-    # Where differences do not spread at all any number would do; so large an effect is seen with the fewest seeds.
+    from statsmodels.stats.power import TTestPower
+
+    # Differences without any spread are detected with the fewest seeds.
     effect = min(abs(difference) / spread, LARGEST_EFFECT) if spread else LARGEST_EFFECT
     counts = np.arange(FEWEST_SEEDS, MOST_SEEDS + 1)
     enough = TTestPower().power(effect, counts, alpha) >= power

@@ -1,17 +1,25 @@
-"""Is A better than B? Verdicts over runs paired by seed, for all the comparisons of one table together.
+"""Is A better than B? Verdicts on values paired by seed, for all the comparisons of one table together.
 
-``A better`` and ``B better``: the paired t test, under Holm over the table, rules out that there is no difference.
-``no difference larger than d``: two one-sided tests, under Holm over the table, rule out every difference of d or
-more. This comes first: a difference that is sure but too small to matter is none. Everything else is undecided,
-with the number of seeds that would probably decide it.
+Equivalence is tested first: a significant difference below the margin counts as no difference.
+
+- ``no difference larger than d``: two one-sided tests rule out every difference of d or more.
+- ``A better`` and ``B better``: the paired t test rules out that there is no difference.
+- ``undecided``: everything else, with the number of seeds that would probably decide it, if any would.
+- ``not judged``: the metric has no direction.
+
+P values are adjusted by Holm's method over the table. Metrics that do not depend on the seed
+(``Metric.comparison`` is "exact") are decided by one run, without a test.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from math import exp, isnan, nan
+from math import exp, isnan, log1p, nan
 
+import numpy as np
+
+from bench.analysis.formats import margin
 from bench.analysis.quantities import Quantity, Run
 from bench.analysis.statistics import (
     ALPHA,
@@ -28,68 +36,92 @@ from bench.analysis.statistics import (
     probability_better,
     seeds_needed,
 )
+from bench.records import Metric, same_data
 
 CLEAR = 0.75
 """P(A beats B) from which Bouthillier et al. 2021 (arXiv 2103.03098) call a difference meaningful."""
 
 
 class Outcome(StrEnum):
-    """What a comparison came to."""
+    """The result of a comparison."""
 
     A_BETTER = "A better"
     B_BETTER = "B better"
     SAME = "no difference"
     UNDECIDED = "undecided"
+    NOT_JUDGED = "not judged"
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two rows, and one quantity of their runs with the same seeds.
+class Pairing:
+    """One metric of A and B in runs with the same seeds.
 
     Attributes:
-        a: what A is called; ``b`` likewise.
-        quantity: what they are compared in.
-        values_a: a value a seed; ``values_b`` likewise, in the same order of seeds.
+        a: The name of A; ``b`` likewise.
+        metric: What they are compared in.
+        values_a: One value per seed; ``values_b`` likewise, in the same order of seeds.
     """
 
     a: str
     b: str
-    quantity: Quantity
+    metric: Metric
     values_a: tuple[float, ...]
     values_b: tuple[float, ...]
 
     @property
     def n(self) -> int:
-        """How many pairs."""
+        """The number of pairs."""
         return len(self.values_a)
 
     @property
-    def advantages(self) -> Floats:
-        """By how much A is better, (n,); see ``Quantity.advantages``."""
-        return self.quantity.advantages(self.values_a, self.values_b)
+    def exact(self) -> bool:
+        """Whether the metric does not depend on the seed, so that one run decides."""
+        return self.metric.comparison == "exact"
 
     @property
     def can_decide(self) -> bool:
-        """Whether there are enough seeds for a verdict."""
-        return self.n >= (1 if self.quantity.exact else FEWEST_SEEDS)
+        """Whether the metric has a direction and there are enough seeds for a verdict."""
+        return self.metric.higher_is_better is not None and self.n >= (1 if self.exact else FEWEST_SEEDS)
+
+    @property
+    def advantages(self) -> Floats:
+        """By how much A is better, (n,) differences or logarithms of ratios; A - B if there is no direction."""
+        a, b = np.asarray(self.values_a, dtype=float), np.asarray(self.values_b, dtype=float)
+        distance: Floats = np.log(a) - np.log(b) if self.metric.ratio else a - b
+        return -distance if self.metric.higher_is_better is False else distance
+
+    @property
+    def threshold(self) -> float:
+        """The margin on the scale of ``advantages``."""
+        return log1p(self.metric.margin) if self.metric.ratio else self.metric.margin
+
+    def effect(self, advantage: Interval) -> Interval:
+        """An interval of advantages as one of A - B or A / B."""
+        mean, low, high = advantage.mean, advantage.low, advantage.high
+        if self.metric.higher_is_better is False:
+            mean, low, high = -mean, -high, -low
+        if self.metric.ratio:
+            mean, low, high = exp(mean), exp(low), exp(high)
+        return Interval(mean, low, high, advantage.n)
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a comparison came to, among the others of its table.
+    """The result of a comparison, among the others of its table.
 
     Attributes:
-        comparison: what was compared.
-        outcome: in a word.
-        effect: mean of A - B with its t interval; of a ratio, the geometric mean of A / B.
+        pairing: What was compared.
+        outcome: In a word.
+        effect: Mean of A - B with its t interval; of a ratio, the geometric mean of A / B.
         probability: P(A beats B).
-        difference_p: that there is no difference; adjusted for the table, nan where nothing was tested.
-        equivalence_p: that there is one of the margin or more; likewise.
-        not_worse_p: that A is worse by the margin or more; likewise.
-        more_seeds: how many more would probably decide; 0 if decided, ``MOST_SEEDS + 1`` for more than MOST_SEEDS.
+        difference_p: That there is no difference; adjusted for the table, nan where nothing was tested.
+        equivalence_p: That there is one of the margin or more; likewise.
+        not_worse_p: That A is worse by the margin or more; likewise.
+        more_seeds: How many more would probably decide; 0 if none would, ``MOST_SEEDS + 1`` for more than
+            MOST_SEEDS.
     """
 
-    comparison: Comparison
+    pairing: Pairing
     outcome: Outcome
     effect: Interval
     probability: Interval
@@ -102,11 +134,11 @@ class Verdict:
     def words(self) -> str:
         """The verdict as it is printed."""
         match self.outcome:
-            case Outcome.SAME if self.comparison.quantity.margin == 0:
+            case Outcome.SAME if self.pairing.metric.margin == 0:
                 return "equal"
             case Outcome.SAME:
-                return f"no difference larger than {self.comparison.quantity.margin_text}"
-            case Outcome.UNDECIDED:
+                return f"no difference larger than {margin(self.pairing.metric)}"
+            case Outcome.UNDECIDED if self.more_seeds:
                 return f"undecided: {seeds_text(self.more_seeds)} would be needed"
         return self.outcome.value
 
@@ -117,8 +149,8 @@ class Verdict:
 
     @cached_property
     def bootstrap(self) -> Interval:
-        """The effect with the bootstrap's interval, for the reader alone: no verdict hangs on it."""
-        return _shown(bootstrap_interval(self.comparison.advantages), self.comparison.quantity)
+        """The effect with the bootstrap's interval, shown to the reader; no verdict depends on it."""
+        return self.pairing.effect(bootstrap_interval(self.pairing.advantages))
 
     @property
     def bootstrap_text(self) -> str:
@@ -126,12 +158,18 @@ class Verdict:
         return self._text(self.bootstrap).partition(" (")[2].removesuffix(")") or "-"
 
     def _text(self, interval: Interval) -> str:
-        text = self.comparison.quantity.text
         if not interval.n:
             return "-"
-        if isnan(interval.low):
-            return text(interval.mean)
-        return f"{text(interval.mean)} ({text(interval.low)} to {text(interval.high)})"
+        mean, low, high = (
+            _effect_text(self.pairing.metric, x) for x in (interval.mean, interval.low, interval.high)
+        )
+        return mean if isnan(interval.low) else f"{mean} ({low} to {high})"
+
+
+def _effect_text(metric: Metric, value: float) -> str:
+    """A signed difference, or a ratio."""
+    # Means of equal values differ by what adding them rounds; + 0.0 turns -0.0 into 0.0.
+    return f"{value:.3g}" if metric.ratio else f"{round(value / metric.scale, 12) + 0.0:+.2g}"
 
 
 def seeds_text(more: int) -> str:
@@ -141,99 +179,96 @@ def seeds_text(more: int) -> str:
     return f"{more} more seed{'' if more == 1 else 's'}"
 
 
-def compare(
-    a: str, b: str, quantity: Quantity, runs_a: Mapping[int, Run], runs_b: Mapping[int, Run]
-) -> Comparison:
-    """The comparison of two rows over the seeds that both have the quantity of, as far as they saw the same data.
+def pair(a: str, b: str, quantity: Quantity, runs_a: Mapping[int, Run], runs_b: Mapping[int, Run]) -> Pairing:
+    """A and B over the seeds that both have the quantity of, where both runs saw the same data.
 
     Args:
-        a: what A is called.
-        b: what B is called.
-        quantity: what they are compared in.
+        a: The name of A.
+        b: The name of B.
+        quantity: What they are compared in.
         runs_a: A's runs by seed.
         runs_b: B's runs by seed.
     """
-    pairs = []
-    for seed in sorted(runs_a.keys() & runs_b.keys()):
-        first, second = quantity.of(runs_a[seed]), quantity.of(runs_b[seed])
-        if first is not None and second is not None and _same_data(runs_a[seed], runs_b[seed]):
-            pairs.append((float(first), float(second)))
-    return Comparison(a, b, quantity, tuple(first for first, _ in pairs), tuple(second for _, second in pairs))
+    values = [
+        (quantity.of(runs_a[seed]), quantity.of(runs_b[seed]))
+        for seed in sorted(runs_a.keys() & runs_b.keys())
+        if same_data(runs_a[seed].record, runs_b[seed].record)
+    ]
+    pairs = [(float(x), float(y)) for x, y in values if x is not None and y is not None]
+    return Pairing(a, b, quantity.metric, tuple(x for x, _ in pairs), tuple(y for _, y in pairs))
 
 
-def _same_data(one: Run, other: Run) -> bool:
-    """Not only by name: files change, and simulators are mended. Records of version 1 do not say."""
-    known = {run.record.data_sha256 for run in (one, other)} - {None}
-    return len(known) < 2
-
-
-def judge(comparisons: Iterable[Comparison]) -> list[Verdict]:
+def judge(pairings: Iterable[Pairing]) -> list[Verdict]:
     """A verdict on each of a table's comparisons, in the same order.
 
-    The chance that one of the table's rows without any difference is called better for one side is at most 5%, and
-    so is the chance that one with a difference of the margin or more is called the same.
+    The chance that one of the table's comparisons without any difference is called better for one side is at most
+    5%, and so is the chance that one with a difference of the margin or more is called the same.
     """
-    asked = list(comparisons)
-    tested = [i for i, comparison in enumerate(asked) if comparison.can_decide and not comparison.quantity.exact]
-    each = [(asked[i].advantages, asked[i].quantity.threshold) for i in tested]
-    families = (
-        [float(difference_p(advantages)) for advantages, _ in each],
-        [float(equivalence_p(advantages, margin)) for advantages, margin in each],
-        [float(not_worse_p(advantages, margin)) for advantages, margin in each],
+    pairings = list(pairings)
+    tested = [pairing for pairing in pairings if pairing.can_decide and not pairing.exact]
+    p_values = zip(
+        holm([float(difference_p(pairing.advantages)) for pairing in tested]),
+        holm([float(equivalence_p(pairing.advantages, pairing.threshold)) for pairing in tested]),
+        holm([float(not_worse_p(pairing.advantages, pairing.threshold)) for pairing in tested]),
+        strict=True,
     )
-    adjusted = dict(zip(tested, zip(*map(holm, families), strict=True), strict=True))
     return [
-        _verdict(comparison, adjusted.get(i, _exact_p(comparison)), ALPHA / max(1, len(tested)))
-        for i, comparison in enumerate(asked)
+        _verdict(
+            pairing,
+            next(p_values) if pairing.can_decide and not pairing.exact else _exact_p(pairing),
+            ALPHA / max(1, len(tested)),
+        )
+        for pairing in pairings
     ]
 
 
-def _exact_p(comparison: Comparison) -> tuple[float, float, float]:
-    """The p values of a quantity without chance, 0 or 1; nan where nothing can be said."""
-    if not comparison.can_decide:
+def _exact_p(pairing: Pairing) -> tuple[float, float, float]:
+    """The p values of a metric without chance, 0 or 1; nan where nothing can be said."""
+    if not pairing.can_decide:
         return nan, nan, nan
-    advantage, margin = comparison.advantages.mean(), comparison.quantity.threshold
-    return float(abs(advantage) <= margin), float(abs(advantage) > margin), float(advantage < -margin)
+    advantages, threshold = pairing.advantages, pairing.threshold
+    mean, largest = advantages.mean(), abs(advantages).max()
+    return float(abs(mean) <= threshold), float(largest > threshold), float(mean < -threshold)
 
 
-def _verdict(comparison: Comparison, p: tuple[float, float, float], alpha: float) -> Verdict:
+def _verdict(pairing: Pairing, p: tuple[float, float, float], alpha: float) -> Verdict:
     difference, equivalence, not_worse = p
-    advantages = comparison.advantages
-    outcome = Outcome.UNDECIDED
-    if equivalence <= ALPHA:
-        outcome = Outcome.SAME
-    elif difference <= ALPHA:
-        outcome = Outcome.A_BETTER if advantages.mean() > 0 else Outcome.B_BETTER
+    advantages = pairing.advantages
+    outcome = _outcome(pairing, difference, equivalence)
+    direction = pairing.metric.higher_is_better
     return Verdict(
-        comparison,
+        pairing,
         outcome,
-        effect=_shown(mean_interval(advantages), comparison.quantity),
-        probability=probability_better(
-            comparison.values_a, comparison.values_b, higher_is_better=comparison.quantity.higher_is_better
-        ),
+        effect=pairing.effect(mean_interval(advantages)),
+        probability=Interval(nan, nan, nan, 0)
+        if direction is None
+        else probability_better(pairing.values_a, pairing.values_b, higher_is_better=direction),
         difference_p=difference,
         equivalence_p=equivalence,
         not_worse_p=not_worse,
-        more_seeds=_more_seeds(comparison, alpha) if outcome is Outcome.UNDECIDED else 0,
+        more_seeds=_more_seeds(pairing, alpha) if outcome is Outcome.UNDECIDED else 0,
     )
 
 
-def _shown(advantage: Interval, quantity: Quantity) -> Interval:
-    """An interval of advantages as one of A - B or A / B."""
-    ends = (advantage.low, advantage.high) if quantity.higher_is_better else (-advantage.high, -advantage.low)
-    mean = advantage.mean if quantity.higher_is_better else -advantage.mean
-    if quantity.ratio:
-        return Interval(exp(mean), exp(ends[0]), exp(ends[1]), advantage.n)
-    return Interval(mean, *ends, advantage.n)
+def _outcome(pairing: Pairing, difference: float, equivalence: float) -> Outcome:
+    if pairing.metric.higher_is_better is None:
+        return Outcome.NOT_JUDGED
+    advantages = pairing.advantages
+    # A margin of 0 cannot be tested; runs that agree to the bit are equal without a test.
+    if equivalence <= ALPHA or (pairing.can_decide and not advantages.any()):
+        return Outcome.SAME
+    if difference <= ALPHA:
+        return Outcome.A_BETTER if advantages.mean() > 0 else Outcome.B_BETTER
+    return Outcome.UNDECIDED
 
 
-def _more_seeds(comparison: Comparison, alpha: float) -> int:
-    """How many further seeds would see the difference that there seems to be, or the margin if that is larger."""
-    if comparison.quantity.exact:
-        return 1
-    if comparison.n < 2:
-        return FEWEST_SEEDS - comparison.n
-    advantages = comparison.advantages
-    sought = max(abs(float(advantages.mean())), comparison.quantity.threshold)
+def _more_seeds(pairing: Pairing, alpha: float) -> int:
+    """How many further seeds would see the observed difference, or the margin if that is larger."""
+    if pairing.exact:
+        return 0 if pairing.n else 1
+    if pairing.n < 2:
+        return FEWEST_SEEDS - pairing.n
+    advantages = pairing.advantages
+    sought = max(abs(float(advantages.mean())), pairing.threshold)
     needed = seeds_needed(float(advantages.std(ddof=1)), sought, alpha=alpha)
-    return needed if needed > MOST_SEEDS else max(needed - comparison.n, FEWEST_SEEDS - comparison.n, 1)
+    return needed if needed > MOST_SEEDS else max(needed - pairing.n, FEWEST_SEEDS - pairing.n, 1)

@@ -16,12 +16,7 @@ from bench.training.runs import silent
 from bench.training.seeding import seeded
 from bench.training.trainer import Trainer
 from data_utils import DatasetInfo
-from fusion_models import MODELS, ModelSpec, build_model
-
-
-def models() -> list[ModelSpec]:
-    """One model of each family and embedder: the same strategy, so that only widths and downsampling differ."""
-    return [spec for spec in MODELS.values() if (spec.stage, spec.operator) == ("intermediate", "concat")]
+from fusion_models import ModelSpec, build_model
 
 
 @dataclass(frozen=True)
@@ -123,7 +118,11 @@ class Series:
             work=self._axis.work,
             sizes=list(self.seconds),
             seconds=[epochs[warm_up:] for epochs in self.seconds.values()],
-            **measured_on(profile, self._device),
+            **measured_on(
+                profile,
+                self._device,
+                f"other sizes: {BASE.pairs} pairs in one batch, images of {BASE.image_size}x{BASE.image_size}",
+            ),
         )
 
 

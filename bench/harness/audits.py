@@ -1,6 +1,7 @@
 """All audits of what a session would run: its data as the protocols split them, and its models.
 
-``python -m bench audit`` prints the outcomes. The audits themselves are in audits.py and model_audits.py.
+``python -m bench audit`` prints the outcomes. The audits themselves are in ``data_utils.audits`` and
+``bench.training.model_audits``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,37 +10,39 @@ from functools import partial
 
 import torch
 
-from bench.config import Protocol
+from bench.config import STANDARD, Protocol
 from bench.harness.session import Session
+from bench.registry import METRICS
 from bench.training import model_audits
-from bench.training.evaluation import METRICS, evaluate
+from bench.training.evaluation import evaluate
 from bench.training.measurement import training_memory
 from bench.training.preparation import choose, prepare
 from bench.training.seeding import stream
-from data_utils import Batch, DataError, DatasetInfo, PairedDataset, Split, audits
-from data_utils.findings import Outcome
+from data_utils import Batch, DataError, DatasetInfo, PairedDataset, Split
+from data_utils.audits import leaks as audits
+from data_utils.audits.findings import Outcome
 from fusion_models import ModelSpec, build_model
 
 _SAMPLES = 8  # for the models; few, as the images may be large
 
 
 def audit(session: Session, *, models: bool) -> Iterator[tuple[str, list[Outcome]]]:
-    """All audits of a session, group by group, each group with a line on what is audited.
+    """All audits of a session, group by group, each with a heading.
 
     Args:
-        session: whose data, protocols and seeds.
-        models: whether its models are audited too.
+        session: Its data, protocols and seeds are audited.
+        models: Whether its models are audited too.
 
     Raises:
-        DataError: the data cannot be read or split, or do not fit a model.
+        DataError: The data cannot be read or split, or do not fit a model.
     """
     specs: dict[PairedDataset, dict[ModelSpec, None]] = {}  # the models of each data set, in order
     for cell in session.cells:
-        specs.setdefault(session.dataset(session.config(cell)), {})[cell.spec] = None
+        specs.setdefault(session.dataset(cell.config), {})[cell.spec] = None
     for dataset in specs:
         info = dataset.info
         yield f"{info.name}, {len(dataset)} pairs of {len(info.classes)} classes", audit_dataset(dataset)
-    for config, seed in dict.fromkeys((session.config(cell), cell.seed) for cell in session.cells):
+    for config, seed in dict.fromkeys((cell.config, cell.seed) for cell in session.cells):
         dataset = session.dataset(config)
         study = " ".join(filter(None, (config.study, config.variant)))
         yield f"{dataset.info.name}, split for {study}, seed {seed}", audit_split(dataset, config.protocol, seed)
@@ -53,7 +56,7 @@ def audit_dataset(dataset: PairedDataset) -> list[Outcome]:
     pairs = f"{len(dataset)} pairs"
     sizes = dataset.labels.bincount(minlength=len(dataset.info.classes))
     judged = int((sizes >= audits.JUDGED_PAIRS).sum())
-    of_classes = f"{judged} of {len(sizes)} classes have the {audits.JUDGED_PAIRS} pairs it takes to judge them"
+    of_classes = f"{judged} of {len(sizes)} classes have the {audits.JUDGED_PAIRS} pairs needed to judge them"
     return [
         Outcome("repeated pairs", pairs, audits.repeated_pairs(dataset)),
         Outcome("label-dependent inputs", of_classes, audits.label_dependent_inputs(dataset)),
@@ -61,10 +64,10 @@ def audit_dataset(dataset: PairedDataset) -> list[Outcome]:
 
 
 def audit_split(dataset: PairedDataset, protocol: Protocol, seed: int) -> list[Outcome]:
-    """The audits of what a seed trains and validates on.
+    """The audits of the pairs that a seed trains and validates on.
 
     Raises:
-        DataError: no such split exists.
+        DataError: The data cannot be split so.
     """
     asked, delivered = splits(dataset, protocol, seed)
     pairs = f"{len(delivered.train)} training and {len(delivered.valid)} validation pairs"
@@ -76,10 +79,10 @@ def audit_split(dataset: PairedDataset, protocol: Protocol, seed: int) -> list[O
 
 
 def audit_models(specs: Sequence[ModelSpec], info: DatasetInfo) -> list[Outcome]:
-    """The audits of models built for such data, and of the figures that are reported of them.
+    """The audits of models built for such data, and of the values reported about them.
 
     Raises:
-        DataError: a model does not fit the data.
+        DataError: A model does not fit the data.
     """
     builds = {
         spec.name: partial(
@@ -97,7 +100,9 @@ def audit_models(specs: Sequence[ModelSpec], info: DatasetInfo) -> list[Outcome]
         Outcome(
             "memory of others",
             first,
-            model_audits.memory_of_others(lambda b, x: training_memory(b, x).peak_bytes, builds[first], batch),
+            model_audits.memory_of_others(
+                lambda b, x: training_memory(b, x, STANDARD).peak_bytes, builds[first], batch
+            ),
         ),
     ]
 
@@ -105,8 +110,8 @@ def audit_models(specs: Sequence[ModelSpec], info: DatasetInfo) -> list[Outcome]
 def splits(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Split, Split]:
     """The split as it is drawn, and as it reaches a model; both in pairs of the data set.
 
-    The numbers of the pairs are sent the way of their content, so that nothing between here and the models
-    (pairs drawn, groups ignored, batches cut off) has to be believed.
+    The numbers of the pairs pass through the same code as their content, so that no step in between (pairs drawn,
+    groups ignored, batches cut off) is taken on trust.
     """
     numbers = torch.arange(len(dataset), dtype=torch.float32)
     numbered = replace(
@@ -114,10 +119,8 @@ def splits(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Split
         info=replace(dataset.info, channels={"number": 1}, image_size=(1, 1)),
         inputs={"number": numbers[:, None, None, None]},
     )
-    chosen, parts = choose(numbered, protocol, seed)
     data = prepare(numbered, replace(protocol, normalized=()), seed, "cpu")
-    asked = Split(*(_numbers(chosen.batch(part)) for part in (parts.train, parts.valid)))
-    return asked, Split(_numbers(data.train), _numbers(data.valid))
+    return choose(numbered, protocol, seed), Split(_numbers(data.train), _numbers(data.valid))
 
 
 def _check_fit(builds: Mapping[str, model_audits.Build]) -> None:

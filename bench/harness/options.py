@@ -1,52 +1,61 @@
-"""Command-line words -> RunConfig and studies. What was left out gets its default here and nowhere else."""
+"""Command-line words -> frozen Options. Every default is chosen here, and nowhere else."""
 
 import hashlib
 import importlib.util
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
-import torch
-
-from bench.analysis.claims import STUDIES_NEEDED
-from bench.config import FIRST_SEED, FULL, PROFILES, QUICK, Profile, RunConfig
-from bench.records.run import device_name
-from bench.studies import DEFAULT_STUDY, STUDIES, Study
+from bench.config import (
+    DEFAULT_STUDY,
+    FIRST_SEED,
+    FULL,
+    PROFILES,
+    QUICK,
+    OptionError,
+    Profile,
+    Protocol,
+    RunConfig,
+)
+from bench.harness.cell import Cell
+from bench.registry import STUDIES, find_study
+from bench.study import Study
 from bench.tracking import TRACKERS
 from data_utils import DATASETS
+from fusion_models.zoo import ModelError, ModelSpec, find_model
 
 T = TypeVar("T")
 
-DATASET_HELP = (
-    f"a simulated data set ({', '.join(DATASETS)}), "
-    "or a path: a manifest.csv, a folder in NVIDIA's layout, a FiftyOne export; "
-    "default: shapes, or what the study names"
-)
 
-
-class OptionError(ValueError):
-    """An option that cannot be followed; the message says which and what would do."""
+def dataset_help() -> str:
+    """The help text of ``--dataset``."""
+    return (
+        f"a data set ({', '.join(DATASETS)}), or a path: a manifest.csv, a folder in NVIDIA's layout, a FiftyOne "
+        "export; default: the study's, which is shapes for most"
+    )
 
 
 @dataclass(frozen=True)
 class Options:
-    """The options of one session, resolved: below this nobody reads options or the environment.
+    """The options of one session, resolved: nothing below reads options or the environment.
 
     Attributes:
-        profile: how much of each protocol is run.
-        studies: what is run.
-        dataset: a name of ``data_utils.DATASETS`` or a path; "" for the data set each study names.
+        profile: How much of each protocol is run.
+        studies: What is run.
+        dataset: A registered data set or a path; "" for the data set of each study.
         device: "cpu", "cuda" or "cuda:N".
-        seeds: one run of every row for each.
-        seeds_together: whether the seeds of a row are trained side by side.
-        results_dir: the folder of this run.
-        simulated_dir: where simulated data are kept for later sessions.
-        trackers: names of ``bench.tracking.TRACKERS``.
-        as_published: whether protocols are run with the mistakes of the originals.
-        resume: whether cells that are finished in the folder are taken from their records.
+        seeds: Every model is run once for each.
+        results_dir: The folder of this run.
+        simulated_dir: Where simulated data are kept for later sessions.
+        trackers: Names of ``bench.tracking.TRACKERS``.
+        as_published: Whether protocols are run with the mistakes of the originals.
+        resume: Whether cells that are finished in the folder are taken from their records.
+        settings: Protocol fields set by ``--set``, as text.
+        plugins: Plug-in files, as given.
     """
 
     profile: Profile
@@ -54,26 +63,84 @@ class Options:
     dataset: str
     device: str
     seeds: tuple[int, ...]
-    seeds_together: bool
     results_dir: Path
     simulated_dir: Path
-    trackers: tuple[str, ...]
-    as_published: bool
-    resume: bool
+    trackers: tuple[str, ...] = ()
+    as_published: bool = False
+    resume: bool = False
+    settings: Mapping[str, str] = field(default_factory=dict)
+    plugins: tuple[str, ...] = ()
 
-    def run_config(self, study: Study, variant: str) -> RunConfig:
-        """What ``bench.training.runs.run`` is asked for in one variant of a study."""
+    def cells(self) -> list[Cell]:
+        """Everything to run, in the order of running it.
+
+        Raises:
+            OptionError: A study names a model that does not exist.
+        """
+        return [
+            Cell(study, config, spec, seed)
+            for study in self.studies
+            for seed in self.seeds
+            for config in (self.run_config(study, variant) for variant in study.protocols)
+            for spec in _specs(study)
+        ]
+
+    def run_config(self, study: Study, variant: str = "") -> RunConfig:
+        """The settings of the runs of one variant of a study."""
         dataset = self.dataset or study.dataset
-        asked = study.published_protocol(variant) if self.as_published else study.protocols[variant]
+        protocol = study.published_protocol(variant) if self.as_published else study.protocols[variant]
+        protocol = self.profile.shorten(protocol, simulated=dataset in DATASETS)
+        changed = protocol.with_settings(self.settings)
         return RunConfig(
-            profile=self.profile.name,
-            study=study.name,
-            variant=variant,
-            protocol=self.profile.shorten(asked, simulated=dataset in DATASETS),
-            dataset=dataset,
+            protocol=changed,
             device=self.device,
             results_dir=self.results_dir,
+            dataset=dataset,
+            profile=self.profile.name,
+            study=study.name,
+            question=study.question,
+            variant=",".join(filter(None, (variant, *_changes(protocol, changed)))),
+            reference=study.reference,
+            as_published=self.as_published,
         )
+
+    def command(self, cell: Cell, *, threads: int) -> str:
+        """The shell command that runs a cell and no other, in the project's folder.
+
+        The test is named by its id: ``-k`` looks for words in ids, and one model's name is part of another's.
+        """
+        config = cell.config
+        words = [] if cell.study.name == DEFAULT_STUDY else ["--study", cell.study.name]
+        words += ["--profile", config.profile, "--seeds", f"{cell.seed},", "--device", config.device]
+        if config.dataset != cell.study.dataset:
+            words += ["--dataset", config.dataset if config.dataset in DATASETS else "PATH-OF-THE-DATA"]
+        words += ["--as-published"] if self.as_published else []
+        words += [word for name, text in self.settings.items() for word in ("--set", f"{name}={text}")]
+        words += [word for plugin in self.plugins for word in ("--plugin", plugin)]
+        # A processor's results depend on the number of its threads.
+        before = [f"OMP_NUM_THREADS={threads}"] if config.device == "cpu" else []
+        in_checkout = Path("bench/test_training.py").is_file()
+        file = ["bench/test_training.py"] if in_checkout else ["--pyargs", "bench.test_training"]
+        file[-1] += f"::test_training[{cell.name}]"
+        words = ["pytest", *file, *words]
+        return " ".join([*before, shlex.join(words)])
+
+
+def _specs(study: Study) -> list[ModelSpec]:
+    try:
+        return [find_model(name) for name in study.models]
+    except ModelError as error:
+        raise OptionError(f"--study {study.name}: {error}") from error
+
+
+def _changes(protocol: Protocol, changed: Protocol) -> list[str]:
+    """The settings that differ, as ids show them: "epochs=3"."""
+    before, after = protocol.to_dict(), changed.to_dict()
+    return [f"{name}={_shown(value)}" for name, value in after.items() if value != before[name]]
+
+
+def _shown(value: object) -> str:
+    return "+".join(value) or "none" if isinstance(value, list) else str(value)
 
 
 def resolve(
@@ -84,71 +151,93 @@ def resolve(
     dataset: str = "",
     device: str = "",
     seeds: str = "1",
-    seeds_together: bool = False,
     results_dir: str = "",
     tracker: str = "none",
     published: bool = False,
     resume: bool = False,
+    settings: Sequence[str] = (),
+    plugins: Sequence[str] = (),
 ) -> Options:
     """The options of a session from the words on its command line.
 
     Args:
-        root: the project's folder.
-        profile: a name of PROFILES; "" for full on CUDA and quick on a CPU.
-        study: names of STUDIES with commas between them, "claims" or "all".
-        dataset: a name of ``data_utils.DATASETS`` or a path; "" for the data set each study names.
-        device: see ``resolve_device``.
-        seeds: see ``parse_seeds``.
-        seeds_together: train the seeds of a row side by side.
-        results_dir: the folder of this run; "" for a new one in ``results/runs``.
-        tracker: see ``parse_trackers``.
-        published: run protocols with the mistakes of the originals.
-        resume: take finished cells from their records; without ``results_dir``, from the latest folder in
+        root: The folder that ``results/runs`` is in.
+        profile: A name of PROFILES; "" for full on CUDA and quick on a CPU.
+        study: Names of studies with commas between them, "claims" or "all".
+        dataset: A registered data set or a path; "" for the data set of each study.
+        device: See ``resolve_device``.
+        seeds: See ``parse_seeds``.
+        results_dir: The folder of this run; "" for a new one in ``results/runs``.
+        tracker: See ``parse_trackers``.
+        published: Run protocols with the mistakes of the originals.
+        resume: Take finished cells from their records; without ``results_dir``, from the latest folder in
             ``results/runs`` of the same study, profile, data and device, if there is one.
+        settings: ``FIELD=VALUE`` of the protocol.
+        plugins: Plug-in files, which are loaded already.
 
     Raises:
-        OptionError: one of them makes no sense.
+        OptionError: One of them cannot be used.
     """
-    chosen_device = resolve_device(device)
-    by_default = FULL if chosen_device.startswith("cuda") else QUICK
-    chosen_profile = _known(profile, PROFILES, "--profile") if profile else by_default
+    device = resolve_device(device)
+    default_profile = FULL if device.startswith("cuda") else QUICK
+    chosen = _choice(profile, PROFILES, "--profile") if profile else default_profile
     studies = parse_studies(study)
-    what = "-".join([dataset_slug(dataset)] if dataset else [each.dataset for each in studies[:1]])
-    runs, name = root / "results" / "runs", slug(f"{study}-{chosen_profile.name}-{what}-{chosen_device}")
+    data = dataset_slug(dataset) if dataset else studies[0].dataset
+    runs, name = root / "results" / "runs", slug(f"{study}-{chosen.name}-{data}-{device}")
     folder = Path(results_dir).resolve() if results_dir else runs / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{name}"
     if resume and not results_dir:
         folder = latest_run(runs, name) or folder
     return Options(
-        profile=chosen_profile,
+        profile=chosen,
         studies=studies,
         dataset=dataset,
-        device=chosen_device,
+        device=device,
         seeds=parse_seeds(seeds),
-        seeds_together=seeds_together,
         results_dir=folder,
-        simulated_dir=root / "results" / "runs" / "simulated",
+        simulated_dir=runs / "simulated",
         trackers=parse_trackers(tracker),
         as_published=published,
         resume=resume,
+        settings=parse_settings(settings),
+        plugins=tuple(plugins),
     )
+
+
+def parse_settings(words: Iterable[str]) -> dict[str, str]:
+    """The fields and values of ``--set FIELD=VALUE``; of a field given twice the last counts.
+
+    Raises:
+        OptionError: A word without "=".
+    """
+    settings = {}
+    for word in words:
+        name, equals, text = word.partition("=")
+        if not equals or not name.strip():
+            raise OptionError(f"--set {word}: give a field of the protocol and its value, such as epochs=3")
+        settings[name.strip()] = text.strip()
+    return settings
 
 
 def parse_studies(text: str) -> tuple[Study, ...]:
     """The studies of these names, each once; "claims" stands for those that decide the published claims.
 
     Raises:
-        OptionError: a name that no study has.
+        OptionError: No study has one of the names.
     """
-    several = {"all": tuple(STUDIES), "claims": STUDIES_NEEDED}
-    names = [name for word in text.split(",") for name in several.get(word.strip(), (word.strip(),))]
-    return tuple(_known(name, STUDIES, "--study", *several) for name in dict.fromkeys(names))
+    from bench.analysis.claims import STUDIES_NEEDED  # here, as it loads numpy
+
+    groups = {"all": tuple(STUDIES), "claims": STUDIES_NEEDED}
+    names = [name for word in text.split(",") for name in groups.get(word.strip(), (word.strip(),))]
+    for name in names:
+        _choice(name, STUDIES, "--study", *groups)
+    return tuple(find_study(name) for name in dict.fromkeys(names))
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:
     """``"3"`` is three seeds from the published one on, ``"7,9"`` is these two, ``"7,"`` is just seed 7.
 
     Raises:
-        OptionError: neither a count of at least 1 nor a list of different whole numbers from 0 on.
+        OptionError: Neither a count of at least 1 nor a list of different whole numbers from 0 on.
     """
     try:
         numbers = [int(word) for word in text.split(",") if word.strip()]
@@ -160,7 +249,7 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         return tuple(range(FIRST_SEED, FIRST_SEED + numbers[0]))
     raise OptionError(
         f"--seeds {text}: give a count (3 means {FIRST_SEED},{FIRST_SEED + 1},{FIRST_SEED + 2}) "
-        "or a list of different seeds (7,9 or, for one alone, 7,)"
+        "or a list of different seeds (7,9 or, for a single one, 7,)"
     )
 
 
@@ -168,33 +257,35 @@ def parse_trackers(text: str) -> tuple[str, ...]:
     """``"none"``, or the names of trackers with commas between them.
 
     Raises:
-        OptionError: a name that no tracker has, or a tracker whose package is not installed.
+        OptionError: No tracker has one of the names, or its package is not installed.
     """
     if text == "none":
         return ()
     names = tuple(dict.fromkeys(word.strip() for word in text.split(",")))
     for name in names:
-        kind = _known(name, TRACKERS, "--track", "none")
+        kind = _choice(name, TRACKERS, "--track", "none")
         if importlib.util.find_spec(kind.package) is None:
             raise OptionError(
                 f"--track {name}: the package {kind.package} is not installed; "
-                f"get it with: pip install '{kind.requirement}'"
+                f"install it with: pip install '{kind.requirement}'"
             )
     return names
 
 
 def resolve_device(name: str) -> str:
-    """The device to run on: as named, or for "" CUDA where there is one and else the CPU.
+    """The device to run on: as named, or for "" CUDA where there is a device and else the CPU.
 
     Raises:
-        OptionError: no such device here.
+        OptionError: There is no such device here.
     """
-    if not name:
-        return "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cpu":
         return name
-    if not re.fullmatch(r"cuda(:\d+)?", name):
+    if name and not re.fullmatch(r"cuda(:\d+)?", name):
         raise OptionError(f"--device {name}: give cpu, cuda or cuda:N")
+    import torch
+
+    if not name:
+        return "cuda" if torch.cuda.is_available() else "cpu"
     if not torch.cuda.is_available():
         raise OptionError(
             f"--device {name}: torch {torch.__version__} finds no CUDA device here; leave the option out "
@@ -210,23 +301,22 @@ def resolve_device(name: str) -> str:
 
 def latest_run(runs: Path, name: str) -> Path | None:
     """The latest of the folders ``<time>-<name>``; None if there is none."""
-    times = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-" + re.escape(name))
-    found = [path for path in runs.glob("*") if times.fullmatch(path.name)]
-    return max(found, key=lambda path: path.name, default=None)
+    pattern = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-" + re.escape(name))
+    folders = [path for path in runs.glob("*") if pattern.fullmatch(path.name)]
+    return max(folders, key=lambda path: path.name, default=None)
 
 
-def history_folder(options: Options, root: Path) -> Path:
+def history_folder(options: Options, root: Path, device_name: str) -> Path:
     """Where pytest-benchmark keeps the runs that a run with these options can be compared with.
 
-    One folder for what was run, on which data, in which profile, on which model of device and whether seeds had
-    it for themselves, so that the latest run in it is comparable.
+    One folder per studies, data, profile, settings and device model, so that the latest run in it is comparable.
     """
-    studies = "-".join(study.name for study in options.studies) if len(options.studies) < len(STUDIES) else "all"
+    everything = len(options.studies) == len(STUDIES)
+    studies = "all" if everything else "-".join(study.name for study in options.studies)
     data = dataset_slug(options.dataset) if options.dataset else ""
     published = "as-published" if options.as_published else ""
-    device = device_name(torch.device(options.device))
-    times = "seeds-together" if options.seeds_together else ""
-    name = "-".join(filter(None, (studies, data, published, options.profile.name, device, times)))
+    settings = [f"{name}={text}" for name, text in options.settings.items()]
+    name = "-".join(filter(None, (studies, data, published, options.profile.name, *settings, device_name)))
     return root / "results" / "runs" / "history" / slug(name)
 
 
@@ -244,7 +334,7 @@ def slug(text: str) -> str:
     return re.sub(r"[^\w.-]+", "-", text).strip("-.")
 
 
-def _known(name: str, known: Mapping[str, T], option: str, *others: str) -> T:
-    if name not in known:
-        raise OptionError(f"{option} {name}: give one of {', '.join((*others, *known))}")
-    return known[name]
+def _choice(name: str, choices: Mapping[str, T], option: str, *others: str) -> T:
+    if name not in choices:
+        raise OptionError(f"{option} {name}: give one of {', '.join((*others, *choices))}")
+    return choices[name]

@@ -1,18 +1,23 @@
-"""What is shown while cells are trained: one line a cell, rewritten every epoch where the terminal allows it."""
+"""The progress of the trainings on the terminal: one line per cell, rewritten every epoch where possible."""
+
+from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from bench.records.run import COMPLETED, RunRecord
-from bench.training.trainer import EpochResult
+from bench.records import COMPLETED, RunRecord
+
+if TYPE_CHECKING:
+    from bench.training.trainer import EpochResult
 
 
 class Progress:
     """Counts cells and describes the one that runs.
 
     Args:
-        write: puts text on the terminal as it is.
-        live: whether a line can be rewritten; if not, only finished cells get one.
-        cells: how many there will be.
+        write: Puts text on the terminal as it is.
+        live: Whether a line can be rewritten; if not, only finished cells get one.
+        cells: Their number.
     """
 
     def __init__(self, write: Callable[[str], None], *, live: bool, cells: int) -> None:
@@ -34,13 +39,21 @@ class Progress:
             f"validation loss {result.valid['loss']:.4g}  {result.seconds:.2f} s"
         )
 
-    def recall(self, record: RunRecord, origin: str) -> None:
-        """The cell did not have to run: its record was there, from there."""
-        self._result(record, f"{origin}: ")
+    def recall(self, record: RunRecord) -> None:
+        """The cell did not have to run: its record existed."""
+        self._result(record, "from records: ")
 
     def end(self, record: RunRecord) -> None:
         """The cell ended."""
         self._result(record, "")
+
+    def skip(self, reason: str) -> None:
+        """The cell cannot run on its data."""
+        self._write(self._start_of_line() + self._line(f"skipped: {reason}") + "\n")
+
+    def probed(self, name: str, probe: str, values: int) -> None:
+        """A probe has measured the trained model of a cell."""
+        self._write(f"{name:40} {probe}: {values} values\n")
 
     def _result(self, record: RunRecord, origin: str) -> None:
         if record.status == COMPLETED:
@@ -50,15 +63,14 @@ class Progress:
             )
         else:
             text = f"{record.status}: {record.error}"
-        self._write(("\r\x1b[K" if self._live else "") + self._line(origin + text) + "\n")
-
-    def probed(self, name: str, probe: str, values: int) -> None:
-        """A probe has looked at the trained model of a cell."""
-        self._write(f"{name:40} {probe}: {values} values\n")
+        self._write(self._start_of_line() + self._line(origin + text) + "\n")
 
     def _rewrite(self, text: str) -> None:
         if self._live:
-            self._write("\r\x1b[K" + self._line(text))
+            self._write(self._start_of_line() + self._line(text))
+
+    def _start_of_line(self) -> str:
+        return "\r\x1b[K" if self._live else ""
 
     def _line(self, text: str) -> str:
         width = len(str(self._cells))

@@ -5,14 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.analysis.comparison import differences
-from bench.records.run import COMPLETED, RunRecord, machine
+from bench.config import canonical
+from bench.records import COMPLETED, CellKey, RunRecord, cell_key, cell_of, differences, machine
 
-Asked = Mapping[str, Any]
-"""What the record of a run says before anything was trained (``bench.training.runs.describe``)."""
-
-CELL = ("study", "variant", "model", "dataset", "seed")
-"""The fields that tell cells apart."""
+Described = Mapping[str, Any]
+"""The fields of a run's record that are known before training (``bench.training.runs.describe``)."""
 
 
 @dataclass(frozen=True)
@@ -20,59 +17,58 @@ class Resumption:
     """What an earlier session left to do.
 
     Attributes:
-        finished: records that stand for a run, by the cell's name.
-        reruns: the names of the cells whose records do not, by the reason.
+        finished: Records that stand for a run, by the cell's name.
+        reruns: The names of the cells whose records do not, by the reason.
     """
 
     finished: dict[str, RunRecord] = field(default_factory=dict)
     reruns: dict[str, list[str]] = field(default_factory=dict)
 
     def describe(self) -> list[str]:
-        """What is taken from records and what runs again, a line each."""
+        """What is taken from records and what runs again, one line each."""
         count = len(self.finished)
         taken = f"from records: {count or 'no'} finished cell{'' if count == 1 else 's'}"
         return [taken, *(f"rerun, {reason}: {', '.join(names)}" for reason, names in self.reruns.items())]
 
 
-def resume(found: Sequence[RunRecord], asked: Mapping[str, Asked], checkpoints: Path) -> Resumption:
-    """Sort the cells that are asked for by what the records say of them; of a cell's records the last counts.
+def resume(records: Sequence[RunRecord], wanted: Mapping[str, Described], checkpoints: Path) -> Resumption:
+    """Sort the wanted cells by what their records allow; of several records of a cell the last counts.
 
     Args:
-        found: records of earlier sessions.
-        asked: by the cell's name.
-        checkpoints: the folder of the records' checkpoints.
+        records: Of earlier sessions.
+        wanted: By the cell's name.
+        checkpoints: The folder of the records' checkpoints.
     """
-    last = {tuple(getattr(record, name) for name in CELL): record for record in found}
+    last: dict[CellKey, RunRecord] = {cell_key(record): record for record in records}
     finished: dict[str, RunRecord] = {}
     reruns: dict[str, list[str]] = {}
-    for name, wanted in asked.items():
-        record = last.get(tuple(wanted[each] for each in CELL))
+    for name, described in wanted.items():
+        record = last.get(cell_of(described))
         if record is None:
             continue
-        if reason := reason_to_rerun(record, wanted, checkpoints):
+        if reason := reason_to_rerun(record, described, checkpoints):
             reruns.setdefault(reason, []).append(name)
         else:
             finished[name] = record
     return Resumption(finished, reruns)
 
 
-def reason_to_rerun(record: RunRecord, asked: Asked, checkpoints: Path) -> str:
-    """Why a record of a cell cannot stand for a run of it; "" where it can."""
+def reason_to_rerun(record: RunRecord, described: Described, checkpoints: Path) -> str:
+    """Why a record of a cell cannot stand for a run of it; "" if it can."""
     if record.status != COMPLETED:
         return f"it had {record.status}"
     for what, before, now in (
-        ("code", record.code_sha256, asked["code_sha256"]),
-        ("data", record.data_sha256, asked["data_sha256"]),
+        ("code", record.code_sha256, described["code_sha256"]),
+        ("data", record.data_sha256, described["data_sha256"]),
     ):
         if before != now:
-            return f"{what} changed" if before else f"the record does not say which {what}"
-    for what, differing in (
-        ("profile", differences({"profile": record.profile}, {"profile": asked["profile"]})),
-        ("protocol", differences(record.protocol, asked["protocol"])),
-        ("machine", differences(machine(record.environment), machine(asked["environment"]))),
+            return f"{what} changed" if before else f"the record does not tell which {what}"
+    for what, changes in (
+        ("protocol", differences(canonical(record.protocol), canonical(described["protocol"]))),
+        ("machine", differences(machine(record.environment), machine(described["environment"]))),
     ):
-        if differing:
-            return f"{what} changed ({', '.join(differing)})"
+        if changes:
+            return f"{what} changed ({', '.join(changes)})"
     if record.checkpoint is None or not (checkpoints / record.checkpoint).is_file():
         return "its checkpoint is missing"
     return ""

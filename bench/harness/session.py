@@ -1,60 +1,78 @@
-"""One session of benchmarks: its cells, its data, its folder, its records so far, and what is written at its end.
+"""One session of benchmarks: its cells, data, folder, records so far, and what is written at its end.
 
-pytest drives a session through conftest.py; nothing here knows pytest.
+pytest drives a session through ``plugin.py``; nothing here knows pytest. Modules that load torch, pandas or
+matplotlib are imported where they are needed: a session that only lists its cells needs none of them.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-import torch
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
 from filelock import FileLock, Timeout
 
-from bench.config import RunConfig
-from bench.costs.together import run_together
+from bench.config import OptionError
 from bench.harness.cell import Cell
 from bench.harness.options import Options
 from bench.harness.resume import Resumption, resume
-from bench.probes.subject import Subject, load_subject
-from bench.records import probe as probe_records
-from bench.records import run as records
-from bench.records.probe import ProbeRecord
-from bench.records.run import COMPLETED, RecordError, RunRecord, device_name, environment
-from bench.tables import TextTable
-from bench.tables.tabulation import tables_by_study, write_table, write_tables
+from bench.records import (
+    COMPLETED,
+    CostRecord,
+    ProbeRecord,
+    RecordError,
+    RunRecord,
+    SampleRecord,
+    append,
+    cell_key,
+    cell_of,
+    read,
+)
+from bench.records.cost import FILE_NAME as COSTS
+from bench.records.probe import FILE_NAME as PROBES
 from bench.tracking import TRACKERS, Shield
-from bench.training.preparation import choose
-from bench.training.runs import Driver, describe, failed, run
-from bench.training.samples import Prediction, predictions
-from bench.training.trainer import EpochResult, Observer
-from data_utils import DATASETS, PairedDataset, load
-from fusion_models import find_model
+from data_utils import DATASETS
+from fusiongauge import FusionGaugeError
+
+if TYPE_CHECKING:
+    from bench.config import RunConfig
+    from bench.probes.subject import Subject
+    from bench.tables.text import TextTable
+    from bench.training.runs import Driver
+    from bench.training.trainer import EpochResult, Observer
+    from data_utils import DatasetInfo, PairedDataset
+    from fusion_models import ModelSpec
+
+T = TypeVar("T")
 
 
-class FolderError(OSError):
-    """The folder of a run cannot be written, or another run is writing it; the message says the remedy."""
+class FolderError(FusionGaugeError, OSError):
+    """The folder of a run cannot be written, or another run is writing it; the message has the remedy."""
 
 
 @dataclass
 class Session:
-    """Runs cells and keeps what they came to.
+    """Runs cells and keeps their results.
 
     Attributes:
-        options: what the session is to do.
-        records: those of the cells that have ended, in this session or in one that it resumes.
-        probes: what was found of their trained models.
-        added: tables of what was measured beside the cells.
+        options: What the session runs, and how.
+        records: Of the cells that have ended, in this session or in one that it resumes.
+        probes: What was measured on their trained models.
+        costs: What was measured beside them.
+        failures: What could not be written at the end, with the reason and the remedy, a sentence each.
+        notes: What a user should know, but no reason to fail; a sentence each.
     """
 
     options: Options
     records: list[RunRecord] = field(default_factory=list)
     probes: list[ProbeRecord] = field(default_factory=list)
-    added: list[TextTable] = field(default_factory=list)
-    _asked_for: tuple[Cell, ...] = ()
+    costs: list[CostRecord] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     _resumption: Resumption | None = None
-    _trained_beside: dict[str, tuple[RunRecord, str]] = field(default_factory=dict)
     _datasets: dict[tuple[str, int], PairedDataset] = field(default_factory=dict)
 
     @property
@@ -64,37 +82,29 @@ class Session:
 
     @property
     def records_path(self) -> Path:
-        """The records, a line each."""
+        """The file of the records."""
         return self.folder / "records.jsonl"
 
-    @property
+    @cached_property
     def cells(self) -> list[Cell]:
-        """All that there is to run, in the order of running it."""
-        return [
-            Cell(study, variant, find_model(model), seed)
-            for study in self.options.studies
-            for seed in self.options.seeds
-            for variant in study.protocols
-            for model in study.models
-        ]
+        """Everything to run, in the order of running it."""
+        return self.options.cells()
 
     @cached_property
     def trackers(self) -> Shield:
-        """The experiment trackers that were asked for."""
+        """The requested experiment trackers."""
         return Shield({name: TRACKERS[name].make for name in self.options.trackers}, self.folder)
 
     @cached_property
     def _lock(self) -> FileLock:
-        """Held while the folder is written; the system lets it go when the process dies, however it dies."""
+        """Held while the folder is written; the system releases it when the process dies, however it dies."""
         return FileLock(self.folder / "run.lock", timeout=0)
 
-    def config(self, cell: Cell) -> RunConfig:
-        """What the run of a cell is asked for."""
-        return self.options.run_config(cell.study, cell.variant)
-
     def dataset(self, config: RunConfig) -> PairedDataset:
-        """The data a run is asked for, simulated or read on first use."""
-        # A simulator makes as many pairs as are asked for; of files every seed draws its own share.
+        """The data of a run, simulated or read on first use."""
+        from data_utils import load
+
+        # A simulator makes as many pairs as the protocol uses; from files every seed draws its own share.
         pairs = config.protocol.pairs if config.dataset in DATASETS else None
         key = (config.dataset, pairs or 0)
         if key not in self._datasets:
@@ -102,19 +112,23 @@ class Session:
         return self._datasets[key]
 
     def any_dataset(self) -> PairedDataset:
-        """The data of the first cell, for measurements that are about their shapes alone."""
-        return self.dataset(self.config(self.cells[0]))
+        """The data of the first cell, for measurements that depend on their shapes alone."""
+        return self.dataset(self.cells[0].config)
 
     def open(self, cells: Sequence[Cell]) -> None:
         """Load the data, check that they can be split as the protocols ask, and take the folder.
 
         Raises:
-            DataError: the data cannot be read, or not be split.
-            FolderError: the folder cannot be written, or another run is writing it.
-            RecordError: the folder has records that cannot be read.
+            DataError: The data cannot be read, or not be split.
+            FolderError: The folder cannot be written, or another run is writing it.
+            OptionError: ``--set`` names a modality that the data lack.
+            RecordError: The folder has records that cannot be read.
         """
-        for config, seed in dict.fromkeys((self.config(cell), cell.seed) for cell in cells):
+        from bench.training.preparation import choose
+
+        for config, seed in dict.fromkeys((cell.config, cell.seed) for cell in cells):
             choose(self.dataset(config), config.protocol, seed)
+            self._check_settings(config)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
@@ -128,20 +142,52 @@ class Session:
             raise FolderError(
                 f"cannot write results to {self.folder} ({error.strerror}); give another folder with --results-dir"
             ) from error
-        self._asked_for = tuple({cell.name: cell for cell in cells}.values())
-        earlier = records.read(self.records_path)
+        earlier = read(self.records_path, RunRecord)
         if self.options.resume:
-            asked = {cell.name: self._asked(cell) for cell in cells}
-            self._resumption = resume(earlier, asked, self.folder / "checkpoints")
+            fitting = [cell for cell in cells if not self.misfit(cell.spec, self.dataset(cell.config).info)]
+            wanted = {cell.name: self.described(cell) for cell in fitting}
+            self._resumption = resume(earlier, wanted, self.folder / "checkpoints")
 
-    def _asked(self, cell: Cell) -> dict[str, Any]:
-        config = self.config(cell)
-        return describe(cell.spec, self.dataset(config), cell.seed, config)
+    def _check_settings(self, config: RunConfig) -> None:
+        channels, name = self.dataset(config).info.channels, "normalized"
+        absent = [modality for modality in config.protocol.on(channels).normalized if modality not in channels]
+        if absent and name in self.options.settings:
+            raise OptionError(
+                f"--set {name}={self.options.settings[name]}: the data have no modality {absent[0]!r}; "
+                f"they have {', '.join(channels)}"
+            )
+
+    def misfit(self, spec: ModelSpec, info: DatasetInfo) -> str:
+        """Why a model does not fit the data; "" if it does."""
+        import torch
+
+        from fusion_models import ModelError, build_model
+
+        try:
+            spec.sees(info.channels)
+            if spec.build is None:  # a plug-in's function is tried when it is run
+                with torch.device("meta"):  # shapes without weights
+                    build_model(
+                        spec, channels=info.channels, image_size=info.image_size, classes=len(info.classes)
+                    )
+        except ModelError as error:
+            return str(error)
+        return ""
+
+    def described(self, cell: Cell) -> dict[str, Any]:
+        """The fields of a cell's record that are known before training."""
+        from bench.training.runs import describe
+
+        return describe(cell.spec, self.dataset(cell.config), cell.seed, cell.config)
 
     def describe(self, cells: Sequence[Cell]) -> list[str]:
-        """What is going to be run, and what the readers of the data noticed; a line each."""
+        """What is going to be run, and what the readers of the data noticed; one line each."""
+        import torch
+
+        from bench.training.environment import device_name
+
         lines = []
-        for config in dict.fromkeys(self.config(cell) for cell in cells):
+        for config in dict.fromkeys(cell.config for cell in cells):
             dataset, protocol = self.dataset(config), config.protocol
             study = " ".join(filter(None, (config.study, config.variant)))
             lines.append(
@@ -154,172 +200,152 @@ class Session:
         resumed = self._resumption.describe() if self._resumption else []
         return [*dict.fromkeys(lines), f"device: {device}", *resumed, f"results: {self.folder}"]
 
-    def recall(self, cell: Cell) -> tuple[RunRecord, str] | None:
-        """The record that stands for a run of the cell, and where it is from; None where the cell has to run."""
-        if cell.name in self._trained_beside:
-            return self._trained_beside[cell.name]
-        record = self._finished_earlier(cell)
-        if record is None:
-            return None
-        self.records.append(record)
-        return record, "from records"
-
-    def _finished_earlier(self, cell: Cell) -> RunRecord | None:
-        return self._resumption.finished.get(cell.name) if self._resumption else None
-
-    def _beside(self, cell: Cell) -> list[Cell]:
-        """The cells that are trained side by side with this one: the seeds of its row that have not ended."""
-        if not self.options.seeds_together:
-            return []
-        return [
-            other
-            for other in self._asked_for
-            if (other.study, other.variant, other.spec) == (cell.study, cell.variant, cell.spec)
-            and other.seed != cell.seed
-            and self.record_of(other) is None
-            and self._finished_earlier(other) is None
-        ]
-
-    def measured_on(self) -> list[str]:
-        """What the figures of a table beside the cells were obtained under, a line each."""
-        found = environment(torch.device(self.options.device))
-        return [
-            f"profile: {self.options.profile.name}",
-            f"device: {found['device_name']}, threads: {found['threads']}, torch {found['packages']['torch']}",
-        ]
+    def recall(self, cell: Cell) -> RunRecord | None:
+        """The finished record that stands for a run of the cell; None if the cell has to run."""
+        record = self._resumption.finished.get(cell.name) if self._resumption else None
+        if record is not None:
+            self.records.append(record)
+        return record
 
     def run_cell(self, cell: Cell, driver: Driver, observe: Observer) -> RunRecord:
-        """Run one cell; its record is on the disk when this returns, also when the run raised.
+        """Run one cell; its record is on the disk when this returns, also when the run raised."""
+        import torch
 
-        Where seeds are trained side by side, the first one takes the others along, and nobody's ``driver`` is
-        asked: what it would time is no cell's own. The others are there to ``recall`` then.
-        """
-        if beside := self._beside(cell):
-            return self._run_side_by_side([cell, *beside], observe)
-        config = self.config(cell)
-        dataset = self.dataset(config)
+        from bench.training import runs
+
+        command = self.options.command(cell, threads=torch.get_num_threads())
+        config, dataset = replace(cell.config, command=command), self.dataset(cell.config)
 
         def observe_and_track(result: EpochResult) -> None:
             if not result.stage:
                 self.trackers.epoch(result)
             observe(result)
 
-        self.trackers.begin(cell.name, self._asked(cell))
+        self.trackers.begin(cell.name, msgspec.to_builtins(self.described(cell)))
         record = None
         try:
-            record = run(cell.spec, dataset, cell.seed, config, driver=driver, observe=observe_and_track)
+            record = runs.run_cell(
+                cell.spec, dataset, cell.seed, config, driver=driver, observe=observe_and_track, note=self._note
+            )
         except Exception as error:
-            self._keep(failed(cell.spec, dataset, cell.seed, config, error))
+            self._keep(runs.failed(cell.spec, dataset, cell.seed, config, error))
             raise
         else:
             self._keep(record)
         finally:
-            self.trackers.end(record, partial(self._samples, record, config))
+            self.trackers.end(record, self._samples(record))
         return record
 
-    def _run_side_by_side(self, cells: Sequence[Cell], observe: Observer) -> RunRecord:
-        # Trackers are told when all have ended, as they follow one run at a time.
-        first, *others = cells
-        config = self.config(first)
-        dataset = self.dataset(config)
-        seen: dict[int, list[EpochResult]] = {cell.seed: [] for cell in cells}
+    def _samples(self, record: RunRecord | None) -> list[SampleRecord]:
+        from bench.records.sample import samples_path
 
-        def observe_seed(seed: int, result: EpochResult) -> None:
-            if not result.stage:
-                seen[seed].append(result)
-            observe(replace(result, stage=", ".join(filter(None, (f"seed {seed}", result.stage)))))
-
-        try:
-            found = run_together(first.spec, dataset, list(seen), config, observe_seed)
-        except Exception as error:
-            self._keep(failed(first.spec, dataset, first.seed, config, error))
-            self.trackers.begin(first.name, self._asked(first))
-            self.trackers.end(None, list)
-            raise
-        for cell, record in zip(cells, found, strict=True):
-            self._keep(record)
-            self.trackers.begin(cell.name, self._asked(cell))
-            for result in seen[cell.seed]:
-                self.trackers.epoch(result)
-            self.trackers.end(record, partial(self._samples, record, config))
-        origin = f"beside seed {first.seed}"
-        self._trained_beside |= {
-            cell.name: (record, origin) for cell, record in zip(others, found[1:], strict=True)
-        }
-        return found[0]
-
-    def _samples(self, record: RunRecord | None, config: RunConfig) -> list[Prediction]:
-        """Sample predictions of a cell, for trackers; none of a run that was not completed."""
-        if record is None or record.status != COMPLETED:
+        if record is None or record.checkpoint is None:
             return []
-        return predictions(record, self.folder, self.dataset(config), device=config.device)
+        path = samples_path(self.folder, record.checkpoint)
+        return read(path, SampleRecord) if path.is_file() else []
+
+    def _note(self, text: str) -> None:
+        if text not in self.notes:
+            self.notes.append(text)
+
+    def _keep(self, record: RunRecord) -> None:
+        append(self.records_path, record)
+        self.records.append(record)
 
     def record_of(self, cell: Cell) -> RunRecord | None:
-        """The latest record of a cell, None if it has not ended yet."""
-        wanted = (cell.study.name, cell.variant, cell.spec.name, cell.seed)
-        found = [each for each in self.records if (each.study, each.variant, each.model, each.seed) == wanted]
-        return found[-1] if found else None
+        """The latest record of a cell in this session; None if it has not ended yet."""
+        config = cell.config
+        wanted = cell_of(
+            {
+                "study": config.study,
+                "variant": config.variant,
+                "dataset": self.dataset(config).info.name,
+                "profile": config.profile,
+                "device": config.device.partition(":")[0],
+                "model": cell.spec.name,
+                "seed": cell.seed,
+            }
+        )
+        return next((record for record in reversed(self.records) if cell_key(record) == wanted), None)
 
     def subject(self, cell: Cell) -> Subject:
         """The trained model of a cell that has ended, to be probed.
 
         Raises:
-            RecordError: it was not trained to the end, or its checkpoint is gone.
+            RecordError: It was not trained to the end, or its checkpoint is gone.
         """
-        record, config = self.record_of(cell), self.config(cell)
+        from bench.probes.subject import load_subject
+
+        record = self.record_of(cell)
         if record is None:
             raise RecordError(f"{cell.name} has not been trained in this session; run its cell first")
-        return load_subject(record, self.dataset(config), config)
+        return load_subject(record, self.dataset(cell.config), cell.config)
 
     def earlier_subjects(self, cell: Cell) -> list[Subject]:
-        """The trained models of the same row from the seeds before this one, as far as there are any."""
-        row = (cell.study, cell.variant, cell.spec)
-        of_row = [each for each in self.cells if (each.study, each.variant, each.spec) == row]
-        before = of_row[: [each.seed for each in of_row].index(cell.seed)]
-        ended = [each for each in before if (record := self.record_of(each)) and record.status == COMPLETED]
-        return [self.subject(each) for each in ended]
+        """The trained models of the same name from the seeds before this one, as far as there are any."""
+        same = [other for other in self.cells if (other.config, other.spec) == (cell.config, cell.spec)]
+        before = same[: [other.seed for other in same].index(cell.seed)]
+        ended = [other for other in before if (record := self.record_of(other)) and record.status == COMPLETED]
+        return [self.subject(other) for other in ended]
 
-    def keep_probes(self, found: Sequence[ProbeRecord]) -> None:
-        """Write what a probe found to the disk and remember it."""
-        for record in found:
-            probe_records.append(self.folder / probe_records.FILE_NAME, record)
-        self.probes += found
+    def keep_probes(self, probes: Sequence[ProbeRecord]) -> None:
+        """Write probe records to the disk and remember them."""
+        for probe in probes:
+            append(self.folder / PROBES, probe)
+        self.probes += probes
 
-    def _keep(self, record: RunRecord) -> None:
-        records.append(self.records_path, record)
-        self.records.append(record)
+    def keep_cost(self, cost: CostRecord) -> None:
+        """Write a measurement to the disk and remember it."""
+        append(self.folder / COSTS, cost)
+        self.costs.append(cost)
 
-    def add_table(self, table: TextTable) -> None:
-        """Write a table of what was measured beside the cells, and show it at the end."""
-        write_table(table, self.folder / "tables", table.name)
-        self.added.append(table)
+    def finish(self) -> list[TextTable]:
+        """Write the tables and figures of everything that ended, tell the trackers, and release the folder.
 
-    def close(self) -> list[TextTable]:
-        """Write the tables of all cells that have ended, tell the trackers, and let go of the folder.
+        One part that cannot be written does not keep the others from being written; ``failures`` says which.
 
         Returns:
-            The tables of the cells, and those that were added.
+            The tables.
         """
+        tables: list[TextTable] = []
         try:
-            made = write_tables(self.records, self.folder / "tables", self.probes) if self.records else []
-            if made:
-                self.trackers.close(self.records, tables_by_study(self.records, self.probes))
-            return made + self.added
+            if self.records or self.probes or self.costs:
+                tables = self._attempt("the tables", self._write_tables, "tables") or []
+                self._attempt("the figures", self._write_figures, "plots")
+            if self.records:
+                self._tell_trackers()
         finally:
             self._lock.release()
+        return tables
 
-    def draw(self) -> str:
-        """Write the figures of all cells that have ended; says where they are, or why they are not.
+    def _write_tables(self) -> list[TextTable]:
+        from bench.tables.tabulation import write_tables
 
-        Whatever goes wrong is said and ends nothing: records and tables are there, and give the figures later.
-        """
-        folder = self.folder / "plots"
+        return write_tables(self.records, self.folder / "tables", self.probes, self.costs)
+
+    def _write_figures(self) -> None:
+        from bench.plots import write_figures
+
+        write_figures(self.records, self.folder / "plots", self.probes, self.costs)
+
+    def _tell_trackers(self) -> None:
+        from bench.tables.tabulation import tables_by_study
+
+        if not self.options.trackers:
+            return
         try:
-            # Imported here: matplotlib takes its time to load, and most that use a session draw nothing.
-            from bench.plots import write_figures
+            tables = tables_by_study(self.records, self.probes)
+        except Exception:  # then they could not be written either, which is one of the failures
+            tables = {}
+        self.trackers.close(self.records, tables)
+        self.notes += self.trackers.notes
 
-            drawn = write_figures(self.records, folder, self.probes)
+    def _attempt(self, what: str, write: Callable[[], T], command: str) -> T | None:
+        try:
+            return write()
         except Exception as error:
-            again = f"python -m bench plots {self.folder}"
-            return f"the figures could not be drawn ({type(error).__name__}: {error}); try again: {again}"
-        return f"figures are in {folder}" if drawn else ""
+            self.failures.append(
+                f"{what} could not be written ({type(error).__name__}: {error}); the records are in "
+                f"{self.folder}; try again: python -m bench {command} {self.folder}"
+            )
+            return None

@@ -1,71 +1,84 @@
 """Records -> figures -> files. Nothing is measured here, and nothing is drawn on a screen.
 
-A figure is drawn for 900 pixels of width, says in its caption what it was obtained under, and tells its lines and
+A figure is drawn for 900 pixels of width, tells in its caption what it was obtained under, and tells its lines and
 points apart by style and shape, so that it survives a printer without colors.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from types import MappingProxyType
 
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
+from bench.analysis.frames import comparable, comparable_costs, file_stem
 from bench.plots.cost import cost
 from bench.plots.curves import curves
 from bench.plots.downsampling import downsampling
 from bench.plots.robustness import robustness
-from bench.plots.style import STYLE
-from bench.records.probe import ProbeRecord
-from bench.records.run import RunRecord
-from bench.tables import comparable, file_stem
+from bench.plots.scaling import scaling
+from bench.records import CostRecord, GrowthRecord, ProbeRecord, RunRecord
 
 FIGURES: Mapping[str, Callable[[Sequence[RunRecord]], Figure | None]] = MappingProxyType(
     {"curves": curves, "cost": cost, "downsampling": downsampling}
 )
-"""The figures by name: functions of records that may stand together; None where these allow no such figure."""
-
-PROBE_FIGURES: Mapping[str, Callable[[Sequence[ProbeRecord]], Figure | None]] = MappingProxyType(
-    {"robustness": robustness}
-)
-"""Likewise, of what probes found."""
+"""The figures of runs by name: each takes comparable records and returns None if they lack the data for it."""
 
 PIXELS_PER_INCH = 150
 
 
-def figures(records: Sequence[RunRecord], probes: Sequence[ProbeRecord] = ()) -> dict[str, Figure]:
-    """Every figure that runs and their probes allow, by the stem of its files.
+def figures(
+    records: Sequence[RunRecord], probes: Sequence[ProbeRecord] = (), costs: Sequence[CostRecord] = ()
+) -> dict[str, Figure]:
+    """Every figure that the records allow, by the stem of its files.
 
-    A stem is ``<figure>`` for the standard study, ``<study>-<figure>`` for the others.
+    A stem is ``<figure>`` for the standard study and for costs, ``<study>-<figure>`` for the other studies.
     """
-    with rc_context(STYLE):
-        made = {
-            file_stem(study, name): draw(together)
-            for study, together in comparable(records).items()
-            for name, draw in FIGURES.items()
-        }
-        made |= {
-            file_stem(study, name): draw_probes(found)
-            for study, found in comparable(probes).items()
-            for name, draw_probes in PROBE_FIGURES.items()
-        }
-    return {stem: figure for stem, figure in made.items() if figure is not None}
+    drawn = {
+        file_stem(study, name): draw(together)
+        for study, together in comparable(records).items()
+        for name, draw in FIGURES.items()
+    }
+    drawn |= {
+        file_stem(study, "robustness"): robustness(together) for study, together in comparable(probes).items()
+    }
+    growth = [record for record in costs if isinstance(record, GrowthRecord)]
+    drawn |= {name: scaling(together) for name, together in comparable_costs(growth).items()}
+    return {stem: figure for stem, figure in drawn.items() if figure is not None}
 
 
-def write_figures(records: Sequence[RunRecord], folder: Path, probes: Sequence[ProbeRecord] = ()) -> list[Path]:
-    """Write every figure that runs and their probes allow as PNG and SVG, and return the files."""
-    made = figures(records, probes)
-    return [path for stem, figure in made.items() for path in write_figure(figure, folder, stem)]
+def write_figures(
+    records: Sequence[RunRecord],
+    folder: Path,
+    probes: Sequence[ProbeRecord] = (),
+    costs: Sequence[CostRecord] = (),
+) -> list[Path]:
+    """Write every figure that the records allow as PNG and SVG, and return the files."""
+    drawn = figures(records, probes, costs)
+    return [path for stem, figure in drawn.items() for path in write_figure(figure, folder, stem)]
 
 
 def write_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
     """Write a figure as ``<stem>.png`` and ``.svg``, and return both; the same figure gives the same bytes."""
     folder.mkdir(parents=True, exist_ok=True)
-    png, svg = (folder / f"{stem}.{suffix}" for suffix in ("png", "svg"))
-    figure.savefig(png, dpi=PIXELS_PER_INCH)
-    with rc_context({"svg.hashsalt": stem}):  # of the names within the file, random otherwise
-        figure.savefig(svg, metadata={"Date": None})
-    return [png, svg]
+    paths = [folder / f"{stem}.{kind}" for kind in ("png", "svg")]
+    for path in paths:
+        path.write_bytes(image(figure, path.suffix[1:]))
+    return paths
 
 
-__all__ = ["FIGURES", "PROBE_FIGURES", "figures", "write_figure", "write_figures"]
+def image(figure: Figure, kind: str) -> bytes:
+    """A figure as the content of a file of a kind ("png", "svg"); the same figure gives the same bytes.
+
+    The text of an SVG is text: it is found by searches, and takes a third of the time and space of outlines.
+    """
+    content = BytesIO()
+    # Without a salt and with a date, the same figure would be another file each time.
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "fusiongauge"}):
+        metadata = {"Date": None} if kind == "svg" else {}
+        figure.savefig(content, format=kind, dpi=PIXELS_PER_INCH, metadata=metadata)
+    return content.getvalue()
+
+
+__all__ = ["FIGURES", "figures", "image", "write_figure", "write_figures"]

@@ -1,4 +1,4 @@
-"""What accuracy costs, and which models nobody beats in both."""
+"""What accuracy costs, and which models are the best for their cost."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -9,56 +9,103 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.plots.style import EMBEDDERS, FAMILIES, GRAY, WIDTH_IN, describe, label_log_scale
-from bench.records.run import RunRecord
-from bench.tables import COLUMN, Column, conditions, frame
+from bench.analysis.frames import describe, frame
+from bench.metrics import QUANTITIES
+from bench.plots.style import (
+    GRAY,
+    SMALL_POINTS,
+    TEXT_POINTS,
+    embedder_looks,
+    embedder_titles,
+    label_log_scale,
+    looks,
+    sheet,
+)
+from bench.records import Metric, RunRecord
 
 COSTS = ("parameters", "flops_per_step", "epoch_seconds", "peak_memory_bytes")
 
-# A ring is wider than a disk, so that both are seen where two models cost the same and are as good.
-FILLINGS: Mapping[str, dict[str, Any]] = dict(
-    zip(EMBEDDERS, cycle([{"markersize": 5}, {"markersize": 7.5, "fillstyle": "none"}]), strict=False)
+# A ring is wider than a disk, so that both are seen where two models have the same cost and accuracy.
+FILLINGS: tuple[dict[str, Any], ...] = tuple(
+    {"fillstyle": style, "markersize": size, "markerfacecoloralt": "white"}
+    for larger in (0, 2.5)
+    for style, size in (
+        ("full", 5 + larger),
+        ("none", 7.5 + larger),
+        ("left", 6.5 + larger),
+        ("bottom", 6.5 + larger),
+        ("right", 6.5 + larger),
+        ("top", 6.5 + larger),
+    )
 )
 
 
 def cost(records: Sequence[RunRecord]) -> Figure | None:
-    """Accuracy against four costs, a point a model, with the Pareto front; None if no run was completed.
+    """Accuracy against four costs, one point per model, with the Pareto front; None if no record has a cost.
 
     Points are means over seeds; bars reach from the lowest to the highest seed.
     """
     cells = frame(records)
-    if cells.empty:
+    measured = [name for name in COSTS if cells[name].notna().any()]
+    if not measured:
         return None
+    missing = [QUANTITIES[name].title for name in COSTS if name not in measured]
     models = cells.groupby("model", sort=False).agg(
         family=("family", "first"),
         embedder=("embedder", "first"),
         accuracy=("valid_accuracy", "mean"),
         lowest=("valid_accuracy", "min"),
         highest=("valid_accuracy", "max"),
-        **{field: (field, "mean") for field in COSTS},
+        **{name: (name, "mean") for name in COSTS},
     )
-    fronts = {field: pareto_front(models[field], models.accuracy) for field in COSTS}
+    fronts = {name: pareto_front(models[name], models.accuracy) for name in measured}
     on_any = [model for model in models.index if any(model in front for front in fronts.values())]
     numbers = {model: number for number, model in enumerate(on_any, start=1)}
-    figure = Figure(figsize=(WIDTH_IN, 7.5), layout="constrained")
-    panels: list[Axes] = list(figure.subplots(2, 2, sharey=True).flat)
-    for panel, field in zip(panels, COSTS, strict=True):
-        _draw(panel, COLUMN[field], models, {model: numbers[model] for model in fronts[field]})
-    for panel in panels[::2]:
-        panel.set_ylabel("validation accuracy")
+    markers = {family: look.marker for family, look in looks(models.family).items()}
+    of_embedders = {
+        embedder: {"color": look.color, **filling}
+        for (embedder, look), filling in zip(
+            embedder_looks(cells.reference, models.embedder).items(), cycle(FILLINGS), strict=False
+        )
+    }
     several = cells.seed.nunique() > 1
-    describe(
-        figure,
-        f"{records[0].study}: accuracy against cost",
-        _handles(models),
-        [
+    on_front = ", ".join(f"{number}\N{NO-BREAK SPACE}{model}" for model, number in numbers.items())
+    figure, panels = sheet(
+        [""] * len(measured),
+        columns=2,
+        height_in=2.5,
+        title=f"{records[0].study}: accuracy against cost",
+        handles=[
+            *(
+                Line2D([], [], linestyle="", color=GRAY, marker=marker, markersize=5, label=family or "other")
+                for family, marker in markers.items()
+                if len(markers) > 1
+            ),
+            *(
+                Line2D([], [], linestyle="", marker="o", label=name, **of_embedders[embedder])
+                for embedder, name in embedder_titles(models.embedder).items()
+            ),
+            Line2D([], [], color="black", linestyle=":", label="Pareto front"),
+        ],
+        notes=[
             "points: means over seeds; bars: from the lowest to the highest seed"
             if several
             else "one seed: no bars",
-            "on a front: " + ", ".join(f"{number}\N{NO-BREAK SPACE}{model}" for model, number in numbers.items()),
-            *conditions(records),
+            f"on a front: {on_front}",
+            *([f"not in these records: {', '.join(missing)}"] if missing else []),
+            *describe(records),
         ],
+        label_in=0.2,
     )
+    for panel, name in zip(panels, measured, strict=True):
+        panel.set_xlabel(QUANTITIES[name].title, fontsize=TEXT_POINTS)
+        for (family, embedder), alike in models.groupby(["family", "embedder"], sort=False):
+            costs, style = alike[name] / QUANTITIES[name].scale, of_embedders[str(embedder)]
+            panel.plot(costs, alike.accuracy, linestyle="", marker=markers[str(family)], **style)
+        _draw_ranges(panel, QUANTITIES[name], models)
+        _draw_front(panel, QUANTITIES[name], models, {model: numbers[model] for model in fronts[name]})
+    for panel in panels[::2]:
+        panel.set_ylabel("validation accuracy", fontsize=TEXT_POINTS)
     return figure
 
 
@@ -66,59 +113,40 @@ def pareto_front(costs: "pd.Series[float]", accuracies: "pd.Series[float]") -> l
     """The models that no other beats: at most as costly and at least as accurate, and better in one of the two.
 
     Args:
-        costs: by model; lower is better. Models of unknown cost are on no front.
-        accuracies: by model; higher is better.
+        costs: By model; lower is better. Models of unknown cost are on no front.
+        accuracies: By model; higher is better.
 
     Returns:
         Names by rising cost.
     """
-    known = pd.DataFrame({"cost": costs, "accuracy": accuracies}).dropna().sort_values("cost", kind="stable")
+    measured = pd.DataFrame({"cost": costs, "accuracy": accuracies}).dropna().sort_values("cost", kind="stable")
+    points = list(zip(measured.index, measured.cost, measured.accuracy, strict=True))
     return [
         str(model)
-        for model, own in known.iterrows()
-        if not (
-            (known.cost <= own.cost)
-            & (known.accuracy >= own.accuracy)
-            & ((known.cost < own.cost) | (known.accuracy > own.accuracy))
-        ).any()
+        for model, cost, accuracy in points
+        if not any(
+            other_cost <= cost and other_accuracy >= accuracy and (other_cost < cost or other_accuracy > accuracy)
+            for _, other_cost, other_accuracy in points
+        )
     ]
 
 
-def _draw(panel: Axes, column: Column, models: pd.DataFrame, front: Mapping[str, int]) -> None:
-    """One cost: every model, and the numbers of those on the front."""
-    panel.set_xlabel(column.title)
-    if models[column.field].isna().all():
-        panel.set_xticks([])
-        panel.text(0.5, 0.5, "not in these records", transform=panel.transAxes, ha="center", color=GRAY)
-        return
-    costs = models[column.field] / column.unit
-    panel.vlines(costs, models.lowest, models.highest, color="0.7", linewidth=1)
-    for _, row in models.iterrows():
-        look = FAMILIES[row.family]
-        shape = {"color": look.color, "marker": look.marker, **FILLINGS[row.embedder]}
-        panel.plot(row[column.field] / column.unit, row.accuracy, linestyle="", **shape)
-    points: dict[tuple[float, float], list[int]] = {}  # twins share one, and its label
+def _draw_ranges(panel: Axes, metric: Metric, models: pd.DataFrame) -> None:
+    costs = models[metric.name] / metric.scale
+    panel.vlines(costs, models.lowest, models.highest, color="0.7", linewidth=1, zorder=1)
+
+
+def _draw_front(panel: Axes, metric: Metric, models: pd.DataFrame, front: Mapping[str, int]) -> None:
+    """The front and the numbers of the models on it; models of one point share it, and its label."""
+    points: dict[tuple[float, float], list[int]] = {}
     for model, number in front.items():
-        points.setdefault((float(costs[model]), float(models.accuracy[model])), []).append(number)
+        point = (float(models[metric.name][model] / metric.scale), float(models.accuracy[model]))
+        points.setdefault(point, []).append(number)
     panel.plot(*zip(*points, strict=True), drawstyle="steps-post", color="black", linestyle=":", zorder=1)
     for point, numbers in points.items():
         label = ",".join(map(str, numbers))
-        panel.annotate(label, point, xytext=(4, 4), textcoords="offset points", fontsize=8, fontweight="bold")
+        panel.annotate(
+            label, point, xytext=(4, 4), textcoords="offset points", fontsize=SMALL_POINTS, fontweight="bold"
+        )
     panel.set_xscale("log")
     label_log_scale(panel.xaxis)
-
-
-def _handles(models: pd.DataFrame) -> list[Line2D]:
-    """What the legend shows: families by shape, embedders by filling, the front."""
-    families = [FAMILIES[family] for family in models.family.unique()]
-    return [
-        *(
-            Line2D([], [], linestyle="", marker=look.marker, color=look.color, label=look.title)
-            for look in families
-        ),
-        *(
-            Line2D([], [], linestyle="", marker="o", color=GRAY, label=EMBEDDERS[name].title, **FILLINGS[name])
-            for name in models.embedder.unique()
-        ),
-        Line2D([], [], color="black", linestyle=":", label="Pareto front"),
-    ]

@@ -1,7 +1,7 @@
 """How the validation loss of every model falls."""
 
 from collections.abc import Sequence
-from math import ceil, log
+from math import log
 from textwrap import fill
 
 import pandas as pd
@@ -10,85 +10,69 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from bench.plots.style import EMBEDDERS, GRAY, WIDTH_IN, Look, describe, label_log_scale
-from bench.records.run import RunRecord
-from bench.tables import completed, conditions, strategy_of
+from bench.analysis.frames import completed, describe
+from bench.plots.style import GRAY, Band, Look, draw_bands, embedder_looks, embedder_titles, label_log_scale, sheet
+from bench.records import RunRecord
 
-PANELS_A_ROW = 4
-PANEL_HEIGHT_IN = 1.5
-MARKERS_A_LINE = 5
+PANELS_PER_ROW = 4
+MARKERS_PER_LINE = 5
 TITLE_CHARACTERS = 30
 
 
 def curves(records: Sequence[RunRecord]) -> Figure | None:
-    """Validation loss by epoch, a panel a strategy, a line an embedder; None if no run was completed.
+    """Validation loss by epoch, one panel per strategy, one line per embedder; None if no record has losses.
 
-    Lines are medians over seeds; bands reach from the lowest to the highest seed.
+    Lines are medians over seeds; bands reach from the lowest to the highest seed. Dotted: the loss at chance
+    level, which is the logarithm of the number of classes.
     """
-    done = completed(records)
+    done = [record for record in completed(records) if any(record.valid_losses)]
     strategies: dict[str, dict[str, list[RunRecord]]] = {}
     for record in done:
-        strategies.setdefault(strategy_of(record), {}).setdefault(record.embedder, []).append(record)
+        strategy = f"{record.variant} {record.strategy}".strip()
+        strategies.setdefault(strategy, {}).setdefault(record.embedder, []).append(record)
     if not strategies:
         return None
-    columns = min(PANELS_A_ROW, len(strategies))
-    rows = ceil(len(strategies) / columns)
-    figure = Figure(figsize=(WIDTH_IN, PANEL_HEIGHT_IN * rows + 1.5), layout="constrained")
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    panels: list[Axes] = list(grid.flat)
-    guessing = {log(record.classes) for record in done}
-    for panel, (strategy, embedders) in zip(panels, strategies.items(), strict=False):
-        panel.set_title(fill(strategy, TITLE_CHARACTERS), loc="left", fontsize=8)
-        for loss in guessing:
-            panel.axhline(loss, color=GRAY, linestyle=":", linewidth=1)
-        for embedder, of_embedder in embedders.items():
-            _draw_line(panel, of_embedder, EMBEDDERS[embedder])
-    _set_scales(panels[0])
-    _drop(panels[len(strategies) :], above=panels[len(strategies) - columns : len(panels) - columns])
-    shown = {record.embedder: EMBEDDERS[record.embedder] for record in done}
-    handles = [
-        Line2D([], [], color=look.color, linestyle=look.line, marker=look.marker, label=look.title)
-        for look in shown.values()
-    ]
-    handles.append(Line2D([], [], color=GRAY, linestyle=":", label="even guessing"))
+    of_embedders = embedder_looks((record.reference for record in done), (record.embedder for record in done))
+    names = embedder_titles(record.embedder for record in done)
     several = len({record.seed for record in done}) > 1
-    spread = (
-        "lines: medians over seeds; bands: from the lowest to the highest seed"
-        if several
-        else "one seed: no bands"
+    spread = "lines: medians over seeds; bands: from the lowest to the highest seed"
+    figure, panels = sheet(
+        [fill(strategy, TITLE_CHARACTERS) for strategy in strategies],
+        columns=PANELS_PER_ROW,
+        height_in=1.1,
+        title=f"{done[0].study}: validation loss (nats, log scale) by epoch",
+        handles=[
+            *(Line2D([], [], label=name, **of_embedders[embedder].of_line) for embedder, name in names.items()),
+            Line2D([], [], color=GRAY, linestyle=":", label="chance level"),
+        ],
+        notes=[spread if several else "one seed: no bands", *describe(records)],
+        share_x=True,
     )
-    title = f"{done[0].study}: validation loss (nats, log scale) by epoch"
-    describe(figure, title, handles, [spread, *conditions(records)])
+    for panel, embedders in zip(panels, strategies.values(), strict=True):
+        for loss in {log(record.classes) for record in done if record.classes > 1}:
+            panel.axhline(loss, color=GRAY, linestyle=":", linewidth=1)
+        bands = [
+            _draw_line(panel, of_embedder, of_embedders[embedder], place)
+            for place, (embedder, of_embedder) in enumerate(embedders.items())
+        ]
+        draw_bands(panel, [band for band in bands if band])
+    panels[0].set_yscale("log", nonpositive="mask")
+    label_log_scale(panels[0].yaxis)
+    panels[0].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
     return figure
 
 
-def _draw_line(panel: Axes, records: Sequence[RunRecord], look: Look) -> None:
-    """The median over seeds, and the range of seeds where there are several."""
+def _draw_line(panel: Axes, records: Sequence[RunRecord], look: Look, place: int) -> Band | None:
+    """Draw the median over seeds; returns the range of seeds where there are several.
+
+    Args:
+        panel: To draw in.
+        records: Of one model.
+        look: Of the line.
+        place: Of the line in the panel, so that the markers of close lines are beside each other.
+    """
     losses = pd.DataFrame([record.valid_losses for record in records], dtype=float)
     epochs = range(1, losses.shape[1] + 1)
-    panel.plot(
-        epochs,
-        losses.median(),
-        color=look.color,
-        linestyle=look.line,
-        marker=look.marker,
-        markevery=max(1, len(epochs) // MARKERS_A_LINE),
-        markersize=4,
-    )
-    if len(losses) > 1:
-        panel.fill_between(epochs, losses.min(), losses.max(), color=look.color, alpha=0.2, linewidth=0)
-
-
-def _set_scales(panel: Axes) -> None:
-    """Whole epochs, and losses on a log scale with plain figures; all panels share them."""
-    panel.set_yscale("log", nonpositive="mask")
-    label_log_scale(panel.yaxis)
-    panel.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
-
-
-def _drop(unused: Sequence[Axes], above: Sequence[Axes]) -> None:
-    """Take panels away, and give the numbers of their axis to those above."""
-    for panel in unused:
-        panel.remove()
-    for panel in above:
-        panel.tick_params(labelbottom=True)
+    every = max(1, len(epochs) // MARKERS_PER_LINE)
+    panel.plot(epochs, losses.median(), markevery=(place % every, every), **look.of_line)
+    return Band(epochs, losses.min().tolist(), losses.max().tolist(), look.color) if len(losses) > 1 else None

@@ -1,92 +1,124 @@
-"""What strided convolution changes against MaxPool, with how sure that is."""
+"""What every embedder changes against the reference, with the uncertainty of that."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import inf, isnan
+from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
+from bench.analysis.frames import describe, embedder_pairs, frame, outcomes
 from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
-from bench.plots.style import GRAY, WIDTH_IN, describe
-from bench.records.run import RunRecord
-from bench.tables import COLUMN, EMBEDDER_TITLES, Column, conditions, embedder_pairs, frame
+from bench.metrics import QUANTITIES
+from bench.plots.style import GRAY, SMALL_POINTS, WIDTH_IN, Look, embedder_looks, sheet, short, text_width_in
+from bench.records import Metric, RunRecord
 
-SHOWN = ("valid_accuracy", "best_valid_loss", "epoch_seconds")
+PANEL_IN = 1.4
+"""The smallest width of a panel."""
+
+ROW_IN = 0.22
 REACH = 4
 """A panel shows this many times its largest difference at most; intervals may go further."""
 
+_BETTER = {True: "better →", False: "← better", None: ""}
+
 
 def downsampling(records: Sequence[RunRecord]) -> Figure | None:
-    """Strided less MaxPool, a row a strategy, a panel a quantity; None if no strategy was run with both.
+    """Embedder minus reference, one row per strategy and embedder, one panel per metric; None without pairs.
 
     Points are means over the seeds that both were run with, bars their 95% intervals.
     """
     pairs = embedder_pairs(frame(records))
     if pairs.empty:
         return None
-    first, second = EMBEDDER_TITLES
+    metrics = [*outcomes(records), QUANTITIES["epoch_seconds"]]
     strategies = list(pairs.strategy.unique())
-    figure = Figure(figsize=(WIDTH_IN, 0.24 * len(strategies) + 2.2), layout="constrained")
-    panels: list[Axes] = list(figure.subplots(1, len(SHOWN), sharey=True))
-    for panel, field in zip(panels, SHOWN, strict=True):
-        by_strategy = {
-            strategy: paired_difference(pair[f"{field}_{second}"], pair[f"{field}_{first}"])
-            for strategy, pair in pairs.groupby("strategy", sort=False)
-        }
-        _draw(panel, COLUMN[field], list(by_strategy.values()))
-    panels[0].set_yticks(range(len(strategies)), strategies)
-    panels[0].invert_yaxis()
+    groups = sorted(
+        pairs.groupby(["strategy", "reference", "embedder"], sort=False),
+        key=lambda group: strategies.index(group[0][0]),
+    )
+    names = [short(f"{strategy}-{embedder}") for (strategy, _, embedder), _ in groups]
+    ends = [
+        place - 0.5
+        for place, ((before, _), (after, _)) in enumerate(pairwise(groups), start=1)
+        if before[0] != after[0] and len(groups) > len(strategies)
+    ]
+    of_embedders = embedder_looks(pairs.reference, pairs.embedder)
+    of_rows = [of_embedders[str(embedder)] for (_, _, embedder), _ in groups]
+    references = " or ".join(pairs.reference.unique())
+    left_in = 0.25 + max(text_width_in(name, SMALL_POINTS) for name in names)
     several = pairs.seed.nunique() > 1
-    describe(
-        figure,
-        f"{records[0].study}: strided - MaxPool",
-        _handles(),
-        [
+    figure, panels = sheet(
+        [f"{metric.title}\n{_BETTER[metric.higher_is_better]}" for metric in metrics],
+        columns=int((WIDTH_IN - left_in) / PANEL_IN),
+        height_in=ROW_IN * len(names) + 0.2,
+        title=f"{records[0].study}: difference to {references}",
+        handles=[
+            *(
+                Line2D([], [], linestyle="", color=look.color, marker=look.marker, label=embedder)
+                for embedder, look in of_embedders.items()
+                if embedder in set(pairs.embedder)
+            ),
+            *(
+                Line2D([], [], linestyle="", color="black", marker="o", markerfacecolor=filling, label=label)
+                for filling, label in (
+                    ("black", "95% interval excludes 0"),
+                    ("white", f"includes 0, or fewer than {FEWEST_SEEDS} seeds"),
+                )
+            ),
+        ],
+        notes=[
             "means of differences paired by seed; bars: their 95% intervals, cut where they leave the panel"
             if several
             else "one seed: its difference, without an interval",
-            *conditions(records),
+            *describe(records),
         ],
+        left_in=left_in,
     )
+    for panel, metric in zip(panels, metrics, strict=True):
+        differences = []
+        for _, pair in groups:
+            values = pair[[metric.name, f"{metric.name}_reference"]].dropna()
+            differences.append(paired_difference(values[metric.name], values[f"{metric.name}_reference"]))
+        _draw(panel, metric, differences, of_rows)
+        panel.hlines(ends, 0, 1, color="0.6", linewidth=0.6, transform=panel.get_yaxis_transform())
+    panels[0].set_yticks(range(len(names)), names)
+    panels[0].set_ylim(len(names) - 0.5, -0.5)
     return figure
 
 
-def _draw(panel: Axes, column: Column, differences: Sequence[Interval]) -> None:
-    """One quantity: a point and its interval a row, filled where it leaves out zero."""
-    better = "strided better →" if column.higher_is_better else "← strided better"
-    panel.set_title(f"{column.title}\n{better}")
+def _draw(panel: Axes, metric: Metric, differences: Sequence[Interval], rows: Sequence[Look]) -> None:
+    """One metric: a point and its interval per row, filled where the interval excludes zero."""
     panel.axvline(0, color="black", linewidth=0.8)
-    for row, difference in enumerate(differences):
-        mean, low, high = (value / column.unit for value in (difference.mean, difference.low, difference.high))
-        panel.plot([low, high], [row, row], color=GRAY, linewidth=1.6, solid_capstyle="butt")
-        filled = difference.n >= FEWEST_SEEDS and difference.excludes_zero()
-        panel.plot(mean, row, color="black", marker="o", markerfacecolor="black" if filled else "white")
-    panel.set_xlim(*_limits(differences, column.unit))
-    panel.xaxis.set_major_locator(MaxNLocator(nbins=4))
-
-
-def _limits(differences: Sequence[Interval], unit: float) -> tuple[float, float]:
-    """Ends of an axis that shows zero, all means, and intervals as far as they do not press these together."""
-    reach = REACH * max(abs(difference.mean) for difference in differences) / unit or inf
-    ends = [
-        value / unit
+    scaled = [
+        (difference.mean / metric.scale, difference.low / metric.scale, difference.high / metric.scale)
         for difference in differences
-        for value in (0.0, difference.mean, difference.low, difference.high)
-        if not isnan(value)
     ]
+    means, lows, highs = np.array(scaled).T
+    panel.hlines(range(len(scaled)), lows, highs, color=GRAY, linewidth=1.6)
+    decided = [difference.n >= FEWEST_SEEDS and difference.excludes_zero() for difference in differences]
+    for look, filled in dict.fromkeys(zip(rows, decided, strict=True)):
+        places = [place for place, row in enumerate(zip(rows, decided, strict=True)) if row == (look, filled)]
+        filling = look.color if filled else "white"
+        style: dict[str, Any] = {
+            "color": look.color,
+            "marker": look.marker,
+            "markersize": 5,
+            "markerfacecolor": filling,
+        }
+        panel.plot(means[places], places, linestyle="", **style)
+    panel.set_xlim(*_limits(scaled))
+    panel.xaxis.set_major_locator(MaxNLocator(nbins=3))
+
+
+def _limits(differences: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
+    """Ends of an axis that shows zero, all means, and intervals as far as they do not press these together."""
+    reach = REACH * max((abs(mean) for mean, _, _ in differences if not isnan(mean)), default=0) or inf
+    ends = [value for difference in differences for value in (0.0, *difference) if not isnan(value)]
     low, high = max(min(ends), -reach), min(max(ends), reach)
     margin = 0.06 * (high - low) or 1.0
     return low - margin, high + margin
-
-
-def _handles() -> list[Line2D]:
-    """What the legend shows."""
-    return [
-        Line2D([], [], linestyle="", color="black", marker="o", markerfacecolor=filling, label=label)
-        for filling, label in (
-            ("black", "95% interval leaves out 0"),
-            ("white", f"holds 0, or fewer than {FEWEST_SEEDS} seeds"),
-        )
-    ]

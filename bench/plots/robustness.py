@@ -1,100 +1,76 @@
 """How accuracy falls under corrupted inputs."""
 
 from collections.abc import Sequence
-from itertools import cycle
-from math import ceil
+from dataclasses import replace
 
-import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
-from bench.plots.style import BLACK, BLUE, EMBEDDERS, GREEN, PURPLE, VERMILION, WIDTH_IN, Look
-from bench.probes.corruptions import CORRUPTIONS, Corruption
-from bench.records.probe import ProbeRecord
-from bench.tables.probes import conditions, robustness_curves
-from fusion_models import find_model
-
-PANELS_A_ROW = 4
-PANEL_HEIGHT_IN = 1.5
-LEGEND_COLUMNS = 3
-
-_ORANGE, _SKY = "#E69F00", "#56B4E9"  # of the same eight colors of Okabe and Ito
-_STRATEGIES = (
-    (BLUE, "o"),
-    (VERMILION, "^"),
-    (GREEN, "s"),
-    (PURPLE, "D"),
-    (BLACK, "v"),
-    (_ORANGE, "P"),
-    (_SKY, "X"),
+from bench.analysis.probes import ROBUSTNESS, describe_probes, robustness_curves
+from bench.plots.style import (
+    SMALL_POINTS,
+    TEXT_POINTS,
+    Band,
+    draw_bands,
+    embedder_looks,
+    embedder_titles,
+    looks,
+    sheet,
+    short,
 )
-"""Color and marker of each strategy in turn; the line tells the embedder."""
+from bench.records import ProbeRecord
+
+CROWD = 10
+"""With more models than that, panels are larger and have no bands."""
 
 
-def robustness(found: Sequence[ProbeRecord]) -> Figure | None:
-    """Accuracy by level, a panel a corruption, a line a model; None if no curve is complete.
+def robustness(probes: Sequence[ProbeRecord]) -> Figure | None:
+    """Accuracy by level, one panel per corruption, one line per model; None if no curve is complete.
 
     Lines are means over seeds; bands reach from the lowest to the highest seed.
     """
-    curves = robustness_curves(found)
+    measured = [probe for probe in probes if probe.benchmark == ROBUSTNESS]
+    curves = robustness_curves(measured)
     if curves.empty:
         return None
-    looks = _looks(list(curves.model.unique()))
-    shown = [corruption for name, corruption in CORRUPTIONS.items() if (curves.corruption == name).any()]
-    columns = min(PANELS_A_ROW, len(shown))
-    rows = ceil(len(shown) / columns)
-    figure = Figure(figsize=(WIDTH_IN, PANEL_HEIGHT_IN * rows + 1.8), layout="constrained")
-    panels: list[Axes] = list(figure.subplots(rows, columns, sharey=True, squeeze=False).flat)
-    for panel, corruption in zip(panels, shown, strict=False):
-        _draw(panel, corruption, curves[curves.corruption == corruption.name], looks)
-    for unused in panels[len(shown) :]:
-        unused.remove()
-    figure.supylabel("validation accuracy", fontsize=9)
-    figure.legend(
+    strategies = looks(curves.strategy)
+    embedders = embedder_looks((probe.reference for probe in measured), curves.embedder)
+    crowded = curves.model.nunique() > CROWD
+    spread = "" if crowded else "; bands: from the lowest to the highest seed"
+    figure, panels = sheet(
+        list(curves.corruption.unique()),
+        columns=2 if crowded else 4,
+        height_in=2.5 if crowded else 1.1,
+        title=f"{measured[0].study}: validation accuracy by level of corruption",
         handles=[
-            Line2D([], [], color=look.color, linestyle=look.line, marker=look.marker, label=look.title)
-            for look in looks.values()
+            *(
+                Line2D([], [], linestyle="", color=look.color, marker=look.marker, label=short(strategy))
+                for strategy, look in strategies.items()
+            ),
+            *(
+                Line2D([], [], color="black", linestyle=embedders[embedder].line, label=name)
+                for embedder, name in embedder_titles(curves.embedder).items()
+            ),
         ],
-        loc="outside upper left",
-        ncols=LEGEND_COLUMNS,
-        title=f"{found[0].study}: validation accuracy by level of corruption",
-        title_fontproperties={"weight": "bold", "size": 11},
-        alignment="left",
+        notes=[
+            f"lines: means over seeds{spread}" if curves.seed.nunique() > 1 else "one seed: no bands",
+            *describe_probes(measured),
+        ],
+        left_in=0.65,
+        label_in=0.17,
     )
-    spread = (
-        "lines: means over seeds; bands: from the lowest to the highest seed"
-        if curves.seed.nunique() > 1
-        else "one seed: no bands"
-    )
-    caption = "\n".join([spread, *conditions([record for record in found if record.benchmark == "robustness"])])
-    figure.supxlabel(caption, x=0.01, horizontalalignment="left", fontsize=8, color="0.25")
+    seeds = curves.groupby(["corruption", "unit", "strategy", "embedder", "level"], sort=False).accuracy
+    summary = seeds.agg(["mean", "min", "max", "count"]).reset_index()
+    for panel, (_, of_corruption) in zip(panels, summary.groupby("corruption", sort=False), strict=True):
+        bands = []
+        for (strategy, embedder), curve in of_corruption.groupby(["strategy", "embedder"], sort=False):
+            look = replace(strategies[str(strategy)], line=embedders[str(embedder)].line)
+            panel.plot(curve.level, curve["mean"], **look.of_line)
+            if curve["count"].max() > 1 and not crowded:
+                bands.append(Band(curve.level.tolist(), curve["min"].tolist(), curve["max"].tolist(), look.color))
+        draw_bands(panel, bands)
+        panel.set_xlabel(of_corruption.unit.iloc[0], fontsize=SMALL_POINTS)
+        panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    figure.supylabel("validation accuracy", x=0.005, fontsize=TEXT_POINTS, ha="left")
     return figure
-
-
-def _looks(models: Sequence[str]) -> dict[str, Look]:
-    """How each model is drawn, by its name with the variant before it."""
-    specs = {model: find_model(model.split()[-1]) for model in models}
-    styles = dict(zip(dict.fromkeys(spec.strategy for spec in specs.values()), cycle(_STRATEGIES), strict=False))
-    return {
-        model: Look(model, styles[spec.strategy][0], EMBEDDERS[spec.embedder].line, styles[spec.strategy][1])
-        for model, spec in specs.items()
-    }
-
-
-def _draw(panel: Axes, corruption: Corruption, curves: pd.DataFrame, looks: dict[str, Look]) -> None:
-    levels = corruption.levels
-    for model, of_model in curves.groupby("model", sort=False):
-        look, accuracy = looks[str(model)], of_model.groupby("level").accuracy
-        panel.plot(
-            levels,
-            accuracy.mean(),
-            color=look.color,
-            linestyle=look.line,
-            marker=look.marker,
-            markersize=4,
-        )
-        if of_model.seed.nunique() > 1:
-            panel.fill_between(levels, accuracy.min(), accuracy.max(), color=look.color, alpha=0.15, linewidth=0)
-    panel.set_title(corruption.name, loc="left", fontsize=8)
-    panel.set_xlabel(corruption.unit, fontsize=8)

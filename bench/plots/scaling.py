@@ -1,66 +1,68 @@
-"""How the cost of training grows: a panel an axis, logarithms on both sides, a line a model."""
+"""How the cost of training grows: one panel per axis, logarithms on both sides, one line per model."""
 
 from collections.abc import Sequence
 
-from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from bench.costs.scaling import Axis, Growth
-from bench.plots.style import EMBEDDERS, FAMILIES, GRAY, STYLE, WIDTH_IN, describe, label_log_scale
-from fusion_models import find_model
+from bench.analysis.frames import describe_cost
+from bench.analysis.growth import medians
+from bench.plots.style import GRAY, TEXT_POINTS, Look, embedder_titles, label_log_scale, looks, sheet
+from bench.records import GrowthRecord
 
 
-@rc_context(STYLE)
-def scaling(grown: Sequence[Growth], conditions: Sequence[str]) -> Figure:
-    """Seconds of the median epoch against size, a panel an axis; dotted: in proportion to pixels, for comparison.
+def scaling(records: Sequence[GrowthRecord]) -> Figure:
+    """Seconds of the median epoch against size, one panel per axis; dotted: in proportion to pixels.
 
     Args:
-        grown: the lines, one or more an axis.
-        conditions: what they were measured under, for the caption.
+        records: One or more, measured under the same conditions; of several of one axis and model the last counts.
     """
-    axes = list(dict.fromkeys(each.axis for each in grown))
-    figure = Figure(figsize=(WIDTH_IN, 4.5), layout="constrained")
-    panels: list[Axes] = list(figure.subplots(1, len(axes), sharey=True, squeeze=False).flat)
+    latest = list({(record.axis, record.model): record for record in records}.values())
+    axes = list(dict.fromkeys(record.axis for record in latest))
+    families, embedders = (
+        looks(record.family for record in latest),
+        looks(record.embedder for record in latest),
+    )
+    figure, panels = sheet(
+        [""] * len(axes),
+        columns=3,
+        height_in=3,
+        title="How the cost of training grows",
+        handles=[
+            *(
+                Line2D([], [], linestyle="", marker=look.marker, color=look.color, label=family or "other")
+                for family, look in families.items()
+            ),
+            *(
+                Line2D([], [], linestyle=embedders[embedder].line, color="black", label=name)
+                for embedder, name in embedder_titles(embedders).items()
+            ),
+            Line2D([], [], linestyle=":", color=GRAY, label="as pixels"),
+        ],
+        notes=describe_cost(records[0]),
+        label_in=0.2,
+    )
     for panel, axis in zip(panels, axes, strict=True):
-        _draw(panel, axis, [each for each in grown if each.axis is axis])
-    panels[0].set_ylabel("seconds of the median epoch")
+        of_axis = [record for record in latest if record.axis == axis]
+        for record in of_axis:
+            family, line = families[record.family], embedders[record.embedder].line
+            look = Look(family.color, line, family.marker)
+            panel.plot(record.sizes, medians(record), **look.of_line)
+        _finish(panel, of_axis)
+    panels[0].set_ylabel("seconds of the median epoch", fontsize=TEXT_POINTS)
     label_log_scale(panels[0].yaxis)
-    describe(figure, "How the cost of training grows", _handles(grown), list(conditions))
     return figure
 
 
-def _draw(panel: Axes, axis: Axis, grown: Sequence[Growth]) -> None:
-    for each in grown:
-        spec = find_model(each.model)
-        family = FAMILIES[spec.family]
-        panel.plot(
-            list(each.medians),
-            list(each.medians.values()),
-            linestyle=EMBEDDERS[spec.embedder].line,
-            color=family.color,
-            marker=family.marker,
-        )
-    sizes = list(grown[0].medians)
-    cheapest = min(min(each.medians.values()) for each in grown)
-    panel.plot(sizes, [cheapest * (size / sizes[0]) ** axis.work for size in sizes], ":", color=GRAY)
-    panel.set(xscale="log", yscale="log", xticks=sizes, xlabel=axis.title)
+def _finish(panel: Axes, records: Sequence[GrowthRecord]) -> None:
+    """Proportional cost, from the cheapest model's; scales and labels."""
+    sizes = max((record.sizes for record in records), key=len)
+    cheapest = min(min(medians(record)) for record in records)
+    work = records[0].work
+    panel.plot(sizes, [cheapest * (size / sizes[0]) ** work for size in sizes], ":", color=GRAY)
+    panel.set(xscale="log", yscale="log", xticks=sizes)
+    panel.set_xlabel(records[0].axis_title, fontsize=TEXT_POINTS)
     panel.xaxis.set_major_formatter("{x:g}")
     panel.xaxis.set_minor_locator(NullLocator())
-
-
-def _handles(grown: Sequence[Growth]) -> list[Line2D]:
-    """What the legend shows: families by color and shape, embedders by line."""
-    specs = [find_model(each.model) for each in grown]
-    families = [FAMILIES[name] for name in dict.fromkeys(spec.family for spec in specs)]
-    embedders = [EMBEDDERS[name] for name in dict.fromkeys(spec.embedder for spec in specs)]
-    return [
-        *(
-            Line2D([], [], linestyle="", marker=look.marker, color=look.color, label=look.title)
-            for look in families
-        ),
-        *(Line2D([], [], linestyle=look.line, color=GRAY, label=look.title) for look in embedders),
-        Line2D([], [], linestyle=":", color=GRAY, label="as pixels"),
-    ]

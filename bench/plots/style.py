@@ -1,106 +1,264 @@
-"""How figures look: sizes, colors that most eyes tell apart, shapes for those that do not, captions."""
+"""How figures look: sizes, panels, colors that most eyes tell apart, shapes for those that do not, captions.
 
+Panels are placed by sizes in inches, not by a layout engine: that would draw every figure twice more.
+"""
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import cycle
-from math import log10
+from functools import cache
+from math import ceil, log10
 from textwrap import fill
+from typing import Any
 
-from matplotlib import RcParams
+import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties
 from matplotlib.lines import Line2D
-from matplotlib.ticker import Locator, LogLocator, MaxNLocator, NullLocator
+from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FixedLocator, Locator, LogLocator, MaxNLocator, NullLocator
 from matplotlib.typing import LineStyleType
-
-from bench.tables import EMBEDDER_TITLES
-from fusion_models import MODELS
 
 WIDTH_IN = 9.0
 """Of all figures: about 900 pixels on a screen."""
 
-STYLE = RcParams(
-    {
-        "font.size": 9,
-        "axes.titlesize": 9,
-        "axes.labelsize": 9,
-        "xtick.labelsize": 8,
-        "ytick.labelsize": 8,
-        "legend.fontsize": 9,
-        "legend.frameon": False,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "grid.color": "0.9",
-        "grid.linewidth": 0.6,
-        "lines.linewidth": 1.4,
-        "lines.markersize": 5,
-    }
-)
-
-# The colors of Okabe and Ito, which differ in lightness too (https://jfly.uni-koeln.de/color/).
-BLUE, VERMILION, GREEN, PURPLE, BLACK = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000"
 GRAY = "0.45"
 
+# The colors of Okabe and Ito, which differ in lightness too (https://jfly.uni-koeln.de/color/), with Tol's wine
+# and olive in place of their yellow, which is faint on white.
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9", "#882255", "#999933")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d")
+LINES: tuple[LineStyleType, ...] = (
+    "-",
+    (0, (5, 2)),
+    (0, (6, 1.5, 1, 1.5)),
+    (0, (1, 1.2)),
+    (0, (4, 1, 1, 1, 1, 1)),
+    (0, (2, 3)),
+    (0, (9, 3)),
+    (0, (7, 2, 3, 2)),
+    (0, (1, 4)),
+)
+
+TITLE_POINTS, TEXT_POINTS, SMALL_POINTS = 11, 9, 8
+LINE_HEIGHT = 1.25
+"""Of text, in its size."""
+
+MARGIN_IN = 0.1
+NUMBERS_IN = 0.25
+"""Room for the numbers below a panel."""
 CAPTION_CHARACTERS = 145
 """In a line of a caption."""
+
+NAME_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
 class Look:
     """What tells one series from another: in color, and without."""
 
-    title: str
     color: str
     line: LineStyleType
     marker: str
 
-
-_OF_EMBEDDERS: tuple[tuple[str, LineStyleType, str], ...] = ((BLUE, "-", "o"), (VERMILION, "--", "s"))
-_OF_FAMILIES = ((BLUE, "o"), (VERMILION, "^"), (GREEN, "s"), (PURPLE, "D"), (BLACK, "v"))
-
-EMBEDDERS = {
-    name: Look(title, color, line, marker)
-    for (name, title), (color, line, marker) in zip(EMBEDDER_TITLES.items(), cycle(_OF_EMBEDDERS), strict=False)
-}
-
-FAMILIES = {
-    name: Look(name, color, "", marker)
-    for name, (color, marker) in zip(
-        dict.fromkeys(spec.family for spec in MODELS.values()), cycle(_OF_FAMILIES), strict=False
-    )
-}
+    @property
+    def of_line(self) -> dict[str, Any]:
+        """For a line with markers."""
+        return {
+            "color": self.color,
+            "linestyle": self.line,
+            "marker": self.marker,
+            "markersize": 4,
+            "linewidth": 1.4,
+        }
 
 
-def describe(figure: Figure, title: str, handles: list[Line2D], notes: list[str]) -> None:
-    """Put a title and a legend above a figure, and what is to be known below it, one paragraph a note."""
+def looks(names: Iterable[str]) -> dict[str, Look]:
+    """The look of each name, in the order of first appearance.
+
+    The first 9 differ in color and in line, the first 13 in marker; looks repeat after 117.
+    """
+    return {
+        name: Look(COLORS[i % len(COLORS)], LINES[i % len(LINES)], MARKERS[i % len(MARKERS)])
+        for i, name in enumerate(dict.fromkeys(names))
+    }
+
+
+def embedder_looks(references: Iterable[str], embedders: Iterable[str]) -> dict[str, Look]:
+    """The look of each embedder; the reference comes first, so that it looks the same in every figure.
+
+    Args:
+        references: The embedders that others are compared with.
+        embedders: All that are shown; "" for models without.
+    """
+    shown = list(embedders)
+    return looks([*references, *shown] if any(shown) else shown)
+
+
+def embedder_titles(embedders: Iterable[str]) -> dict[str, str]:
+    """What each embedder is called in a legend; empty where no model has one."""
+    shown = list(dict.fromkeys(embedders))
+    return {embedder: embedder or "without embedder" for embedder in shown} if any(shown) else {}
+
+
+def sheet(
+    titles: Sequence[str],
+    *,
+    columns: int,
+    height_in: float,
+    title: str,
+    handles: Sequence[Line2D],
+    notes: Iterable[str],
+    left_in: float = 0.6,
+    label_in: float = 0.0,
+    share_x: bool = False,
+    share_y: bool = True,
+) -> tuple[Figure, list[Axes]]:
+    """A figure with panels in rows, a title and a legend above them, and what is to be known below.
+
+    Args:
+        titles: One per panel, above it.
+        columns: The largest number of panels in a row.
+        height_in: Of a panel without its labels, in inches.
+        title: Of the figure.
+        handles: Of the legend.
+        notes: One paragraph of the caption each.
+        left_in: Room for labels left of a row of panels; left of each panel unless ``share_y``.
+        label_in: Room for the label of each panel's horizontal axis, below its numbers.
+        share_x: Whether panels share their horizontal axis; only the lowest panels have numbers then.
+        share_y: Whether panels share their vertical axis; only the leftmost panels have numbers then.
+    """
+    columns = min(columns, len(titles))
+    caption = "\n".join(fill(note, CAPTION_CHARACTERS, break_on_hyphens=False) for note in notes)
+    widest = max((text_width_in(str(handle.get_label())) for handle in handles), default=0)
+    in_row = max(1, min(len(handles), int(WIDTH_IN / (widest + 0.62))))
+    head_in = MARGIN_IN + _lines_in(1, TITLE_POINTS) + 1.25 * _lines_in(ceil(len(handles) / in_row), TEXT_POINTS)
+    foot_in = MARGIN_IN + _lines_in(caption.count("\n") + 1, SMALL_POINTS)
+    above_in = 0.12 + _lines_in(max(text.count("\n") + bool(text) for text in titles), SMALL_POINTS)
+    below_in = (0.1 if share_x else NUMBERS_IN) + label_in
+    lowest_in = NUMBERS_IN + label_in + 0.05
+    rows = ceil(len(titles) / columns)
+    full_in = head_in + rows * (above_in + height_in) + (rows - 1) * below_in + lowest_in + foot_in
+    gap_in = 0.2 if share_y else left_in
+    width_in = (WIDTH_IN - left_in - MARGIN_IN - (columns - 1) * gap_in) / columns
+    figure = Figure(figsize=(WIDTH_IN, full_in))
+    panels: list[Axes] = []
+    for place, text in enumerate(titles):
+        row, column = divmod(place, columns)
+        left = left_in + column * (width_in + gap_in)
+        bottom = full_in - head_in - (row + 1) * (above_in + height_in) - row * below_in
+        panel = figure.add_axes(
+            (left / WIDTH_IN, bottom / full_in, width_in / WIDTH_IN, height_in / full_in),
+            sharex=panels[0] if panels and share_x else None,
+            sharey=panels[0] if panels and share_y else None,
+        )
+        panel.spines[["top", "right"]].set_visible(False)
+        panel.grid(color="0.9", linewidth=0.6)
+        panel.set_axisbelow(True)
+        panel.tick_params(
+            labelsize=SMALL_POINTS,
+            bottom=False,  # the grid is enough
+            left=False,
+            labelleft=column == 0 or not share_y,
+            labelbottom=place + columns >= len(titles) or not share_x,
+        )
+        # Fixed places: those that matplotlib looks for take as long as the rest of the drawing.
+        panel.set_title(text, loc="left", y=1.0, fontsize=SMALL_POINTS)
+        panel.xaxis.set_label_coords(0.5, -NUMBERS_IN / height_in)
+        panel.yaxis.set_label_coords((0.22 - left_in) / width_in, 0.5)
+        panels.append(panel)
     figure.legend(
         handles=handles,
-        loc="outside upper left",
-        ncols=len(handles),
+        loc="upper left",
+        bbox_to_anchor=(0, 1),
+        ncols=in_row,
+        fontsize=TEXT_POINTS,
         title=title,
-        title_fontproperties={"weight": "bold", "size": 11},
+        title_fontproperties={"weight": "bold", "size": TITLE_POINTS},
         alignment="left",
+        frameon=False,
+        handlelength=2.8,
         borderaxespad=0.2,
         borderpad=0.2,
     )
-    text = "\n".join(fill(note, CAPTION_CHARACTERS, break_on_hyphens=False) for note in notes)
-    figure.supxlabel(text, x=0.01, horizontalalignment="left", fontsize=8, color="0.25")
+    figure.supxlabel(
+        caption,
+        x=MARGIN_IN / WIDTH_IN,
+        y=MARGIN_IN / full_in,
+        horizontalalignment="left",
+        verticalalignment="bottom",
+        fontsize=SMALL_POINTS,
+        color="0.25",
+    )
+    return figure, panels
+
+
+@dataclass(frozen=True)
+class Band:
+    """The range of seeds around a line.
+
+    Attributes:
+        x: Rising.
+        low: The lower edge.
+        high: The upper edge.
+        color: Of the band, which is drawn faintly.
+    """
+
+    x: Sequence[float]
+    low: Sequence[float]
+    high: Sequence[float]
+    color: str
+
+
+def draw_bands(panel: Axes, bands: Sequence[Band]) -> None:
+    """Draw the bands of a panel, all at once."""
+    corners = [
+        np.column_stack([[*band.x, *reversed(band.x)], [*band.low, *reversed(band.high)]]) for band in bands
+    ]
+    colors = [band.color for band in bands]
+    panel.add_collection(PolyCollection(corners, facecolors=colors, alpha=0.18, linewidths=0))
+
+
+def short(name: str) -> str:
+    """A name as it fits beside a figure: of a long one, the beginning and the end."""
+    return (
+        name if len(name) <= NAME_CHARACTERS else f"{name[: NAME_CHARACTERS // 2]}…{name[-NAME_CHARACTERS // 2 :]}"
+    )
+
+
+@cache
+def text_width_in(text: str, points: float = TEXT_POINTS) -> float:
+    """The width of a line of text, in inches."""
+    width, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=points), ismath=False)
+    return width / 72
+
+
+def _lines_in(count: int, points: float) -> float:
+    """The height of lines of text, in inches."""
+    return count * points * LINE_HEIGHT / 72
 
 
 def label_log_scale(axis: Axis) -> None:
-    """Give an axis on a log scale plain figures, as many as its range has room for."""
+    """Give an axis on a log scale plain numbers, as many as its range has room for."""
     low, high = axis.get_view_interval()
+    if not 0 < low < high:  # nothing was drawn
+        return
     decades = log10(high / low)
     locator: Locator
     if decades > 3:
         locator = LogLocator()
+        locator.set_axis(axis)
     elif decades > 1:
         locator = LogLocator(subs=(1, 2, 5))
     elif decades > 0.4:
         locator = LogLocator(subs=(1, 1.5, 2, 3, 4, 5, 7))
     else:
         locator = MaxNLocator(5)
-    axis.set_major_locator(locator)
+    # Locators give numbers outside of the axis too, each of which takes time to draw.
+    axis.set_major_locator(
+        FixedLocator([value for value in locator.tick_values(low, high) if low <= value <= high])
+    )
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(lambda value, _: f"{value / 1e6:g} M" if value >= 1e5 else f"{value:g}")

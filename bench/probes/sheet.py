@@ -8,7 +8,7 @@ from torch import Tensor
 
 from bench.probes.corruptions import corrupted, corruptions_of
 from data_utils import ChannelStatistics, PairedDataset
-from data_utils.pictures import contact_sheet
+from data_utils.audits.pictures import contact_sheet
 
 
 def corrupted_sheet(dataset: PairedDataset, pair: int, seed: int) -> Image.Image:

@@ -1,14 +1,17 @@
 """What runs leave behind: plain data, read and written. Imports nothing else of bench."""
 
-from bench.records.cost import CostRecord, GrowthRecord, InferenceRecord, RaceRecord, ResidentRecord
+from bench.records.cost import CostRecord, GrowthRecord, InferenceRecord, RaceRecord, ResidentRecord, read_costs
 from bench.records.files import RecordError, append, convert, parse, read
 from bench.records.keys import (
     CellKey,
     Conditions,
     cell_key,
+    cell_of,
     conditions_of,
+    differences,
     latest,
     machine,
+    probe_key,
     same_data,
 )
 from bench.records.metric import Metric
@@ -35,11 +38,15 @@ __all__ = [
     "SampleRecord",
     "append",
     "cell_key",
+    "cell_of",
     "conditions_of",
     "convert",
+    "differences",
     "latest",
     "machine",
     "parse",
+    "probe_key",
     "read",
+    "read_costs",
     "same_data",
 ]

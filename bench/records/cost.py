@@ -1,8 +1,11 @@
 """Records of what was measured beside the trainings: inference, scaling, the race against a reference, memory."""
 
+from pathlib import Path
 from typing import Any
 
 import msgspec
+
+from bench.records.files import read
 
 FILE_NAME = "costs.jsonl"
 
@@ -105,3 +108,13 @@ class ResidentRecord(_Cost, frozen=True, kw_only=True, tag="resident-memory"):
 
 
 CostRecord = InferenceRecord | GrowthRecord | RaceRecord | ResidentRecord
+
+
+def read_costs(path: Path) -> list[CostRecord]:
+    """The measurements of a file, in the order they were written.
+
+    Raises:
+        RecordError: The file is missing, or a line cannot be read.
+    """
+    costs: list[CostRecord] = read(path, CostRecord)  # type: ignore[arg-type]  # a union of types
+    return costs

@@ -8,7 +8,7 @@ import msgspec
 
 from fusiongauge import FusionGaugeError
 
-Record = TypeVar("Record", bound=msgspec.Struct)
+Record = TypeVar("Record")
 
 
 class RecordError(FusionGaugeError, ValueError):
@@ -64,7 +64,7 @@ def parse(content: bytes, source: str, kind: type[Record]) -> list[Record]:
             records.append(_decode(line, kind))
         except (ValueError, UnicodeDecodeError) as error:
             raise RecordError(
-                f"{source}, line {number}: not a {kind.__name__} ({error}); remove the line or rerun the benchmark"
+                f"{source}, line {number}: not a {_name(kind)} ({error}); remove the line or rerun the benchmark"
             ) from error
     return records
 
@@ -78,8 +78,12 @@ def convert(values: dict[str, Any], kind: type[Record]) -> Record:
     try:
         return msgspec.convert(values, kind)
     except msgspec.ValidationError as error:
-        raise RecordError(f"not a {kind.__name__}: {error}") from error
+        raise RecordError(f"not a {_name(kind)}: {error}") from error
 
 
 def _decode(line: bytes, kind: type[Record]) -> Record:
     return msgspec.json.decode(line, type=kind)
+
+
+def _name(kind: object) -> str:
+    return getattr(kind, "__name__", "record")  # a union of types has no name

@@ -1,12 +1,10 @@
 """Which records are the same cell, which can be compared, and which saw the same data or machine."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from bench.records.probe import ProbeRecord
 from bench.records.run import RunRecord
-
-AnyRecord = TypeVar("AnyRecord", RunRecord, ProbeRecord, RunRecord | ProbeRecord)
 
 
 class Conditions(NamedTuple):
@@ -37,6 +35,18 @@ def cell_key(record: RunRecord | ProbeRecord) -> CellKey:
     return CellKey(record.study, record.variant, conditions_of(record), record.model, record.seed)
 
 
+def cell_of(fields: Mapping[str, Any]) -> CellKey:
+    """The cell that the fields of a record are of, as they are known before training."""
+    conditions = Conditions(fields["dataset"], fields["profile"], fields["device"])
+    return CellKey(fields["study"], fields["variant"], conditions, fields["model"], fields["seed"])
+
+
+def probe_key(record: ProbeRecord) -> tuple[object, ...]:
+    """The value that a probe record is of: a later record of the same value replaces an earlier one."""
+    value = (record.probe, record.level, record.metric, record.layer, record.other_seed)
+    return (cell_key(record), *value)
+
+
 def latest(records: Iterable[RunRecord]) -> list[RunRecord]:
     """The last record of each cell, in the order in which the cells were first run."""
     return list({cell_key(record): record for record in records}.values())
@@ -51,3 +61,11 @@ def machine(environment: Mapping[str, Any]) -> dict[str, Any]:
 def same_data(one: RunRecord, other: RunRecord) -> bool:
     """Whether two records are of the same data, not only by name; a record that does not tell agrees with any."""
     return len({one.data_sha256, other.data_sha256} - {None}) < 2
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The entries in which two mappings differ, one line each: ``name: before -> now``."""
+    names = sorted({*before, *now})
+    return [
+        f"{name}: {before.get(name)} -> {now.get(name)}" for name in names if before.get(name) != now.get(name)
+    ]

@@ -1,9 +1,18 @@
 """Sample predictions of a trained model, saved when its run ends: the report needs neither model nor data."""
 
+from pathlib import Path
+
 import msgspec
 
-FOLDER = "samples"
-"""In a run's folder; the samples of a cell are in ``<stem of its checkpoint>.jsonl``."""
+
+def samples_path(folder: Path, checkpoint: str) -> Path:
+    """The file of a cell's sample predictions.
+
+    Args:
+        folder: Of the run.
+        checkpoint: File name of the cell's checkpoint, as in its record.
+    """
+    return folder / "samples" / f"{Path(checkpoint).stem}.jsonl"
 
 
 class SampleRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""One HTML page of runs, for people: summary, tables, plots, sample predictions, and how to get each row again.
+"""One HTML page per report: highlights, tables, figures, sample predictions, and the command of every cell.
 
-Made from records alone, but for the sample predictions, which need a run's checkpoints and its data.
+It is made from records alone.
 """

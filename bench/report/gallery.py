@@ -1,92 +1,66 @@
-"""Whose sample predictions the page shows, and why there are none where there are none."""
+"""Which models' sample predictions the page shows, and why there are none where there are none."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 
-from bench.records.probe import ProbeRecord
-from bench.records.run import COMPLETED, RunRecord
-from bench.tables import COLUMN
-from bench.training.checkpoints import CheckpointError, checkpoint_of
-from bench.training.samples import Prediction, SamplesError, dataset_of, predictions
-from data_utils import DataError, PairedDataset
-
-
-@dataclass(frozen=True)
-class Run:
-    """A run as the page is given it.
-
-    Attributes:
-        name: what the page calls it.
-        records: those of its cells.
-        probes: what was found of their models.
-        folder: where its checkpoints are; None for records that come without.
-    """
-
-    name: str
-    records: list[RunRecord]
-    probes: list[ProbeRecord]
-    folder: Path | None
+from bench.analysis.formats import text
+from bench.metrics import declarations
+from bench.records import COMPLETED, RecordError, RunRecord, SampleRecord, read
+from bench.records.sample import samples_path
 
 
 @dataclass(frozen=True)
 class Samples:
-    """The predictions of one row; none where ``reason`` says why."""
+    """The sample predictions of one model; none where ``reason`` tells why.
+
+    Attributes:
+        title: The model, its seed and why it was chosen.
+        predictions: In the order in which the run saved them.
+        reason: A sentence.
+    """
 
     title: str
-    predictions: list[Prediction]
+    predictions: list[SampleRecord]
     reason: str = ""
 
 
-class Gallery:
-    """Makes sample predictions for several studies, and loads data once for all that share them.
+def gallery(records: Sequence[RunRecord], folders: Sequence[Path | None]) -> list[Samples]:
+    """Predictions of the models with the lowest and the highest validation loss of the first seed.
 
     Args:
-        runs: whose records are going to be asked for.
-        path: where the files of their data lie; simulated data need none.
+        records: Comparable ones.
+        folders: Of the run of each record; None for records without files.
     """
-
-    def __init__(self, runs: Sequence[Run], path: str) -> None:
-        self._runs = runs
-        self._path = path
-        self._loaded: dict[tuple[str, int], PairedDataset] = {}
-
-    def run(self, record: RunRecord) -> Run:
-        """The run that the record is of."""
-        return next(run for run in self._runs if any(record is own for own in run.records))
-
-    def samples(self, records: Sequence[RunRecord]) -> list[Samples]:
-        """Predictions of the best and of the worst row of the first seed, by validation loss."""
-        done = [
-            (record.best_valid_loss, record)
-            for record in records
-            if record.status == COMPLETED and record.best_valid_loss is not None
-        ]
-        if not done:
-            return []
-        seed = min(record.seed for _, record in done)
-        of_seed = sorted(((loss, record) for loss, record in done if record.seed == seed), key=itemgetter(0))
-        shown = {"lowest": of_seed[0], "highest": of_seed[-1]} if len(of_seed) > 1 else {"only": of_seed[0]}
-        made = []
-        for which, (loss, record) in shown.items():
-            row = f"{record.variant} {record.model}".strip()
-            title = f"{row}, seed {seed}: the {which} validation loss of this seed, {_LOSS(loss)}"
-            try:
-                made.append(Samples(title, self._predictions(record)))
-            except (CheckpointError, SamplesError, DataError) as error:
-                made.append(Samples(title, [], str(error)))
-        return made
-
-    def _predictions(self, record: RunRecord) -> list[Prediction]:
-        folder = self.run(record).folder
-        if folder is None:
-            raise SamplesError("These records come without checkpoints; the folder of a run has them.")
-        checkpoint_of(record, folder)  # before data are loaded for nothing
-        data = (record.dataset, record.protocol["pairs"])
-        if data not in self._loaded:
-            self._loaded[data] = dataset_of(record, self._path)
-        return predictions(record, folder, self._loaded[data])
+    losses = [
+        (record.best_valid_loss, record, folder)
+        for record, folder in zip(records, folders, strict=True)
+        if record.status == COMPLETED and record.best_valid_loss is not None
+    ]
+    if not losses:
+        return []
+    seed = min(record.seed for _, record, _ in losses)
+    of_seed = sorted((entry for entry in losses if entry[1].seed == seed), key=itemgetter(0))
+    chosen = {"lowest": of_seed[0], "highest": of_seed[-1]} if len(of_seed) > 1 else {"only": of_seed[0]}
+    metric = declarations()["best_valid_loss"]
+    shown = []
+    for which, (loss, record, folder) in chosen.items():
+        title = f"{record.label}, seed {seed}: the {which} validation loss of this seed, {text(metric, loss)}"
+        try:
+            shown.append(Samples(title, _read(record, folder)))
+        except RecordError as error:
+            shown.append(Samples(title, [], str(error)))
+    return shown
 
 
-_LOSS = COLUMN["best_valid_loss"].text
+def _read(record: RunRecord, folder: Path | None) -> list[SampleRecord]:
+    if folder is None or record.checkpoint is None:
+        raise RecordError("These records come without sample predictions; the folder of a run has them.")
+    path = samples_path(folder, record.checkpoint)
+    if not path.is_file():
+        raise RecordError(f"{path} does not exist; a run saves sample predictions when it ends.")
+    samples = read(path, SampleRecord)
+    if any(sample.weights_sha256 != record.weights_sha256 for sample in samples):
+        raise RecordError(f"{path} is of other weights than the record; run the cell again.")
+    return samples

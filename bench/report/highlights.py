@@ -1,78 +1,83 @@
-"""What a reader wants to know first of the records of one study, in sentences; no more than the seeds allow."""
+"""The first sentences about the records of one study: no more than the seeds support."""
 
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
+from bench.analysis import formats
+from bench.analysis.frames import frame
 from bench.analysis.statistics import FEWEST_SEEDS, mean_interval
+from bench.analysis.thresholds import above_chance
 from bench.config import SMOKE
-from bench.records.run import COMPLETED, RunRecord
-from bench.tables import COLUMN, frame
+from bench.metrics import declarations
+from bench.records import COMPLETED, RunRecord
 from bench.tables.seeds import best
-from bench.tables.thresholds import above_chance
 
 NAMED = 4
-"""How many rows a sentence lists by name before it only counts."""
+"""Number of models that a sentence lists by name before it only counts."""
 
 
 def highlights(records: Sequence[RunRecord]) -> list[str]:
-    """Sentences about records that may stand in one table: the best row, what learned nothing, what failed."""
+    """Sentences about comparable records: the best model, models at chance level, runs that were not completed."""
+    if not records:
+        return []
     cells = frame(records)
     if cells.empty:
         return ["No run was completed.", *_unfinished(records)]
     if records[0].profile == SMOKE.name:
-        return ["Profile smoke shows that the rows run, not which is better.", *_unfinished(records)]
-    return [_best(cells), *_guessing(records), *_unfinished(records)]
+        return ["Profile smoke checks that the models run; it does not rank them.", *_unfinished(records)]
+    return [_best(cells), *_at_chance(records), *_unfinished(records)]
 
 
 def _best(cells: pd.DataFrame) -> str:
     losses = cells.pivot(index="seed", columns="model", values="best_valid_loss").dropna()
-    n, rows = losses.shape
-    if rows == 1:
-        return f"One row, {losses.columns[0]}: nothing to compare it with."
-    if n == 0:
-        return "The rows have no seed in common, so nothing is said of which is better."
+    seeds, models = losses.shape
+    if models == 1:
+        return f"{losses.columns[0]} is the only model, so there is no comparison."
+    if seeds == 0:
+        return "The models are not compared: they have no seed in common."
     means = losses.mean()
     first = str(means.idxmin())
-    loss = COLUMN["best_valid_loss"].mean(mean_interval(losses[first]))
-    seeds = "with one seed" if n == 1 else f"over {n} seeds"
-    lowest = f"{first} has the lowest validation loss {seeds}, {loss}"
-    if n < FEWEST_SEEDS:
-        return f"{lowest}; fewer than {FEWEST_SEEDS} seeds decide nothing."
+    loss = formats.mean(declarations()["best_valid_loss"], mean_interval(losses[first]))
+    lowest = f"{first} has the lowest validation loss, {loss} "
+    lowest += "with one seed" if seeds == 1 else f"on average over {seeds} seeds"
+    if seeds < FEWEST_SEEDS:
+        return f"{lowest}; fewer than {FEWEST_SEEDS} seeds are not tested for significance."
     alike = best(losses, higher_is_better=False)
     if not alike:
-        return f"{lowest}, but the seeds tell it from no other row."
+        return f"{lowest}; it is not significantly different from any other model."
     if alike == {first}:
-        return f"{lowest}, and the seeds tell it from every other row."
-    others = [row for row in means.index if row in alike and row != first]
-    return f"{lowest}, but the seeds do not tell it from {_names(others)}."
+        return f"{lowest}; it is significantly different from every other model."
+    others = [model for model in means.index if model in alike and model != first]
+    return f"{lowest}; it is not significantly different from {_names(others)}."
 
 
-def _guessing(records: Sequence[RunRecord]) -> list[str]:
-    """Which rows are no better than guessing evenly, by the accuracy that gives every class the same weight."""
-    rows: dict[str, list[bool]] = {}
+def _at_chance(records: Sequence[RunRecord]) -> list[str]:
+    """The models at chance level, by the accuracy that gives every class the same weight."""
+    models: dict[str, list[bool]] = {}
     for record in records:
-        if record.status == COMPLETED and record.valid_metrics is not None and record.valid_pairs:
-            guesses = record.valid_metrics["balanced_accuracy"] <= above_chance(record)
-            rows.setdefault(f"{record.variant} {record.model}".strip(), []).append(guesses)
-    named = [
-        row if all(guesses) else f"{row} ({sum(guesses)} of {len(guesses)} seeds)"
-        for row, guesses in rows.items()
-        if any(guesses)
+        accuracy = (record.valid_metrics or {}).get("balanced_accuracy")
+        if record.status == COMPLETED and accuracy is not None and record.valid_pairs:
+            models.setdefault(record.label, []).append(accuracy <= above_chance(record))
+    names = [
+        model if all(at_chance) else f"{model} ({sum(at_chance)} of {len(at_chance)} seeds)"
+        for model, at_chance in models.items()
+        if any(at_chance)
     ]
-    return [f"No better than guessing: {_names(named)}."] if named else []
+    return [f"At chance level: {_names(names)}."] if names else []
 
 
 def _unfinished(records: Sequence[RunRecord]) -> list[str]:
-    return [
-        f"{record.model} (seed {record.seed}) {record.status}: {record.error}."
-        for record in records
-        if record.status != COMPLETED
+    runs = [record for record in records if record.status != COMPLETED]
+    sentences = [
+        f"{record.label} (seed {record.seed}) {record.status}: {record.error or 'reason unknown'}."
+        for record in runs[:NAMED]
     ]
+    return [*sentences, *([f"{len(runs) - NAMED} more runs were not completed."] if len(runs) > NAMED else [])]
 
 
-def _names(rows: Iterable[str]) -> str:
-    *first, last = rows
+def _names(names: Iterable[str]) -> str:
+    *first, last = names
     if len(first) >= NAMED:
         return f"{', '.join(first[:NAMED])} and {len(first) + 1 - NAMED} more"
     return f"{', '.join(first)} and {last}" if first else last

@@ -1,114 +1,97 @@
-"""The page: what it says of some runs, put into the template beside this file.
+"""The page: what the records of some runs show, put into the template beside this file.
 
-The template escapes everything. The page loads nothing, and its own policy says so to the browser: no address, no
-style and no script but the two that are part of it.
+The template escapes everything. The page loads nothing, and its own policy enforces that in the browser: it allows
+no address, and no style or script but the two that are part of it.
 """
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
-from io import BytesIO
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
-from numpy import uint8
-from numpy.typing import NDArray
-from PIL import Image as Pixels
 
-from bench import plots, tables
+from bench.analysis.frames import comparable, describe, outcomes
 from bench.analysis.ledger import decide_claims, ledger
-from bench.records.probe import ProbeRecord
-from bench.records.run import COMPLETED, DIVERGED, FAILED, RunRecord
-from bench.report.figures import Image, data_uri, image
-from bench.report.gallery import Gallery, Run, Samples
+from bench.records import COMPLETED, DIVERGED, FAILED, CostRecord, Metric, ProbeRecord, RunRecord
+from bench.records.reading import Run
+from bench.report.cells import Cell, cells
+from bench.report.figures import Group, Image, images
+from bench.report.gallery import Samples, gallery
 from bench.report.highlights import highlights
-from bench.report.reproduction import Reproduction, reproduction
-from bench.studies import STUDIES, Study
-from bench.tables import COLUMN, TextTable
 from bench.tables.claims import claims_table
+from bench.tables.costs import cost_tables
 from bench.tables.tabulation import tables_by_study
+from bench.tables.text import TextTable
 
-
-@dataclass(frozen=True)
-class Cell:
-    """A record, which run it is of, the commit it was made from, and how to get it again."""
-
-    run: str
-    record: RunRecord
-    commit: str
-    again: Reproduction
+Draw = Callable[[Callable[[Group], list[Image]], Iterable[Group]], Iterable[list[Image]]]
+"""As ``map``."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """What the page says of records that may stand in one table.
+    """The part of the page about comparable records.
 
     Attributes:
-        name: of the study, with what parts these records from others of it.
-        study: what is known of it here; None for a study of another version.
-        highlights: sentences.
-        conditions: what the numbers were obtained under, sentences.
-        tables: all that the records allow.
-        figures: likewise.
-        samples: of a few rows.
-        protocols: settings by variant.
-        cells: every record.
+        name: The study's, with what distinguishes these records from others of the study.
+        question: The study's; "" where the records do not tell.
+        highlights: Sentences.
+        conditions: What the numbers were obtained under.
+        tables: All that the records allow; ``figures`` likewise.
+        samples: Of a few models.
+        protocols: Settings by variant.
+        metrics: The columns of the table of cells.
+        cells: One per record.
     """
 
     name: str
-    study: Study | None
+    question: str
     highlights: list[str]
     conditions: list[str]
     tables: list[TextTable]
     figures: list[Image]
     samples: list[Samples]
     protocols: dict[str, dict[str, Any]]
+    metrics: list[Metric]
     cells: list[Cell]
 
 
-def page(runs: Sequence[Run], *, dataset: str = "") -> str:
+def page(runs: Sequence[Run], *, draw: Draw = map) -> str:
     """The page of some runs as HTML.
 
     Args:
-        runs: with at least one record between them.
-        dataset: where the files of their data lie, for sample predictions; simulated data need none.
+        runs: What it shows.
+        draw: Applies the function that draws; the ``map`` of another process draws while this one makes tables.
     """
-    found = [record for run in runs for record in run.records]
+    records = [record for run in runs for record in run.records]
     probes = [probe for run in runs for probe in run.probes]
-    of_both: list[RunRecord | ProbeRecord] = [*found, *probes]
-    made = tables_by_study(found, probes)
-    gallery = Gallery(runs, dataset)
-    sections = []
-    for name, together in tables.comparable(of_both).items():
-        records = [record for record in together if isinstance(record, RunRecord)]
-        of_models = [record for record in together if isinstance(record, ProbeRecord)]
-        sections.append(
-            Section(
-                name=name,
-                study=STUDIES.get(together[0].study),
-                highlights=highlights(records),
-                conditions=tables.conditions(records),
-                tables=made[name],
-                figures=[image(figure) for figure in plots.figures(records, of_models).values()],
-                samples=gallery.samples(records),
-                protocols=_protocols(records),
-                cells=[_cell(gallery.run(record), record) for record in records],
-            )
-        )
-    beside = files("bench.report") / "templates"
-    style, script = ((beside / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
+    costs = [cost for run in runs for cost in run.costs]
+    together: list[RunRecord | ProbeRecord] = [*records, *probes]
+    comparables = {name: _group(group) for name, group in comparable(together).items()}
+    drawn = iter(draw(images, [*comparables.values(), Group(costs=costs)]))
+    tables = tables_by_study(records, probes)
+    claims = claims_table(ledger(records, probes)) if decide_claims(records) else None
+    run_of = {id(record): run for run in runs for record in run.records}
+    sections = [
+        _section(name, group, tables[name], next(drawn), [run_of[id(record)] for record in group.records])
+        for name, group in comparables.items()
+    ]
+    folder = files("bench.report") / "templates"
+    style, script = ((folder / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
     return (
         _templates()
         .get_template("page.html")
         .render(
             runs=[run.name for run in runs],
-            facts=_facts(found),
+            facts=_facts(records, costs),
             sections=sections,
-            claims=_claims(found, probes),
-            machines=_machines(found),
+            claims=claims,
+            costs=cost_tables(costs),
+            cost_figures=next(drawn),
+            machines=_machines([*records, *costs]),
             style=Markup(style),  # noqa: S704 - our own files, not what a record says
             script=Markup(script),  # noqa: S704
             style_hash=_hash(style),
@@ -117,90 +100,114 @@ def page(runs: Sequence[Run], *, dataset: str = "") -> str:
     )
 
 
-def _claims(found: Sequence[RunRecord], probes: Sequence[ProbeRecord]) -> TextTable | None:
-    """What the runs say of the published claims; None where they are of no study that decides any."""
-    return claims_table(ledger(found, probes)) if decide_claims(found) else None
+def _group(group: Sequence[RunRecord | ProbeRecord]) -> Group:
+    return Group(
+        records=[record for record in group if isinstance(record, RunRecord)],
+        probes=[record for record in group if isinstance(record, ProbeRecord)],
+    )
 
 
-def _cell(run: Run, record: RunRecord) -> Cell:
-    commit = str(record.environment.get("commit") or "unknown")[:12]
-    changed = " with changes" if record.environment.get("dirty") else ""
-    return Cell(run.name, record, commit + changed, reproduction(record))
+def _section(
+    name: str, group: Group, tables: list[TextTable], figures: list[Image], runs: Sequence[Run]
+) -> Section:
+    """The section of comparable records; ``runs`` are those of the records, one each."""
+    records = group.records
+    return Section(
+        name=name,
+        question=next((record.question for record in records if record.question), ""),
+        highlights=highlights(records),
+        conditions=describe(records) if records else [],
+        tables=tables,
+        figures=figures,
+        samples=gallery(records, [run.folder for run in runs]),
+        protocols=_protocols(records),
+        metrics=outcomes(records),
+        cells=cells(records, [run.name for run in runs]),
+    )
 
 
-def _facts(found: Sequence[RunRecord]) -> dict[str, str]:
-    """The page in a few figures."""
+def _facts(records: Sequence[RunRecord], costs: Sequence[CostRecord]) -> dict[str, str]:
+    """The page in a few words and numbers; what nothing is known of is left out."""
 
-    def listed(values: Sequence[object]) -> str:
-        distinct = list(dict.fromkeys(map(str, values)))
-        return distinct[0] if len(distinct) == 1 else f"{len(distinct)}: {', '.join(distinct)}"
+    def distinct(values: Iterable[object]) -> list[str]:
+        return list(dict.fromkeys(map(str, values)))
+
+    def listed(values: Iterable[object]) -> str:
+        texts = distinct(values)
+        return f"{len(texts)}: {', '.join(texts)}" if len(texts) > 1 else "".join(texts)
 
     counts = [
         f"{number} {status}"
         for status in (COMPLETED, DIVERGED, FAILED)
-        if (number := sum(record.status == status for record in found))
+        if (number := sum(record.status == status for record in records))
     ]
-    days = sorted(record.started_at[:10] for record in found)
-    return {
+    days = sorted({record.started_at[:10] for record in records})
+    environments = [record.environment for record in (*records, *costs)]
+    facts = {
         "cells": ", ".join(counts),
-        "models": str(len({record.model for record in found})),
-        "studies": str(len({record.study for record in found})),
-        "seeds": listed(sorted(record.seed for record in found)),
-        "profile": listed([record.profile for record in found]),
-        "trained": days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}",
-        "data": listed([record.dataset for record in found]),
-        "device": listed([record.environment["device_name"] for record in found]),
+        "models": str(len(distinct(record.model for record in records)) or ""),
+        "studies": str(len(distinct(record.study for record in records)) or ""),
+        "seeds": _seeds(sorted({record.seed for record in records})),
+        "profile": listed(record.profile for record in (*records, *costs)),
+        "trained": " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "",
+        "data": listed(record.dataset for record in records),
+        "device": listed(environment.get("device_name", "unknown") for environment in environments),
     }
+    return {name: fact for name, fact in facts.items() if fact}
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    """Their number and themselves; the ends where they are consecutive."""
+    if len(seeds) < 2:
+        return "".join(map(str, seeds))
+    consecutive = seeds[-1] - seeds[0] == len(seeds) - 1 > 1
+    return f"{len(seeds)}: {f'{seeds[0]} to {seeds[-1]}' if consecutive else ', '.join(map(str, seeds))}"
 
 
 def _protocols(records: Sequence[RunRecord]) -> dict[str, dict[str, Any]]:
-    """Every protocol the records were made under, by variant; numbered where a variant had several."""
-    distinct: dict[str, list[dict[str, Any]]] = {}
+    """Every protocol of the records, by variant; numbered where a variant has several."""
+    protocols: dict[str, list[dict[str, Any]]] = {}
     for record in records:
-        of_variant = distinct.setdefault(record.variant or "as run", [])
+        of_variant = protocols.setdefault(record.variant or "as run", [])
         if record.protocol not in of_variant:
             of_variant.append(record.protocol)
     return {
         variant if len(of_variant) == 1 else f"{variant} ({number})": protocol
-        for variant, of_variant in distinct.items()
+        for variant, of_variant in protocols.items()
         for number, protocol in enumerate(of_variant, start=1)
     }
 
 
-def _machines(found: Sequence[RunRecord]) -> dict[str, dict[str, Any]]:
-    """Every machine with its versions, by the device's name; numbered. The cells say their commits."""
+def _machines(records: Iterable[RunRecord | CostRecord]) -> dict[str, dict[str, Any]]:
+    """Every machine with its versions, numbered. The table of cells has the commits."""
     machines: list[dict[str, Any]] = []
-    for record in found:
-        packages = record.environment["packages"]
-        machine = {
-            name: value
-            for name, value in (record.environment | packages).items()
-            if name not in ("packages", "commit", "dirty")
-        }
-        if machine not in machines:
+    for record in records:
+        settings = {**record.environment, **record.environment.get("packages", {})}
+        machine = {name: value for name, value in settings.items() if name not in ("packages", "commit", "dirty")}
+        if machine and machine not in machines:
             machines.append(machine)
     return {f"machine {number}": machine for number, machine in enumerate(machines, start=1)}
 
 
 def _keys_of_all(columns: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The names that any of them has, in the order of first appearance."""
+    """The names that any of the columns has, in the order of first appearance."""
     return list(dict.fromkeys(name for column in columns for name in column))
 
 
 def _templates() -> Environment:
-    made = Environment(
+    templates = Environment(
         loader=PackageLoader("bench.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"value": _value, "pixels": _pixels, "quantity": _quantity, "keys_of_all": _keys_of_all}
-    return made
+    templates.filters |= {"value": _value, "keys_of_all": _keys_of_all}
+    return templates
 
 
 def _hash(text: str) -> str:
-    """A source as a content security policy names it."""
+    """The name of a source in a content security policy."""
     return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
@@ -215,15 +222,3 @@ def _value(value: object) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(map(str, value)) or "none"
     return "-" if value is None or value == "" else str(value)
-
-
-def _quantity(value: float | None, field: str) -> str:
-    """A quantity of a record as tables show it."""
-    return "-" if value is None else COLUMN[field].text(value)
-
-
-def _pixels(values: NDArray[uint8]) -> str:
-    """Colors (H, W, 3) as a data URI."""
-    content = BytesIO()
-    Pixels.fromarray(values).save(content, format="png")
-    return data_uri("png", content.getvalue())

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bench.config import STANDARD, Protocol
 from bench.registry import register_study
-from bench.studies.study import PROBES, Study
+from bench.study import PROBES, Study
 
 # A cube and its twin sphere, of the same place and color, could stand one in training and one in validation.
 _SPLIT_TWINS = {"keep_groups": False}

@@ -1,80 +1,58 @@
-"""Published numbers beside measured ones. Pure but for reading ``results/published``.
+"""Published numbers beside measured ones.
 
-Seconds and bytes of another machine mean nothing here, so time and memory are compared as ratios to the study's
-first row. Losses and accuracies of one published run of one seed are compared by where they lie: against the
-range of our seeds, and by the row's place among the rows of its study.
+Seconds and bytes of another machine mean nothing here, so time and memory are compared as ratios to the table's
+first row. Losses and accuracies of one published run of one seed are compared by their position: relative to the
+range of our seeds, and by the row's rank among the rows of its study.
 """
 
-import json
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
-from bench.records.run import COMPLETED, RunRecord
-from bench.studies import STUDIES, Study
-from bench.tables import TextTable, conditions
+from bench.analysis.frames import completed, describe
+from bench.analysis.published import (
+    has_published_inputs,
+    measured_accuracy,
+    parameters_agree,
+    published_studies,
+    read_published,
+)
+from bench.config import FULL
+from bench.records import RunRecord
+from bench.tables.text import TextTable
 
-FOLDER = Path(__file__).resolve().parent.parent.parent / "results" / "published"
-
-CLASSES, CHANNELS, IMAGE_SIZE = 2, {"rgb": 4, "lidar": 4}, [64, 64]
-"""What the published models were built for."""
-
-
-def read_published(study: str) -> dict[str, Any]:
-    """A published study: source, question, protocol, rows and claims.
-
-    Raises:
-        ValueError: no such study was published.
-    """
-    path = FOLDER / f"{study}.json"
-    if not path.is_file():
-        raise ValueError(f"nothing is published for the study {study!r}; see {FOLDER}")
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
-
-
-def has_published_inputs(record: RunRecord) -> bool:
-    """Whether the record's model was built for what the published ones were, so that their sizes compare.
-
-    Records from before version 3 do not tell the shape of their inputs; the number of classes decides for them.
-    """
-    shape = (record.channels, record.image_size)
-    return record.classes == CLASSES and shape in ((CHANNELS, IMAGE_SIZE), (None, None))
-
-
-def parameters_agree(published: dict[str, Any], parameters: int) -> bool:
-    """Whether a row's count is the published one: exactly, or to all digits printed where it is in millions."""
-    if published.get("parameters") is not None:
-        return parameters == int(published["parameters"])
-    printed = str(published["parameters_millions"])
-    decimals = len(printed.partition(".")[2])
-    return f"{parameters / 1e6:.{decimals}f}" == printed
-
-
-def measured_accuracy(published: dict[str, Any], record: RunRecord) -> float | None:
-    """The record's accuracy over the pairs that the published accuracy is over."""
-    if "train_and_valid_accuracy" not in published:
-        return record.valid_accuracy
-    if record.train_accuracy is None or record.valid_accuracy is None:
-        return None
-    train, valid = record.train_pairs or 0, record.valid_pairs or 0
-    return (record.train_accuracy * train + record.valid_accuracy * valid) / (train + valid)
+_HEADER = [
+    "model",
+    "parameters",
+    "count as published",
+    "loss",
+    "range of seeds",
+    "place",
+    "accuracy",
+    "time ratio",
+    "memory ratio",
+]
 
 
 def published_table(records: Sequence[RunRecord]) -> TextTable | None:
     """Published beside measured for the records of one study; None if nothing is published for it."""
-    done = [record for record in records if record.status == COMPLETED]
-    if not done or not STUDIES[done[0].study].published:
+    done = completed(records)
+    if not done or done[0].study not in published_studies():
         return None
-    study = STUDIES[done[0].study]
-    content = read_published(study.name)
-    cells: dict[str, list[RunRecord]] = {}
+    content = read_published(done[0].study)
+    cells: dict[tuple[str, str], list[RunRecord]] = {}
     for record in done:
-        cells.setdefault(record.model, []).append(record)
-    data = pd.DataFrame([_row(row, cells[row["model"]]) for row in content["rows"] if row["model"] in cells])
+        cells.setdefault((record.variant, record.model), []).append(record)
+    data = pd.DataFrame(
+        [
+            _row(row, cells[variant, row["model"]])
+            for variant in dict.fromkeys(variant for variant, _ in cells)
+            for row in content["rows"]
+            if (variant, row["model"]) in cells
+        ]
+    )
     if data.empty:
         return None
     for quantity in ("seconds", "memory"):
@@ -84,60 +62,48 @@ def published_table(records: Sequence[RunRecord]) -> TextTable | None:
     for source in ("published", "measured"):
         data[f"loss_place_{source}"] = data[f"loss_{source}"].rank(method="min")
     data["same_place"] = data["loss_place_published"] == data["loss_place_measured"]
-    title = f"{study.name}: published beside measured"
     return TextTable(
         name="published",
-        title=title,
-        header=[
-            "model",
-            "parameters",
-            "count as published",
-            "loss",
-            "range of seeds",
-            "place",
-            "accuracy",
-            "time ratio",
-            "memory ratio",
-        ],
+        title=f"{done[0].study}: published beside measured",
+        header=_HEADER,
         labels=1,
         rows=[_text(row, rows=len(data)) for row in data.to_dict("records")],
-        notes=_notes(study, str(content["source"]), done),
-        conditions=conditions(records),
+        notes=_notes(content, done),
+        conditions=describe(records),
         data=data,
     )
 
 
-def _row(published: dict[str, Any], records: list[RunRecord]) -> dict[str, Any]:
+def _row(published: Mapping[str, Any], records: list[RunRecord]) -> dict[str, Any]:
     losses = [record.best_valid_loss for record in records if record.best_valid_loss is not None]
-    accuracies = [measured_accuracy(published, record) for record in records]
-    known = [accuracy for accuracy in accuracies if accuracy is not None]
+    low, high = min(losses, default=float("nan")), max(losses, default=float("nan"))
     return {
-        "model": published["model"],
+        "model": records[0].label,
         "seeds": len(records),
         "parameters": records[0].parameters,
         "parameters_agree": _sizes_agree(published, records),
         "loss_published": published["best_valid_loss"],
-        "loss_measured": fmean(losses),
-        "loss_lowest": min(losses),
-        "loss_highest": max(losses),
-        "inside_range": min(losses) <= published["best_valid_loss"] <= max(losses),
+        "loss_measured": _mean(losses),
+        "loss_lowest": low,
+        "loss_highest": high,
+        "inside_range": low <= published["best_valid_loss"] <= high,
         "accuracy_published": _first(published, "valid_accuracy", "train_and_valid_accuracy"),
-        "accuracy_measured": fmean(known) if known else float("nan"),
+        "accuracy_measured": _mean(measured_accuracy(published, record) for record in records),
         "seconds_published": _first(published, "train_seconds", "seconds_per_epoch"),
-        "seconds_measured": fmean(record.train_seconds or 0.0 for record in records)
+        "seconds_measured": _mean(record.train_seconds for record in records)
         / _epochs_divisor(published, records),
         "memory_published": _first(published, "gpu_memory_mb"),
-        "memory_measured": fmean(record.peak_memory_bytes or 0 for record in records),
+        "memory_measured": _mean(record.peak_memory_bytes for record in records),
     }
 
 
-def _sizes_agree(published: dict[str, Any], records: list[RunRecord]) -> bool | None:
+def _sizes_agree(published: Mapping[str, Any], records: list[RunRecord]) -> bool | None:
     if not all(map(has_published_inputs, records)):
         return None
     return all(parameters_agree(published, record.parameters or 0) for record in records)
 
 
-def _epochs_divisor(published: dict[str, Any], records: list[RunRecord]) -> int:
+def _epochs_divisor(published: Mapping[str, Any], records: list[RunRecord]) -> int:
     """Epochs of all stages, where the published time is per epoch; 1 where it is the whole training."""
     if "seconds_per_epoch" not in published:
         return 1
@@ -145,11 +111,14 @@ def _epochs_divisor(published: dict[str, Any], records: list[RunRecord]) -> int:
     return len(record.epoch_seconds) + sum(len(stage.epoch_seconds) for stage in record.pretraining)
 
 
-def _first(published: dict[str, Any], *names: str) -> float:
-    for name in names:
-        if published.get(name) is not None:
-            return float(published[name])
-    return float("nan")
+def _first(published: Mapping[str, Any], *names: str) -> float:
+    return next((float(published[name]) for name in names if published.get(name) is not None), float("nan"))
+
+
+def _mean(values: Iterable[float | None]) -> float:
+    """The mean of the values that records have; nan if none has one."""
+    measured = [value for value in values if value is not None]
+    return fmean(measured) if measured else float("nan")
 
 
 def _text(row: Mapping[Any, Any], rows: int) -> list[str]:
@@ -164,7 +133,7 @@ def _text(row: Mapping[Any, Any], rows: int) -> list[str]:
     inside = (" (inside)" if row["inside_range"] else " (outside)") if several else ""
     return [
         row["model"],
-        f"{row['parameters']:,}",
+        number(row["parameters"], "{:,.0f}"),
         {None: "-", True: "yes", False: "NO"}[row["parameters_agree"]],
         pair("loss", "{:.4g}"),
         spread + inside,
@@ -175,18 +144,18 @@ def _text(row: Mapping[Any, Any], rows: int) -> list[str]:
     ]
 
 
-def _notes(study: Study, source: str, done: list[RunRecord]) -> list[str]:
+def _notes(published: Mapping[str, Any], records: list[RunRecord]) -> list[str]:
     notes = [
-        f"published: {source}",
-        "cells are published / measured; loss: best validation loss; place: of the row, by loss; "
+        f"published: {published['source']}",
+        "cells are published / measured; loss: best validation loss; place: rank by loss; "
         "ratios: to the first row of the same source",
     ]
-    if not all(map(has_published_inputs, done)):
+    if not all(map(has_published_inputs, records)):
         notes.append("other classes, channels or image sizes than the published ones, so sizes do not compare")
-    if any(record.profile != "full" for record in done):
+    if any(record.profile != FULL.name for record in records):
         notes.append("NOT the published protocol: the profile cut pairs or epochs, so losses do not compare")
-    if any(record.protocol.get(name) == value for record in done for name, value in study.mistakes.items()):
+    if any(record.as_published for record in records):
         notes.append("run as published, mistakes included")
-    where = ", ".join(dict.fromkeys(record.dataset for record in done))
-    deviations = (f"Run on {where}; the original's data cannot be shipped.", *study.deviations)
+    where = ", ".join(dict.fromkeys(record.dataset for record in records))
+    deviations = (f"Run on {where}; the original's data cannot be shipped.", *published.get("deviations", ()))
     return [*notes, *(f"deviation: {deviation}" for deviation in deviations)]

@@ -1,97 +1,151 @@
-"""What several seeds say: means with intervals, and which rows of a column they can tell from its best."""
+"""Tables of means over seeds: their intervals, which cells stand out as the best, and the notes about both."""
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
+from bench.analysis import formats
+from bench.analysis.frames import describe
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, Interval, difference_p, holm, mean_interval
-from bench.tables.columns import Column
+from bench.records import Metric, RunRecord
+from bench.tables.text import TextTable
 
 SPREAD = "±: half the 95% interval of the mean over seeds (Student's t)"
 
+BEST_OF_COLUMN = (
+    "the best of its column and all rows not significantly different from it (paired by seed, t test at 5%, "
+    "Holm over the rows)"
+)
 
-def intervals(cells: pd.DataFrame, columns: Iterable[Column]) -> dict[str, Interval]:
-    """The mean over seeds of each column, by its field; the cells are those of one row of a table."""
-    return {column.field: mean_interval(cells[column.field].dropna()) for column in columns}
+BETTER_OF_TWO = "the better of the two, where the interval of the difference excludes 0"
 
 
-def raw(found: dict[str, Interval]) -> dict[str, float]:
-    """The numbers of intervals as they stand in CSV files: ``<field>``, ``<field>_low``, ``<field>_high``."""
+class Best(str):
+    """The text of a cell that stands out."""
+
+
+def seed_table(
+    name: str,
+    title: str,
+    header: Sequence[str],
+    labels: int,
+    rows: Sequence[Sequence[str]],
+    data: pd.DataFrame | list[dict[str, object]],
+    records: Sequence[RunRecord],
+    *,
+    seeds: int,
+    best: str,
+    spread: str = SPREAD,
+    before: Iterable[str] = (),
+    after: Iterable[str] = (),
+) -> TextTable:
+    """A table of means over seeds.
+
+    Args:
+        name: Stem of its files.
+        title: Follows the study's name.
+        header: One heading per column.
+        labels: The number of columns of words.
+        rows: Cells; those of type ``Best`` are marked.
+        data: The raw numbers.
+        records: What the table was made of.
+        seeds: The number of seeds.
+        best: What a mark means in this table.
+        spread: How the table shows the spread of seeds.
+        before: Notes before those about spread and marks.
+        after: Notes after them.
+    """
+    marked = frozenset(
+        (i, j) for i, row in enumerate(rows) for j, cell in enumerate(row) if isinstance(cell, Best)
+    )
+    return TextTable(
+        name=name,
+        title=f"{records[0].study}: {title}",
+        header=list(header),
+        labels=labels,
+        rows=[[str(cell) for cell in row] for row in rows],
+        notes=[*before, *notes(seeds, best, any_marked=bool(marked), spread=spread), *after],
+        conditions=describe(records),
+        data=pd.DataFrame(data),
+        marked=marked,
+    )
+
+
+def means(values: pd.DataFrame, metrics: Iterable[Metric]) -> dict[str, Interval]:
+    """The mean over seeds of each metric, by its name.
+
+    Args:
+        values: One row per seed; a column per metric, NaN where a record lacks it.
+        metrics: Of these columns.
+    """
+    return {metric.name: mean_interval(values[metric.name].dropna()) for metric in metrics}
+
+
+def raw(intervals: Mapping[str, Interval]) -> dict[str, object]:
+    """The numbers of intervals as CSV files hold them: ``<name>``, ``<name>_low``, ``<name>_high``."""
     return {
-        name: value
-        for field, interval in found.items()
-        for name, value in (
-            (field, interval.mean),
-            (f"{field}_low", interval.low),
-            (f"{field}_high", interval.high),
+        column: value
+        for name, interval in intervals.items()
+        for column, value in (
+            (name, interval.mean),
+            (f"{name}_low", interval.low),
+            (f"{name}_high", interval.high),
         )
     }
 
 
-def best(values: pd.DataFrame, *, higher_is_better: bool) -> set[Hashable]:
-    """The best of several rows, with all that the seeds do not tell from it.
+def better_is_higher(metric: Metric) -> bool | None:
+    """The direction in which a value is marked as better: of counts, which have no direction, the lower one."""
+    return False if metric.higher_is_better is None and metric.comparison == "exact" else metric.higher_is_better
 
-    A row is told from the best where their difference, paired by seed, is significant at 5% by the t test,
-    adjusted for the number of rows (Holm). Of two rows, that is where the difference's interval leaves out zero.
+
+def best(values: pd.DataFrame, *, higher_is_better: bool | None) -> set[Hashable]:
+    """The best of several rows of a table, with all that are not significantly different from it.
+
+    A row differs from the best where their difference, paired by seed, is significant at 5% by the t test,
+    adjusted for the number of rows (Holm). Of two rows, that is where the interval of the difference excludes 0.
 
     Args:
-        values: a line a seed, a column a row of the table; NaN where a run is missing.
-        higher_is_better: the direction.
+        values: One line per seed, one column per row of the table; NaN where a run is missing.
+        higher_is_better: The direction; None for none.
 
     Returns:
-        Names of columns. None where that would be all of them, and where they share fewer than FEWEST_SEEDS
-        seeds: those decide nothing.
+        Names of columns. Empty where that would be all of them, without a direction, and where they share fewer
+        than FEWEST_SEEDS seeds, which are too few for a decision.
     """
     shared = values.dropna()
-    if len(shared) < FEWEST_SEEDS or shared.shape[1] < 2:
+    if higher_is_better is None or len(shared) < FEWEST_SEEDS or shared.shape[1] < 2:
         return set()
-    means = shared.mean()
-    first = means.idxmax() if higher_is_better else means.idxmin()
-    others = [name for name in shared if name != first]
-    p_values = holm([float(difference_p(shared[name] - shared[first])) for name in others])
-    alike = {first, *(name for name, p in zip(others, p_values, strict=True) if p >= ALPHA)}
-    return alike if len(alike) < shared.shape[1] else set()
+    columns = shared.to_numpy(dtype=float).T
+    totals = columns.mean(axis=1)
+    first = int(totals.argmax() if higher_is_better else totals.argmin())
+    others = np.delete(np.arange(len(columns)), first)
+    p_values = holm(difference_p(columns[others] - columns[first]).tolist())
+    alike = {first, *(int(other) for other, p in zip(others, p_values, strict=True) if p >= ALPHA)}
+    return {shared.columns[place] for place in alike} if len(alike) < len(columns) else set()
 
 
-def marked(cells: pd.DataFrame, columns: Sequence[Column], first: int) -> frozenset[tuple[int, int]]:
-    """Where the best of each column stand in a table with a row a model.
-
-    Args:
-        cells: all of the table, as ``frame`` makes them; rows of the table are models in order of appearance.
-        columns: the table's columns of numbers.
-        first: the place of the first of them.
-    """
-    models = list(dict.fromkeys(cells.model))
-    return frozenset(
-        (models.index(model), first + place)
-        for place, column in enumerate(columns)
-        for model in best(
-            cells.pivot(index="seed", columns="model", values=column.field),
-            higher_is_better=column.higher_is_better,
-        )
-    )
+def compared(metric: Metric, values: pd.DataFrame) -> list[str]:
+    """The mean of each column of ``values``, as ``best`` takes them; the best are marked."""
+    stand_out = best(values, higher_is_better=better_is_higher(metric))
+    texts = {column: formats.mean(metric, mean_interval(values[column])) for column in values}
+    return [Best(text) if column in stand_out else text for column, text in texts.items()]
 
 
-def notes(cells: pd.DataFrame, reason: str, *, any_marked: bool, spread: str = SPREAD) -> list[str]:
-    """What is to be said of spread and marks, a line each.
+def notes(seeds: int, reason: str, *, any_marked: bool, spread: str = SPREAD) -> list[str]:
+    """The notes about spread and marks.
 
     Args:
-        cells: all of the table.
-        reason: what a mark means in this table.
-        any_marked: whether anything is.
-        spread: how the table shows it.
+        seeds: The number of seeds in the table.
+        reason: What a mark means in this table.
+        any_marked: Whether a cell is marked.
+        spread: How the table shows the spread of seeds.
     """
-    seeds = cells.seed.nunique()
     if seeds < 2:
-        return ["one seed says nothing of the spread, so nothing is marked as best"]
+        return ["one seed has no spread, so no row is marked as best"]
     if any_marked:
         return [spread, f"marked: {reason}"]
     if seeds < FEWEST_SEEDS:
-        return [spread, f"nothing is marked as best: fewer than {FEWEST_SEEDS} seeds decide nothing"]
-    return [spread, "nothing is marked as best: the seeds that all rows share tell none from it"]
-
-
-BEST_OF_COLUMN = (
-    "the best of its column, with all that the seeds do not tell from it (differences paired by seed, "
-    "t test at 5%, Holm over the rows)"
-)
+        return [spread, f"no row is marked as best: fewer than {FEWEST_SEEDS} seeds are too few for a decision"]
+    return [spread, "no row is marked as best: no difference is significant over the seeds that all rows share"]

@@ -3,34 +3,47 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import tables
+from bench.analysis.frames import comparable, file_stem
 from bench.analysis.ledger import decide_claims, ledger
-from bench.records.probe import ProbeRecord
-from bench.records.run import RunRecord
-from bench.tables import TextTable
+from bench.records import CostRecord, ProbeRecord, RunRecord
 from bench.tables.claims import page, verdicts_table
+from bench.tables.costs import cost_tables
+from bench.tables.downsampling import downsampling_table
 from bench.tables.evidence import evidence_table
+from bench.tables.modalities import modalities_table
+from bench.tables.models import cost_table, fusion_table
 from bench.tables.probes import probe_tables
 from bench.tables.published import published_table
+from bench.tables.text import TextTable
 from bench.tables.thresholds import threshold_table
+from bench.tables.variants import variants_table
 
 
-def write_tables(found: Sequence[RunRecord], folder: Path, probes: Sequence[ProbeRecord] = ()) -> list[TextTable]:
-    """Make every table the records allow, study by study, and write each as Markdown, LaTeX and CSV.
+def write_tables(
+    records: Sequence[RunRecord],
+    folder: Path,
+    probes: Sequence[ProbeRecord] = (),
+    costs: Sequence[CostRecord] = (),
+) -> list[TextTable]:
+    """Make every table the records allow, and write each as Markdown, LaTeX and CSV.
 
-    Files are ``<table>.md``, ``.tex`` and ``.csv`` for the standard study, ``<study>-<table>`` for the others.
-    Where there are records of studies that decide published claims, ``claims.md`` is the ledger of these runs.
+    Files are ``<table>.md``, ``.tex`` and ``.csv`` for the standard study and for costs, ``<study>-<table>`` for
+    the other studies. Where there are records of studies that decide published claims, ``claims.md`` is the ledger
+    of these runs.
     """
-    by_study = tables_by_study(found, probes)
-    for study, made in by_study.items():
-        for table in made:
-            write_table(table, folder, tables.file_stem(study, table.name))
-    tables_of_all = [table for made in by_study.values() for table in made]
-    if decide_claims(found):
-        of_claims = ledger(found, probes)
-        (folder / "claims.md").write_text(page(of_claims, lambda _: "../records.jsonl"), encoding="utf-8")
-        tables_of_all.append(verdicts_table(of_claims))
-    return tables_of_all
+    by_file = {
+        file_stem(study, table.name): table
+        for study, tables in tables_by_study(records, probes).items()
+        for table in tables
+    } | {table.name: table for table in cost_tables(costs)}
+    for stem, table in by_file.items():
+        write_table(table, folder, stem)
+    tables = list(by_file.values())
+    if decide_claims(records):
+        claims = ledger(records, probes)
+        (folder / "claims.md").write_text(page(claims, lambda _: "../records.jsonl"), encoding="utf-8")
+        tables.append(verdicts_table(claims))
+    return tables
 
 
 def write_table(table: TextTable, folder: Path, stem: str) -> None:
@@ -41,25 +54,27 @@ def write_table(table: TextTable, folder: Path, stem: str) -> None:
     table.data.to_csv(folder / f"{stem}.csv", index=False)
 
 
-def tables_by_study(found: Sequence[RunRecord], probes: Sequence[ProbeRecord] = ()) -> dict[str, list[TextTable]]:
-    """Every table the records allow, by study as ``tables.comparable`` parts them."""
-    records_of_both: list[RunRecord | ProbeRecord] = [*found, *probes]
-    return {name: _tables_of(together) for name, together in tables.comparable(records_of_both).items()}
+def tables_by_study(
+    records: Sequence[RunRecord], probes: Sequence[ProbeRecord] = ()
+) -> dict[str, list[TextTable]]:
+    """Every table that runs and their probes allow, by study as ``comparable`` groups them."""
+    together: list[RunRecord | ProbeRecord] = [*records, *probes]
+    return {name: _tables_of(group) for name, group in comparable(together).items()}
 
 
-def _tables_of(group: list[RunRecord | ProbeRecord]) -> list[TextTable]:
-    found = [record for record in group if isinstance(record, RunRecord)]
+def _tables_of(group: Sequence[RunRecord | ProbeRecord]) -> list[TextTable]:
+    records = [record for record in group if isinstance(record, RunRecord)]
     probes = [record for record in group if isinstance(record, ProbeRecord)]
-    if not found:
+    if not records:
         return probe_tables(probes)
-    made = [
-        tables.variants_table(found),
-        tables.fusion_table(found),
-        tables.cost_table(found),
-        published_table(found),
-        threshold_table(found),
-        tables.modalities_table(found),
-        tables.downsampling_table(found),
-        evidence_table(found),
+    tables = [
+        variants_table(records),
+        fusion_table(records),
+        cost_table(records),
+        published_table(records),
+        threshold_table(records),
+        modalities_table(records),
+        downsampling_table(records),
+        evidence_table(records),
     ]
-    return [*(table for table in made if table is not None), *probe_tables(probes)]
+    return [*(table for table in tables if table is not None), *probe_tables(probes)]

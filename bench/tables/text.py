@@ -1,15 +1,30 @@
-"""The table as text, and how it is drawn: Markdown, LaTeX, a terminal."""
+"""A table as text, and how it is written: Markdown, LaTeX, a terminal."""
 
-from collections.abc import Iterator
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from io import StringIO
+from typing import TYPE_CHECKING
 
-import pandas as pd
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
+if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
 
-from bench.tables import latex
+MAX_WIDTH = 200
+"""Columns that a table may take on a terminal; wider ones are cut."""
+
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        **{character: rf"\{character}" for character in "&%$#_{}"},
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "±": r"\textpm{}",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -17,15 +32,15 @@ class TextTable:
     """A table as text, ready for any format.
 
     Attributes:
-        name: stem of its files.
-        title: one line above it.
-        header: a heading a column; the first ``labels`` columns are words, the rest numbers.
-        labels: how many.
-        rows: cells as text.
-        notes: lines below it.
-        conditions: what the numbers were obtained under; in files, below the notes.
-        data: the raw numbers.
-        marked: the cells that stand out, as (row, column); the notes say why.
+        name: Stem of its files.
+        title: One line above it.
+        header: One heading per column; the first ``labels`` columns are words, the rest numbers.
+        labels: The number of columns of words.
+        rows: Cells as text.
+        notes: Lines below it.
+        conditions: What the numbers were obtained under; in files, after the notes.
+        data: The raw numbers.
+        marked: The cells that stand out, as (row, column); the notes tell why.
     """
 
     name: str
@@ -39,36 +54,47 @@ class TextTable:
     marked: frozenset[tuple[int, int]] = frozenset()
 
     def markdown(self) -> str:
-        """GitHub's Markdown; what is marked is bold."""
+        """GitHub's Markdown; marked cells are bold."""
         rule = ["---"] * self.labels + ["---:"] * (len(self.header) - self.labels)
-        rows = [
-            [f"**{cell}**" if (i, j) in self.marked else cell for j, cell in enumerate(row)]
-            for i, row in enumerate(self.rows)
-        ]
+        rows = [self._emphasized(i, row, "**{}**") for i, row in enumerate(self.rows)]
         lines = [f"**{self.title}**", ""]
         lines += ["| " + " | ".join(cells) + " |" for cells in (self.header, rule, *rows)]
         lines += ["", *(f"{note}  " for note in (*self.notes, *self.conditions))]
         return "\n".join(lines).rstrip() + "\n"
 
     def latex(self) -> str:
-        """A floating table for LaTeX with the package booktabs; what is marked is bold."""
+        """A floating table for LaTeX with the package booktabs; marked cells are bold."""
         body: list[str] = []
         for i, (starts, row) in enumerate(self._grouped()):
+            escaped = [cell.translate(_LATEX) for cell in row]
             body += [r"\addlinespace"] if starts else []
-            body.append(latex.row(row, [j for j in range(len(row)) if (i, j) in self.marked]))
-        return latex.table(
-            title=self.title,
-            columns="l" * self.labels + "r" * (len(self.header) - self.labels),
-            header=latex.row(self.header),
-            body=body,
-            notes=[*self.notes, *self.conditions],
-        )
+            body.append(" & ".join(self._emphasized(i, escaped, r"\textbf{{{}}}")) + r" \\")
+        notes = [note.translate(_LATEX) for note in (*self.notes, *self.conditions)]
+        lines = [
+            r"% needs \usepackage{booktabs}",
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{self.title.translate(_LATEX)}}}",
+            rf"\begin{{tabular}}{{{'l' * self.labels}{'r' * (len(self.header) - self.labels)}}}",
+            r"\toprule",
+            " & ".join(title.translate(_LATEX) for title in self.header) + r" \\",
+            r"\midrule",
+            *body,
+            r"\bottomrule",
+            r"\end{tabular}",
+            *(rf"\par{{\footnotesize {note}\par}}" for note in notes),
+            r"\end{table}",
+        ]
+        return "\n".join(lines) + "\n"
 
     def terminal(self) -> Table:
-        """For a rich console; a line is drawn wherever the first column changes to a new word.
+        """For a rich console; a rule is drawn wherever the first column changes.
 
-        What is marked is bold and has a star, which shows without colors too.
+        Marked cells are bold and have a star, which shows without colors too.
         """
+        from rich.table import Table
+        from rich.text import Text
+
         table = Table(
             title=Text(self.title),
             caption=Text("\n".join(self.notes)),
@@ -80,16 +106,22 @@ class TextTable:
         for i, (starts, row) in enumerate(self._grouped()):
             if starts:
                 table.add_section()
-            table.add_row(
-                *(
-                    Text(f"*{cell}", style="bold") if (i, j) in self.marked else Text(cell)
-                    for j, cell in enumerate(row)
-                )
-            )
+            cells = [Text(cell) for cell in row]
+            for j in self._marks(i):
+                cells[j] = Text(f"*{row[j]}", style="bold")
+            table.add_row(*cells)
         return table
 
+    def _marks(self, i: int) -> list[int]:
+        """The marked columns of a row."""
+        return [j for j in range(len(self.header)) if (i, j) in self.marked]
+
+    def _emphasized(self, i: int, cells: Iterable[str], pattern: str) -> list[str]:
+        marks = self._marks(i)
+        return [pattern.format(cell) if j in marks else cell for j, cell in enumerate(cells)]
+
     def _grouped(self) -> Iterator[tuple[bool, list[str]]]:
-        """Whether a row starts a group behind another, and its cells without the word it shares with its group.
+        """Whether a row starts a further group, and its cells without the first word of its group.
 
         Only tables with several columns of words have groups.
         """
@@ -100,12 +132,12 @@ class TextTable:
             previous = row[0]
 
 
-MAX_WIDTH = 200
-"""Columns that a table may take on a terminal; wider ones are cut."""
-
-
 def as_text(table: TextTable, *, color: bool) -> str:
     """The table drawn for a terminal, as wide as it needs to be."""
+    from io import StringIO
+
+    from rich.console import Console
+
     text = StringIO()
     Console(file=text, width=MAX_WIDTH, force_terminal=color, no_color=not color).print(table.terminal())
     return text.getvalue()

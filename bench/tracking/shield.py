@@ -1,27 +1,30 @@
-"""What stands between a session and its trackers, so that no tracker can fail a benchmark."""
+"""The layer between a session and its trackers: no tracker can fail a benchmark."""
+
+from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bench.records.run import RunRecord
-from bench.tables import TextTable
+from bench.records import RunRecord, SampleRecord
 from bench.tracking.tracker import Tracker
-from bench.training.samples import Prediction
-from bench.training.trainer import EpochResult
+
+if TYPE_CHECKING:
+    from bench.tables.text import TextTable
+    from bench.training.trainer import EpochResult
 
 
 class Shield:
-    """Passes everything on to some trackers; one that raises is told nothing more.
+    """Passes everything on to some trackers. One that raises is reported once, then disabled.
 
     Args:
-        makers: how to make each tracker, by the name that notes call it.
-        folder: of the run, handed to the makers.
+        makers: Functions that make the trackers, by the names used in notes.
+        folder: Of the run; the argument of the makers.
 
     Attributes:
-        notes: what the user should know at the end of the session, a line each.
+        notes: What the user should know at the end of the session, one line each.
     """
 
     def __init__(self, makers: Mapping[str, Callable[[Path], Tracker]], folder: Path) -> None:
@@ -39,18 +42,12 @@ class Shield:
         """An epoch ended."""
         self._tell(lambda tracker: tracker.epoch(result))
 
-    def end(self, record: RunRecord | None, samples: Callable[[], Sequence[Prediction]]) -> None:
-        """The cell ended; ``samples`` is called where somebody wants them."""
-        shown: Sequence[Prediction] = []
-        if self._trackers and record is not None:
-            try:
-                shown = samples()
-            except Exception as error:
-                self._note(f"sample predictions of {record.model} are not tracked: {_in_a_line(error)}")
-        self._tell(lambda tracker: tracker.end(record, shown))
+    def end(self, record: RunRecord | None, samples: Sequence[SampleRecord]) -> None:
+        """The cell ended."""
+        self._tell(lambda tracker: tracker.end(record, samples))
 
     def close(self, records: Sequence[RunRecord], tables: Mapping[str, Sequence[TextTable]]) -> None:
-        """The session ended; what the trackers say to that is among the notes."""
+        """The session ended; what the trackers return becomes notes."""
         self._tell(lambda tracker: self.notes.extend(tracker.close(records, tables)))
 
     def _tell(self, call: Callable[[Tracker], None]) -> None:
@@ -62,12 +59,12 @@ class Shield:
     def _guarded(self, name: str) -> Iterator[None]:
         try:
             with warnings.catch_warnings():
-                # pytest makes errors of warnings; those of a tracker's package are not ours to fail on.
+                # Warnings may be errors here; those of a tracker's package are not ours to fail on.
                 warnings.simplefilter("ignore")
                 yield
         except Exception as error:
             self._trackers.pop(name, None)
-            self._note(f"--track {name} failed and was off from then on: {_in_a_line(error)}")
+            self._note(f"--track {name} failed and was disabled: {_in_a_line(error)}")
 
     def _note(self, text: str) -> None:
         if text not in self.notes:

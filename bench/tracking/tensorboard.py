@@ -7,20 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from bench.records.run import RunRecord
-from bench.tables import TextTable
-from bench.tracking.tracker import scalars
-from bench.training.samples import Prediction
+from bench.metrics import declarations, value
+from bench.records import RunRecord, SampleRecord
+from bench.tables.text import TextTable
+from bench.tracking.tracker import pictures, scalars
 from bench.training.trainer import EpochResult
-
-OF_THE_RECORD = ("best_valid_loss", "valid_accuracy", "parameters", "train_seconds", "peak_memory_bytes")
 
 
 class TensorBoard:
     """Writes scalars, config, hyperparameters, sample predictions and tables with torch's own writer.
 
     Args:
-        results_dir: event files go to ``tensorboard/`` in it, a folder a cell.
+        results_dir: Event files go to ``tensorboard/`` in it, one folder per cell.
     """
 
     def __init__(self, results_dir: Path) -> None:
@@ -41,22 +39,22 @@ class TensorBoard:
         self._hyperparameters = {k: v for k, v in described.items() if isinstance(v, bool | int | float | str)}
 
     def epoch(self, result: EpochResult) -> None:
-        """Write an epoch's figures, and have them in the file, for those who watch."""
-        for name, value in scalars(result).items():
-            self._writer.add_scalar(name, value, result.epoch)
+        """Write an epoch's values and flush the file, for live views."""
+        for name, scalar in scalars(result).items():
+            self._writer.add_scalar(name, scalar, result.epoch)
         self._writer.flush()
 
-    def end(self, record: RunRecord | None, samples: Sequence[Prediction]) -> None:
-        """Write sample predictions and what the hyperparameters led to, and close the file."""
+    def end(self, record: RunRecord | None, samples: Sequence[SampleRecord]) -> None:
+        """Write sample predictions, hyperparameters and results, and close the file."""
         if samples:
-            for name in ("photo", "range_image"):
-                pictures = np.stack([getattr(sample.view, name) for sample in samples])
-                self._writer.add_images(f"predictions/{name}", pictures, dataformats="NHWC")
+            for modality in samples[0].pictures:
+                images = np.stack([np.asarray(pictures(sample)[modality]) for sample in samples])
+                self._writer.add_images(f"predictions/{modality}", images, dataformats="NHWC")
             self._writer.add_text("predictions", _listed(samples))
         if record is not None:
-            results = {name: getattr(record, name) for name in OF_THE_RECORD}
-            known = {f"result/{name}": value for name, value in results.items() if value is not None}
-            self._writer.add_hparams(self._hyperparameters, known, run_name=".")
+            shown = [metric.name for metric in declarations([record]).values() if metric.shown]
+            results = {f"result/{name}": value(record, name) for name in shown if value(record, name) is not None}
+            self._writer.add_hparams(self._hyperparameters, results, run_name=".")
         self._writer.close()
         self._writer = None
 
@@ -69,7 +67,7 @@ class TensorBoard:
         return [f"TensorBoard: look at the run with: tensorboard --logdir {self._folder}"]
 
 
-def _listed(samples: Sequence[Prediction]) -> str:
+def _listed(samples: Sequence[SampleRecord]) -> str:
     """What the pictures show, in their order, as a Markdown table."""
     lines = ["| pair | label | prediction | probability |", "| --- | --- | --- | ---: |"]
     lines += [f"| {s.name} | {s.label} | {s.predicted} | {s.probability:.3f} |" for s in samples]

@@ -4,20 +4,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench.records.run import COMPLETED, RunRecord
-from bench.tables import TextTable
-from bench.tracking.tracker import scalars
-from bench.training.samples import Prediction
+from bench.records import COMPLETED, RunRecord, SampleRecord
+from bench.tables.text import TextTable
+from bench.tracking.tracker import pictures, scalars
 from bench.training.trainer import EpochResult
 
 PROJECT = "fusiongauge"
-"""Unless WANDB_PROJECT or wandb's own settings name another."""
+"""The default; WANDB_PROJECT and wandb's own settings take precedence."""
 
 PATIENCE_SECONDS = 15.0
-"""How long the network is waited for, when a run is opened and when it is closed."""
+"""How long to wait for the network when a run is opened and when it is closed."""
 
 SUMMARIES = {"valid_loss": "min", "valid_accuracy": "max", "epoch_seconds": "mean"}
-"""What stands for all epochs in the list of runs; of other metrics the last epoch does."""
+"""How wandb summarizes each metric over epochs; other metrics show the last epoch."""
 
 OF_THE_RECORD = ("status", "best_epoch", "best_valid_loss", "parameters", "train_seconds")
 
@@ -25,12 +24,12 @@ OF_THE_RECORD = ("status", "best_epoch", "best_valid_loss", "parameters", "train
 class WeightsAndBiases:
     """Logs what the reference notebooks log: config, epochs, sample predictions, tables, loss curves.
 
-    Without a key it works offline from the start; where the server cannot be reached in time, from then on. What
-    wandb's environment variables and settings say is respected.
+    Without a key it works offline; if the server cannot be reached in time, it continues offline. wandb's
+    environment variables and settings are respected.
 
     Args:
         results_dir: wandb's files go to ``wandb/`` in it.
-        patience_seconds: see PATIENCE_SECONDS.
+        patience_seconds: See PATIENCE_SECONDS.
     """
 
     def __init__(self, results_dir: Path, patience_seconds: float = PATIENCE_SECONDS) -> None:
@@ -43,8 +42,8 @@ class WeightsAndBiases:
         self._left_behind: list[Path] = []
         self._settings = wandb.Settings(
             silent=True,
-            console="off",  # capturing output would stand between pytest and the terminal
-            x_disable_stats=True,  # its sampling of the machine would run beside the epochs that are timed
+            console="off",  # captured output would not reach pytest's terminal
+            x_disable_stats=True,  # sampling the machine would disturb the timed epochs
             init_timeout=patience_seconds,
             finish_timeout=patience_seconds,
             finish_timeout_raises=True,
@@ -63,11 +62,11 @@ class WeightsAndBiases:
             self._run.define_metric(metric, step_metric="epoch", summary=summary)
 
     def epoch(self, result: EpochResult) -> None:
-        """Log an epoch's figures."""
+        """Log an epoch's values."""
         self._run.log({"epoch": result.epoch, **scalars(result)})
 
-    def end(self, record: RunRecord | None, samples: Sequence[Prediction]) -> None:
-        """Log sample predictions, write the record's figures as the run's summary, and close it."""
+    def end(self, record: RunRecord | None, samples: Sequence[SampleRecord]) -> None:
+        """Log sample predictions, write the record's values as the run's summary, and close it."""
         if samples:
             self._run.log({"predictions": self._table_of(samples)})
         if record is not None:
@@ -90,7 +89,7 @@ class WeightsAndBiases:
         if not self._left_behind:
             return []
         folders = " ".join(dict.fromkeys(str(path.with_name(_pattern(path.name))) for path in self._left_behind))
-        return [f"Weights & Biases: not all runs are uploaded; do it with: wandb sync {folders}"]
+        return [f"Weights & Biases: not all runs are uploaded; upload them with: wandb sync {folders}"]
 
     def _open(self, name: str, job_type: str, config: Mapping[str, Any]) -> None:
         try:
@@ -118,7 +117,7 @@ class WeightsAndBiases:
         try:
             self._run.finish(exit_code=exit_code)
         except TimeoutError:
-            # What was not uploaded is on the disk; the next cells shall not wait as long.
+            # What was not uploaded is on the disk; the next cells need not wait as long.
             self._settings.mode = "offline"
             self._left_behind.append(files)
         else:
@@ -126,13 +125,13 @@ class WeightsAndBiases:
                 self._left_behind.append(files)
         self._run = None
 
-    def _table_of(self, samples: Sequence[Prediction]) -> Any:
+    def _table_of(self, samples: Sequence[SampleRecord]) -> Any:
         image = self._wandb.Image
         return self._wandb.Table(
-            columns=["RGB", "LiDAR", "label", "prediction", "probability"],
+            columns=[*samples[0].pictures, "label", "prediction", "probability"],
             data=[
-                [image(s.view.photo), image(s.view.range_image), s.label, s.predicted, s.probability]
-                for s in samples
+                [*map(image, pictures(sample).values()), sample.label, sample.predicted, sample.probability]
+                for sample in samples
             ],
         )
 
@@ -151,5 +150,5 @@ def _curve(record: RunRecord) -> str:
 
 
 def _pattern(name: str) -> str:
-    """The shell's pattern of all offline runs; a run that was online stands for itself."""
+    """The shell pattern of all offline runs; the name itself for a run that was online."""
     return "offline-run-*" if name.startswith("offline-run-") else name

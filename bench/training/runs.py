@@ -17,6 +17,7 @@ from torch import nn
 from bench.config import STANDARD, Protocol, RunConfig
 from bench.metrics import accuracy
 from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord
+from bench.records.sample import samples_path
 from bench.registry import METRICS
 from bench.training.ceiling import ceiling
 from bench.training.environment import environment
@@ -29,7 +30,7 @@ from bench.training.measurement import (
     training_memory,
 )
 from bench.training.preparation import PreparedData, prepare
-from bench.training.samples import samples_path, save_samples
+from bench.training.samples import save_samples
 from bench.training.seeding import deterministic, epoch_order, seeded
 from bench.training.target import TARGET_ACCURACY, seconds_to_target
 from bench.training.trainer import DivergedError, EpochResult, Observer, Trainer
@@ -238,7 +239,7 @@ def describe(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConf
         "target_accuracy": TARGET_ACCURACY,
         "data_sha256": dataset.sha256,
         "code_sha256": code_sha256(*own_code),
-        "plugins": [str(plugin.file) for plugin in plugins()],
+        "plugins": [plugin.file.name for plugin in plugins()],
         "command": config.command,
         "environment": environment(device),
     }

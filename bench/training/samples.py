@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from bench.records import SampleRecord
-from bench.records.sample import FOLDER
 from bench.training.evaluation import predict
 from bench.training.pictures import pictures, png
 from bench.training.preparation import PreparedData
@@ -20,18 +19,13 @@ COUNT = 8
 """How many pairs are saved per run."""
 
 
-def samples_path(results_dir: Path, checkpoint: str) -> Path:
-    """The file of a run's samples, from the folder of results and the file name of the run's checkpoint."""
-    return results_dir / FOLDER / f"{Path(checkpoint).stem}.jsonl"
-
-
 def save_samples(
     path: Path, network: nn.Module, dataset: PairedDataset, data: PreparedData, weights_sha256: str
 ) -> str:
     """Predict some validation pairs and write them; an earlier file is replaced.
 
     Args:
-        path: See ``samples_path``.
+        path: See ``bench.records.sample.samples_path``.
         network: The trained model, on the device of ``data``.
         dataset: The data set that ``data`` was prepared from.
         data: Of the run.

@@ -8,7 +8,7 @@ from bench.config import SMOKE, STANDARD, Protocol, RunConfig
 from bench.metrics import METRICS
 from bench.records import COMPLETED, RunRecord
 from data_utils import PairedDataset
-from data_utils.shapes import shapes
+from data_utils.simulator.shapes import shapes
 from fusion_models import find_model
 
 MODEL = "compact-late-concat-strided"

@@ -209,7 +209,10 @@ def test_without_the_clock_all_epochs_are_trained(history: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--dataset", "nowhere"], r"'nowhere' is no data set and no existing path; known data sets: shapes.*"),
+        (
+            ["--dataset", "nowhere"],
+            r"'nowhere' is neither a data set nor an existing path; the data sets are: shapes.*",
+        ),
         (["--device", "cuda:99"], r"--device cuda:99: .*"),
         (["--seeds", "many"], r"--seeds many: give a count .*"),
         (["--track", "paper"], r"--track paper: give one of none, wandb, tensorboard"),

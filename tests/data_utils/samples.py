@@ -1,7 +1,5 @@
 """Small hand-made data sets that several test files share."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch
@@ -10,7 +8,7 @@ from data_utils import DatasetInfo, PairedDataset
 
 
 def tiny_dataset(labels: Sequence[int], groups: Sequence[int] | None = None) -> PairedDataset:
-    """One pixel a pair, which holds the number of the pair; every pair a group of its own unless said."""
+    """One pixel per pair, which holds the pair's index; without groups, every pair is its own group."""
     count = len(labels)
     number = torch.arange(count)[:, None, None, None]
     return PairedDataset(

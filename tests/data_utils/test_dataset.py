@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import copy
 import pickle
 import re
@@ -14,7 +12,7 @@ from data_utils import Batch, DataError, DatasetInfo, PairedDataset
 from tests.data_utils.samples import tiny_dataset
 
 
-def test_batch_is_float_in_the_order_asked_for() -> None:
+def test_batch_is_float_in_the_order_of_the_indices() -> None:
     batch = tiny_dataset([0, 1, 0, 1]).batch(torch.tensor([3, 1]))
     assert len(batch) == 2
     assert torch.equal(batch.labels, torch.tensor([1, 1]))
@@ -28,7 +26,7 @@ def test_batch_of_everything() -> None:
     assert torch.equal(dataset.batch().inputs["lidar"], dataset.inputs["lidar"])
 
 
-def test_batch_of_one_modality_is_that_of_all_less_the_others() -> None:
+def test_batch_of_one_modality_equals_that_part_of_the_whole_batch() -> None:
     dataset = tiny_dataset([0, 1, 1])
     before = dataset.inputs["rgb"].clone()
     (alone,) = dataset.batch(torch.tensor([2, 0]), ["rgb"]).inputs.values()
@@ -51,7 +49,7 @@ def test_batch_refuses_a_missing_label() -> None:
         Batch({"rgb": torch.zeros(2, 1, 1, 1)}, torch.zeros(1, dtype=torch.int64))
 
 
-def test_take_keeps_what_belongs_together() -> None:
+def test_take_keeps_the_parts_of_each_pair_together() -> None:
     taken = tiny_dataset([0, 1, 0, 1], groups=[7, 7, 8, 8]).take(torch.tensor([2, 1]))
     assert taken.names == ("2", "1")
     assert taken.groups.tolist() == [8, 7]
@@ -61,7 +59,7 @@ def test_take_keeps_what_belongs_together() -> None:
 
 
 def test_take_refuses_to_lose_a_class() -> None:
-    with pytest.raises(DataError, match="no pair of class 'class 1'"):
+    with pytest.raises(DataError, match="no pairs of class 'class 1'"):
         tiny_dataset([0, 1, 0]).take(torch.tensor([0, 2]))
 
 
@@ -82,7 +80,7 @@ def test_info_refuses(change: dict[str, Any], message: str) -> None:
         DatasetInfo(**(valid | change))
 
 
-def test_info_keeps_the_order_of_modalities_and_travels() -> None:
+def test_info_keeps_the_order_of_modalities_and_can_be_pickled() -> None:
     channels = {"rgb": 4, "lidar": 3}
     info = DatasetInfo("x", ("a", "b"), channels, (2, 2))
     channels["rgb"] = 9
@@ -101,7 +99,7 @@ def test_info_keeps_the_order_of_modalities_and_travels() -> None:
         ({"groups": torch.tensor([0])}, "groups of type"),
         ({"names": ("one",)}, "1 names for 2 pairs"),
         ({"labels": torch.tensor([0, 2])}, r"labels \[2\]"),
-        ({"labels": torch.tensor([0, 0])}, "no pair of class 'class 1'"),
+        ({"labels": torch.tensor([0, 0])}, "no pairs of class 'class 1'"),
     ],
 )
 def test_dataset_refuses(change: dict[str, Any], message: str) -> None:
@@ -110,7 +108,7 @@ def test_dataset_refuses(change: dict[str, Any], message: str) -> None:
         PairedDataset(**(valid | change))
 
 
-def test_the_same_pairs_have_the_same_hash_whatever_they_are_called_and_however_they_lie() -> None:
+def test_the_hash_does_not_depend_on_the_name_and_the_memory_layout() -> None:
     dataset = tiny_dataset([0, 1, 0, 1])
     apart = {m: torch.stack([values, values], dim=-1)[..., 0] for m, values in dataset.inputs.items()}
     assert not any(values.is_contiguous() for values in apart.values())
@@ -133,7 +131,9 @@ def test_the_same_pairs_have_the_same_hash_whatever_they_are_called_and_however_
     ],
     ids=["labels", "groups", "names", "classes", "one value", "order"],
 )
-def test_whatever_a_run_could_notice_changes_the_hash(change: Callable[[PairedDataset], dict[str, Any]]) -> None:
+def test_everything_that_a_run_receives_changes_the_hash(
+    change: Callable[[PairedDataset], dict[str, Any]],
+) -> None:
     dataset = tiny_dataset([0, 1, 0, 1])
     assert replace(dataset, **change(dataset)).sha256 != dataset.sha256
 
@@ -152,7 +152,7 @@ def test_equal_bytes_of_another_shape_have_another_hash() -> None:
     assert wide.sha256 != tall.sha256
 
 
-def test_the_hash_is_computed_once_and_each_data_set_has_its_own() -> None:
+def test_the_hash_is_computed_once_per_data_set() -> None:
     dataset = tiny_dataset([0, 1, 0, 1])
     assert dataset.sha256 is dataset.sha256
     assert dataset.take(torch.tensor([0, 1])).sha256 != dataset.sha256

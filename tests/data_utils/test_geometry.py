@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import math
 
 import pytest
@@ -36,13 +34,13 @@ def test_rows_are_azimuths_and_columns_are_zeniths() -> None:
 
 
 @pytest.mark.parametrize(("distance", "alpha"), [(49.99, 1.0), (50.0, 0.0), (0.0, 1.0)])
-def test_alpha_tells_returns_from_none(distance: float, alpha: float) -> None:
+def test_alpha_distinguishes_returns_from_misses(distance: float, alpha: float) -> None:
     assert range_to_xyza(torch.tensor([[distance]]), torch.zeros(1), torch.zeros(1))[3].item() == alpha
 
 
 @settings(max_examples=50, deadline=None)
 @given(RANGES, st.lists(ANGLES, min_size=2, max_size=2), st.lists(ANGLES, min_size=3, max_size=3))
-def test_points_lead_back_to_ranges(ranges: list[float], azimuth: list[float], zenith: list[float]) -> None:
+def test_ranges_follow_from_points(ranges: list[float], azimuth: list[float], zenith: list[float]) -> None:
     range_m = torch.tensor(ranges).reshape(2, 3)
     xyza = range_to_xyza(range_m[None], torch.tensor(azimuth), torch.tensor(zenith))
     torch.testing.assert_close(xyza_to_range(xyza)[0], range_m.clamp(max=50.0), rtol=1e-6, atol=1e-30)

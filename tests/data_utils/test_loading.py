@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import subprocess
 import sys
 from pathlib import Path
@@ -8,13 +6,13 @@ import pytest
 import torch
 
 import data_utils
-from data_utils import DATASETS, LAYOUTS, DataError, load
-from data_utils.nvidia_tree import write_nvidia_tree
-from data_utils.shapes import simulate
+from data_utils import DATASETS, LAYOUTS, DataError, load, register_dataset
+from data_utils.layouts.nvidia_tree import write_nvidia_tree
+from data_utils.simulator.shapes import simulate
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_every_data_set_is_seeded_and_of_the_size_asked_for(name: str) -> None:
+def test_every_data_set_follows_its_seed_and_number_of_pairs(name: str) -> None:
     one, same, other = load(name, pairs=20, seed=1), load(name, pairs=20, seed=1), load(name, pairs=20, seed=2)
     assert one.info.name == name
     assert len(one) == 20
@@ -24,17 +22,17 @@ def test_every_data_set_is_seeded_and_of_the_size_asked_for(name: str) -> None:
         assert not torch.equal(one.inputs[modality], other.inputs[modality])
 
 
-def test_how_many_are_simulated_when_nobody_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[tuple[int, int]] = []
-    small = load("shapes", pairs=2)
+@pytest.mark.usefixtures("plugins")
+def test_the_default_number_of_pairs() -> None:
+    calls: list[tuple[int, int]] = []
 
+    @register_dataset("recorded")
     def record(pairs: int, seed: int) -> data_utils.PairedDataset:
-        asked.append((pairs, seed))
-        return small
+        calls.append((pairs, seed))
+        return load("shapes", pairs=2)
 
-    monkeypatch.setitem(DATASETS, "recorded", record)
-    assert load("recorded") is small
-    assert asked == [(10_000, 0)]
+    assert load("recorded").info.name == "recorded"
+    assert calls == [(10_000, 0)]
 
 
 def test_a_path_is_read_whole_or_in_part(tmp_path: Path) -> None:
@@ -46,37 +44,37 @@ def test_a_path_is_read_whole_or_in_part(tmp_path: Path) -> None:
     assert part.names != load(str(tmp_path), pairs=10, seed=4).names
 
 
-def test_a_manifest_wins_over_the_folders_beside_it(tmp_path: Path) -> None:
+def test_a_manifest_takes_precedence_over_class_folders(tmp_path: Path) -> None:
     (tmp_path / "chair" / "rgb").mkdir(parents=True)
     (tmp_path / "manifest.csv").write_text("label\n")
     with pytest.raises(DataError, match="has no column 'rgb'"):
         load(str(tmp_path))
 
 
-def test_an_unknown_name_lists_what_there_is(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no data set and no existing path") as caught:
+def test_an_unknown_name_lists_what_exists(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is neither a data set nor an existing path") as caught:
         load("shapse")
-    for known in (*DATASETS, *(layout.description for layout in LAYOUTS.values())):
-        assert known in str(caught.value)
-    with pytest.raises(DataError, match="holds no data set of a known layout; known data sets: shapes"):
+    for choice in (*DATASETS, *(layout().description for layout in LAYOUTS.values())):
+        assert choice in str(caught.value)
+    with pytest.raises(DataError, match="exists, but in no known layout; the data sets are: shapes"):
         load(str(tmp_path))
 
 
-def test_simulated_data_have_no_angles_to_choose() -> None:
-    with pytest.raises(DataError, match="one sensor for all classes; leave angles_of out"):
+def test_simulated_data_have_no_angles_of_a_class() -> None:
+    with pytest.raises(DataError, match="not read from files; leave angles_of out"):
         load("shapes", pairs=2, angles_of="cubes")
 
 
-def test_a_path_that_cannot_be_looked_at() -> None:
+def test_a_path_that_cannot_be_read() -> None:
     with pytest.raises(DataError, match=r"cannot be read .File name too long.; check the path"):
         load("x" * 5000)
 
 
-def test_importing_needs_nothing_of_the_other_packages_and_does_nothing(tmp_path: Path) -> None:
+def test_importing_loads_no_other_package_and_changes_nothing(tmp_path: Path) -> None:
     program = (
         f"import sys; sys.path.insert(0, {str(Path(data_utils.__file__).parents[1])!r})\n"
         "import torch; before = torch.get_rng_state()\n"
-        "import data_utils\n"
+        "import data_utils; assert data_utils.load\n"
         "assert torch.equal(before, torch.get_rng_state())\n"
         "print([m for m in ('bench', 'fusion_models', 'pytest', 'wandb') if m in sys.modules])"
     )

@@ -1,6 +1,4 @@
-"""The command line, as a user calls it."""
-
-from __future__ import annotations
+"""The command line."""
 
 import json
 from pathlib import Path
@@ -13,39 +11,39 @@ from data_utils import LAYOUTS
 from data_utils.__main__ import main
 
 
-def made(folder: Path, *options: str) -> Path:
+def write_simulation(folder: Path, *options: str) -> Path:
     assert main(["make", str(folder), "--pairs", "40", "--image-size", "16", *options]) == 0
     return folder
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_make_then_check_in_every_layout(layout: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = made(tmp_path / "new", "--layout", layout, "--dataset", "shapes-four", "--seed", "3")
-    told = capsys.readouterr()
-    assert told.out == f"40 pairs of shapes-four written to {folder} ({layout})\n"
-    assert "simulating" in told.err
-    assert "writing" in told.err
+    folder = write_simulation(tmp_path / "new", "--layout", layout, "--dataset", "shapes-four", "--seed", "3")
+    output = capsys.readouterr()
+    assert output.out == f"40 pairs of shapes-four written to {folder} ({layout})\n"
+    assert "simulating" in output.err
+    assert "writing" in output.err
     assert main(["check", str(folder)]) == 0
     report = capsys.readouterr().out
     assert "40 pairs of 16 x 16 pixels in 10 groups" in report
     assert "10 cone" in report
 
 
-def test_make_never_mixes_with_other_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_make_refuses_a_folder_with_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "mine.txt").write_text("")
     assert main(["make", str(tmp_path), "--pairs", "4"]) == 2
     assert "is not empty; give a new folder" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 
 
-def test_make_says_what_it_cannot_make(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_make_reports_an_impossible_number_of_pairs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["make", str(tmp_path / "new"), "--pairs", "5"]) == 2
-    assert "ask for a multiple of 2" in capsys.readouterr().err
+    assert "request a multiple of 2" in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
 
 
 def test_check_finds_and_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = made(tmp_path / "new")
+    folder = write_simulation(tmp_path / "new")
     (folder / "cubes" / "rgb" / "0003.png").unlink()
     for part, suffix in (("rgb", "png"), ("lidar", "npy")):
         source = folder / "spheres" / part / f"0001.{suffix}"
@@ -59,22 +57,24 @@ def test_check_finds_and_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixt
     assert json.loads(capsys.readouterr().out)["problems"] >= 2
 
 
-def test_check_of_what_cannot_be_read_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = made(tmp_path / "new")
+def test_check_exits_with_1_for_data_that_cannot_be_read(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = write_simulation(tmp_path / "new")
     np.save(folder / "cubes" / "lidar" / "0003.npy", np.full((16, 16), np.nan))
     capsys.readouterr()
     assert main(["check", str(folder)]) == 1
-    assert "0003.npy has NaN or infinity in it" in capsys.readouterr().out
+    assert "0003.npy contains NaN or infinity" in capsys.readouterr().out
     assert main(["check", str(folder), "--json"]) == 1
     content = json.loads(capsys.readouterr().out)
     assert content["problems"] == 1
     assert "0003.npy" in content["error"]
     assert main(["check", str(tmp_path / "gone")]) == 1
-    assert "no data set and no existing path" in capsys.readouterr().out
+    assert "is neither a data set nor an existing path" in capsys.readouterr().out
 
 
 def test_angles_of_one_class_can_be_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    folder = made(tmp_path / "new")
+    folder = write_simulation(tmp_path / "new")
     np.save(folder / "cubes" / "zenith.npy", np.linspace(0, 0.1, 16))
     capsys.readouterr()
     assert main(["check", str(folder)]) == 1
@@ -84,7 +84,7 @@ def test_angles_of_one_class_can_be_chosen(tmp_path: Path, capsys: pytest.Captur
 
 @pytest.mark.parametrize("name", ["shapes-hard", "a path"])
 def test_show_draws_a_sheet(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    data = str(made(tmp_path / "new")) if name == "a path" else name
+    data = str(write_simulation(tmp_path / "new")) if name == "a path" else name
     out = tmp_path / "sheet.png"
     capsys.readouterr()
     assert main(["show", data, "--pairs", "40", "--shown", "5", "--out", str(out)]) == 0
@@ -93,7 +93,7 @@ def test_show_draws_a_sheet(name: str, tmp_path: Path, capsys: pytest.CaptureFix
         assert sheet.width > 3 * 128
 
 
-def test_show_says_where_it_cannot_write(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_show_reports_a_path_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["show", "shapes", "--pairs", "4", "--out", str(tmp_path / "gone" / "a.png")]) == 2
     assert "gone/a.png" in capsys.readouterr().err
 
@@ -112,7 +112,7 @@ def test_stats_are_those_of_the_notebooks(tmp_path: Path, capsys: pytest.Capture
 
 
 @pytest.mark.parametrize("command", ["make", "check", "show", "stats"])
-def test_help_tells_of_every_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_help_lists_every_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):
         main(["--help"])
     assert f"    {command} " in capsys.readouterr().out

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 import numpy as np
 import pytest
 import torch
@@ -8,7 +6,7 @@ from data_utils import Batch, ChannelStatistics, DataError
 
 
 def batch_of(*channels: list[float]) -> Batch:
-    """Pairs of one pixel, a list of its values a channel."""
+    """Pairs of one pixel, with one list of values per channel."""
     values = torch.tensor(channels).T[:, :, None, None]
     return Batch({"rgb": values}, torch.zeros(len(values), dtype=torch.int64))
 
@@ -44,7 +42,7 @@ def test_normalized_training_pairs_have_mean_0_and_deviation_1() -> None:
     again = ChannelStatistics.from_batch(normalized)
     torch.testing.assert_close(again.mean["rgb"], torch.zeros(2), atol=1e-6, rtol=0)
     torch.testing.assert_close(again.std["rgb"], torch.ones(2))
-    assert batch.inputs["rgb"][0, 0].item() == 1.0  # the batch itself is left alone
+    assert batch.inputs["rgb"][0, 0].item() == 1.0  # the batch itself does not change
 
 
 def test_other_pairs_are_scaled_by_the_training_pairs() -> None:
@@ -56,5 +54,5 @@ def test_refuses_an_unknown_modality_and_an_empty_batch() -> None:
     statistics = ChannelStatistics.from_batch(batch_of([0.0, 2.0]))
     with pytest.raises(DataError, match=r"no channel statistics of \['radar'\]"):
         statistics.normalize(Batch({"radar": torch.zeros(1, 1, 1, 1)}, torch.zeros(1, dtype=torch.int64)))
-    with pytest.raises(DataError, match="of no pairs"):
+    with pytest.raises(DataError, match="An empty batch has no channel statistics"):
         ChannelStatistics.from_batch(Batch({"rgb": torch.zeros(0, 1, 1, 1)}, torch.zeros(0, dtype=torch.int64)))

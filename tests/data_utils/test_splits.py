@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np
@@ -16,7 +14,7 @@ FRACTIONS = st.floats(0.2, 0.8)
 
 
 def random_dataset(seed: int, mixed: bool) -> PairedDataset:
-    """Three classes of 60 pairs in random order and in groups of a few pairs; each of one class if not mixed."""
+    """Three classes of 60 pairs in random order and in groups of a few pairs, of one class each if not mixed."""
     generator = np.random.default_rng(seed)
     labels = generator.permutation([0, 1, 2] * 60)
     groups = generator.integers(0, 60, 180) if mixed else 100 * labels + generator.integers(0, 30, 180)
@@ -29,7 +27,7 @@ UNMIXED = st.builds(random_dataset, SEEDS, st.just(False))
 
 @settings(max_examples=50, deadline=None)
 @given(MIXED, FRACTIONS, SEEDS)
-def test_every_pair_is_on_one_side_with_all_of_its_group(
+def test_every_pair_is_on_one_side_with_its_whole_group(
     dataset: PairedDataset, fraction: float, seed: int
 ) -> None:
     parts = split(dataset, fraction, seed)
@@ -41,7 +39,9 @@ def test_every_pair_is_on_one_side_with_all_of_its_group(
 
 @settings(max_examples=50, deadline=None)
 @given(UNMIXED, FRACTIONS, SEEDS)
-def test_a_class_is_off_by_less_than_its_largest_group(dataset: PairedDataset, fraction: float, seed: int) -> None:
+def test_a_class_deviates_by_less_than_its_largest_group(
+    dataset: PairedDataset, fraction: float, seed: int
+) -> None:
     parts = split(dataset, fraction, seed)
     for label in range(3):
         largest = int(dataset.groups[dataset.labels == label].bincount().max())
@@ -51,7 +51,7 @@ def test_a_class_is_off_by_less_than_its_largest_group(dataset: PairedDataset, f
 
 @pytest.mark.parametrize("fraction", [0.1, 0.2, 0.5])
 @pytest.mark.parametrize("seed", range(5))
-def test_twins_are_split_to_the_pair(fraction: float, seed: int) -> None:
+def test_twins_are_split_exactly(fraction: float, seed: int) -> None:
     dataset = tiny_dataset([0, 1] * 100, [index // 2 for index in range(200)])
     in_valid = dataset.labels[split(dataset, fraction, seed).valid].bincount().tolist()
     assert in_valid == [round(100 * fraction)] * 2
@@ -59,7 +59,7 @@ def test_twins_are_split_to_the_pair(fraction: float, seed: int) -> None:
 
 @settings(max_examples=50, deadline=None)
 @given(MIXED, FRACTIONS, SEEDS, st.integers(1, 40))
-def test_appended_groups_move_no_earlier_pair(
+def test_appended_groups_change_no_earlier_decision(
     dataset: PairedDataset, fraction: float, seed: int, appended: int
 ) -> None:
     longer = tiny_dataset(
@@ -70,18 +70,18 @@ def test_appended_groups_move_no_earlier_pair(
     assert [pair for pair in after.valid.tolist() if pair < len(dataset)] == before.valid.tolist()
 
 
-def test_the_seed_decides_and_the_names_of_groups_do_not() -> None:
+def test_the_split_depends_on_the_seed_and_not_on_the_numbers_of_groups() -> None:
     dataset = tiny_dataset([0, 1] * 50)
     renamed = tiny_dataset([0, 1] * 50, [(37 * group) % 101 - 50 for group in range(100)])
     first = split(dataset, 0.3, seed=1)
-    torch.manual_seed(99)  # the global generator has no say
+    torch.manual_seed(99)  # the global generator must not matter
     assert torch.equal(first.valid, split(dataset, 0.3, seed=1).valid)
     assert torch.equal(first.valid, split(renamed, 0.3, seed=1).valid)
     assert not torch.equal(first.valid, split(dataset, 0.3, seed=2).valid)
 
 
-def test_the_choice_follows_no_pattern() -> None:
-    """Every group is as likely as any other: over many seeds none is always or never chosen."""
+def test_the_selection_follows_no_pattern() -> None:
+    """Every group is equally likely: over many seeds none is always or never selected."""
     dataset = tiny_dataset([0, 1] * 20)
     counts = torch.zeros(40)
     for seed in range(400):
@@ -118,7 +118,7 @@ def test_subsample_takes_whole_groups_of_every_class(seed: int) -> None:
     assert list(smaller.names) == sorted(smaller.names, key=int)
 
 
-def test_subsample_is_seeded_apart_from_the_split() -> None:
+def test_subsample_and_split_have_separate_seeds() -> None:
     dataset = tiny_dataset([0, 1] * 50)
     kept = subsample(dataset, 30, 1)
     assert kept.names == subsample(dataset, 30, 1).names
@@ -132,7 +132,7 @@ def test_subsample_of_no_fewer_pairs_is_the_same_data_set(pairs: int) -> None:
     assert subsample(dataset, pairs, 0) is dataset
 
 
-@pytest.mark.parametrize(("pairs", "message"), [(0, "at least one per class"), (1, "ask for more pairs")])
+@pytest.mark.parametrize(("pairs", "message"), [(0, "at least one per class"), (1, "request more pairs")])
 def test_subsample_refuses_to_lose_a_class(pairs: int, message: str) -> None:
     with pytest.raises(DataError, match=message):
         subsample(tiny_dataset([0] * 50 + [1]), pairs, 0)

@@ -1,4 +1,4 @@
-// Sorting and filtering. Without this the page is complete, in the order of the records.
+// Sorting and filtering. The page is complete without it, in the order of the records.
 "use strict";
 
 (() => {
@@ -7,16 +7,16 @@
   const WORDS = 1;
   const MISSING = 2;
 
-  // What a cell sorts by: its first number, its words, or nothing.
+  // The sort key of a cell: its first number, its words, or nothing.
   const keyOf = (cell, numeric) => {
     const text = cell.textContent.trim();
     if (text === "" || text === "-") return { kind: MISSING };
-    const found = numeric && text.match(NUMBER);
-    return found ? { kind: NUMBERS, number: Number(found[1].replaceAll(",", "")) } : { kind: WORDS, text };
+    const match = numeric && text.match(NUMBER);
+    return match ? { kind: NUMBERS, number: Number(match[1].replaceAll(",", "")) } : { kind: WORDS, text };
   };
 
   const compare = (a, b, direction) => {
-    // Numbers, then words, then what is missing: the kinds keep their order in either direction.
+    // Numbers, then words, then missing values, in either direction.
     if (a.kind !== b.kind) return a.kind - b.kind;
     if (a.kind === NUMBERS) return direction * (a.number - b.number);
     if (a.kind === WORDS) return direction * a.text.localeCompare(b.text, "en", { numeric: true });
@@ -53,7 +53,7 @@
 
   const form = document.querySelector("#filter");
   const box = form.querySelector("input");
-  const said = form.querySelector("output");
+  const count = form.querySelector("output");
   const filter = () => {
     const words = box.value.toLowerCase().split(/\s+/).filter(Boolean);
     let left = 0;
@@ -66,7 +66,7 @@
         all += 1;
       }
     }
-    said.textContent = words.length ? `${left} of ${all} rows` : `${all} rows`;
+    count.textContent = words.length ? `${left} of ${all} rows` : `${all} rows`;
   };
   form.addEventListener("submit", (event) => event.preventDefault());
   box.addEventListener("input", filter);

@@ -1,13 +1,27 @@
-"""Hand-made runs of several seeds."""
+"""Hand-made runs of several seeds, and records of what this installation does not know."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from bench.records.run import RunRecord
+from msgspec.structs import replace
+
+from bench.records import Metric, RunRecord
+from bench.registry import METRICS
 from tests.bench.samples import record
 
 # No test needs to know how these spread, only that it is little against 0.1 and does not cancel in differences.
 SPREAD = (0.0, 0.001, -0.001, 0.002, -0.0005)
+
+BRIER = Metric(
+    name="brier",
+    title="Brier score",
+    higher_is_better=False,
+    decimals=3,
+    margin=0.01,
+    reason="by hand",
+    alias="brier",
+)
+"""The metric of a plug-in that is not installed."""
 
 
 def seeds(model: str, study: str, *, losses: Sequence[float], **changes: Any) -> list[RunRecord]:
@@ -21,3 +35,32 @@ def seeds(model: str, study: str, *, losses: Sequence[float], **changes: Any) ->
 def around(loss: float, n: int = 5, *, shift: int = 0) -> list[float]:
     """``n`` losses close to one value; another shift orders their spread differently."""
     return [loss + SPREAD[(i * (1 + shift)) % len(SPREAD)] for i in range(n)]
+
+
+def foreign(value: float = 0.2, metric: Metric = BRIER, **changes: Any) -> RunRecord:
+    """A run of which only the record is known: its model, study, data and metric exist nowhere here.
+
+    Args:
+        value: Of the metric.
+        metric: The metric that its plug-in declared.
+        changes: Other fields.
+    """
+    unknown: dict[str, Any] = {
+        "model": "mine-late-gated-blur",
+        "family": "mine",
+        "stage": "late",
+        "operator": "gated",
+        "embedder": "blur",
+        "reference": "sharp",
+        "modalities": ["rgb", "thermal"],
+        "channels": {"rgb": 3, "thermal": 1},
+        "image_size": [10, 20],
+        "study": "my-study",
+        "dataset": "my-data",
+        "simulated": None,
+        "profile": "overnight",
+        "metrics": [*(evaluated.declaration for evaluated in METRICS.values()), metric],
+        "valid_metrics": {"loss": 0.25, "accuracy": 0.9, metric.name: value},
+        "environment": {},
+    }
+    return replace(record(), **{**unknown, **changes})

@@ -5,72 +5,75 @@ from itertools import chain
 import pytest
 
 from bench.analysis.claims import CONTRADICTIONS, HYPOTHESES, SETTINGS, STUDIES_NEEDED, Hypothesis, Part
-from bench.probes.corruptions import CORRUPTIONS
-from bench.studies import STUDIES
-from bench.tables.published import read_published
+from bench.analysis.published import published_folder, published_studies, read_published
+from bench.analysis.quantities import SHIFT_CONSISTENCY, SHIFT_SIMILARITY, ZERO_GRADIENTS
+from bench.records import ProbeRecord, read
+from bench.registry import STUDIES, find_study
 from fusion_models import MODELS
 
-PUBLISHED = [name for name, study in STUDIES.items() if study.published]
+COMMITTED_PROBES = published_folder().parent / "baseline" / "robustness.probes.jsonl"
 
 
 def test_claims_and_hypotheses_are_one_to_one() -> None:
-    claims = [(study, n + 1) for study in PUBLISHED for n in range(len(read_published(study)["claims"]))]
+    claims = [(study, n + 1) for study in published_studies() for n in range(len(read_published(study)["claims"]))]
     assert sorted((claim.study, claim.number) for claim in HYPOTHESES) == sorted(claims)
     assert len(claims) == 17
 
 
 @pytest.mark.parametrize("claim", HYPOTHESES, ids=lambda claim: claim.name)
-def test_a_claim_compares_different_rows_in_something_with_a_reason(claim: Hypothesis) -> None:
+def test_a_claim_compares_different_models_in_something_with_a_reason(claim: Hypothesis) -> None:
     assert claim.parts
     assert claim.text in read_published(claim.study)["claims"]
     for part in claim.parts:
         assert part.a != part.b
-        assert part.quantity.margin >= 0
-        assert part.quantity.reason
+        assert part.quantity.metric.margin >= 0
+        assert part.quantity.metric.reason
     assert len(set(claim.parts)) == len(claim.parts)
 
 
-def rows_of(study: str) -> set[str]:
+def models_of(study: str) -> set[str]:
     sources = chain.from_iterable(SETTINGS[study].values())
-    return {model for source, _ in sources for model in STUDIES[source].models}
+    return {model for source, _ in sources for model in find_study(source).models}
 
 
 ALL_PARTS = [(claim.study, part) for claim in HYPOTHESES for part in claim.parts] + [
-    each for question in CONTRADICTIONS for each in question.parts
+    part for question in CONTRADICTIONS for part in question.parts
 ]
 
 
 @pytest.mark.parametrize(("study", "part"), ALL_PARTS)
-def test_the_rows_of_a_comparison_are_trained_under_its_protocol(study: str, part: Part) -> None:
+def test_the_models_of_a_comparison_are_trained_under_its_protocol(study: str, part: Part) -> None:
     for model in (part.a, part.b):
         assert model in MODELS
         first = next(iter(SETTINGS[study].values()))
-        assert model in {row for source, _ in first for row in STUDIES[source].models}
-        assert model in rows_of(study)
+        assert model in {name for source, _ in first for name in find_study(source).models}
+        assert model in models_of(study)
 
 
 def test_sources_of_one_setting_share_their_protocol() -> None:
     for settings in SETTINGS.values():
         for sources in settings.values():
-            protocols = [STUDIES[study].protocols[variant] for study, variant in sources]
+            protocols = [find_study(study).protocols[variant] for study, variant in sources]
             assert all(protocol == protocols[0] for protocol in protocols)
 
 
 def test_the_studies_needed_train_and_probe_all_that_claims_compare() -> None:
-    assert set(PUBLISHED) <= set(STUDIES_NEEDED) <= set(STUDIES)
+    assert set(published_studies()) <= set(STUDIES_NEEDED) <= set(STUDIES)
+    corruptions = {probe.probe for probe in read(COMMITTED_PROBES, ProbeRecord) if probe.benchmark == "robustness"}
     for claim in HYPOTHESES:
-        probes = set(chain.from_iterable(STUDIES[source].probes for source in _sources(claim)))
+        probes = set(chain.from_iterable(find_study(source).probes for source in _sources(claim)))
         for part in claim.parts:
-            if part.quantity.name.startswith("accuracy lost under "):
-                assert part.quantity.name.removeprefix("accuracy lost under ") in CORRUPTIONS
-                assert "robustness" in probes
-            if part.quantity.name in ("zero gradients", "shift consistency", "shift similarity (CKA)"):
+            if part.quantity in (ZERO_GRADIENTS, SHIFT_CONSISTENCY, SHIFT_SIMILARITY):
                 assert "features" in probes
+            corruption = part.quantity.metric.name.partition("accuracy lost under ")[2]
+            if corruption:
+                assert corruption in corruptions
+                assert "robustness" in probes
 
 
 def _sources(claim: Hypothesis) -> list[str]:
-    found = chain.from_iterable(SETTINGS[claim.study].values())
-    return [source for source, _ in found if source in STUDIES_NEEDED]
+    sources = chain.from_iterable(SETTINGS[claim.study].values())
+    return [source for source, _ in sources if source in STUDIES_NEEDED]
 
 
 def test_contradictions_are_between_published_claims() -> None:

@@ -1,98 +1,179 @@
-import json
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from bench.analysis.changes import BETTER, CHANGED, NOT_JUDGED, SAME, WORSE
 from bench.analysis.comparison import (
+    BETTER,
+    CHANGED,
+    FEW_SEEDS,
+    NOT_JUDGED,
+    SAME,
+    WITHIN_NOISE,
+    WORSE,
+    Change,
     compare,
-    comparison_table,
-    facts,
-    from_benchmarks,
-    from_facts,
+    compared_metrics,
 )
-from bench.records.run import DIVERGED, FAILED, RecordError, RunRecord
-from bench.tables import TextTable
+from bench.records import DIVERGED, FAILED, RunRecord
+from tests.bench.analysis.samples import BRIER, foreign
 from tests.bench.samples import MODEL, TWIN, record
 
+SEEDS = (51, 52, 53, 54, 55)
+SAME_LOSS = "no difference larger than 0.01 nats"
 
-def table(before: list[RunRecord], now: list[RunRecord]) -> TextTable:
-    made = comparison_table(compare(before, now))
-    assert made is not None
-    return made
+
+def changes(before: list[RunRecord], now: list[RunRecord]) -> dict[str, Change]:
+    return {change.metric.name: change for change in compare(before, now).changes}
 
 
 def verdicts(before: list[RunRecord], now: list[RunRecord]) -> dict[str, str]:
-    return {change.metric.name: change.verdict for change in compare(before, now).changes}
+    return {name: change.verdict for name, change in changes(before, now).items()}
+
+
+def moved(records: list[RunRecord], steps: tuple[float, ...]) -> list[RunRecord]:
+    return [
+        replace(
+            old, best_valid_loss=(old.best_valid_loss or 0) + step, valid_accuracy=(old.valid_accuracy or 0) + step
+        )
+        for old, step in zip(records, steps, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("steps", "loss", "accuracy"),
+    [
+        ((0.1, 0.11, 0.09, 0.1, 0.1), WORSE, BETTER),
+        ((-0.1, -0.11, -0.09, -0.1, -0.1), BETTER, WORSE),
+        ((0.001, 0.0011, 0.0009, 0.001, 0.001), SAME_LOSS, "no difference larger than 0.01"),
+        ((0.0, 0.0, 0.0, 0.0, 0.0), SAME, SAME),
+    ],
+)
+def test_five_seeds_are_judged_in_the_direction_of_the_metric(
+    steps: tuple[float, ...], loss: str, accuracy: str
+) -> None:
+    """The seeds lie ten times further apart than the two runs: only the pairing by seed shows the change."""
+    before = [record(seed=seed, best_valid_loss=seed - 50, valid_accuracy=0.1 * i) for i, seed in enumerate(SEEDS)]
+    now = moved(before, steps)[::-1]
+    assert verdicts(before, now)["best_valid_loss"] == loss
+    assert verdicts(before, now)["valid_accuracy"] == accuracy
+
+
+def test_what_the_seeds_do_not_decide_names_the_seeds_that_would() -> None:
+    before = [record(seed=seed) for seed in SEEDS]
+    verdict = verdicts(before, moved(before, (0.1, -0.11, 0.09, -0.1, 0.05)))["best_valid_loss"]
+    assert verdict.startswith("undecided: ")
+    assert verdict.endswith(" more seeds")
+
+
+def test_the_verdicts_of_a_comparison_are_adjusted_for_their_number() -> None:
+    """A change that one model alone makes significant is none among twenty; equal values do not count."""
+
+    def runs(count: int, step: float) -> list[RunRecord]:
+        spread = (0.0, 0.03, -0.02, 0.02, -0.01)
+        losses = [0.5 + step * (1 + spread[i] / step if step else 1) for i in range(5)]
+        return [
+            record(seed=seed, variant=str(model), best_valid_loss=loss)
+            for model in range(count)
+            for seed, loss in zip(SEEDS, losses, strict=True)
+        ]
+
+    alone, among = (compare(runs(count, 0.0), runs(count, 0.04)).changes[0].verdict for count in (1, 20))
+    assert alone == WORSE
+    assert among.startswith("undecided")
+    unchanged = [record(seed=seed, variant=f"unchanged {i}") for i in range(19) for seed in SEEDS]
+    assert compare(runs(1, 0.0) + unchanged, runs(1, 0.04) + unchanged).changes[0].verdict == WORSE
+
+
+def test_four_seeds_decide_nothing_however_clear_they_look() -> None:
+    before = [record(seed=seed) for seed in SEEDS[:4]]
+    now = [replace(old, best_valid_loss=0.5 + old.seed * 1e-6) for old in before]
+    assert verdicts(before, now)["best_valid_loss"] == FEW_SEEDS == "changed, fewer than 5 seeds"
+
+
+@pytest.mark.parametrize(
+    ("now", "verdict"),
+    [((1000, 1000), SAME), ((1100, 1200), WORSE), ((900, 800), BETTER), ((900, 1100), CHANGED)],
+)
+def test_memory_is_judged_as_it_is(now: tuple[int, int], verdict: str) -> None:
+    before = [record(seed=seed, peak_memory_bytes=1000) for seed in (51, 52)]
+    later = [replace(old, peak_memory_bytes=size) for old, size in zip(before, now, strict=True)]
+    assert verdicts(before, later)["peak_memory_bytes"] == verdict
+
+
+def test_memory_within_its_margin_is_no_difference() -> None:
+    now = verdicts([record(peak_memory_bytes=1000)], [record(peak_memory_bytes=1005)])
+    assert now["peak_memory_bytes"] == "no difference larger than 1%"
+
+
+def test_more_parameters_are_neither_better_nor_worse() -> None:
+    assert verdicts([record()], [record(parameters=999)])["parameters"] == CHANGED
+
+
+@pytest.mark.parametrize(
+    ("now", "verdict"),
+    [
+        ((3.0, 3.1, 3.2), WORSE),
+        ((1.0, 1.1, 1.2), BETTER),
+        ((2.1, 2.15, 2.2), WITHIN_NOISE),  # apart, but less than a tenth
+        ((1.5, 2.5, 2.6), WITHIN_NOISE),  # a tenth, but not apart
+        ((2.0, 2.01, 2.02), SAME),
+    ],
+)
+def test_times_are_judged_beyond_a_tolerance_and_their_own_spread(now: tuple[float, ...], verdict: str) -> None:
+    before, later = record(epoch_seconds=[2.0, 2.01, 2.02]), record(epoch_seconds=list(now))
+    assert verdicts([before], [later])["epoch_seconds"] == verdict
+
+
+def test_a_slow_seed_does_not_move_the_time_of_a_model() -> None:
+    before = [record(seed=seed, epoch_seconds=[2.0, 2.0, 2.0]) for seed in SEEDS]
+    now = [*before[1:], replace(before[0], epoch_seconds=[9.0, 9.0, 9.0])]
+    change = changes(before, now)["epoch_seconds"]
+    assert (change.center_now, change.difference.mean, change.verdict) == (2.0, 0.0, WITHIN_NOISE)
+
+
+def test_every_shown_metric_is_compared_and_no_other() -> None:
+    names = [
+        "best_valid_loss",
+        "valid_accuracy",
+        "parameters",
+        "epoch_seconds",
+        "train_seconds",
+        "peak_memory_bytes",
+    ]
+    assert list(compared_metrics()) == list(verdicts([record()], [record()])) == names
+    assert list(compared_metrics([foreign()]))[:3] == [*names[:2], "valid_brier"]
+
+
+def test_a_metric_that_only_records_declare_is_compared() -> None:
+    before = [foreign(0.2 + seed / 1e5, seed=seed) for seed in SEEDS]
+    now = [foreign(0.4 + seed / 1e6, seed=seed) for seed in SEEDS]
+    assert changes(before, now)["valid_brier"].metric.margin == BRIER.margin
+    assert verdicts(before, now)["valid_brier"] == WORSE
+    assert verdicts(before, before)["valid_brier"] == SAME
+
+
+def test_a_metric_without_a_direction_is_shown_and_not_judged() -> None:
+    aimless = replace(BRIER, higher_is_better=None)
+    before, now = ([foreign(value, aimless, seed=seed) for seed in SEEDS] for value in (0.2, 0.4))
+    assert verdicts(before, now)["valid_brier"] == CHANGED
+
+
+def test_a_metric_that_one_of_the_runs_lacks_is_left_out() -> None:
+    assert "valid_brier" not in verdicts([foreign(valid_metrics={})], [foreign()])
+    two = [foreign(seed=51), foreign(seed=52)]
+    assert changes(two, [two[0], replace(two[1], valid_metrics=None)])["valid_brier"].seeds == (51,)
 
 
 def on(machine: str) -> dict[str, Any]:
     return {"device_name": machine, "threads": 2, "packages": {"torch": "2.0"}}
 
 
-def test_facts_are_the_record_without_its_environment_and_become_it_again() -> None:
-    whole = record().to_dict()
-    assert facts(record()) == {key: value for key, value in whole.items() if key != "environment"}
-    stored = json.loads(json.dumps([facts(record()), record().environment]))
-    assert from_facts(*stored) == record()
-
-
-def test_the_records_of_a_saved_run_are_those_of_its_cells() -> None:
-    saved = {
-        "machine_info": record().environment,
-        "benchmarks": [{"extra_info": facts(record())}, {"extra_info": {}}, {"extra_info": facts(record(TWIN))}],
-    }
-    assert from_benchmarks(saved) == [record(), record(TWIN)]
-    saved["benchmarks"][0]["extra_info"]["schema_version"] = 99  # type: ignore[index]
-    with pytest.raises(RecordError, match="has schema version 99, this FusionGauge reads versions up to"):
-        from_benchmarks(saved)
-
-
-def test_equal_runs_are_the_same() -> None:
-    name = f"{MODEL} (seed 51)"
-    assert table([record()], [record()]).rows == [
-        [name, "best valid loss", "0.25", "0.25", "=", SAME],
-        [name, "valid accuracy", "0.900", "0.900", "=", SAME],
-        [name, "parameters", "1,000", "1,000", "=", SAME],
-        [name, "epoch time (s)", "2.00 (1.50 to 2.50)", "2.00 (1.50 to 2.50)", "=", SAME],
-        [name, "train time (s)", "6.0", "6.0", "=", SAME],
-        [name, "peak memory (MB)", "40", "40", "=", SAME],
-    ]
-
-
-def test_changes_are_signed_and_one_seed_decides_only_what_is_exact() -> None:
-    later = record(best_valid_loss=0.375, valid_accuracy=0.8, parameters=999, peak_memory_bytes=43_000_000)
-    made = table([record()], [later])
-    assert [row[2:] for row in made.rows if "time" not in row[1]] == [
-        ["0.25", "0.375", "+0.125", CHANGED],
-        ["0.900", "0.800", "-0.100", CHANGED],
-        ["1,000", "999", "-1", CHANGED],
-        ["40", "43", "+3", WORSE],
-    ]
-    assert made.data.change.tolist() == pytest.approx([0.125, -0.1, -1, 0, 0, 3_000_000])
-    assert made.data.seeds.tolist() == [1] * 6
-
-
-def test_a_change_below_what_is_shown_is_not_called_equal() -> None:
-    made = table([record(best_valid_loss=0.25)], [record(best_valid_loss=0.25 + 1e-9)])
-    assert made.rows[0][2:] == ["0.25", "0.25", "+1e-09", CHANGED]
-
-
-def test_several_seeds_are_one_row_with_means_and_an_interval() -> None:
-    before = [record(seed=51, best_valid_loss=0.25), record(seed=52, best_valid_loss=0.75)]
-    now = [record(seed=52, best_valid_loss=0.85), record(seed=51, best_valid_loss=0.25)]
-    row = table(before, now).rows[0]
-    # Differences 0 and 0.1: mean 0.05, standard error 0.05, t quantile of one degree of freedom 12.706.
-    assert row == [f"{MODEL} (2 seeds)", "best valid loss", "0.5", "0.55", "+0.05 (-0.585 to +0.685)", CHANGED]
-
-
-def test_on_another_machine_times_and_memory_are_shown_and_not_judged() -> None:
-    later = record(
-        environment=on("another processor"), epoch_seconds=[9.0] * 3, train_seconds=27.0, peak_memory_bytes=1
-    )
-    compared = compare([record()], [later])
-    assert {change.metric.name: change.verdict for change in compared.changes} == {
+@pytest.mark.parametrize("environment", [on("another processor"), {}], ids=["another", "unknown"])
+def test_on_another_machine_times_and_memory_are_shown_and_not_judged(environment: dict[str, Any]) -> None:
+    later = record(environment=environment, epoch_seconds=[9.0] * 3, train_seconds=27.0, peak_memory_bytes=1)
+    comparison = compare([record()], [later])
+    assert {change.metric.name: change.verdict for change in comparison.changes} == {
         "best_valid_loss": SAME,
         "valid_accuracy": SAME,
         "parameters": SAME,
@@ -100,23 +181,11 @@ def test_on_another_machine_times_and_memory_are_shown_and_not_judged() -> None:
         "train_seconds": NOT_JUDGED,
         "peak_memory_bytes": NOT_JUDGED,
     }
-    (warning,) = compared.warnings
-    assert warning == (
-        "NOT THE SAME MACHINE as the earlier run: times and memory are shown, not judged\n"
-        "  device_name: a processor -> another processor"
-    )
-
-
-def test_times_of_seeds_side_by_side_are_not_judged_by_those_of_one_alone() -> None:
-    compared = compare([record()], [record(seeds_together=4, epoch_seconds=[9.0] * 3)])
-    verdicts = {change.metric.name: change.verdict for change in compared.changes}
-    assert verdicts["epoch_seconds"] == NOT_JUDGED
-    assert verdicts["best_valid_loss"] == SAME
-    (warning,) = compared.warnings
-    assert warning == (
-        "NOT AS MANY SEEDS SIDE BY SIDE as in the earlier run: times are shown, not judged\n"
-        "  seeds_together: 1 -> 4"
-    )
+    assert [change.judged for change in comparison.changes] == [True] * 3 + [False] * 3
+    (warning,) = comparison.warnings
+    title, first, *_ = warning.splitlines()
+    assert title == "NOT THE SAME MACHINE as the earlier run: times and memory are shown, not judged"
+    assert first == f"  device_name: a processor -> {environment.get('device_name')}"
 
 
 @pytest.mark.parametrize(
@@ -129,63 +198,94 @@ def test_threads_and_torch_are_part_of_the_machine(change: dict[str, Any]) -> No
     assert compare([record()], [later]).warnings[0].startswith("NOT THE SAME MACHINE")
 
 
-def test_what_does_not_decide_times_is_said_and_judged() -> None:
+def test_what_does_not_decide_times_is_named_and_times_are_judged() -> None:
     changed = {"python": "3.99", "packages": {"torch": "2.0", "pandas": "9"}, "commit": "abc", "dirty": True}
     later = record(environment=record().environment | changed, peak_memory_bytes=1)
-    compared = compare([record()], [later])
-    assert compared.warnings == (
-        "not quite the same environment as the earlier run\n  pandas: None -> 9\n  python: None -> 3.99",
+    comparison = compare([record()], [later])
+    assert comparison.warnings == (
+        "other differences of the environment from that of the earlier run\n"
+        "  pandas: None -> 9\n  python: None -> 3.99",
     )
-    assert compared.changes[-1].verdict == BETTER
+    assert comparison.changes[-1].verdict == BETTER
 
 
-def test_other_protocol_data_and_code_are_said_once() -> None:
-    before = [record(data_sha256="a" * 64, code_sha256="c" * 64, seed=seed) for seed in (51, 52)]
-    now = [
-        replace(old, protocol={"epochs": 4, "keep_groups": True}, data_sha256="b" * 64, code_sha256="d" * 64)
-        for old in before
-    ]
+def test_another_protocol_and_code_are_named_once() -> None:
+    before = [record(code_sha256="c" * 64, seed=seed) for seed in (51, 52)]
+    now = [replace(old, protocol={**old.protocol, "epochs": 4}, code_sha256="d" * 64) for old in before]
     assert compare(before, now).warnings == (
         "NOT THE SAME PROTOCOL as the earlier run\n  epochs: 3 -> 4",
-        "NOT THE SAME DATA as the earlier run\n  shapes: aaaaaaaaaaaa -> bbbbbbbbbbbb",
-        "not the code of the earlier run\n  code: cccccccccccc -> dddddddddddd",
+        "the code changed since the earlier run\n  code: cccccccccccc -> dddddddddddd",
     )
     assert compare(before, before).warnings == ()
 
 
+def test_a_protocol_without_a_newer_field_has_its_default() -> None:
+    older = record()
+    assert "keep_groups" not in older.protocol
+    newer = replace(older, protocol={**older.protocol, "keep_groups": True})
+    assert compare([older], [newer]).warnings == ()
+    other = replace(older, protocol={**older.protocol, "keep_groups": False})
+    assert compare([older], [other]).warnings == (
+        "NOT THE SAME PROTOCOL as the earlier run\n  keep_groups: True -> False",
+    )
+
+
+def test_cells_that_saw_other_data_are_named_and_not_compared() -> None:
+    before = [record(data_sha256="a" * 64, seed=seed) for seed in (51, 52)]
+    now = [before[0], replace(before[1], data_sha256="b" * 64)]
+    comparison = compare(before, now)
+    assert comparison.cells == 1
+    assert {change.seeds for change in comparison.changes} == {(51,)}
+    assert comparison.warnings == (
+        "NOT THE SAME DATA as the earlier run: these cells are not compared\n"
+        "  shapes: aaaaaaaaaaaa -> bbbbbbbbbbbb",
+    )
+
+
 def test_records_without_hashes_are_not_called_other_data() -> None:
     known = record(data_sha256="a" * 64, code_sha256="c" * 64)
-    assert compare([replace(known, data_sha256=None, code_sha256=None)], [known]).warnings == ()
+    comparison = compare([replace(known, data_sha256=None, code_sha256=None)], [known])
+    assert (comparison.warnings, comparison.cells) == ((), 1)
 
 
 @pytest.mark.parametrize(
     "other",
-    [{"model": TWIN}, {"seed": 52}, {"dataset": "other"}, {"study": "input-scaling"}, {"variant": "raw"}],
+    [
+        {"model": TWIN},
+        {"seed": 52},
+        {"dataset": "other"},
+        {"study": "input-scaling"},
+        {"variant": "raw"},
+        {"profile": "full"},
+        {"device": "cuda"},
+    ],
     ids=lambda changes: next(iter(changes)),
 )
 def test_cells_of_one_run_alone_are_listed_and_not_compared(other: dict[str, Any]) -> None:
-    assert comparison_table(compare([record(**other)], [record()])) is None
-    made = table([record(), record(**other)], [record()])
-    assert len(made.rows) == 6
-    assert any(note.startswith("only before: ") for note in made.notes)
-    made = table([record()], [record(), record(**other)])
-    assert len(made.rows) == 6
-    assert any(note.startswith("only now: ") for note in made.notes)
+    assert compare([record(**other)], [record()]).changes == ()
+    before = compare([record(), record(**other)], [record()])
+    now = compare([record()], [record(), record(**other)])
+    assert before.cells == now.cells == 1
+    assert len(before.only_before) == len(now.only_now) == 1
+    assert before.only_now == now.only_before == ()
 
 
-def test_what_one_run_alone_has_is_named_with_its_seeds_and_what_tells_it_from_other_rows() -> None:
+def test_what_one_run_alone_has_is_named_with_its_seeds_and_what_tells_it_from_other_models() -> None:
     before = [record(), record(seed=7, dataset="other"), record(seed=8, dataset="other")]
-    compared = compare(before, [record(), record(TWIN)])
-    assert compared.only_before == (f"other {MODEL} (seeds 7, 8)",)
-    assert compared.only_now == (f"shapes {TWIN} (seed 51)",)
+    comparison = compare(before, [record(), record(TWIN)])
+    assert comparison.only_before == (f"other {MODEL} (seeds 7, 8)",)
+    assert comparison.only_now == (f"shapes {TWIN} (seed 51)",)
+    assert comparison.models == {f"shapes {MODEL}"}
 
 
-def test_cells_that_are_not_completed_any_more_are_said() -> None:
+def test_cells_that_are_not_completed_are_named() -> None:
     diverged = record(status=DIVERGED, error="the loss is not finite", best_valid_loss=None)
-    compared = compare([record(), record(seed=52)], [diverged, record(seed=52)])
-    assert compared.unfinished == (f"{MODEL} (seed 51): diverged, the loss is not finite",)
-    assert compared.cells == 1
+    comparison = compare([record(), record(seed=52)], [diverged, record(seed=52)])
+    (cell,) = comparison.unfinished
+    assert (str(cell), cell.completed_before) == (f"{MODEL} (seed 51): diverged, the loss is not finite", True)
+    assert comparison.cells == 1
     assert compare([diverged], [record()]).unfinished == ()
+    assert [cell.completed_before for cell in compare([diverged], [diverged]).unfinished] == [False]
 
 
 def test_of_several_records_of_a_cell_the_last_counts() -> None:
@@ -194,5 +294,12 @@ def test_of_several_records_of_a_cell_the_last_counts() -> None:
     assert compare([last], [first, replace(first, status=FAILED)]).cells == 0
 
 
-def test_memory_counted_another_way_is_not_compared() -> None:
+def test_memory_counted_by_another_method_is_not_compared() -> None:
     assert "peak_memory_bytes" not in verdicts([record(peak_memory_method="another way")], [record()])
+
+
+def test_the_days_of_the_earlier_run() -> None:
+    days = [record(seed=seed, started_at=f"2026-01-0{seed}T03:04:05+00:00") for seed in (3, 1, 2)]
+    assert compare(days, []).days == ("2026-01-01", "2026-01-03")
+    assert compare(days[:1], []).days == ("2026-01-03",)
+    assert compare([], days).days == ()

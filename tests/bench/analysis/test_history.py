@@ -1,14 +1,14 @@
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from bench.__main__ import main
-from bench.analysis.history import FIGURES, Entry, history
-from bench.records import run as records
-from bench.records.run import DIVERGED, RecordError
+from bench.analysis.history import Entry, history, series_of
+from bench.records import DIVERGED, Metric, RecordError
+from tests.bench.analysis.samples import BRIER, foreign
 from tests.bench.samples import MODEL, TWIN, record
+
+SERIES = 4
 
 
 def environment(**changes: Any) -> dict[str, Any]:
@@ -16,9 +16,9 @@ def environment(**changes: Any) -> dict[str, Any]:
 
 
 def named(entries: list[Entry]) -> dict[str, Entry]:
-    found = {str(entry["name"]): entry for entry in entries}
-    assert len(found) == len(entries), "names are places in a history and must differ"
-    return found
+    by_name = {str(entry["name"]): entry for entry in entries}
+    assert len(by_name) == len(entries), "names are places in a history and must differ"
+    return by_name
 
 
 def test_a_model_has_a_loss_an_error_rate_a_median_time_and_memory() -> None:
@@ -42,53 +42,63 @@ def test_seeds_are_averaged_and_show_their_range() -> None:
     assert str(loss["extra"]).splitlines()[2] == "seeds: 51, 52"
 
 
-def test_every_figure_is_better_when_it_is_smaller() -> None:
+def test_every_series_is_better_when_it_is_smaller() -> None:
     better = record(
-        environment=environment(),
-        best_valid_loss=0.125,
-        valid_accuracy=0.95,
-        epoch_seconds=[1.0, 1.0, 1.0],
-        peak_memory_bytes=30_000_000,
+        best_valid_loss=0.125, valid_accuracy=0.95, epoch_seconds=[1.0, 1.0, 1.0], peak_memory_bytes=30_000_000
     )
-    pairs = zip(history([better]), history([record(environment=environment())]), strict=True)
-    assert [a["value"] < b["value"] for a, b in pairs] == [True] * len(FIGURES)  # type: ignore[operator]
+    pairs = list(zip(history([better]), history([record()]), strict=True))
+    assert [a["value"] < b["value"] for a, b in pairs] == [True] * SERIES  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "value", "unit"),
+    [
+        ({}, "valid Brier score", 0.2, ""),
+        ({"history": "Brier"}, "Brier", 0.2, ""),
+        ({"higher_is_better": True}, "100% - valid Brier score", 80, "%"),
+        ({"higher_is_better": True, "history": "faults"}, "faults", 80, "%"),
+        ({"higher_is_better": True, "unit": "dB", "scale": 0.1}, "negative valid Brier score", -2, "dB"),
+        ({"title": "Brier score (%)", "scale": 0.01}, "valid Brier score", 20, "%"),
+    ],
+)
+def test_the_metric_of_a_plug_in_has_a_series(changes: dict[str, Any], name: str, value: float, unit: str) -> None:
+    made = named(history([foreign(0.2, replace(BRIER, **changes))]))
+    assert len(made) == SERIES + 1
+    entry = made[f"my-study/my-data/mine-late-gated-blur {name}"]
+    assert entry["value"] == pytest.approx(value)
+    assert entry["unit"] == unit
+    assert entry["extra"] == "profile: overnight\ndevice: unknown\nseeds: 51\ncommit: None"
+
+
+@pytest.mark.parametrize("changes", [{"higher_is_better": None}, {"shown": False}])
+def test_a_metric_without_a_direction_or_a_column_has_no_series(changes: dict[str, Any]) -> None:
+    metric: Metric = replace(BRIER, **changes)
+    assert len(series_of([foreign(0.2, metric)])) == SERIES
 
 
 def test_names_tell_variants_data_and_studies_apart_whatever_else_was_run() -> None:
     several = [
-        record(environment=environment()),
-        record(TWIN, environment=environment()),
-        record(environment=environment(), dataset="shapes-hard"),
-        record(environment=environment(), study="input-scaling", variant="raw"),
+        record(),
+        record(TWIN),
+        record(dataset="shapes-hard"),
+        record(study="input-scaling", variant="raw"),
     ]
     together = named(history(several))
-    assert len(together) == len(several) * len(FIGURES)
+    assert len(together) == len(several) * SERIES
     assert f"input-scaling/raw/shapes/{MODEL} epoch time" in together
     for alone in several:
         assert named(history([alone])).items() <= together.items()
 
 
 def test_of_several_records_of_a_cell_the_last_counts_and_unfinished_ones_do_not() -> None:
-    first, last = (record(environment=environment(), best_valid_loss=loss) for loss in (0.5, 0.25))
-    diverged = record(TWIN, environment=environment(), status=DIVERGED, best_valid_loss=None)
+    first, last = (record(best_valid_loss=loss) for loss in (0.5, 0.25))
+    diverged = record(TWIN, status=DIVERGED, best_valid_loss=None)
     assert history([first, diverged, last]) == history([last])
 
 
 @pytest.mark.parametrize("other", [{"profile": "full"}, {"environment": environment(device_name="another")}])
 def test_what_has_no_history_in_common_is_refused(other: dict[str, Any]) -> None:
-    mixed = [record(environment=environment()), record(TWIN, **{"environment": environment(), **other})]
     with pytest.raises(RecordError, match="one profile on one device are needed, not of several"):
-        history(mixed)
-
-
-@pytest.mark.parametrize("out", [[], ["--out", "elsewhere.json"]])
-def test_the_command_writes_strict_json(
-    out: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    one = record(environment=environment())
-    records.append(tmp_path / "records.jsonl", one)
-    assert main(["history", str(tmp_path), *out]) == 0
-    path = tmp_path / (out[1] if out else "history.json")
-    assert json.loads(path.read_text()) == history([one])
-    assert capsys.readouterr().out.startswith("4 figures written to ")
+        history([record(), record(TWIN, **other)])
+    with pytest.raises(RecordError, match=r"\(none\)"):
+        history([])

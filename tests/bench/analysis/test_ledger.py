@@ -1,35 +1,18 @@
-"""Every ruling of the ledger on hand-made runs, and what its page says of them."""
-
-from dataclasses import replace
-from typing import Any
+"""Every ruling of the ledger on hand-made runs."""
 
 import pytest
+from msgspec.structs import replace
 
 from bench.analysis.claims import CONTRADICTIONS, HYPOTHESES
-from bench.analysis.ledger import Conditions, Entry, Ruling, ledger
-from bench.records.probe import ProbeRecord
-from bench.records.run import RunRecord
-from bench.tables.claims import page, verdicts_table
-from tests.bench.analysis.samples import SPREAD, around, seeds
+from bench.analysis.ledger import Entry, Ruling, decide_claims, ledger
+from bench.records import ProbeRecord, RunRecord
+from tests.bench.analysis.claim_runs import EXPERTS, STRIDED, compact, deep, experts, wide
+from tests.bench.analysis.samples import SPREAD, around, foreign, seeds
 from tests.bench.probes.samples import probe_record
-
-MAXPOOL, STRIDED = "deep-intermediate-concat-maxpool", "deep-intermediate-concat-strided"
-EXPERTS = [f"experts-intermediate-{operator}-maxpool" for operator in ("concat", "add", "hadamard")]
-LATE_EXPERTS = "experts-late-logits-maxpool"
-
-
-def deep(maxpool: float, strided: float, n: int = 5) -> list[RunRecord]:
-    """Runs of downsampling-deep with these losses; accuracies differ the same way."""
-    runs = []
-    for model, loss, shift in ((MAXPOOL, maxpool, 0), (STRIDED, strided, 1)):
-        for each in seeds(model, "downsampling-deep", losses=around(loss, n, shift=shift)):
-            accuracy = 1 - (each.best_valid_loss or 0)
-            runs.append(replace(each, valid_accuracy=accuracy, train_accuracy=accuracy))
-    return runs
 
 
 def entries(claim: str, records: list[RunRecord], probes: list[ProbeRecord] | None = None) -> list[Entry]:
-    return [each for each in ledger(records, probes or []).entries if each.hypothesis.name == claim]
+    return [entry for entry in ledger(records, probes or []).entries if entry.hypothesis.name == claim]
 
 
 def words(claim: str, records: list[RunRecord]) -> str:
@@ -49,11 +32,9 @@ def test_a_difference_that_does_not_matter_does_not_hold() -> None:
     assert words("downsampling-deep/1", deep(0.1, 0.1)) == "does not hold"
 
 
-def test_rows_that_learned_nothing_are_named() -> None:
-    assert words("downsampling-deep/1", deep(0.7, 0.7)) == "does not hold; neither learned"
-    assert words("downsampling-deep/1", deep(0.1, 0.7)) == f"holds; {STRIDED} learned nothing"
-    text = page(ledger(deep(0.7, 0.7)), str)
-    assert "| no difference larger than 0.01 nats; neither learned | does not hold |" in text
+def test_models_at_chance_level_are_named() -> None:
+    assert words("downsampling-deep/1", deep(0.7, 0.7)) == "does not hold; both at chance level"
+    assert words("downsampling-deep/1", deep(0.1, 0.7)) == f"holds; {STRIDED} at chance level"
 
 
 def test_few_seeds_are_undecided() -> None:
@@ -66,18 +47,9 @@ def test_nothing_run_is_not_run() -> None:
 
 
 def test_the_ledger_of_no_runs_has_every_claim() -> None:
-    found = ledger([])
-    assert [entry.hypothesis for entry in found.entries] == list(HYPOTHESES)
-    assert {entry.words for entry in found.entries} == {"not run"}
-
-
-def experts(*losses: float) -> list[RunRecord]:
-    models = (*EXPERTS, LATE_EXPERTS)
-    return [
-        run
-        for shift, (model, loss) in enumerate(zip(models, losses, strict=False))
-        for run in seeds(model, "fusion-experts", losses=around(loss, shift=shift))
-    ]
+    everything = ledger([]).entries
+    assert [entry.hypothesis for entry in everything] == list(HYPOTHESES)
+    assert {entry.words for entry in everything} == {"not run"}
 
 
 def test_one_part_that_fails_fells_the_claim() -> None:
@@ -108,20 +80,6 @@ def test_one_run_decides_what_does_not_depend_on_the_seed() -> None:
     assert entry.words == "undecided: 4 more seeds would be needed"
 
 
-def compact(concat: float, late: float, late_parameters: int = 1500) -> list[RunRecord]:
-    losses = {
-        "compact-intermediate-concat-maxpool": concat,
-        "compact-intermediate-add-maxpool": 0.5,
-        "compact-intermediate-hadamard-maxpool": 0.4,
-        "compact-late-concat-maxpool": late,
-    }
-    return [
-        replace(run, parameters=late_parameters if "late" in model else 914)
-        for shift, (model, loss) in enumerate(losses.items())
-        for run in seeds(model, "fusion-compact", losses=around(loss, shift=shift))
-    ]
-
-
 @pytest.mark.parametrize(
     ("late", "parameters", "ruling"),
     [(0.101, 1500, Ruling.HOLDS), (0.3, 1500, Ruling.FAILS), (0.101, 1000, Ruling.FAILS)],
@@ -143,20 +101,6 @@ def test_a_sure_difference_within_the_margin_neither_confirms_nor_denies_closene
     assert entry.words == "undecided: there is a difference, which may be too small to matter"
 
 
-def wide(add: float, concat: float) -> list[RunRecord]:
-    losses = {
-        "wide-intermediate-add-maxpool": (add, 100),
-        "wide-intermediate-hadamard-maxpool": (add, 100),
-        "wide-intermediate-concat-maxpool": (concat, 195),
-        "wide-late-concat-maxpool": (concat, 195),
-    }
-    return [
-        replace(run, parameters=parameters)
-        for shift, (model, (loss, parameters)) in enumerate(losses.items())
-        for run in seeds(model, "fusion-wide", losses=around(loss, shift=shift), dataset="shapes-uneven")
-    ]
-
-
 @pytest.mark.parametrize(
     ("add", "concat", "ruling"), [(0.1, 0.1, "holds"), (0.1, 0.4, "holds"), (0.4, 0.1, "does not hold")]
 )
@@ -169,37 +113,37 @@ def test_runs_under_other_conditions_are_not_mixed() -> None:
     elsewhere = [replace(run, environment={**run.environment, "device_name": "another"}) for run in here]
     hard = [replace(run, dataset="shapes-hard") for run in deep(0.3, 0.1)]
     quick = [replace(run, profile="quick") for run in here[:5]]
-    found = entries("downsampling-deep/1", [*quick, *hard, *elsewhere, *here])
-    assert [(e.conditions.dataset, e.conditions.device, e.words) for e in found if e.conditions] == [
-        ("shapes", "a processor, 2 threads", "holds"),
-        ("shapes", "another, 2 threads", "holds"),
+    mixed = entries("downsampling-deep/1", [*quick, *hard, *elsewhere, *here])
+    assert [(e.conditions.dataset, e.conditions.device, e.words) for e in mixed if e.conditions] == [
         ("shapes-hard", "a processor, 2 threads", "does not hold"),
+        ("shapes", "another, 2 threads", "holds"),
+        ("shapes", "a processor, 2 threads", "holds"),
     ]
     half_there = [*here[:5], *(replace(run, profile="quick") for run in here[5:])]
     assert {entry.ruling for entry in entries("downsampling-deep/1", half_there)} == {Ruling.NOT_RUN}
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"setting": "inputs normalized"},
-        {"dataset": "shapes-hard"},
-        {"profile": "full"},
-        {"device_name": "another"},
-        {"threads": 2},
-        {"seeds_together": 5},
-        {"mistakes": True},
-    ],
-)
-def test_two_conditions_never_have_the_same_place(change: dict[str, Any]) -> None:
-    one = Conditions("robustness protocol", "shapes", "quick", "a device", 1, 1, False)
-    assert replace(one, **change).order != one.order
+def test_conditions_stand_in_order_of_first_appearance_after_the_published_and_whole_ones() -> None:
+    raw = compact(0.1, 0.101)
+    scaled = [replace(run, study="input-scaling", variant="normalized") for run in raw]
+    records = [
+        *(replace(run, dataset="zebra") for run in scaled),
+        *scaled,
+        *(replace(run, profile="smoke") for run in raw),
+        *(replace(run, dataset="new") for run in raw),
+        *raw,
+    ]
+    assert [(under.dataset, under.protocol) for under in ledger(records).conditions] == [
+        ("new", "as published"),
+        ("shapes", "as published"),
+        ("shapes", "as published, SMOKE: cut short"),
+        ("zebra", "inputs normalized"),
+        ("shapes", "inputs normalized"),
+    ]
 
 
 def test_what_is_not_the_published_protocol_says_so() -> None:
-    changed = [
-        replace(run, profile="quick", protocol={**run.protocol, "keep_groups": False}) for run in deep(0.1, 0.3)
-    ]
+    changed = [replace(run, profile="quick", as_published=True) for run in deep(0.1, 0.3)]
     (entry,) = entries("downsampling-deep/1", changed)
     assert entry.conditions is not None
     assert entry.conditions.protocol == "as published, with its mistakes, QUICK: cut short"
@@ -251,48 +195,31 @@ def test_probes_of_other_weights_do_not_count() -> None:
 def test_a_run_that_diverged_is_left_out_and_named() -> None:
     runs = deep(0.1, 0.3)
     runs[0] = replace(runs[0], status="diverged")
-    found = ledger(runs)
-    (entry,) = (each for each in found.entries if each.hypothesis.name == "downsampling-deep/1")
-    assert entry.words == "undecided: 1 more seed would be needed"
-    assert f"left out: {MAXPOOL} (seed 51, diverged)" in page(found, str)
+    assert words("downsampling-deep/1", runs) == "undecided: 1 more seed would be needed"
+    assert ledger(runs).unfinished == (runs[0],)
 
 
-def test_the_page_by_eye() -> None:
-    runs = [*deep(0.1, 0.3), *(replace(run, dataset="mine", profile="quick") for run in deep(0.3, 0.1))]
-    text = page(ledger(runs), lambda study: f"there/{study}.jsonl")
-    lines = [line for line in text.splitlines() if line.startswith("| MaxPool reaches lower validation loss")]
-    first, second = lines
-    assert "| downsampling-deep/1 | **holds** |" in first
-    assert "| 5 | shapes | as published | a processor, 2 threads |" in first
-    assert first.endswith("| [downsampling-deep](there/downsampling-deep.jsonl) |")
-    assert "| **does not hold** |" in second
-    assert "| mine | as published, QUICK: cut short |" in second
-    assert "- shapes: simulated." in text
-    assert "- mine: read from the files" in text
-    assert "Where the protocol was cut short" in text
-    assert "- Not run: downsampling-wide/1" in text
+def test_runs_on_unknown_machines_count_by_themselves() -> None:
+    here = deep(0.1, 0.3)
+    unknown = [replace(run, environment={}) for run in deep(0.3, 0.1)]
+    rulings = [
+        (e.conditions.device, e.words) for e in entries("downsampling-deep/1", here + unknown) if e.conditions
+    ]
+    assert rulings == [("a processor, 2 threads", "holds"), ("unknown device, unknown threads", "does not hold")]
 
 
-def test_contradictions_stand_side_by_side() -> None:
+def test_runs_that_no_claim_needs_are_ignored() -> None:
+    ignored = ledger([foreign(), foreign(status="failed")])
+    assert (ignored.entries, ignored.conditions, ignored.unfinished) == (ledger([]).entries, (), ())
+    assert not decide_claims([foreign()])
+    assert decide_claims([foreign(), *deep(0.1, 0.3)])
+
+
+def test_contradictions_are_compared_in_each_family() -> None:
     runs = [*wide(0.1, 0.1), *compact(0.1, 0.101), *experts(0.1, 0.2, 0.3, 0.5)]
-    found = ledger(runs)
-    addition = found.answers[CONTRADICTIONS[0]]
+    addition = ledger(runs).answers[CONTRADICTIONS[0]]
     assert [(conditions.dataset, part.verdict.words) for conditions, part in addition] == [
-        ("shapes", "B better"),
-        ("shapes", "B better"),
         ("shapes-uneven", "no difference larger than 0.01 nats"),
+        ("shapes", "B better"),
+        ("shapes", "B better"),
     ]
-    text = page(found, str).partition("### Is addition the best operator, or the worst?")[2].partition("###")[0]
-    assert "fusion-wide/1 says: intermediate add has the lowest" in text
-    assert "fusion-compact/2 says: intermediate add is worst. On shapes, as published: **holds**." in text
-    assert "no difference larger than 0.01 nats" in text
-
-
-def test_the_short_table_has_what_was_run() -> None:
-    table = verdicts_table(ledger(deep(0.1, 0.3)))
-    assert table.rows == [
-        ["downsampling-deep/1", "shapes", "as published", "holds"],
-        ["downsampling-deep/2", "shapes", "as published", "does not hold"],  # the sample's times are all equal
-    ]
-    assert list(table.data.ruling) == ["holds", "does not hold"]
-    assert verdicts_table(ledger([])).rows == []

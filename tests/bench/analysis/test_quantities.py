@@ -2,16 +2,22 @@
 
 import pytest
 
+from bench.analysis.formats import margin
 from bench.analysis.quantities import (
-    ACCURACY,
     ALL_ACCURACY,
     EPOCH_TIME,
+    LOSS,
     MEAN_LOSS,
+    MEMORY,
+    PARAMETERS,
     SHIFT_SIMILARITY,
     ZERO_GRADIENTS,
     Run,
     corrupted,
+    measured,
 )
+from bench.metrics import declarations
+from tests.bench.analysis.samples import BRIER, foreign
 from tests.bench.probes.samples import probe_record
 from tests.bench.samples import record
 
@@ -21,6 +27,12 @@ def test_what_records_hold() -> None:
     assert MEAN_LOSS.of(run) == pytest.approx(0.35)
     assert EPOCH_TIME.of(run) == 2.0
     assert ALL_ACCURACY.of(run) == pytest.approx((400 * 0.95 + 100 * 0.9) / 500)
+
+
+def test_what_records_lack() -> None:
+    run = Run(record(valid_losses=[None], epoch_seconds=[], train_accuracy=None))
+    assert [quantity.of(run) for quantity in (MEAN_LOSS, EPOCH_TIME, ALL_ACCURACY)] == [None] * 3
+    assert ALL_ACCURACY.of(Run(record(train_pairs=None, valid_pairs=None))) is None
 
 
 def test_accuracy_lost_is_a_mean_over_the_levels() -> None:
@@ -48,12 +60,24 @@ def test_similarity_is_that_of_the_fused_features() -> None:
     assert SHIFT_SIMILARITY.of(Run(record())) is None
 
 
+def test_a_quantity_that_is_a_metric_is_declared_as_that_metric() -> None:
+    metrics = declarations()
+    for quantity in (LOSS, EPOCH_TIME, MEMORY):
+        assert quantity.metric == metrics[quantity.metric.name]
+    assert PARAMETERS.metric.title == metrics["parameters"].title
+    assert (metrics["parameters"].higher_is_better, PARAMETERS.metric.higher_is_better) == (None, False)
+    assert (MEAN_LOSS.metric.unit, MEAN_LOSS.metric.margin) == (LOSS.metric.unit, LOSS.metric.margin)
+
+
+def test_the_metric_of_a_plug_in_is_read_from_its_record() -> None:
+    metric = declarations([foreign()])["valid_brier"]
+    assert metric.margin == BRIER.margin
+    assert measured(metric).of(Run(foreign(0.3))) == 0.3
+    assert measured(metric).of(Run(record())) is None
+
+
 def test_margins_in_words() -> None:
-    assert MEAN_LOSS.margin_text == "0.01 nats"
-    assert EPOCH_TIME.margin_text == "5%"
-    assert corrupted("rgb-noise").margin_text == "0.01"
-
-
-def test_what_only_rounding_made_is_no_difference() -> None:
-    assert (ACCURACY.text(-3.7e-17), ACCURACY.text(-0.0)) == ("+0", "+0")
-    assert ACCURACY.text(-1.5e-7) == "-1.5e-07"
+    assert margin(MEAN_LOSS.metric) == "0.01 nats"
+    assert margin(EPOCH_TIME.metric) == "5%"
+    assert margin(corrupted("rgb-noise").metric) == "0.01"
+    assert margin(PARAMETERS.with_margin(0.5, "half").metric) == "50%"

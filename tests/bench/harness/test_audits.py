@@ -16,195 +16,12 @@ from bench.studies import STUDIES
 from bench.training.evaluation import METRICS, accuracy, evaluate, predict
 from bench.training.measurement import training_memory
 from bench.training.model_audits import SAMPLES, memory_of_others, one_function, samples_left_out, without_gradient
-from data_utils import Batch, DatasetInfo, PairedDataset, Split, load
-from data_utils.audits import (
-    JUDGED_PAIRS,
-    groups_split_apart,
-    label_dependent_inputs,
-    pairs_in_both_splits,
-    repeated_pairs,
-    validation_left_out,
-)
-from data_utils.findings import Finding, Outcome
-from data_utils.geometry import depth_to_xyza, range_to_xyza
-from data_utils.nvidia_tree import write_nvidia_tree
-from data_utils.shapes import simulate
+from data_utils import Batch, DatasetInfo, load
+from data_utils.audits.findings import Finding, Outcome
+from data_utils.layouts.nvidia_tree import write_nvidia_tree
+from data_utils.simulator.shapes import simulate
 from fusion_models import MODELS
 from tests.bench.toys import Toy, toy_batch
-from tests.data_utils.samples import tiny_dataset
-
-# --- pairs and groups
-
-
-def split_at(pair: int, dataset: PairedDataset) -> Split:
-    return Split(train=torch.arange(pair), valid=torch.arange(pair, len(dataset)))
-
-
-def once_per_class(dataset: PairedDataset) -> PairedDataset:
-    """As a published loader did it: its loop over classes starts from all of the files each time."""
-    return dataset.take(torch.arange(len(dataset)).repeat(len(dataset.info.classes)))
-
-
-def test_different_pairs_are_no_copies_although_they_share_a_modality() -> None:
-    dataset = tiny_dataset([0, 1, 0, 1])
-    one_image = replace(dataset, inputs={**dataset.inputs, "rgb": torch.zeros(4, 1, 1, 1, dtype=torch.uint8)})
-    assert repeated_pairs(one_image) == []
-    assert pairs_in_both_splits(one_image, split_at(2, one_image)) == []
-
-
-def test_repeated_pairs_are_found_under_other_names_and_labels() -> None:
-    twice = tiny_dataset([0, 1, 0, 1]).take(torch.tensor([0, 1, 2, 3, 1, 2]))
-    renamed = replace(twice, names=("a", "b", "c", "d", "e", "f"), labels=torch.tensor([0, 1, 0, 1, 1, 1]))
-    (finding,) = repeated_pairs(renamed)
-    assert (finding.audit, finding.subject) == ("repeated pairs", "tiny")
-    assert finding.message == (
-        "2 pairs have the content of an earlier one, 1 of them under another label (e = b, f = c); "
-        "keep every pair once."
-    )
-
-
-def test_pairs_in_both_splits_are_found_where_every_pair_is_listed_once_per_class() -> None:
-    dataset = once_per_class(tiny_dataset([0, 1] * 20))
-    asked, _ = splits(replace(dataset, groups=torch.arange(80)), replace(STANDARD, batch_size=1), seed=51)
-    (finding,) = pairs_in_both_splits(dataset, asked)
-    twice = len(set(asked.train.remainder(40).tolist()) & set(asked.valid.remainder(40).tolist()))
-    assert twice > 5
-    assert finding.message.startswith(f"{twice} of 16 validation pairs are training pairs as well (")
-
-
-def test_pairs_in_both_splits_are_found_under_another_name() -> None:
-    dataset = tiny_dataset([0, 1, 0, 1]).take(torch.tensor([0, 1, 3, 1]))
-    renamed = replace(dataset, names=("a", "b", "c", "d"))
-    (finding,) = pairs_in_both_splits(renamed, split_at(2, renamed))
-    assert "1 of 2 validation pairs are training pairs as well (d = b)" in finding.message
-
-
-def test_groups_split_apart_are_found() -> None:
-    dataset = tiny_dataset([0, 1, 0, 1, 0, 1], groups=[7, 7, 8, 8, 9, 9])
-    assert groups_split_apart(dataset, split_at(2, dataset)) == []
-    (finding,) = groups_split_apart(dataset, split_at(3, dataset))
-    assert "1 of 3 groups have pairs both in training and in validation (3 from 2)" in finding.message
-
-
-def test_validation_pairs_left_out_are_found() -> None:
-    dataset = tiny_dataset([0, 1, 0, 1, 0])
-    asked = split_at(2, dataset)
-    assert validation_left_out(dataset, asked, asked) == []
-    (finding,) = validation_left_out(dataset, asked, Split(asked.train, asked.valid[:2]))
-    assert "1 of 3 validation pairs reach no metric (4)" in finding.message
-
-
-# --- inputs that know the label
-
-
-def random_dataset(classes: int = 2, pairs: int = JUDGED_PAIRS, *, size: int = 4) -> PairedDataset:
-    """Random images, and points at random ranges that all rays meet, from one sensor."""
-    generator = torch.Generator().manual_seed(0)
-    count = classes * pairs
-    names = tuple(f"class {label}" for label in range(classes))
-    range_m = ranges(count, size)
-    return PairedDataset(
-        info=DatasetInfo("random", names, {"rgb": 4, "lidar": 4}, (size, size)),
-        inputs={
-            "rgb": torch.randint(256, (count, 4, size, size), generator=generator, dtype=torch.uint8),
-            "lidar": range_to_xyza(range_m, angles(size), angles(size)),
-        },
-        labels=torch.arange(count) % classes,
-        groups=torch.arange(count),
-        names=tuple(str(pair) for pair in range(count)),
-    )
-
-
-def ranges(count: int, size: int = 4) -> Tensor:
-    return 1 + 40 * torch.rand(count, size, size, generator=torch.Generator().manual_seed(1))
-
-
-def angles(size: int = 4) -> Tensor:
-    return torch.linspace(-0.2, 0.2, size, dtype=torch.float64)
-
-
-def with_input(dataset: PairedDataset, modality: str, values: Tensor) -> PairedDataset:
-    return replace(dataset, inputs={**dataset.inputs, modality: values})
-
-
-def per_class(dataset: PairedDataset, *of_class: Tensor) -> Tensor:
-    """The pairs of each class from its own tensor (N, ...)."""
-    return torch.stack([of_class[label][pair] for pair, label in enumerate(dataset.labels.tolist())])
-
-
-def with_angles(dataset: PairedDataset, *azimuths: Tensor) -> PairedDataset:
-    """The same ranges, with one array of azimuths for each class."""
-    points = [range_to_xyza(ranges(len(dataset)), azimuth, angles()) for azimuth in azimuths]
-    return with_input(dataset, "lidar", per_class(dataset, *points))
-
-
-def test_values_that_vary_in_all_classes_say_nothing() -> None:
-    assert label_dependent_inputs(random_dataset(classes=3)) == []
-
-
-def test_values_that_are_the_same_everywhere_say_nothing() -> None:
-    dataset = random_dataset()
-    rgb = dataset.inputs["rgb"].clone()
-    rgb[:, 3] = 255
-    assert label_dependent_inputs(with_input(dataset, "rgb", rgb)) == []
-
-
-def test_angles_per_class_are_found_although_no_value_is_constant() -> None:
-    dataset = random_dataset()
-    (finding,) = label_dependent_inputs(with_angles(dataset, angles(), angles() + 0.001))
-    assert (finding.audit, finding.subject) == ("label-dependent inputs", "lidar")
-    assert "directions of points are the same in all pairs of one class" in finding.message
-
-
-def test_angles_that_differ_by_their_rounding_are_one_sensor() -> None:
-    assert label_dependent_inputs(with_angles(random_dataset(), angles(), angles().float().double())) == []
-
-
-def test_a_camera_per_class_is_found_also_where_depth_has_holes() -> None:
-    dataset = random_dataset(pairs=4 * JUDGED_PAIRS)
-    depth_m = ranges(len(dataset))
-    depth_m[depth_m < 20] = 0  # nothing measured, in about half of the pixels
-    cx = cy = torch.full((len(dataset),), 2.0)
-    focal = [torch.full((len(dataset),), length) for length in (4.0, 5.0)]
-    one_camera = depth_to_xyza(depth_m, focal[0], focal[0], cx, cy)
-    assert label_dependent_inputs(with_input(dataset, "lidar", one_camera)) == []
-    cameras = [depth_to_xyza(depth_m, f, f, cx, cy) for f in focal]
-    (finding,) = label_dependent_inputs(with_input(dataset, "lidar", per_class(dataset, *cameras)))
-    assert "directions of points" in finding.message
-
-
-def test_a_camera_per_pair_cannot_be_judged() -> None:
-    dataset = random_dataset()
-    focal = torch.linspace(4, 5, len(dataset))
-    points = depth_to_xyza(ranges(len(dataset)), focal, focal, torch.zeros_like(focal), torch.zeros_like(focal))
-    assert label_dependent_inputs(with_input(dataset, "lidar", points)) == []
-
-
-@pytest.mark.parametrize(("mark", "others"), [(0, (1, 255)), (255, (0, 254))])
-def test_a_mark_in_one_of_three_classes_is_found(mark: int, others: tuple[int, int]) -> None:
-    dataset = random_dataset(classes=3, pairs=50)
-    rgb = dataset.inputs["rgb"].clamp(*others)
-    assert label_dependent_inputs(with_input(dataset, "rgb", rgb)) == []
-    rgb[dataset.labels == 1, 2, 3, 0] = mark
-    (finding,) = label_dependent_inputs(with_input(dataset, "rgb", rgb))
-    assert finding.subject == "rgb"
-    assert finding.message.startswith("1 of 64 values are the same in all pairs of one class")
-    assert f"(channel 2, row 3, column 0: {mark} in 'class 1', " in finding.message
-
-
-def test_few_pairs_are_not_judged() -> None:
-    alpha = torch.tensor([255, 254], dtype=torch.uint8)
-    for pairs, findings in ((JUDGED_PAIRS - 1, 0), (JUDGED_PAIRS, 1)):
-        dataset = random_dataset(pairs=pairs)
-        rgb = dataset.inputs["rgb"].clone()
-        rgb[:, 3] = alpha[dataset.labels][:, None, None]
-        assert len(label_dependent_inputs(with_input(dataset, "rgb", rgb))) == findings
-
-
-def test_a_class_of_few_pairs_says_nothing_beside_those_that_are_judged() -> None:
-    dataset = random_dataset(pairs=JUDGED_PAIRS)
-    assert label_dependent_inputs(dataset.take(torch.arange(len(dataset) - 1))) == []
-
 
 # --- models
 
@@ -396,7 +213,7 @@ def test_clean_data_exit_with_0(tree: Path, capsys: pytest.CaptureFixture[str]) 
     assert capsys.readouterr().out.splitlines() == [
         "tree, 80 pairs of 2 classes",
         "  ok     repeated pairs: 80 pairs",
-        "  ok     label-dependent inputs: 2 of 2 classes have the 10 pairs it takes to judge them",
+        "  ok     label-dependent inputs: 2 of 2 classes have the 10 pairs needed to judge them",
         "tree, split for standard, seed 51",
         "  ok     pairs in both splits: 64 training and 16 validation pairs",
         "  ok     groups split apart: 64 training and 16 validation pairs",
@@ -426,7 +243,7 @@ def test_models_are_audited_when_asked_for(
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--dataset", "nowhere"], "error: 'nowhere' is no data set and no existing path; "),
+        (["--dataset", "nowhere"], "error: 'nowhere' is neither a data set nor an existing path; "),
         (["--study", "nothing"], "error: --study nothing: give one of all, claims, standard, "),
         (["--seeds", "none"], "error: --seeds none: give a count "),
     ],

@@ -3,7 +3,7 @@ import torch
 from bench.probes.corruptions import corruptions_of
 from bench.probes.sheet import corrupted_sheet
 from data_utils import load
-from data_utils.pictures import contact_sheet
+from data_utils.audits.pictures import contact_sheet
 
 
 def test_the_sheet_begins_with_the_pair_as_it_was_measured() -> None:

@@ -1,23 +1,37 @@
 """Hand-made runs for a page, and a page taken apart; shared by the tests of the page and of it in a browser."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 
-from bench.report.gallery import Run
+from msgspec.structs import replace
+
+from bench.records import InferenceRecord, ProbeRecord, SampleRecord
+from bench.records.reading import Run
 from tests.bench.samples import MODEL, TWIN, record
 
 THIRD = "compact-intermediate-add-maxpool"
 HOSTILE = '<script>alert("data")</script>'
 
 
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNoAAAAggCBd81ytgAAAABJRU5ErkJggg=="
+"""A PNG of one pixel."""
+
+
 def hand_made() -> Run:
-    """Two studies: three rows of one, of which one failed in a seed; and a row of a data set with a bad name."""
+    """Two studies: three models of one, one of them failed in a seed; and a model on data with a hostile name."""
     sizes = {MODEL: 1_415_051, TWIN: 824_201, THIRD: 99}
     losses = {MODEL: 0.25, TWIN: 0.5, THIRD: 0.0625}
     cells = [
-        record(model, parameters=sizes[model], best_valid_loss=losses[model] + (seed - 51) / 100, seed=seed)
+        record(
+            model,
+            parameters=sizes[model],
+            best_valid_loss=losses[model] + (seed - 51) / 100,
+            seed=seed,
+            question="Which is best?",
+            command=f"pytest '{model}' --seeds {seed},",
+        )
         for seed in (51, 52)
         for model in losses
     ]
@@ -29,7 +43,36 @@ def hand_made() -> Run:
         best_epoch=None,
     )
     other = record(TWIN, study="fusion-compact", dataset=HOSTILE, profile="full")
-    return Run("a run", [*cells, other], [], None)
+    return Run("a run", [*cells, other], [], [], None)
+
+
+def probe(model: str, **changes: object) -> ProbeRecord:
+    """The accuracy of a model under noise."""
+    values: dict[str, object] = {
+        "started_at": "2026-01-02T03:04:05+00:00", "study": "standard", "variant": "", "model": model,
+        "embedder": model.rpartition("-")[2], "dataset": "shapes", "seed": 51, "profile": "quick", "device": "cpu",
+        "benchmark": "robustness", "probe": "rgb-noise", "level": 0.0, "metric": "accuracy", "value": 0.5,
+        "samples": 100, "weights_sha256": "0" * 64, **changes,
+    }  # fmt: skip
+    return ProbeRecord(**values)  # type: ignore[arg-type]
+
+
+def inference(model: str) -> InferenceRecord:
+    """Ten passes of a model."""
+    return InferenceRecord(
+        profile="quick", device="cpu", conditions=["profile: quick", "device: a processor"],
+        environment={"device_name": "a processor", "threads": 2}, model=model, parameters=1000, batch_size=1,
+        seconds=[0.001] * 10, inputs="rgb 4x64x64, lidar 4x64x64",
+    )  # fmt: skip
+
+
+def sample(name: str, predicted: str = "cubes", **changes: object) -> SampleRecord:
+    """A prediction for a pair of cubes of one pixel."""
+    values: dict[str, object] = {
+        "weights_sha256": "0" * 64, "name": name, "label": "cubes", "predicted": predicted, "probability": 0.75,
+        "pictures": {"rgb": PIXEL, "lidar": PIXEL}, **changes,
+    }  # fmt: skip
+    return SampleRecord(**values)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -43,12 +86,12 @@ class Node:
 
     def find(self, tag: str, **attributes: str) -> list["Node"]:
         """The elements below of this tag and these attributes, in the order of the page."""
-        found = []
+        nodes = []
         for child in self.children:
             if child.tag == tag and attributes.items() <= child.attributes.items():
-                found.append(child)
-            found += child.find(tag, **attributes)
-        return found
+                nodes.append(child)
+            nodes += child.find(tag, **attributes)
+        return nodes
 
     def words(self) -> str:
         """The text, spaces and line ends put together."""

@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pytest
 from playwright.sync_api import Browser, Locator, Page, ViewportSize, expect, sync_playwright
 
-from bench.report.page import page as made
+from bench.report.page import page as html_of
 from tests.bench.report.pages import HOSTILE, THIRD, hand_made, write
 from tests.bench.samples import MODEL, TWIN
 
@@ -40,7 +40,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return write(made([hand_made()]), tmp_path_factory.mktemp("page"))
+    return write(html_of([hand_made()]), tmp_path_factory.mktemp("page"))
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def table(page: Page, caption: str) -> Locator:
 
 
 def column(page: Page, caption: str, number: int) -> list[str]:
-    """The texts of a column of the rows that are shown."""
+    """The texts of a column in the visible rows."""
     return [
         row.locator("th, td").nth(number).inner_text()
         for row in table(page, caption).locator("tbody tr").all()
@@ -105,12 +105,12 @@ def test_the_keyboard_sorts(page: Page) -> None:
 
 
 def test_what_is_missing_stands_last_in_either_direction(page: Page) -> None:
-    page.get_by_text("Every cell, and the command").first.click()
+    page.get_by_text("Every cell, with the command").first.click()
     losses = heading(page, CELLS, "best valid loss")
     losses.get_by_role("button").click()
-    assert column(page, CELLS, 3) == ["0.0625", "0.25", "0.26", "0.5", "0.51", "-"]
+    assert column(page, CELLS, 4) == ["0.0625", "0.25", "0.26", "0.5", "0.51", "-"]
     losses.get_by_role("button").click()
-    assert column(page, CELLS, 3) == ["0.51", "0.5", "0.26", "0.25", "0.0625", "-"]
+    assert column(page, CELLS, 4) == ["0.51", "0.5", "0.26", "0.25", "0.0625", "-"]
 
 
 @pytest.mark.parametrize(
@@ -134,17 +134,17 @@ def test_cells_sort_by_their_first_number(page: Page, ascending: list[str]) -> N
 
 
 def test_the_filter_hides_rows_of_all_tables_and_counts_the_others(page: Page) -> None:
-    box, said = page.get_by_role("searchbox"), page.locator("#filter output")
-    everything = int(said.inner_text().removesuffix(" rows"))
+    box, count = page.get_by_role("searchbox"), page.locator("#filter output")
+    everything = int(count.inner_text().removesuffix(" rows"))
     box.fill("STRIDED late")
     assert column(page, FUSION, 0) == [MODEL]
     assert column(page, THRESHOLDS, 0) == [MODEL, MODEL]
-    left, _, of = said.inner_text().removesuffix(" rows").partition(" of ")
+    left, _, of = count.inner_text().removesuffix(" rows").partition(" of ")
     assert 0 < int(left) < int(of) == everything
     box.fill("no such row")
-    expect(said).to_have_text(f"0 of {everything} rows")
+    expect(count).to_have_text(f"0 of {everything} rows")
     box.fill("")
-    expect(said).to_have_text(f"{everything} rows")
+    expect(count).to_have_text(f"{everything} rows")
     assert len(column(page, FUSION, 0)) == 3
 
 
@@ -189,11 +189,11 @@ def test_axe_finds_nothing(page: Page, viewport: ViewportSize, scheme: Literal["
     page.set_viewport_size(viewport)
     page.locator("main").evaluate("main => { main.style.maxWidth = 'none'; }")
     open_all(page)
-    found = judged(page)
-    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in found["violations"]] == []
-    assert len(found["passes"]) > 30
+    result = judged(page)
+    assert [(rule["id"], [node["html"] for node in rule["nodes"]]) for rule in result["violations"]] == []
+    assert len(result["passes"]) > 30
     if viewport == WIDE:
-        assert [rule["id"] for rule in found["incomplete"]] == []
+        assert [rule["id"] for rule in result["incomplete"]] == []
 
 
 def test_axe_would_find_something(page: Page) -> None:
@@ -212,8 +212,8 @@ def judged(page: Page) -> dict[str, Any]:
     assert package is not None
     assert package.origin is not None
     page.evaluate((Path(package.origin).parent / "axe.min.js").read_text(encoding="utf-8"))
-    found: dict[str, Any] = page.evaluate("axe.run({ resultTypes: ['violations', 'incomplete'] })")
-    return found
+    result: dict[str, Any] = page.evaluate("axe.run({ resultTypes: ['violations', 'incomplete'] })")
+    return result
 
 
 def test_paper_shows_all_there_is(page: Page) -> None:

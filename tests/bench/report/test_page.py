@@ -1,22 +1,22 @@
 import re
-from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from bench import baseline, plots
-from bench.__main__ import main
 from bench.analysis.ledger import ledger
-from bench.probes.corruptions import CORRUPTIONS
-from bench.records import run as records
-from bench.records.probe import ProbeRecord
-from bench.report.gallery import Run
+from bench.records import Metric, RunRecord, append
+from bench.records.reading import Run
 from bench.report.page import page
+from bench.tables.costs import cost_tables
 from bench.tables.tabulation import tables_by_study
-from bench.training.runs import run
-from data_utils import PairedDataset, load
-from tests.bench.report.pages import HOSTILE, THIRD, Node, hand_made, read, rows
-from tests.bench.samples import MODEL, SMALL, TWIN, record, run_config
+from tests.bench.report.pages import HOSTILE, PIXEL, THIRD, Node, hand_made, inference, probe, read, rows, sample
+from tests.bench.samples import MODEL, TWIN, record
+
+
+def of_records(*records: RunRecord, name: str = "a run", folder: Path | None = None) -> Run:
+    return Run(name, list(records), [], [], folder)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def shown(html: str) -> Node:
 @pytest.fixture
 def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages without plots, which take their time to draw."""
-    monkeypatch.setattr(plots, "figures", lambda *_: {})
+    monkeypatch.setattr("bench.plots.figures", lambda *_: {})
 
 
 def facts(shown: Node) -> dict[str, str]:
@@ -47,10 +47,10 @@ def test_every_table_of_the_records_is_there_cell_by_cell(shown: Node) -> None:
 
 
 def test_the_summary_counts_what_there_is(shown: Node) -> None:
-    said = facts(shown)
-    assert said["cells"] == "6 completed, 1 failed"
-    assert (said["models"], said["studies"], said["seeds"]) == ("3", "2", "2: 51, 52")
-    assert said["data"] == f"2: shapes, {HOSTILE}"
+    summary = facts(shown)
+    assert summary["cells"] == "6 completed, 1 failed"
+    assert (summary["models"], summary["studies"], summary["seeds"]) == ("3", "2", "2: 51, 52")
+    assert summary["data"] == f"2: shapes, {HOSTILE}"
 
 
 def test_the_summary_links_to_every_study(shown: Node) -> None:
@@ -62,11 +62,11 @@ def test_the_summary_links_to_every_study(shown: Node) -> None:
 
 
 def test_the_published_claims_are_there_where_a_study_decides_them(shown: Node) -> None:
-    found = ledger(hand_made().records)
+    claims = ledger(hand_made().records)
     assert [row[:3] for row in rows(shown, "Published claims")[1:]] == [
-        [entry.hypothesis.text, entry.hypothesis.name, entry.words] for entry in found.entries
+        [entry.hypothesis.text, entry.hypothesis.name, entry.words] for entry in claims.entries
     ]
-    assert "Published claims" not in page([Run("a run", [record()], [], None)])
+    assert "Published claims" not in page([of_records(record())])
 
 
 def test_failures_are_in_the_summary_and_among_the_cells(shown: Node) -> None:
@@ -74,7 +74,7 @@ def test_failures_are_in_the_summary_and_among_the_cells(shown: Node) -> None:
     assert f"{THIRD} (seed 52) failed: RuntimeError: <b>out of memory</b>." in summary.words()
     failed = [row for row in rows(shown, "standard: cells") if row[2].startswith("failed")]
     assert [row[:6] for row in failed] == [
-        [THIRD, "52", "failed: RuntimeError: <b>out of memory</b>", "-", "0.900", "-"]
+        [THIRD, "52", "failed: RuntimeError: <b>out of memory</b>", "0.900", "-", "-"]
     ]
 
 
@@ -108,8 +108,10 @@ def test_every_cell_has_its_command(shown: Node) -> None:
     _, *cells = rows(shown, "standard: cells")
     assert len(cells) == 6
     for model, seed, *_, command in cells:
-        name = model if seed == "51" else f"{model}-seed{seed}"
-        assert f"'bench/test_training.py::test_training[{name}]'" in command
+        assert command.startswith(f"pytest '{model}' --seeds {seed},")
+        assert command.endswith("the commit is unknown")
+    (_, (*_, without)) = rows(shown, "fusion-compact: cells")
+    assert without.startswith("not run by a command; ")
 
 
 @pytest.mark.usefixtures("undrawn")
@@ -118,7 +120,7 @@ def test_every_setting_of_every_variant_is_there() -> None:
         record(study="input-scaling", variant=variant, protocol={"epochs": 3, "normalized": normalized})
         for variant, normalized in (("raw", []), ("normalized", ["rgb", "lidar"]))
     )
-    shown = read(page([Run("a run", [raw, scaled], [], None)]))
+    shown = read(page([of_records(raw, scaled)]))
     assert rows(shown, "input-scaling: every setting") == [
         ["setting", "raw", "normalized"],
         ["epochs", "3", "3"],
@@ -127,27 +129,31 @@ def test_every_setting_of_every_variant_is_there() -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_what_was_found_of_trained_models_stands_with_their_study() -> None:
-    levels = CORRUPTIONS["rgb-noise"].levels
-    probes = [
-        ProbeRecord(
-            started_at="2026-01-02T03:04:05+00:00", study="standard", variant="", model=MODEL, dataset="shapes",
-            seed=51, profile="quick", device="cpu", benchmark="robustness", probe="rgb-noise", level=level,
-            metric="accuracy", value=0.5, samples=100, weights_sha256="0", commit=None,
-        )
-        for level in levels
-    ]  # fmt: skip
-    shown = read(page([Run("a run", [record()], probes, None)]))
+def test_probes_of_trained_models_are_shown_with_their_study() -> None:
+    probes = [probe(MODEL, level=level) for level in (0.0, 0.1, 0.2)]
+    shown = read(page([Run("a run", [record()], probes, [], None)]))
     (section,) = (node for node in shown.find("section") if node.attributes["aria-labelledby"] == "study-1")
     assert any("rgb-noise" in cell.words() for cell in section.find("th"))
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_costs_have_a_section_of_their_own() -> None:
+    costs = [inference(MODEL), inference(TWIN)]
+    shown = read(page([Run("a run", [record()], [], costs, None)]))
+    (section,) = (node for node in shown.find("section") if node.attributes["aria-labelledby"] == "costs")
+    assert len(section.find("table")) == len(cost_tables(costs)) == 1
+    assert all(model in section.words() for model in (MODEL, TWIN))
+    alone = read(page([Run("a run", [], [], costs, None)]))
+    assert facts(alone) == {"profile": "quick", "device": "a processor"}
+    assert 'id="costs"' not in page([of_records(record())])
 
 
 @pytest.mark.usefixtures("undrawn")
 def test_machines_that_differ_stand_side_by_side() -> None:
     here, there = ({"device_name": "a processor", "threads": n, "packages": {"torch": "2.0"}} for n in (1, 2))
     cells = [record(MODEL, environment=here), record(TWIN, environment=there), record(THIRD, environment=here)]
-    shown = read(page([Run("a run", cells, [], None)]))
-    assert rows(shown, "What the results may depend on beside code and data") == [
+    shown = read(page([of_records(*cells)]))
+    assert rows(shown, "What the results may depend on besides code and data") == [
         ["setting", "machine 1", "machine 2"],
         ["device name", "a processor", "a processor"],
         ["threads", "1", "2"],
@@ -157,7 +163,8 @@ def test_machines_that_differ_stand_side_by_side() -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_cells_of_several_runs_say_which(html: str) -> None:
-    shown = read(page([Run("first", [record(MODEL)], [], None), Run("second", [record(TWIN)], [], None)]))
+    runs = [of_records(record(MODEL), name="first"), of_records(record(TWIN), name="second")]
+    shown = read(page(runs))
     assert [row[-1] for row in rows(shown, "standard: cells")] == ["run", "first", "second"]
     assert '<th scope="col" data-kind="words">run</th>' not in html
 
@@ -167,62 +174,74 @@ def test_the_same_records_give_the_same_page(html: str) -> None:
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_cell_of_another_version_says_where_it_is() -> None:
-    environment = record().environment | {"commit": "0123456789abcdef"}
-    gone = record(study="standard", variant="gone", environment=environment)
-    assert "check out commit 0123456789ab" in page([Run("a run", [gone], [], None)])
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a run of two rows, with checkpoints."""
-    made = tmp_path_factory.mktemp("run")
-    config = run_config(made, replace(SMALL, pairs=40, epochs=1))
-    dataset: PairedDataset = load("shapes", pairs=config.protocol.pairs)
-    for model in (MODEL, TWIN):
-        records.append(made / "records.jsonl", run(model, dataset, 51, config))
-    return made
+def test_the_question_of_the_records_is_shown() -> None:
+    assert "What is unknown?" in page([of_records(record(study="gone", question="What is unknown?"))])
 
 
 @pytest.mark.usefixtures("undrawn")
-def test_a_run_with_checkpoints_shows_predictions(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["report", str(folder)]) == 0
-    assert capsys.readouterr().out == f"written to {folder / 'report.html'}\n"
-    shown = read((folder / "report.html").read_text(encoding="utf-8"))
-    titles = [title.words() for title in shown.find("h4")]
-    assert [title.split(":")[1].split(" of ")[0] for title in titles] == [
-        " the lowest validation loss",
-        " the highest validation loss",
+def test_the_metric_of_a_plugin_is_shown() -> None:
+    brier = Metric(name="brier", title="Brier score", higher_is_better=False, decimals=4)
+    shown = read(page([of_records(record(metrics=[brier], valid_metrics={"loss": 0.25, "brier": 0.125}))]))
+    header, cell = rows(shown, "standard: cells")
+    assert cell[header.index("valid Brier score")] == "0.1250"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"study": "gone", "variant": "gone", "profile": "gone", "device": "tpu"},
+        {
+            "model": "my-model",
+            "family": "mine",
+            "stage": "",
+            "operator": "",
+            "embedder": "blur",
+            "dataset": "mine",
+        },
+        {"modalities": ["thermal", "radar", "sonar"], "channels": None, "image_size": None},
+        {"valid_metrics": {"top_5": 0.5}, "metrics": []},
+        {"environment": {}, "protocol": {"epochs": 3, "temperature": 2.0}},
+        {"status": "failed", "error": None, "best_valid_loss": None, "valid_accuracy": None, "environment": {}},
+        {"status": "diverged", "error": "not finite", "valid_losses": [None], "valid_metrics": None},
+        {"train_pairs": None, "valid_pairs": None, "parameters": None, "epoch_seconds": [], "train_seconds": None},
+    ],
+    ids=["study", "model", "modality", "metric", "environment", "failed", "diverged", "incomplete"],
+)
+def test_a_record_of_unknown_things_gives_a_page(changes: dict[str, Any]) -> None:
+    known = [record(MODEL, seed=seed) for seed in (51, 52)]
+    unknown = [replace(run, **changes) for run in known]
+    for records in (unknown, [*known, *unknown]):
+        shown = read(page([of_records(*records)]))
+        assert str(changes.get("model", MODEL)) in shown.words()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_the_page_of_a_run_shows_its_sample_predictions(tmp_path: Path) -> None:
+    run = record(modalities=["rgb", "lidar", "thermal"])
+    (tmp_path / "samples").mkdir()
+    pictures = dict.fromkeys(("rgb", "lidar", "thermal"), PIXEL)
+    for prediction in (
+        sample("first", "spheres", pictures=pictures),
+        sample(HOSTILE, pictures={HOSTILE: 'x" onerror="alert(1)'}),
+    ):
+        append(tmp_path / "samples" / f"{Path(str(run.checkpoint)).stem}.jsonl", prediction)
+    html = page([of_records(run, folder=tmp_path)])
+    shown = read(html)
+    assert [title.words() for title in shown.find("h4")] == [
+        f"{MODEL}, seed 51: the only validation loss of this seed, 0.25"
     ]
-    (gallery, _) = shown.find("ul", **{"class": "samples"})
-    captions = [caption.words() for caption in gallery.find("figcaption")]
-    assert len(captions) == 8
-    assert len(gallery.find("img")) == 2 * 8
-    verdicts = [caption.partition(":")[0] for caption in captions]
-    assert verdicts == sorted(verdicts, reverse=True)  # the wrong ones first
-    wrong = r"wrong: (cubes|spheres) \([01]\.\d{3}\), is (cubes|spheres) \w+/\d+"
-    assert all(re.fullmatch(wrong, caption) for caption in captions if caption.startswith("wrong"))
+    (gallery,) = shown.find("ul", **{"class": "samples"})
+    wrong, right = gallery.find("li")
+    assert wrong.attributes["class"] == "mistake"
+    assert wrong.words() == "wrong: spheres (0.750), is cubes first"
+    assert right.words() == f"right: cubes (0.750) {HOSTILE}"
+    assert [image.attributes["alt"] for image in wrong.find("img")] == [
+        "rgb of first", "lidar of first", "thermal of first"
+    ]  # fmt: skip
+    assert wrong.find("img")[2].attributes["src"] == f"data:image/png;base64,{PIXEL}"
+    assert list(right.find("img")[0].attributes) == ["src", "alt"]
 
 
-def test_without_checkpoints_the_page_says_why_there_are_no_predictions(shown: Node) -> None:
-    reasons = [text.words() for text in shown.find("p") if text.text.startswith("None:")]
-    assert reasons == ["None: These records come without checkpoints; the folder of a run has them."] * 2
-
-
-@pytest.mark.usefixtures("undrawn")
-def test_the_committed_records_make_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "there" / "page.html"
-    assert main(["report", "--out", str(path)]) == 0
-    assert str(path) in capsys.readouterr().out
-    studies = {record.study for record in baseline.read()}
-    assert facts(read(path.read_text(encoding="utf-8")))["studies"] == str(len(studies))
-
-
-@pytest.mark.usefixtures("undrawn")
-def test_the_page_of_committed_records_goes_beside_the_runs(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(baseline, "ROOT", tmp_path)
-    monkeypatch.setattr(baseline, "read", lambda: [record()])
-    assert main(["report"]) == 0
-    assert (tmp_path / "results" / "runs" / "report.html").is_file()
+def test_without_samples_the_page_has_the_reason(shown: Node) -> None:
+    reason = "These records come without sample predictions; the folder of a run has them."
+    assert [text.words() for text in shown.find("p")].count(reason) == 2

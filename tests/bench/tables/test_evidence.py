@@ -1,10 +1,12 @@
-"""Which comparisons a study's evidence is made of, and what is shown of them."""
+"""What is shown of a study's evidence."""
 
 import pytest
+from msgspec.structs import replace
 
-from bench.tables import TextTable
+from bench.records import Metric, RunRecord
 from bench.tables.evidence import evidence_table
-from tests.bench.analysis.samples import around, seeds
+from bench.tables.text import TextTable
+from tests.bench.analysis.samples import BRIER, around, foreign, seeds
 from tests.bench.samples import record
 
 LATE, CONCAT = "compact-late-concat-maxpool", "compact-intermediate-concat-maxpool"
@@ -13,51 +15,65 @@ STRIDED = "compact-late-concat-strided"
 
 def table(*models: str, study: str = "standard") -> TextTable:
     losses = {LATE: around(0.1), CONCAT: around(0.3, shift=1), STRIDED: around(0.1, shift=2)}
-    made = evidence_table([each for model in models for each in seeds(model, study, losses=losses[model])])
+    made = evidence_table([run for model in models for run in seeds(model, study, losses=losses[model])])
     assert made is not None
     return made
 
 
 def test_a_table_by_eye() -> None:
-    late, _, strided, _ = table(LATE, CONCAT, STRIDED).rows[:4]
-    assert late[:4] == [LATE, "strided", "loss", "5"]
+    late, _, concat, _ = table(LATE, CONCAT, STRIDED).rows[:4]
+    assert late[:4] == [LATE, "strided", "best valid loss", "5"]
     assert late[-1] == "no difference larger than 0.01 nats"
-    assert strided[:4] == [LATE, "intermediate-concat", "loss", "5"]
-    assert strided[4].startswith("-0.2 (-0.2")
-    assert strided[-2:] == ["1.00", "A better"]
-
-
-def test_rows_are_held_against_their_twin_and_against_concatenation_in_the_middle() -> None:
-    asked = [(row[0], row[1]) for row in table(LATE, CONCAT, STRIDED).rows[::2]]
-    assert asked == [(LATE, "strided"), (LATE, "intermediate-concat")]
-
-
-def test_variants_are_held_against_the_first() -> None:
-    records = [
-        *seeds(LATE, "input-scaling", losses=around(0.4), variant="raw"),
-        *seeds(LATE, "input-scaling", losses=around(0.1, shift=1), variant="normalized"),
-    ]
-    made = evidence_table(records)
-    assert made is not None
-    assert [row[:3] for row in made.rows] == [[f"normalized {LATE}", "raw", m] for m in ("loss", "accuracy")]
-    assert made.rows[0][-1] == "A better"
+    assert concat[:4] == [LATE, "intermediate-concat", "best valid loss", "5"]
+    assert concat[4].startswith("-0.2 (-0.2")
+    assert concat[-2:] == ["1.00", "A better"]
 
 
 def test_one_seed_is_no_evidence() -> None:
     assert evidence_table([record(LATE), record(CONCAT), record(STRIDED)]) is None
     assert evidence_table([record(LATE), record(CONCAT, status="failed")]) is None
     assert evidence_table(seeds(LATE, "standard", losses=around(0.1))) is None
+    assert evidence_table([]) is None
 
 
 def test_the_file_has_raw_numbers() -> None:
     data = table(LATE, CONCAT).data
+    assert list(data.metric) == ["best_valid_loss", "valid_accuracy"]
     assert list(data.outcome) == ["A better", "no difference"]
     assert data.difference[0] == pytest.approx(-0.2, abs=0.002)
     assert (data.seeds == 5).all()
     assert data.sign_flip_p[0] == 2 / 2**5
 
 
-def test_a_table_says_what_it_was_measured_under_and_how_sure_it_is() -> None:
+def test_a_table_tells_its_conditions_and_how_certain_it_is() -> None:
     text = table(LATE, CONCAT).markdown()
     assert "seeds: 51, 52, 53, 54, 55 (n = 5)" in text
-    assert "at most 5% of such tables" in text
+    assert "in at most 5% of such tables" in text
+    assert "best valid loss: differences of 0.01 nats matter: a hundredth of a nat" in text
+
+
+def mine(embedder: str, values: list[float], metric: Metric = BRIER) -> list[RunRecord]:
+    """Runs of a model that is not installed, with these values of its metric."""
+    model = f"mine-late-gated-{embedder}"
+    return [foreign(value, metric, model=model, embedder=embedder, seed=51 + i) for i, value in enumerate(values)]
+
+
+def test_records_of_what_is_not_installed_are_judged() -> None:
+    made = evidence_table([*mine("sharp", around(0.1)), *mine("blur", around(0.3, shift=1))])
+    assert made is not None
+    assert [row[:4] for row in made.rows] == [
+        ["mine-late-gated-sharp", "blur", metric, "5"]
+        for metric in ("best valid loss", "valid accuracy", "valid Brier score")
+    ]
+    assert made.rows[2][-1] == "A better"
+    assert "valid Brier score: differences of 0.01 matter: by hand" in made.notes
+
+
+def test_a_metric_without_a_direction_is_shown_and_not_judged() -> None:
+    aimless = replace(BRIER, higher_is_better=None, margin=0.0)
+    made = evidence_table([*mine("sharp", around(0.3), aimless), *mine("blur", around(0.1, shift=1), aimless)])
+    assert made is not None
+    *_, effect, _, probability, verdict = made.rows[2]
+    assert effect.startswith("+0.2 (")
+    assert (probability, verdict) == ("-", "not judged")
+    assert made.notes[-1] == "valid Brier score: not judged, as neither direction is declared to be better"

@@ -42,4 +42,4 @@ def test_a_fresh_process_has_the_threads_and_plugins_of_this_one(tmp_path: Path)
             there = process.submit(run, model, small_dataset(), 51, SMALL).result()
             assert there.weights_sha256 == here.weights_sha256
             assert there.code_sha256 == here.code_sha256
-            assert there.plugins == here.plugins == [str(tmp_path / "mine.py")]
+            assert there.plugins == here.plugins == ["mine.py"]

@@ -1,0 +1,10 @@
+from .analysis.comparison import compare as compare
+from .config import STANDARD as STANDARD
+from .config import Protocol as Protocol
+from .records.reading import load_records as load_records
+from .records.run import RunRecord as RunRecord
+from .registry import register_corruption as register_corruption
+from .registry import register_metric as register_metric
+from .registry import register_study as register_study
+from .study import Study as Study
+from .training.runs import run as run

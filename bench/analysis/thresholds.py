@@ -1,0 +1,104 @@
+"""The least accuracy each model must reach, declared with the reason for each value.
+
+No value was fitted to what the models reach: each is derived in its ``reason``. Where a model cannot be expected
+to reach the general value, an entry above the general one names it and gives the reason.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from math import sqrt
+
+from bench.records import RecordError, RunRecord
+
+SIGMAS = 3.09
+"""Standard errors that a normal variable exceeds once in a thousand times."""
+
+Least = Callable[[RunRecord], float]
+
+
+def above_chance(record: RunRecord) -> float:
+    """Accuracy that uniform guessing exceeds once in a thousand runs (normal approximation), at most 1.
+
+    Raises:
+        RecordError: The record does not tell its validation pairs.
+    """
+    chance = 1 / record.classes
+    return min(1.0, chance + SIGMAS * _standard_error(chance, record))
+
+
+def published(accuracy: float) -> Least:
+    """A published accuracy, less the deviation that chance explains over a validation set of the record's size."""
+    return lambda record: accuracy - SIGMAS * _standard_error(accuracy, record)
+
+
+def nothing(record: RunRecord) -> float:  # noqa: ARG001 - one of the functions of a record
+    """No accuracy is required; a finite loss still is."""
+    return 0.0
+
+
+def _standard_error(share: float, record: RunRecord) -> float:
+    if not record.valid_pairs:
+        raise RecordError(f"the record of {record.model} has no validation pairs to judge it by")
+    return sqrt(share * (1 - share) / record.valid_pairs)
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """The accuracy that is required of some cells.
+
+    Attributes:
+        cells: Shell pattern of ``<study>/<data set>/<profile>/<model>``, as in records.
+        least: The least validation accuracy at the best epoch, from the record's classes and pairs.
+        reason: Why this value.
+    """
+
+    cells: str
+    least: Least
+    reason: str
+
+    def applies(self, record: RunRecord) -> bool:
+        """Whether the record's cell matches the pattern."""
+        return fnmatchcase("/".join((record.study, record.dataset, record.profile, record.model)), self.cells)
+
+
+_FUSION = published(0.971), "the lowest published accuracy of a MaxPool fusion (compact, add)"
+
+THRESHOLDS = (
+    Threshold("*/smoke/*", nothing, "smoke trains a few steps: it shows that a model runs, not that it learns"),
+    Threshold(
+        "standard/*/quick/experts-late-*",
+        nothing,
+        "only the few weights after two frozen experts are trained; Adam moves a weight by about the learning "
+        "rate per step, so quick's few steps at 0.001 cannot move them far from their random start",
+    ),
+    Threshold("standard/*/quick/*", above_chance, "a model that learns beats guessing (one-sided p < 0.001)"),
+    Threshold(
+        "standard/shapes/full/*-rgb-*",
+        above_chance,
+        "no accuracy of RGB alone is published; some objects are unlit",
+    ),
+    Threshold(
+        "standard/shapes/full/compact-*-strided",
+        published(0.820),
+        "the lowest published accuracy of a strided fusion (compact, add), on raw inputs",
+    ),
+    Threshold(
+        "standard/shapes/full/deep-*-strided",
+        published(0.930),
+        "the published accuracy (over training and validation pairs together, none is published for the latter)",
+    ),
+    Threshold("standard/shapes/full/*-maxpool", *_FUSION),
+    Threshold("standard/shapes/full/*-strided", *_FUSION),
+    Threshold(
+        "standard/*",
+        above_chance,
+        "nothing is published for this model on these data: a model that learns beats guessing",
+    ),
+    Threshold("*", nothing, "the results of other studies are reported beside the published ones, not gated"),
+)
+
+
+def threshold_for(record: RunRecord) -> Threshold:
+    """The first entry of THRESHOLDS that applies; the last one applies to everything."""
+    return next(threshold for threshold in THRESHOLDS if threshold.applies(record))

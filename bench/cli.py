@@ -1,0 +1,377 @@
+"""The command line: ``python -m bench``, installed as ``fusiongauge``.
+
+``run`` starts the benchmarks under pytest. Everything else reads records (tables, figures, pages, comparisons, the
+steps of a nightly job) or audits data and models. Each command imports what it needs when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.config import DEFAULT_STUDY, FIRST_SEED, FULL, OptionError
+from bench.harness.options import dataset_help, resolve
+from bench.records import RecordError
+from bench.registry import STUDIES
+from fusiongauge import FusionGaugeError, load_installed_plugins, load_plugin
+
+if TYPE_CHECKING:
+    from bench.records import RunRecord
+    from bench.tables.text import TextTable
+
+Run = Callable[[argparse.Namespace], int]
+
+_RUN = "a run's folder, a records file, or a folder of records files"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        The exit status: 0; 1 for findings, broken rules or cells that were not completed; 2 for input that cannot
+        be used. That of ``run`` is pytest's.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if words[:1] == ["run"]:
+            return _run(words[1:])
+        load_installed_plugins()
+        for path in _plugins(words):
+            load_plugin(path)
+        options = _parser().parse_args(words)
+        status: int = options.command(options)
+    except FusionGaugeError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return status
+
+
+def _plugins(words: Sequence[str]) -> list[str]:
+    """What ``--plugin`` names; loaded before the parser is built, so that help lists what plug-ins register."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--plugin", action="append", default=[])
+    plugins: list[str] = parser.parse_known_args(words)[0].plugin
+    return plugins
+
+
+def _run(words: Sequence[str]) -> int:
+    # In a process of its own: pytest warns about modules that were imported before it.
+    pytest = [sys.executable, "-m", "pytest", "-p", "bench.harness.plugin", f"--rootdir={Path.cwd()}"]
+    return subprocess.call([*pytest, "--pyargs", "bench", *words])  # noqa: S603
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Run benchmarks, show and compare their records, audit data and models.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def command(name: str, run: Run, text: str, *, epilog: str = "") -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog)
+        added.set_defaults(command=run)
+        added.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plug-in to load first")
+        return added
+
+    command(
+        "run", lambda _: 0, "run benchmarks: pytest on bench, with all of its options"
+    ).epilog = "Example: python -m bench run -k stride --profile smoke"
+
+    one = command("tables", _tables, "write and print the tables of a run from its records")
+    one.add_argument("run", type=Path, help=_RUN)
+    one.add_argument("--out", type=Path, help="folder for the tables; default: tables/ beside the records")
+
+    one = command("plots", _plots, "draw the figures of one or more runs from their records")
+    one.add_argument("runs", type=Path, nargs="+", metavar="RUN", help=f"{_RUN}; several are drawn together")
+    one.add_argument("--out", type=Path, help="folder for the figures; default: plots/ beside the first records")
+
+    one = command("report", _report, "write one HTML page of runs, or of the committed records")
+    one.add_argument(
+        "runs", type=Path, nargs="*", metavar="RUN", help=f"{_RUN}; default: the committed records of a checkout"
+    )
+    one.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="default: report.html beside the first run's records, results/runs/report.html for committed records",
+    )
+
+    one = command(
+        "compare",
+        _compare,
+        "print what changed from run A to run B",
+        epilog="Exit status: 0; 1 if a rule of --fail-on is broken; 2 for input that cannot be used.",
+    )
+    where = f"the {{}} run: {_RUN}, or a commit (HEAD~1, a tag) for its committed records"
+    one.add_argument("a", metavar="A", help=where.format("earlier"))
+    one.add_argument("b", metavar="B", help=where.format("later"))
+    _add_fail_on(one)
+
+    one = command(
+        "baseline",
+        _baseline,
+        "make the committed tables, the ledger and the README's tables from their records",
+    )
+    one.add_argument(
+        "--add",
+        action="extend",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="RUN",
+        help="add the records of these runs first",
+    )
+
+    one = command("history", _history, "write a run's values as JSON for github-action-benchmark")
+    one.add_argument("run", type=Path, help=_RUN)
+    one.add_argument("--out", type=Path, metavar="FILE", help="default: history.json beside the records")
+
+    one = command(
+        "nightly",
+        _nightly,
+        "compare a run with the last good one of its device, and summarize it in Markdown",
+        epilog="Exit status: 0; 1 if a cell was not completed or a rule of --fail-on is broken; 2 for input that "
+        "cannot be used. A first run has nothing to be compared with and passes.",
+    )
+    one.add_argument("run", type=Path, help=_RUN)
+    _add_last_good(one)
+    _add_fail_on(one)
+    one.add_argument("--out", type=Path, metavar="FILE", help="default: summary.md beside the records")
+
+    one = command("keep", _keep, "make a run the last good one, which later runs are compared with")
+    one.add_argument("run", type=Path, help=_RUN)
+    _add_last_good(one)
+
+    one = command(
+        "audit",
+        _audit,
+        "look for what makes results wrong, in data, their split and models",
+        epilog="Looks for pairs that appear twice or on both sides of a split, groups split apart, validation "
+        "pairs left out, and inputs that depend on the label. Exit status: 0 without findings, 1 with findings, "
+        "2 for input that cannot be used.",
+    )
+    one.add_argument("--dataset", default="", metavar="NAME-or-PATH", help=dataset_help())
+    one.add_argument(
+        "--study",
+        default=DEFAULT_STUDY,
+        metavar="NAMES",
+        help=f"whose protocol splits the data: {', '.join(STUDIES)} (several with commas between them), or all; "
+        "default: %(default)s",
+    )
+    one.add_argument(
+        "--seeds",
+        default="1",
+        metavar="N-or-LIST",
+        help="number of seeds whose splits are audited (from the published 51 on), or a list such as 51,60; "
+        "default: %(default)s",
+    )
+    one.add_argument(
+        "--as-published",
+        action="store_true",
+        help="split as the study's original did, with its mistakes (twin scenes split apart, pairs left out)",
+    )
+    one.add_argument(
+        "--models",
+        action="store_true",
+        help="also audit the study's models, built for these data, with our metrics and memory; wide-late-concat "
+        "and wide-intermediate-concat are one function, as in the published tables, so a study with both has a "
+        "finding",
+    )
+
+    one = command("corruptions", _corruptions, "draw a pair under every corruption of the robustness study")
+    one.add_argument("file", type=Path, help="the PNG to write")
+    one.add_argument("--dataset", default="shapes-hard", metavar="NAME-or-PATH", help=dataset_help())
+    one.add_argument("--pair", type=int, default=0, help="number of the pair; default: %(default)s")
+    return parser
+
+
+def _add_fail_on(parser: argparse.ArgumentParser) -> None:
+    from bench.analysis.gate import fail_on_help
+
+    parser.add_argument("--fail-on", default="", metavar="RULES", help=fail_on_help())
+
+
+def _add_last_good(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--last-good",
+        type=Path,
+        required=True,
+        metavar="FOLDER",
+        help="where good runs are kept, one file per profile and device",
+    )
+
+
+def _tables(options: argparse.Namespace) -> int:
+    from bench.analysis.frames import describe
+    from bench.records.reading import read_run
+    from bench.tables.tabulation import write_tables
+
+    run = read_run(options.run)
+    folder = options.out or _beside(options.run) / "tables"
+    tables = write_tables(run.records, folder, run.probes, run.costs)
+    print("\n".join(describe(run.records)))
+    _print(tables)
+    print(f"written to {folder}")
+    return 0
+
+
+def _plots(options: argparse.Namespace) -> int:
+    from bench.plots import write_figures
+    from bench.records.reading import read_runs
+
+    runs = read_runs(options.runs)
+    records, probes, costs = ([r for run in runs for r in getattr(run, k)] for k in ("records", "probes", "costs"))
+    files = write_figures(records, options.out or _beside(options.runs[0]) / "plots", probes, costs)
+    if not files:
+        raise RecordError(
+            f"{options.runs[0]}: no cell was completed, so there is nothing to draw; run the benchmark again"
+        )
+    print("\n".join(map(str, files)))
+    return 0
+
+
+def _report(options: argparse.Namespace) -> int:
+    from bench import baseline
+    from bench.records.reading import read_runs
+    from bench.report.writing import write_page
+
+    runs = read_runs(options.runs) if options.runs else [baseline.as_run()]
+    folder = _beside(options.runs[0]) if options.runs else baseline.ROOT / "results" / "runs"
+    path = options.out or folder / "report.html"
+    write_page(runs, path)
+    print(f"written to {path}")
+    return 0
+
+
+def _compare(options: argparse.Namespace) -> int:
+    from bench.analysis import gate
+    from bench.analysis.comparison import compare
+    from bench.tables.comparison import comparison_table
+
+    before, now = _records(options.a), _records(options.b)
+    rules = gate.parse(options.fail_on, [*before, *now])
+    comparison = compare(before, now)
+    table = comparison_table(comparison)
+    print("\n".join(comparison.warnings), end="\n" if comparison.warnings else "")
+    if table is None:
+        raise RecordError(f"{options.a} and {options.b} have no completed cell in common")
+    _print([table])
+    if rules:
+        print(gate.report(rules, comparison))
+    return 1 if gate.violations(rules, comparison) else 0
+
+
+def _records(word: str) -> list[RunRecord]:
+    """The records of a run, or the committed ones of a commit; an existing path takes precedence over a commit."""
+    from bench import baseline
+    from bench.records.reading import load_records
+
+    return load_records(Path(word)) if Path(word).exists() else baseline.read_at(word)
+
+
+def _baseline(options: argparse.Namespace) -> int:
+    from bench import baseline
+    from bench.records.reading import read_run
+
+    for path in options.add:
+        run = read_run(path)
+        print(f"{baseline.add(run.records, run.probes)} records added from {path}")
+    for path in baseline.write():
+        print(f"{'written' if path.is_file() else 'removed'}: {path.relative_to(baseline.ROOT)}")
+    return 0
+
+
+def _history(options: argparse.Namespace) -> int:
+    import json
+
+    from bench.analysis.history import history
+    from bench.records.reading import read_run
+
+    run = read_run(options.run)
+    path = options.out or _beside(options.run) / "history.json"
+    entries = history(run.records)
+    path.write_text(json.dumps(entries, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{len(entries)} values written to {path}")
+    return 0
+
+
+def _nightly(options: argparse.Namespace) -> int:
+    from bench.analysis import gate
+    from bench.analysis.comparison import compare
+    from bench.analysis.nightly import last_good, last_good_path, shortcomings
+    from bench.records.reading import read_run
+    from bench.tables.nightly import summary
+
+    run = read_run(options.run)
+    rules = gate.parse(options.fail_on, run.records)
+    before = last_good(options.last_good, run.records)
+    comparison = compare(before, run.records)
+    path = options.out or _beside(options.run) / "summary.md"
+    path.write_text(summary(rules, comparison, run.records), encoding="utf-8")
+    if not before:
+        print(f"no earlier good run in {last_good_path(options.last_good, run.records)}")
+    faults = shortcomings(rules, comparison)
+    print("\n".join([*faults, f"written to {path}"]))
+    return 1 if faults else 0
+
+
+def _keep(options: argparse.Namespace) -> int:
+    from bench.analysis.nightly import keep
+    from bench.records.reading import read_run
+
+    print(f"kept in {keep(options.last_good, read_run(options.run).records)}")
+    return 0
+
+
+def _audit(options: argparse.Namespace) -> int:
+    from bench.harness.audits import audit
+    from bench.harness.session import Session
+
+    resolved = resolve(
+        root=Path.cwd(),
+        profile=FULL.name,
+        study=options.study,
+        dataset=options.dataset,
+        device="cpu",
+        seeds=options.seeds,
+        published=options.as_published,
+    )
+    count = 0
+    for subject, outcomes in audit(Session(resolved), models=options.models):
+        print("\n".join([subject, *map(str, outcomes)]), flush=True)
+        count += sum(len(outcome.findings) for outcome in outcomes)
+    print(f"{count or 'no'} finding{'' if count == 1 else 's'}")
+    return 1 if count else 0
+
+
+def _corruptions(options: argparse.Namespace) -> int:
+    from bench.probes.sheet import corrupted_sheet
+    from data_utils import DATASETS, load
+
+    pairs = 64 if options.dataset in DATASETS else None  # enough for the statistics that replace a modality
+    dataset = load(options.dataset, pairs=pairs)
+    if not 0 <= options.pair < len(dataset):
+        raise OptionError(f"--pair {options.pair}: give a number from 0 to {len(dataset) - 1}")
+    sheet = corrupted_sheet(dataset, options.pair, FIRST_SEED)
+    try:
+        sheet.save(options.file, "PNG", optimize=True)
+    except OSError as error:
+        raise OptionError(f"{options.file}: cannot be written ({error.strerror}); give another file") from error
+    print(f"written to {options.file}")
+    return 0
+
+
+def _beside(run: Path) -> Path:
+    """The folder of a run; of a records file, the folder it is in."""
+    return run if run.is_dir() else run.parent
+
+
+def _print(tables: Sequence[TextTable]) -> None:
+    from bench.tables.text import as_text
+
+    for table in tables:
+        print(as_text(table, color=sys.stdout.isatty()))

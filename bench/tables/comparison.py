@@ -1,0 +1,77 @@
+"""The table of what changed between two runs."""
+
+from math import isnan
+from typing import Any
+
+import pandas as pd
+
+from bench.analysis import formats
+from bench.analysis.comparison import TIME_TOLERANCE, Change, Comparison, quartiles
+from bench.analysis.statistics import ALPHA, CONFIDENCE
+from bench.records import Metric
+from bench.tables.text import TextTable
+
+
+def comparison_table(comparison: Comparison) -> TextTable | None:
+    """Before, now, change and verdict of every metric of every model; None if the runs have no cell in common."""
+    if not comparison.changes:
+        return None
+    notes = [
+        f"cells in both runs: {comparison.cells}; values: means over seeds; changes: with their {CONFIDENCE:.0%} "
+        "interval, paired by seed; times: median of epochs (quartiles)",
+        f"verdict: in at most {ALPHA:.0%} of such tables, equal runs are called better or worse (paired t test, "
+        f"Holm over the table); times: beyond {TIME_TOLERANCE:.0%} with quartiles apart; parameters and memory: "
+        "without a test, as they do not vary",
+    ]
+    if comparison.only_before:
+        notes.append(f"only before: {', '.join(comparison.only_before)}")
+    if comparison.only_now:
+        notes.append(f"only now: {', '.join(comparison.only_now)}")
+    notes += [f"completed before, not now: {cell}" for cell in comparison.unfinished if cell.completed_before]
+    return TextTable(
+        name="comparison",
+        title="Compared with the earlier run",
+        header=["model", "metric", "before", "now", "change", "verdict"],
+        labels=2,
+        rows=[_text(change) for change in comparison.changes],
+        notes=notes,
+        conditions=[],
+        data=pd.DataFrame([_data(change) for change in comparison.changes]),
+    )
+
+
+def _text(change: Change) -> list[str]:
+    metric, difference = change.metric, change.difference
+    by = "=" if change.before == change.now else formats.signed(metric, difference.mean)
+    if change.before != change.now and not isnan(difference.low):
+        by += f" ({formats.signed(metric, difference.low)} to {formats.signed(metric, difference.high)})"
+    return [
+        change.label,
+        metric.title,
+        _with_quartiles(metric, change.center_before, change.samples_before),
+        _with_quartiles(metric, change.center_now, change.samples_now),
+        by,
+        change.verdict,
+    ]
+
+
+def _with_quartiles(metric: Metric, center: float, samples: tuple[float, ...]) -> str:
+    if len(samples) < 2:
+        return formats.text(metric, center)
+    low, high = quartiles(samples)
+    return f"{formats.text(metric, center)} ({formats.text(metric, low)} to {formats.text(metric, high)})"
+
+
+def _data(change: Change) -> dict[str, Any]:
+    difference = change.difference
+    return {
+        "model": change.label,
+        "metric": change.metric.name,
+        "seeds": len(change.seeds),
+        "before": change.center_before,
+        "now": change.center_now,
+        "change": difference.mean,
+        "change_low": difference.low,
+        "change_high": difference.high,
+        "verdict": change.verdict,
+    }

@@ -1,0 +1,198 @@
+"""The tables of what was measured beside the trainings: inference, growth, the engine, memory."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import isfinite
+from statistics import median
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.analysis.frames import comparable_costs, describe_cost
+from bench.analysis.growth import exponent, medians
+from bench.analysis.race import loss_differences, mean_ratio, ratio, ratios
+from bench.analysis.statistics import CONFIDENCE
+from bench.records import CostRecord, GrowthRecord, InferenceRecord, RaceRecord, ResidentRecord
+from bench.tables.text import TextTable
+
+_INTERVAL = f"{CONFIDENCE:.0%} interval"
+
+
+def cost_tables(costs: Iterable[CostRecord]) -> list[TextTable]:
+    """Every table that these records allow, one per kind and conditions."""
+    return [_TABLES[type(records[0])](name, records) for name, records in comparable_costs(costs).items()]
+
+
+def inference_table(name: str, records: Sequence[InferenceRecord]) -> TextTable:
+    """One row per model, in the order they were measured; passes of one pair are latency, of more throughput."""
+    latency = {record.model: record for record in records if record.batch_size == 1}
+    throughput = {record.model: record for record in records if record.batch_size > 1}
+    rows, data = [], []
+    for model, parameters in {record.model: record.parameters for record in records}.items():
+        single, many = latency.get(model), throughput.get(model)
+        seconds = median(single.seconds) if single else None
+        spread = float(np.subtract(*np.quantile(single.seconds, (0.75, 0.25)))) if single else None
+        rate = many.batch_size / median(many.seconds) if many else None
+        rows.append(
+            [
+                model,
+                f"{parameters:,}",
+                "-" if seconds is None else f"{seconds * 1e3:.2f}",
+                "-" if spread is None else f"{spread * 1e3:.2f}",
+                "-" if rate is None else f"{rate:,.0f}",
+            ]
+        )
+        data.append(
+            {
+                "model": model,
+                "parameters": parameters,
+                "latency_seconds": seconds,
+                "latency_iqr_seconds": spread,
+                "throughput_batch": many and many.batch_size,
+                "pairs_per_second": rate,
+            }
+        )
+    batches = ", ".join(dict.fromkeys(str(record.batch_size) for record in throughput.values()))
+    return TextTable(
+        name=name,
+        title="Inference",
+        header=["model", "parameters", "latency (ms)", "its IQR (ms)", "throughput (pairs/s)"],
+        labels=1,
+        rows=rows,
+        notes=[
+            "forward passes with untrained weights, medians; "
+            f"latency: of a single pair; throughput: in batches of {batches or '-'}"
+        ],
+        conditions=describe_cost(records[0]),
+        data=pd.DataFrame(data),
+    )
+
+
+def scaling_table(name: str, records: Sequence[GrowthRecord]) -> TextTable:
+    """One row per axis and model: the cost at both ends and the exponent between them."""
+    latest = {(record.axis, record.model): record for record in records}
+    axes = {record.axis: record for record in records}
+    rows, data = [], []
+    for record in sorted(latest.values(), key=lambda record: list(axes).index(record.axis)):
+        seconds, slope = medians(record), exponent(record)
+        interval = f"{slope.low:.2f} to {slope.high:.2f}" if isfinite(slope.low) else "-"
+        rows.append(
+            [
+                record.axis,
+                record.model,
+                f"{record.sizes[0]} to {record.sizes[-1]}",
+                f"{seconds[0] * 1e3:.1f}",
+                f"{seconds[-1] * 1e3:.1f}",
+                f"{slope.mean:.2f}",
+                interval,
+            ]
+        )
+        data += [
+            {
+                "axis": record.axis,
+                "model": record.model,
+                "size": size,
+                "epoch_seconds": of_size,
+                "epochs": len(epochs),
+                "exponent": slope.mean,
+                "exponent_low": slope.low,
+                "exponent_high": slope.high,
+            }
+            for size, of_size, epochs in zip(record.sizes, seconds, record.seconds, strict=True)
+        ]
+    return TextTable(
+        name=name,
+        title="How the cost of training grows",
+        header=["axis", "model", "size", "smallest (ms)", "largest (ms)", "exponent", _INTERVAL],
+        labels=2,
+        rows=rows,
+        notes=[
+            *(
+                f"{axis}: {record.axis_title}; in proportion to pixels the exponent is {record.work}"
+                for axis, record in axes.items()
+            ),
+            "times are medians of an epoch",
+            "exponent: of cost = a * size ** exponent, least squares of logarithms over all epochs",
+        ],
+        conditions=describe_cost(records[0]),
+        data=pd.DataFrame(data),
+    )
+
+
+def engine_table(name: str, records: Sequence[RaceRecord]) -> TextTable:
+    """One row per model, with the geometric mean of the ratios in a note."""
+    races = list({record.model: record for record in records}.values())
+    data: list[dict[str, Any]] = [
+        {
+            "model": race.model,
+            "steps": race.steps,
+            "reference_step_seconds": median(race.reference_seconds) / race.steps,
+            "engine_step_seconds": median(race.engine_seconds) / race.steps,
+            "ratio": ratio(race),
+            "least_ratio": min(ratios(race)),
+            "largest_ratio": max(ratios(race)),
+            "exact_difference": race.exact_difference,
+            "loss_difference": max(loss_differences(race)),
+        }
+        for race in races
+    ]
+    target = races[0].target
+    return TextTable(
+        name=name,
+        title="A training step: the reference loop and ours",
+        header=["model", "reference (ms)", "ours (ms)", "ratio", "its range", "loss, doubles", "loss, floats"],
+        labels=1,
+        rows=[
+            [
+                race["model"],
+                f"{1e3 * race['reference_step_seconds']:.2f}",
+                f"{1e3 * race['engine_step_seconds']:.2f}",
+                f"{race['ratio']:.2f}",
+                f"{race['least_ratio']:.2f} to {race['largest_ratio']:.2f}",
+                f"{race['exact_difference']:.0e}",
+                f"{race['loss_difference']:.0e}",
+            ]
+            for race in data
+        ],
+        notes=[
+            f"geometric mean of the ratios: {mean_ratio(races):.2f}"
+            + ("" if target is None else f"; target: at least {target:.1f}"),
+            "each loop runs in a process of its own, one epoch of each in turn",
+            f"ratio: median over {len(ratios(races[0]))} pairs of neighboring epochs of {races[0].steps} timed "
+            "steps; loss: largest relative difference of the losses, which each step enlarges in floats",
+        ],
+        conditions=describe_cost(races[0]),
+        data=pd.DataFrame(data),
+    )
+
+
+def resident_table(name: str, records: Sequence[ResidentRecord]) -> TextTable:
+    """One row per measurement: how the process grew."""
+    data = [
+        [record.pairs, record.started_bytes, record.loaded_bytes, record.prepared_bytes, record.trained_bytes]
+        for record in records
+    ]
+    trained = dict.fromkeys(f"simulates {record.dataset}, trains {record.model}" for record in records)
+    return TextTable(
+        name=name,
+        title="Memory of a run",
+        header=["pairs", "started (MB)", "data loaded (MB)", "data prepared (MB)", "trained (MB)"],
+        labels=0,
+        rows=[[f"{pairs:,}", *(f"{point / 1e6:,.0f}" for point in points)] for pairs, *points in data],
+        notes=[f"most memory of a fresh process up to each point; {'; '.join(trained)} for one epoch"],
+        conditions=describe_cost(records[0]),
+        data=pd.DataFrame(
+            data, columns=["pairs", "started_bytes", "loaded_bytes", "prepared_bytes", "trained_bytes"]
+        ),
+    )
+
+
+_TABLES: Mapping[type, Callable[[str, Any], TextTable]] = MappingProxyType(
+    {
+        InferenceRecord: inference_table,
+        GrowthRecord: scaling_table,
+        RaceRecord: engine_table,
+        ResidentRecord: resident_table,
+    }
+)

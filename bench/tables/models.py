@@ -1,0 +1,105 @@
+"""The tables with one row per model: its results, and what it costs."""
+
+from collections.abc import Iterable, Sequence
+
+import pandas as pd
+
+from bench.analysis import formats
+from bench.analysis.frames import evaluated, frame
+from bench.analysis.statistics import Interval
+from bench.metrics import QUANTITIES
+from bench.records import Metric, RunRecord
+from bench.tables.seeds import BEST_OF_COLUMN, Best, best, better_is_higher, means, raw, seed_table
+from bench.tables.text import TextTable
+
+COSTS = {
+    "parameters": "",
+    "flops_per_step": "GFLOP per step: floating-point operations of one training step, two per multiply-add",
+    "epoch_seconds": "epoch time: training alone, the median epoch of a run's last stage",
+    "achieved_flops": "",
+    "efficiency": "% of ceiling: GFLOP/s of training as a share of what the same device reached in its session",
+    "peak_memory_bytes": "peak memory: of one training step of this model alone",
+    "seconds_to_target": "time to accuracy: of training, experts included, until an epoch first ended with it",
+}
+"""The metrics of the cost table, each with its note."""
+
+
+def fusion_table(records: Sequence[RunRecord]) -> TextTable:
+    """The main metrics of every model, in the order they were run: means over seeds."""
+    shown = [*evaluated(records), *(metric for metric in QUANTITIES.values() if metric.shown)]
+    return _models_table("fusion", "fusion architectures", records, shown)
+
+
+def cost_table(records: Sequence[RunRecord]) -> TextTable | None:
+    """The costs of every model, in the order they were run: means over seeds; None if no run was completed.
+
+    A metric that no record has gets no column; a note names it.
+    """
+    cells = frame(records)
+    if cells.empty:
+        return None
+    costs = [QUANTITIES[name] for name in COSTS]
+    measured = [metric for metric in costs if cells[_evidence(metric)].notna().any()]
+    missing = [metric.title for metric in costs if metric not in measured]
+    return _models_table(
+        "cost",
+        "what the models cost",
+        records,
+        measured,
+        [
+            *(COSTS[metric.name] for metric in measured if COSTS[metric.name]),
+            *([f"not in these records: {', '.join(missing)}"] if missing else []),
+        ],
+    )
+
+
+def _models_table(
+    name: str, title: str, records: Sequence[RunRecord], metrics: Sequence[Metric], notes: Iterable[str] = ()
+) -> TextTable:
+    cells = frame(records)
+    by_model = cells.pivot(index="seed", columns="model", values=[metric.name for metric in metrics])
+    stand_out = {
+        cell
+        for metric in (metrics if len(cells) else ())
+        for cell in best(by_model.loc[:, [metric.name]], higher_is_better=better_is_higher(metric))
+    }
+    rows: list[list[str]] = []
+    data: list[dict[str, object]] = []
+    for model, of_model in cells.groupby("model", sort=False):
+        intervals = means(of_model, metrics)
+        row = [str(model), str(len(of_model))]
+        for metric in metrics:
+            text = _text(metric, intervals[metric.name], int(of_model[_evidence(metric)].notna().sum()))
+            row.append(Best(text) if (metric.name, model) in stand_out else text)
+        rows.append(row)
+        data.append({"model": model, "seeds": len(of_model), **raw(intervals)})
+    return seed_table(
+        name,
+        title,
+        ["model", "seeds", *(_title(metric, cells) for metric in metrics)],
+        1,
+        rows,
+        data,
+        records,
+        seeds=cells.seed.nunique(),
+        best=BEST_OF_COLUMN,
+        after=notes,
+    )
+
+
+def _evidence(metric: Metric) -> str:
+    """The column that tells whether a run measured a metric; without a time to a target it may have missed it."""
+    return "target_accuracy" if metric.name == "seconds_to_target" else metric.name
+
+
+def _title(metric: Metric, cells: pd.DataFrame) -> str:
+    targets = cells.target_accuracy.dropna().unique()
+    if metric.name == "seconds_to_target" and len(targets) == 1:
+        return f"time to accuracy {targets[0]:g} (s)"
+    return metric.title
+
+
+def _text(metric: Metric, interval: Interval, measured: int) -> str:
+    if interval.n == measured:
+        return formats.mean(metric, interval)
+    return f"{formats.text(metric, interval.mean)} ({interval.n} of {measured})" if interval.n else "not reached"

@@ -1,0 +1,14 @@
+from .dataset import Batch as Batch
+from .dataset import DatasetInfo as DatasetInfo
+from .dataset import PairedDataset as PairedDataset
+from .errors import DataError as DataError
+from .loading import load as load
+from .normalization import ChannelStatistics as ChannelStatistics
+from .registry import DATASETS as DATASETS
+from .registry import LAYOUTS as LAYOUTS
+from .registry import Layout as Layout
+from .registry import register_dataset as register_dataset
+from .registry import register_layout as register_layout
+from .splits import Split as Split
+from .splits import split as split
+from .splits import subsample as subsample

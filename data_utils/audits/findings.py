@@ -1,0 +1,45 @@
+"""The results of audits, as data and as text. Loads no torch."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One problem that makes results wrong.
+
+    Attributes:
+        audit: The audit that found it.
+        subject: What it concerns: a data set, a modality, models.
+        message: What is wrong and what to do about it.
+    """
+
+    audit: str
+    subject: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The result of one audit.
+
+    Attributes:
+        audit: Its name.
+        looked_at: What it examined; an audit of nothing finds nothing.
+        findings: Empty if there are no problems.
+    """
+
+    audit: str
+    looked_at: str
+    findings: Sequence[Finding]
+
+    def __str__(self) -> str:
+        verdict = "FOUND" if self.findings else "ok"
+        messages = [f"         {finding.subject}: {finding.message}" for finding in self.findings]
+        return "\n".join([f"  {verdict:<5}  {self.audit}: {self.looked_at}", *messages])
+
+
+def some(names: Sequence[str], count: int = 3) -> str:
+    """The first few names and the number of the others."""
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(names[:count]) + more

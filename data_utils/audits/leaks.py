@@ -1,0 +1,209 @@
+"""Audits of any data set and its split: repeated pairs, groups split apart, inputs that reveal the label.
+
+Each audit returns its findings, an empty list if there is no problem. None of them trains or needs a model.
+"""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from data_utils.audits.findings import Finding, some
+from data_utils.dataset import PairedDataset
+from data_utils.geometry import is_xyza
+from data_utils.splits import Split
+
+JUDGED_PAIRS = 10
+"""With fewer pairs of a class, a value may be constant by chance, so it is not judged."""
+
+_CHUNK = 256  # pairs converted to float32 at a time; bounds the memory
+_TOLERANCE = 1e-5  # relative to a modality's largest value: above float32 rounding, below any sensor's resolution
+
+
+def repeated_pairs(dataset: PairedDataset) -> list[Finding]:
+    """Pairs with the same content as an earlier pair, under any name or label.
+
+    They count twice, and a split by names or groups does not keep them together.
+    """
+    first: dict[bytes, int] = {}
+    originals = [first.setdefault(digest, pair) for pair, digest in enumerate(_digests(dataset))]
+    copies = [(copy, original) for copy, original in enumerate(originals) if copy != original]
+    if not copies:
+        return []
+    mislabeled = sum(bool(dataset.labels[copy] != dataset.labels[original]) for copy, original in copies)
+    examples = [f"{dataset.names[copy]} = {dataset.names[original]}" for copy, original in copies]
+    return [
+        Finding(
+            "repeated pairs",
+            dataset.info.name,
+            f"{len(copies)} pairs have the same content as an earlier one, {mislabeled} of them another label "
+            f"({some(examples)}); keep every pair once.",
+        )
+    ]
+
+
+def pairs_in_both_splits(dataset: PairedDataset, split: Split) -> list[Finding]:
+    """Validation pairs whose content is also in training; a copy under another name counts."""
+    digests = _digests(dataset)
+    trained = {digests[pair]: pair for pair in split.train.tolist()}
+    shared = [
+        f"{dataset.names[pair]} = {dataset.names[trained[digests[pair]]]}"
+        for pair in split.valid.tolist()
+        if digests[pair] in trained
+    ]
+    if not shared:
+        return []
+    return [
+        Finding(
+            "pairs in both splits",
+            dataset.info.name,
+            f"{len(shared)} of {len(split.valid)} validation pairs are also training pairs ({some(shared)}); "
+            "list every pair once, or put its copies in one group.",
+        )
+    ]
+
+
+def groups_split_apart(dataset: PairedDataset, split: Split) -> list[Finding]:
+    """Groups (twins, crops of one photograph) with pairs on both sides of the split."""
+    trained = {int(dataset.groups[pair]): pair for pair in split.train.tolist()}
+    apart = {
+        group: f"{dataset.names[pair]} from {dataset.names[trained[group]]}"
+        for pair in split.valid.tolist()
+        if (group := int(dataset.groups[pair])) in trained
+    }
+    if not apart:
+        return []
+    groups = len(dataset.groups[torch.cat([split.train, split.valid])].unique())
+    return [
+        Finding(
+            "groups split apart",
+            dataset.info.name,
+            f"{len(apart)} of {groups} groups have pairs both in training and in validation "
+            f"({some(list(apart.values()))}); split by groups.",
+        )
+    ]
+
+
+def validation_left_out(dataset: PairedDataset, drawn: Split, delivered: Split) -> list[Finding]:
+    """Validation pairs of the split that reach no metric.
+
+    Args:
+        dataset: The data set of the splits.
+        drawn: The split as it was drawn.
+        delivered: The split as it reaches the models.
+    """
+    scored = set(delivered.valid.tolist())
+    lost = [dataset.names[pair] for pair in drawn.valid.tolist() if pair not in scored]
+    if not lost:
+        return []
+    return [
+        Finding(
+            "validation pairs left out",
+            dataset.info.name,
+            f"{len(lost)} of {len(drawn.valid)} validation pairs reach no metric ({some(lost)}); "
+            "keep the last batch of the validation pairs even if it is smaller.",
+        )
+    ]
+
+
+def label_dependent_inputs(dataset: PairedDataset) -> list[Finding]:
+    """Single input values that reveal the label.
+
+    A value is one channel of one pixel. It separates two classes if it is the same in all pairs of one class and
+    outside of its range in the other, as with a watermark, padding or a different alpha. In ``JUDGED_PAIRS`` pairs
+    this does not happen by chance; it comes from the recording. For points (XYZA) the directions are examined too:
+    objects change the length of a ray, only the sensor's angles change its direction.
+
+    Values that vary within every class, such as the intrinsics of many cameras, cannot be judged this way.
+    """
+    findings = []
+    for modality, values in dataset.inputs.items():
+        views: dict[str, Callable[[Tensor], Tensor]] = {"values": _values}
+        if is_xyza(values):
+            views["directions of points"] = _directions
+        for what, view in views.items():
+            extents = _Extents.of_classes(view, values, dataset.labels, len(dataset.info.classes))
+            message = _leak(extents, what, dataset.info.classes)
+            if message:
+                findings.append(Finding("label-dependent inputs", modality, message))
+    return findings
+
+
+def _digests(dataset: PairedDataset) -> list[bytes]:
+    """A hash of each pair's inputs."""
+    hashes = [hashlib.blake2b(digest_size=16) for _ in range(len(dataset))]
+    for values in dataset.inputs.values():
+        for digest, content in zip(hashes, values.numpy(), strict=True):
+            digest.update(content.tobytes())
+    return [digest.digest() for digest in hashes]
+
+
+def _values(inputs: Tensor) -> Tensor:
+    return inputs
+
+
+def _directions(xyza: Tensor) -> Tensor:
+    """Unit vectors (B, 3, H, W) from the sensor to each point; NaN for a point at the sensor (no measurement)."""
+    points = xyza[:, :3]
+    return points / points.square().sum(dim=1, keepdim=True).sqrt()
+
+
+@dataclass(frozen=True, eq=False)
+class _Extents:
+    """The range of each value in each class; L classes, C channels, H rows, W columns.
+
+    Attributes:
+        low: (L, C, H, W), the smallest value; inf if the class is not judged.
+        high: (L, C, H, W), the largest value; -inf if the class is not judged.
+        judged: (L, C, H, W), whether enough pairs of the class have the value.
+    """
+
+    low: Tensor
+    high: Tensor
+    judged: Tensor
+
+    @classmethod
+    def of_classes(
+        cls, view: Callable[[Tensor], Tensor], values: Tensor, labels: Tensor, classes: int
+    ) -> "_Extents":
+        shape = view(values[:1].float()).shape[1:]
+        low = torch.full((classes, *shape), torch.inf)
+        high = torch.full((classes, *shape), -torch.inf)
+        pairs = torch.zeros((classes, *shape), dtype=torch.int64)
+        for label in range(classes):
+            for rows in torch.nonzero(labels == label).flatten().split(_CHUNK):
+                part = view(values[rows].float())
+                valid = ~part.isnan()
+                low[label] = torch.minimum(low[label], part.where(valid, torch.inf).amin(dim=0))
+                high[label] = torch.maximum(high[label], part.where(valid, -torch.inf).amax(dim=0))
+                pairs[label] += valid.sum(dim=0)
+        judged = pairs >= JUDGED_PAIRS
+        return cls(low.where(judged, torch.inf), high.where(judged, -torch.inf), judged)
+
+
+def _leak(extents: _Extents, what: str, classes: tuple[str, ...]) -> str:
+    """The message on values that are constant in one class and different in another; "" if there are none."""
+    low, high, judged = extents.low, extents.high, extents.judged
+    if not judged.any():
+        return ""
+    tolerance = _TOLERANCE * max(low[judged].abs().max().item(), high[judged].abs().max().item())
+    constant = judged & (high - low <= tolerance)
+    # It is enough to compare with the class of the lowest maximum and with the class of the highest minimum.
+    lowest, highest = high.where(judged, torch.inf), low.where(judged, -torch.inf)
+    above, below = low - lowest.amin(dim=0) > tolerance, highest.amax(dim=0) - high > tolerance
+    leaking = torch.nonzero(constant & (above | below)).tolist()
+    if not leaking:
+        return ""
+    label, *place = leaking[0]
+    at = (slice(None), *place)
+    other = int(lowest[at].argmin() if above[label, *place] else highest[at].argmax())
+    channel, row, column = place
+    values = len({tuple(place) for _, *place in leaking})
+    return (
+        f"{values} of {low[0].numel()} {what} are the same in all pairs of one class and different in all of "
+        f"another (channel {channel}, row {row}, column {column}: {low[label, *place].item():.6g} in "
+        f"{classes[label]!r}, {low[other, *place].item():.6g} to {high[other, *place].item():.6g} in "
+        f"{classes[other]!r}), so they reveal the label; record and prepare all classes alike."
+    )

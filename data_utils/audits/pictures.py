@@ -1,0 +1,187 @@
+"""Pictures of pairs to look at: every modality, and the measured points drawn over the image.
+
+Nothing is measured on them. Shapes: N pairs, C channels, H rows and W columns; h and w after enlargement.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+from data_utils.dataset import PairedDataset
+from data_utils.errors import DataError
+from data_utils.geometry import is_scanner, is_xyza
+from data_utils.simulator.sensors import FOCAL_LENGTH
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+"""Red, green and blue of one image or of several, (H, W, 3) or (N, H, W, 3)."""
+
+_SIDE = 128  # images are enlarged by an integer factor to about this size
+_MARGIN, _LINE = 8, 18
+_BACKGROUND, _INK, _FAINT = (24, 24, 27), (228, 228, 231), (140, 140, 150)
+_NOTHING = (40, 42, 60)  # no measurement; not a color of the scale
+_SCALE = np.array([[254, 240, 180], [253, 150, 100], [200, 60, 120], [90, 24, 130]])  # from low to high values
+_BRIGHTER = 3.0  # for images under a scanner's points: those of the original are nearly black
+
+
+def contact_sheet(dataset: PairedDataset, pairs: Sequence[int]) -> Image.Image:
+    """Some pairs side by side: one tile per modality, then the measured points over the image.
+
+    Range images of a scanner are rotated to the orientation of the images (``lidar.T[:, ::-1]``), and its points
+    are drawn where the simulator's camera sees them. A depth camera measures one point per pixel of the image.
+
+    Args:
+        dataset: With any modalities.
+        pairs: At least one.
+    """
+    height, width = dataset.info.image_size
+    factor = max(1, round(_SIDE / max(height, width)))
+    height, width = factor * height, factor * width
+    inputs = {modality: values[torch.tensor(pairs)] for modality, values in dataset.inputs.items()}
+    tiles = [_tile(modality, values) for modality, values in inputs.items()]
+    photos, points = _photos(inputs), _points(inputs)
+    if photos is not None and points is not None:
+        tiles.append(_overlay(photos, points, factor))
+
+    columns = math.ceil(math.sqrt(len(pairs) / 2))
+    rows = math.ceil(len(pairs) / columns)
+    cell = len(tiles) * width + (len(tiles) + 1) * _MARGIN, height + _LINE + _MARGIN
+    sheet = Image.new("RGB", (columns * cell[0] + _MARGIN, rows * cell[1] + 2 * _LINE + _MARGIN), _BACKGROUND)
+    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    pen.text((_MARGIN, _MARGIN), f"{dataset.info.name}, {len(dataset)} pairs", _INK, font)
+    pen.text((_MARGIN, _MARGIN + _LINE), " | ".join(tile.legend for tile in tiles), _FAINT, font)
+    for number, pair in enumerate(pairs):
+        left = _MARGIN + number % columns * cell[0]
+        top = _MARGIN + 2 * _LINE + number // columns * cell[1]
+        for place, tile in enumerate(tiles):
+            image = Image.fromarray(np.ascontiguousarray(tile.images[number]))
+            image = image.resize((width, height), Image.Resampling.NEAREST)
+            sheet.paste(image, (left + place * (width + _MARGIN), top + _LINE))
+        label, name = dataset.info.classes[int(dataset.labels[pair])], dataset.names[pair]
+        pen.text((left, top), name if name.startswith(label) else f"{label}: {name}", _INK, font)
+    return sheet
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """The measurements of the two sensors for one pair.
+
+    Attributes:
+        photo: uint8 (H, W, 3).
+        range_image: The range of each pixel as a color, from near (light) to far (dark), uint8 (h, w, 3); that of
+            a scanner has the orientation of the photo.
+    """
+
+    photo: Pixels
+    range_image: Pixels
+
+
+def views(dataset: PairedDataset, pairs: Sequence[int]) -> list[View]:
+    """Image and range image of some pairs, not enlarged; all ranges have the same color scale.
+
+    Args:
+        dataset: With images and points; further modalities are not shown.
+        pairs: At least one.
+
+    Raises:
+        DataError: The data set has no images or no points.
+    """
+    inputs = {modality: values[torch.tensor(pairs)] for modality, values in dataset.inputs.items()}
+    photos, points = _photos(inputs), _points(inputs)
+    if photos is None or points is None:
+        raise DataError(
+            f"{dataset.info.name!r} has the channels {dict(dataset.info.channels)}; views need a modality of "
+            "color images (uint8, 3 or 4 channels) and one of points (XYZA)."
+        )
+    return [View(*images) for images in zip(_pixels(photos), _tile("", points).images, strict=True)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Tile:
+    """One column of tiles: images of all pairs (N, H, W, 3), and their legend."""
+
+    legend: str
+    images: Pixels
+
+
+def _tile(modality: str, values: Tensor) -> _Tile:
+    """One modality (N, C, H, W): photos, ranges as colors, or the mean of the channels as colors."""
+    if _is_photo(values):
+        return _Tile(modality, _pixels(values))
+    if is_xyza(values):
+        colors, low, high = _colors(_ranges_m(values))
+        legend = f"{modality}: range, {low:.1f} m (light) to {high:.1f} m (dark)"
+        if is_scanner(values):
+            return _Tile(f"{legend}, rotated as the image", colors.transpose(0, 2, 1, 3)[:, :, ::-1])
+        return _Tile(legend, colors)
+    colors, low, high = _colors(values.double().mean(dim=1).numpy())
+    return _Tile(f"{modality}: {low:.3g} (light) to {high:.3g} (dark)", colors)
+
+
+def _overlay(photos: Tensor, points: Tensor, factor: int) -> _Tile:
+    """Points over enlarged photos, colored by range."""
+    images = _enlarged(_pixels(photos), factor)
+    colors, _, _ = _colors(_ranges_m(points))
+    if is_scanner(points):
+        images = np.clip(images * _BRIGHTER, 0, 160).astype(np.uint8)
+        return _Tile("points over the brightened image", np.stack([*map(_with_points, images, points, colors)]))
+    measured = _enlarged((points[:, 3, :, :, None] > 0).numpy().astype(np.uint8), factor)
+    blended = images // 2 + _enlarged(colors, factor) // 2
+    return _Tile("points over the image", np.asarray(np.where(measured > 0, blended, images)))
+
+
+def _with_points(photo: Pixels, xyza: Tensor, colors: Pixels) -> Pixels:
+    """The photo (h, w, 3) with a dot wherever the simulator's camera would see a measured point (4, H, W)."""
+    x, y, z, valid = xyza.double().numpy()
+    height, width = photo.shape[:2]
+    seen = (valid > 0) & (y > 0)
+    column = np.floor((x[seen] / y[seen] * FOCAL_LENGTH + 0.5) * width).astype(np.intp)
+    row = np.floor((-z[seen] / y[seen] * FOCAL_LENGTH * width / height + 0.5) * height).astype(np.intp)
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    drawn = photo.copy()
+    drawn[row[inside], column[inside]] = colors[seen][inside]
+    return drawn
+
+
+def _photos(inputs: dict[str, Tensor]) -> Tensor | None:
+    return next((values for values in inputs.values() if _is_photo(values)), None)
+
+
+def _points(inputs: dict[str, Tensor]) -> Tensor | None:
+    return next((values for values in inputs.values() if is_xyza(values)), None)
+
+
+def _is_photo(values: Tensor) -> bool:
+    return values.dtype == torch.uint8 and values.shape[1] in (3, 4)
+
+
+def _pixels(photos: Tensor) -> Pixels:
+    return np.asarray(photos[:, :3].permute(0, 2, 3, 1).numpy())
+
+
+def _ranges_m(xyza: Tensor) -> npt.NDArray[np.float64]:
+    """Ranges (N, H, W) in meters, NaN where nothing was measured."""
+    ranges_m = xyza[:, :3].double().square().sum(dim=1).sqrt()
+    return np.asarray(ranges_m.where(xyza[:, 3] > 0, torch.nan).numpy())
+
+
+def _colors(values: npt.NDArray[np.float64]) -> tuple[Pixels, float, float]:
+    """Values (N, H, W) as colors (N, H, W, 3), and the ends of the color scale; NaN is no measurement."""
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
+    place = np.clip((values - low) / max(high - low, 1e-6), 0, 1) * (len(_SCALE) - 1)
+    stops = np.arange(len(_SCALE))
+    colors = np.stack([np.interp(place, stops, _SCALE[:, c]) for c in range(3)], axis=-1)
+    colors[np.isnan(values)] = _NOTHING
+    return colors.astype(np.uint8), low, high
+
+
+def _enlarged(images: Pixels, factor: int) -> Pixels:
+    """Images (N, H, W, ...), each pixel repeated."""
+    return images.repeat(factor, axis=1).repeat(factor, axis=2)

@@ -1,0 +1,1 @@
+"""The layouts of files that can be read and written, and what their readers share."""

@@ -1,0 +1,309 @@
+"""A grouped data set as FiftyOne exports it (``fo.types.FiftyOneDataset``); FiftyOne itself is not needed.
+
+    <root>/metadata.json     with "info": azimuth_cubes, zenith_cubes, azimuth_spheres, zenith_spheres
+    <root>/samples.json      {"samples": [{"filepath", "group": {"_id", "name"}, "label": {"label"}, "tags"}, ...]}
+                             (the label of the image; "ground_truth" or another classification is read too)
+    <root>/data/0000.png     slice "rgb": PNG, 8 bits
+    <root>/data/0000.npy     slice "lidar": floats (R, C), ranges in meters, 50.0 where the ray met nothing
+    <root>/data/0000-2.png   FiftyOne's name for a second file 0000.png, here the sphere of scene 0
+
+Media may be in folders of chunks (data/data_0/). A snapshot of the Hugging Face hub has the same files as links to
+a folder of blobs. The repository's folder in the hub's cache can be given too if it has one snapshot.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image
+
+from data_utils.dataset import PairedDataset
+from data_utils.errors import DataError
+from data_utils.layouts.angles import Angles, common_angles
+from data_utils.layouts.media import check_angles
+from data_utils.layouts.ranges import RangePair, read_range_pairs, scene_of, without_partner
+from data_utils.simulator.shapes import Progress, Simulation, no_progress
+
+SLICES = ("rgb", "lidar")
+"""The two slices of a group that make a pair."""
+
+
+class _Sample(NamedTuple):
+    """The parts of an entry of samples.json that are used."""
+
+    number: int
+    path: Path
+    group: str
+    slice: str
+    label: str
+    tags: tuple[str, ...]
+
+
+def is_fiftyone_export(path: Path) -> bool:
+    """Whether the path is an export, or a hub repository with a snapshot of one."""
+    return path.is_dir() and bool(_roots(path))
+
+
+def read_fiftyone_export(path: Path, angles_of: str = "") -> PairedDataset:
+    """Read an export into memory.
+
+    Images whose names begin with the same number form a group, since they may show the same scene. Tags such as
+    "train" and "validation" are ignored; a note reports it if pairs of one scene have different tags.
+
+    Args:
+        path: The folder of samples.json, or of a hub repository with one snapshot.
+        angles_of: The class whose angles are used for all classes; "" if they are equal.
+
+    Returns:
+        As ``nvidia_tree.read_nvidia_tree``; the classes are the labels.
+
+    Raises:
+        DataError: The JSON is not such an export, a file is outside of the folder or cannot be used, or the angles
+            differ between the classes.
+    """
+    roots = _roots(path)
+    if len(roots) != 1:
+        raise DataError(
+            f"{path} has {len(roots)} snapshots; give the folder of one: {', '.join(map(str, roots))}."
+        )
+    root = roots[0]
+    groups: dict[str, dict[str, _Sample]] = {}
+    for sample in _samples(root):
+        slices = groups.setdefault(sample.group, {})
+        if sample.slice in slices:
+            raise DataError(
+                f"{root / 'samples.json'} has two samples in slice {sample.slice!r} of group {sample.group}; "
+                "keep one of them."
+            )
+        slices[sample.slice] = sample
+    complete = [(slices["rgb"], slices["lidar"]) for slices in groups.values() if set(slices) >= set(SLICES)]
+    alone = [
+        str(sample.path.relative_to(root))
+        for slices in groups.values()
+        if not set(slices) >= set(SLICES)
+        for sample in slices.values()
+    ]
+    classes = sorted({image.label for image, _ in complete})
+    for image, scan in complete:
+        if not image.label:
+            raise DataError(f"{image.path} has no label in {root / 'samples.json'}; give every image one.")
+        if scan.label not in ("", image.label):
+            raise DataError(
+                f"{image.path} has the label {image.label!r}, but its range image has {scan.label!r}; "
+                "give both files of a pair the same label."
+            )
+    if len(classes) < 2:
+        raise DataError(
+            f"{root} has pairs of the classes {classes}; a classifier needs at least two; a pair is a group with "
+            "the slices rgb and lidar."
+        )
+    angles = common_angles(str(root / "metadata.json"), _angles(root, classes), angles_of)
+    pairs = [
+        RangePair(
+            scene_of(image.path.stem),
+            image.path.stem,
+            classes.index(image.label),
+            image.path,
+            scan.path,
+            f"{image.label}/{image.path.stem}",
+        )
+        for image, scan in complete
+    ]
+    tags = {image.path: image.tags for image, _ in complete}
+    notes = (*without_partner(alone), *_tag_notes([(pair.scene, tags[pair.image]) for pair in pairs]))
+    return read_range_pairs(_name(root), tuple(classes), pairs, angles, notes)
+
+
+def write_fiftyone_export(root: Path, simulation: Simulation, progress: Progress = no_progress) -> None:
+    """Write a simulation as an export that FiftyOne and ``read_fiftyone_export`` can read.
+
+    Args:
+        root: Created if it does not exist.
+        simulation: What to write; labels are in the singular ("cube"), as in the original's export.
+        progress: Called with the number of written pairs and the number of all pairs.
+    """
+    (root / "data").mkdir(parents=True, exist_ok=True)
+    samples = []
+    files_of: Counter[str] = Counter()
+    count = len(simulation.labels)
+    for pair in range(count):
+        stem = f"{simulation.index[pair]:04d}"
+        files_of[stem] += 1
+        file = stem if files_of[stem] == 1 else f"{stem}-{files_of[stem]}"
+        Image.fromarray(simulation.rgb[pair]).save(root / "data" / f"{file}.png")
+        np.save(root / "data" / f"{file}.npy", simulation.range_m[pair])
+        label = _singular(simulation.classes[simulation.labels[pair]])
+        for number, (slice_name, suffix, media) in enumerate(
+            (("rgb", "png", "image"), ("lidar", "npy", "unknown"))
+        ):
+            samples.append(
+                {
+                    "_id": {"$oid": f"{2 * pair + number:024x}"},
+                    "filepath": f"data/{file}.{suffix}",
+                    "tags": [],
+                    "_media_type": media,
+                    "group": {"_id": {"$oid": f"{pair:024x}"}, "_cls": "Group", "name": slice_name},
+                    "label": {
+                        "_id": {"$oid": f"{2 * pair + number:024x}"},
+                        "_cls": "Classification",
+                        "tags": [],
+                        "label": label,
+                    },
+                }
+            )
+        progress(pair + 1, count)
+    info = {
+        f"{what}_{name}": values.tolist()
+        for name in simulation.classes
+        for what, values in (("azimuth", simulation.azimuth_rad), ("zenith", simulation.zenith_rad))
+    }
+    metadata = {
+        "name": root.resolve().name,
+        "version": "1.0.0",
+        "media_type": "group",
+        "group_field": "group",
+        "group_media_types": {"rgb": "image", "lidar": "unknown"},
+        "default_group_slice": "rgb",
+        "info": info,
+        "sample_fields": _FIELDS,
+    }
+    for file, content in (("metadata.json", metadata), ("samples.json", {"samples": samples})):
+        (root / file).write_text(json.dumps(content), encoding="utf-8")
+
+
+def _roots(path: Path) -> list[Path]:
+    """The folders of exports: the path itself, or the snapshots of a hub repository."""
+    if (path / "samples.json").is_file() and (path / "metadata.json").is_file():
+        return [path]
+    return sorted(file.parent for file in path.glob("snapshots/*/samples.json"))
+
+
+def _name(root: Path) -> str:
+    """The export's own name, otherwise that of its folder."""
+    name = _json(root / "metadata.json").get("name")
+    return name if isinstance(name, str) and name else root.resolve().name
+
+
+def _json(file: Path) -> Mapping[str, Any]:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{file} cannot be read ({error.strerror}); export the data set again.") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file} is not JSON ({error}); export the data set again.") from None
+    if not isinstance(content, dict):
+        raise DataError(f"{file} is not a JSON object; export the data set again.")
+    return content
+
+
+def _samples(root: Path) -> list[_Sample]:
+    """The samples of both slices, in the order of the file."""
+    file = root / "samples.json"
+    entries = _json(file).get("samples")
+    if not isinstance(entries, list):
+        raise DataError(f"{file} has no list of samples; export the data set as fo.types.FiftyOneDataset.")
+    samples = []
+    for number, entry in enumerate(entries):
+        try:
+            group, name = entry["group"]["_id"]["$oid"], entry["group"]["name"]
+            path, label, tags = entry["filepath"], _label(entry), tuple(entry.get("tags") or ())
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(
+                f"{file} has a sample (number {number}) without a group or filepath ({error}); export the data "
+                "set as a grouped one."
+            ) from None
+        if name in SLICES:
+            samples.append(_Sample(number, _media_path(root, file, str(path)), str(group), name, label, tags))
+    return samples
+
+
+def _label(entry: Mapping[str, Any]) -> str:
+    """The class in the field "label", "ground_truth" or the only classification; "" if there is none."""
+    fields = [name for name in ("label", "ground_truth") if entry.get(name)]
+    others = [
+        name for name, value in entry.items() if isinstance(value, dict) and value.get("_cls") == "Classification"
+    ]
+    if not fields and len(others) != 1:
+        return ""
+    value = entry[(fields or others)[0]]
+    return str(value["label"] if isinstance(value, dict) else value)
+
+
+def _media_path(root: Path, file: Path, name: str) -> Path:
+    """The path of a media file, which is in the export or a link from there to the blobs of its hub repository."""
+    inside, path = root.resolve(), root / PurePosixPath(name)
+    allowed = [inside, *([inside.parent.parent / "blobs"] if inside.parent.name == "snapshots" else [])]
+    try:
+        target = path.resolve()
+    except (OSError, RuntimeError):  # links that form a loop
+        raise DataError(f"{file} names {name!r}, a broken link; export the data set again.") from None
+    if (
+        PurePosixPath(name).is_absolute()
+        or ".." in PurePosixPath(name).parts
+        or not any(target.is_relative_to(folder) for folder in allowed)
+    ):
+        raise DataError(
+            f"{file} names {name!r}, which is outside of its folder; export the data set with export_media=True."
+        )
+    return path
+
+
+def _angles(root: Path, classes: Sequence[str]) -> dict[str, Angles]:
+    """The angles of every class, from the info of the data set."""
+    file = root / "metadata.json"
+    info = _json(file).get("info") or {}
+    angles = {}
+    for label in classes:
+        of_class = []
+        for what in ("azimuth", "zenith"):
+            key = next((k for k in (f"{what}_{label}s", f"{what}_{label}", what) if k in info), None)
+            if key is None:
+                raise DataError(f"{file} has no '{what}_{label}s' in its info; store the sensor's angles there.")
+            try:
+                values = torch.tensor(info[key], dtype=torch.float64).flatten()
+            except (TypeError, ValueError):
+                raise DataError(
+                    f"{file} has no list of numbers in '{key}'; store angles in radians there."
+                ) from None
+            of_class.append(check_angles(f"{key!r} of {file}", values))
+        angles[label] = Angles(*of_class)
+    return angles
+
+
+def _singular(name: str) -> str:
+    return name.removesuffix("s")
+
+
+def _tag_notes(tagged: Sequence[tuple[tuple[float, str], tuple[str, ...]]]) -> tuple[str, ...]:
+    """The note on scenes whose pairs have different tags; no note without such scenes."""
+    scenes: dict[tuple[float, str], set[tuple[str, ...]]] = {}
+    for scene, tags in tagged:
+        scenes.setdefault(scene, set()).add(tags)
+    apart = sum(len(tags) > 1 for tags in scenes.values())
+    if not apart:
+        return ()
+    counts = Counter(tag for _, tags in tagged for tag in tags)
+    tagged_pairs = ", ".join(f"{count} {tag}" for tag, count in counts.items())
+    return (
+        f"{apart} of {len(scenes)} scenes have pairs with different tags ({tagged_pairs} pairs), so a split by "
+        "tags would leak; the splits of FusionGauge keep scenes whole and ignore tags.",
+    )
+
+
+def _field(name: str, kind: str, **more: object) -> dict[str, object]:
+    return {"name": name, "ftype": f"fiftyone.core.fields.{kind}", "db_field": name, **more}
+
+
+_EMBEDDED = "EmbeddedDocumentField"
+_FIELDS = [
+    {**_field("id", "ObjectIdField"), "db_field": "_id"},
+    _field("filepath", "StringField"),
+    _field("tags", "ListField", subfield="fiftyone.core.fields.StringField"),
+    _field("metadata", _EMBEDDED, embedded_doc_type="fiftyone.core.metadata.Metadata"),
+    _field("group", _EMBEDDED, embedded_doc_type="fiftyone.core.groups.Group"),
+    _field("label", _EMBEDDED, embedded_doc_type="fiftyone.core.labels.Classification"),
+]

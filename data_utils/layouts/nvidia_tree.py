@@ -1,0 +1,119 @@
+"""The files of NVIDIA's cubes-and-spheres data: one folder per class, pairs of files with the same stem.
+
+    <root>/cubes/rgb/0000.png       RGBA, 8 bits
+    <root>/cubes/lidar/0000.npy     floats (R, C), ranges in meters, 50.0 where the ray met nothing
+    <root>/cubes/azimuth.npy        floats (R,), radians, one per row
+    <root>/cubes/zenith.npy         floats (C,), radians, one per column
+    <root>/spheres/...              the same for the other class
+
+Every folder that contains an ``rgb`` or a ``lidar`` folder is a class, so a third class is a third folder.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from data_utils.dataset import PairedDataset
+from data_utils.errors import DataError
+from data_utils.layouts.angles import Angles, common_angles
+from data_utils.layouts.media import read_angles
+from data_utils.layouts.ranges import RangePair, read_range_pairs, scene_of, without_partner
+from data_utils.simulator.shapes import Progress, Simulation, no_progress
+
+
+def is_nvidia_tree(path: Path) -> bool:
+    """Whether the path is a folder with at least one class folder."""
+    return path.is_dir() and bool(_class_folders(path))
+
+
+def read_nvidia_tree(root: Path, angles_of: str = "") -> PairedDataset:
+    """Read a tree into memory.
+
+    Pairs with the same number (``0053`` in two classes, ``0053-2``) form a group, since they may show the same
+    scene. The range images keep their orientation in the files: ``lidar.T[:, ::-1]`` would align them with the
+    images. Files without a partner are left out and counted in a note.
+
+    Args:
+        root: The folder of the class folders.
+        angles_of: The class whose angles are used for all classes; "" if they are equal.
+
+    Returns:
+        Modalities "rgb" (uint8 RGBA) and "lidar" (float32 XYZA); classes sorted by name; pairs sorted by
+        number, then name, then class.
+
+    Raises:
+        DataError: There are fewer than two classes, a class without pairs or angles, angles that differ between
+            the classes, or a file that cannot be used.
+    """
+    folders = _class_folders(root)
+    if len(folders) < 2:
+        raise DataError(
+            f"{root} has {len(folders)} class folder(s); a classifier needs at least two, each with the folders "
+            "rgb and lidar."
+        )
+    by_class = {
+        folder.name: Angles(*(read_angles(folder / f"{name}.npy") for name in ("azimuth", "zenith")))
+        for folder in folders
+        if angles_of in ("", folder.name)
+    }
+    angles = common_angles(str(root), by_class, angles_of)
+    pairs: list[RangePair] = []
+    alone: list[Path] = []
+    for label, folder in enumerate(folders):
+        of_class, left_out = _pair_up(folder, label)
+        pairs += of_class
+        alone += left_out
+    notes = without_partner([str(path.relative_to(root)) for path in alone])
+    return read_range_pairs(root.resolve().name, tuple(folder.name for folder in folders), pairs, angles, notes)
+
+
+def write_nvidia_tree(root: Path, simulation: Simulation, progress: Progress = no_progress) -> None:
+    """Write a simulation as a tree, from which ``read_nvidia_tree`` returns the same tensors.
+
+    Args:
+        root: Created if it does not exist. Files of the same names are replaced, others stay.
+        simulation: What to write.
+        progress: Called with the number of written pairs and the number of all pairs.
+    """
+    count = len(simulation.labels)
+    for name in simulation.classes:
+        folder = root / name
+        for part in ("rgb", "lidar"):
+            (folder / part).mkdir(parents=True, exist_ok=True)
+        np.save(folder / "azimuth.npy", simulation.azimuth_rad)
+        np.save(folder / "zenith.npy", simulation.zenith_rad)
+    for pair in range(count):
+        folder, stem = root / simulation.classes[simulation.labels[pair]], f"{simulation.index[pair]:04d}"
+        np.save(folder / "lidar" / f"{stem}.npy", simulation.range_m[pair])
+        Image.fromarray(simulation.rgb[pair]).save(folder / "rgb" / f"{stem}.png")
+        progress(pair + 1, count)
+
+
+def _class_folders(root: Path) -> list[Path]:
+    return sorted(f for f in root.iterdir() if (f / "rgb").is_dir() or (f / "lidar").is_dir())
+
+
+def _pair_up(folder: Path, label: int) -> tuple[list[RangePair], list[Path]]:
+    """The pairs of a class folder, and the files without a partner."""
+    images, scans = _files(folder / "rgb", ".png"), _files(folder / "lidar", ".npy")
+    pairs = [
+        RangePair(scene_of(stem), stem, label, image, scans[stem], f"{folder.name}/{stem}")
+        for stem, image in images.items()
+        if stem in scans
+    ]
+    if not pairs:
+        raise DataError(
+            f"{folder} has {len(images)} PNG in rgb and {len(scans)} npy in lidar, but none with the same stem; "
+            "give both files of a pair the same name (rgb/0000.png, lidar/0000.npy)."
+        )
+    alone = [image for stem, image in images.items() if stem not in scans]
+    alone += [scan for stem, scan in scans.items() if stem not in images]
+    return pairs, alone
+
+
+def _files(folder: Path, suffix: str) -> dict[str, Path]:
+    """The files with that suffix by their stem, sorted."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} does not exist; a class folder needs both an rgb and a lidar folder.")
+    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() == suffix}

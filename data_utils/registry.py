@@ -1,0 +1,73 @@
+"""The registries of data sets and layouts of files, and the decorators that add to them. Loads no torch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fusiongauge import Registry
+
+if TYPE_CHECKING:
+    from data_utils.dataset import PairedDataset
+    from data_utils.simulator.shapes import Progress, Simulation
+
+MakeDataset = Callable[[int, int], "PairedDataset"]
+"""(number of pairs, seed) -> data set; the same arguments give the same tensors."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A layout of files that hold a data set.
+
+    Attributes:
+        description: What such files look like, for messages.
+        recognizes: Whether the files at a path have this layout. It reads names only, no content.
+        read: (path, class) -> all pairs. If the class is not "", its angles are used for all classes.
+        write: Writes a simulation to a folder, from which ``read`` returns the same tensors. None if the layout
+            can only be read.
+    """
+
+    description: str
+    recognizes: Callable[[Path], bool]
+    read: Callable[[Path, str], "PairedDataset"]
+    write: "Callable[[Path, Simulation, Progress], None] | None" = None
+
+
+DATASETS: Registry[MakeDataset] = Registry("data set", home="data_utils.simulator.levels")
+LAYOUTS: Registry[Callable[[], Layout]] = Registry("layout", home="data_utils.layouts.shipped")
+
+
+def register_dataset(name: str) -> Callable[[MakeDataset], MakeDataset]:
+    """Register a data set that is made by a function ``f(pairs, seed) -> PairedDataset``, with any modalities.
+
+    Args:
+        name: As in ``--dataset`` and records.
+
+    Raises:
+        PluginError: The name is taken.
+    """
+
+    def register(make: MakeDataset) -> MakeDataset:
+        DATASETS.register(name, make, make)
+        return make
+
+    return register
+
+
+def register_layout(name: str) -> Callable[[Callable[[], Layout]], Callable[[], Layout]]:
+    """Register a layout of files, a function without arguments that returns a ``Layout``.
+
+    The function is called when a path is read, so it can import what the layout needs.
+
+    Args:
+        name: As in ``python -m data_utils make --layout``.
+
+    Raises:
+        PluginError: The name is taken.
+    """
+
+    def register(make: Callable[[], Layout]) -> Callable[[], Layout]:
+        LAYOUTS.register(name, make, make)
+        return make
+
+    return register

@@ -1,0 +1,145 @@
+"""Where rays from the origin meet spheres, cubes and frustums; closed-form, vectorized over objects and rays.
+
+One object per ray, without shadows. Shapes: n objects, (n, p, q) rays. All arithmetic is elementwise and uses only
++, -, *, / and square roots, which give the same bits on every machine and for any number of threads.
+"""
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Floats: TypeAlias = npt.NDArray[np.floating]
+Directions: TypeAlias = tuple[Floats, Floats, Floats]
+"""The x, y and z of every ray; each array broadcasts to (n, p, q)."""
+
+
+def ray_sphere(directions: Directions, centers: Floats, radii: Floats) -> Floats:
+    """The distance along each ray to the sphere.
+
+    Args:
+        directions: Of any length except 0.
+        centers: (n, 3), further from the origin than the radius.
+        radii: (n,).
+
+    Returns:
+        (n, p, q), in multiples of the direction's length (a distance if it is a unit vector); inf for a miss.
+    """
+    x, y, z = directions
+    cx, cy, cz = (centers[:, k, None, None] for k in range(3))
+    squared_length = x * x + y * y + z * z
+    along = x * cx + y * cy + z * cz
+    beyond = cx * cx + cy * cy + cz * cz - _per_object(radii * radii, like=cx)
+    discriminant = along * along - squared_length * beyond
+    hit = (discriminant >= 0) & (along > 0)
+    nearest = (along - np.sqrt(np.maximum(discriminant, 0))) / squared_length
+    return np.where(hit, nearest, np.inf)
+
+
+def ray_cube(
+    directions: Directions, centers: Floats, rotations: Floats, edges: Floats
+) -> tuple[Floats, npt.NDArray[np.intp]]:
+    """The distance along each ray to the cube, and the face through which the ray enters (slab method).
+
+    Args:
+        directions: Of any length except 0.
+        centers: (n, 3); the origin is outside of every cube.
+        rotations: (n, 3, 3), from the cube's axes to the world's: the columns are the cube's axes.
+        edges: (n,).
+
+    Returns:
+        The distance (n, p, q) as for ``ray_sphere``, and (n, p, q) the axis of the cube, 0 to 2, that is
+        perpendicular to the entered face. Of these two faces, a ray can enter only the one that faces the origin.
+    """
+    slabs = [_slab(directions, centers, rotations[:, :, axis], edges / 2) for axis in range(3)]
+    (enter, leave), face = slabs[0], np.zeros(slabs[0][0].shape, dtype=np.intp)
+    for axis, (near, far) in enumerate(slabs[1:], start=1):
+        face = np.where(near > enter, axis, face)
+        enter, leave = np.maximum(enter, near), np.minimum(leave, far)
+    return np.where((enter <= leave) & (enter > 0), enter, np.inf), face
+
+
+def ray_frustum(
+    directions: Directions,
+    centers: Floats,
+    rotations: Floats,
+    foot_radii: Floats,
+    top_radii: Floats,
+    heights: Floats,
+) -> tuple[Floats, Directions]:
+    """The distance along each ray to a truncated cone, and the normal of its surface there.
+
+    With equal radii it is a cylinder, with a top radius of 0 a cone.
+
+    Args:
+        directions: Of any length except 0.
+        centers: (n, 3), half-way up the axis; the origin is outside.
+        rotations: (n, 3, 3); the third column is the axis, from the foot to the top.
+        foot_radii: (n,).
+        top_radii: (n,).
+        heights: (n,).
+
+    Returns:
+        The distance (n, p, q) as for ``ray_sphere``, and the outward unit normal in the world's axes, undefined
+        for a miss.
+    """
+    axes = [_components(rotations[:, :, column]) for column in range(3)]
+    # The ray in the frustum's own axes: it starts at o and runs along d.
+    (dx, dy, dz), (ox, oy, oz) = ([_dot(axis, v) for axis in axes] for v in (directions, _components(centers)))
+    ox, oy, oz = -ox, -oy, -oz
+    half, foot, top = (_per_object(v, like=ox) for v in (heights / 2, foot_radii, top_radii))
+    slope, middle = (top - foot) / (2 * half), (top + foot) / 2  # radius = middle + slope * z
+    start = middle + slope * oz
+    a = dx * dx + dy * dy - slope * slope * dz * dz
+    b = dx * ox + dy * oy - slope * dz * start
+    c = ox * ox + oy * oy - start * start
+    nearest = np.full(np.broadcast_shapes(a.shape, c.shape), np.inf, dtype=a.dtype)
+    normal = [np.zeros_like(nearest) for _ in range(3)]
+
+    def keep(distance: Floats, valid: npt.NDArray[np.bool_], local: Directions) -> None:
+        closer = valid & (distance > 0) & (distance < nearest)
+        nearest[...] = np.where(closer, distance, nearest)
+        for part, value in zip(normal, local, strict=True):
+            part[...] = np.where(closer, value, part)
+
+    with np.errstate(divide="ignore", invalid="ignore"):  # a ray along a face: NaN and inf never count as closer
+        root = np.sqrt(b * b - a * c)
+        for distance in ((-b - root) / a, (-b + root) / a):
+            z = oz + distance * dz
+            length = (middle + slope * z) * np.sqrt(1 + slope * slope)
+            x, y = (ox + distance * dx) / length, (oy + distance * dy) / length
+            keep(distance, np.abs(z) <= half, (x, y, -slope / np.sqrt(1 + slope * slope)))
+        for end, radius in ((-1, foot), (1, top)):
+            distance = (end * half - oz) / dz
+            x, y = ox + distance * dx, oy + distance * dy
+            keep(distance, x * x + y * y <= radius * radius, (0 * x, 0 * y, end + 0 * x))
+    across, along, up = axes
+    x, y, z = (normal[0] * across[row] + normal[1] * along[row] + normal[2] * up[row] for row in range(3))
+    return nearest, (x, y, z)
+
+
+def _slab(directions: Directions, centers: Floats, axes: Floats, halves: Floats) -> tuple[Floats, Floats]:
+    """Where each ray enters and leaves the space between two opposite faces; ``axes`` (n, 3) is their normal."""
+    x, y, z = directions
+    ax, ay, az = (axes[:, k, None, None] for k in range(3))
+    speed = ax * x + ay * y + az * z
+    center = ax * centers[:, 0, None, None] + ay * centers[:, 1, None, None] + az * centers[:, 2, None, None]
+    half = _per_object(halves, like=center)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a ray along the faces: +-inf is correct
+        one, other = (center - half) / speed, (center + half) / speed
+    return np.minimum(one, other), np.maximum(one, other)
+
+
+def _per_object(values: Floats, like: Floats) -> Floats:
+    """Values (n,) as (n, 1, 1), in the precision of another array."""
+    return values[:, None, None].astype(like.dtype)
+
+
+def _components(vectors: Floats) -> Directions:
+    """Vectors (n, 3) as their three components (n, 1, 1)."""
+    return vectors[:, 0, None, None], vectors[:, 1, None, None], vectors[:, 2, None, None]
+
+
+def _dot(one: Directions, other: Directions) -> Floats:
+    product: Floats = one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
+    return product

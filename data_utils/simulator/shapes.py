@@ -1,0 +1,208 @@
+"""The simulator of the default data: simple solids, recorded by a LiDAR and a camera.
+
+It imitates NVIDIA's synthetic cubes-and-spheres data: the geometry, the file formats and the published statistics
+(``tests/data_utils/simulator/test_shapes.py`` compares them). A scene is one object in an empty black world. Both
+sensors are 25 m from the middle of a cube with an edge of 10 m, in which the objects' centers lie. One hard light
+at the upper left and partly behind the object leaves most of it dark. ``difficulty`` has the settings that make it
+harder than the original.
+
+Every scene has its own random generators, so a pair depends only on the seed and its index.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from data_utils.dataset import DatasetInfo, PairedDataset
+from data_utils.errors import DataError
+from data_utils.geometry import MAX_RANGE_M, range_to_xyza
+from data_utils.simulator.difficulty import Difficulty
+from data_utils.simulator.scenes import (
+    Conditions,
+    Scenes,
+    draw_clutter,
+    draw_conditions,
+    draw_scenes,
+    noise_generator,
+)
+from data_utils.simulator.sensors import lidar_angles, photograph, scan
+from data_utils.simulator.solids import find_solid
+
+Progress: TypeAlias = Callable[[int, int], None]
+"""Called with the number of finished pairs and the number of all pairs."""
+
+
+def no_progress(done: int, total: int) -> None:
+    """Show no progress."""
+
+
+_CHUNK = 64  # scenes at a time; bounds the memory and does not change the values
+_CLUTTER = ("cubes", "spheres")  # the pieces alternate
+_NEAREST_M = 0.1  # the smallest range that noise can produce
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """The raw measurements, as in the original's files. N pairs, S rows and columns.
+
+    Attributes:
+        classes: Class names; a label is an index into them.
+        rgb: uint8 (N, S, S, 4), RGBA with alpha 255.
+        range_m: float32 (N, S, S), rows are azimuths and columns zeniths; 50.0 where a ray meets nothing.
+            ``range_m[i].T[:, ::-1]`` has the orientation of the image; objects appear 1 / 0.64 times as large.
+        labels: int64 (N,), indices into ``classes``.
+        index: int64 (N,), the scene. Its objects are twins: same place, same color.
+        azimuth_rad: float64 (S,), positive to the left.
+        zenith_rad: float64 (S,), positive downwards.
+    """
+
+    classes: tuple[str, ...]
+    rgb: npt.NDArray[np.uint8]
+    range_m: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int64]
+    index: npt.NDArray[np.int64]
+    azimuth_rad: npt.NDArray[np.float64]
+    zenith_rad: npt.NDArray[np.float64]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The name of each pair: its class and its scene."""
+        return tuple(f"{self.classes[c]}/{i:04d}" for c, i in zip(self.labels, self.index, strict=True))
+
+
+def shapes(pairs: int, seed: int, image_size: int = 64) -> PairedDataset:
+    """The default data set, as easy as the original; see ``simulate`` and ``as_dataset``."""
+    return as_dataset("shapes", simulate(pairs, seed, image_size))
+
+
+def as_dataset(name: str, raw: Simulation) -> PairedDataset:
+    """A simulation as a data set: RGBA images, and XYZA points in the orientation of the original's range images.
+
+    The pairs of a scene form a group.
+    """
+    angles = torch.from_numpy(raw.azimuth_rad), torch.from_numpy(raw.zenith_rad)
+    return PairedDataset(
+        info=DatasetInfo(name, raw.classes, {"rgb": 4, "lidar": 4}, raw.range_m.shape[1:]),
+        inputs={
+            "rgb": torch.from_numpy(raw.rgb).permute(0, 3, 1, 2).contiguous(),
+            "lidar": range_to_xyza(torch.from_numpy(raw.range_m), *angles),
+        },
+        labels=torch.from_numpy(raw.labels),
+        groups=torch.from_numpy(raw.index),
+        names=raw.names,
+    )
+
+
+def simulate(
+    pairs: int,
+    seed: int,
+    image_size: int = 64,
+    difficulty: Difficulty = Difficulty(),  # noqa: B008 (frozen)
+    progress: Progress = no_progress,
+) -> Simulation:
+    """Draw scenes and record each once per class, with an object of that class.
+
+    Args:
+        pairs: A multiple of the number of classes, in the order cube 0, sphere 0, cube 1, ... If the first class
+            is rarer: any number that is large enough for one pair of it. A larger simulation begins with the pairs
+            of a smaller one whose number is a multiple of ``difficulty.cycle``.
+        seed: Not negative.
+        image_size: Rows and columns of both modalities; the fields of view stay the same.
+        difficulty: Objects, light and disturbances.
+        progress: Called with the number of finished pairs and the number of all pairs.
+
+    Raises:
+        DataError: This number of pairs is impossible, ``image_size`` is less than 1, or a class is unknown.
+    """
+    for solid in difficulty.classes:
+        find_solid(solid)
+    if image_size < 1:
+        raise DataError(f"Images cannot have {image_size} x {image_size} pixels; the smallest size is 1.")
+    index, labels = _plan(min(pairs, difficulty.most_pairs or pairs), difficulty)
+    rgb = np.empty((len(labels), image_size, image_size, 4), dtype=np.uint8)
+    rgb[..., 3] = 255
+    range_m = np.empty((len(labels), image_size, image_size), dtype=np.float32)
+    for first in range(0, int(index[-1]) + 1, _CHUNK):
+        scenes = range(first, first + _CHUNK)
+        start, stop = np.searchsorted(index, (scenes.start, scenes.stop))
+        chunk = _Chunk(scenes, seed, image_size, difficulty)
+        for label in range(len(difficulty.classes)):
+            chosen = start + np.flatnonzero(labels[start:stop] == label)
+            rgb[chosen, ..., :3] = chunk.photos(index[chosen], label)
+            range_m[chosen] = chunk.ranges(index[chosen], label)
+        progress(int(stop), len(labels))
+    return Simulation(
+        classes=difficulty.classes,
+        rgb=rgb,
+        range_m=range_m,
+        labels=labels,
+        index=index,
+        azimuth_rad=lidar_angles(image_size),
+        zenith_rad=lidar_angles(image_size),
+    )
+
+
+def _plan(pairs: int, difficulty: Difficulty) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """The scene and the label of every pair, both (N,)."""
+    classes, every, cycle = len(difficulty.classes), difficulty.first_class_every, difficulty.cycle
+    if pairs < cycle or (every == 1 and pairs % classes):
+        numbers = f"a multiple of {classes}" if every == 1 else f"at least {cycle}"
+        raise DataError(f"{pairs} pairs of {', '.join(difficulty.classes)} are impossible; request {numbers}.")
+    rare = pairs // cycle
+    scene = np.arange(-(-(pairs - rare) // (classes - 1)), dtype=np.int64)
+    index, labels = np.repeat(scene, classes), np.tile(np.arange(classes, dtype=np.int64), len(scene))
+    # An incomplete cycle at the end has no pair of the first class.
+    recorded = (labels > 0) | ((index % every == 0) & (index < every * rare))
+    return index[recorded][:pairs], labels[recorded][:pairs]
+
+
+class _Chunk:
+    """Some scenes, recorded with one class at a time."""
+
+    def __init__(self, indices: range, seed: int, image_size: int, difficulty: Difficulty) -> None:
+        self._first, self._seed, self._size, self._difficulty = indices.start, seed, image_size, difficulty
+        self._scenes = draw_scenes(indices, seed, difficulty)
+        self._clutter = draw_clutter(indices, seed, self._scenes, difficulty)
+        self._conditions: Conditions = draw_conditions(indices, seed, difficulty)
+
+    def photos(self, index: npt.NDArray[np.int64], label: int) -> npt.NDArray[np.uint8]:
+        """The camera's images of scenes with objects of a class, (n, S, S, 3)."""
+        images = np.zeros((len(index), self._size, self._size, 3), dtype=np.uint8)
+        colors, _ = photograph(self._scenes[index - self._first], self._difficulty.classes[label], self._size)
+        colors.paste(images)
+        for number, piece in enumerate(self._clutter):
+            colors, opacity = photograph(piece[index - self._first], _CLUTTER[number % 2], self._size)
+            colors.paste_over(images, opacity)
+        if self._difficulty.image_noise:
+            for image, scene in zip(images, index, strict=True):
+                noise = noise_generator(self._seed, int(scene), label, "rgb").standard_normal(
+                    image.shape, np.float32
+                )
+                image[...] = np.clip(image + self._difficulty.image_noise * noise + 0.5, 0, 255)
+        return images
+
+    def ranges(self, index: npt.NDArray[np.int64], label: int) -> npt.NDArray[np.float32]:
+        """The LiDAR's ranges in scenes with objects of a class, (n, S, S)."""
+        chosen = index - self._first
+        ranges = np.full((len(index), self._size, self._size), MAX_RANGE_M, dtype=np.float32)
+        scan(self._in_lidar_frame(self._scenes, chosen), self._difficulty.classes[label], self._size).paste(ranges)
+        for number, piece in enumerate(self._clutter):
+            scan(self._in_lidar_frame(piece, chosen), _CLUTTER[number % 2], self._size).paste_nearer(ranges)
+        if self._difficulty.range_noise_m or self._difficulty.dropped_returns or self._difficulty.failures:
+            deviations, shares = self._conditions.range_noise_m[chosen], self._conditions.dropped_returns[chosen]
+            for image, scene, deviation, share in zip(ranges, index, deviations, shares, strict=True):
+                generator = noise_generator(self._seed, int(scene), label, "lidar")
+                returned = (image < MAX_RANGE_M) & (generator.random(image.shape) >= share)
+                noisy = image + np.float32(deviation) * generator.standard_normal(image.shape, np.float32)
+                furthest = np.nextafter(np.float32(MAX_RANGE_M), np.float32(0))
+                image[...] = np.where(returned, np.clip(noisy, np.float32(_NEAREST_M), furthest), MAX_RANGE_M)
+        return ranges
+
+    def _in_lidar_frame(self, scenes: Scenes, chosen: npt.NDArray[np.intp]) -> Scenes:
+        if not self._difficulty.misalignment_deg:
+            return scenes[chosen]
+        return scenes[chosen].rotated(self._conditions.misalignment[chosen])

@@ -1,0 +1,87 @@
+from dataclasses import replace
+from itertools import product
+from math import sqrt
+from statistics import NormalDist
+
+import pytest
+
+from bench.analysis import thresholds
+from bench.analysis.thresholds import SIGMAS, Threshold, above_chance, nothing, published, threshold_for
+from bench.config import PROFILES
+from bench.records import RecordError
+from bench.registry import STUDIES
+from fusion_models import MODELS
+from tests.bench.analysis.samples import foreign
+from tests.bench.samples import MODEL, record
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("name", MODELS)
+def test_every_cell_has_a_threshold_with_a_reason(name: str, profile: str) -> None:
+    for study, dataset in product(STUDIES, ("shapes", "somebody's folder")):
+        one = record(name, profile=profile, study=study, dataset=dataset)
+        threshold = threshold_for(one)
+        assert 0.0 <= threshold.least(one) <= 1.0
+        assert threshold.reason
+
+
+def test_above_chance_is_what_guessing_hardly_reaches() -> None:
+    # 100 pairs of 2 classes: guessing gets 50 right with a standard deviation of sqrt(100 * 0.5 * 0.5) = 5.
+    assert above_chance(record(classes=2, valid_pairs=100)) == pytest.approx(0.5 + SIGMAS * 5 / 100)
+    # 900 pairs of 10 classes: 90 right with sqrt(900 * 0.1 * 0.9) = 9.
+    assert above_chance(record(classes=10, valid_pairs=900)) == pytest.approx(0.1 + SIGMAS * 9 / 900)
+
+
+def test_guessing_reaches_it_once_in_a_thousand_runs() -> None:
+    assert NormalDist().cdf(SIGMAS) == pytest.approx(0.999, abs=1e-4)
+
+
+def test_above_chance_is_never_more_than_all() -> None:
+    assert above_chance(record(classes=2, valid_pairs=1)) == 1.0
+
+
+def test_published_forgives_the_chance_of_a_small_validation_set() -> None:
+    # An accuracy of 0.9 over 100 pairs has a standard error of sqrt(0.9 * 0.1 / 100) = 0.03.
+    assert published(0.9)(record(valid_pairs=100)) == pytest.approx(0.9 - SIGMAS * 0.03)
+    assert published(0.9)(record(valid_pairs=1_000_000)) == pytest.approx(0.9, abs=0.001)
+
+
+def test_a_record_without_validation_pairs_cannot_be_judged() -> None:
+    with pytest.raises(RecordError, match=f"{MODEL} has no validation pairs"):
+        above_chance(record(valid_pairs=None))
+
+
+def test_the_first_entry_that_applies_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    general = Threshold("*", nothing, "general")
+    special = replace(general, cells="*/compact-*", reason="special")
+    monkeypatch.setattr(thresholds, "THRESHOLDS", (special, general))
+    assert threshold_for(record(MODEL)).reason == "special"
+    assert threshold_for(record("wide-rgb-strided")).reason == "general"
+    monkeypatch.setattr(thresholds, "THRESHOLDS", (general, special))
+    assert threshold_for(record(MODEL)).reason == "general"
+
+
+@pytest.mark.parametrize("other", ["other/*", "*/other/*/*", "*/quic/*", "*/other-*", "standard"])
+def test_an_entry_applies_where_its_pattern_matches(other: str) -> None:
+    assert Threshold("standard/sha*/quick/compact-*", nothing, "").applies(record())
+    assert not Threshold(other, nothing, "").applies(record())
+
+
+@pytest.mark.parametrize("name", [name for name in MODELS if MODELS[name].stage != "single"])
+def test_quick_asks_more_than_chance_of_all_but_frozen_experts(name: str) -> None:
+    frozen = name.startswith("experts-late-")
+    least = threshold_for(record(name, profile="quick")).least(record(name, profile="quick"))
+    assert least == (0.0 if frozen else pytest.approx(0.5 + SIGMAS * sqrt(0.25 / 100)))
+
+
+def test_smoke_asks_nothing() -> None:
+    assert threshold_for(record(profile="smoke")).least(record()) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("model", "least"), [("wide-late-concat-strided", 0.9), ("wide-late-concat-blur", 0.6545), ("mine", 0.6545)]
+)
+def test_published_accuracies_are_required_of_published_embedders_alone(model: str, least: float) -> None:
+    one = foreign(model=model, study="standard", dataset="shapes", profile="full", valid_pairs=100)
+    assert threshold_for(one).least(one) == pytest.approx(least, abs=0.03)
+    assert threshold_for(foreign()).least(foreign()) == 0.0

@@ -1,0 +1,91 @@
+from pathlib import Path
+
+import pytest
+
+from bench.records import InferenceRecord, ProbeRecord, RecordError, RunRecord, append
+from bench.records.reading import Run, read_run, read_runs
+from tests.bench.report.pages import inference, probe
+from tests.bench.samples import MODEL, TWIN, record
+
+
+def write_run(folder: Path, model: str = MODEL, stem: str = "") -> Path:
+    """A run of one cell, run twice, with a probe and a measurement; with a stem, as committed records are."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{stem or 'records'}.jsonl"
+    append(path, record(model, best_valid_loss=0.5))
+    append(path, record(model, best_valid_loss=0.25))
+    before = f"{stem}." if stem else ""
+    append(folder / f"{before}probes.jsonl", probe(model))
+    append(folder / f"{before}costs.jsonl", inference(model))
+    return path
+
+
+def contents(run: Run) -> tuple[list[RunRecord], list[ProbeRecord], list[InferenceRecord]]:
+    return run.records, run.probes, run.costs  # type: ignore[return-value]
+
+
+EVERYTHING = ([record(best_valid_loss=0.25)], [probe(MODEL)], [inference(MODEL)])
+
+
+@pytest.mark.parametrize("name", ["", "records.jsonl", "probes.jsonl", "costs.jsonl"])
+def test_a_run_is_its_folder_or_any_of_its_files(tmp_path: Path, name: str) -> None:
+    write_run(tmp_path)
+    run = read_run(tmp_path / name)
+    assert (run.name, run.folder) == (str(tmp_path / name), tmp_path)
+    assert contents(run) == EVERYTHING
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.probes.jsonl", "a.costs.jsonl"])
+def test_files_of_records_have_their_own_probes_and_costs(tmp_path: Path, name: str) -> None:
+    write_run(tmp_path, MODEL, "a")
+    write_run(tmp_path, TWIN, "b")
+    assert contents(read_run(tmp_path / name)) == EVERYTHING
+
+
+def test_a_folder_of_files_is_read_together(tmp_path: Path) -> None:
+    write_run(tmp_path, MODEL, "a")
+    write_run(tmp_path, TWIN, "b")
+    (tmp_path / "tables").mkdir()
+    (run,) = read_runs([tmp_path])
+    for part in contents(run):
+        assert [entry.model for entry in part] == [MODEL, TWIN]
+
+
+def test_a_folder_of_runs_stands_for_each_of_them(tmp_path: Path) -> None:
+    write_run(tmp_path / "a", MODEL)
+    write_run(tmp_path / "b", TWIN)
+    (tmp_path / "history").mkdir()
+    (tmp_path / "report.html").touch()
+    runs = read_runs([tmp_path, tmp_path / "b"])
+    assert [run.folder for run in runs] == [tmp_path / "a", tmp_path / "b", tmp_path / "b"]
+    with pytest.raises(RecordError, match=r"a folder of 2 runs; pass one of them, such as .*a$"):
+        read_run(tmp_path)
+
+
+def test_a_folder_of_one_run_is_that_run(tmp_path: Path) -> None:
+    write_run(tmp_path / "a")
+    assert read_run(tmp_path).folder == tmp_path / "a"
+
+
+def test_a_run_may_have_only_measured_costs(tmp_path: Path) -> None:
+    append(tmp_path / "costs.jsonl", inference(MODEL))
+    assert contents(read_run(tmp_path)) == ([], [], [inference(MODEL)])
+
+
+def test_committed_records_are_readable() -> None:
+    run = read_run(Path("results/baseline"))
+    assert {entry.study for entry in run.probes} <= {entry.study for entry in run.records}
+    assert len(run.records) > 300
+
+
+def test_what_cannot_be_read_names_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(RecordError, match="no such file or folder; pass the folder of a run"):
+        read_run(tmp_path / "gone")
+    with pytest.raises(RecordError, match=r"holds no records; pass the folder of a run"):
+        read_run(tmp_path)
+    (tmp_path / "empty.jsonl").touch()
+    with pytest.raises(RecordError, match=r"empty\.jsonl: holds no records"):
+        read_run(tmp_path / "empty.jsonl")
+    (tmp_path / "costs.jsonl").write_text('{"kind":"horsepower"}\n')
+    with pytest.raises(RecordError, match=r"costs\.jsonl, line 1: not a .*horsepower.*; remove the line"):
+        read_run(tmp_path)

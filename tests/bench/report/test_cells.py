@@ -1,0 +1,55 @@
+from typing import Any
+
+import pytest
+
+from bench.analysis.frames import outcomes
+from bench.records import Metric
+from bench.report.cells import cells
+from tests.bench.samples import record
+
+BRIER = Metric(name="brier", title="Brier score", higher_is_better=False, decimals=2)
+COMMITTED = record().environment | {"commit": "0123456789abcdef", "dirty": False}
+
+
+def test_the_metric_of_a_plugin_has_a_column() -> None:
+    values = {"loss": 0.25, "accuracy": 0.9, "brier": 0.125}
+    with_it, without = record(metrics=[BRIER], valid_metrics=values), record(seed=52)
+    titles = [metric.title for metric in outcomes([with_it, without])]
+    assert titles == ["valid accuracy", "best valid loss", "valid Brier score"]
+    assert [cell.values for cell in cells([with_it, without], ["a", "b"])] == [
+        ["0.900", "0.25", "0.12"],
+        ["0.900", "0.25", "-"],
+    ]
+
+
+def test_a_metric_that_nobody_declares_has_a_column_and_a_hidden_one_has_none() -> None:
+    hidden = Metric(name="hidden", title="hidden", shown=False)
+    unknown = record(metrics=[hidden], valid_metrics={"hidden": 0.5, "top_5": 0.75})
+    assert [metric.title for metric in outcomes([unknown])][2:] == ["valid top 5"]
+
+
+def test_a_clean_cell_has_a_commit_and_no_caveats() -> None:
+    (cell,) = cells([record(environment=COMMITTED, command="pytest")], ["a run"])
+    assert (cell.run, cell.commit, cell.caveats) == ("a run", "0123456789ab", [])
+
+
+@pytest.mark.parametrize(
+    ("changes", "caveat"),
+    [
+        ({"command": ""}, "not run by a command"),
+        ({"environment": {}}, "the commit is unknown"),
+        ({"environment": COMMITTED | {"dirty": True}}, "the checkout had uncommitted changes"),
+        ({"simulated": False, "dataset": "mine"}, "needs the files of mine"),
+        ({"simulated": None}, "needs the files of shapes"),
+        ({"plugins": ["a.py", "b.py"]}, "needs the plug-ins a.py, b.py"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_what_the_command_needs_is_a_caveat(changes: dict[str, Any], caveat: str) -> None:
+    (cell,) = cells([record(**{"environment": COMMITTED, "command": "pytest", **changes})], ["a run"])
+    assert cell.caveats == [caveat]
+
+
+def test_the_commit_of_a_changed_checkout_says_so() -> None:
+    (cell,) = cells([record(environment=COMMITTED | {"dirty": True})], ["a run"])
+    assert cell.commit == "0123456789ab, with changes"

@@ -1,0 +1,178 @@
+"""The reader on an export that FiftyOne itself wrote (see fiftyone_export/README.md), and on damaged ones."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from data_utils import DataError, load
+from data_utils.layouts.fiftyone_export import is_fiftyone_export, read_fiftyone_export
+from data_utils.simulator.shapes import shapes
+
+FIXTURE = Path(__file__).parent / "fiftyone_export"
+
+
+@pytest.fixture
+def export(tmp_path: Path) -> Path:
+    return shutil.copytree(FIXTURE, tmp_path / "export")
+
+
+def edit(file: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def test_an_export_of_fiftyone_gives_the_original_pairs() -> None:
+    assert is_fiftyone_export(FIXTURE)
+    dataset, original = load(str(FIXTURE)), shapes(6, 0, image_size=16)
+    assert dataset.info.name == "cilp_assessment"
+    assert dataset.info.classes == ("cube", "sphere")
+    for modality, values in original.inputs.items():
+        assert torch.equal(dataset.inputs[modality], values)
+    assert torch.equal(dataset.labels, original.labels)
+    assert torch.equal(dataset.groups, original.groups)
+    assert dataset.names[:2] == ("cube/0000", "sphere/0000-2")
+    assert dataset.notes == ()
+
+
+def test_media_in_chunks(export: Path) -> None:
+    (export / "data" / "data_0").mkdir()
+    for file in (export / "data").glob("0001*"):
+        file.rename(export / "data" / "data_0" / file.name)
+
+    def move(content: dict[str, Any]) -> None:
+        for sample in content["samples"]:
+            sample["filepath"] = sample["filepath"].replace("data/0001", "data/data_0/0001")
+
+    edit(export / "samples.json", move)
+    assert torch.equal(load(str(export)).inputs["rgb"], shapes(6, 0, image_size=16).inputs["rgb"])
+
+
+@pytest.fixture
+def repository(export: Path, tmp_path: Path) -> Path:
+    """The cache of the hub: a snapshot of links to blobs."""
+    root = tmp_path / "datasets--someone--cilp"
+    snapshot = root / "snapshots" / "0123abc"
+    (root / "blobs").mkdir(parents=True)
+    for number, file in enumerate(sorted(path for path in export.rglob("*") if path.is_file())):
+        link = snapshot / file.relative_to(export)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(file, root / "blobs" / f"{number:040x}")
+        link.symlink_to(root / "blobs" / f"{number:040x}")
+    (snapshot / "fiftyone.yml").write_text("format: FiftyOneDataset\n")
+    return root
+
+
+def test_a_snapshot_of_the_hub_is_an_export(repository: Path) -> None:
+    expected = shapes(6, 0, image_size=16).inputs
+    for path in (repository, repository / "snapshots" / "0123abc"):
+        assert torch.equal(load(str(path)).inputs["lidar"], expected["lidar"])
+
+
+def test_two_snapshots_are_ambiguous(repository: Path) -> None:
+    shutil.copytree(repository / "snapshots" / "0123abc", repository / "snapshots" / "4567def", symlinks=True)
+    with pytest.raises(DataError, match="has 2 snapshots; give the folder of one"):
+        read_fiftyone_export(repository)
+
+
+def test_scenes_with_two_tags_are_noted(export: Path) -> None:
+    edit(export / "samples.json", lambda content: content["samples"][0].update(tags=["validation"]))
+    (note,) = read_fiftyone_export(export).notes
+    assert note.startswith("1 of 3 scenes have pairs with different tags (3 validation, 3 train pairs)")
+
+
+def test_a_group_without_one_slice_is_left_out_and_counted(export: Path) -> None:
+    edit(export / "samples.json", lambda content: content["samples"].pop(1))
+    dataset = read_fiftyone_export(export)
+    assert len(dataset) == 5
+    assert dataset.notes == ("1 file(s) without a partner were left out: data/0000.png.",)
+
+
+def sample(number: int, **changes: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda content: content["samples"][number].update(changes)
+
+
+def rename(content: dict[str, Any], name: str) -> None:
+    for entry in content["samples"]:
+        entry[name] = entry.pop("label")
+
+
+def flatten(content: dict[str, Any]) -> None:
+    for entry in content["samples"]:
+        entry["label"] = entry["label"]["label"]
+
+
+def remove_labels_of_scans(content: dict[str, Any]) -> None:
+    for entry in content["samples"]:
+        if entry["group"]["name"] == "lidar":
+            entry["label"] = None
+
+
+@pytest.mark.parametrize(
+    "change",
+    [lambda c: rename(c, "ground_truth"), lambda c: rename(c, "shape"), flatten, remove_labels_of_scans],
+)
+def test_labels_may_be_stored_in_other_fields(export: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    edit(export / "samples.json", change)
+    assert read_fiftyone_export(export).names == read_fiftyone_export(FIXTURE).names
+
+
+def info(**changes: Any) -> Callable[[dict[str, Any]], None]:
+    return lambda content: content["info"].update(changes)
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        pytest.param("samples.json", sample(0, filepath="../out.png"), "outside of its folder", id="parent"),
+        pytest.param("samples.json", sample(0, filepath="/etc/passwd"), "outside of its folder", id="absolute"),
+        pytest.param("samples.json", sample(0, filepath="data/gone.png"), "gone.png cannot be read", id="gone"),
+        pytest.param("samples.json", sample(0, label=None), r"0000.png has no label", id="no label"),
+        pytest.param("samples.json", sample(3, group=None), r"sample \(number 3\) without", id="no group"),
+        pytest.param(
+            "samples.json", sample(0, label={"label": "cone"}), "has the label 'cone', but", id="two labels"
+        ),
+        pytest.param("samples.json", lambda c: c.pop("samples"), "no list of samples", id="no samples"),
+        pytest.param("samples.json", lambda c: c["samples"].clear(), "at least two", id="no pairs"),
+        pytest.param(
+            "samples.json", lambda c: c["samples"].append(c["samples"][0]), "two samples in slice", id="twice"
+        ),
+        pytest.param("metadata.json", lambda c: c.pop("info"), "no 'azimuth_cubes' in its info", id="no info"),
+        pytest.param("metadata.json", info(zenith_spheres=None), "no list of numbers", id="no angles"),
+        pytest.param("metadata.json", info(zenith_spheres=[90.0] * 16), "angles in radians", id="degrees"),
+    ],
+)
+def test_refuses(export: Path, file: str, change: Callable[[dict[str, Any]], object], message: str) -> None:
+    edit(export / file, change)
+    with pytest.raises(DataError, match=message) as caught:
+        read_fiftyone_export(export)
+    assert str(export) in str(caught.value)
+    assert str(caught.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", "is not JSON"), ("[]", "not a JSON object"), ("[" * 9999, "not JSON")]
+)
+def test_refuses_other_content(export: Path, text: str, message: str) -> None:
+    (export / "samples.json").write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_fiftyone_export(export)
+
+
+def test_a_link_out_of_the_export_is_refused(export: Path, tmp_path: Path) -> None:
+    (export / "data" / "0000.png").rename(tmp_path / "outside.png")
+    (export / "data" / "0000.png").symlink_to(tmp_path / "outside.png")
+    with pytest.raises(DataError, match="outside of its folder"):
+        read_fiftyone_export(export)
+
+
+def test_a_link_to_itself_is_refused(export: Path) -> None:
+    (export / "data" / "0000.png").unlink()
+    (export / "data" / "0000.png").symlink_to(export / "data" / "0000.png")
+    with pytest.raises(DataError, match=r"a broken link|cannot be read"):
+        read_fiftyone_export(export)

@@ -1,0 +1,182 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+from PIL import Image
+
+from data_utils import DataError
+from data_utils.layouts.manifest import is_manifest, read_manifest
+
+HEADER = "rgb,depth,label,group,fx,fy,cx,cy"
+ROWS = (
+    "Stühle/rgb 1.png,Stühle/depth 1.png,chair,kitchen,2,4,1,1",
+    "b.png,b.npy,bed,room 2,2,4,0,0",
+    "c.png,c.png16.png,chair,kitchen,1e2,100.5,-3,70.25",
+)
+DEPTH_MM = np.array([[0, 1000, 2000], [4000, 4000, 65535]], dtype=np.uint16)
+
+
+def write_table(folder: Path, *rows: str, header: str = HEADER) -> None:
+    (folder / "manifest.csv").write_text("\n".join((header, *rows)) + "\n", encoding="utf-8")
+
+
+def write_rgb(path: Path, mode: str = "RGB", size: tuple[int, int] = (3, 2)) -> None:
+    Image.new(mode, size, (10, 20, 30, 40)[: len(mode)]).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three pairs of 2 x 3 pixels, with every kind of file and unusual names."""
+    (tmp_path / "Stühle").mkdir()
+    write_rgb(tmp_path / "Stühle" / "rgb 1.png")
+    Image.fromarray(DEPTH_MM).save(tmp_path / "Stühle" / "depth 1.png")
+    write_rgb(tmp_path / "b.png", "RGBA")
+    np.save(tmp_path / "b.npy", DEPTH_MM.astype(np.float64) / 1000)
+    write_rgb(tmp_path / "c.png")
+    Image.fromarray(DEPTH_MM).save(tmp_path / "c.png16.png")
+    write_table(tmp_path, *ROWS)
+    return tmp_path
+
+
+@pytest.mark.parametrize("given", ["", "manifest.csv"])
+def test_reads_the_rows(folder: Path, given: str) -> None:
+    assert is_manifest(folder / given)
+    dataset = read_manifest(folder / given)
+    assert dataset.info.name == folder.name
+    assert dataset.info.classes == ("bed", "chair")
+    assert dataset.info.image_size == (2, 3)
+    assert dataset.labels.tolist() == [1, 0, 1]
+    assert dataset.groups.tolist() == [0, 1, 0]
+    assert dataset.names[0] == "Stühle/rgb 1.png"
+    rgb = dataset.inputs["rgb"]
+    assert rgb.dtype == torch.uint8
+    assert rgb[:, :, 0, 0].tolist() == [[10, 20, 30, 255], [10, 20, 30, 40], [10, 20, 30, 255]]
+
+
+def test_points_use_the_intrinsics_of_the_row(folder: Path) -> None:
+    points = read_manifest(folder).inputs["lidar"]
+    assert points.shape == (3, 4, 2, 3)
+    assert points[0, :, 0, 0].tolist() == [0, 0, 0, 0]  # no measurement
+    assert points[0, :, 1, 0].tolist() == [-2, 0, 4, 1]  # a column left of the principal point, and in its row
+    assert points[1, :, 1, 1].tolist() == [2, 1, 4, 1]  # the same depth from a npy, the principal point elsewhere
+    torch.testing.assert_close(points[2, 0, 1, 1], torch.tensor((1 + 3) * 4 / 100))
+    torch.testing.assert_close(points[:, 2, 1, 2], torch.full((3,), 65.535))
+
+
+def test_a_byte_order_mark_and_more_columns_are_accepted(folder: Path) -> None:
+    text = f"{HEADER},comment\n" + "".join(f'{row},"one, two"\n' for row in ROWS)
+    (folder / "manifest.csv").write_text(text, encoding="utf-8-sig")
+    assert len(read_manifest(folder)) == 3
+
+
+def test_labels_are_text_even_if_they_look_like_numbers_or_gaps(folder: Path) -> None:
+    write_table(folder, ROWS[0].replace("chair", "NA"), ROWS[1].replace("bed", "007"))
+    assert read_manifest(folder).info.classes == ("007", "NA")
+
+
+@pytest.mark.parametrize("column", HEADER.split(","))
+def test_a_missing_column_is_named(folder: Path, column: str) -> None:
+    write_table(folder, *ROWS, header=HEADER.replace(column, "other"))
+    with pytest.raises(DataError, match=rf"has no column '{column}'; a manifest needs the columns {HEADER}"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize("column", range(8))
+def test_an_empty_value_is_named(folder: Path, column: int) -> None:
+    row = ROWS[1].split(",")
+    row[column] = " "
+    write_table(folder, ROWS[0], ",".join(row))
+    with pytest.raises(DataError, match=f"no value in column '{HEADER.split(',')[column]}' of row 2"):
+        read_manifest(folder)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        pytest.param((), "has no rows", id="no rows"),
+        pytest.param((ROWS[0], ROWS[2]), r"classes \['chair'\]; a classifier needs", id="one class"),
+        pytest.param((*ROWS, ROWS[0]), r"rgb 1.png' again in row 4", id="twice"),
+        pytest.param((ROWS[0], "b.png,b.npy,bed,r,0,4,0,0"), "'0' in column 'fx' of row 2", id="fx 0"),
+        pytest.param((ROWS[0], "b.png,b.npy,bed,r,2,-1,0,0"), "'-1' in column 'fy' of row 2", id="fy < 0"),
+        pytest.param((ROWS[0], "b.png,b.npy,bed,r,2,4,left,0"), "'left' in column 'cx' of row 2", id="no number"),
+        pytest.param((ROWS[0], "b.png,b.npy,bed,r,2,4,0,nan"), "'nan' in column 'cy' of row 2", id="NaN"),
+        pytest.param((ROWS[0], "b.png,b.npy,bed,r,2,4,0,inf"), "'inf' in column 'cy' of row 2", id="infinity"),
+        pytest.param((ROWS[0], "../b.png,b.npy,bed,r,2,4,0,0"), "outside of its folder", id="parent folder"),
+        pytest.param((ROWS[0], "b.png,/etc/b.npy,bed,r,2,4,0,0"), "outside of its folder", id="absolute path"),
+        pytest.param((ROWS[0], "gone.png,b.npy,bed,r,2,4,0,0"), "gone.png cannot be read", id="no image"),
+        pytest.param((ROWS[0], "b.png,gone.npy,bed,r,2,4,0,0"), "gone.npy does not exist", id="no depth"),
+        pytest.param((ROWS[0], "b.png,c.png,bed,r,2,4,0,0"), "c.png is not a 16-bit gray PNG", id="8-bit depth"),
+        pytest.param((ROWS[0] + ",1,2", ROWS[1], ROWS[2] + ",1,2,3,4"), "is not a CSV in UTF-8", id="ragged"),
+    ],
+)
+def test_refuses_rows(folder: Path, rows: tuple[str, ...], message: str) -> None:
+    write_table(folder, *rows)
+    refuses(folder, message)
+
+
+def save_depth(depth: npt.NDArray[np.generic]) -> Callable[[Path], None]:
+    return lambda folder: np.save(folder / "b.npy", depth)
+
+
+def enlarge_all(folder: Path) -> None:
+    for name in ("Stühle/rgb 1.png", "b.png", "c.png"):
+        write_rgb(folder / name, size=(6, 4))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        pytest.param(save_depth(np.full((2, 3), np.nan)), "b.npy contains NaN", id="NaN"),
+        pytest.param(save_depth(np.full((2, 3), -1.0)), "b.npy contains negative", id="negative"),
+        pytest.param(save_depth(DEPTH_MM), "b.npy holds uint16", id="integers"),
+        pytest.param(save_depth(np.zeros((3, 2))), r"b.npy has the shape \(3, 2\)", id="shape"),
+        pytest.param(save_depth(np.array([[None]])), "b.npy cannot be read as a plain npy", id="pickle"),
+        pytest.param(
+            lambda f: write_rgb(f / "b.png", size=(4, 2)), r"b.png has the shape \(4, 2, 4\)", id="image"
+        ),
+        pytest.param(
+            enlarge_all,
+            "4 x 6 pixels, but .* 2 x 3; register depth",
+            id="sizes",
+        ),
+        pytest.param(
+            lambda f: (f / "manifest.csv").write_bytes(b"\xff\xfe\x00"), "is not a CSV in UTF-8", id="bytes"
+        ),
+        pytest.param(lambda f: (f / "manifest.csv").write_bytes(b""), "is not a CSV in UTF-8", id="empty"),
+    ],
+)
+def test_refuses_files(folder: Path, damage: Callable[[Path], object], message: str) -> None:
+    read_manifest(folder)
+    damage(folder)
+    refuses(folder, message)
+
+
+def refuses(folder: Path, message: str) -> None:
+    with pytest.raises(DataError, match=message) as caught:
+        read_manifest(folder)
+    assert str(folder) in str(caught.value)
+    assert str(caught.value).endswith(".")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_link_that_leaves_the_folder_is_refused(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("outside") / "b.png"
+    write_rgb(outside)
+    (folder / "b.png").unlink()
+    (folder / "b.png").symlink_to(outside)
+    refuses(folder, "outside of its folder")
+
+
+def test_a_link_to_itself_is_refused(folder: Path) -> None:
+    (folder / "b.png").unlink()
+    (folder / "b.png").symlink_to(folder / "b.png")
+    refuses(folder, "a broken link|cannot be read")
+
+
+def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
+    assert not is_manifest(tmp_path)
+    with pytest.raises(DataError, match=r"gone.csv cannot be read"):
+        read_manifest(tmp_path / "gone.csv")

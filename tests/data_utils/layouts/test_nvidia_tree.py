@@ -1,0 +1,177 @@
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from data_utils import DataError
+from data_utils.layouts.nvidia_tree import is_nvidia_tree, read_nvidia_tree, write_nvidia_tree
+from data_utils.simulator.shapes import shapes, simulate
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """Three scenes, so three pairs of cubes and three of spheres."""
+    root = tmp_path / "drei Körper"
+    write_nvidia_tree(root, simulate(6, seed=0))
+    return root
+
+
+def test_what_is_written_is_read_back(tree: Path) -> None:
+    assert is_nvidia_tree(tree)
+    written, read = shapes(6, seed=0), read_nvidia_tree(tree)
+    assert read.info.name == "drei Körper"
+    assert (read.info.classes, read.info.image_size) == (written.info.classes, written.info.image_size)
+    for modality, values in written.inputs.items():
+        assert torch.equal(read.inputs[modality], values)
+        assert read.inputs[modality].dtype == values.dtype
+    assert torch.equal(read.labels, written.labels)
+    assert torch.equal(read.groups, written.groups)
+    assert read.names == written.names
+    assert read.notes == ()
+
+
+def test_the_files_are_those_of_the_original(tree: Path) -> None:
+    assert sorted(path.name for path in (tree / "cubes").iterdir()) == [
+        "azimuth.npy",
+        "lidar",
+        "rgb",
+        "zenith.npy",
+    ]
+    with Image.open(tree / "spheres" / "rgb" / "0002.png") as image:
+        assert (image.mode, image.size) == ("RGBA", (64, 64))
+    range_m = np.load(tree / "spheres" / "lidar" / "0002.npy")
+    assert (range_m.dtype, range_m.shape) == (np.float32, (64, 64))
+
+
+def test_files_without_a_partner_are_counted_and_named(tree: Path) -> None:
+    (tree / "spheres" / "rgb" / "0001.png").unlink()
+    shutil.copy(tree / "cubes" / "lidar" / "0000.npy", tree / "cubes" / "lidar" / "0000-2.npy")
+    dataset = read_nvidia_tree(tree)
+    assert dataset.names == ("cubes/0000", "spheres/0000", "cubes/0001", "cubes/0002", "spheres/0002")
+    left_out = ", ".join(
+        str(Path(*parts)) for parts in (("cubes", "lidar", "0000-2.npy"), ("spheres", "lidar", "0001.npy"))
+    )
+    assert dataset.notes == (f"2 file(s) without a partner were left out: {left_out}.",)
+
+
+def test_many_files_without_a_partner_are_not_all_named(tree: Path) -> None:
+    for number in range(3, 10):
+        shutil.copy(tree / "cubes" / "rgb" / "0000.png", tree / "cubes" / "rgb" / f"{number}.png")
+    (note,) = read_nvidia_tree(tree).notes
+    assert note.startswith("7 file(s)")
+    assert note.endswith("5.png and 4 more.")
+
+
+def test_copies_of_a_scene_are_in_its_group_and_scenes_are_sorted_by_number(tree: Path) -> None:
+    for part, suffix in (("rgb", "png"), ("lidar", "npy")):
+        for copy in ("0001-2", "10", "9", "other"):
+            shutil.copy(tree / "cubes" / part / f"0001.{suffix}", tree / "cubes" / part / f"{copy}.{suffix}")
+    dataset = read_nvidia_tree(tree)
+    group = dict(zip(dataset.names, dataset.groups.tolist(), strict=True))
+    assert group["cubes/0001-2"] == group["cubes/0001"] == group["spheres/0001"]
+    assert [group[f"cubes/{stem}"] for stem in ("0000", "0001", "0002", "9", "10", "other")] == list(range(6))
+
+
+def test_a_third_class_is_a_third_folder(tree: Path) -> None:
+    shutil.copytree(tree / "cubes", tree / "pyramids")
+    dataset = read_nvidia_tree(tree)
+    assert dataset.info.classes == ("cubes", "pyramids", "spheres")
+    assert dataset.labels.bincount().tolist() == [3, 3, 3]
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def save(name: str, array: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Callable[[Path], None]:
+    return lambda root: np.save(root / name, array)
+
+
+def save_image(name: str, mode: str, size: tuple[int, int]) -> Callable[[Path], None]:
+    return lambda root: Image.new(mode, size).save(root / name)
+
+
+SCAN = np.full((64, 64), 20.0, dtype=np.float32)
+SCAN_FILE = "cubes/lidar/0001.npy"
+IMAGE_FILE = "cubes/rgb/0001.png"
+
+
+def remove_an_azimuth(root: Path) -> None:
+    for name in ("cubes", "spheres"):
+        np.save(root / name / "azimuth.npy", np.zeros(63))
+
+
+def shrink_all_images(root: Path) -> None:
+    for path in root.glob("*/rgb/*.png"):
+        Image.new("RGBA", (32, 32)).save(path)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        pytest.param(lambda root: shutil.rmtree(root / "spheres"), "1 class folder", id="one class"),
+        pytest.param(lambda root: shutil.rmtree(root / "cubes/lidar"), "lidar does not exist", id="no folder"),
+        pytest.param(
+            lambda root: [path.unlink() for path in (root / "cubes/rgb").iterdir()],
+            "cubes has 0 PNG in rgb and 3 npy in lidar",
+            id="empty class",
+        ),
+        pytest.param(
+            lambda root: (root / "cubes/zenith.npy").unlink(), "zenith.npy does not exist", id="no angles"
+        ),
+        pytest.param(
+            save("cubes/zenith.npy", np.linspace(0, 1, 64)), "would reveal the class to a model", id="leak"
+        ),
+        pytest.param(
+            save("cubes/zenith.npy", np.linspace(0, 90, 64)), "store the angles in radians", id="degrees"
+        ),
+        pytest.param(
+            save("cubes/azimuth.npy", np.full(64, np.nan)), "store the angles in radians", id="NaN angle"
+        ),
+        pytest.param(save("cubes/azimuth.npy", np.zeros((64, 1))), "floats with 1 dimension", id="angle shape"),
+        pytest.param(
+            remove_an_azimuth,
+            "64 rows and 64 columns, but there are 63 azimuths",
+            id="angle count",
+        ),
+        pytest.param(save(SCAN_FILE, SCAN.astype(np.int64)), "0001.npy holds int64", id="integers"),
+        pytest.param(save(SCAN_FILE, SCAN[None]), r"shape \(1, 64, 64\)", id="3-D"),
+        pytest.param(save(SCAN_FILE, SCAN[:32]), r"shape \(32, 64\)", id="another size"),
+        pytest.param(save(SCAN_FILE, SCAN * np.nan), "0001.npy contains NaN", id="NaN"),
+        pytest.param(save(SCAN_FILE, SCAN * np.inf), "0001.npy contains NaN or infinity", id="infinity"),
+        pytest.param(save(SCAN_FILE, -SCAN), "0001.npy contains negative", id="negative"),
+        pytest.param(save(SCAN_FILE, np.array([[{}]])), "0001.npy cannot be read as a plain npy", id="pickle"),
+        pytest.param(lambda root: cut(root / SCAN_FILE), "0001.npy cannot be read", id="cut npy"),
+        pytest.param(lambda root: (root / SCAN_FILE).write_bytes(b""), "0001.npy cannot be read", id="empty npy"),
+        pytest.param(lambda root: cut(root / IMAGE_FILE), "0001.png is damaged", id="cut PNG"),
+        pytest.param(lambda root: (root / IMAGE_FILE).write_bytes(b""), "0001.png is truncated", id="empty PNG"),
+        pytest.param(
+            lambda root: (root / IMAGE_FILE).write_bytes(b"x" * 99), "0001.png is not a PNG", id="no PNG"
+        ),
+        pytest.param(save_image(IMAGE_FILE, "RGBA", (64, 32)), r"shape \(4, 32, 64\)", id="size of an image"),
+        pytest.param(save_image(IMAGE_FILE, "I;16", (64, 64)), "16 bits per channel", id="bits"),
+        pytest.param(save_image(IMAGE_FILE, "L", (5000, 5000)), "5000 x 5000 pixels, and the limit", id="huge"),
+        pytest.param(
+            shrink_all_images,
+            "32 x 32 pixels, but .* 64 x 64",
+            id="sizes",
+        ),
+    ],
+)
+def test_refuses_in_one_sentence(tree: Path, damage: Callable[[Path], object], message: str) -> None:
+    read_nvidia_tree(tree)
+    damage(tree)
+    with pytest.raises(DataError, match=message) as caught:
+        read_nvidia_tree(tree)
+    assert str(tree) in str(caught.value)
+    assert str(caught.value).endswith(".")
+    assert "\n" not in str(caught.value)
+
+
+def test_other_folders_are_not_trees(tmp_path: Path) -> None:
+    assert not is_nvidia_tree(tmp_path)
+    assert not is_nvidia_tree(tmp_path / "missing")

@@ -1,0 +1,103 @@
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from data_utils import PairedDataset, load
+from data_utils.simulator import cache
+
+REPOSITORY = Path(__file__).parents[3]
+
+
+def assert_equal(one: PairedDataset, other: PairedDataset) -> None:
+    assert one.info == other.info
+    assert all(torch.equal(values, other.inputs[modality]) for modality, values in one.inputs.items())
+    assert torch.equal(one.labels, other.labels)
+    assert torch.equal(one.groups, other.groups)
+    assert one.names == other.names
+
+
+@pytest.fixture
+def cache_file(tmp_path: Path) -> Path:
+    """The file of a cached simulation."""
+    assert load("shapes-four", pairs=8, cache=tmp_path).notes == ()
+    (file,) = tmp_path.iterdir()
+    return file
+
+
+def test_the_second_call_simulates_nothing(cache_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fresh = load("shapes-four", pairs=8)
+    monkeypatch.setattr("data_utils.simulator.shapes._Chunk", None)
+    cached = load("shapes-four", pairs=8, cache=cache_file.parent)
+    assert_equal(cached, fresh)
+    assert cached.notes == ()
+
+
+@pytest.mark.parametrize("change", [{"pairs": 12}, {"pairs": 8, "seed": 1}])
+def test_other_arguments_have_another_file(cache_file: Path, change: dict[str, int]) -> None:
+    assert_equal(load("shapes-four", cache=cache_file.parent, **change), load("shapes-four", **change))  # type: ignore[arg-type]
+    assert len(list(cache_file.parent.iterdir())) == 2
+
+
+def test_another_simulator_has_another_file(cache_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "_CODE", cache._CODE[1:])
+    load("shapes-four", pairs=8, cache=cache_file.parent)
+    assert len(list(cache_file.parent.iterdir())) == 2
+
+
+@pytest.mark.parametrize("place", [0, 40, -1])
+def test_a_flipped_bit_is_noticed_and_repaired(cache_file: Path, place: int) -> None:
+    content = bytearray(cache_file.read_bytes())
+    content[place] ^= 1
+    cache_file.write_bytes(content)
+    dataset = load("shapes-four", pairs=8, cache=cache_file.parent)
+    assert_equal(dataset, load("shapes-four", pairs=8))
+    (note,) = dataset.notes
+    assert "its checksum is wrong" in note
+    assert str(cache_file) in note
+    assert load("shapes-four", pairs=8, cache=cache_file.parent).notes == ()
+
+
+@pytest.mark.parametrize("length", [0, 20, 500])
+def test_a_truncated_file_is_noticed_and_repaired(cache_file: Path, length: int) -> None:
+    cache_file.write_bytes(cache_file.read_bytes()[:length])
+    assert "checksum" in load("shapes-four", pairs=8, cache=cache_file.parent).notes[0]
+    assert load("shapes-four", pairs=8, cache=cache_file.parent).notes == ()
+
+
+@pytest.mark.parametrize(("error", "reason"), [(errno.ENOSPC, "No space left"), (errno.EROFS, "Read-only")])
+def test_a_full_or_read_only_disk_stops_nothing_and_leaves_nothing(
+    error: int, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_handle: int) -> None:
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    dataset = load("shapes", pairs=4, cache=tmp_path)
+    assert_equal(dataset, load("shapes", pairs=4))
+    assert reason in dataset.notes[0]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cache_that_is_not_a_folder_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    dataset = load("shapes", pairs=4, cache=tmp_path / "file")
+    assert "could not be written" in dataset.notes[-1]
+    assert_equal(dataset, load("shapes", pairs=4))
+
+
+def test_two_processes_fill_one_cache_at_once(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from data_utils import load\n"
+        "assert load('shapes', pairs=200, cache=Path(sys.argv[1])).notes == ()"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    processes = [subprocess.Popen(command, cwd=REPOSITORY) for _ in range(2)]
+    assert [process.wait() for process in processes] == [0, 0]
+    (file,) = tmp_path.iterdir()
+    assert file.suffix == ".simulation"
+    assert_equal(load("shapes", pairs=200, cache=tmp_path), load("shapes", pairs=200))
