@@ -17,11 +17,11 @@ from dataclasses import replace
 import torch
 from torch import Generator, Tensor
 
+from bench.probes.modalities import kind_of, sensed_channels
 from bench.registry import CORRUPTIONS, Corruption, register_corruption
-from bench.training.modalities import is_points, kind_of, sensed_channels
 from bench.training.seeding import stream
 from data_utils import Batch, ChannelStatistics, PairedDataset
-from data_utils.geometry import MAX_RANGE_M, is_scanner
+from data_utils.geometry import MAX_RANGE_M, is_scanner, is_xyza
 from fusiongauge import PluginError, source_file
 
 NEAREST_M = 0.1
@@ -257,7 +257,7 @@ def _moved(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     For points that is no return, otherwise zero (black). Points keep their coordinates, so they stay right and
     their places in the raster become wrong, as when they are projected into an image with wrong extrinsics.
     """
-    outside = unmeasured(values) if is_points(values) else torch.zeros(())
+    outside = unmeasured(values) if is_xyza(values) else torch.zeros(())
     count, channels, height, width = values.shape
     rows, columns = rows.expand(count, height, width), columns.expand(count, height, width)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)

@@ -7,7 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from bench.probes.corruptions import corrupted, corruptions_of
-from bench.training.modalities import kind_of
+from bench.probes.modalities import kind_of
 from data_utils import ChannelStatistics, PairedDataset
 from data_utils.audits.pictures import contact_sheet
 

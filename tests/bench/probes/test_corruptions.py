@@ -21,6 +21,7 @@ from bench.probes.corruptions import (
     turned_by,
     unmeasured,
 )
+from bench.probes.modalities import kind_of, sensed_channels
 from bench.registry import CORRUPTIONS, Corruption, register_corruption
 from data_utils import Batch, ChannelStatistics, PairedDataset, load
 from data_utils.geometry import depth_to_xyza, range_to_xyza, xyza_to_range
@@ -361,3 +362,19 @@ def test_the_check_of_level_0_can_fail() -> None:
     careless = Corruption("careless", lambda values, _, __: values * 0.999, (0.0, 1.0), "rgb")
     changed = corrupted(careless, dataset(), pairs(), 0.0, 51, statistics())
     assert not torch.equal(changed, pairs().inputs["rgb"])
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "channels"),
+    [
+        (torch.zeros(1, 4, 2, 2, dtype=torch.uint8), "image", 3),
+        (torch.zeros(1, 3, 2, 2, dtype=torch.uint8), "image", 3),
+        (torch.zeros(1, 1, 2, 2, dtype=torch.uint8), "image", 1),
+        (scan([10.0, 50.0]), "points", 4),
+        (scan([10.0, 50.0]) * 0.5, "other", 4),  # a validity of a half
+        (scan([10.0, 50.0])[:, :3], "other", 3),
+    ],
+)
+def test_values_tell_their_kind(values: Tensor, kind: str, channels: int) -> None:
+    assert kind_of(values) == kind
+    assert sensed_channels(values) == channels
