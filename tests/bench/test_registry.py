@@ -31,7 +31,9 @@ def test_a_metric_needs_a_name_and_a_direction() -> None:
 
 
 def test_a_metric_is_declared_evaluated_and_listed() -> None:
-    register_metric("brier", higher_is_better=False, title="Brier score", decimals=4, margin=0.02, shown=False)(brier)
+    register_metric("brier", higher_is_better=False, title="Brier score", decimals=4, margin=0.02, shown=False)(
+        brier
+    )
     metric = declarations()["valid_brier"]
     assert (metric.title, metric.decimals, metric.margin, metric.shown) == ("valid Brier score", 4, 0.02, False)
     model, batch = toy(), toy_batch(8)
@@ -45,7 +47,9 @@ def silence(values: Tensor, level: float, generator: Generator) -> Tensor:  # no
 
 
 def test_a_corruption_is_registered_with_its_levels() -> None:
-    assert register_corruption("silence", levels=(0.0, 0.5, 1.0), modality="sonar", unit="share")(silence) is silence
+    assert (
+        register_corruption("silence", levels=(0.0, 0.5, 1.0), modality="sonar", unit="share")(silence) is silence
+    )
     assert CORRUPTIONS["silence"] == Corruption("silence", silence, (0.0, 0.5, 1.0), "sonar", "share")
     corrupted = CORRUPTIONS["silence"].corrupt(torch.ones(1, 1, 2, 2), 0.5, Generator())
     assert corrupted.unique().tolist() == [0.5]
