@@ -77,7 +77,8 @@ def test_a_registry_is_a_mapping_in_the_order_of_registration(registry: Registry
 def test_a_name_can_be_taken_once(registry: Registry[int]) -> None:
     registry.register("one", 1, plain)
     with pytest.raises(
-        PluginError, match=r"test_fusiongauge\.py: the number 'one' is already registered, by .*; choose another name"
+        PluginError,
+        match=r"test_fusiongauge\.py: the number 'one' is already registered, by .*; choose another name",
     ):
         registry.register("one", 2, plain)
     assert registry["one"] == 1
@@ -198,7 +199,11 @@ def test_a_plugin_can_import_modules_beside_it(tmp_path: Path) -> None:
     [
         ("gone.py", None, r"--plugin .*gone\.py: there is no such file; give the path of a Python file"),
         ("notes.txt", "x = 1", r"--plugin .*notes\.txt: not a Python file; its name has to end in \.py"),
-        ("a.py", "x = 1\n\nx.y", r"--plugin .*: .*a\.py, line 3 raises AttributeError: 'int' object has no attribute"),
+        (
+            "a.py",
+            "x = 1\n\nx.y",
+            r"--plugin .*: .*a\.py, line 3 raises AttributeError: 'int' object has no attribute",
+        ),
         ("a.py", "import nowhere", r"a\.py, line 1 raises ModuleNotFoundError: No module named 'nowhere'"),
         ("a.py", "def (", r"a\.py raises SyntaxError: "),
         ("a.py", "raise SystemError", r"a\.py, line 1 raises SystemError"),
@@ -253,5 +258,7 @@ def test_plugins_of_installed_packages_are_loaded_once(tmp_path: Path, monkeypat
 @pytest.mark.usefixtures("registries")
 def test_an_installed_plugin_that_raises_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     install(tmp_path, "a_broken_plugin", "raise OSError('no disk')", monkeypatch)
-    with pytest.raises(PluginError, match=r"^the installed plug-in mine: .*broken_plugin\.py, line 1 raises OSError: no disk$"):
+    with pytest.raises(
+        PluginError, match=r"^the installed plug-in mine: .*broken_plugin\.py, line 1 raises OSError: no disk$"
+    ):
         load_installed_plugins()

@@ -30,17 +30,6 @@ from fusion_models.zoo import ModelError, ModelSpec, find_model
 
 T = TypeVar("T")
 
-_CLAIMS = (
-    "downsampling-wide",
-    "downsampling-deep",
-    "fusion-experts",
-    "fusion-wide",
-    "fusion-compact",
-    "downsampling-compact",
-    "robustness",
-)
-"""The studies that ``--study claims`` stands for: those whose runs decide the published claims."""
-
 
 def dataset_help() -> str:
     """The help text of ``--dataset``."""
@@ -235,7 +224,9 @@ def parse_studies(text: str) -> tuple[Study, ...]:
     Raises:
         OptionError: No study has one of the names.
     """
-    groups = {"all": tuple(STUDIES), "claims": _CLAIMS}
+    from bench.analysis.claims import STUDIES_NEEDED  # here, as it loads numpy
+
+    groups = {"all": tuple(STUDIES), "claims": STUDIES_NEEDED}
     names = [name for word in text.split(",") for name in groups.get(word.strip(), (word.strip(),))]
     for name in names:
         _choice(name, STUDIES, "--study", *groups)

@@ -113,7 +113,8 @@ def zero_gradients(network: nn.Module, batch: Batch) -> dict[str, float]:
     try:
         loss = classification_loss(network(batch.inputs), batch.labels)
         trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        torch.autograd.grad(loss, trainable, allow_unused=True)
+        if trainable and loss.requires_grad:
+            torch.autograd.grad(loss, trainable, allow_unused=True)
     finally:
         for hook in hooks:
             hook.remove()

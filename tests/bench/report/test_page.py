@@ -74,7 +74,7 @@ def test_failures_are_in_the_summary_and_among_the_cells(shown: Node) -> None:
     assert f"{THIRD} (seed 52) failed: RuntimeError: <b>out of memory</b>." in summary.words()
     failed = [row for row in rows(shown, "standard: cells") if row[2].startswith("failed")]
     assert [row[:6] for row in failed] == [
-        [THIRD, "52", "failed: RuntimeError: <b>out of memory</b>", "-", "0.900", "-"]
+        [THIRD, "52", "failed: RuntimeError: <b>out of memory</b>", "0.900", "-", "-"]
     ]
 
 
