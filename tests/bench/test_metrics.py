@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bench.metrics import METRICS, QUANTITIES, achieved_flops, declarations, efficiency, on_validation, value
+from bench.metrics import QUANTITIES, achieved_flops, declarations, efficiency, on_validation, value
+from bench.registry import METRICS
 from tests.bench.analysis.samples import BRIER, foreign
 from tests.bench.samples import record
 
