@@ -98,7 +98,9 @@ def for_every_study(records: Sequence[RunRecord]) -> list[RunRecord]:
     Two studies that share a protocol need not train twice. Studies come in the order of STUDIES.
     """
     shared = [
-        msgspec.structs.replace(record, study=study.name, variant=variant)
+        msgspec.structs.replace(
+            record, study=study.name, question=study.question, variant=variant, reference=study.reference
+        )
         for study in map(find_study, STUDIES)
         for record in records
         for variant in study.protocols

@@ -7,6 +7,7 @@ steps of a nightly job) or audits data and models. Each command imports what it 
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -58,9 +59,9 @@ def _plugins(words: Sequence[str]) -> list[str]:
 
 
 def _run(words: Sequence[str]) -> int:
-    import pytest
-
-    return int(pytest.main(["-p", "bench.harness.plugin", "--pyargs", "bench", f"--rootdir={Path.cwd()}", *words]))
+    # In a process of its own: pytest warns about modules that were imported before it.
+    pytest = [sys.executable, "-m", "pytest", "-p", "bench.harness.plugin", f"--rootdir={Path.cwd()}"]
+    return subprocess.call([*pytest, "--pyargs", "bench", *words])  # noqa: S603
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,8 +1,8 @@
 """How fast training is: our loop against the loop of notebooks.
 
-``pytest bench -k engine`` runs it alone. In every profile both loops must compute the same. The target for the ratio of
-their times is asserted in profile full only, for which the machine should be idle; shorter profiles run a few short
-epochs of one model of each family and embedder.
+``pytest bench -k engine`` runs it alone. In every profile both loops must compute the same. The target for the
+ratio of their times is asserted in profile full only, for which the machine should be idle; shorter profiles run a
+few short epochs of one model of each family and embedder.
 """
 
 from __future__ import annotations

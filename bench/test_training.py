@@ -2,8 +2,8 @@
 
 One round of pytest-benchmark is one training epoch, so its statistics are those of the epoch time; validation and
 checkpoint are outside the timed section. Ids are ``<model>``, with ``-seed<N>`` for seeds other than the published
-51, and ``<study>:`` and ``<variant>:`` before it for studies other than the standard one. A model that does not fit
-the data is skipped.
+51, and ``<study>:`` and ``<variant>:`` before it for studies other than the standard one. A model that does not
+fit the data is skipped.
 """
 
 from collections.abc import Callable

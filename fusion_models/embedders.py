@@ -17,7 +17,7 @@ class MaxPool(nn.Sequential):
     """3x3 convolution, then the maximum of each 2x2 window, then ReLU: (B, C, H, W) -> (B, C', H/2, W/2).
 
     The published models apply ReLU before the pool. The maximum commutes with ReLU, so values and gradients are
-    the same to the bit; behind the pool, ReLU has a quarter of the elements to touch.
+    the same to the bit; after the pool, ReLU has a quarter of the elements to process.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:

@@ -1,6 +1,6 @@
-"""The one network all models are: stems -> operator -> trunk -> head.
+"""The network of all models that ship here: stems -> operator -> trunk -> head.
 
-Not here: which widths a model has (zoo.py) and how it is trained (bench).
+Their widths are in ``zoo.py``; ``bench`` trains them.
 """
 
 from collections.abc import Mapping
@@ -17,12 +17,12 @@ class FusionNet(nn.Module):
     head are shared. Early fusion has empty stems, late fusion an empty trunk.
 
     Args:
-        stems: one module a modality, (B, C, H, W) -> features. Their order is the order the operator sees.
-        operator: combines the stems' features.
-        trunk: layers between fusion and head.
-        head: fused features -> logits (B, L).
-        stems_are_experts: the stems are classifiers that return logits, are trained alone first and are frozen
-            when the rest is trained (see ``experts``).
+        stems: One module per modality, (B, C, H, W) -> features, in the order in which the operator gets them.
+        operator: Combines the stems' features.
+        trunk: Layers between fusion and head.
+        head: Fused features -> logits (B, L).
+        stems_are_experts: Whether the stems are classifiers that return logits, are trained alone first and are
+            frozen when the rest is trained (see ``experts``).
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class FusionNet(nn.Module):
         self.stems_are_experts = stems_are_experts
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
-        """Logits (B, L) of one batch; a modality is a key of ``inputs``, others there are ignored."""
+        """Logits (B, L) of one batch; ``inputs`` maps modalities to (B, C, H, W), further ones are ignored."""
         features = [stem(inputs[modality]) for modality, stem in self.stems.items()]
         fused: Tensor = self.operator(features)
         logits: Tensor = self.head(self.trunk(fused))
@@ -50,7 +50,7 @@ class FusionNet(nn.Module):
 
     @property
     def modalities(self) -> tuple[str, ...]:
-        """The modalities the network looks at, in the order they are fused."""
+        """The modalities that the network uses, in the order in which they are fused."""
         return tuple(self.stems)
 
     def experts(self) -> "dict[str, FusionNet]":
@@ -69,5 +69,5 @@ class FusionNet(nn.Module):
 
 
 def _alone(modality: str, expert: nn.Module) -> FusionNet:
-    # PassThrough hands on whatever it is given, so the expert's number of logits does not matter to it.
+    # PassThrough returns its input unchanged, so the shape that it is built for does not matter.
     return FusionNet(stems={modality: expert}, operator=PassThrough([()]), trunk=nn.Identity(), head=nn.Identity())

@@ -1,8 +1,8 @@
 """How modalities meet: an operator turns one feature tensor per modality into one.
 
-An operator is built from the shapes it will be given and declares in ``out_shape`` what it makes of them, so
-nobody else has to know that concatenation widens. To add one, write the class and register it. The models that
-ship are listed in zoo.py, so the operators here join no further families.
+An operator is built from the shapes of its inputs and declares the shape of its output in ``out_shape``, so no
+other code has to know that concatenation widens. To add one, write the class and register it. The models that ship
+are listed in ``zoo.py``, so the operators here join no further families.
 
 Shapes are without the batch: maps (C, H, W) or vectors (D,). Features come in the model's order of modalities.
 """
@@ -21,13 +21,13 @@ class Operator(nn.Module):
     """Base of all operators.
 
     Args:
-        shapes: what each modality brings, one shape a modality.
+        shapes: Of the features, one per modality.
 
     Attributes:
-        out_shape: what the operator makes of them.
+        out_shape: Of the fused features.
 
     Raises:
-        ValueError: if features of these shapes cannot be combined.
+        ValueError: Features of these shapes cannot be combined.
     """
 
     out_shape: Shape
@@ -35,23 +35,23 @@ class Operator(nn.Module):
     def __init__(self, shapes: Sequence[Shape]) -> None:
         super().__init__()
         if not shapes:
-            raise ValueError(f"{type(self).__name__} was given no modality to fuse")
+            raise ValueError(f"{type(self).__name__} needs at least one modality")
         self.out_shape = self._fuse_shapes([tuple(shape) for shape in shapes])
 
     def _fuse_shapes(self, shapes: list[Shape]) -> Shape:
-        """Element-wise operators keep the common shape; the others say what they make."""
+        """Element-wise operators keep the common shape; the others override this."""
         if len(set(shapes)) > 1:
             raise ValueError(f"{type(self).__name__} needs equal shapes of all modalities, not {shapes}")
         return shapes[0]
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Fuse (B, *shape) tensors, one a modality, into (B, *out_shape)."""
+        """Fuse (B, *shape) tensors, one per modality, into (B, *out_shape)."""
         raise NotImplementedError
 
 
 @register_operator("none", families=())
 class PassThrough(Operator):
-    """Hands on the features of a single modality: the operator of models that fuse nothing."""
+    """Returns the features of a single modality unchanged: the operator of models that fuse nothing."""
 
     def _fuse_shapes(self, shapes: list[Shape]) -> Shape:
         if len(shapes) != 1:
@@ -70,7 +70,7 @@ class Concat(Operator):
 
     def _fuse_shapes(self, shapes: list[Shape]) -> Shape:
         if len({shape[1:] for shape in shapes}) > 1:
-            raise ValueError(f"Concat needs equal sizes behind the channels, not {shapes}")
+            raise ValueError(f"Concat needs equal sizes after the channels, not {shapes}")
         return (sum(shape[0] for shape in shapes), *shapes[0][1:])
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:

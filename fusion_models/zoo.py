@@ -1,4 +1,4 @@
-"""The models that are compared: every row of the published tables, in both embedders, and their baselines.
+"""The models that are compared: those of the published tables, in both embedders, and their baselines.
 
 A model is ``family-stage-operator-embedder``, or ``family-modality-embedder`` for a single modality. BLUEPRINTS
 holds the widths of a family at a stage; MODELS names all models, also those of plug-ins; ``building.py`` builds
@@ -173,7 +173,8 @@ def _strategies() -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
             if of == family:
                 yield from ((family, stage, operator, ()) for operator in operators)
     for operator, part in OPERATORS.added.items():
-        yield from ((family, "intermediate", operator, ()) for family in part.families)
+        families = [family for family in part.families if (family, "intermediate") in BLUEPRINTS]
+        yield from ((family, "intermediate", operator, ()) for family in families)
 
 
 def _embedders(family: str) -> tuple[str, ...]:

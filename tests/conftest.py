@@ -1,9 +1,16 @@
-"""For all tests: warnings are errors, and training uses one thread, as the models here are tiny."""
+"""For all tests: warnings are errors, training uses one thread, and what a test registers ends with it."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
 import torch
+
+import fusiongauge
+from bench.registry import CORRUPTIONS, METRICS, STUDIES
+from data_utils import DATASETS
+from fusion_models import BACKBONES, EMBEDDERS, OPERATORS
+from fusion_models.registry import CUSTOM_MODELS
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -16,3 +23,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def registries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets a test register things and load plug-ins."""
+    for registry in (OPERATORS, EMBEDDERS, BACKBONES, CUSTOM_MODELS, METRICS, CORRUPTIONS, STUDIES, DATASETS):
+        len(registry)  # what ships is registered first
+        for name in ("_entries", "_files", "_added"):
+            monkeypatch.setattr(registry, name, dict(getattr(registry, name)))
+    monkeypatch.setattr(fusiongauge, "_PLUGINS", {})
+    monkeypatch.setattr(sys, "path", list(sys.path))

@@ -10,7 +10,7 @@ from functools import partial
 
 import torch
 
-from bench.config import Protocol
+from bench.config import STANDARD, Protocol
 from bench.harness.session import Session
 from bench.registry import METRICS
 from bench.training import model_audits
@@ -100,7 +100,9 @@ def audit_models(specs: Sequence[ModelSpec], info: DatasetInfo) -> list[Outcome]
         Outcome(
             "memory of others",
             first,
-            model_audits.memory_of_others(lambda b, x: training_memory(b, x).peak_bytes, builds[first], batch),
+            model_audits.memory_of_others(
+                lambda b, x: training_memory(b, x, STANDARD).peak_bytes, builds[first], batch
+            ),
         ),
     ]
 
@@ -117,10 +119,8 @@ def splits(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Split
         info=replace(dataset.info, channels={"number": 1}, image_size=(1, 1)),
         inputs={"number": numbers[:, None, None, None]},
     )
-    chosen, parts = choose(numbered, protocol, seed)
     data = prepare(numbered, replace(protocol, normalized=()), seed, "cpu")
-    asked = Split(*(_numbers(chosen.batch(part)) for part in (parts.train, parts.valid)))
-    return asked, Split(_numbers(data.train), _numbers(data.valid))
+    return choose(numbered, protocol, seed), Split(_numbers(data.train), _numbers(data.valid))
 
 
 def _check_fit(builds: Mapping[str, model_audits.Build]) -> None:

@@ -30,21 +30,6 @@ from fusion_models.zoo import ModelError, ModelSpec, find_model
 
 T = TypeVar("T")
 
-TRAINING = "bench/test_training.py::test_training"
-"""The benchmark that runs a cell."""
-
-_CLAIMS = (
-    "downsampling-wide",
-    "downsampling-deep",
-    "fusion-experts",
-    "fusion-wide",
-    "fusion-compact",
-    "downsampling-compact",
-    "robustness",
-)
-"""The studies that ``--study claims`` stands for: those whose runs decide the published claims."""
-
-
 def dataset_help() -> str:
     """The help text of ``--dataset``."""
     return (
@@ -133,7 +118,11 @@ class Options:
         words += [word for plugin in self.plugins for word in ("--plugin", plugin)]
         # A processor's results depend on the number of its threads.
         before = [f"OMP_NUM_THREADS={threads}"] if config.device == "cpu" else []
-        return " ".join([*before, "pytest", shlex.quote(f"{TRAINING}[{cell.name}]"), shlex.join(words)])
+        in_checkout = Path("bench/test_training.py").is_file()
+        file = ["bench/test_training.py"] if in_checkout else ["--pyargs", "bench.test_training"]
+        file[-1] += f"::test_training[{cell.name}]"
+        words = ["pytest", *file, *words]
+        return " ".join([*before, shlex.join(words)])
 
 
 def _specs(study: Study) -> list[ModelSpec]:
@@ -234,7 +223,9 @@ def parse_studies(text: str) -> tuple[Study, ...]:
     Raises:
         OptionError: No study has one of the names.
     """
-    groups = {"all": tuple(STUDIES), "claims": _CLAIMS}
+    from bench.analysis.claims import STUDIES_NEEDED  # here, as it loads numpy
+
+    groups = {"all": tuple(STUDIES), "claims": STUDIES_NEEDED}
     names = [name for word in text.split(",") for name in groups.get(word.strip(), (word.strip(),))]
     for name in names:
         _choice(name, STUDIES, "--study", *groups)

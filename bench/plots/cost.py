@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.analysis.frames import describe, frame
-from bench.metrics import declarations
+from bench.metrics import QUANTITIES
 from bench.plots.style import (
     GRAY,
     SMALL_POINTS,
@@ -41,16 +41,15 @@ FILLINGS: tuple[dict[str, Any], ...] = tuple(
 
 
 def cost(records: Sequence[RunRecord]) -> Figure | None:
-    """Accuracy against four costs, one point per model, with the Pareto front; None if no run was completed.
+    """Accuracy against four costs, one point per model, with the Pareto front; None if no record has a cost.
 
     Points are means over seeds; bars reach from the lowest to the highest seed.
     """
     cells = frame(records)
-    if cells.empty:
-        return None
-    metrics = declarations(records)
     measured = [name for name in COSTS if cells[name].notna().any()]
-    missing = [metrics[name].title for name in COSTS if name not in measured]
+    if not measured:
+        return None
+    missing = [QUANTITIES[name].title for name in COSTS if name not in measured]
     models = cells.groupby("model", sort=False).agg(
         family=("family", "first"),
         embedder=("embedder", "first"),
@@ -99,12 +98,12 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
         label_in=0.2,
     )
     for panel, name in zip(panels, measured, strict=True):
-        panel.set_xlabel(metrics[name].title, fontsize=TEXT_POINTS)
+        panel.set_xlabel(QUANTITIES[name].title, fontsize=TEXT_POINTS)
         for (family, embedder), alike in models.groupby(["family", "embedder"], sort=False):
-            costs, style = alike[name] / metrics[name].scale, of_embedders[str(embedder)]
+            costs, style = alike[name] / QUANTITIES[name].scale, of_embedders[str(embedder)]
             panel.plot(costs, alike.accuracy, linestyle="", marker=markers[str(family)], **style)
-        _draw_ranges(panel, metrics[name], models)
-        _draw_front(panel, metrics[name], models, {model: numbers[model] for model in fronts[name]})
+        _draw_ranges(panel, QUANTITIES[name], models)
+        _draw_front(panel, QUANTITIES[name], models, {model: numbers[model] for model in fronts[name]})
     for panel in panels[::2]:
         panel.set_ylabel("validation accuracy", fontsize=TEXT_POINTS)
     return figure

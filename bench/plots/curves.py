@@ -20,12 +20,12 @@ TITLE_CHARACTERS = 30
 
 
 def curves(records: Sequence[RunRecord]) -> Figure | None:
-    """Validation loss by epoch, one panel per strategy, one line per embedder; None if no run was completed.
+    """Validation loss by epoch, one panel per strategy, one line per embedder; None if no record has losses.
 
     Lines are medians over seeds; bands reach from the lowest to the highest seed. Dotted: the loss at chance
     level, which is the logarithm of the number of classes.
     """
-    done = completed(records)
+    done = [record for record in completed(records) if any(record.valid_losses)]
     strategies: dict[str, dict[str, list[RunRecord]]] = {}
     for record in done:
         strategy = f"{record.variant} {record.strategy}".strip()
@@ -49,7 +49,7 @@ def curves(records: Sequence[RunRecord]) -> Figure | None:
         share_x=True,
     )
     for panel, embedders in zip(panels, strategies.values(), strict=True):
-        for loss in {log(record.classes) for record in done}:
+        for loss in {log(record.classes) for record in done if record.classes > 1}:
             panel.axhline(loss, color=GRAY, linestyle=":", linewidth=1)
         bands = [
             _draw_line(panel, of_embedder, of_embedders[embedder], place)

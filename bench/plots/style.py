@@ -243,6 +243,8 @@ def _lines_in(count: int, points: float) -> float:
 def label_log_scale(axis: Axis) -> None:
     """Give an axis on a log scale plain numbers, as many as its range has room for."""
     low, high = axis.get_view_interval()
+    if not 0 < low < high:  # nothing was drawn
+        return
     decades = log10(high / low)
     locator: Locator
     if decades > 3:

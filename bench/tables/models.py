@@ -5,9 +5,9 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from bench.analysis import formats
-from bench.analysis.frames import frame
+from bench.analysis.frames import evaluated, frame
 from bench.analysis.statistics import Interval
-from bench.metrics import declarations
+from bench.metrics import QUANTITIES
 from bench.records import Metric, RunRecord
 from bench.tables.seeds import BEST_OF_COLUMN, Best, best, better_is_higher, means, raw, seed_table
 from bench.tables.text import TextTable
@@ -26,7 +26,7 @@ COSTS = {
 
 def fusion_table(records: Sequence[RunRecord]) -> TextTable:
     """The main metrics of every model, in the order they were run: means over seeds."""
-    shown = [metric for metric in declarations(records).values() if metric.shown]
+    shown = [*evaluated(records), *(metric for metric in QUANTITIES.values() if metric.shown)]
     return _models_table("fusion", "fusion architectures", records, shown)
 
 
@@ -38,7 +38,7 @@ def cost_table(records: Sequence[RunRecord]) -> TextTable | None:
     cells = frame(records)
     if cells.empty:
         return None
-    costs = [declarations(records)[name] for name in COSTS]
+    costs = [QUANTITIES[name] for name in COSTS]
     measured = [metric for metric in costs if cells[_evidence(metric)].notna().any()]
     missing = [metric.title for metric in costs if metric not in measured]
     return _models_table(

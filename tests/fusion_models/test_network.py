@@ -39,7 +39,7 @@ def test_order_of_the_inputs_does_not_matter() -> None:
     assert torch.equal(network()(dict(reversed(INPUTS.items()))), network()(INPUTS))
 
 
-def test_modalities_nobody_asked_for_are_ignored() -> None:
+def test_further_modalities_are_ignored() -> None:
     assert torch.equal(network()({"thermal": torch.tensor([[9.0]]), **INPUTS}), network()(INPUTS))
 
 

@@ -1,11 +1,28 @@
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
 from itertools import combinations
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from fusion_models import BLUEPRINTS, EMBEDDERS, MODELS, OPERATORS, FusionNet, ModelSpec, Operator, build_model
+from fusion_models import (
+    BLUEPRINTS,
+    EMBEDDERS,
+    MODELS,
+    FusionNet,
+    ModelError,
+    ModelSpec,
+    Operator,
+    build_model,
+    register_backbone,
+    register_embedder,
+    register_model,
+    register_operator,
+)
 from fusion_models import find_model as find
+from fusiongauge import PluginError
 
 CHANNELS = {"rgb": 4, "lidar": 4}
 
@@ -42,17 +59,23 @@ STRATEGIES = list(dict.fromkeys(spec.strategy for spec in MODELS.values()))
 every_model = pytest.mark.parametrize("name", MODELS)
 
 
+def fusion_net(model: ModelSpec | str, *, size: int, classes: int) -> FusionNet:
+    network = build_model(model, channels=CHANNELS, image_size=(size, size), classes=classes)
+    assert isinstance(network, FusionNet)
+    return network
+
+
 def build(model: ModelSpec | str, *, size: int = 16, classes: int = 2, seed: int = 0) -> FusionNet:
     """The model for small images; equal seeds draw equal weights."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return build_model(model, channels=CHANNELS, image_size=(size, size), classes=classes)
+        return fusion_net(model, size=size, classes=classes)
 
 
 def outline(model: ModelSpec | str, *, classes: int = 2) -> FusionNet:
     """The model at its published size, with shapes and without numbers."""
     with torch.device("meta"):
-        return build_model(model, channels=CHANNELS, image_size=(64, 64), classes=classes)
+        return fusion_net(model, size=64, classes=classes)
 
 
 def images(*, size: int = 16, seed: int = 1) -> dict[str, Tensor]:
@@ -72,7 +95,7 @@ def test_every_strategy_of_the_table_is_a_model_in_every_embedder() -> None:
 @every_model
 def test_a_model_is_registered_by_its_name(name: str) -> None:
     assert MODELS[name].name == name
-    assert find(name) is MODELS[name]
+    assert find(name) == MODELS[name]
 
 
 @every_model
@@ -119,7 +142,7 @@ def assert_gradients_reach_all(network: nn.Module) -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_twins_start_from_the_same_weights(strategy: str) -> None:
+def test_paired_variants_start_from_the_same_weights(strategy: str) -> None:
     maxpool, strided = (build(f"{strategy}-{embedder}").state_dict() for embedder in ("maxpool", "strided"))
     assert list(maxpool) == list(strided)
     assert all(torch.equal(maxpool[key], strided[key]) for key in maxpool)
@@ -132,7 +155,7 @@ def test_other_seeds_start_from_other_weights() -> None:
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-def test_twins_are_different_functions(strategy: str) -> None:
+def test_paired_variants_are_different_functions(strategy: str) -> None:
     maxpool, strided = (build(f"{strategy}-{embedder}") for embedder in ("maxpool", "strided"))
     assert not torch.equal(maxpool(images()), strided(images()))
 
@@ -149,7 +172,7 @@ def test_no_other_two_models_are_one_function(embedder: str) -> None:
     specs = [spec for spec in MODELS.values() if spec.embedder == embedder]
     sizes = {spec.strategy: count(outline(spec)) for spec in specs}
     pairs = [pair for pair in combinations(sizes, 2) if sizes[pair[0]] == sizes[pair[1]]]
-    # Beside the pair above: the 3 pairs of wide add, hadamard and matmul, experts and compact add and hadamard,
+    # Besides the pair above: the 3 pairs of wide add, hadamard and matmul, experts and compact add and hadamard,
     # and the two modalities of both baselines.
     assert len(pairs) >= 1 + 3 + 2 + 2
     same = set()
@@ -183,76 +206,161 @@ def test_a_model_depends_on_its_modalities_and_on_no_other(name: str) -> None:
     network, inputs, others = build(name), images(seed=1), images(seed=2)
     logits = network(inputs)
     depends_on = tuple(m for m in CHANNELS if not torch.equal(network({**inputs, m: others[m]}), logits))
-    assert depends_on == MODELS[name].modalities
+    assert depends_on == MODELS[name].sees(CHANNELS)
 
 
 @pytest.mark.parametrize("names", [("early", "concat"), ("intermediate", "add"), ("late", "concat")])
 def test_a_third_modality_is_data_and_not_code(names: tuple[str, str]) -> None:
-    modalities = ("rgb", "lidar", "thermal")
-    spec = ModelSpec("wide", *names, "strided", modalities)
-    channels = {"rgb": 3, "lidar": 4, "thermal": 1} if names[0] != "early" else dict.fromkeys(modalities, 2)
+    spec = ModelSpec("wide", *names, "strided")
+    channels = (
+        {"rgb": 3, "lidar": 4, "thermal": 1} if names[0] != "early" else {"rgb": 2, "lidar": 2, "thermal": 2}
+    )
+    assert spec.sees(channels) == ("rgb", "lidar", "thermal")
     network = build_model(spec, channels=channels, image_size=(16, 8), classes=3)
     inputs = {m: torch.rand(2, width, 16, 8) for m, width in channels.items()}
     assert network(inputs).shape == (2, 3)
 
 
-class Maximum(Operator):
-    """Element-wise maximum."""
-
-    def forward(self, features: list[Tensor]) -> Tensor:  # type: ignore[override]
-        return torch.stack(list(features)).amax(dim=0)
-
-
-class AveragePool(nn.Sequential):
-    """The mean of each 2x2 window behind a convolution."""
-
-    def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2))
+def test_a_model_of_some_modalities_is_another_model() -> None:
+    pair = ModelSpec("wide", "intermediate", "add", "strided", ("rgb", "thermal"))
+    assert pair.name == "wide-intermediate-add-rgb+thermal-strided"
+    assert pair.sees({"rgb": 3, "lidar": 4, "thermal": 1}) == ("rgb", "thermal")
 
 
-def test_a_line_in_operators_is_enough_to_build_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(OPERATORS, "maximum", Maximum)
-    spec = ModelSpec("compact", "intermediate", "maximum", "strided")
-    assert spec.name == "compact-intermediate-maximum-strided"
-    network = build(spec)
-    assert isinstance(network.operator, Maximum)
-    assert network(images()).shape == (8, 1)
+def test_a_single_modality_of_any_name_is_found() -> None:
+    spec = find("wide-thermal-strided")
+    assert (spec.stage, spec.modalities, spec.name) == ("single", ("thermal",), "wide-thermal-strided")
+    with pytest.raises(ModelError, match="unknown model 'compact-thermal-strided'"):
+        find("compact-thermal-strided")  # a family without baselines of one modality
 
 
-@pytest.mark.parametrize(("family", "stage"), BLUEPRINTS)
-def test_a_line_in_embedders_is_enough_to_build_with_it(
-    family: str, stage: str, monkeypatch: pytest.MonkeyPatch
+def test_fusion_needs_two_modalities() -> None:
+    with pytest.raises(ModelError, match="fuses modalities; the data have only rgb"):
+        find("compact-late-concat-strided").sees({"rgb": 4})
+
+
+@pytest.fixture
+def plugged(registries: None) -> None:  # noqa: ARG001
+    """An operator, an embedder, a backbone and a model, as a plug-in registers them."""
+
+    @register_operator("maximum", families=("compact", "tiny"))
+    class Maximum(Operator):
+        def forward(self, features: list[Tensor]) -> Tensor:  # type: ignore[override]
+            return torch.stack(list(features)).amax(dim=0)
+
+    @register_embedder("average")
+    class AveragePool(nn.Sequential):
+        def __init__(self, in_channels: int, out_channels: int) -> None:
+            super().__init__(nn.Conv2d(in_channels, out_channels, 3, padding=1), nn.ReLU(), nn.AvgPool2d(2))
+
+    @register_backbone("tiny")
+    class Tiny(nn.Sequential):
+        def __init__(self, channels: int, image_size: tuple[int, int]) -> None:
+            super().__init__(nn.Conv2d(channels, 6, kernel_size=4, stride=4), nn.ReLU())
+            self.out_shape = (6, image_size[0] // 4, image_size[1] // 4)
+
+    @register_model("flat")
+    def flat(channels: Mapping[str, int], image_size: tuple[int, int], classes: int) -> nn.Module:
+        return Flat(channels["rgb"] * image_size[0] * image_size[1], classes)
+
+
+class Flat(nn.Module):
+    def __init__(self, pixels: int, classes: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(pixels, classes)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        logits: Tensor = self.layer(inputs["rgb"].flatten(1))
+        return logits
+
+
+@pytest.mark.usefixtures("plugged")
+def test_what_plugins_register_becomes_models_of_its_families_and_no_others() -> None:
+    shipped = {f"{strategy}-{embedder}" for strategy in PARAMETERS for embedder in ("maxpool", "strided")}
+    compact = ("late-concat", "intermediate-concat", "intermediate-add", "intermediate-hadamard")
+    assert set(MODELS) - shipped == {
+        *(f"compact-{strategy}-average" for strategy in (*compact, "intermediate-maximum")),
+        *(f"compact-intermediate-maximum-{embedder}" for embedder in ("maxpool", "strided")),
+        "tiny-rgb",
+        "tiny-lidar",
+        "tiny-intermediate-concat",
+        "tiny-intermediate-add",
+        "tiny-intermediate-maximum",
+        "tiny-late-logits",
+        "flat",
+    }
+
+
+@pytest.mark.usefixtures("plugged")
+@pytest.mark.parametrize("classes", [2, 3])
+def test_models_of_plugins_are_built_by_their_names(classes: int) -> None:
+    for name in list(MODELS):
+        if any(part in name for part in ("average", "maximum", "tiny", "flat")):
+            network = build_model(name, channels=CHANNELS, image_size=(16, 16), classes=classes)
+            logits = 1 if classes == 2 and name.startswith("compact") else classes
+            assert network(images()).shape == (8, logits), name
+            assert isinstance(network, FusionNet) is (name != "flat")
+
+
+@pytest.mark.usefixtures("plugged")
+def test_every_family_can_have_another_embedder() -> None:
+    for family, stage in BLUEPRINTS:
+        operator, modalities = ("none", ("rgb",)) if stage == "single" else ("concat", ())
+        network = build(ModelSpec(family, stage, operator, "average", modalities))
+        assert any(isinstance(module, nn.AvgPool2d) for module in network.modules())
+        assert network(images()).shape == (8, LOGITS_OF_TWO_CLASSES[family])
+
+
+@pytest.mark.usefixtures("plugged")
+@pytest.mark.parametrize(
+    ("register", "name"),
+    [
+        (register_operator, "add"),
+        (register_embedder, "average"),
+        (register_backbone, "tiny"),
+        (register_model, "flat"),
+        (register_model, "compact-late-concat-strided"),
+    ],
+)
+def test_a_name_that_is_taken_is_refused_with_the_file(
+    register: Callable[[str], Callable[[type], object]], name: str
 ) -> None:
-    monkeypatch.setitem(EMBEDDERS, "average", AveragePool)
-    single = stage == "single"
-    spec = ModelSpec(family, stage, "none" if single else "concat", "average", tuple(CHANNELS)[: 2 - single])
-    network = build(spec)
-    assert any(isinstance(module, AveragePool) for module in network.modules())
-    assert network(images()).shape == (8, LOGITS_OF_TWO_CLASSES[family])
+    with pytest.raises(PluginError, match=rf"test_zoo\.py: .*{name}.* already.*choose another name"):
+        register(name)(Flat)
+    with pytest.raises(PluginError, match=r"test_zoo\.py: 'a name' cannot name a"):
+        register("a name")(Flat)
 
 
-def test_an_unknown_model_is_told_which_there_are() -> None:
-    with pytest.raises(ValueError, match=r"unknown model 'resnet'; the models are: .*compact-late-concat-strided"):
+@pytest.mark.parametrize("first", ["fusion_models.embedders", "fusion_models.operators", "fusion_models.building"])
+def test_what_ships_is_not_added_by_plugins_whatever_is_imported_first(first: str) -> None:
+    code = f"import {first}\nfrom fusion_models import EMBEDDERS, MODELS, OPERATORS"
+    code += "\nprint(len(MODELS), len(EMBEDDERS.added), len(OPERATORS.added))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(2 * len(PARAMETERS)), "0", "0"]
+
+
+def test_an_unknown_model_is_answered_with_all_names() -> None:
+    with pytest.raises(ModelError, match=r"unknown model 'resnet'; the models are: .*compact-late-concat-strided"):
         build("resnet")
 
 
 @pytest.mark.parametrize("size", [(20, 64), (64, 20)])
 def test_images_must_be_divisible_as_often_as_they_are_halved(size: tuple[int, int]) -> None:
-    with pytest.raises(ValueError, match=f"halves images 3 times: .*multiples of 8, not {size[0]}x{size[1]}"):
+    with pytest.raises(ModelError, match=f"halves images 3 times: .*multiples of 8, not {size[0]}x{size[1]}"):
         build_model("wide-early-concat-strided", channels=CHANNELS, image_size=size, classes=2)
 
 
 def test_matrix_products_need_square_images() -> None:
-    with pytest.raises(ValueError, match=r"square maps \(C, N, N\), not \(128, 8, 4\)"):
+    with pytest.raises(ModelError, match=r"square maps \(C, N, N\), not \(128, 8, 4\)"):
         build_model("wide-intermediate-matmul-strided", channels=CHANNELS, image_size=(64, 32), classes=2)
 
 
 def test_a_modality_the_data_lack_is_named() -> None:
-    with pytest.raises(ValueError, match="needs the modality 'lidar'; the data have rgb, depth"):
+    with pytest.raises(ModelError, match="needs the modality 'lidar'; the data have rgb, depth"):
         build_model("compact-late-concat-strided", channels={"rgb": 4, "depth": 1}, image_size=(16, 16), classes=2)
 
 
 @pytest.mark.parametrize("classes", [1, 0])
 def test_fewer_than_two_classes_are_refused(classes: int) -> None:
-    with pytest.raises(ValueError, match=f"at least two classes, not {classes}"):
+    with pytest.raises(ModelError, match=f"at least two classes, not {classes}"):
         build("compact-late-concat-strided", classes=classes)

@@ -2,12 +2,15 @@ from math import nan
 
 import pytest
 
+from bench.analysis import formats
 from bench.analysis.statistics import Interval
-from bench.tables import COLUMN
+from bench.metrics import declarations
+
+METRICS = declarations()
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "text", "signed"),
+    ("name", "value", "text", "signed"),
     [
         ("best_valid_loss", 0.123456, "0.1235", "+0.123"),
         ("best_valid_loss", 1.2e-7, "1.2e-07", "+1.2e-07"),
@@ -18,15 +21,15 @@ from bench.tables import COLUMN
         ("peak_memory_bytes", 41_600_000, "42", "+42"),
     ],
 )
-def test_a_value_is_rounded_and_brought_to_the_unit_of_its_title(
-    field: str, value: float, text: str, signed: str
+def test_a_value_is_rounded_and_converted_to_the_unit_of_its_title(
+    name: str, value: float, text: str, signed: str
 ) -> None:
-    assert COLUMN[field].text(value) == text
-    assert COLUMN[field].signed(value) == signed
+    assert formats.text(METRICS[name], value) == text
+    assert formats.signed(METRICS[name], value) == signed
 
 
 @pytest.mark.parametrize(
-    ("field", "interval", "mean", "difference"),
+    ("name", "interval", "mean", "difference"),
     [
         ("valid_accuracy", Interval(0.85, 0.8, 0.9, 5), "0.850 ± 0.050", "+0.850 ± 0.050"),
         ("valid_accuracy", Interval(-0.02, -0.03, -0.01, 5), "-0.020 ± 0.010", "-0.020 ± 0.010"),
@@ -39,15 +42,12 @@ def test_a_value_is_rounded_and_brought_to_the_unit_of_its_title(
         ("parameters", Interval(1000.0, 1000.0, 1000.0, 5), "1,000", "+1,000"),
     ],
 )
-def test_a_mean_stands_with_half_its_interval(field: str, interval: Interval, mean: str, difference: str) -> None:
-    assert COLUMN[field].mean(interval) == mean
-    assert COLUMN[field].difference(interval) == difference
+def test_a_mean_is_followed_by_half_its_interval(
+    name: str, interval: Interval, mean: str, difference: str
+) -> None:
+    assert formats.mean(METRICS[name], interval) == mean
+    assert formats.difference(METRICS[name], interval) == difference
 
 
-def test_no_value_at_all_is_a_dash() -> None:
-    assert COLUMN["efficiency"].mean(Interval(nan, nan, nan, 0)) == "-"
-
-
-def test_only_accuracy_and_the_use_of_the_device_are_better_when_higher() -> None:
-    higher = {column.field for column in COLUMN.values() if column.higher_is_better}
-    assert higher == {"valid_accuracy", "achieved_flops", "efficiency"}
+def test_without_any_value_there_is_a_dash() -> None:
+    assert formats.mean(METRICS["efficiency"], Interval(nan, nan, nan, 0)) == "-"

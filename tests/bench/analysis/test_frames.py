@@ -1,56 +1,104 @@
 import pytest
 
-from bench.records.run import DIVERGED, FAILED
-from bench.tables import comparable, conditions, frame, fusion_table
+from bench.analysis.frames import (
+    comparable,
+    comparable_costs,
+    describe,
+    describe_cost,
+    embedder_pairs,
+    frame,
+    outcomes,
+)
+from bench.records import DIVERGED, FAILED, CostRecord, Metric
+from tests.bench.costs.samples import growth, inference
 from tests.bench.samples import MODEL, TWIN, record
+from tests.bench.tables.samples import embedded, foreign
 
 
 def test_the_last_record_of_a_cell_counts() -> None:
-    again = [record(best_valid_loss=0.25), record(TWIN), record(best_valid_loss=0.75)]
-    cells = frame(again)
-    assert cells.model.tolist() == [TWIN, MODEL]
-    assert cells.best_valid_loss.tolist() == [0.25, 0.75]
+    cells = frame([record(best_valid_loss=0.25), record(TWIN), record(best_valid_loss=0.75)])
+    assert cells.model.tolist() == [MODEL, TWIN]
+    assert cells.best_valid_loss.tolist() == [0.75, 0.25]
 
 
 def test_the_epoch_time_of_a_cell_is_its_median() -> None:
     assert frame([record(epoch_seconds=[1.0, 9.0, 2.0])]).epoch_seconds.tolist() == [2.0]
 
 
-def test_what_a_record_does_not_know_is_no_number() -> None:
-    cells = frame([record(flops_per_step=None)])
+def test_what_a_record_lacks_is_not_a_number() -> None:
+    cells = frame([record(flops_per_step=None, protocol={}, environment={})])
     assert cells.flops_per_step.isna().all()
     assert cells.efficiency.isna().all()
 
 
 @pytest.mark.parametrize("status", [DIVERGED, FAILED])
 def test_unfinished_runs_are_named_and_not_averaged(status: str) -> None:
-    unfinished = record(seed=52, status=status, best_valid_loss=None, valid_accuracy=None, train_seconds=None)
-    table = fusion_table([record(), unfinished])
-    assert [row[:3] for row in table.rows] == [[MODEL, "1", "0.25"]]
-    assert table.conditions[-1] == f"left out, not completed: {MODEL} (seed 52, {status})"
+    records = [record(), record(seed=52, status=status, best_valid_loss=None)]
+    assert frame(records).seed.tolist() == [51]
+    assert describe(records)[-1] == f"left out, not completed: {MODEL} (seed 52, {status})"
+    assert describe(records[1:]) == ["no run was completed"]
 
 
-def test_conditions_say_that_times_are_shares_where_seeds_were_trained_side_by_side() -> None:
-    alone, beside = record(), record(seed=52, seeds_together=4)
-    assert conditions([alone, beside])[-1] == "seeds trained side by side: 1, 4; times are equal shares of theirs"
-    assert not any("side by side" in line for line in conditions([alone]))
+def test_a_metric_that_nobody_declared_is_an_outcome_too() -> None:
+    declared = Metric(name="blobs", title="blobs", higher_is_better=True, shown=False)
+    records = [record(valid_metrics={"accuracy": 0.9, "brier_score": 0.1, "blobs": 3.0}, metrics=[declared])]
+    assert [metric.title for metric in outcomes(records)] == [
+        "valid accuracy",
+        "best valid loss",
+        "valid brier score",
+    ]
+    assert frame(records).valid_brier_score.tolist() == [0.1]
 
 
 def test_conditions_name_everything_that_differed() -> None:
-    lines = conditions([record(), record(dataset="other", profile="full", protocol={"epochs": 20})])
+    lines = describe([record(), record(dataset="other", profile="full", protocol={"epochs": 20}, environment={})])
     assert lines[0].startswith("data: shapes, other, ")
     assert lines[1] == "profile: quick, full, 3, 20 epochs, seeds: 51 (n = 1)"
+    assert lines[2] == "device: a processor, unknown, threads: 2, unknown, torch 2.0, unknown"
 
 
-def test_only_records_of_one_study_data_set_profile_and_device_are_put_together() -> None:
+def test_each_embedder_is_paired_with_the_reference_of_its_records() -> None:
+    blurred = embedded("blurpool", best_valid_loss=0.125)
+    unpaired = foreign("mine", embedder=""), record(seed=52)
+    pairs = embedder_pairs(frame([record(best_valid_loss=0.5), record(TWIN), blurred, *unpaired]))
+    assert pairs[["strategy", "embedder", "seed"]].to_numpy().tolist() == [
+        ["compact-late-concat", "strided", 51],
+        ["compact-late-concat", "blurpool", 51],
+    ]
+    assert pairs.best_valid_loss.tolist() == [0.5, 0.125]
+    assert pairs.best_valid_loss_reference.tolist() == [0.25, 0.25]
+    other_way = embedder_pairs(frame([record(reference="strided"), record(TWIN, reference="strided")]))
+    assert other_way.embedder.tolist() == ["maxpool"]
+
+
+def test_only_records_of_one_study_data_set_profile_and_device_stand_together() -> None:
     ours, again = record(), record(TWIN)
     other = record(study="input-scaling", variant="raw")
     assert comparable([ours, other, again]) == {"standard": [ours, again], "input-scaling": [other]}
     harder, faster = record(dataset="shapes-hard"), record(device="cuda")
     assert comparable([ours, harder, faster]) == {
-        "standard-shapes-quick-cpu": [ours],
+        "standard": [ours],
         "standard-shapes-hard-quick-cpu": [harder],
         "standard-shapes-quick-cuda": [faster],
     }
-    assert comparable([harder, ours]) == {"standard-shapes-hard-quick-cpu": [harder], "standard": [ours]}
-    assert comparable([harder]) == {"standard": [harder]}
+
+
+def test_only_costs_of_one_kind_under_the_same_conditions_stand_together() -> None:
+    one, again, other = growth(), growth(axis="batch"), growth(environment={"threads": 8})
+    costs: list[CostRecord] = [one, inference(), other, again]
+    assert comparable_costs(costs) == {
+        "scaling": [one, again],
+        "inference": [inference()],
+        "scaling-2": [other],
+    }
+
+
+def test_the_conditions_of_a_cost_are_named_once() -> None:
+    expected = [
+        "inputs: 4 channels",
+        "data: made up",
+        "profile: full",
+        "device: a processor, threads: 2, torch 2.0",
+    ]
+    assert describe_cost(inference()) == expected
+    assert describe_cost(inference(conditions=["data: made up", *expected[2:]])) == expected

@@ -6,6 +6,7 @@ from matplotlib.axes import Axes
 
 from bench.plots.cost import cost, pareto_front
 from tests.bench.samples import MODEL, TWIN, record
+from tests.bench.tables.samples import EMBEDDERS, embedded
 
 POINTS = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 4)), min_size=1, max_size=8)
 
@@ -21,11 +22,11 @@ def test_the_front_by_hand() -> None:
     assert front([(1, 0.5), (5, 0.9), (4, 0.4), (6, 0.9), (2, 0.7)]) == ["model 0", "model 4", "model 1"]
 
 
-def test_twins_are_both_on_the_front() -> None:
+def test_of_equal_models_both_are_on_the_front() -> None:
     assert front([(1, 0.5), (1, 0.5)]) == ["model 0", "model 1"]
 
 
-def test_what_costs_nobody_knows_how_much_is_on_no_front() -> None:
+def test_a_model_of_unknown_cost_is_on_no_front() -> None:
     assert front([(float("nan"), 1.0), (1, 0.5)]) == ["model 1"]
 
 
@@ -51,12 +52,13 @@ def test_models_on_a_front_are_numbered_and_named() -> None:
         ]
     )
     assert figure is not None
-    parameters, flops, time, memory = figure.axes
+    parameters, time, memory = figure.axes
     assert numbers(parameters) == {"1": (1000, 0.75)}
     assert numbers(time) == {"2": (0.5, 0.5), "1": (1.0, 0.75)}
     assert numbers(memory) == {"1": (1, 0.75)}  # in the unit of the axis
-    assert [text.get_text() for text in flops.texts] == ["not in these records"]
-    assert f"on a front: 1 {MODEL}, 2 {TWIN}" in figure.get_supxlabel().replace("\N{NO-BREAK SPACE}", " ")
+    caption = figure.get_supxlabel().replace("\N{NO-BREAK SPACE}", " ")
+    assert f"on a front: 1 {MODEL}, 2 {TWIN}" in caption
+    assert "not in these records: GFLOP per step" in caption
 
 
 def test_a_bar_reaches_from_the_lowest_to_the_highest_seed() -> None:
@@ -66,3 +68,21 @@ def test_a_bar_reaches_from_the_lowest_to_the_highest_seed() -> None:
     (bar,) = panel.collections[0].get_segments()  # type: ignore[attr-defined]
     assert bar.tolist() == [[1000, 0.5], [1000, 0.9]]
     assert np.asarray(panel.get_lines()[0].get_ydata()).tolist() == [(0.5 + 0.7 + 0.9) / 3]
+
+
+def test_families_differ_in_marker_and_embedders_in_color_and_filling() -> None:
+    families = [f"family{i}" for i in range(12)]
+    figure = cost([embedded(name, family, family=family) for name in EMBEDDERS for family in families])
+    assert figure is not None
+    points = [line for line in figure.axes[0].get_lines() if line.get_marker() != "None"]
+    assert len({line.get_marker() for line in points}) == 12
+    looks = {(line.get_color(), line.get_fillstyle(), line.get_markersize()) for line in points}
+    assert len(looks) == len({look[1:] for look in looks}) == 9
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [*families, *EMBEDDERS, "Pareto front"]
+
+
+def test_a_record_without_accuracy_is_drawn_on_no_front() -> None:
+    figure = cost([record(valid_accuracy=None)])
+    assert figure is not None
+    figure.draw_without_rendering()
+    assert numbers(figure.axes[0]) == {}

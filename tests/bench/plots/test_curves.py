@@ -6,6 +6,7 @@ from matplotlib.collections import PolyCollection
 
 from bench.plots.curves import curves
 from tests.bench.samples import MODEL, TWIN, record
+from tests.bench.tables.samples import EMBEDDERS, embedded, foreign
 
 # Three seeds: the medians are 0.5, 0.3, 0.2; the ranges 0.4 to 0.6, 0.2 to 0.9, 0.1 to 0.3.
 LOSSES = [[0.4, 0.9, 0.3], [0.5, 0.2, 0.2], [0.6, 0.3, 0.1]]
@@ -15,18 +16,19 @@ def test_a_line_is_the_median_of_seeds_and_a_band_their_range() -> None:
     figure = curves([record(seed=i, valid_losses=losses) for i, losses in enumerate(LOSSES)])
     assert figure is not None
     (panel,) = figure.axes
-    guessing, line = panel.get_lines()
+    chance, line = panel.get_lines()
     assert np.asarray(line.get_xydata()).tolist() == [[1, 0.5], [2, 0.3], [3, 0.2]]
-    assert set(np.asarray(guessing.get_ydata()).tolist()) == {log(2)}
+    assert set(np.asarray(chance.get_ydata()).tolist()) == {log(2)}
     (band,) = (shape for shape in panel.collections if isinstance(shape, PolyCollection))
-    corners = {tuple(corner) for corner in np.asarray(band.get_paths()[0].vertices).round(12)}
+    (outline,) = band.get_paths()
+    corners = {tuple(corner) for corner in np.asarray(outline.vertices).round(12)}
     assert corners == {(1, 0.4), (2, 0.2), (3, 0.1), (1, 0.6), (2, 0.9), (3, 0.3)}
 
 
 def test_one_seed_has_no_band() -> None:
     figure = curves([record()])
     assert figure is not None
-    assert not figure.axes[0].collections
+    assert not any(len(band.get_paths()) for band in figure.axes[0].collections)
 
 
 def test_a_panel_is_a_strategy_with_a_line_style_for_each_embedder() -> None:
@@ -38,13 +40,35 @@ def test_a_panel_is_a_strategy_with_a_line_style_for_each_embedder() -> None:
         "wide-lidar",
     ]
     both, alone, _ = figure.axes
-    assert [line.get_linestyle() for line in both.get_lines()[1:]] == ["-", "--"]
-    assert [line.get_linestyle() for line in alone.get_lines()[1:]] == ["--"]
+    solid, dashed = both.get_lines()[1:]
+    assert (solid.get_linestyle(), dashed.get_linestyle()) == ("-", "--")
+    assert [line.get_color() for line in alone.get_lines()[1:]] == [dashed.get_color()]
     assert all(panel.get_yscale() == "log" for panel in figure.axes)
 
 
-@pytest.mark.parametrize("losses", [[0.7, 0.69, 0.68], [0.7, 0.3, 0.1], [0.7, 0.01, 1e-6], [0.7, 0.1, 0.0]])
-def test_the_scale_has_figures_whatever_its_range(losses: list[float]) -> None:
+def test_nine_embedders_differ_in_color_line_and_marker() -> None:
+    figure = curves([embedded(embedder) for embedder in EMBEDDERS])
+    assert figure is not None
+    lines = figure.axes[0].get_lines()[1:]
+    patterns = {str(line._dash_pattern) for line in lines}  # type: ignore[attr-defined]
+    assert len(patterns) == len({line.get_color() for line in lines}) == 9
+    assert len({line.get_marker() for line in lines}) == 9
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == [*EMBEDDERS, "chance level"]
+
+
+def test_models_without_embedders_need_no_legend_for_them() -> None:
+    figure = curves([foreign("mine", embedder="", valid_losses=[0.5, None, 0.25])])
+    assert figure is not None
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["chance level"]
+    mixed = curves([foreign("mine", embedder=""), record()])
+    assert mixed is not None
+    assert [text.get_text() for text in mixed.legends[0].get_texts()][:2] == ["without embedder", "strided"]
+
+
+@pytest.mark.parametrize(
+    "losses", [[0.7, 0.69, 0.68], [0.7, 0.3, 0.1], [0.7, 0.01, 1e-6], [0.7, 0.1, 0.0], [0.7, None]]
+)
+def test_the_scale_has_numbers_whatever_its_range(losses: list[float | None]) -> None:
     figure = curves([record(valid_losses=losses)])
     assert figure is not None
     figure.draw_without_rendering()

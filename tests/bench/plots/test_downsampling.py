@@ -1,9 +1,11 @@
 import numpy as np
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from bench.plots.downsampling import downsampling
-from bench.records.run import RunRecord
+from bench.records import RunRecord
 from tests.bench.samples import MODEL, TWIN, record
+from tests.bench.tables.samples import EMBEDDERS, embedded
 
 
 def pairs(*differences: float) -> list[RunRecord]:
@@ -19,10 +21,13 @@ def loss_panel(figure: Figure | None) -> tuple[list[float], float, bool]:
     """The ends of the bar, the point, and whether it is filled."""
     assert figure is not None
     panel = figure.axes[1]
-    assert panel.get_title() == "best valid loss\n← strided better"
-    _, bar, point = panel.get_lines()
-    (low, high), (mean,) = (np.asarray(line.get_xdata(), dtype=float) for line in (bar, point))
-    return [low, high], mean, point.get_markerfacecolor() == "black"
+    assert panel.get_title("left") == "best valid loss\n← better"
+    _, point = panel.get_lines()
+    bars = panel.collections[0]
+    assert isinstance(bars, LineCollection)
+    ends = [float(x) for segment in bars.get_segments() for x, _ in np.asarray(segment)]
+    (mean,) = np.asarray(point.get_xdata(), dtype=float)
+    return ends, mean, point.get_markerfacecolor() != "white"
 
 
 def test_a_point_is_the_mean_difference_and_a_bar_its_interval() -> None:
@@ -39,9 +44,8 @@ def test_what_five_seeds_do_not_decide_is_hollow() -> None:
 
 
 def test_one_seed_has_no_bar() -> None:
-    figure = downsampling(pairs(0.01))
-    bar, point, decided = loss_panel(figure)
-    assert np.isnan(bar).all()
+    bar, point, decided = loss_panel(downsampling(pairs(0.01)))
+    assert bar == []
     assert round(point, 12) == 0.01
     assert not decided
 
@@ -53,12 +57,42 @@ def test_intervals_do_not_press_the_points_together() -> None:
     assert -0.3 < low < 0 < 0.05 < high < 0.3
 
 
-def test_a_row_is_a_strategy_in_the_order_it_was_run() -> None:
-    figure = downsampling([record("wide-rgb-maxpool"), record("wide-rgb-strided"), *pairs(0.1)])
+def row_labels(figure: Figure | None) -> list[str]:
     assert figure is not None
-    panel = figure.axes[0]
-    assert [label.get_text() for label in panel.get_yticklabels()] == ["wide-rgb", "compact-late-concat"]
-    assert panel.yaxis_inverted()
+    return [label.get_text() for label in figure.axes[0].get_yticklabels()]
+
+
+def test_a_row_is_a_model_in_the_order_of_strategies() -> None:
+    figure = downsampling([record("wide-rgb-maxpool"), record("wide-rgb-strided"), *pairs(0.1)])
+    assert row_labels(figure) == ["wide-rgb-strided", "compact-late-concat-strided"]
+    assert figure is not None
+    assert figure.axes[0].yaxis_inverted()
+
+
+def test_nine_embedders_have_a_row_each_against_the_reference() -> None:
+    seeds = [embedded(name, strategy, seed=seed) for seed in (51, 52) for strategy in "ab" for name in EMBEDDERS]
+    figure = downsampling(seeds)
+    assert row_labels(figure) == [f"{strategy}-{name}" for strategy in "ab" for name in EMBEDDERS[1:]]
+    assert figure is not None
+    assert figure.legends[0].get_title().get_text() == "standard: difference to maxpool"
+    assert {text.get_text() for text in figure.legends[0].get_texts()} > set(EMBEDDERS[1:])
+
+
+def test_there_is_one_panel_per_metric() -> None:
+    scored = [record(TWIN, valid_metrics={"brier": 0.25}), record(MODEL, valid_metrics={"brier": 0.125})]
+    figure = downsampling([*scored, record("wide-rgb-maxpool"), record("wide-rgb-strided")])
+    assert figure is not None
+    titles = [panel.get_title("left").splitlines()[0] for panel in figure.axes]
+    assert titles == ["valid accuracy", "best valid loss", "valid brier", "epoch time (s)"]
+    points = [np.asarray(line.get_xdata(), dtype=float) for line in figure.axes[2].get_lines()[1:]]
+    assert np.array_equal(np.concatenate(points), [-0.125, np.nan], equal_nan=True)  # wide-rgb was not scored
+
+
+def test_a_long_name_leaves_room_for_the_panels() -> None:
+    figure = downsampling([embedded(name, "n" * 200) for name in EMBEDDERS[:2]])
+    assert figure is not None
+    assert all(panel.get_position().width > 0.1 for panel in figure.axes)
+    assert row_labels(figure)[0].endswith("n-strided")
 
 
 def test_without_a_pair_there_is_no_figure() -> None:

@@ -1,16 +1,15 @@
-"""Of all figures: names, files, captions, and that no two series look alike without colors."""
+"""Of all figures: names, files, captions, and styles that stay distinct."""
 
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from bench.plots import FIGURES, figures, write_figures
-from bench.plots.style import EMBEDDERS, FAMILIES
-from bench.records.run import FAILED
-from fusion_models import EMBEDDERS as ALL_EMBEDDERS
-from fusion_models import MODELS
+from bench.plots import FIGURES, figures, image, write_figures
+from bench.plots.style import looks, short
+from bench.records import FAILED, RunRecord
 from tests.bench.samples import MODEL, TWIN, record
+from tests.bench.tables.samples import embedded, foreign
 
 RECORDS = [record(TWIN), record(MODEL)]
 
@@ -32,7 +31,7 @@ def test_of_unfinished_runs_nothing_is_drawn(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", FIGURES)
-def test_a_caption_says_what_the_figure_was_obtained_under(name: str) -> None:
+def test_a_caption_tells_what_the_figure_was_obtained_under(name: str) -> None:
     caption = figures(RECORDS)[name].get_supxlabel()
     assert "one seed" in caption
     for fact in ("shapes, 2 classes, 400 training pairs", "profile: quick", "(n = 1)", "device: a processor"):
@@ -50,13 +49,38 @@ def test_the_same_records_give_the_same_files(tmp_path: Path) -> None:
     for first, second in zip(written, again, strict=True):
         assert first.read_bytes() == second.read_bytes()
     for path in written[::2]:
-        with Image.open(path) as image:
-            assert image.width == 1350  # 9 inches
+        with Image.open(path) as picture:
+            assert picture.width == 1350  # 9 inches
 
 
-def test_series_differ_without_their_colors() -> None:
-    assert EMBEDDERS.keys() == ALL_EMBEDDERS.keys()
-    assert FAMILIES.keys() == {spec.family for spec in MODELS.values()}
-    assert len({look.line for look in EMBEDDERS.values()}) == len(EMBEDDERS)
-    for looks in (EMBEDDERS, FAMILIES):
-        assert len({look.marker for look in looks.values()}) == len(looks)
+def test_the_text_of_an_svg_can_be_searched() -> None:
+    assert b">standard: accuracy against cost<" in image(figures(RECORDS)["cost"], "svg")
+
+
+@pytest.mark.parametrize("count", [9, 13])
+def test_looks_differ_without_their_colors(count: int) -> None:
+    names = [f"name {i}" for i in range(count)]
+    shapes = looks([*names, *names]).values()
+    assert len(shapes) == len({(look.color, str(look.line), look.marker) for look in shapes}) == count
+    assert len({look.marker for look in shapes}) == count
+    assert count > 9 or len({str(look.line) for look in shapes}) == count
+
+
+def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
+    assert short("compact-late-concat") == "compact-late-concat"
+    assert short(f"a{'n' * 100}z") == f"a{'n' * 29}…{'n' * 29}z"
+
+
+@pytest.mark.parametrize(
+    "unknown",
+    [
+        foreign("mine", family="", stage="", operator="", embedder="", modalities=["sonar"]),
+        embedded("none-of-ours", study="unheard-of", environment={}, protocol={}),
+        record(parameters=None, peak_memory_bytes=None, epoch_seconds=[], valid_losses=[], classes=1),
+        record(valid_metrics={"undeclared": 1.0}, reference="none"),
+    ],
+    ids=["model", "study", "incomplete", "metric"],
+)
+def test_any_record_can_be_drawn(unknown: RunRecord, tmp_path: Path) -> None:
+    write_figures([unknown], tmp_path)
+    assert write_figures([*RECORDS, unknown], tmp_path)

@@ -1,8 +1,9 @@
 import pytest
 
-from bench.records.run import DIVERGED, RunRecord
-from bench.tables import downsampling_table
+from bench.records import DIVERGED, RunRecord
+from bench.tables.downsampling import downsampling_table
 from tests.bench.samples import MODEL, TWIN, record
+from tests.bench.tables.samples import EMBEDDERS, embedded, foreign
 
 RECORDS = [
     record(TWIN, best_valid_loss=0.5, valid_accuracy=0.85, parameters=1_415_051, train_seconds=9.0),
@@ -10,27 +11,48 @@ RECORDS = [
 ]
 
 
-def test_strided_less_maxpool_by_hand() -> None:
+def test_strided_minus_maxpool_by_hand() -> None:
     table = downsampling_table(RECORDS)
     assert table is not None
     assert table.markdown() == (
-        "**standard: MaxPool beside strided convolution**\n"
+        "**standard: embedders compared with maxpool**\n"
         "\n"
-        "| strategy | metric | seeds | MaxPool | strided | difference |\n"
-        "| --- | --- | ---: | ---: | ---: | ---: |\n"
-        "| compact-late-concat | best valid loss | 1 | 0.5 | 1 | +0.5 |\n"
-        "| compact-late-concat | valid accuracy | 1 | 0.850 | 0.600 | -0.250 |\n"
-        "| compact-late-concat | parameters | 1 | 1,415,051 | 1,000 | -1,414,051 |\n"
-        "| compact-late-concat | epoch time (s) | 1 | 2.00 | 2.00 | +0.00 |\n"
-        "| compact-late-concat | train time (s) | 1 | 9.0 | 6.0 | -3.0 |\n"
-        "| compact-late-concat | peak memory (MB) | 1 | 40 | 39 | -1 |\n"
+        "| strategy | metric | embedder | seeds | with maxpool | with embedder | difference |\n"
+        "| --- | --- | --- | ---: | ---: | ---: | ---: |\n"
+        "| compact-late-concat | best valid loss | strided | 1 | 0.5 | 1 | +0.5 |\n"
+        "| compact-late-concat | valid accuracy | strided | 1 | 0.850 | 0.600 | -0.250 |\n"
+        "| compact-late-concat | parameters | strided | 1 | 1,415,051 | 1,000 | -1,414,051 |\n"
+        "| compact-late-concat | epoch time (s) | strided | 1 | 2.00 | 2.00 | +0.00 |\n"
+        "| compact-late-concat | train time (s) | strided | 1 | 9.0 | 6.0 | -3.0 |\n"
+        "| compact-late-concat | peak memory (MB) | strided | 1 | 40 | 39 | -1 |\n"
         "\n"
-        "difference = strided - MaxPool, paired by seed  \n"
-        "one seed says nothing of the spread, so nothing is marked as best  \n"
+        "difference = embedder - maxpool, paired by seed  \n"
+        "one seed has no spread, so no row is marked as best  \n"
         "data: shapes, 2 classes, 400 training pairs, 100 validation pairs  \n"
         "profile: quick, 3 epochs, seeds: 51 (n = 1)  \n"
         "device: a processor, threads: 2, torch 2.0\n"
     )
+
+
+def test_every_other_embedder_has_a_row_for_each_metric() -> None:
+    table = downsampling_table([embedded(embedder) for embedder in EMBEDDERS])
+    assert table is not None
+    assert len(table.header) == 7  # as wide for nine embedders as for two
+    assert [row[2] for row in table.rows if row[1] == "valid accuracy"] == list(EMBEDDERS[1:])
+
+
+def test_the_reference_is_that_of_the_records() -> None:
+    table = downsampling_table([embedded(name, reference="blurpool") for name in ("maxpool", "blurpool")])
+    assert table is not None
+    assert table.header[4:] == ["with blurpool", "with embedder", "difference"]
+    assert {row[2] for row in table.rows} == {"maxpool"}
+
+
+def test_a_metric_that_a_pair_lacks_has_no_row() -> None:
+    counted = [record(TWIN), record(MODEL, peak_memory_bytes=None)]
+    table = downsampling_table(counted)
+    assert table is not None
+    assert "peak memory (MB)" not in [row[1] for row in table.rows]
 
 
 def test_a_difference_is_paired_by_seed() -> None:
@@ -44,10 +66,10 @@ def test_a_difference_is_paired_by_seed() -> None:
         ]
     )
     assert table is not None
-    assert table.rows[0][2:] == ["2", "6 ± 64", "6 ± 64", "+0.5"]
+    assert table.rows[0][3:] == ["2", "6 ± 64", "6 ± 64", "+0.5"]
     loss = table.data.to_dict("records")[0]
-    assert (loss["seeds"], loss["maxpool"], loss["strided"], loss["difference"]) == (2, 5.5, 6.0, 0.5)
-    assert (loss["difference_low"], loss["difference_high"]) == (0.5, 0.5)
+    assert (loss["seeds"], loss["reference_value"], loss["embedder_value"]) == (2, 5.5, 6.0)
+    assert (loss["difference"], loss["difference_low"], loss["difference_high"]) == (0.5, 0.5, 0.5)
 
 
 def test_the_better_of_the_two_is_marked_where_five_seeds_agree() -> None:
@@ -57,15 +79,18 @@ def test_the_better_of_the_two_is_marked_where_five_seeds_agree() -> None:
     table = downsampling_table([*twins, *ours])
     assert table is not None
     loss, time = ([row[1] for row in table.rows].index(title) for title in ("best valid loss", "epoch time (s)"))
-    assert table.marked == {(loss, 3), (time, 4)}
+    assert table.marked == {(loss, 4), (time, 5)}
 
 
 def test_csv_brings_back_the_numbers() -> None:
     table = downsampling_table(RECORDS)
     assert table is not None
     header, first, *_ = table.data.to_csv(index=False).splitlines()
-    assert header == "strategy,metric,seeds,maxpool,strided,difference,difference_low,difference_high"
-    assert first == "compact-late-concat,best_valid_loss,1,0.5,1.0,0.5,,"
+    assert header == (
+        "strategy,metric,reference,embedder,seeds,reference_value,embedder_value,"
+        "difference,difference_low,difference_high"
+    )
+    assert first == "compact-late-concat,best_valid_loss,maxpool,strided,1,0.5,1.0,0.5,,"
 
 
 @pytest.mark.parametrize(
@@ -75,8 +100,10 @@ def test_csv_brings_back_the_numbers() -> None:
         [record(TWIN)],
         [record(MODEL, seed=51), record(TWIN, seed=52)],
         [record(MODEL), record(TWIN, status=DIVERGED)],
+        [foreign("mine", embedder=""), foreign("mine-maxpool", embedder="maxpool")],
+        [embedded("strided"), embedded("blurpool")],
     ],
-    ids=["strided alone", "maxpool alone", "other seeds", "twin diverged"],
+    ids=["strided alone", "maxpool alone", "other seeds", "maxpool diverged", "no embedder", "no reference"],
 )
 def test_without_a_pair_there_is_no_table(records: list[RunRecord]) -> None:
     assert downsampling_table(records) is None

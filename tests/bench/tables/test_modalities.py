@@ -1,6 +1,9 @@
-from bench.records.run import FAILED, RunRecord
-from bench.tables import modalities_table
+from typing import Any
+
+from bench.records import FAILED, RunRecord
+from bench.tables.modalities import modalities_table
 from tests.bench.samples import record
+from tests.bench.tables.samples import foreign
 
 FUSION, RGB, LIDAR = "wide-early-concat-maxpool", "wide-rgb-maxpool", "wide-lidar-maxpool"
 
@@ -9,14 +12,14 @@ def runs(model: str, *accuracies: float) -> list[RunRecord]:
     return [record(model, seed=51 + i, valid_accuracy=accuracy) for i, accuracy in enumerate(accuracies)]
 
 
-def test_a_fusion_stands_beside_its_better_modality() -> None:
+def test_a_fusion_stands_beside_its_best_modality() -> None:
     table = modalities_table([*runs(RGB, 0.5), *runs(LIDAR, 0.75), *runs(FUSION, 0.875)])
     assert table is not None
     assert table.header == ["model", "seeds", "valid accuracy", "alone", "its accuracy", "gain"]
     assert table.rows == [[FUSION, "1", "0.875", "lidar", "0.750", "+0.125"]]
 
 
-def test_the_better_modality_is_the_better_on_average_and_not_anew_for_each_seed() -> None:
+def test_the_best_modality_is_the_best_on_average_and_not_for_each_seed() -> None:
     # Taking the better one of each seed would make a baseline of (0.9 + 0.8) / 2, which is no model.
     table = modalities_table([*runs(RGB, 0.9, 0.6), *runs(LIDAR, 0.6, 0.8), *runs(FUSION, 0.9, 0.7)])
     assert table is not None
@@ -51,3 +54,41 @@ def test_without_every_modality_alone_there_is_nothing_to_compare_with() -> None
     for second in ([], other_family, other_embedder, failed):
         assert modalities_table([*runs(RGB, 0.5), *second, *runs(FUSION, 0.875)]) is None
     assert modalities_table([*runs(RGB, 0.5), *runs(LIDAR, 0.5)]) is None
+
+
+def backbone(name: str, *modalities: str, **changes: Any) -> RunRecord:
+    """A model of a plug-in's backbone, which has no embedder."""
+    parts = {"family": "tower", "embedder": "", "stage": "of their own", "modalities": list(modalities)}
+    return foreign(name, **{**parts, **changes})
+
+
+def test_any_number_of_modalities_is_compared() -> None:
+    table = modalities_table(
+        [
+            backbone("tower-rgb", "rgb", valid_accuracy=0.5),
+            backbone("tower-depth", "depth", valid_accuracy=0.75),
+            backbone("tower-thermal", "thermal", valid_accuracy=0.625),
+            backbone("tower-late", "rgb", "depth", "thermal", valid_accuracy=0.875),
+            backbone("tower-rgb+thermal", "rgb", "thermal", valid_accuracy=0.75),
+            backbone("mine", "rgb", "sonar"),
+        ]
+    )
+    assert table is not None
+    assert table.rows == [
+        ["tower-late", "1", "0.875", "depth", "0.750", "+0.125"],
+        ["tower-rgb+thermal", "1", "0.750", "thermal", "0.625", "+0.125"],
+    ]
+
+
+def test_of_several_models_of_a_modality_the_first_counts() -> None:
+    singles = [backbone("first", "rgb", valid_accuracy=0.5), backbone("second", "rgb", valid_accuracy=0.75)]
+    table = modalities_table(
+        [*singles, backbone("depth", "depth", valid_accuracy=0.25), backbone("mine", "rgb", "depth")]
+    )
+    assert table is not None
+    assert table.rows[0][3:5] == ["rgb", "0.500"]
+
+
+def test_variants_are_not_mixed() -> None:
+    singles = [backbone("rgb", "rgb", variant="raw"), backbone("depth", "depth")]
+    assert modalities_table([*singles, backbone("mine", "rgb", "depth")]) is None

@@ -1,105 +1,91 @@
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
-import pytest
 
-from bench.records.probe import ProbeRecord
-from bench.tables.probes import (
-    features_frame,
-    features_table,
-    probe_tables,
-    robustness_frame,
-    robustness_table,
-)
+from bench.analysis.probes import features_frame
+from bench.records import ProbeRecord
+from bench.tables.probes import features_table, probe_tables, robustness_table
 from tests.bench.probes.samples import probe_record
 
-LATE, EARLY = "wide-late-concat-strided", "wide-early-concat-strided"
 LEVELS = (0.0, 0.5, 0.9, 1.0)
 
 
-def curve(model: str, accuracies: Iterable[float], seed: int = 51) -> list[ProbeRecord]:
+def curve(stage: str, accuracies: Iterable[float], seed: int = 51, **changes: Any) -> list[ProbeRecord]:
+    parts = {"model": f"wide-{stage}-concat-strided", "family": "wide", "stage": stage, "embedder": "strided"}
     return [
-        probe_record(model, level=level, value=value, seed=seed)
+        probe_record(level=level, value=value, seed=seed, **{**parts, **changes})
         for level, value in zip(LEVELS, accuracies, strict=True)
     ]
 
 
-FOUND = [
-    *curve(LATE, [0.9, 0.9, 0.9, 0.5]),
-    *curve(EARLY, [0.8, 0.8, 0.8, 0.8]),
-    *curve(LATE, [0.7, 0.7, 0.7, 0.7], seed=52),
-    *curve(EARLY, [0.6, 0.6, 0.6, 0.6], seed=52),
+PROBES = [
+    *curve("late", [0.9, 0.9, 0.9, 0.5]),
+    *curve("early", [0.8, 0.8, 0.8, 0.8]),
+    *curve("late", [0.7, 0.7, 0.7, 0.7], seed=52),
+    *curve("early", [0.6, 0.6, 0.6, 0.6], seed=52),
 ]
 
 
-def test_a_row_holds_what_a_curve_is_worth() -> None:
-    frame = robustness_frame(FOUND)
-    assert len(frame) == 4
-    late, early = frame.iloc[0], frame.iloc[1]
-    assert (late.model, late.seed, late.corruption) == (LATE, 51, "dropped-returns")
-    assert (late.clean, late.worst) == (0.9, 0.5)
-    assert late.relative == pytest.approx(0.9 * 0.9 + 0.1 * 0.7)
-    assert (late.effective, early.relative) == (0, pytest.approx(0.8))
-    assert early.effective == pytest.approx(0.1 * 0.2)  # late fusion lost 0 to 0.4 over the last tenth
-
-
-def test_late_fusion_is_that_of_the_same_seed_and_embedder() -> None:
-    frame = robustness_frame(curve(EARLY, [0.8] * 4) + curve(LATE, [0.9, 0.5, 0.5, 0.5], seed=52))
-    assert frame.effective.isna().tolist() == [True, False]
-    assert robustness_frame(curve("deep-intermediate-concat-strided", [0.8] * 4)).effective.isna().all()
-
-
-def test_a_curve_with_a_level_missing_is_left_out_and_a_repeated_value_counts_once() -> None:
-    assert robustness_frame(curve(LATE, [0.9] * 4)[:3]).empty
-    again = robustness_frame(curve(LATE, [0.9] * 4) + curve(LATE, [0.7] * 4))
-    assert again.relative.tolist() == pytest.approx([0.7])
-
-
-def test_the_table_has_a_line_a_corruption_and_model_with_the_spread_of_seeds() -> None:
-    table = robustness_table(FOUND)
+def test_the_table_has_one_row_per_corruption_and_model_with_the_spread_of_seeds() -> None:
+    table = robustness_table(PROBES)
     assert table is not None
     assert [row[:2] for row in table.rows] == [
-        ["dropped-returns, to 1 share of returns", LATE],
-        ["dropped-returns, to 1 share of returns", EARLY],
+        ["dropped-returns, to 1 share", "wide-late-concat-strided"],
+        ["dropped-returns, to 1 share", "wide-early-concat-strided"],
     ]
     assert table.rows[1][2:] == ["0.700", "0.700", "0.700 ± 1.271", "+0.010 ± 0.127", "2"]
     assert table.conditions == [
-        "data: shapes-hard, up to 500 validation pairs a value",
+        "data: shapes-hard, up to 500 validation pairs per value",
         "profile: full, seeds: 51, 52 (n = 2)",
         "device: cpu",
     ]
 
 
-def gradient(model: str, value: float, seed: int = 51) -> ProbeRecord:
-    return probe_record(
-        model,
-        benchmark="features",
-        probe="zero-gradients",
-        level=None,
-        metric="share",
-        layer="trunk.0.0",
-        value=value,
-        seed=seed,
+def test_a_corruption_that_nothing_here_knows_is_a_row_like_any_other() -> None:
+    unknown = curve(
+        "custom", [0.9, 0.8, 0.7, 0.6], model="mine", family="", embedder="", probe="fog", level_unit=""
     )
-
-
-def test_features_stand_maxpool_beside_strided() -> None:
-    maxpool = EARLY.replace("strided", "maxpool")
-    found = [gradient(maxpool, 0.8), gradient(maxpool, 0.9, seed=52), gradient(EARLY, 0.5)]
-    table = features_table(found)
+    table = robustness_table([*unknown, *curve("late", [0.9] * 4)])
     assert table is not None
-    assert table.header == ["strategy", "measure", "MaxPool", "strided", "n"]
-    assert table.rows == [["wide-early-concat", "zero gradients, trunk.0.0", "0.850 ± 0.635", "0.500", "2 / 1"]]
-    pd.testing.assert_frame_equal(table.data, features_frame(found))
+    assert [row[0] for row in table.rows] == ["fog, to 1", "dropped-returns, to 1 share"]
+    assert table.rows[0][5] == "-"  # without late fusion
 
 
-def test_a_strategy_without_a_twin_has_a_gap() -> None:
-    table = features_table([gradient(EARLY, 0.5)])
+def gradient(embedder: str, value: float, seed: int = 51, **changes: Any) -> ProbeRecord:
+    values = {
+        "model": f"wide-early-concat-{embedder}",
+        "embedder": embedder,
+        "benchmark": "features",
+        "probe": "zero-gradients",
+        "level": None,
+        "metric": "share",
+        "layer": "trunk.0.0",
+    }
+    return probe_record(value=value, seed=seed, **{**values, **changes})
+
+
+def test_features_have_one_row_per_measure_and_embedder() -> None:
+    probes = [gradient("maxpool", 0.8), gradient("maxpool", 0.9, seed=52), gradient("blurpool", 0.5)]
+    table = features_table(probes)
     assert table is not None
-    assert table.rows[0][2:] == ["-", "0.500", "0 / 1"]
+    assert table.rows == [
+        ["wide-early-concat", "zero gradients, trunk.0.0", "maxpool", "0.850 ± 0.635", "2"],
+        ["wide-early-concat", "zero gradients, trunk.0.0", "blurpool", "0.500", "1"],
+    ]
+    pd.testing.assert_frame_equal(table.data, features_frame(probes))
 
 
-def test_there_is_a_table_for_each_benchmark_that_has_run() -> None:
+def test_values_between_seeds_have_no_interval() -> None:
+    pairs = [gradient("maxpool", value, other_seed=seed) for seed, value in ((52, 0.8), (53, 0.9))]
+    table = features_table(pairs)
+    assert table is not None
+    assert table.rows[0][-2:] == ["0.850", "2"]
+
+
+def test_there_is_one_table_per_benchmark() -> None:
     assert probe_tables([]) == []
-    assert [table.name for table in probe_tables(FOUND)] == ["robustness"]
-    assert [table.name for table in probe_tables([*FOUND, gradient(EARLY, 0.5)])] == ["robustness", "features"]
+    assert [table.name for table in probe_tables(PROBES)] == ["robustness"]
+    probes = [*PROBES, gradient("maxpool", 0.5), gradient("maxpool", 0.5, benchmark="calibration")]
+    assert [table.name for table in probe_tables(probes)] == ["robustness", "features", "calibration"]
+    assert [table.name for table in probe_tables(PROBES[:1])] == []  # one level is not a curve

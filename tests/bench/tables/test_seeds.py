@@ -3,6 +3,7 @@ from math import nan
 import pandas as pd
 import pytest
 
+from bench.records import Metric
 from bench.tables import seeds
 
 # Differences from a: b is 1.0 above on average, and in every seed between 0.9 and 1.1; c is 0 on average.
@@ -15,24 +16,31 @@ VALUES = pd.DataFrame(
 )
 
 
-def test_the_best_is_marked_with_all_that_the_seeds_do_not_tell_from_it() -> None:
+def test_the_best_is_marked_with_all_that_do_not_differ_significantly() -> None:
     assert seeds.best(VALUES, higher_is_better=True) == {"b"}
     assert seeds.best(VALUES, higher_is_better=False) == {"a", "c"}
 
 
-def test_where_nothing_is_told_apart_nothing_is_marked() -> None:
+def test_where_no_difference_is_significant_nothing_is_marked() -> None:
     assert seeds.best(VALUES[["a", "c"]], higher_is_better=True) == set()
     assert seeds.best(VALUES[["a"]], higher_is_better=True) == set()
     equal = pd.DataFrame({"a": [1.0] * 5, "b": [1.0] * 5})
     assert seeds.best(equal, higher_is_better=True) == set()
 
 
-def test_constants_are_told_apart() -> None:
+def test_without_a_direction_nothing_is_marked() -> None:
+    assert seeds.best(VALUES, higher_is_better=None) == set()
+    undeclared, counted = Metric(name="a", title="a"), Metric(name="b", title="b", comparison="exact")
+    assert seeds.better_is_higher(undeclared) is None
+    assert seeds.better_is_higher(counted) is False  # fewer of what is counted is better
+
+
+def test_constants_differ() -> None:
     assert seeds.best(pd.DataFrame({"a": [1.0] * 5, "b": [2.0] * 5}), higher_is_better=False) == {"a"}
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
-def test_few_seeds_decide_nothing(count: int) -> None:
+def test_few_seeds_mark_nothing(count: int) -> None:
     assert seeds.best(VALUES[:count], higher_is_better=True) == set()
 
 
@@ -46,7 +54,7 @@ def test_seeds_are_paired() -> None:
     assert seeds.best(pair, higher_is_better=True) == {"b"}
 
 
-def test_the_more_rows_the_more_it_takes_to_tell_them_apart() -> None:
+def test_the_more_rows_the_clearer_a_difference_has_to_be() -> None:
     # Differences 3, 3, 3, 3, 0: mean 2.4, standard error 0.6, so t = 4 and p = 0.016. That is enough for one row
     # and, by Holm, for three; of four, it is 0.064. A row that is always 100 below takes nothing from the others.
     pair = pd.DataFrame({"a": [0.0] * 5, "b": [3.0, 3.0, 3.0, 3.0, 0.0]})
@@ -60,12 +68,11 @@ def test_the_more_rows_the_more_it_takes_to_tell_them_apart() -> None:
 @pytest.mark.parametrize(
     ("count", "marked", "note"),
     [
-        (1, False, "one seed says nothing of the spread, so nothing is marked as best"),
-        (2, False, "nothing is marked as best: fewer than 5 seeds decide nothing"),
-        (5, False, "nothing is marked as best: the seeds that all rows share tell none from it"),
+        (1, False, "one seed has no spread, so no row is marked as best"),
+        (2, False, "no row is marked as best: fewer than 5 seeds are too few for a decision"),
+        (5, False, "no row is marked as best: no difference is significant over the seeds that all rows share"),
         (5, True, "marked: the first"),
     ],
 )
 def test_a_note_says_why_something_is_marked_or_nothing_is(count: int, marked: bool, note: str) -> None:
-    cells = pd.DataFrame({"seed": range(count)})
-    assert seeds.notes(cells, "the first", any_marked=marked)[-1] == note
+    assert seeds.notes(count, "the first", any_marked=marked)[-1] == note

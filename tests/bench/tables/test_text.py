@@ -1,10 +1,10 @@
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from bench.tables.latex import escape
 
 from bench.tables import TextTable, as_text
 
@@ -59,10 +59,12 @@ def test_latex_by_hand() -> None:
 
 
 def test_nothing_in_a_text_is_a_latex_command() -> None:
-    assert escape(r"50% of $x_1^2$ & {a} #1 ~ \input{b}") == (
-        r"50\% of \$x\_1\textasciicircum{}2\$ \& \{a\} \#1 \textasciitilde{} \textbackslash{}input\{b\}"
-    )
-    assert escape("a < b > c | ± 1") == r"a \textless{} b \textgreater{} c \textbar{} \textpm{} 1"
+    texts = [r"50% of $x_1^2$ & {a} #1 ~ \input{b}", "a < b > c | ± 1"]
+    latex = replace(TABLE, header=texts, labels=1, rows=[texts], title=texts[0], marked=frozenset()).latex()
+    first = r"50\% of \$x\_1\textasciicircum{}2\$ \& \{a\} \#1 \textasciitilde{} \textbackslash{}input\{b\}"
+    second = r"a \textless{} b \textgreater{} c \textbar{} \textpm{} 1"
+    assert latex.count(rf"{first} & {second} \\") == 2  # heading and row
+    assert rf"\caption{{{first}}}" in latex
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")

@@ -1,5 +1,5 @@
-from bench.records.run import FAILED
-from bench.tables import variants_table
+from bench.records import FAILED
+from bench.tables.variants import variants_table
 from tests.bench.samples import MODEL, TWIN, record
 
 
@@ -13,6 +13,7 @@ def test_variants_stand_side_by_side() -> None:
         ]
     )
     assert table is not None
+    assert table.title == "standard: raw and normalized"
     assert table.header == [
         "model",
         "valid accuracy, raw",
@@ -24,6 +25,13 @@ def test_variants_stand_side_by_side() -> None:
         [MODEL, "0.625 (0.500 to 0.750)", "1.000", "0.5 (0.25 to 0.75)", "0.125"],
         [TWIN, "0.900", "-", "0.25", "-"],
     ]
+
+
+def test_a_changed_setting_stands_beside_the_protocol_as_it_was_declared() -> None:
+    table = variants_table([record(), record(variant="epochs=4", valid_metrics={"brier": 0.125})])
+    assert table is not None
+    assert table.header[1:3] == ["valid accuracy, as declared", "valid accuracy, epochs=4"]
+    assert table.rows[0][-2:] == ["-", "0.125"]
 
 
 def test_the_better_variant_of_a_model_is_marked_where_five_seeds_agree() -> None:

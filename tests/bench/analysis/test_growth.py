@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+
+from bench.analysis.growth import exponent, medians
+from tests.bench.costs.samples import growth
+
+
+def test_the_exponent_of_a_power_is_the_power() -> None:
+    slope = exponent(growth(sizes=[16, 32, 64], seconds=[[0.003 * size**1.5] * 2 for size in (16, 32, 64)]))
+    assert (slope.mean, slope.low, slope.high) == pytest.approx((1.5, 1.5, 1.5))
+    assert slope.n == 6
+
+
+def test_the_interval_is_the_one_of_a_line_through_noise() -> None:
+    # Decimal logarithms are 0 and 0.2 at size 1, 1 and 1.2 at size 10: slope 1, residuals of 0.1, whose squares
+    # over two degrees of freedom are 0.02; t is 4.3027 there, and the sizes' squared distances sum to 1.
+    slope = exponent(growth(sizes=[1, 10], seconds=[[1.0, 10**0.2], [10.0, 10**1.2]]))
+    reach = 4.3027 * 0.02**0.5
+    assert (slope.mean, slope.low, slope.high) == pytest.approx((1, 1 - reach, 1 + reach), abs=1e-4)
+
+
+def test_two_epochs_give_an_exponent_without_an_interval() -> None:
+    slope = exponent(growth(sizes=[16, 32], seconds=[[1.0], [2.0]]))
+    assert slope.mean == pytest.approx(1.0)
+    assert np.isnan([slope.low, slope.high]).all()
+
+
+def test_medians_are_of_the_epochs_of_each_size() -> None:
+    assert medians(growth(seconds=[[1.0, 9.0, 2.0], [3.0, 5.0, 4.0]])) == [2.0, 4.0]
