@@ -178,10 +178,12 @@ def load_installed_plugins() -> None:
     for entry in entry_points(group=ENTRY_POINT_GROUP):
         if entry.module in _PLUGINS:
             continue
+        file: object = entry.module
         try:
+            file = getattr(importlib.util.find_spec(entry.module), "origin", file)
             module = importlib.import_module(entry.module)
         except Exception as error:
-            raise _failed(f"the installed plug-in {entry.name}", entry.module, error) from error
+            raise _failed(f"the installed plug-in {entry.name}", file, error) from error
         _PLUGINS[entry.module] = Plugin(entry.name, entry.module, Path(str(module.__file__)))
 
 

@@ -3,8 +3,9 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields, replace
+from math import inf
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 import msgspec
 
@@ -65,12 +66,14 @@ class Protocol:
     valid_whole_batches: bool = False
 
     def __post_init__(self) -> None:
-        if min(self.pairs, self.epochs, self.batch_size) < 1:
-            raise OptionError(f"pairs, epochs and batch_size must be at least 1: {self}")
+        counts = (self.pairs, self.epochs, self.batch_size)
+        if min(counts) < 1:
+            raise OptionError("pairs, epochs and batch_size must be at least 1, not {}, {} and {}".format(*counts))
         if not 0 < self.valid_fraction < 1:
-            raise OptionError(f"valid_fraction must lie between 0 and 1: {self}")
-        if not 0 <= self.final_learning_rate <= self.learning_rate:
-            raise OptionError(f"learning rates must be positive and fall: {self}")
+            raise OptionError(f"valid_fraction must lie between 0 and 1, not be {self.valid_fraction}")
+        first, last = self.learning_rate, self.final_learning_rate
+        if not 0 <= last <= first < inf:
+            raise OptionError(f"learning rates must be positive and fall, not go from {first} to {last}")
 
     def on(self, modalities: Mapping[str, object]) -> "Protocol":
         """The protocol with ALL resolved to the modalities of some data."""
@@ -99,19 +102,27 @@ class Protocol:
         Raises:
             OptionError: A field does not exist, or its value cannot be read or is outside its range.
         """
-        changed = self
+        types = get_type_hints(Protocol)
+        values = {}
         for name, text in settings.items():
-            known = changed.to_dict()
-            if name not in known:
-                raise OptionError(f"--set {name}={text}: no such field; the fields are: {', '.join(known)}")
-            value: object = text
-            if name == "normalized":
-                value = [] if text == "none" else [word.strip() for word in text.split(",")]
+            if name not in types:
+                raise OptionError(f"--set {name}={text}: no such field; the fields are: {', '.join(types)}")
+            words = [] if text == "none" else [word.strip() for word in text.split(",")]
             try:
-                changed = msgspec.convert({**known, name: value}, Protocol, strict=False)
-            except ValueError as error:
-                raise OptionError(f"--set {name}={text}: {error}") from error
-        return changed
+                values[name] = msgspec.convert(words if name == "normalized" else text, types[name], strict=False)
+            except msgspec.ValidationError as error:
+                raise OptionError(f"--set {name}={text}: {name} is {_kind(types[name])}") from error
+        try:
+            return replace(self, **values)
+        except OptionError as error:
+            words = [f"--set {name}={text}" for name, text in settings.items()]
+            raise OptionError(f"{' '.join(words)}: {error}") from error
+
+
+def _kind(annotation: Any) -> str:
+    """What a field of a protocol holds, in words."""
+    kinds = {int: "a whole number", float: "a number", bool: "true or false"}
+    return kinds.get(annotation, f"one of {', '.join(map(str, get_args(annotation)))}")
 
 
 def canonical(settings: Mapping[str, Any]) -> dict[str, Any]:

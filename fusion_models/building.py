@@ -55,7 +55,10 @@ def build_model(
         raise ModelError(f"a classifier needs at least two classes, not {classes}")
     modalities = spec.sees(channels)
     if spec.build is not None:
-        return spec.build(dict(channels), image_size, classes)
+        module = spec.build(dict(channels), image_size, classes)
+        if not isinstance(module, nn.Module):
+            raise TypeError(f"its function returns a {type(module).__name__} instead of a torch.nn.Module")
+        return module
     if spec.family in BACKBONES:
         return _on_backbone(spec, {modality: channels[modality] for modality in modalities}, image_size, classes)
 

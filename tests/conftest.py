@@ -1,5 +1,6 @@
 """For all tests: warnings are errors, training uses one thread, and what a test registers ends with it."""
 
+import gc
 import sys
 from collections.abc import Iterator
 
@@ -8,7 +9,8 @@ import torch
 
 import fusiongauge
 from bench.registry import CORRUPTIONS, METRICS, STUDIES
-from data_utils import DATASETS
+from bench.tracking import TRACKERS
+from data_utils import DATASETS, LAYOUTS
 from fusion_models import BACKBONES, EMBEDDERS, OPERATORS
 from fusion_models.registry import CUSTOM_MODELS
 
@@ -25,10 +27,17 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def frozen() -> None:
+    """The garbage collector, which every measurement of memory calls, need not look at what is loaded for good."""
+    gc.freeze()
+
+
 @pytest.fixture
 def registries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets a test register things and load plug-ins."""
-    for registry in (OPERATORS, EMBEDDERS, BACKBONES, CUSTOM_MODELS, METRICS, CORRUPTIONS, STUDIES, DATASETS):
+    models = (OPERATORS, EMBEDDERS, BACKBONES, CUSTOM_MODELS)
+    for registry in (*models, DATASETS, LAYOUTS, METRICS, CORRUPTIONS, STUDIES, TRACKERS):
         len(registry)  # what ships is registered first
         for name in ("_entries", "_files", "_added"):
             monkeypatch.setattr(registry, name, dict(getattr(registry, name)))

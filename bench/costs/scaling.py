@@ -118,7 +118,11 @@ class Series:
             work=self._axis.work,
             sizes=list(self.seconds),
             seconds=[epochs[warm_up:] for epochs in self.seconds.values()],
-            **measured_on(profile, self._device),
+            **measured_on(
+                profile,
+                self._device,
+                f"other sizes: {BASE.pairs} pairs in one batch, images of {BASE.image_size}x{BASE.image_size}",
+            ),
         )
 
 

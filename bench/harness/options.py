@@ -30,6 +30,7 @@ from fusion_models.zoo import ModelError, ModelSpec, find_model
 
 T = TypeVar("T")
 
+
 def dataset_help() -> str:
     """The help text of ``--dataset``."""
     return (

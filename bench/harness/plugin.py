@@ -52,6 +52,7 @@ RULES = pytest.StashKey["Sequence[Rule]"]()
 EARLIER = pytest.StashKey[list[RunRecord]]()
 ENDING = pytest.StashKey[Ending]()
 LINE_BROKEN_IN = pytest.StashKey[object]()
+FAULTY_PLUGIN = pytest.StashKey[PluginError]()
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
@@ -136,8 +137,8 @@ def _load_plugins_early(pluginmanager: pytest.PytestPluginManager) -> None:
         load_installed_plugins()
         for path in named:
             load_plugin(path)
-    except PluginError:
-        return
+    except PluginError as error:
+        config.stash[FAULTY_PLUGIN] = error
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -147,8 +148,9 @@ def pytest_configure(config: pytest.Config) -> None:
     option = config.getoption
     collecting_only = bool(config.option.collectonly) and not option("settings")
     try:
-        load_installed_plugins()
-        for path in option("plugin"):
+        if FAULTY_PLUGIN in config.stash:
+            raise config.stash[FAULTY_PLUGIN]
+        for path in option("plugin"):  # those of PYTEST_ADDOPTS too; a loaded one is not loaded again
             load_plugin(path)
         options = resolve(
             root=config.rootpath,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import msgspec
 from filelock import FileLock, Timeout
 
+from bench.config import OptionError
 from bench.harness.cell import Cell
 from bench.harness.options import Options
 from bench.harness.resume import Resumption, resume
@@ -120,12 +121,14 @@ class Session:
         Raises:
             DataError: The data cannot be read, or not be split.
             FolderError: The folder cannot be written, or another run is writing it.
+            OptionError: ``--set`` names a modality that the data lack.
             RecordError: The folder has records that cannot be read.
         """
         from bench.training.preparation import choose
 
         for config, seed in dict.fromkeys((cell.config, cell.seed) for cell in cells):
             choose(self.dataset(config), config.protocol, seed)
+            self._check_settings(config)
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
@@ -144,6 +147,15 @@ class Session:
             fitting = [cell for cell in cells if not self.misfit(cell.spec, self.dataset(cell.config).info)]
             wanted = {cell.name: self.described(cell) for cell in fitting}
             self._resumption = resume(earlier, wanted, self.folder / "checkpoints")
+
+    def _check_settings(self, config: RunConfig) -> None:
+        channels, name = self.dataset(config).info.channels, "normalized"
+        absent = [modality for modality in config.protocol.on(channels).normalized if modality not in channels]
+        if absent and name in self.options.settings:
+            raise OptionError(
+                f"--set {name}={self.options.settings[name]}: the data have no modality {absent[0]!r}; "
+                f"they have {', '.join(channels)}"
+            )
 
     def misfit(self, spec: ModelSpec, info: DatasetInfo) -> str:
         """Why a model does not fit the data; "" if it does."""
@@ -319,9 +331,14 @@ class Session:
     def _tell_trackers(self) -> None:
         from bench.tables.tabulation import tables_by_study
 
-        if self.options.trackers:
-            self.trackers.close(self.records, tables_by_study(self.records, self.probes))
-            self.notes += self.trackers.notes
+        if not self.options.trackers:
+            return
+        try:
+            tables = tables_by_study(self.records, self.probes)
+        except Exception:  # then they could not be written either, which is one of the failures
+            tables = {}
+        self.trackers.close(self.records, tables)
+        self.notes += self.trackers.notes
 
     def _attempt(self, what: str, write: Callable[[], T], command: str) -> T | None:
         try:

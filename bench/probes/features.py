@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from bench.metrics import classification_loss, predicted_classes
 from bench.probes.corruptions import changed, moved_by
+from bench.probes.modalities import sensed_channels
 from bench.probes.subject import Subject
 from bench.records import ProbeRecord
 from bench.training.evaluation import EVALUATION_BATCH_SIZE, predict
-from bench.training.modalities import sensed_channels
 from bench.training.seeding import deterministic, stream
 from data_utils import Batch
 from fusion_models import EMBEDDERS, FusionNet
@@ -113,7 +113,8 @@ def zero_gradients(network: nn.Module, batch: Batch) -> dict[str, float]:
     try:
         loss = classification_loss(network(batch.inputs), batch.labels)
         trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        torch.autograd.grad(loss, trainable, allow_unused=True)
+        if trainable and loss.requires_grad:
+            torch.autograd.grad(loss, trainable, allow_unused=True)
     finally:
         for hook in hooks:
             hook.remove()

@@ -19,9 +19,10 @@ from bench.training.optimizer import make_optimizer
 from bench.training.seeding import epoch_order
 from bench.training.steps import EagerSteps, synchronize
 from data_utils import Batch
+from fusiongauge import FusionGaugeError
 
 
-class DivergedError(RuntimeError):
+class DivergedError(FusionGaugeError, RuntimeError):
     """The loss is no longer a finite number."""
 
 

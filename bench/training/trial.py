@@ -54,9 +54,7 @@ def _plugin_files(spec: ModelSpec) -> list[str]:
     return [registry.file(name) for registry, name in parts if name in registry.added]
 
 
-def _fault(network: object, batch: Batch, classes: int, protocol: Protocol) -> str:
-    if not isinstance(network, nn.Module):
-        return f"is a {type(network).__name__}; its function must return a torch.nn.Module"
+def _fault(network: nn.Module, batch: Batch, classes: int, protocol: Protocol) -> str:
     if not sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad):
         return "has no trainable parameter"
     logits = network(batch.inputs)

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import SMOKE, STANDARD, Protocol, RunConfig
-from bench.metrics import METRICS
 from bench.records import COMPLETED, RunRecord
+from bench.registry import METRICS
 from data_utils import PairedDataset
 from data_utils.simulator.shapes import shapes
 from fusion_models import find_model

@@ -1,14 +1,14 @@
-"""The committed pages say what the committed records say."""
+"""The committed pages agree with the committed records."""
 
-from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bench import baseline
-from bench.__main__ import main
-from bench.records import run as records
-from bench.studies import STUDIES
+from bench.cli import main
+from bench.records import RecordError, RunRecord, append, read
+from bench.registry import STUDIES, find_study
 from tests.bench.probes.samples import probe_record
 from tests.bench.samples import record as sample_record
 
@@ -17,21 +17,21 @@ def test_no_committed_page_disagrees_with_the_committed_records() -> None:
     assert baseline.outdated() == []
 
 
-def test_every_committed_record_belongs_to_a_row_of_its_study() -> None:
+def test_every_committed_record_is_of_a_model_of_its_study() -> None:
     paths = {study: baseline.FOLDER / f"{study}.jsonl" for study in STUDIES}
     probes = {study: baseline.FOLDER / f"{study}.probes.jsonl" for study in STUDIES}
     assert set(baseline.FOLDER.glob("*.jsonl")) <= {*paths.values(), *probes.values()}
     assert any(path.is_file() for path in paths.values())
     for study, path in paths.items():
-        for record in records.read(path) if path.is_file() else []:
+        for record in read(path, RunRecord) if path.is_file() else []:
             assert record.study == study
-            assert record.model in STUDIES[study].models
+            assert record.model in find_study(study).models
             assert record.environment["commit"]
             assert not record.environment["dirty"], f"{path}: made from a checkout with changes"
 
 
 @pytest.fixture
-def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project without any record."""
     readme = tmp_path / "README.md"
     readme.write_text(f"# Title\n\n{baseline.BEGIN}\nold\n{baseline.END}\n\nMore.\n", encoding="utf-8")
@@ -40,30 +40,30 @@ def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_page_that_was_edited_by_hand_is_found(house: Path) -> None:
+def test_a_page_that_was_edited_by_hand_is_found(project: Path) -> None:
     baseline.add([sample_record("compact-late-concat-maxpool", study="fusion-compact")])
     baseline.write()
     assert baseline.outdated() == []
-    table = house / "baseline" / "tables" / "fusion-compact-fusion.md"
+    table = project / "baseline" / "tables" / "fusion-compact-fusion.md"
     table.write_text(table.read_text(encoding="utf-8").replace("0", "1"), encoding="utf-8")
     assert baseline.outdated() == [table]
 
 
-def test_the_command_adds_every_run_it_is_given(house: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(baseline, "ROOT", house)
-    runs = [house / "a.jsonl", house / "b.jsonl"]
+def test_the_command_adds_all_runs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baseline, "ROOT", project)
+    runs = [project / "a.jsonl", project / "b.jsonl"]
     for seed, run in enumerate(runs, start=51):
-        records.append(run, sample_record("compact-late-concat-maxpool", study="fusion-compact", seed=seed))
+        append(run, sample_record("compact-late-concat-maxpool", study="fusion-compact", seed=seed))
     first, second = map(str, runs)
     assert main(["baseline", "--add", first, "--add", second]) == 0
     assert [record.seed for record in baseline.committed()] == [51, 52]
     assert baseline.outdated() == []
 
 
-def test_a_table_that_nothing_makes_any_more_is_found_and_removed(house: Path) -> None:
+def test_a_table_that_is_no_longer_made_is_removed(project: Path) -> None:
     baseline.add([sample_record("compact-late-concat-maxpool", study="fusion-compact")])
     baseline.write()
-    stale = house / "baseline" / "tables" / "fusion-compact-old.md"
+    stale = project / "baseline" / "tables" / "fusion-compact-old.md"
     stale.write_text("old\n", encoding="utf-8")
     assert baseline.outdated() == [stale]
     baseline.write()
@@ -71,48 +71,76 @@ def test_a_table_that_nothing_makes_any_more_is_found_and_removed(house: Path) -
     assert baseline.outdated() == []
 
 
-def test_the_ledger_of_claims_is_made_from_the_committed_records(house: Path) -> None:
+def test_the_ledger_of_claims_is_made_from_the_committed_records(project: Path) -> None:
     baseline.add([sample_record("deep-intermediate-concat-maxpool", study="downsampling-deep", profile="full")])
     baseline.add([sample_record("deep-intermediate-concat-strided", study="downsampling-deep", profile="full")])
     baseline.write()
-    ledger = (house / "claims.md").read_text(encoding="utf-8")
+    ledger = (project / "claims.md").read_text(encoding="utf-8")
     assert "undecided: 4 more seeds would be needed" in ledger
     assert "[downsampling-deep](baseline/downsampling-deep.jsonl)" in ledger
 
 
-def test_probes_are_kept_beside_the_records_whose_weights_they_looked_at(house: Path) -> None:
+def test_probes_are_kept_beside_the_records_of_their_weights(project: Path) -> None:
     first = sample_record(study="robustness", weights_sha256="first")
     probes = [probe_record(weights_sha256="first", value=0.5), probe_record(weights_sha256="first", value=0.75)]
     baseline.add([first], [*probes, probe_record(weights_sha256="unknown", level=0.9)])
     assert [probe.value for probe in baseline.committed_probes()] == [0.75]
-    assert (house / "baseline" / "robustness.probes.jsonl").is_file()
+    assert (project / "baseline" / "robustness.probes.jsonl").is_file()
     baseline.add([replace(first, weights_sha256="second")])
     assert baseline.committed_probes() == []
     assert [record.weights_sha256 for record in baseline.committed()] == ["second"]
 
 
-def test_only_what_stands_between_the_markers_is_written(house: Path) -> None:
+def test_only_what_stands_between_the_markers_is_written(project: Path) -> None:
     baseline.write()
-    text = (house / "README.md").read_text(encoding="utf-8")
+    text = (project / "README.md").read_text(encoding="utf-8")
     assert text.startswith(f"# Title\n\n{baseline.BEGIN}\n")
     assert text.endswith(f"{baseline.END}\n\nMore.\n")
     assert "old" not in text
 
 
-def test_a_record_takes_the_place_of_an_earlier_one_of_its_cell(house: Path) -> None:
+def test_a_record_replaces_an_earlier_one_of_its_cell(project: Path) -> None:
     first = sample_record(study="standard", seed=51, best_valid_loss=0.5)
     baseline.add([first, replace(first, seed=52)])
     baseline.add([replace(first, best_valid_loss=0.25), replace(first, seed=53, status="failed")])
-    kept = records.read(house / "baseline" / "standard.jsonl")
+    kept = read(project / "baseline" / "standard.jsonl", RunRecord)
     assert [(record.seed, record.best_valid_loss) for record in kept] == [(51, 0.25), (52, 0.5)]
 
 
-@pytest.mark.usefixtures("house")
-def test_a_record_serves_every_study_that_asks_for_its_cell() -> None:
-    protocol = asdict(STUDIES["input-scaling"].protocols["raw"])
-    protocol["normalized"] = list(protocol["normalized"])
+@pytest.mark.usefixtures("project")
+def test_a_record_serves_every_study_that_trains_its_cell() -> None:
+    protocol = find_study("input-scaling").protocols["raw"].to_dict()
     cell = sample_record("compact-late-concat-maxpool", study="input-scaling", variant="raw", protocol=protocol)
     shortened = replace(cell, seed=52, protocol=protocol | {"epochs": 4})
     baseline.add([cell, shortened])
-    served = [(record.study, record.variant, record.seed) for record in baseline.read()]
+    served = [
+        (record.study, record.variant, record.seed) for record in baseline.for_every_study(baseline.committed())
+    ]
     assert served == [("fusion-compact", "", 51), ("input-scaling", "raw", 51), ("input-scaling", "raw", 52)]
+
+
+@pytest.mark.usefixtures("project")
+def test_a_record_of_an_earlier_version_serves_the_same_studies() -> None:
+    protocol = find_study("input-scaling").protocols["raw"].to_dict()
+    for later in ("keep_groups", "valid_whole_batches"):
+        del protocol[later]
+    cell = sample_record("compact-late-concat-maxpool", study="input-scaling", variant="raw", protocol=protocol)
+    assert [record.study for record in baseline.for_every_study([cell])] == ["fusion-compact", "input-scaling"]
+
+
+def test_all_modalities_are_those_of_the_record() -> None:
+    study = find_study("standard")
+    protocol = study.protocols[""].on({"rgb": 4, "lidar": 4}).to_dict()
+    cell = sample_record("compact-late-concat-maxpool", study="mine", protocol=protocol)
+    (served,) = baseline.for_every_study([cell])
+    assert served.study == "standard"
+    elsewhere = replace(cell, channels={"rgb": 4, "thermal": 1})
+    assert baseline.for_every_study([elsewhere]) == []
+
+
+@pytest.mark.usefixtures("project")
+def test_without_committed_records_there_is_nothing_to_show() -> None:
+    with pytest.raises(RecordError, match="has no committed records; give the folder of a run, or a records file"):
+        baseline.as_run()
+    baseline.add([sample_record()])
+    assert baseline.as_run().records == [sample_record()]

@@ -3,7 +3,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bench.metrics import achieved_flops, declarations, efficiency, value
+from bench.metrics import QUANTITIES, achieved_flops, declarations, efficiency, on_validation, value
+from bench.registry import METRICS
 from tests.bench.analysis.samples import BRIER, foreign
 from tests.bench.samples import record
 
@@ -46,6 +47,33 @@ def test_without_a_ceiling_operations_are_known_and_efficiency_is_not() -> None:
     without = record(**known(ceiling=None))
     assert achieved_flops(without) is not None
     assert efficiency(without) is None
+
+
+def test_evaluated_metrics_come_first_as_quantities_of_the_best_epoch() -> None:
+    names = list(declarations())
+    assert names[:3] == ["best_valid_loss", "valid_accuracy", "valid_balanced_accuracy"]
+    assert names[3:] == list(QUANTITIES)
+    assert on_validation(METRICS["loss"].declaration).title == "best valid loss"
+    assert on_validation(METRICS["balanced_accuracy"].declaration).title == "valid balanced accuracy"
+
+
+@pytest.mark.parametrize(
+    ("name", "number"),
+    [
+        ("best_valid_loss", 0.25),
+        ("valid_accuracy", 0.9),
+        ("valid_balanced_accuracy", 0.8),
+        ("parameters", 1000),
+        ("epoch_seconds", 2.0),  # the median
+        ("train_seconds", 6.0),
+        ("achieved_flops", None),
+        ("a_metric_of_tomorrow", None),
+        ("valid_metric_of_tomorrow", None),
+    ],
+)
+def test_values_are_read_where_records_hold_them(name: str, number: float | None) -> None:
+    metrics = {"loss": 0.5, "accuracy": 0.5, "balanced_accuracy": 0.8}  # fields of the record come first
+    assert value(record(valid_metrics=metrics), name) == number
 
 
 def test_records_declare_the_metrics_of_plug_ins() -> None:

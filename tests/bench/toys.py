@@ -18,6 +18,13 @@ class Toy(nn.Module):
         return logits
 
 
+class Echo(nn.Module):
+    """Returns its input as logits."""
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        return inputs["logits"]
+
+
 def toy(*, pixels: int = 4, logits: int = 1, seed: int = 0) -> Toy:
     """A toy whose weights depend on the seed alone."""
     with torch.random.fork_rng():
@@ -26,7 +33,7 @@ def toy(*, pixels: int = 4, logits: int = 1, seed: int = 0) -> Toy:
 
 
 def toy_batch(pairs: int, *, seed: int = 0) -> Batch:
-    """Images of random numbers; the label says whether their sum is positive."""
+    """Images of random numbers; the label is whether their sum is positive."""
     values = torch.randn(pairs, 1, 2, 2, generator=torch.Generator().manual_seed(seed))
     return Batch({"rgb": values}, (values.sum(dim=(1, 2, 3)) > 0).long())
 

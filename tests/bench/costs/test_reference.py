@@ -13,8 +13,7 @@ from bench.training.runs import silent
 from bench.training.seeding import epoch_order
 from bench.training.trainer import Trainer
 from data_utils import Batch
-from fusion_models import build_model
-from fusion_models.embedders import EMBEDDERS
+from fusion_models import EMBEDDERS, build_model
 from tests.bench.toys import Toy, doubles, toy, toy_batch
 
 PROTOCOL = replace(STANDARD, epochs=3, batch_size=4, learning_rate=0.1, final_learning_rate=0.001)
@@ -57,7 +56,7 @@ def test_another_seed_is_another_order() -> None:
     assert reference_losses(PROTOCOL, data) != pytest.approx(reference_losses(PROTOCOL, data, seed=52), rel=1e-3)
 
 
-def test_each_pass_is_the_next_epochs_order() -> None:
+def test_each_iteration_is_the_order_of_the_next_epoch() -> None:
     order = EpochOrder(51, 7)
     assert len(order) == 7
     assert [list(order), list(order)] == [epoch_order(51, epoch, 7).tolist() for epoch in (1, 2)]
@@ -72,7 +71,7 @@ def test_samples_are_single_and_contiguous() -> None:
     assert label.item() == 0
 
 
-def test_a_sample_takes_no_others_with_it_into_another_process() -> None:
+def test_a_sample_shares_no_memory_with_others() -> None:
     one_channel = torch.zeros(3, 1, 2, 2).contiguous(memory_format=torch.channels_last)
     for inputs, label in samples(Batch({"depth": one_channel}, torch.tensor([1, 0, 1]))):
         assert inputs["depth"].untyped_storage().nbytes() == 4 * 4
@@ -80,7 +79,7 @@ def test_a_sample_takes_no_others_with_it_into_another_process() -> None:
 
 
 def test_the_model_gets_contiguous_batches() -> None:
-    class Looks(Toy):
+    class Checks(Toy):
         def forward(self, inputs: dict[str, Tensor]) -> Tensor:
             shapes.append(tuple(inputs["rgb"].shape))
             assert inputs["rgb"].is_contiguous()
@@ -88,23 +87,23 @@ def test_the_model_gets_contiguous_batches() -> None:
             return super().forward(inputs)
 
     shapes: list[tuple[int, ...]] = []
-    ReferenceLoop(Looks().eval(), samples(toy_batch(9)), PROTOCOL, 51, "cpu").train_epoch()
+    ReferenceLoop(Checks().eval(), samples(toy_batch(9)), PROTOCOL, 51, "cpu").train_epoch()
     assert shapes == [(4, 1, 2, 2), (4, 1, 2, 2), (1, 1, 2, 2)]
 
 
 def test_each_step_yields_the_mean_loss_so_far() -> None:
     # Nothing is learned at a rate of zero, so a step's loss is that of its pairs whenever it is taken.
     still, data = replace(PROTOCOL, learning_rate=0.0, final_learning_rate=0.0), toy_batch(9)
-    found = list(ReferenceLoop(toy(), samples(data), still, 51, "cpu").steps())
+    means = list(ReferenceLoop(toy(), samples(data), still, 51, "cpu").steps())
     logits, order = toy()(data.inputs).squeeze(1), epoch_order(51, 1, 9)
     losses = binary_cross_entropy_with_logits(logits, data.labels.float(), reduction="none")[order]
-    assert found == pytest.approx([losses[:seen].mean().item() for seen in (4, 8, 9)])
+    assert means == pytest.approx([losses[:pairs].mean().item() for pairs in (4, 8, 9)])
 
 
 def test_published_layers_are_the_same_function_with_the_same_gradients() -> None:
     images = torch.randn(2, 4, 8, 8, generator=torch.Generator().manual_seed(0))
     for embedder in EMBEDDERS.values():
-        ours = embedder(4, 3)
+        ours = embedder.make(4, 3)
         published = as_published(copy.deepcopy(ours))
         assert torch.equal(published(images), ours(images))
         for model in (ours, published):

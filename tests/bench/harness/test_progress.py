@@ -1,5 +1,5 @@
 from bench.harness.progress import Progress
-from bench.records.run import DIVERGED
+from bench.records import DIVERGED
 from bench.training.trainer import EpochResult
 from tests.bench.samples import record
 
@@ -18,7 +18,7 @@ def shown(*, live: bool) -> list[str]:
     return written
 
 
-def test_where_lines_stay_each_cell_gets_one_when_it_ended() -> None:
+def test_without_a_live_terminal_a_cell_gets_a_line_when_it_ends() -> None:
     first, second = shown(live=False)
     assert first.startswith("[ 1/12] first ")
     assert first.split()[3:] == ["loss", "0.25", "accuracy", "0.900", "6.0", "s", "40", "MB"]
@@ -27,13 +27,25 @@ def test_where_lines_stay_each_cell_gets_one_when_it_ended() -> None:
     assert first.count("\n") == second.count("\n") == 1
 
 
-def test_a_probe_says_whom_it_looked_at() -> None:
+def test_cells_that_are_skipped_or_recalled_get_a_line_with_the_reason() -> None:
+    written: list[str] = []
+    progress = Progress(written.append, live=False, cells=2)
+    progress.begin("first")
+    progress.skip("the data lack a modality")
+    progress.begin("second")
+    progress.recall(record())
+    first, second = written
+    assert first.endswith(" skipped: the data lack a modality\n")
+    assert second.split()[2:7] == ["from", "records:", "loss", "0.25", "accuracy"]
+
+
+def test_a_probe_gets_a_line_with_its_number_of_values() -> None:
     written: list[str] = []
     Progress(written.append, live=False, cells=1).probed("first", "features", 19)
     assert "".join(written).split() == ["first", "features:", "19", "values"]
 
 
-def test_a_live_line_is_rewritten_until_the_cell_ended() -> None:
+def test_a_live_line_is_rewritten_until_the_cell_ends() -> None:
     written = shown(live=True)
     assert len(written) == 5
     assert all(text.startswith("\r\x1b[K[") for text in written)

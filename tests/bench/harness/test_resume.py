@@ -1,11 +1,12 @@
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
 from bench.harness.resume import reason_to_rerun, resume
-from bench.records.run import DIVERGED, FAILED, RunRecord
+from bench.records import DIVERGED, FAILED, RunRecord
 from tests.bench.samples import MODEL, TWIN, record
 
 FINISHED = record(data_sha256="a" * 64, code_sha256="c" * 64)
@@ -18,12 +19,13 @@ def checkpoints(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def asked(finished: RunRecord = FINISHED, **changes: Any) -> dict[str, Any]:
-    return {**finished.to_dict(), **changes}
+def described(finished: RunRecord = FINISHED, **changes: Any) -> dict[str, Any]:
+    """The fields of the record that a run would have, as far as they are known before training."""
+    return {**msgspec.to_builtins(finished), **changes}
 
 
-def test_a_finished_record_stands_for_a_run_that_is_asked_for_in_the_same_way(checkpoints: Path) -> None:
-    assert reason_to_rerun(FINISHED, asked(started_at="later"), checkpoints) == ""
+def test_a_finished_record_stands_for_a_run_of_the_same_cell(checkpoints: Path) -> None:
+    assert reason_to_rerun(FINISHED, described(started_at="later"), checkpoints) == ""
 
 
 @pytest.mark.parametrize(
@@ -31,8 +33,7 @@ def test_a_finished_record_stands_for_a_run_that_is_asked_for_in_the_same_way(ch
     [
         ({"code_sha256": "d" * 64}, "code changed"),
         ({"data_sha256": "d" * 64}, "data changed"),
-        ({"profile": "full"}, "profile changed (profile: quick -> full)"),
-        ({"protocol": {"epochs": 4, "keep_groups": True}}, "protocol changed (epochs: 3 -> 4)"),
+        ({"protocol": {**FINISHED.protocol, "epochs": 4}}, "protocol changed (epochs: 3 -> 4)"),
         (
             {"environment": {"device_name": "another", "threads": 2, "packages": {"torch": "2.0"}}},
             "machine changed (device_name: a processor -> another)",
@@ -45,7 +46,7 @@ def test_a_finished_record_stands_for_a_run_that_is_asked_for_in_the_same_way(ch
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_what_decides_a_result_has_to_be_the_same(changes: dict[str, Any], reason: str, checkpoints: Path) -> None:
-    assert reason_to_rerun(FINISHED, asked(**changes), checkpoints) == reason
+    assert reason_to_rerun(FINISHED, described(**changes), checkpoints) == reason
 
 
 @pytest.mark.parametrize(
@@ -53,35 +54,45 @@ def test_what_decides_a_result_has_to_be_the_same(changes: dict[str, Any], reaso
     [
         ({"status": DIVERGED}, "it had diverged"),
         ({"status": FAILED}, "it had failed"),
-        ({"code_sha256": None}, "the record does not say which code"),
-        ({"data_sha256": None}, "the record does not say which data"),
+        ({"code_sha256": None}, "the record does not tell which code"),
+        ({"data_sha256": None}, "the record does not tell which data"),
         ({"checkpoint": "gone.safetensors"}, "its checkpoint is missing"),
         ({"checkpoint": None}, "its checkpoint is missing"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_record_that_is_not_whole_does_not_stand(
+def test_a_record_that_lacks_something_does_not_stand(
     changes: dict[str, Any], reason: str, checkpoints: Path
 ) -> None:
-    assert reason_to_rerun(replace(FINISHED, **changes), asked(), checkpoints) == reason
+    assert reason_to_rerun(replace(FINISHED, **changes), described(), checkpoints) == reason
+
+
+def test_a_setting_that_an_earlier_version_lacked_has_its_default(checkpoints: Path) -> None:
+    protocol = {**FINISHED.protocol, "keep_groups": True, "valid_whole_batches": False}
+    assert reason_to_rerun(FINISHED, described(protocol=protocol), checkpoints) == ""
+    assert (
+        reason_to_rerun(FINISHED, described(protocol={**protocol, "keep_groups": False}), checkpoints)
+        == "protocol changed (keep_groups: True -> False)"
+    )
 
 
 def test_what_else_differs_in_the_environment_does_not_matter(checkpoints: Path) -> None:
     environment = FINISHED.environment | {"commit": "other", "dirty": True, "platform": "other"}
-    assert reason_to_rerun(FINISHED, asked(environment=environment), checkpoints) == ""
+    assert reason_to_rerun(FINISHED, described(environment=environment), checkpoints) == ""
 
 
-def test_cells_are_sorted_by_what_the_last_of_their_records_says(checkpoints: Path) -> None:
+def test_the_last_record_of_a_cell_decides(checkpoints: Path) -> None:
     old, twin = replace(FINISHED, code_sha256="0" * 64), replace(FINISHED, model=TWIN, code_sha256="0" * 64)
     wanted = {
-        "one": asked(),
-        "two": asked(replace(FINISHED, model=TWIN)),
-        "three": asked(replace(FINISHED, seed=52)),
-        "four": asked(replace(FINISHED, dataset="other")),
+        "one": described(),
+        "two": described(replace(FINISHED, model=TWIN)),
+        "three": described(replace(FINISHED, seed=52)),
+        "four": described(replace(FINISHED, dataset="other")),
+        "five": described(replace(FINISHED, profile="full")),
     }
     twin = replace(twin, checkpoint=f"standard-{TWIN}-seed51.safetensors")
-    found = resume([old, twin, FINISHED], wanted, checkpoints)
-    assert found.finished == {"one": FINISHED}
-    assert found.reruns == {"code changed": ["two"]}
-    assert found.describe() == ["from records: 1 finished cell", "rerun, code changed: two"]
+    resumption = resume([old, twin, FINISHED], wanted, checkpoints)
+    assert resumption.finished == {"one": FINISHED}
+    assert resumption.reruns == {"code changed": ["two"]}
+    assert resumption.describe() == ["from records: 1 finished cell", "rerun, code changed: two"]
     assert resume([], wanted, checkpoints).describe() == ["from records: no finished cells"]

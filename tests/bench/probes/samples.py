@@ -2,17 +2,24 @@
 
 from typing import Any
 
-from bench.records.probe import ProbeRecord
+from bench.records import ProbeRecord
+from fusion_models import find_model
 from tests.bench.samples import MODEL
 
 
 def probe_record(model: str = MODEL, **changes: Any) -> ProbeRecord:
     """An accuracy under half of the returns, apart from the changes."""
+    spec = find_model(model)
     values: dict[str, Any] = {
         "started_at": "2026-01-02T03:04:05+00:00",
         "study": "robustness",
         "variant": "",
         "model": model,
+        "family": spec.family,
+        "stage": spec.stage,
+        "operator": spec.operator,
+        "embedder": spec.embedder,
+        "modalities": list(spec.modalities or ("rgb", "lidar")),
         "dataset": "shapes-hard",
         "seed": 51,
         "profile": "full",

@@ -1,4 +1,6 @@
+from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 import torch
@@ -6,29 +8,36 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Generator, Tensor
 
-from bench.probes import corruptions
 from bench.probes.corruptions import (
-    CORRUPTIONS,
-    Measured,
+    corrupted,
+    corruptions_of,
     dimming,
     dropped_returns,
     image_noise,
-    move_image,
-    move_points,
     moved_by,
     range_noise,
+    rotation,
+    shift,
     turned_by,
     unmeasured,
 )
-from data_utils import Batch, ChannelStatistics, DataError, load
+from bench.probes.modalities import kind_of, sensed_channels
+from bench.registry import CORRUPTIONS, Corruption, register_corruption
+from data_utils import Batch, ChannelStatistics, PairedDataset, load
 from data_utils.geometry import depth_to_xyza, range_to_xyza, xyza_to_range
+from fusiongauge import PluginError
 
 EVERY = pytest.mark.parametrize("name", CORRUPTIONS)
 
 
 @cache
+def dataset() -> PairedDataset:
+    return load("shapes-hard", pairs=40)
+
+
+@cache
 def pairs() -> Batch:
-    return load("shapes-hard", pairs=40).batch()
+    return dataset().batch()
 
 
 @cache
@@ -37,20 +46,15 @@ def statistics() -> ChannelStatistics:
 
 
 def apply(name: str, level: float, seed: int = 51) -> Tensor:
-    return CORRUPTIONS[name].apply(pairs(), level, seed, statistics())
+    return corrupted(CORRUPTIONS[name], dataset(), pairs(), level, seed, statistics())
 
 
 def draw(seed: int = 0) -> Generator:
     return Generator().manual_seed(seed)
 
 
-def measured(values: Tensor) -> Measured:
-    channels = values.shape[1]
-    return Measured(values, torch.zeros(channels), torch.ones(channels))
-
-
 def image(*rows: list[int]) -> Tensor:
-    """One RGB image, equal in its colors, whose values are so many 255ths."""
+    """One RGB image, equal in its colors, from values in 255ths."""
     return torch.tensor(rows).expand(1, 3, -1, -1) / 255
 
 
@@ -77,7 +81,8 @@ def test_level_0_changes_no_bit_of_any_range(ranges: list[float], seed: int) -> 
     points = scan(ranges[:3], ranges[3:])
     for corruption in CORRUPTIONS.values():
         if corruption.modality == "lidar":
-            assert torch.equal(corruption.corrupt(measured(points), 0.0, draw(seed)), points)
+            moments = (torch.zeros(4), torch.ones(4)) if corruption.statistics else ()
+            assert torch.equal(corruption.corrupt(points, 0.0, draw(seed), *moments), points)
 
 
 @EVERY
@@ -99,7 +104,7 @@ def test_draws_depend_on_the_seed_and_nothing_else(name: str) -> None:
 
 
 @EVERY
-def test_what_comes_out_is_as_a_sensor_gives_it(name: str) -> None:
+def test_corrupted_values_are_as_a_sensor_gives_them(name: str) -> None:
     corruption, values = CORRUPTIONS[name], apply(name, CORRUPTIONS[name].levels[1])
     clean = pairs().inputs[corruption.modality]
     assert (values.shape, values.dtype) == (clean.shape, torch.float32)
@@ -122,13 +127,13 @@ def test_what_comes_out_is_as_a_sensor_gives_it(name: str) -> None:
 
 def test_an_image_moves_down_and_right_and_black_comes_in() -> None:
     before = image([1, 2, 3], [4, 5, 6], [7, 8, 9])
-    assert shown(moved_by(before, torch.tensor([[1, 0]]), move_image)) == [[0, 0, 0], [1, 2, 3], [4, 5, 6]]
-    assert shown(moved_by(before, torch.tensor([[0, -2]]), move_image)) == [[3, 0, 0], [6, 0, 0], [9, 0, 0]]
+    assert shown(moved_by(before, torch.tensor([[1, 0]]))) == [[0, 0, 0], [1, 2, 3], [4, 5, 6]]
+    assert shown(moved_by(before, torch.tensor([[0, -2]]))) == [[3, 0, 0], [6, 0, 0], [9, 0, 0]]
 
 
 def test_each_pair_moves_by_its_own_offset() -> None:
     two = image([1, 2], [3, 4]).repeat(2, 1, 1, 1)
-    moved = moved_by(two, torch.tensor([[0, 0], [0, 1]]), move_image)
+    moved = moved_by(two, torch.tensor([[0, 0], [0, 1]]))
     assert (shown(moved[:1]), shown(moved[1:])) == ([[1, 2], [3, 4]], [[0, 1], [0, 3]])
 
 
@@ -136,30 +141,30 @@ def test_each_pair_moves_by_its_own_offset() -> None:
 @pytest.mark.parametrize("size", [4, 5])
 def test_quarters_of_a_turn_are_exact(degrees: int, quarters: int, size: int) -> None:
     before = torch.arange(3 * size * size).reshape(1, 3, size, size) / 255
-    turned = turned_by(before, torch.tensor([degrees]), move_image)
+    turned = turned_by(before, torch.tensor([degrees]))
     assert torch.equal(turned, before.rot90(quarters, dims=(2, 3)))
 
 
 def test_an_eighth_of_a_turn_takes_the_corner_out_and_the_diagonal_to_the_side() -> None:
     before = image([9, 0, 0], [0, 0, 0], [0, 0, 0])
-    assert shown(turned_by(before, torch.tensor([45]), move_image)) == [[0, 0, 0], [9, 0, 0], [0, 0, 0]]
+    assert shown(turned_by(before, torch.tensor([45]))) == [[0, 0, 0], [9, 0, 0], [0, 0, 0]]
     corners = image([9, 0, 0, 0, 9], *([[0] * 5] * 3), [9, 0, 0, 0, 9])
-    assert not turned_by(corners, torch.tensor([45]), move_image).any()
+    assert not turned_by(corners, torch.tensor([45])).any()
 
 
-def test_points_keep_their_coordinates_and_nothing_is_met_outside() -> None:
+def test_moved_points_keep_their_coordinates_and_nothing_is_measured_outside() -> None:
     points = scan([20.0, 30.0, 50.0], [20.0, 50.0, 40.0])
-    moved = moved_by(points, torch.tensor([[0, 1]]), move_points)
+    moved = moved_by(points, torch.tensor([[0, 1]]))
     assert torch.equal(moved[..., 1:], points[..., :-1])
     nothing = moved[..., 0]
     assert (nothing[:, 3] == 0).all()
     torch.testing.assert_close(nothing[:, :3] / 50, points[:, :3, :, 0] / 20)
 
 
-def test_the_shift_of_a_level_is_that_many_pixels_in_one_of_four_directions() -> None:
+def test_a_shift_is_by_its_level_in_one_of_four_directions() -> None:
     dot = torch.zeros(40, 3, 9, 9)
     dot[:, :, 4, 4] = 1
-    moved = CORRUPTIONS["rgb-shift"].corrupt(measured(dot), 2.0, draw())
+    moved = shift(dot, 2.0, draw())
     places = {tuple(place) for place in moved[:, 0].nonzero()[:, 1:].tolist()}
     assert places == {(2, 4), (6, 4), (4, 2), (4, 6)}
 
@@ -167,13 +172,13 @@ def test_the_shift_of_a_level_is_that_many_pixels_in_one_of_four_directions() ->
 def test_a_rotation_goes_either_way() -> None:
     dot = torch.zeros(40, 3, 9, 9)
     dot[:, :, 4, 0] = 1
-    moved = CORRUPTIONS["rgb-rotation"].corrupt(measured(dot), 90.0, draw())
+    moved = rotation(dot, 90.0, draw())
     assert {tuple(place) for place in moved[:, 0].nonzero()[:, 1:].tolist()} == {(0, 4), (8, 4)}
 
 
 def test_range_noise_moves_returns_along_their_rays_by_its_standard_deviation() -> None:
     points = range_to_xyza(torch.full((10, 64, 64), 25.0), torch.zeros(64), torch.linspace(-0.2, 0.2, 64))
-    noisy = range_noise(measured(points), 0.5, draw())
+    noisy = range_noise(points, 0.5, draw())
     moved = xyza_to_range(noisy) - 25
     assert moved.std().item() == pytest.approx(0.5, rel=0.02)
     assert moved.mean().item() == pytest.approx(0, abs=0.01)
@@ -182,7 +187,7 @@ def test_range_noise_moves_returns_along_their_rays_by_its_standard_deviation() 
 
 def test_range_noise_makes_no_return_and_loses_none() -> None:
     points = scan([0.2, 49.9, 50.0] * 40)
-    noisy = range_noise(measured(points), 5.0, draw())
+    noisy = range_noise(points, 5.0, draw())
     assert torch.equal(noisy[:, 3], points[:, 3])
     assert torch.equal(noisy[..., 2::3], points[..., 2::3])
     assert xyza_to_range(noisy)[..., 0::3].min().item() == pytest.approx(0.1)
@@ -190,14 +195,14 @@ def test_range_noise_makes_no_return_and_loses_none() -> None:
 
 def test_the_declared_share_of_returns_is_dropped_and_the_rest_stays() -> None:
     points = range_to_xyza(torch.full((10, 64, 64), 25.0), torch.zeros(64), torch.zeros(64))
-    some = dropped_returns(measured(points), 0.9, draw())
+    some = dropped_returns(points, 0.9, draw())
     kept = some[:, 3] == 1
     assert kept.float().mean().item() == pytest.approx(0.1, abs=0.005)
     assert torch.equal(some.movedim(1, -1)[kept], points.movedim(1, -1)[kept])
     torch.testing.assert_close(
         some.movedim(1, -1)[~kept], (points * 2).movedim(1, -1)[~kept] * torch.tensor([1, 1, 1, 0])
     )
-    assert torch.equal(dropped_returns(measured(points), 1.0, draw()), unmeasured(points))
+    assert torch.equal(dropped_returns(points, 1.0, draw()), unmeasured(points))
 
 
 def test_returns_dropped_at_a_level_stay_dropped_at_a_higher_one() -> None:
@@ -209,35 +214,35 @@ def test_a_depth_camera_that_measures_nothing_gives_zeros() -> None:
     focal, middle = torch.tensor([60.0]), torch.tensor([1.0])
     points = depth_to_xyza(torch.full((1, 2, 2), 3.0), focal, focal, middle, middle)
     assert not unmeasured(points).any()
-    assert not dropped_returns(measured(points), 1.0, draw()).any()
+    assert not dropped_returns(points, 1.0, draw()).any()
 
 
 def test_dimming_keeps_a_part_and_rounds_to_8_bits() -> None:
     before = image([255, 101, 3, 1])
-    assert shown(dimming(measured(before), 0.5, draw())) == [[128, 50, 2, 0]]
-    assert shown(dimming(measured(before), 1.0, draw())) == [[0, 0, 0, 0]]
+    assert shown(dimming(before, 0.5, draw())) == [[128, 50, 2, 0]]
+    assert shown(dimming(before, 1.0, draw())) == [[0, 0, 0, 0]]
 
 
 def test_image_noise_has_its_standard_deviation_and_stays_an_image() -> None:
     gray = torch.full((10, 3, 64, 64), 128 / 255)
-    noisy = image_noise(measured(gray), 16.0, draw()) * 255
+    noisy = image_noise(gray, 16.0, draw()) * 255
     assert noisy.std().item() == pytest.approx(16, rel=0.02)
-    assert image_noise(measured(gray), 500.0, draw()).unique().min() == 0
+    assert image_noise(gray, 500.0, draw()).unique().min() == 0
 
 
 @pytest.mark.parametrize("modality", ["rgb", "lidar"])
-def test_a_missing_modality_holds_what_its_name_says(modality: str) -> None:
-    found = {fill: apply(f"no-{modality}-{fill}", 1.0) for fill in ("zeros", "mean", "noise")}
+def test_a_missing_modality_is_filled_as_its_name_tells(modality: str) -> None:
+    filled = {fill: apply(f"no-{modality}-{fill}", 1.0) for fill in ("zeros", "mean", "noise")}
     mean, std = statistics().mean[modality], statistics().std[modality]
     if modality == "rgb":
         alpha = pairs().inputs["rgb"][:, 3:]
-        assert all(torch.equal(values[:, 3:], alpha) for values in found.values())
-        found = {fill: values[:, :3] for fill, values in found.items()}
+        assert all(torch.equal(values[:, 3:], alpha) for values in filled.values())
+        filled = {fill: values[:, :3] for fill, values in filled.items()}
         mean, std = mean[:3], std[:3]
-    assert not found["zeros"].any()
-    assert torch.equal(found["mean"], mean[:, None, None].expand_as(found["mean"]))
-    torch.testing.assert_close(found["noise"].mean(dim=(0, 2, 3)), mean, atol=0.1, rtol=0.01)
-    torch.testing.assert_close(found["noise"].std(dim=(0, 2, 3)), std, atol=0.01, rtol=0.02)
+    assert not filled["zeros"].any()
+    assert torch.equal(filled["mean"], mean[:, None, None].expand_as(filled["mean"]))
+    torch.testing.assert_close(filled["noise"].mean(dim=(0, 2, 3)), mean, atol=0.1, rtol=0.01)
+    torch.testing.assert_close(filled["noise"].std(dim=(0, 2, 3)), std, atol=0.01, rtol=0.02)
 
 
 def test_a_share_of_the_pairs_can_lack_a_modality() -> None:
@@ -247,14 +252,129 @@ def test_a_share_of_the_pairs_can_lack_a_modality() -> None:
     assert torch.equal(some[~lacking], clean[~lacking])
 
 
-def test_data_without_points_are_refused_with_the_remedy() -> None:
-    gray = Batch({"rgb": torch.zeros(2, 1, 4, 4)}, torch.tensor([0, 1]))
-    for name in ("rgb-noise", "range-noise"):
-        with pytest.raises(DataError, match=rf"{name} corrupts RGB or RGBA images and XYZA points.*'rgb': 1"):
-            CORRUPTIONS[name].apply(gray, 1.0, 51, ChannelStatistics.from_batch(gray))
+def altered(**modalities: Tensor) -> PairedDataset:
+    """The data with other modalities."""
+    channels = {modality: values.shape[1] for modality, values in modalities.items()}
+    return replace(dataset(), info=replace(dataset().info, channels=channels), inputs=modalities)
 
 
-def test_the_check_of_level_0_can_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    careless = corruptions.Corruption("careless", "rgb", lambda m, _, __: m.values * 0.999, (0.0, 1.0), "")
-    monkeypatch.setattr(corruptions, "CORRUPTIONS", {"careless": careless})
-    assert not torch.equal(careless.apply(pairs(), 0.0, 51, statistics()), pairs().inputs["rgb"])
+def names(data: PairedDataset) -> list[str]:
+    return [corruption.name for corruption in corruptions_of(data)]
+
+
+ANY_SENSOR = ("{}-shift", "{}-rotation", "no-{}-zeros", "no-{}-mean", "no-{}-noise")
+
+
+def test_images_and_points_have_the_published_corruptions_in_the_published_order() -> None:
+    assert names(dataset()) == list(CORRUPTIONS)
+    assert list(CORRUPTIONS)[:8] == [
+        "range-noise",
+        "dropped-returns",
+        "rgb-noise",
+        "rgb-dimming",
+        "lidar-shift",
+        "rgb-shift",
+        "lidar-rotation",
+        "rgb-rotation",
+    ]
+
+
+def test_data_have_the_corruptions_of_what_they_hold() -> None:
+    rgb, lidar = dataset().inputs["rgb"], dataset().inputs["lidar"]
+    image = ["rgb-noise", "rgb-dimming"]
+    of_rgb, of_lidar, of_thermal = ([name.format(m) for name in ANY_SENSOR] for m in ("rgb", "lidar", "thermal"))
+    assert set(names(altered(rgb=rgb))) == {*image, *of_rgb}
+    assert set(names(altered(lidar=lidar[:, :1]))) == set(of_lidar)  # ranges are no points
+    assert set(names(altered(rgb=rgb.float()))) == set(of_rgb)
+    thermal = altered(rgb=rgb[:, :1], thermal=lidar[:, :2])
+    assert names(thermal) == [*image, "rgb-shift", "rgb-rotation", *of_rgb[2:], *of_thermal]
+
+
+def test_a_modality_that_nothing_ships_for_is_corrupted_as_an_image() -> None:
+    data = altered(thermal=dataset().inputs["lidar"][:, :2] + 100)
+    measured, moments = data.batch(), ChannelStatistics.from_batch(data.batch())
+    made = {c.name: corrupted(c, data, measured, c.levels[-1], 51, moments) for c in corruptions_of(data)}
+    assert not made["no-thermal-zeros"].any()
+    assert (made["thermal-shift"] == 0).any()  # what enters at the sides
+    assert len({values.sum().item() for values in made.values()}) == len(ANY_SENSOR)
+
+
+@pytest.fixture
+def plugged(registries: None) -> None:  # noqa: ARG001
+    @register_corruption("gain", levels=(0.0, 1.0), unit="share")
+    def gain(values: Tensor, level: float, _: Generator) -> Tensor:
+        values *= 1 + level  # in place: that is the plug-in's own copy
+        return values
+
+    @register_corruption("sparkle", levels=(0.0, 0.5), kind="points", statistics=True)
+    def sparkle(values: Tensor, level: float, generator: Generator, mean: Tensor, std: Tensor) -> Tensor:
+        assert mean.shape == std.shape == (4,)
+        return values + level * torch.rand(values.shape, generator=generator) * std[:, None, None]
+
+
+@pytest.mark.usefixtures("plugged")
+def test_a_registered_corruption_is_of_each_modality_in_turn() -> None:
+    data = altered(**dataset().inputs, thermal=dataset().inputs["lidar"][:, :1])
+    by_name = {c.name: c for c in corruptions_of(data)}
+    assert {"gain-rgb", "gain-lidar", "gain-thermal", "sparkle-lidar"} <= set(by_name)
+    assert not {"gain", "sparkle-rgb", "sparkle-thermal"} & set(by_name)
+    assert by_name["gain-rgb"].unit == "share"
+    measured = data.batch()
+    before = {modality: values.clone() for modality, values in measured.inputs.items()}
+    moments = ChannelStatistics.from_batch(measured)
+    doubled = corrupted(by_name["gain-rgb"], data, measured, 1.0, 51, moments)
+    assert torch.equal(doubled[:, :3], before["rgb"][:, :3] * 2)
+    assert torch.equal(doubled[:, 3:], before["rgb"][:, 3:])  # alpha is not measured
+    assert not torch.equal(corrupted(by_name["sparkle-lidar"], data, measured, 0.5, 51, moments), before["lidar"])
+    assert all(torch.equal(values, before[modality]) for modality, values in measured.inputs.items())
+
+
+@pytest.mark.parametrize(
+    ("corrupt", "fault"),
+    [
+        (lambda values, _, __: values[:, :1], r"returns \(40, 1, 64, 64\) for values \(40, 3, 64, 64\)"),
+        (lambda _, __, ___: None, r"returns NoneType for values"),
+        (lambda _, __: None, "raises TypeError: "),
+    ],
+)
+def test_a_faulty_corruption_ends_in_a_sentence_with_its_file(corrupt: Any, fault: str) -> None:
+    faulty = Corruption("faulty", corrupt, (0.0, 1.0), "rgb")
+    with pytest.raises(PluginError, match=rf"test_corruptions\.py: the corruption 'faulty' {fault}"):
+        corrupted(faulty, dataset(), pairs(), 1.0, 51, statistics())
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"name": "rgb-noise", "levels": (0.0, 1.0)}, "the corruption 'rgb-noise' is already registered"),
+        ({"name": "new", "levels": (1.0, 2.0)}, "levels of 'new' must rise from 0"),
+        ({"name": "new", "levels": (0.0, 2.0, 1.0)}, "levels of 'new' must rise from 0"),
+        ({"name": "new", "levels": (0.0, 1.0), "kind": "sound"}, "the kind of 'new' is 'image' or 'points'"),
+    ],
+)
+def test_what_cannot_be_registered_is_refused_with_the_file(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(PluginError, match=rf"test_corruptions\.py: .*{message}"):
+        register_corruption(**arguments)(lambda values, _, __: values)
+
+
+def test_the_check_of_level_0_can_fail() -> None:
+    careless = Corruption("careless", lambda values, _, __: values * 0.999, (0.0, 1.0), "rgb")
+    changed = corrupted(careless, dataset(), pairs(), 0.0, 51, statistics())
+    assert not torch.equal(changed, pairs().inputs["rgb"])
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "channels"),
+    [
+        (torch.zeros(1, 4, 2, 2, dtype=torch.uint8), "image", 3),
+        (torch.zeros(1, 3, 2, 2, dtype=torch.uint8), "image", 3),
+        (torch.zeros(1, 1, 2, 2, dtype=torch.uint8), "image", 1),
+        (scan([10.0, 50.0]), "points", 4),
+        (scan([10.0, 50.0]) * 0.5, "other", 4),  # a validity of a half
+        (scan([10.0, 50.0])[:, :3], "other", 3),
+    ],
+)
+def test_values_tell_their_kind(values: Tensor, kind: str, channels: int) -> None:
+    assert kind_of(values) == kind
+    assert sensed_channels(values) == channels

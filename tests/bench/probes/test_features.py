@@ -18,9 +18,10 @@ from bench.probes.subject import Subject, load_subject
 from bench.training.runs import run
 from data_utils import Batch, PairedDataset
 from fusion_models import FusionNet
-from fusion_models.embedders import MaxPool, Strided
+from fusion_models.embedders import Strided
 from fusion_models.operators import PassThrough
 from tests.bench.samples import SMALL, record, run_config, small_dataset
+from tests.bench.toys import Echo
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
@@ -33,11 +34,10 @@ def dataset() -> PairedDataset:
 
 
 def trained(model: str, seed: int, dataset: PairedDataset, folder: Path) -> Subject:
-    config = run_config(folder)
-    return load_subject(run(model, dataset, seed, config), dataset, config)
+    return load_subject(run(model, dataset, seed, SMALL, results_dir=folder), dataset, run_config(folder))
 
 
-def test_shift_consistency_is_the_share_of_equal_answers() -> None:
+def test_shift_consistency_is_the_share_of_equal_predictions() -> None:
     first = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3, 0.7]])
     second = torch.tensor([[0.7, 0.3], [0.9, 0.1], [0.6, 0.4], [0.4, 0.6]])
     assert shift_consistency(first, second) == 0.75
@@ -45,22 +45,16 @@ def test_shift_consistency_is_the_share_of_equal_answers() -> None:
 
 
 class OnePixel(nn.Module):
-    """Looks at one pixel of the image; with ``weight`` 0 it always answers the same."""
-
-    modalities = ("rgb",)
+    """Uses one pixel of the image; with ``weight`` 0 it always predicts the same. Has no parts of a FusionNet."""
 
     def __init__(self, weight: float) -> None:
         super().__init__()
-        self.stems = nn.ModuleDict({"rgb": MaxPool(4, 1)})
-        self.trunk = nn.Identity()
-        last = nn.Linear(1, 1)
-        nn.init.constant_(last.weight, weight)
-        nn.init.constant_(last.bias, -0.1)
-        self.head = nn.Sequential(last)
+        self.last = nn.Linear(1, 1)
+        nn.init.constant_(self.last.weight, weight)
+        nn.init.constant_(self.last.bias, -0.1)
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
-        unused = 0 * self.stems["rgb"](inputs["rgb"]).mean()
-        logits: Tensor = self.head(inputs["rgb"][:, :1, 8, 8] + unused)
+        logits: Tensor = self.last(inputs["rgb"][:, :1, 8, 8])
         return logits
 
 
@@ -73,11 +67,13 @@ def checkered(dataset: PairedDataset) -> PairedDataset:
 
 
 def consistency(weight: float, dataset: PairedDataset) -> list[float]:
-    subject = Subject(OnePixel(weight), record(), dataset, SMALL, "cpu")  # type: ignore[arg-type]
-    return [each.value for each in measure(subject) if each.probe == "shift-consistency"]
+    subject = Subject(OnePixel(weight), record(), dataset, SMALL, "cpu")
+    probes = measure(subject, [subject])
+    assert {probe.probe for probe in probes} == {"shift-consistency"}  # without convolutions
+    return [probe.value for probe in probes]
 
 
-def test_a_constant_model_is_consistent_and_one_that_looks_at_one_pixel_is_not(dataset: PairedDataset) -> None:
+def test_a_constant_model_is_consistent_and_one_that_uses_one_pixel_is_not(dataset: PairedDataset) -> None:
     assert consistency(0.0, checkered(dataset)) == [1.0] * len(SHIFTS_PX)
     assert max(consistency(1.0, checkered(dataset))) < 0.9
 
@@ -115,21 +111,21 @@ def test_features_that_are_the_same_for_all_have_no_cka() -> None:
 
 
 class Known(nn.Module):
-    """A 1x1 convolution of one pixel row, then something with known gradients, then the sum."""
+    """A 1x1 convolution, then a module with known gradients, then the sum."""
 
-    def __init__(self, behind: nn.Module) -> None:
+    def __init__(self, after: nn.Module) -> None:
         super().__init__()
         self.convolution = nn.Conv2d(1, 1, kernel_size=1)
         nn.init.ones_(self.convolution.weight)
         nn.init.zeros_(self.convolution.bias)  # type: ignore[arg-type]
-        self.behind = behind
+        self.after = after
 
     def forward(self, inputs: dict[str, Tensor]) -> Tensor:
-        return self.behind(self.convolution(inputs["rgb"])).sum(dim=(2, 3))  # type: ignore[no-any-return]
+        return self.after(self.convolution(inputs["rgb"])).sum(dim=(2, 3))  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize(
-    ("behind", "share"),
+    ("after", "share"),
     [
         (nn.Identity(), 0.0),
         (nn.ReLU(inplace=True), 0.5),  # two of four pixels are negative
@@ -137,9 +133,9 @@ class Known(nn.Module):
         (nn.Sequential(nn.MaxPool2d(2), nn.ReLU(inplace=True)), 0.75),
     ],
 )
-def test_zero_gradients_of_known_networks(behind: nn.Module, share: float) -> None:
+def test_zero_gradients_of_known_networks(after: nn.Module, share: float) -> None:
     pixels = torch.tensor([[[[1.0, -1.0], [2.0, -2.0]]]])
-    assert zero_gradients(Known(behind), Batch({"rgb": pixels}, torch.tensor([1]))) == {"convolution": share}
+    assert zero_gradients(Known(after), Batch({"rgb": pixels}, torch.tensor([1]))) == {"convolution": share}
 
 
 def test_no_hook_stays_and_no_gradient_is_left_behind() -> None:
@@ -168,7 +164,7 @@ def stage(middle: float = 1.0) -> nn.Module:
         ([stage(middle=100)], 1),  # the pixels around it count for too little
     ],
 )
-def test_a_unit_sees_as_many_pixels_as_its_layers_let_it(stages: list[nn.Module], side: int) -> None:
+def test_the_receptive_field_is_that_of_the_layers(stages: list[nn.Module], side: int) -> None:
     network = FusionNet(
         stems={"rgb": nn.Sequential(*stages)},
         operator=PassThrough([(1, 2, 2)]),
@@ -184,24 +180,72 @@ def test_every_probe_finds_something_of_early_and_late_fusion(
     model: str, dataset: PairedDataset, tmp_path: Path
 ) -> None:
     first, second = (trained(model, seed, dataset, tmp_path) for seed in (51, 52))
-    found = measure(second, [first])
-    by_probe = {each.probe for each in found}
-    assert by_probe == {
+    probes = measure(second, [first])
+    assert {probe.probe for probe in probes} == {
         "shift-consistency",
         "shift-similarity",
         "seed-similarity",
         "zero-gradients",
         "receptive-field",
     }
-    assert all(0 <= each.value <= (16 if each.unit == "px" else 1 + 1e-9) for each in found)
-    layers = {each.layer for each in found if each.probe == "zero-gradients"}
+    assert all(0 <= probe.value <= (16 if probe.unit == "px" else 1 + 1e-9) for probe in probes)
+    layers = {probe.layer for probe in probes if probe.probe == "zero-gradients"}
     stems = {"trunk"} if "early" in model else {"stems.rgb", "stems.lidar"}
     assert layers == {f"{stem}.{number}.0" for stem in stems for number in range(3)}
-    assert {each.other_seed for each in found if each.probe == "seed-similarity"} == {51}
-    assert [each.value for each in measure(second, [first])] == [each.value for each in found]
+    assert {probe.other_seed for probe in probes if probe.probe == "seed-similarity"} == {51}
+    assert [probe.value for probe in measure(second, [first])] == [probe.value for probe in probes]
 
 
 def test_a_model_is_as_similar_to_itself_as_can_be(dataset: PairedDataset, tmp_path: Path) -> None:
     subject = trained("wide-late-concat-strided", 51, dataset, tmp_path)
-    similar = [each.value for each in measure(subject, [subject]) if each.probe == "seed-similarity"]
+    similar = [probe.value for probe in measure(subject, [subject]) if probe.probe == "seed-similarity"]
     assert similar == pytest.approx([1, 1])
+
+
+class Convolutions(nn.Module):
+    """Any module: one convolution is trained, one is frozen and one has no part in the logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.used, self.frozen, self.unused = (nn.Conv2d(count, 2, 3) for count in (4, 4, 2))
+        self.frozen.requires_grad_(False)
+
+    def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+        self.unused(self.used(inputs["rgb"]))
+        logits: Tensor = (self.used(inputs["rgb"]) + self.frozen(inputs["lidar"])).relu().mean(dim=(2, 3))
+        return logits
+
+
+def test_any_module_has_the_probes_that_need_no_parts_of_a_network(dataset: PairedDataset) -> None:
+    subject = Subject(Convolutions(), record(), dataset, SMALL, "cpu")
+    layers = {(probe.probe, probe.layer) for probe in measure(subject, [subject])}
+    assert layers == {("shift-consistency", ""), ("zero-gradients", "used")}
+
+
+def test_a_network_without_embedders_has_no_receptive_field() -> None:
+    operator, stems = PassThrough([(1, 14, 14)]), {"rgb": nn.Conv2d(1, 1, 3)}
+    network = FusionNet(stems=stems, operator=operator, trunk=nn.Identity(), head=nn.Flatten())
+    assert receptive_field_px(network, Batch({"rgb": torch.ones(1, 1, 16, 16)}, torch.tensor([0])), "rgb") is None
+
+
+def test_all_modalities_are_shifted_each_as_its_kind(dataset: PairedDataset) -> None:
+    thermal = dataset.inputs["lidar"][:, :1] + 100
+    info = replace(dataset.info, channels={**dataset.info.channels, "thermal": 1})
+    three = replace(dataset, info=info, inputs={**dataset.inputs, "thermal": thermal})
+    seen: list[dict[str, Tensor]] = []
+
+    class Collects(Echo):
+        def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+            seen.append(inputs)
+            return inputs["thermal"].mean(dim=(2, 3)) * 0
+
+    measure(Subject(Collects(), record(), three, replace(SMALL, normalized=()), "cpu"))
+    clean, shifted = seen[0], seen[5]  # by up to 4 pixels
+    assert set(shifted) == {"rgb", "lidar", "thermal"}
+    assert all(not torch.equal(values, clean[modality]) for modality, values in shifted.items())
+    assert torch.equal(shifted["rgb"][:, 3], clean["rgb"][:, 3])  # alpha
+    entered = shifted["thermal"] == 0
+    assert entered.any()
+    assert (shifted["lidar"][:, 3:][entered] == 0).all()
+    ranges = shifted["lidar"][:, :3].norm(dim=1, keepdim=True)[entered]
+    torch.testing.assert_close(ranges, torch.full_like(ranges, 50.0))

@@ -6,24 +6,23 @@ from typing import Any
 
 import pytest
 
-from bench.records.run import RunRecord
+from bench.records import RunRecord, SampleRecord
 from bench.tables import TextTable
 from bench.tracking import Shield
 from bench.training.runs import run
-from bench.training.samples import Prediction, SamplesError
 from bench.training.trainer import EpochResult
-from tests.bench.samples import MODEL, run_config, small_dataset
+from tests.bench.samples import MODEL, SMALL, small_dataset
 from tests.bench.tracking.told import CONFIG, FIRST, RECORD, SAMPLES
 
 CALLS = ["begin", "epoch", "end", "close"]
 
 
 class Planted:
-    """Notes what it is told, and misbehaves as asked to in one of its methods."""
+    """Notes its calls, and misbehaves in one of its methods."""
 
     def __init__(self, where: str = "", misbehave: Callable[[], None] = lambda: None) -> None:
         self.told: list[str] = []
-        self.samples: list[Sequence[Prediction]] = []
+        self.samples: list[Sequence[SampleRecord]] = []
         self._where, self._misbehave = where, misbehave
 
     def begin(self, name: str, config: Mapping[str, Any]) -> None:  # noqa: ARG002
@@ -32,7 +31,7 @@ class Planted:
     def epoch(self, result: EpochResult) -> None:  # noqa: ARG002
         self._note("epoch")
 
-    def end(self, record: RunRecord | None, samples: Sequence[Prediction]) -> None:  # noqa: ARG002
+    def end(self, record: RunRecord | None, samples: Sequence[SampleRecord]) -> None:  # noqa: ARG002
         self.samples.append(samples)
         self._note("end")
 
@@ -58,7 +57,7 @@ def tell(shield: Shield) -> None:
     for _ in range(2):
         shield.begin("a cell", CONFIG)
         shield.epoch(FIRST)
-        shield.end(RECORD, lambda: SAMPLES)
+        shield.end(RECORD, SAMPLES)
     shield.close([RECORD], {})
 
 
@@ -79,33 +78,31 @@ def test_everything_is_passed_on_to_every_tracker(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", CALLS)
-def test_a_tracker_that_raises_is_off_from_then_on_and_said_once(where: str, tmp_path: Path) -> None:
+def test_a_tracker_that_raises_is_reported_once_and_disabled(where: str, tmp_path: Path) -> None:
     broken, sound = Planted(where, raise_something), Planted()
     made = shield(tmp_path, broken=broken, sound=sound)
     tell(made)
     whole = [*["begin", "epoch", "end"] * 2, "close"]
     assert broken.told == whole[: whole.index(where) + 1]
     assert sound.told == whole
-    said = "--track broken failed and was off from then on: ConnectionError: the server is gone"
-    assert sorted(made.notes) == [said, "look here"]
+    note = "--track broken failed and was disabled: ConnectionError: the server is gone"
+    assert sorted(made.notes) == [note, "look here"]
 
 
-def test_a_tracker_that_cannot_be_made_is_said(tmp_path: Path) -> None:
+def test_a_tracker_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     def make(folder: Path) -> Planted:
         raise PermissionError(f"cannot write {folder}")
 
     made = Shield({"broken": make}, tmp_path)
     tell(made)
-    assert made.notes == [
-        f"--track broken failed and was off from then on: PermissionError: cannot write {tmp_path}"
-    ]
+    assert made.notes == [f"--track broken failed and was disabled: PermissionError: cannot write {tmp_path}"]
 
 
 @pytest.mark.parametrize("where", CALLS)
 def test_a_warning_of_a_tracker_is_no_failure(where: str, tmp_path: Path) -> None:
     warning = Planted(where, warn)
     made = shield(tmp_path, warning=warning)
-    tell(made)  # our tests make errors of warnings, as our benchmarks do
+    tell(made)  # in these tests warnings are errors
     assert warning.told[-1] == "close"
     assert made.notes == ["look here"]
 
@@ -119,28 +116,8 @@ def test_an_interruption_is_not_held_back(tmp_path: Path) -> None:
         tell(made)
 
 
-def test_samples_that_cannot_be_had_are_said_once_and_the_tracker_stays(tmp_path: Path) -> None:
-    def no_samples() -> list[Prediction]:
-        raise SamplesError("The run wrote no checkpoint.")
-
-    one = Planted()
-    made = shield(tmp_path, one=one)
-    for _ in range(2):
-        made.end(RECORD, no_samples)
-    assert one.samples == [[], []]
-    assert made.notes == [
-        f"sample predictions of {MODEL} are not tracked: SamplesError: The run wrote no checkpoint."
-    ]
-
-
-@pytest.mark.parametrize("record", [RECORD, None])
-def test_samples_are_made_only_where_somebody_wants_them(record: RunRecord | None, tmp_path: Path) -> None:
-    trackers = {} if record else {"one": Planted()}
-    shield(tmp_path, **trackers).end(record, lambda: pytest.fail("nobody wants them"))
-
-
-def test_a_slow_tracker_is_outside_the_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a clock that only the tracker moves, epochs take no time."""
+def test_a_slow_tracker_is_outside_the_timed_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a timer that only the tracker moves, epochs take no time."""
     now = [0.0]
 
     def sleep() -> None:
@@ -148,6 +125,6 @@ def test_a_slow_tracker_is_outside_the_clock(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr("bench.training.trainer.time", SimpleNamespace(perf_counter=lambda: now[0]))
     slow = shield(tmp_path, slow=Planted("epoch", sleep))
-    ended = run(MODEL, small_dataset(), 51, run_config(tmp_path), observe=slow.epoch)
+    ended = run(MODEL, small_dataset(), protocol=SMALL, observe=slow.epoch)
     assert ended.epoch_seconds == [0.0, 0.0]
     assert now == [2_000]

@@ -9,7 +9,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 
-from bench.tables import fusion_table
+from bench.tables.models import fusion_table
 from bench.tracking.tensorboard import TensorBoard
 from tests.bench.samples import MODEL, TWIN
 from tests.bench.tracking.told import BLUE, CONFIG, RECORD, RED, tell
@@ -17,10 +17,10 @@ from tests.bench.tracking.told import BLUE, CONFIG, RECORD, RED, tell
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of a run that was told to TensorBoard."""
+    """The folder of a session that TensorBoard tracked."""
     folder = tmp_path_factory.mktemp("run")
-    (said,) = tell(TensorBoard(folder))
-    assert said == f"TensorBoard: look at the run with: tensorboard --logdir {folder / 'tensorboard'}"
+    (note,) = tell(TensorBoard(folder))
+    assert note == f"TensorBoard: look at the run with: tensorboard --logdir {folder / 'tensorboard'}"
     return folder / "tensorboard"
 
 
@@ -30,20 +30,20 @@ def events(folder: Path) -> EventAccumulator:
 
 
 def read(folder: Path) -> EventAccumulator:
-    found = EventAccumulator(str(folder), size_guidance={"images": 0})
-    found.Reload()
-    return found
+    events = EventAccumulator(str(folder), size_guidance={"images": 0})
+    events.Reload()
+    return events
 
 
-def text(found: EventAccumulator, tag: str) -> str:
-    (event,) = found.Tensors(f"{tag}/text_summary")
+def text(events: EventAccumulator, tag: str) -> str:
+    (event,) = events.Tensors(f"{tag}/text_summary")
     (value,) = event.tensor_proto.string_val
     return str(value.decode())
 
 
 def test_every_cell_and_the_analysis_have_a_folder(folder: Path) -> None:
-    found = sorted({path.parent.relative_to(folder).as_posix() for path in folder.rglob("events.*")})
-    assert found == sorted([MODEL, f"fusion-compact/raw/{TWIN}-seed7", "analysis"])
+    folders = sorted({path.parent.relative_to(folder).as_posix() for path in folder.rglob("events.*")})
+    assert folders == sorted([MODEL, f"fusion-compact/raw/{TWIN}-seed7", "analysis"])
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_the_config_is_text(events: EventAccumulator) -> None:
     assert json.loads(text(events, "config")) == CONFIG
 
 
-def test_hyperparameters_stand_beside_what_they_led_to(events: EventAccumulator) -> None:
+def test_hyperparameters_are_beside_the_results(events: EventAccumulator) -> None:
     (content,) = (
         content
         for tag, content in events.PluginTagToContent("hparams").items()
@@ -80,14 +80,14 @@ def test_hyperparameters_stand_beside_what_they_led_to(events: EventAccumulator)
     assert [event.value for event in events.Scalars("result/best_valid_loss")] == [RECORD.best_valid_loss]
 
 
-def picture(found: EventAccumulator, tag: str) -> npt.NDArray[np.uint8]:
-    (event,) = found.Images(tag)
+def picture(events: EventAccumulator, tag: str) -> npt.NDArray[np.uint8]:
+    (event,) = events.Images(tag)
     return np.asarray(Image.open(BytesIO(event.encoded_image_string)))
 
 
 def test_sample_predictions_are_pictures_with_a_list(events: EventAccumulator) -> None:
-    np.testing.assert_array_equal(picture(events, "predictions/photo"), np.hstack([RED, BLUE]))
-    np.testing.assert_array_equal(picture(events, "predictions/range_image"), np.hstack([BLUE, RED]))
+    np.testing.assert_array_equal(picture(events, "predictions/rgb"), np.hstack([RED, BLUE]))
+    np.testing.assert_array_equal(picture(events, "predictions/lidar"), np.hstack([BLUE, RED]))
     assert text(events, "predictions").splitlines()[2:] == [
         "| cubes/0001 | cubes | spheres | 0.750 |",
         "| spheres/0002 | spheres | spheres | 0.500 |",

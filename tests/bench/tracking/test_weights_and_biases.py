@@ -13,7 +13,7 @@ import pytest
 import wandb
 from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined] # made when it is imported
 
-from bench.tables import fusion_table
+from bench.tables.models import fusion_table
 from bench.tracking.weights_and_biases import WeightsAndBiases
 from tests.bench.samples import MODEL, TWIN
 from tests.bench.tracking.told import CONFIG, RECORD, tell
@@ -21,7 +21,7 @@ from tests.bench.tracking.told import CONFIG, RECORD, tell
 
 @contextmanager
 def wandb_in(folder: Path, **variables: str) -> Iterator[Path]:
-    """A folder for a run; wandb starts afresh, writes nowhere but below ``folder``, has no key but a given one."""
+    """A folder for a run; wandb starts afresh, writes below ``folder`` alone, and has only the given key."""
     results = folder / "run"
     results.mkdir()
     with pytest.MonkeyPatch.context() as patch:
@@ -41,20 +41,20 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where a session was tracked without a key."""
     folder = tmp_path_factory.mktemp("offline")
     with wandb_in(folder) as results:
-        said = tell(WeightsAndBiases(results))
-    (folder / "said").write_text("\n".join(said))
+        notes = tell(WeightsAndBiases(results))
+    (folder / "notes").write_text("\n".join(notes))
     return folder
 
 
 @pytest.fixture(scope="module")
 def runs(folder: Path) -> dict[str, list[Record]]:
     """All that was written of every run, by its name."""
-    found = [list(stored(path)) for path in (folder / "run" / "wandb").glob("offline-run-*/run-*.wandb")]
-    return {one(run, "run").display_name: run for run in found}
+    written = [list(stored(path)) for path in (folder / "run" / "wandb").glob("offline-run-*/run-*.wandb")]
+    return {one(run, "run").display_name: run for run in written}
 
 
 def stored(path: Path) -> Iterator[Record]:
-    """The records in a file of wandb's: LevelDB's log format (blocks of 32 KiB) behind a header of 7 bytes."""
+    """The records in a file of wandb's: LevelDB's log format (blocks of 32 KiB) after a header of 7 bytes."""
     content, at, joined = path.read_bytes(), 7, b""
     assert content.startswith(b":W&B")
     while at < len(content):
@@ -75,8 +75,8 @@ def all_of(run: list[Record], kind: str) -> list[Any]:
 
 
 def one(run: list[Record], kind: str) -> Any:
-    (found,) = all_of(run, kind)
-    return found
+    (content,) = all_of(run, kind)
+    return content
 
 
 def values(items: Any) -> dict[str, Any]:
@@ -90,14 +90,14 @@ def summary(run: list[Record]) -> dict[str, Any]:
 def table(folder: Path, run: list[Record], name: str) -> dict[str, Any]:
     run_id = one(run, "run").run_id
     (path,) = (folder / "run" / "wandb").glob(f"*-{run_id}/files/media/table/{name}_*.table.json")
-    found: dict[str, Any] = json.loads(path.read_text())
-    return found
+    content: dict[str, Any] = json.loads(path.read_text())
+    return content
 
 
-def test_the_end_says_how_to_upload(folder: Path) -> None:
+def test_a_note_at_the_end_tells_how_to_upload(folder: Path) -> None:
     pattern = folder / "run" / "wandb" / "offline-run-*"
-    assert (folder / "said").read_text() == (
-        f"Weights & Biases: not all runs are uploaded; do it with: wandb sync {pattern}"
+    assert (folder / "notes").read_text() == (
+        f"Weights & Biases: not all runs are uploaded; upload them with: wandb sync {pattern}"
     )
 
 
@@ -119,16 +119,16 @@ def test_summaries_are_the_lowest_loss_and_the_highest_accuracy(runs: dict[str, 
     declared = {metric.name: metric for metric in all_of(runs[MODEL], "metric")}
     assert declared["valid_loss"].summary.min
     assert declared["valid_accuracy"].summary.max
-    found = summary(runs[MODEL])
+    shown = summary(runs[MODEL])
     # The first epoch was the better one, so neither is what was logged last.
-    assert (found["valid_loss"], found["valid_accuracy"]) == ({"min": 0.25}, {"max": 0.875})
-    assert (found["best_valid_loss"], found["parameters"]) == (RECORD.best_valid_loss, RECORD.parameters)
+    assert (shown["valid_loss"], shown["valid_accuracy"]) == ({"min": 0.25}, {"max": 0.875})
+    assert (shown["best_valid_loss"], shown["parameters"]) == (RECORD.best_valid_loss, RECORD.parameters)
 
 
 def test_sample_predictions_are_a_table_with_pictures(folder: Path, runs: dict[str, list[Record]]) -> None:
-    found = table(folder, runs[MODEL], "predictions")
-    assert found["columns"] == ["RGB", "LiDAR", "label", "prediction", "probability"]
-    assert found["data"] == [
+    predictions = table(folder, runs[MODEL], "predictions")
+    assert predictions["columns"] == ["rgb", "lidar", "label", "prediction", "probability"]
+    assert predictions["data"] == [
         ["Image", "Image", "cubes", "spheres", 0.75],
         ["Image", "Image", "spheres", "spheres", 0.5],
     ]
@@ -153,29 +153,29 @@ def test_the_analysis_holds_tables_and_loss_curves(folder: Path, runs: dict[str,
 
 def test_a_server_out_of_reach_is_waited_for_once(tmp_path: Path) -> None:
     with wandb_in(tmp_path, WANDB_API_KEY="a" * 40, WANDB_BASE_URL="http://127.0.0.1:9") as results:
-        (said,) = tell(WeightsAndBiases(results, patience_seconds=0.5))
-    assert said.startswith("Weights & Biases: not all runs are uploaded; do it with: wandb sync ")
+        (note,) = tell(WeightsAndBiases(results, patience_seconds=0.5))
+    assert note.startswith("Weights & Biases: not all runs are uploaded; upload them with: wandb sync ")
     folders = [path.name for path in (results / "wandb").glob("*run-*")]
     assert sum(name.startswith("offline-run-") for name in folders) == 3
     assert sum(name.startswith("run-") for name in folders) <= 1
 
 
 def test_an_upload_that_does_not_end_is_waited_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With runs that are planted: they open online, and closing them there takes too long."""
+    """With stand-ins for runs: they open online, and closing them there takes too long."""
     modes: list[str] = []
 
     def init(settings: wandb.Settings, **_: Any) -> MagicMock:
         modes.append(str(settings.mode))
-        planted = MagicMock()
-        planted.settings.sync_dir = str(tmp_path / ("run-1" if settings.mode == "online" else "offline-run-2"))
-        planted.finish.side_effect = TimeoutError if settings.mode == "online" else None
-        return planted
+        run = MagicMock()
+        run.settings.sync_dir = str(tmp_path / ("run-1" if settings.mode == "online" else "offline-run-2"))
+        run.finish.side_effect = TimeoutError if settings.mode == "online" else None
+        return run
 
     with wandb_in(tmp_path, WANDB_API_KEY="a" * 40, WANDB_BASE_URL="http://127.0.0.1:9") as results:
         monkeypatch.setattr(wandb, "init", init)
-        (said,) = tell(WeightsAndBiases(results))
+        (note,) = tell(WeightsAndBiases(results))
     assert modes == ["online", "offline", "offline"]
-    assert said == (
-        "Weights & Biases: not all runs are uploaded; do it with: "
+    assert note == (
+        "Weights & Biases: not all runs are uploaded; upload them with: "
         f"wandb sync {tmp_path / 'run-1'} {tmp_path / 'offline-run-*'}"
     )

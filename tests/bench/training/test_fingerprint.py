@@ -1,10 +1,13 @@
+import ast
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.training import fingerprint
-from bench.training.fingerprint import DECISIVE, ROOT, code_sha256, source_files
+from bench.training.fingerprint import DECISIVE, ROOT, SHOWN, code_sha256, source_files, tree_sha256
+from fusiongauge import Plugin, load_plugin
 
 
 def project(root: Path, files: dict[str, str]) -> Path:
@@ -15,8 +18,8 @@ def project(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-def names(root: Path, *modules: str) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in source_files(root, modules)]
+def names(root: Path, *modules: str, without: str = "") -> list[str]:
+    return [path.relative_to(root).as_posix() for path in source_files(root, modules, without.__ne__)]
 
 
 @pytest.mark.parametrize(
@@ -55,43 +58,194 @@ def test_imports_of_imports_of_circles_and_of_every_parent_are_followed(tmp_path
     assert names(root, "a.b.deep") == ["a/__init__.py", "a/b/__init__.py", "a/b/deep.py", "c.py", "d.py"]
 
 
+def test_of_a_package_that_loads_names_on_first_use_only_the_used_ones_count(tmp_path: Path) -> None:
+    root = project(
+        tmp_path,
+        {
+            "lazy/__init__.py": "",
+            "lazy/__init__.pyi": "from .saw import cut as cut\nfrom .drill import hole as bore",
+            "lazy/saw.py": "",
+            "lazy/drill.py": "",
+            "work.py": "from lazy import cut",
+            "other.py": "from lazy import bore",
+        },
+    )
+    assert names(root, "work") == ["lazy/__init__.py", "lazy/saw.py", "work.py"]
+    assert names(root, "other") == ["lazy/__init__.py", "lazy/drill.py", "other.py"]
+
+
 def test_what_decides_a_run_is_hashed_and_what_shows_it_is_not() -> None:
-    found = set(names(ROOT, *DECISIVE))
-    everything = {path.relative_to(ROOT).as_posix() for path in (ROOT / "fusion_models").glob("*.py")}
-    assert everything <= found
+    hashed = set(names(ROOT, *DECISIVE, without=SHOWN))
+    assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "fusion_models").glob("*.py")} <= hashed
     assert {
+        "bench/config.py",
+        "bench/metrics.py",
+        "bench/training/allocator.py",
+        "bench/training/optimizer.py",
         "bench/training/runs.py",
         "bench/training/trainer.py",
-        "bench/training/allocator.py",
+        "data_utils/dataset.py",
+        "data_utils/normalization.py",
         "data_utils/splits.py",
-    } <= found
-    shown = {
-        "bench/tables/cells.py",
-        "bench/harness/session.py",
-        "bench/harness/summary.py",
-        "bench/tracking/shield.py",
-        "bench/tables/text.py",
-    }
-    assert all((ROOT / path).is_file() for path in shown)
-    assert not shown & found
-    assert not any(name.startswith("tests/") for name in found)
+    } <= hashed
+    for folder in ("analysis", "tables", "plots", "report", "tracking", "harness", "probes", "costs"):
+        assert (ROOT / "bench" / folder).is_dir()
+        assert not any(name.startswith(f"bench/{folder}/") for name in hashed)
+    assert not {"bench/training/samples.py", "data_utils/audits/pictures.py"} & hashed
+    assert not any(name.startswith("tests/") for name in hashed)
 
 
-def test_the_hash_is_of_names_and_contents(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+CODE = '''"""A module."""
+
+import math
+
+FACTOR = 2.0
+"""Of everything."""
+
+
+def area(radius: float, *, unit: str = "m") -> str:
+    """Area."""
+    # the usual formula
+    text = f"{FACTOR * math.pi * radius**2:.1f}" "square " + unit
+    return text
+
+
+class Empty:
+    """Nothing."""
+'''
+
+SAME = {
+    "comment": CODE.replace("# the usual formula", "# pi r squared"),
+    "no comment": CODE.replace("    # the usual formula\n", ""),
+    "docstring": CODE.replace("Area.", "The area of a circle."),
+    "no docstrings": CODE.replace('"""A module."""\n', "").replace('    """Area."""\n', ""),
+    "docstring of a constant": CODE.replace('"""Of everything."""', '"""Twice."""'),
+    "docstring and pass": CODE.replace('    """Nothing."""', "    pass"),
+    "docstring and dots": CODE.replace('    """Nothing."""', "    ..."),
+    "formatting": CODE.replace("(radius: float, *, unit", "(\n    radius: float,\n    *,\n    unit").replace(
+        '"m"', "'m'"
+    ),
+    "parentheses": CODE.replace("return text", "return (text)"),
+    "joined strings": CODE.replace('.1f}" "square "', '.1f}square "'),
+}
+
+OTHER = {
+    "number": CODE.replace("2.0", "2.5"),
+    "kind of number": CODE.replace("2.0", "2"),
+    "operator": CODE.replace("radius**2", "radius*2"),
+    "name": CODE.replace("FACTOR", "SCALE"),
+    "text": CODE.replace("square ", "squared "),
+    "format": CODE.replace(".1f", ".2f"),
+    "keyword": CODE.replace("*, unit", "unit"),
+    "default": CODE.replace('= "m"', '= "cm"'),
+    "order": CODE.replace("math.pi * radius**2", "radius**2 * math.pi"),
+    "none": CODE.replace("return text", "return None"),
+    "less": CODE.replace("    return text\n", ""),
+    "import": CODE.replace("import math", "import cmath as math"),
+    "type of text": CODE.replace('"m"', 'b"m"'),
+}
+
+
+@pytest.mark.parametrize("text", SAME.values(), ids=SAME)
+def test_comments_docstrings_and_formatting_do_not_count(text: str, tmp_path: Path) -> None:
+    assert text != CODE
+    project(tmp_path, {"a.py": CODE, "b.py": text})
+    assert tree_sha256(tmp_path / "a.py") == tree_sha256(tmp_path / "b.py")
+
+
+@pytest.mark.parametrize("text", OTHER.values(), ids=OTHER)
+def test_every_other_change_counts(text: str, tmp_path: Path) -> None:
+    assert text != CODE
+    project(tmp_path, {"a.py": CODE, "b.py": text})
+    assert tree_sha256(tmp_path / "a.py") != tree_sha256(tmp_path / "b.py")
+
+
+def test_missing_keys_and_defaults_keep_their_places(tmp_path: Path) -> None:
+    texts = ["{**a, b: 1}", "{b: 1, **a}", "{a: 1, b: b}", "lambda *, a, b=1: 0", "lambda *, a=1, b: 0"]
+    project(tmp_path, {f"{number}.py": text for number, text in enumerate(texts)})
+    assert len({tree_sha256(tmp_path / f"{number}.py") for number in range(len(texts))}) == len(texts)
+
+
+def test_the_hash_does_not_depend_on_the_version_of_python(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project(tmp_path, {"a.py": CODE})
+    pinned = "45a1f44b"  # computed by Python 3.11
+    assert tree_sha256(tmp_path / "a.py").startswith(pinned)
+    # As in newer versions, whose trees have fields that are empty for older code.
+    monkeypatch.setattr(ast.Constant, "newer", [], raising=False)
+    monkeypatch.setattr(ast.Constant, "_fields", (*ast.Constant._fields, "newer"))
+    assert tree_sha256(tmp_path / "a.py").startswith(pinned)
+
+
+@pytest.fixture
+def fresh() -> Iterator[None]:
+    """Without what earlier calls kept."""
+    fingerprint._code_sha256.cache_clear()
+    yield
+    fingerprint._code_sha256.cache_clear()
+
+
+def hash_again() -> str:
+    fingerprint._code_sha256.cache_clear()
+    return code_sha256()
+
+
+@pytest.mark.usefixtures("fresh")
+def test_the_hash_is_of_names_and_code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def of(files: dict[str, str]) -> str:
-        root = project(tmp_path / str(len(seen)), files)
+        root = project(tmp_path / str(len(hashes)), files)
         monkeypatch.setattr(fingerprint, "ROOT", root)
         monkeypatch.setattr(fingerprint, "DECISIVE", ("a",))
-        code_sha256.cache_clear()
-        seen.append(code_sha256())
-        return seen[-1]
+        hashes.append(hash_again())
+        return hashes[-1]
 
-    seen: list[str] = []
-    try:
-        first = of({"a.py": "import b", "b.py": "x = 1"})
-        assert re.fullmatch(r"[0-9a-f]{64}", first)
-        assert of({"a.py": "import b", "b.py": "x = 1", "aside.py": "y = 2"}) == first
-        assert of({"a.py": "import b", "b.py": "x = 2"}) != first
-        assert of({"a.py": "import c", "c.py": "x = 1"}) != first
-    finally:
-        code_sha256.cache_clear()
+    hashes: list[str] = []
+    first = of({"a.py": "import b", "b.py": "x = 1"})
+    assert re.fullmatch(r"[0-9a-f]{64}", first)
+    assert of({"a.py": "import b", "b.py": "x = 1  # one", "aside.py": "y = 2"}) == first
+    assert of({"a.py": "import b", "b.py": "x = 2"}) != first
+    assert of({"a.py": "import c", "c.py": "x = 1"}) != first
+
+
+@pytest.mark.usefixtures("fresh", "registries")
+def test_plugins_and_what_they_import_from_their_folder_count(tmp_path: Path) -> None:
+    without = code_sha256()
+    folder = project(tmp_path, {"mine.py": "import lib_of_mine", "lib_of_mine.py": "x = 1", "aside.py": "y = 1"})
+    load_plugin(str(folder / "mine.py"))
+    plugged = code_sha256()
+    assert plugged != without
+    project(folder, {"mine.py": "# A comment.\nimport lib_of_mine", "aside.py": "y = 2"})
+    assert hash_again() == plugged
+    project(folder, {"lib_of_mine.py": "x = 2"})
+    assert hash_again() != plugged
+
+
+def test_an_installed_plugin_counts_with_its_own_package_alone(tmp_path: Path) -> None:
+    root = project(
+        tmp_path,
+        {
+            "mine/__init__.py": "",
+            "mine/plugin.py": "import torch\nfrom mine import parts",
+            "mine/parts.py": "",
+            "torch/__init__.py": "",
+            "alone.py": "import torch",
+        },
+    )
+    for module, files in {"mine.plugin": 3, "mine": 1, "alone": 1}.items():
+        path = root / {"mine.plugin": "mine/plugin.py", "mine": "mine/__init__.py", "alone": "alone.py"}[module]
+        assert fingerprint._files_of(Plugin("an entry point", module, path))[0] == root
+        assert len(fingerprint._files_of(Plugin("an entry point", module, path))[1]) == files
+
+
+def test_a_plugin_beside_our_packages_does_not_count_them_again(tmp_path: Path) -> None:
+    root = project(tmp_path, {"mine.py": "import bench\nimport other", "bench/__init__.py": "", "other.py": ""})
+    plugin = Plugin(str(root / "mine.py"), "fusiongauge_plugin_mine", root / "mine.py")
+    assert [path.name for path in fingerprint._files_of(plugin)[1]] == ["mine.py", "other.py"]
+
+
+@pytest.mark.usefixtures("fresh")
+def test_further_files_count_where_they_exist(tmp_path: Path) -> None:
+    project(tmp_path, {"notebook.py": "x = 1"})
+    assert code_sha256(tmp_path / "notebook.py") != code_sha256()
+    assert code_sha256(Path("<stdin>")) == code_sha256()

@@ -1,4 +1,4 @@
-"""What a graph replays is proved here on a CPU, by running it in place of recording it; the rest needs CUDA."""
+"""Replays are tested here on a CPU, by running the step in place of recording it; the rest needs CUDA."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,10 +11,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from bench.config import STANDARD
 from bench.training import graphs
 from bench.training.graphs import WARM_UP_STEPS, GraphSteps, fastest
+from bench.training.optimizer import make_optimizer
 from bench.training.seeding import deterministic
-from bench.training.steps import EagerSteps, Steps, adam
+from bench.training.steps import EagerSteps, Steps
 from data_utils import Batch
 from fusion_models import MODELS, build_model
 from tests.bench.marks import needs_cuda
@@ -34,7 +36,7 @@ def eager_steps(batch_size: int = 4) -> EagerSteps:
 
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Recording as it would be on a CPU; the list gets an entry a run of the step, warm-up included."""
+    """Recording as it would be on a CPU; the list gets one entry per run of the step, warm-up included."""
     runs: list[int] = []
 
     def record(work: Callable[[], None], undo: Callable[[], None], device: torch.device) -> Callable[[], None]:
@@ -58,7 +60,7 @@ def history(steps: Steps, orders: list[Tensor], rates: list[float]) -> list[floa
 
 
 def static_tensors(eager: EagerSteps) -> list[Tensor]:
-    """All that a graph reads and writes beside its own buffers."""
+    """All that a graph reads and writes besides its own buffers."""
     state = chain.from_iterable(state.values() for state in eager.optimizer.state.values())
     return [*eager.model.parameters(), *state, eager.optimizer.param_groups[0]["lr"]]
 
@@ -136,12 +138,12 @@ def test_cuda_replays_where_there_is_a_whole_batch(
     assert type(fastest(replace(eager_steps(), train=on_cuda), pairs)) is kind
 
 
-# What follows has to be run where there is a CUDA device.
+# What follows needs a CUDA device.
 
 
 @contextmanager
 def no_waiting() -> Iterator[None]:
-    """Any call that makes the host wait for the device raises."""
+    """Lets any call raise that makes the host wait for the device."""
     torch.cuda.set_sync_debug_mode("error")
     try:
         yield
@@ -161,7 +163,7 @@ def cuda_steps(name: str, batch_size: int = 8) -> EagerSteps:
         torch.manual_seed(0)
         model = build_model(name, channels=channels, image_size=(32, 32), classes=2)
     model.to(memory_format=layout).to("cuda")
-    return EagerSteps(model, adam(model, 1e-3), data, batch_size)
+    return EagerSteps(model, make_optimizer(model, STANDARD), data, batch_size)
 
 
 CUDA_RATES = [1e-3, 8e-4, 6e-4, 4e-4, 2e-4]

@@ -2,6 +2,8 @@ import pytest
 import torch
 from torch import nn
 
+from bench.config import STANDARD, Protocol
+from bench.training import measurement
 from bench.training.measurement import (
     PeakMemory,
     count_parameters,
@@ -21,7 +23,7 @@ def batch(pairs: int, pixels: int) -> Batch:
 
 
 def peak_bytes(pixels: int, pairs: int = 4) -> int:
-    return training_memory(lambda: Toy(pixels, logits=2), batch(pairs, pixels)).peak_bytes
+    return training_memory(lambda: Toy(pixels, logits=2), batch(pairs, pixels), STANDARD).peak_bytes
 
 
 def test_parameters_are_weights_and_biases() -> None:
@@ -34,21 +36,19 @@ def test_parameters_are_weights_and_biases() -> None:
 
 
 @pytest.mark.parametrize(
-    ("taken", "rounds"),
+    ("durations", "rounds"),
     [
-        ([0.5, 0.1], 10),  # the first call warms up, the second tells
+        ([0.5, 0.1], 10),  # the first call warms up, the second counts
         ([2.0], 3),  # too long for a second call, and for more than the least
         ([0.5, 0.001], 50),  # no more than the most
     ],
 )
-def test_rounds_are_as_many_as_fit_into_the_time(
-    taken: list[float], rounds: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ticks = iter([tick for seconds in taken for tick in (0.0, seconds)])
+def test_rounds_fill_the_time(durations: list[float], rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([tick for seconds in durations for tick in (0.0, seconds)])
     calls: list[None] = []
     monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
     assert rounds_within(1.0, lambda: calls.append(None), least=3, most=50) == rounds
-    assert len(calls) == len(taken)
+    assert len(calls) == len(durations)
 
 
 class OneConvolution(nn.Module):
@@ -69,13 +69,13 @@ def images(pairs: int, channels: int, size: int) -> Batch:
     return Batch({"rgb": torch.zeros(pairs, channels, size, size)}, torch.zeros(pairs, dtype=torch.int64))
 
 
-def test_operations_of_a_linear_layer_are_two_a_weight_and_pair() -> None:
+def test_operations_of_a_linear_layer_are_two_per_weight_and_pair() -> None:
     pairs, pixels, logits = 4, 10, 3
     # Forward, and the gradient of the weights; the images need none.
     assert training_flops(Toy(pixels, logits), batch(pairs, pixels)) == 2 * (2 * pairs * pixels * logits)
 
 
-def test_operations_of_a_convolution_are_two_a_weight_pixel_and_pair() -> None:
+def test_operations_of_a_convolution_are_two_per_weight_pixel_and_pair() -> None:
     pairs, channels, size, width, logits = 4, 3, 8, 5, 2
     convolution = 2 * pairs * size**2 * (9 * channels * width)
     head = 2 * pairs * width * size**2 * logits
@@ -115,13 +115,13 @@ def test_peak_memory_is_what_one_can_count_by_hand() -> None:
     weights, gradients, adam_moments = parameters * FLOAT, parameters * FLOAT, 2 * parameters * FLOAT
     images_and_labels = pairs * (pixels * FLOAT + LABEL)
     expected = weights + gradients + adam_moments + images_and_labels
-    # Beside that only logits, loss, their gradients and Adam's step counts: a few tensors of a few numbers.
+    # Besides that only logits, loss, their gradients and Adam's step counts: a few tensors of a few numbers.
     assert expected <= peak_bytes(pixels, pairs) <= expected + 1_000
 
 
 def test_peak_memory_of_a_convolution_is_what_one_can_count_by_hand() -> None:
     pairs, channels, size, width, logits = 8, 3, 32, 16, 2
-    # At the backward pass of the ReLU there are the maps behind it and the gradients behind and before it.
+    # At the backward pass of the ReLU there are the maps after it and the gradients after and before it.
     maps = 3 * pairs * width * size**2 * FLOAT
     of_convolution, of_head = 9 * channels * width + width, width * size**2 * logits + logits
     # Weights and Adam's two moments of all, and already the gradients of the head.
@@ -129,7 +129,7 @@ def test_peak_memory_of_a_convolution_is_what_one_can_count_by_hand() -> None:
     images_and_labels = pairs * (channels * size**2 * FLOAT + LABEL)
     expected = maps + parameters + images_and_labels
     measured = training_memory(
-        lambda: OneConvolution(channels, width, size, logits), images(pairs, channels, size)
+        lambda: OneConvolution(channels, width, size, logits), images(pairs, channels, size), STANDARD
     ).peak_bytes
     assert expected <= measured <= expected + 1_000
 
@@ -151,7 +151,7 @@ def test_activations_that_wait_for_the_backward_pass_count() -> None:
     parameters = 3 * width + 1  # two weights and a bias for each of the hidden units, and the head's bias
     # Weights and Adam's moments are there before the backward pass of every step but the first; gradients come.
     least = activations + 3 * parameters * FLOAT
-    measured = training_memory(TwoLayers, batch(pairs, 1)).peak_bytes
+    measured = training_memory(TwoLayers, batch(pairs, 1), STANDARD).peak_bytes
     assert least <= measured <= least + parameters * FLOAT + 10_000
 
 
@@ -175,18 +175,28 @@ def test_frozen_layers_need_neither_gradients_nor_moments() -> None:
         return model
 
     pixels = 10_000
-    saved = peak_bytes(pixels) - training_memory(frozen, batch(4, pixels)).peak_bytes
+    saved = peak_bytes(pixels) - training_memory(frozen, batch(4, pixels), STANDARD).peak_bytes
     assert saved == pytest.approx(3 * pixels * 2 * FLOAT, abs=1_000)  # a gradient and two moments
+
+
+def test_memory_is_that_of_the_optimizer_that_trains(monkeypatch: pytest.MonkeyPatch) -> None:
+    def descent(model: nn.Module, protocol: Protocol) -> torch.optim.Optimizer:
+        return torch.optim.SGD(model.parameters(), lr=protocol.learning_rate)
+
+    pixels = 10_000
+    adam = peak_bytes(pixels)
+    monkeypatch.setattr(measurement, "make_optimizer", descent)
+    assert adam - peak_bytes(pixels) == pytest.approx(2 * 2 * pixels * FLOAT, abs=1_000)  # without two moments
 
 
 def test_the_batch_that_was_passed_stays_as_it_was() -> None:
     data = batch(4, 10)
-    training_memory(lambda: Toy(10), data)
+    training_memory(lambda: Toy(10), data, STANDARD)
     assert torch.equal(data.inputs["rgb"], torch.zeros(4, 1, 1, 10))
 
 
 def test_the_method_is_named() -> None:
-    measured = training_memory(lambda: Toy(10), batch(4, 10))
+    measured = training_memory(lambda: Toy(10), batch(4, 10), STANDARD)
     assert isinstance(measured, PeakMemory)
     assert measured.method.startswith("cpu allocator: ")
     assert measured.reserved_bytes is None  # that is CUDA's

@@ -1,24 +1,30 @@
+import doctest
 import hashlib
-import json
 import math
-from collections.abc import Callable
-from dataclasses import asdict, fields, replace
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import Tensor, nn
 
-from bench.records.run import COMPLETED, DIVERGED, FAILED, RunRecord, append, read
+from bench.config import STANDARD, RunConfig
+from bench.records import COMPLETED, DIVERGED, FAILED, RunRecord, SampleRecord, append, read
+from bench.registry import METRICS, register_metric
+from bench.training import runs, samples
 from bench.training.ceiling import ceiling
 from bench.training.evaluation import evaluate
-from bench.training.preparation import choose, measured_sides, prepare, ready
-from bench.training.runs import build_seeded, failed, run
+from bench.training.fingerprint import code_sha256
+from bench.training.preparation import prepare
+from bench.training.runs import build_seeded, describe, failed, run, run_cell
 from bench.training.seeding import deterministic
 from bench.training.target import TARGET_ACCURACY, seconds_to_target
 from bench.training.trainer import EpochResult
-from data_utils import ChannelStatistics, DataError, PairedDataset
-from fusion_models import build_model, find_model
+from data_utils import DataError, PairedDataset
+from fusion_models import FusionNet, ModelError, ModelSpec, build_model, find_model, register_model
 from tests.bench.samples import MODEL, SMALL, run_config, small_dataset
 
 
@@ -35,22 +41,37 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def completed(dataset: PairedDataset, folder: Path) -> RunRecord:
     """One run of two epochs; its checkpoint is in the folder."""
-    return run(MODEL, dataset, 51, run_config(folder))
+    return cell(dataset, run_config(folder))
 
 
 @pytest.fixture(scope="module")
 def of_experts(dataset: PairedDataset, folder: Path) -> RunRecord:
-    return run("experts-late-logits-strided", dataset, 51, run_config(folder))
+    return cell(dataset, run_config(folder), EXPERTS)
+
+
+EXPERTS = "experts-late-logits-strided"
+
+
+def cell(
+    dataset: PairedDataset, config: RunConfig, model: str = MODEL, seed: int = 51, **further: Any
+) -> RunRecord:
+    return run_cell(find_model(model), dataset, seed, config, **further)
+
+
+def fusion_net(dataset: PairedDataset, model: str) -> FusionNet:
+    network = build_seeded(find_model(model), dataset, 0, "cpu")
+    assert isinstance(network, FusionNet)
+    return network
 
 
 def test_a_completed_run_leaves_no_field_open(completed: RunRecord) -> None:
     assert completed.status == COMPLETED
-    empty = {field.name for field in fields(completed) if getattr(completed, field.name) is None}
-    # On a CPU nothing is reserved, and two epochs need not come to the target accuracy.
+    empty = {name for name in completed.__struct_fields__ if getattr(completed, name) is None}
+    # On a CPU nothing is reserved, and two epochs need not reach the target accuracy.
     assert empty - {"seconds_to_target"} == {"error", "peak_reserved_bytes"}
 
 
-def test_the_record_says_what_was_run(completed: RunRecord) -> None:
+def test_the_record_tells_what_was_run(completed: RunRecord) -> None:
     assert (completed.model, completed.seed, completed.device) == (MODEL, 51, "cpu")
     assert (completed.family, completed.stage) == ("compact", "late")
     assert (completed.operator, completed.embedder) == ("concat", "strided")
@@ -58,7 +79,35 @@ def test_the_record_says_what_was_run(completed: RunRecord) -> None:
     assert (completed.study, completed.variant, completed.profile) == ("standard", "", "smoke")
     assert (completed.dataset, completed.classes, completed.class_names) == ("shapes", 2, ["cubes", "spheres"])
     assert (completed.train_pairs, completed.valid_pairs) == (64, 16)
-    assert completed.protocol["batch_size"] == 16
+    assert (completed.simulated, completed.channels) == (True, {"rgb": 4, "lidar": 4})
+    assert (completed.reference, completed.as_published) == ("maxpool", False)
+    assert completed.protocol == {**SMALL.to_dict(), "normalized": ["rgb", "lidar"]}
+    assert completed.metrics == [metric.declaration for metric in METRICS.values()]
+    assert completed.plugins == []
+    assert completed.code_sha256 == code_sha256()
+
+
+def test_what_describes_a_run_is_in_its_record(dataset: PairedDataset, tmp_path: Path) -> None:
+    config = replace(
+        run_config(tmp_path),
+        question="Which?",
+        variant="raw",
+        reference="strided",
+        as_published=True,
+        command="pytest bench",
+        dataset="somewhere/files",
+    )
+    fields = describe(find_model("wide-lidar-maxpool"), dataset, 7, config)
+    assert fields["modalities"] == ["lidar"]
+    assert [fields[name] for name in ("question", "variant", "reference", "as_published", "command")] == [
+        "Which?",
+        "raw",
+        "strided",
+        True,
+        "pytest bench",
+    ]
+    assert (fields["simulated"], fields["dataset"]) == (False, "shapes")
+    assert describe(find_model(MODEL), dataset, 7, replace(config, dataset=""))["simulated"]
 
 
 def test_the_parts_of_a_record_agree(completed: RunRecord) -> None:
@@ -85,15 +134,15 @@ def test_the_size_is_that_of_the_model(completed: RunRecord) -> None:
     # At 16x16 the stem's maps are 100x2x2: convolutions (4*9*25 + 25) + (25*9*50 + 50) + (50*9*100 + 100) =
     # 57,325 and 400*100 + 100 each; then MLP (200*100 + 100) + (100 + 1).
     assert completed.parameters == completed.trainable_parameters == 2 * (57_325 + 40_100) + 20_201
-    # Weights, gradients and Adam's two moments alone are four floats a parameter.
+    # Weights, gradients and Adam's two moments alone are four floats per parameter.
     assert completed.peak_memory_bytes is not None
     assert completed.peak_memory_bytes > 4 * 4 * completed.parameters
 
 
 def test_the_operations_are_those_of_one_step(completed: RunRecord) -> None:
-    # Multiply-adds a pair at 16x16, strided: each stem's convolutions end in maps of 8x8, 4x4 and 2x2, its linear
-    # layer and the MLP follow. The backward pass takes as many for the weights, and as many for the inputs of
-    # all but the first layers.
+    # Multiply-adds per pair at 16x16, strided: each stem's convolutions end in maps of 8x8, 4x4 and 2x2, its
+    # linear layer and the MLP follow. The backward pass takes as many for the weights, and as many for the inputs
+    # of all but the first layers.
     first, others = 9 * 25 * 64, 9 * 25 * 50 * 16 + 9 * 50 * 100 * 4 + 400 * 100
     head = 200 * 100 + 100
     forward = (4 + 4) * first + 2 * others + head
@@ -105,8 +154,8 @@ def test_the_device_was_measured_once(completed: RunRecord, of_experts: RunRecor
     assert completed.ceiling == of_experts.ceiling == asdict(ceiling("cpu"))
 
 
-def test_the_time_to_the_target_is_told_by_the_epochs(dataset: PairedDataset, tmp_path: Path) -> None:
-    record = run("experts-late-logits-strided", dataset, 51, run_config(tmp_path))
+def test_the_time_to_the_target_follows_from_the_epochs(dataset: PairedDataset, tmp_path: Path) -> None:
+    record = cell(dataset, run_config(tmp_path), EXPERTS)
     assert record.target_accuracy == TARGET_ACCURACY
     pretraining = sum(sum(stage.epoch_seconds) for stage in record.pretraining)
     assert record.seconds_to_target == seconds_to_target(
@@ -116,7 +165,7 @@ def test_the_time_to_the_target_is_told_by_the_epochs(dataset: PairedDataset, tm
 
 def test_records_of_runs_come_back_from_the_disk(completed: RunRecord, tmp_path: Path) -> None:
     append(tmp_path / "records.jsonl", completed)
-    assert read(tmp_path / "records.jsonl") == [completed]
+    assert read(tmp_path / "records.jsonl", RunRecord) == [completed]
 
 
 def test_the_checkpoint_brings_back_the_best_epoch(
@@ -137,7 +186,7 @@ def test_the_checkpoint_is_not_of_the_last_epoch_where_that_was_worse(
     dataset: PairedDataset, tmp_path: Path
 ) -> None:
     overshooting = replace(SMALL, learning_rate=0.02, final_learning_rate=0.02)
-    record = run(MODEL, dataset, 51, run_config(tmp_path, overshooting))
+    record = cell(dataset, run_config(tmp_path, overshooting))
     assert record.best_epoch == 1  # of two; a rate that keeps the second one better makes this test void
     network = build_seeded(find_model(MODEL), dataset, 0, "cpu")
     network.load_state_dict(load_file(tmp_path / "checkpoints" / str(record.checkpoint)))
@@ -156,7 +205,7 @@ def test_the_same_cell_gives_the_same_bits_whatever_ran_before(
 ) -> None:
     assert of_experts.status == COMPLETED
     torch.rand(7)
-    again = run(MODEL, dataset, 51, run_config(tmp_path))
+    again = cell(dataset, run_config(tmp_path))
     assert again.train_losses == completed.train_losses
     assert again.valid_losses == completed.valid_losses
     assert again.weights_sha256 == completed.weights_sha256
@@ -164,17 +213,15 @@ def test_the_same_cell_gives_the_same_bits_whatever_ran_before(
 
 
 def test_another_seed_gives_other_bits(completed: RunRecord, dataset: PairedDataset, tmp_path: Path) -> None:
-    other = run(MODEL, dataset, 52, run_config(tmp_path))
+    other = cell(dataset, run_config(tmp_path), seed=52)
     assert other.train_losses != completed.train_losses
     assert other.weights_sha256 != completed.weights_sha256
 
 
 def test_a_run_allows_only_deterministic_algorithms(dataset: PairedDataset, tmp_path: Path) -> None:
     inside: list[bool] = []
-    run(
-        MODEL,
+    cell(
         dataset,
-        51,
         run_config(tmp_path),
         observe=lambda _: inside.append(torch.are_deterministic_algorithms_enabled()),
     )
@@ -184,7 +231,7 @@ def test_a_run_allows_only_deterministic_algorithms(dataset: PairedDataset, tmp_
 
 def test_a_run_leaves_the_global_generator_alone(dataset: PairedDataset, tmp_path: Path) -> None:
     before = torch.get_rng_state()
-    run(MODEL, dataset, 51, run_config(tmp_path, replace(SMALL, epochs=1)))
+    cell(dataset, run_config(tmp_path, replace(SMALL, epochs=1)))
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -201,7 +248,7 @@ def test_driver_and_observer_see_every_epoch(dataset: PairedDataset, tmp_path: P
     def observe(result: EpochResult) -> None:
         calls.append(f"epoch {result.epoch} of {result.epochs}")
 
-    run(MODEL, dataset, 51, run_config(tmp_path), driver=driver, observe=observe)
+    cell(dataset, run_config(tmp_path), driver=driver, observe=observe)
     assert calls == ["train", "finish", "epoch 1 of 2", "train", "finish", "epoch 2 of 2"]
 
 
@@ -236,7 +283,7 @@ def test_memory_of_experts_is_that_of_the_largest_stage(of_experts: RunRecord) -
 def test_the_experts_weights_are_those_of_their_best_epochs(
     of_experts: RunRecord, dataset: PairedDataset, folder: Path
 ) -> None:
-    network = build_seeded(find_model("experts-late-logits-strided"), dataset, 0, "cpu")
+    network = fusion_net(dataset, EXPERTS)
     network.load_state_dict(load_file(folder / "checkpoints" / str(of_experts.checkpoint)))
     data = prepare(dataset, SMALL, 51, "cpu")
     with deterministic():
@@ -246,25 +293,26 @@ def test_the_experts_weights_are_those_of_their_best_epochs(
 
 def test_a_loss_that_explodes_is_a_record_in_strict_json(dataset: PairedDataset, tmp_path: Path) -> None:
     exploding = replace(SMALL, learning_rate=1e30, final_learning_rate=1e30)
-    record = run(MODEL, dataset, 51, run_config(tmp_path, exploding))
+    record = cell(dataset, run_config(tmp_path, exploding))
     assert record.status == DIVERGED
     assert record.error is not None
     assert "not finite after epoch 1" in record.error
     assert len(record.train_losses) == len(record.epoch_seconds) == 1
     assert None in (*record.train_losses, *record.valid_losses)
     assert (record.best_epoch, record.valid_accuracy, record.checkpoint) == (None, None, None)
-    assert not (tmp_path / "checkpoints").exists()
-    json.dumps(record.to_dict(), allow_nan=False)
+    assert not any(tmp_path.iterdir())
+    append(tmp_path / "records.jsonl", record)
+    assert read(tmp_path / "records.jsonl", RunRecord) == [record]
 
 
 def test_experts_that_explode_are_a_record_too(dataset: PairedDataset, tmp_path: Path) -> None:
     exploding = replace(SMALL, learning_rate=1e30, final_learning_rate=1e30)
-    record = run("experts-late-logits-strided", dataset, 51, run_config(tmp_path, exploding))
+    record = cell(dataset, run_config(tmp_path, exploding), EXPERTS)
     assert record.status == DIVERGED
     assert record.train_losses == []
 
 
-def test_a_failed_run_says_how(dataset: PairedDataset, tmp_path: Path) -> None:
+def test_a_failed_run_has_a_record_with_the_error(dataset: PairedDataset, tmp_path: Path) -> None:
     record = failed(find_model(MODEL), dataset, 51, run_config(tmp_path), RuntimeError("out of memory"))
     assert (record.status, record.error) == (FAILED, "RuntimeError: out of memory")
     assert record.train_losses == []
@@ -277,70 +325,151 @@ def test_equal_seeds_build_equal_weights(dataset: PairedDataset) -> None:
         assert not torch.equal(one, different)
 
 
-def test_an_unknown_model_is_refused(dataset: PairedDataset, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="unknown model 'resnet'"):
-        run("resnet", dataset, 51, run_config(tmp_path))
-
-
-def test_training_and_validation_share_no_scene_unless_asked_to(dataset: PairedDataset) -> None:
-    def shared_scenes(keep_groups: bool) -> int:
-        chosen, parts = choose(dataset, replace(SMALL, keep_groups=keep_groups), 51)
-        scenes = [
-            {chosen.names[i].partition("/")[2] for i in part.tolist()} for part in (parts.train, parts.valid)
-        ]
-        return len(scenes[0] & scenes[1])
-
-    assert shared_scenes(keep_groups=True) == 0
-    assert shared_scenes(keep_groups=False) > 0
-
-
-def test_too_few_pairs_for_a_batch_are_refused(dataset: PairedDataset) -> None:
-    with pytest.raises(DataError, match="64 training pairs are fewer than one batch of 65"):
-        choose(dataset, replace(SMALL, batch_size=65), 51)
-
-
-@pytest.mark.parametrize("normalized", [(), ("rgb",), ("rgb", "lidar")])
-def test_the_named_modalities_are_scaled_and_no_others(
-    normalized: tuple[str, ...], dataset: PairedDataset
+def test_a_model_that_does_not_fit_is_refused_before_anything_is_trained(
+    dataset: PairedDataset, tmp_path: Path
 ) -> None:
-    protocol = replace(SMALL, normalized=normalized)
-    chosen, parts = choose(dataset, protocol, 51)
-    raw, data = chosen.batch(parts.train), prepare(dataset, protocol, 51, "cpu")
-    assert torch.equal(data.train.labels, raw.labels)
-    for modality, values in raw.inputs.items():
-        assert torch.equal(data.train.inputs[modality], values) is (modality not in normalized)
+    epochs: list[EpochResult] = []
+    for model, message in {
+        "resnet": "unknown model 'resnet'",
+        "wide-thermal-strided": "needs the modality 'thermal'; the data have rgb, lidar",
+    }.items():
+        with pytest.raises(ModelError, match=message):
+            run(model, dataset, protocol=SMALL, results_dir=tmp_path, observe=epochs.append)
+    odd = replace(
+        dataset,
+        info=replace(dataset.info, image_size=(12, 16)),
+        inputs={modality: values[:, :, :12] for modality, values in dataset.inputs.items()},
+    )
+    with pytest.raises(ModelError, match="multiples of 8, not 12x16"):
+        run(MODEL, odd, protocol=SMALL, results_dir=tmp_path, observe=epochs.append)
+    assert not epochs
+    assert not any(tmp_path.iterdir())
 
 
-def test_preparing_a_modality_at_a_time_is_preparing_all_at_once(dataset: PairedDataset) -> None:
-    train, valid = measured_sides(dataset, SMALL, 51)
-    statistics = ChannelStatistics.from_batch(train)
-    data = prepare(dataset, SMALL, 51, "cpu")
-    for part, measured in ((data.train, train), (data.valid, valid)):
-        expected = ready(measured, statistics, SMALL.normalized, "cpu")
-        assert torch.equal(part.labels, measured.labels)
-        assert list(part.inputs) == list(expected.inputs)
-        for modality, values in expected.inputs.items():
-            assert torch.equal(part.inputs[modality], values)
-            assert part.inputs[modality].is_contiguous(memory_format=torch.channels_last)
+def test_a_run_from_a_prompt_needs_names_alone(completed: RunRecord) -> None:
+    record = run(MODEL, "shapes", protocol=SMALL)
+    assert (record.status, record.study, record.profile, record.checkpoint) == (COMPLETED, "python", "full", None)
+    assert record.train_pairs == 64  # the protocol's 80 pairs were simulated
+    assert record.weights_sha256 is not None
+    assert record.simulated
+    of_spec = run(find_model(MODEL), small_dataset(), 51, SMALL, "cpu")
+    assert of_spec.weights_sha256 == completed.weights_sha256
+    with pytest.raises(DataError, match="nowhere"):
+        run(MODEL, "nowhere", protocol=SMALL)
 
 
-def test_validation_is_scaled_as_training_is(dataset: PairedDataset) -> None:
-    data = prepare(dataset, replace(SMALL, normalized=("lidar",)), 51, "cpu")
-    means = [part.inputs["lidar"].mean(dim=(0, 2, 3)) for part in (data.train, data.valid)]
-    assert means[0].abs().max() < 1e-4
-    assert means[1].abs().max() > 1e-4  # the statistics are those of the training pairs
+def test_the_example_of_the_docstring_runs() -> None:
+    assert doctest.testmod(runs, raise_on_error=True).attempted >= 4
 
 
-def test_whole_batches_leave_out_the_last_validation_pairs(dataset: PairedDataset) -> None:
-    whole = prepare(dataset, SMALL, 51, "cpu").valid
-    cut = prepare(dataset, replace(SMALL, batch_size=10, valid_whole_batches=True), 51, "cpu").valid
-    assert (len(whole), len(cut)) == (16, 10)
-    assert torch.equal(cut.labels, whole.labels[:10])
+class Mlp(nn.Module):
+    """Any module: batch normalization, dropout, tied weights and a volume convolution that nothing else has."""
+
+    def __init__(self, channels: Mapping[str, int], image_size: tuple[int, int], classes: int) -> None:
+        super().__init__()
+        pixels = sum(channels.values()) * image_size[0] * image_size[1]
+        self.first, self.norm, self.dropout = nn.Linear(pixels, 8), nn.BatchNorm1d(8), nn.Dropout(0.5)
+        self.second, self.third = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.third.weight = self.second.weight
+        self.volume = nn.Conv3d(1, 1, 1)
+        self.head = nn.Linear(8, classes)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        x = torch.cat([values.flatten(1) for values in inputs.values()], dim=1)
+        x = self.dropout(self.norm(self.first(x)).relu())
+        x = self.third(self.second(x).relu()).relu()
+        logits: Tensor = self.head(self.volume(x[:, None, None, None]).flatten(1))
+        return logits
 
 
-def test_whole_batches_of_less_than_one_are_refused(dataset: PairedDataset) -> None:
-    with pytest.raises(DataError, match="16 validation pairs are fewer than one batch of 32"):
-        choose(dataset, replace(SMALL, batch_size=32, valid_whole_batches=True), 51)
+def test_a_function_that_builds_any_module_is_a_model(dataset: PairedDataset, tmp_path: Path) -> None:
+    record = run(Mlp, dataset, protocol=SMALL, results_dir=tmp_path)
+    assert record.status == COMPLETED
+    assert (record.model, record.family, record.stage, record.embedder) == ("Mlp", "custom", "custom", "")
+    assert (record.strategy, record.modalities) == ("Mlp", ["rgb", "lidar"])
+    assert record.checkpoint == "python-Mlp-seed51.safetensors"
+    assert record.code_sha256 != code_sha256()  # the file of the function counts
+    torch.rand(7)
+    assert run(Mlp, dataset, protocol=SMALL).weights_sha256 == record.weights_sha256  # dropout is seeded too
+    assert run(Mlp, dataset, 52, SMALL).weights_sha256 != record.weights_sha256
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_registered_function_has_its_registered_name(dataset: PairedDataset) -> None:
+    register_model("mlp-2")(Mlp)
+    by_name, by_function = (run(model, dataset, protocol=replace(SMALL, epochs=1)) for model in ("mlp-2", Mlp))
+    assert by_name.model == by_function.model == "mlp-2"
+    assert by_name.weights_sha256 == by_function.weights_sha256
+
+
+def test_a_module_that_is_built_already_is_refused(dataset: PairedDataset) -> None:
+    with pytest.raises(ModelError, match=r"function build\(channels, image_size, classes\).*not as a Linear"):
+        run(nn.Linear(1, 1), dataset, protocol=SMALL)
+
+
+def test_operations_that_cannot_be_counted_are_left_open(dataset: PairedDataset) -> None:
+    def picky(channels: Mapping[str, int], image_size: tuple[int, int], classes: int) -> nn.Module:
+        class Picky(Mlp):
+            def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+                scale = float(inputs["rgb"].abs().max())  # reads a number, which shapes alone do not have
+                return super().forward(inputs) * scale
+
+        return Picky(channels, image_size, classes)
+
+    record = run(picky, dataset, protocol=replace(SMALL, epochs=1))
+    assert (record.status, record.flops_per_step) == (COMPLETED, None)
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_metric_without_a_value_is_none_and_ends_no_run(dataset: PairedDataset, tmp_path: Path) -> None:
+    register_metric("undefined", higher_is_better=True)(lambda _, __: math.inf)
+    record = run(MODEL, dataset, protocol=SMALL)
+    assert record.status == COMPLETED
+    assert record.valid_metrics is not None
+    assert record.valid_metrics["undefined"] is None
+    assert record.metrics[-1].name == "undefined"
+    append(tmp_path / "records.jsonl", record)
+
+
+def test_samples_are_saved_beside_the_checkpoint(completed: RunRecord, folder: Path) -> None:
+    saved = read(folder / "samples" / f"standard-{MODEL}-seed51.jsonl", SampleRecord)
+    assert len(saved) == samples.COUNT
+    assert {sample.weights_sha256 for sample in saved} == {completed.weights_sha256}
+
+
+def test_samples_that_cannot_be_drawn_leave_a_note(
+    dataset: PairedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: object) -> None:
+        raise OSError("no ink")
+
+    notes: list[str] = []
+    cell(dataset, run_config(tmp_path))
+    monkeypatch.setattr(samples, "pictures", fail)
+    record = cell(dataset, run_config(tmp_path), note=notes.append)
+    assert record.status == COMPLETED
+    assert notes == ["sample predictions could not be saved (OSError: no ink)"]
+    assert not any((tmp_path / "samples").iterdir())  # nor those of another run
+
+
+def test_a_folder_that_is_not_given_is_not_written(
+    dataset: PairedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(MODEL, dataset, protocol=replace(SMALL, epochs=1))
+    assert not any(tmp_path.iterdir())
+
+
+def test_the_standard_protocol_scales_all_modalities_of_the_data(dataset: PairedDataset) -> None:
+    thermal = dataset.inputs["lidar"][:, :1] + 3
+    info = replace(dataset.info, channels={**dataset.info.channels, "thermal": 1})
+    three = replace(dataset, info=info, inputs={**dataset.inputs, "thermal": thermal})
+    record = run(MODEL, three, protocol=SMALL)
+    assert SMALL.normalized == STANDARD.normalized
+    assert record.protocol["normalized"] == record.modalities == ["rgb", "lidar", "thermal"]
+    assert prepare(three, SMALL, 51, "cpu").train.inputs["thermal"].mean().abs() < 1e-4
+    pair = ModelSpec("compact", "late", "concat", "strided", ("rgb", "thermal"))
+    assert run(pair, three, protocol=SMALL).modalities == ["rgb", "thermal"]
 
 
 def test_losses_of_a_run_are_finite(completed: RunRecord) -> None:

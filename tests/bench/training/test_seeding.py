@@ -108,35 +108,34 @@ def apply(values: Settings) -> None:
     ],
     ids=str,
 )
-def found(request: pytest.FixtureRequest) -> Iterator[Settings]:
-    """Settings that somebody made before; those of the test session come back afterwards."""
-    before = settings()
+def before(request: pytest.FixtureRequest) -> Iterator[Settings]:
+    """Settings made before; those of the test session are restored afterwards."""
+    session = settings()
     apply(request.param)
     yield request.param
-    apply(before)
+    apply(session)
 
 
-def test_inside_everything_is_deterministic(found: Settings) -> None:
-    assert settings() == found
+def test_inside_everything_is_deterministic(before: Settings) -> None:
+    assert settings() == before
     with deterministic():
         assert settings() == (True, False, True, False, False, False)
         assert os.environ["CUBLAS_WORKSPACE_CONFIG"] in {":4096:8", ":16:8"}
 
 
-def test_afterwards_the_settings_are_what_they_were(found: Settings) -> None:
+def test_afterwards_the_settings_are_what_they_were(before: Settings) -> None:
     with deterministic():
         pass
-    assert settings() == found
+    assert settings() == before
 
 
-def test_also_after_an_error(found: Settings) -> None:
+def test_also_after_an_error(before: Settings) -> None:
     with pytest.raises(KeyError, match="on purpose"), deterministic():
         raise KeyError("on purpose")
-    assert settings() == found
+    assert settings() == before
 
 
 def test_what_has_no_deterministic_version_raises() -> None:
-    # The backward of this pooling adds to the same place from several threads, and has no other way on a GPU;
-    # on a CPU the switch itself can be seen in an operation that refuses under it everywhere.
+    # An operation that refuses under the switch on every device.
     with deterministic(), pytest.raises(RuntimeError, match="deterministic"):
         torch.zeros(3).put_(torch.tensor([0, 0]), torch.tensor([1.0, 2.0]))

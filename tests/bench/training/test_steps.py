@@ -1,12 +1,21 @@
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from torch import nn
 
-from bench.training.steps import EagerSteps, adam, set_learning_rate, training_step
+from bench.config import STANDARD
+from bench.training.optimizer import make_optimizer, set_learning_rate
+from bench.training.steps import EagerSteps, training_step
 from data_utils import Batch
 from tests.bench.toys import Toy, toy, toy_batch
+
+
+def adam(model: nn.Module, learning_rate: float) -> torch.optim.Optimizer:
+    return make_optimizer(
+        model, replace(STANDARD, learning_rate=learning_rate, final_learning_rate=min(learning_rate, 1e-6))
+    )
 
 
 def test_a_step_follows_the_gradient_and_returns_the_loss_before_it() -> None:
@@ -35,7 +44,7 @@ def test_a_rate_in_a_tensor_trains_as_a_number_does() -> None:
     rate = by_tensor.param_groups[0]["lr"]
     first, second = weights_after(adam(one, 1.0), one, rates), weights_after(by_tensor, other, rates)
     torch.testing.assert_close(first, second)
-    assert by_tensor.param_groups[0]["lr"] is rate  # where a graph looks for it
+    assert by_tensor.param_groups[0]["lr"] is rate  # where a graph reads it
     assert rate.item() == pytest.approx(0.2)
     assert not torch.allclose(first, weights_after(adam(toy(), 1.0), toy(), rates[:2]))
 

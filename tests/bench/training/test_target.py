@@ -7,7 +7,7 @@ from bench.training.target import TARGET_ACCURACY, seconds_to_target
     ("accuracies", "seconds"),
     [
         ([0.5, 0.9, 0.96, 0.99], 1.0 + 2.0 + 3.0),
-        ([0.95, 0.5, 0.5, 0.5], 1.0),  # the target itself is enough, and is not lost again
+        ([0.95, 0.5, 0.5, 0.5], 1.0),  # reaching the target is enough, also if it is lost again
         ([0.5, 0.5, 0.5, 0.9499], None),
     ],
 )
@@ -17,7 +17,7 @@ def test_time_is_that_of_the_epochs_up_to_the_first_with_the_target(
     assert seconds_to_target(accuracies, [1.0, 2.0, 3.0, 4.0], target=0.95) == seconds
 
 
-def test_what_was_trained_before_counts() -> None:
+def test_earlier_training_counts() -> None:
     assert seconds_to_target([0.5, 1.0], [1.0, 2.0], before=10.0) == 13.0
 
 

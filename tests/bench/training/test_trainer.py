@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.config import STANDARD, Protocol
-from bench.training.evaluation import classification_loss
+from bench.metrics import classification_loss
 from bench.training.seeding import epoch_order
 from bench.training.steps import EagerSteps
 from bench.training.trainer import DivergedError, EpochResult, History, Observer, Trainer, learning_rates
@@ -89,7 +89,7 @@ def cosine(progress: float) -> float:
 
 
 SCHEDULES = [
-    # 16 pairs in batches of 4 are 4 steps an epoch, 12 in all.
+    # 16 pairs in batches of 4 are 4 steps per epoch, 12 in all.
     ("cosine-step", [cosine(step / 12) for step in range(12)]),
     ("cosine-epoch", [cosine(epoch / 3) for epoch in range(3) for _ in range(4)]),
     ("constant", [0.1] * 12),
@@ -103,7 +103,7 @@ def test_learning_rates_follow_the_schedule(
     assert learning_rates(replace(PROTOCOL, schedule=schedule), 4) == pytest.approx(rates)
 
 
-def test_a_cosine_has_one_move_left_to_its_end_at_the_last_step() -> None:
+def test_a_cosine_is_one_step_from_its_end_at_the_last_step() -> None:
     assert learning_rates(PROTOCOL, 4)[-1] == pytest.approx(cosine(11 / 12))
     assert cosine(12 / 12) == pytest.approx(PROTOCOL.final_learning_rate)
 
@@ -113,15 +113,15 @@ def test_every_step_is_taken_with_its_own_rate(
     schedule: Literal["constant", "cosine-step", "cosine-epoch"], rates: list[float]
 ) -> None:
     protocol = replace(PROTOCOL, schedule=schedule)
-    assert taken_rates(protocol, toy_batch(16)) == pytest.approx(rates)
+    assert rates_of_steps(protocol, toy_batch(16)) == pytest.approx(rates)
     history = train(trainer(toy(), protocol=protocol)).history
     assert [result.learning_rate for result in history.results] == pytest.approx(rates[::4])
 
 
-def taken_rates(protocol: Protocol, data: Batch) -> list[float]:
-    """What the optimizer's rate is at each step of a training."""
+def rates_of_steps(protocol: Protocol, data: Batch) -> list[float]:
+    """The optimizer's learning rate at each step of a training."""
 
-    class Asks(Toy):
+    class Reads(Toy):
         def forward(self, inputs: dict[str, Tensor]) -> Tensor:
             if self.training:
                 assert isinstance(made._steps, EagerSteps)
@@ -130,17 +130,17 @@ def taken_rates(protocol: Protocol, data: Batch) -> list[float]:
             return super().forward(inputs)
 
     rates: list[float] = []
-    made = trainer(Asks(), train=data, protocol=protocol)
+    made = trainer(Reads(), train=data, protocol=protocol)
     train(made)
     return rates
 
 
 def test_an_uneven_last_batch_is_a_step_of_the_schedule_too() -> None:
-    assert taken_rates(PROTOCOL, toy_batch(13)) == pytest.approx([cosine(step / 12) for step in range(12)])
+    assert rates_of_steps(PROTOCOL, toy_batch(13)) == pytest.approx([cosine(step / 12) for step in range(12)])
 
 
 def test_drop_last_counts_only_the_steps_it_takes() -> None:
-    rates = taken_rates(replace(PROTOCOL, drop_last=True), toy_batch(13))  # 4 + 4 + 4, and 1 left out
+    rates = rates_of_steps(replace(PROTOCOL, drop_last=True), toy_batch(13))  # 4 + 4 + 4, and 1 left out
     assert rates == pytest.approx([cosine(step / 9) for step in range(9)])
 
 
@@ -156,7 +156,7 @@ def test_drop_last_leaves_out_the_uneven_batch_of_each_epoch() -> None:
 
 
 def opposite(batch: Batch) -> Batch:
-    """The same pairs with wrong labels: the better a model gets at the one, the worse it is at the other."""
+    """The same pairs with wrong labels: a model that gets better at one gets worse at the other."""
     return Batch(batch.inputs, 1 - batch.labels)
 
 
@@ -278,7 +278,7 @@ def test_models_train_in_training_mode_and_validate_in_the_other() -> None:
     assert modes == [True, True, True, True, False] * 2
 
 
-def test_the_observer_is_told_of_every_epoch_once() -> None:
+def test_the_observer_gets_every_epoch_once() -> None:
     seen: list[EpochResult] = []
     made = train(trainer(toy(), observe=seen.append))
     assert [(result.epoch, result.epochs) for result in seen] == [(1, 3), (2, 3), (3, 3)]

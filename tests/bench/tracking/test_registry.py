@@ -5,16 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from bench.tracking import TRACKERS
+from bench.harness.options import parse_trackers
+from bench.tracking import TRACKERS, Shield, TrackerKind, register_tracker
+from tests.bench.tracking.told import Notebook
 
 ROOT = Path(__file__).parents[3]
 
 PACKAGES = {"wandb", "tensorboard", "torch.utils.tensorboard"}
-"""What is not to be loaded before a tracker needs it."""
+"""What is loaded when a tracker that needs it is made, and not before."""
 
 
 def imports(tree: ast.AST, *, functions: bool) -> Iterator[str]:
-    """The modules that some code imports, at once or, if asked for, when its functions are called."""
+    """The modules that some code imports when it is loaded or, with ``functions``, when these are called."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -40,3 +42,19 @@ def test_what_has_to_be_installed_is_what_the_project_declares(name: str) -> Non
         assert project_name == project["name"]
         declared = project["optional-dependencies"][extra.removesuffix("]")]
     assert any(requirement.startswith(TRACKERS[name].package) for requirement in declared)
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_tracker_of_a_plugin_is_requested_by_its_name(tmp_path: Path) -> None:
+    made: list[Path] = []
+
+    @register_tracker("notebook", package="pytest")
+    def notebook(folder: Path) -> Notebook:
+        made.append(folder)
+        return Notebook()
+
+    assert TRACKERS["notebook"] == TrackerKind(notebook, "pytest", "pytest")
+    assert parse_trackers("notebook,wandb") == ("notebook", "wandb")
+    assert list(TRACKERS) == ["wandb", "tensorboard", "notebook"]
+    shield = Shield({"notebook": TRACKERS["notebook"].make}, tmp_path)
+    assert (made, shield.notes) == ([tmp_path], [])

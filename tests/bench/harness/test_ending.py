@@ -1,0 +1,117 @@
+"""What a session prints at its end, from hand-made records."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.analysis import gate
+from bench.harness.ending import Ending
+from bench.harness.options import resolve
+from bench.harness.session import Session
+from bench.records import RunRecord
+from tests.bench.report.pages import inference
+from tests.bench.samples import MODEL, TWIN, record
+
+Make = Callable[..., Session]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """Makes sessions in which these records have ended."""
+
+    def made(*records: RunRecord, **words: Any) -> Session:
+        options = resolve(root=tmp_path, results_dir=str(tmp_path / "run"), profile="smoke", device="cpu", **words)
+        options.results_dir.mkdir()
+        return Session(options, records=list(records))
+
+    return made
+
+
+def printed(ending: Ending) -> str:
+    return "\n".join(ending.lines(color=False))
+
+
+def test_tables_figures_and_their_places_are_printed(make: Make) -> None:
+    session = make(record(TWIN), record(MODEL))
+    session.notes.append("a note")
+    ending = Ending.of(session, None, ())
+    assert not ending.failed
+    lines = printed(ending).splitlines()
+    assert lines[0].startswith("data: shapes, 2 classes")
+    assert lines[-3:] == [
+        f"figures are in {session.folder / 'plots'}",
+        f"2 finished cells are in {session.folder}",
+        "a note",
+    ]
+    assert MODEL in printed(ending)
+    assert "earlier run" not in printed(ending)
+
+
+def test_records_of_several_studies_have_no_common_conditions(make: Make) -> None:
+    session = make(record(), record(study="fusion-compact", dataset="moons"), study="standard,fusion-compact")
+    text = printed(Ending.of(session, None, ()))
+    assert not text.startswith("data: ")
+    assert f"2 finished cells are in {session.folder}" in text
+
+
+def test_measurements_alone_are_tables(make: Make) -> None:
+    session = make()
+    session.keep_cost(inference(MODEL))
+    text = printed(Ending.of(session, [], ()))
+    assert text.endswith(f"tables are in {session.folder}")
+    assert "finished cell" not in text
+    assert "earlier run" not in text
+
+
+def test_without_anything_measured_only_notes_are_printed(make: Make) -> None:
+    session = make()
+    assert printed(Ending.of(session, None, ())) == ""
+    session.notes.append("a note")
+    ending = Ending.of(session, [], ())
+    assert (printed(ending), ending.failed, ending.comparison) == ("a note", False, None)
+
+
+def test_what_could_not_be_written_comes_last_and_fails_the_run(make: Make) -> None:
+    session = make(record())
+    (session.folder / "plots").touch()  # a file where the folder should be
+    ending = Ending.of(session, None, ())
+    assert ending.failed
+    *_, counted, failure = ending.lines(color=False)
+    assert counted == f"1 finished cell is in {session.folder}"
+    assert failure.startswith("FAILED: the figures could not be written (FileExistsError: ")
+    assert failure.endswith(f"try again: python -m bench plots {session.folder}")
+
+
+RULES = gate.parse("valid_accuracy:-0.01")
+
+
+def test_a_first_run_is_compared_with_none_and_passes(make: Make) -> None:
+    ending = Ending.of(make(record()), [], RULES)
+    assert not ending.failed
+    assert "no earlier run of this kind to compare with; this one is kept as the first" in printed(ending)
+    assert "--fail-on: " in printed(ending)
+
+
+def test_changes_from_an_earlier_run_are_printed(make: Make) -> None:
+    ending = Ending.of(make(record(best_valid_loss=0.125)), [record(best_valid_loss=0.25)], RULES)
+    assert not ending.failed
+    text = printed(ending)
+    assert "Compared with the earlier run" in text
+    assert "-0.125" in text
+    assert text.index("Compared with") < text.index("--fail-on") < text.index("finished cell")
+
+
+def test_a_broken_rule_fails_the_run_and_is_printed(make: Make) -> None:
+    ending = Ending.of(make(record(valid_accuracy=0.5)), [record(valid_accuracy=0.75)], RULES)
+    assert ending.failed
+    (violation,) = ending.violations
+    assert violation in printed(ending)
+    assert "FAILED --fail-on: worse than the earlier run" in printed(ending)
+
+
+def test_warnings_of_the_comparison_are_printed(make: Make) -> None:
+    other = {**record().environment, "device_name": "another processor"}
+    ending = Ending.of(make(record()), [record(environment=other)], ())
+    assert "device_name: another processor -> a processor" in printed(ending)

@@ -1,0 +1,167 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from bench.records import (
+    DIVERGED,
+    CostRecord,
+    InferenceRecord,
+    Metric,
+    Pretraining,
+    ProbeRecord,
+    RecordError,
+    RunRecord,
+    append,
+    convert,
+    read,
+)
+from bench.records.cost import read_costs
+from tests.bench.probes.samples import probe_record
+from tests.bench.samples import record
+
+EXPERT = Pretraining(
+    modality="rgb",
+    train_losses=[0.5],
+    valid_losses=[0.25],
+    best_epoch=1,
+    valid_accuracy=0.75,
+    epoch_seconds=[2.0],
+)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "records.jsonl"
+
+
+def builtins(one: msgspec.Struct) -> dict[str, Any]:
+    values: dict[str, Any] = msgspec.to_builtins(one)
+    return values
+
+
+def line(without: str = "", **changes: Any) -> str:
+    """A record as a line of JSON, with changes and perhaps without a field."""
+    return json.dumps(
+        {name: value for name, value in {**builtins(record()), **changes}.items() if name != without}
+    )
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        record(pretraining=[EXPERT], dataset_notes=["Bäume, 樹 and \u2028 in a name", "two\nlines"]),
+        record(status=DIVERGED, error="the loss is not finite", valid_losses=[None], best_epoch=None),
+        record(metrics=[Metric(name="brier", title="Brier score", higher_is_better=False)]),
+        probe_record(),
+        probe_record(level=None, layer="stems.rgb.0.0", other_seed=52, commit="abc"),
+    ],
+)
+def test_a_record_comes_back_as_it_was_written(one: RunRecord | ProbeRecord, path: Path) -> None:
+    append(path, one)
+    assert read(path, type(one)) == [one]
+    assert path.read_bytes().count(b"\n") == 1
+
+
+def test_a_cost_comes_back_as_its_own_kind(path: Path) -> None:
+    cost: CostRecord = InferenceRecord(
+        profile="full",
+        device="cpu",
+        conditions=["idle"],
+        environment={},
+        model="m",
+        parameters=1,
+        batch_size=1,
+        seconds=[0.5],
+        inputs="rgb",
+    )
+    append(path, cost)
+    assert read_costs(path) == [cost]
+
+
+def test_append_adds_to_what_is_there(path: Path) -> None:
+    append(path, record())
+    first = path.read_bytes()
+    append(path, record(seed=52))
+    assert path.read_bytes().startswith(first)
+    assert [one.seed for one in read(path, RunRecord)] == [51, 52]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("make", [lambda value: record(best_valid_loss=value), lambda v: probe_record(value=v)])
+def test_a_number_that_json_lacks_is_refused_and_leaves_the_file_alone(
+    make: Any, value: float, path: Path
+) -> None:
+    append(path, record())
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=r"JSON compliant|Expected `float`"):
+        append(path, make(value))
+    assert path.read_bytes() == before
+
+
+def test_a_file_without_lines_holds_no_records(path: Path) -> None:
+    path.touch()
+    assert read(path, RunRecord) == []
+
+
+@pytest.mark.parametrize("bytes_left", [1, 20, -1])
+def test_a_last_line_that_was_cut_off_is_left_out_and_replaced(path: Path, bytes_left: int) -> None:
+    append(path, record())
+    path.write_bytes(path.read_bytes() + line(seed=52).encode()[:bytes_left])
+    assert read(path, RunRecord) == [record()]
+    append(path, record(seed=53))
+    assert read(path, RunRecord) == [record(), record(seed=53)]
+
+
+def test_a_line_may_be_cut_off_inside_a_letter(path: Path) -> None:
+    append(path, record())
+    path.write_bytes(path.read_bytes() + '{"class_names": ["Bä'.encode()[:-1])
+    assert read(path, RunRecord) == [record()]
+
+
+def test_a_record_of_an_older_version_lacks_what_came_later(path: Path) -> None:
+    values = builtins(record())
+    for field in ("simulated", "metrics", "flops_per_step", "channels", "image_size", "command"):
+        del values[field]
+    path.write_text(json.dumps({**values, "schema_version": 1, "seeds_together": 2}) + "\n")
+    (old,) = read(path, RunRecord)
+    assert (old.schema_version, old.simulated, old.metrics, old.channels) == (1, None, [], None)
+    assert old.train_losses == record().train_losses
+
+
+def test_a_record_of_a_newer_version_is_read_without_what_is_unknown(path: Path) -> None:
+    path.write_text(line(schema_version=99, color="red") + "\n")
+    (new,) = read(path, RunRecord)
+    assert msgspec.structs.replace(new, schema_version=record().schema_version) == record()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("garbage", "JSON is malformed"),
+        ("\udcff", "not a RunRecord"),
+        ("[1, 2]", "Expected `object`, got `array`"),
+        (line(seed="many"), r"Expected `int`, got `str` - at `\$.seed`"),
+        (line(without="model"), "missing required field `model`"),
+        (line(pretraining=[{"modality": "rgb"}]), r"missing required field `train_losses` - at `\$.pretraining"),
+    ],
+)
+def test_a_line_that_is_not_a_record_is_named_with_the_remedy(path: Path, content: str, message: str) -> None:
+    append(path, record())
+    path.write_bytes(path.read_bytes() + f"{content}\n{line()}\n".encode(errors="surrogateescape"))
+    with pytest.raises(RecordError, match=rf"records\.jsonl, line 2: .*{message}.*; remove the line or rerun"):
+        read(path, RunRecord)
+
+
+def test_a_missing_file_is_named_with_the_remedy(path: Path) -> None:
+    with pytest.raises(RecordError, match=r"records\.jsonl: no such file; give the folder of a run"):
+        read(path, RunRecord)
+
+
+def test_plain_types_become_a_record_and_wrong_ones_an_error() -> None:
+    assert convert(json.loads(line(pretraining=[builtins(EXPERT)])), RunRecord) == record(pretraining=[EXPERT])
+    with pytest.raises(RecordError, match=r"not a RunRecord: .*missing required field `seed`"):
+        convert(json.loads(line(without="seed")), RunRecord)

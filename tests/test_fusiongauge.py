@@ -1,0 +1,264 @@
+"""What the three packages share: one base of all errors, registries, plug-ins."""
+
+import importlib
+import inspect
+import sys
+from functools import partial, wraps
+from pathlib import Path
+from pkgutil import walk_packages
+
+import pytest
+
+import bench
+import data_utils
+import fusion_models
+import fusiongauge
+from fusion_models import OPERATORS, Operator
+from fusiongauge import (
+    FusionGaugeError,
+    PluginError,
+    Registry,
+    load_installed_plugins,
+    load_plugin,
+    plugins,
+    source_file,
+)
+
+# Errors
+
+
+def error_classes() -> set[type[BaseException]]:
+    """The errors that the packages define."""
+    names = [
+        module.name
+        for package in (bench, data_utils, fusion_models)
+        for module in walk_packages(package.__path__, f"{package.__name__}.")
+        if ".test_" not in module.name and not module.name.endswith("__main__")
+    ]
+    modules = [fusiongauge, *map(importlib.import_module, names)]
+    return {
+        thing
+        for module in modules
+        for _, thing in inspect.getmembers(module, inspect.isclass)
+        if issubclass(thing, BaseException) and thing.__module__ == module.__name__
+    }
+
+
+def test_all_errors_have_one_base() -> None:
+    classes = error_classes()
+    assert {"DataError", "ModelError", "OptionError", "RecordError", "PluginError"} <= {
+        each.__name__ for each in classes
+    }
+    assert [each for each in classes if not issubclass(each, FusionGaugeError)] == []
+
+
+# Registries
+
+
+def plain() -> None:
+    """Something to register."""
+
+
+@pytest.fixture
+def registry() -> Registry[int]:
+    return Registry("number")
+
+
+def test_a_registry_is_a_mapping_in_the_order_of_registration(registry: Registry[int]) -> None:
+    registry.register("two", 2, plain)
+    registry.register("one", 1, plain)
+    assert dict(registry) == {"two": 2, "one": 1}
+    assert list(registry) == ["two", "one"]
+    assert registry.file("two") == __file__
+    with pytest.raises(KeyError):
+        registry["three"]
+
+
+def test_a_name_can_be_taken_once(registry: Registry[int]) -> None:
+    registry.register("one", 1, plain)
+    with pytest.raises(
+        PluginError,
+        match=r"test_fusiongauge\.py: the number 'one' is already registered, by .*; choose another name",
+    ):
+        registry.register("one", 2, plain)
+    assert registry["one"] == 1
+
+
+@pytest.mark.parametrize("name", ["a", "R2-D2", "v1.0_x", "7"])
+def test_names_that_fit_into_ids_can_be_registered(name: str, registry: Registry[int]) -> None:
+    registry.register(name, 1, plain)
+    assert name in registry
+
+
+@pytest.mark.parametrize("name", ["", "two words", "a:b", "a[0]", "-a", ".a", "a/b", "ä", "a\n"])
+def test_names_that_do_not_fit_into_ids_are_refused(name: str, registry: Registry[int]) -> None:
+    with pytest.raises(PluginError, match="cannot name a number; use letters, digits"):
+        registry.register(name, 1, plain)
+    assert not registry
+
+
+def write_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Registry[int]:
+    """A registry whose home module, in a package of its own, registers 1 as "shipped"."""
+    package = folder / "numbers_home"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "registry.py").write_text(
+        "from fusiongauge import Registry\nNUMBERS = Registry('number', home='numbers_home.shipped')\n"
+    )
+    (package / "shipped.py").write_text(
+        "from numbers_home.registry import NUMBERS\ndef source(): ...\nNUMBERS.register('shipped', 1, source)\n"
+    )
+    monkeypatch.syspath_prepend(folder)
+    for name in ("numbers_home", "numbers_home.registry", "numbers_home.shipped"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    numbers: Registry[int] = importlib.import_module("numbers_home.registry").NUMBERS
+    return numbers
+
+
+def test_what_ships_is_loaded_when_a_registry_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = write_home(tmp_path, monkeypatch)
+    assert registry.added == {}
+    assert "numbers_home.shipped" not in sys.modules
+    assert dict(registry) == {"shipped": 1}
+
+
+def test_what_ships_comes_before_what_is_added(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    registry = write_home(tmp_path, monkeypatch)
+    registry.register("mine", 2, plain)
+    assert dict(registry) == {"shipped": 1, "mine": 2}
+    assert registry.added == {"mine": 2}
+
+
+def test_the_source_of_a_thing_is_the_file_that_defines_it() -> None:
+    @wraps(Path)
+    def wrapping() -> None: ...
+
+    for thing in (plain, partial(plain)):
+        assert source_file(thing) == __file__
+    assert source_file(wrapping) == inspect.getfile(Path)
+    assert source_file(Registry("number")) == fusiongauge.__file__
+    assert source_file(3) == "<interactive>"
+
+
+# Plug-ins
+
+OPERATOR = """
+from fusion_models import Operator, register_operator
+
+@register_operator("first-alone")
+class FirstAlone(Operator):
+    def __init__(self, shapes):
+        super().__init__()
+        self.out_shape = next(iter(shapes.values()))
+
+    def forward(self, features):
+        return next(iter(features.values()))
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.py"
+    path.write_text(OPERATOR)
+    return path
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_file_is_imported_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plugin = load_plugin(str(file))
+    monkeypatch.chdir(file.parent)
+    assert load_plugin("mine.py") is plugin
+    assert plugins() == (plugin,)
+    assert (plugin.name, plugin.file) == (str(file), file)
+    assert issubclass(OPERATORS["first-alone"].make, Operator)
+    assert OPERATORS["first-alone"].make.__module__ == plugin.module
+    assert list(OPERATORS.added) == ["first-alone"]
+    assert "compact-intermediate-first-alone-strided" in fusion_models.MODELS
+
+
+@pytest.mark.usefixtures("registries")
+def test_files_of_the_same_name_are_different_plugins(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same.py").write_text(f"FOLDER = {folder!r}")
+    loaded = [load_plugin(str(tmp_path / folder / "same.py")) for folder in ("a", "b")]
+    assert [sys.modules[plugin.module].FOLDER for plugin in loaded] == ["a", "b"]
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_plugin_can_import_modules_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "beside_the_plugin.py").write_text("VALUE = 7")
+    (tmp_path / "plugin.py").write_text("from beside_the_plugin import VALUE")
+    assert sys.modules[load_plugin(str(tmp_path / "plugin.py")).module].VALUE == 7
+    del sys.modules["beside_the_plugin"]
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("gone.py", None, r"--plugin .*gone\.py: there is no such file; give the path of a Python file"),
+        ("notes.txt", "x = 1", r"--plugin .*notes\.txt: not a Python file; its name has to end in \.py"),
+        (
+            "a.py",
+            "x = 1\n\nx.y",
+            r"--plugin .*: .*a\.py, line 3 raises AttributeError: 'int' object has no attribute",
+        ),
+        ("a.py", "import nowhere", r"a\.py, line 1 raises ModuleNotFoundError: No module named 'nowhere'"),
+        ("a.py", "def (", r"a\.py raises SyntaxError: "),
+        ("a.py", "raise SystemError", r"a\.py, line 1 raises SystemError"),
+    ],
+)
+def test_a_plugin_that_cannot_be_loaded_is_named(
+    name: str, text: str | None, message: str, tmp_path: Path
+) -> None:
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    modules = set(sys.modules)
+    with pytest.raises(PluginError, match=message):
+        load_plugin(str(tmp_path / name))
+    assert plugins() == ()
+    assert set(sys.modules) == modules
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_plugin_that_takes_a_used_name_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "taken.py"
+    file.write_text(OPERATOR.replace("first-alone", "add"))
+    with pytest.raises(
+        PluginError,
+        match=r"^--plugin .*taken\.py: .*taken\.py: the operator 'add' is already registered, by .*operators\.py",
+    ):
+        load_plugin(str(file))
+
+
+def install(folder: Path, module: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package with an entry point, as pip would install it."""
+    folder.joinpath(f"{module}.py").write_text(text)
+    facts = folder / f"{module}-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text(f"[fusiongauge]\nmine = {module}\n")
+    monkeypatch.syspath_prepend(folder)
+
+
+@pytest.mark.usefixtures("registries")
+def test_plugins_of_installed_packages_are_loaded_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "an_installed_plugin", OPERATOR, monkeypatch)
+    try:
+        load_installed_plugins()
+        load_installed_plugins()
+    finally:
+        sys.modules.pop("an_installed_plugin", None)
+    (plugin,) = [plugin for plugin in plugins() if plugin.module == "an_installed_plugin"]
+    assert (plugin.name, plugin.file) == ("mine", tmp_path / "an_installed_plugin.py")
+    assert "first-alone" in OPERATORS
+
+
+@pytest.mark.usefixtures("registries")
+def test_an_installed_plugin_that_raises_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(tmp_path, "a_broken_plugin", "raise OSError('no disk')", monkeypatch)
+    with pytest.raises(
+        PluginError, match=r"^the installed plug-in mine: .*broken_plugin\.py, line 1 raises OSError: no disk$"
+    ):
+        load_installed_plugins()
