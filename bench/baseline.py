@@ -12,7 +12,6 @@ from typing import TypeVar
 
 import msgspec
 
-from bench.analysis.ledger import ledger
 from bench.config import canonical
 from bench.records import (
     COMPLETED,
@@ -28,8 +27,6 @@ from bench.records import (
 from bench.records.reading import Run
 from bench.registry import STUDIES, find_study
 from bench.study import Study
-from bench.tables.claims import page
-from bench.tables.tabulation import tables_by_study
 
 Record = TypeVar("Record", bound=msgspec.Struct)
 
@@ -163,6 +160,10 @@ def _write(path: Path, records: Sequence[msgspec.Struct]) -> None:
 
 def pages() -> dict[Path, str]:
     """Every generated file with its text: the tables of all studies, the ledger of claims, and the README."""
+    from bench.analysis.ledger import ledger
+    from bench.tables.claims import page
+    from bench.tables.tabulation import tables_by_study
+
     files = {}
     shown = []
     probes = committed_probes()

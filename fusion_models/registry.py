@@ -27,7 +27,7 @@ class Part(Generic[T]):
     """A registered part of models.
 
     Attributes:
-        make: The class, called as its registry says.
+        make: The class; its decorator documents how it is called.
         families: The families of models that get variants with it.
     """
 

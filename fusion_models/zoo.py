@@ -14,7 +14,7 @@ from fusiongauge import FusionGaugeError, PluginError, source_file
 
 
 class ModelError(FusionGaugeError, ValueError):
-    """A model that does not exist, or does not fit the data; the message says what would."""
+    """A model that does not exist, or does not fit the data; the message tells which models do."""
 
 
 @dataclass(frozen=True)

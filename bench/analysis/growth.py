@@ -7,7 +7,7 @@ the workload indicates fixed overhead at small sizes.
 from statistics import median
 
 import numpy as np
-from scipy import stats
+import scipy  # loads scipy.stats when it is first used
 
 from bench.analysis.statistics import CONFIDENCE, Interval
 from bench.records import GrowthRecord
@@ -25,7 +25,7 @@ def exponent(record: GrowthRecord) -> Interval:
     epochs, which always lie on a line.
     """
     sizes = np.repeat(record.sizes, [len(seconds) for seconds in record.seconds])
-    fit = stats.linregress(np.log(sizes), np.log(np.concatenate(record.seconds)))
+    fit = scipy.stats.linregress(np.log(sizes), np.log(np.concatenate(record.seconds)))
     freedom = len(sizes) - 2
-    reach = stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * fit.stderr if freedom else np.nan
+    reach = scipy.stats.t.ppf((1 + CONFIDENCE) / 2, freedom) * fit.stderr if freedom else np.nan
     return Interval(float(fit.slope), float(fit.slope - reach), float(fit.slope + reach), len(sizes))

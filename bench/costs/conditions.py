@@ -15,14 +15,9 @@ def measured_on(profile: str, device: str, *further: str) -> dict[str, Any]:
         device: "cpu", "cuda" or "cuda:N".
         further: Further conditions for tables and figures, one line each.
     """
-    facts = environment(torch.device(device))
     return {
         "profile": profile,
         "device": torch.device(device).type,
-        "conditions": [
-            *further,
-            f"profile: {profile}",
-            f"device: {facts['device_name']}, threads: {facts['threads']}, torch {facts['packages']['torch']}",
-        ],
-        "environment": facts,
+        "conditions": list(further),
+        "environment": environment(torch.device(device)),
     }

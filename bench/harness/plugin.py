@@ -385,8 +385,10 @@ def run_cell(session: Session, benchmark: Any, pytestconfig: pytest.Config) -> C
             return record
         try:
             record = session.run_cell(cell, driver, progress.epoch)
-        except BaseException:
+        except BaseException as error:
             benchmark.skipped = True  # else it complains that its timer was not used, instead of the reason
+            if isinstance(error, FusionGaugeError):  # the message is enough
+                raise pytest.fail.Exception(str(error), pytrace=False) from None
             raise
         benchmark.extra_info.update(facts(record))
         progress.end(record)

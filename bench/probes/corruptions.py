@@ -17,11 +17,11 @@ from dataclasses import replace
 import torch
 from torch import Generator, Tensor
 
+from bench.probes.modalities import kind_of, sensed_channels
 from bench.registry import CORRUPTIONS, Corruption, register_corruption
-from bench.training.modalities import is_points, kind_of, sensed_channels
 from bench.training.seeding import stream
 from data_utils import Batch, ChannelStatistics, PairedDataset
-from data_utils.geometry import MAX_RANGE_M, is_scanner
+from data_utils.geometry import MAX_RANGE_M, is_scanner, is_xyza
 from fusiongauge import PluginError, source_file
 
 NEAREST_M = 0.1
@@ -217,7 +217,7 @@ def unmeasured(points: Tensor) -> Tensor:
 
 
 def moved_by(values: Tensor, offsets: Tensor) -> Tensor:
-    """Each pair (N, C, H, W) moved by its own offset; see ``_moved`` for what enters at the sides.
+    """Each pair (N, C, H, W) moved by its own offset; nothing is measured in what enters at the sides.
 
     Args:
         values: Of one modality, without alpha.
@@ -252,12 +252,12 @@ def _grid(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _moved(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Each pixel from the given row and column, (N, H, W) each; from outside the raster comes what nothing gives.
+    """Each pixel from the given row and column, (N, H, W) each; outside the raster nothing is measured.
 
-    That is black (zero) for images. Points keep their coordinates, so they stay right and their places in the
-    raster become wrong, as when they are projected into an image with wrong extrinsics.
+    For points that is no return, otherwise zero (black). Points keep their coordinates, so they stay right and
+    their places in the raster become wrong, as when they are projected into an image with wrong extrinsics.
     """
-    outside = unmeasured(values) if is_points(values) else torch.zeros(())
+    outside = unmeasured(values) if is_xyza(values) else torch.zeros(())
     count, channels, height, width = values.shape
     rows, columns = rows.expand(count, height, width), columns.expand(count, height, width)
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)

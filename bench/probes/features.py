@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from bench.metrics import classification_loss, predicted_classes
 from bench.probes.corruptions import changed, moved_by
+from bench.probes.modalities import sensed_channels
 from bench.probes.subject import Subject
 from bench.records import ProbeRecord
 from bench.training.evaluation import EVALUATION_BATCH_SIZE, predict
-from bench.training.modalities import sensed_channels
 from bench.training.seeding import deterministic, stream
 from data_utils import Batch
 from fusion_models import EMBEDDERS, FusionNet

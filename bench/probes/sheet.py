@@ -7,6 +7,7 @@ from PIL import Image
 from torch import Tensor
 
 from bench.probes.corruptions import corrupted, corruptions_of
+from bench.probes.modalities import kind_of
 from data_utils import ChannelStatistics, PairedDataset
 from data_utils.audits.pictures import contact_sheet
 
@@ -36,7 +37,9 @@ def corrupted_sheet(dataset: PairedDataset, pair: int, seed: int) -> Image.Image
             names.append(f"{corruption.name} {level:g} {corruption.unit}")
     tiles = dataset.take(torch.tensor(shown))
     for tile, (modality, values) in enumerate(changes, start=len(clean)):
-        stored = tiles.inputs[modality]
-        as_stored = (values * 255).round().clamp(0, 255) if stored.dtype == torch.uint8 else values
+        stored, kind = tiles.inputs[modality], kind_of(dataset.inputs[modality])
+        as_stored = (values * 255).round().clamp(0, 255) if kind == "image" else values
         stored[tile] = as_stored.to(stored.dtype)
+        if kind == "points":
+            stored[tile, 3] = (stored[tile, 3] > 0).float()  # filled values are drawn as points too
     return contact_sheet(replace(tiles, names=tuple(names)), range(len(names)))

@@ -59,7 +59,7 @@ def _read(record: RunRecord, folder: Path | None) -> list[SampleRecord]:
         raise RecordError("These records come without sample predictions; the folder of a run has them.")
     path = samples_path(folder, record.checkpoint)
     if not path.is_file():
-        raise RecordError(f"{path} does not exist; a run saves sample predictions when it ends.")
+        raise RecordError(f"{folder} has no samples of these models; a run saves them when it ends.")
     samples = read(path, SampleRecord)
     if any(sample.weights_sha256 != record.weights_sha256 for sample in samples):
         raise RecordError(f"{path} is of other weights than the record; run the cell again.")

@@ -27,8 +27,7 @@ from bench.tables.costs import cost_tables
 from bench.tables.tabulation import tables_by_study
 from bench.tables.text import TextTable
 
-Draw = Callable[[Callable[[Group], list[Image]], Iterable[Group]], Iterable[list[Image]]]
-"""As ``map``."""
+Draw = Callable[[Iterable[Group]], Iterable[list[Image]]]
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class Section:
         question: The study's; "" where the records do not tell.
         highlights: Sentences.
         conditions: What the numbers were obtained under.
-        tables: All that the records allow; ``figures`` likewise.
+        tables: All that the records allow.
         samples: Of a few models.
         protocols: Settings by variant.
         metrics: The columns of the table of cells.
@@ -52,31 +51,34 @@ class Section:
     highlights: list[str]
     conditions: list[str]
     tables: list[TextTable]
-    figures: list[Image]
     samples: list[Samples]
     protocols: dict[str, dict[str, Any]]
     metrics: list[Metric]
     cells: list[Cell]
 
 
-def page(runs: Sequence[Run], *, draw: Draw = map) -> str:
+def _draw(groups: Iterable[Group]) -> Iterable[list[Image]]:
+    return map(images, groups)
+
+
+def page(runs: Sequence[Run], *, draw: Draw = _draw) -> str:
     """The page of some runs as HTML.
 
     Args:
         runs: What it shows.
-        draw: Applies the function that draws; the ``map`` of another process draws while this one makes tables.
+        draw: Draws the figures of groups of records. What it returns is gone through when all tables are made.
     """
     records = [record for run in runs for record in run.records]
     probes = [probe for run in runs for probe in run.probes]
     costs = [cost for run in runs for cost in run.costs]
     together: list[RunRecord | ProbeRecord] = [*records, *probes]
     comparables = {name: _group(group) for name, group in comparable(together).items()}
-    drawn = iter(draw(images, [*comparables.values(), Group(costs=costs)]))
+    figures = draw([*comparables.values(), Group(costs=costs)])
     tables = tables_by_study(records, probes)
     claims = claims_table(ledger(records, probes)) if decide_claims(records) else None
     run_of = {id(record): run for run in runs for record in run.records}
     sections = [
-        _section(name, group, tables[name], next(drawn), [run_of[id(record)] for record in group.records])
+        _section(name, group, tables[name], [run_of[id(record)] for record in group.records])
         for name, group in comparables.items()
     ]
     folder = files("bench.report") / "templates"
@@ -90,7 +92,7 @@ def page(runs: Sequence[Run], *, draw: Draw = map) -> str:
             sections=sections,
             claims=claims,
             costs=cost_tables(costs),
-            cost_figures=next(drawn),
+            figures=list(figures),
             machines=_machines([*records, *costs]),
             style=Markup(style),  # noqa: S704 - our own files, not what a record says
             script=Markup(script),  # noqa: S704
@@ -107,9 +109,7 @@ def _group(group: Sequence[RunRecord | ProbeRecord]) -> Group:
     )
 
 
-def _section(
-    name: str, group: Group, tables: list[TextTable], figures: list[Image], runs: Sequence[Run]
-) -> Section:
+def _section(name: str, group: Group, tables: list[TextTable], runs: Sequence[Run]) -> Section:
     """The section of comparable records; ``runs`` are those of the records, one each."""
     records = group.records
     return Section(
@@ -118,7 +118,6 @@ def _section(
         highlights=highlights(records),
         conditions=describe(records) if records else [],
         tables=tables,
-        figures=figures,
         samples=gallery(records, [run.folder for run in runs]),
         protocols=_protocols(records),
         metrics=outcomes(records),

@@ -1,15 +1,13 @@
-"""The page as a file. Its figures are drawn in other processes while this one makes the tables."""
+"""The page as a file. Another process draws its figures while this one makes the tables."""
 
-from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 from bench.records.reading import Run
-from bench.report.figures import load
-
-PROCESSES = 2
-"""That draw; more would take longer to start than they save."""
+from bench.report.figures import Group, Image, images, load
 
 
 def write_page(runs: Sequence[Run], path: Path) -> None:
@@ -17,12 +15,24 @@ def write_page(runs: Sequence[Run], path: Path) -> None:
 
     A script that calls this needs the guard ``if __name__ == "__main__"``, as for every process that it starts.
     """
-    # New interpreters instead of copies of this one: a copy of a process with threads may wait for ever.
-    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
-        for _ in range(PROCESSES):
-            pool.submit(load)
-        from bench.report.page import page  # takes about as long as the other processes take to start
+    # A new interpreter instead of a copy of this one: a copy of a process with threads may wait for ever.
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as artist:
+        artist.submit(load)
+        from bench.report.page import page  # takes about as long as the other process takes to start
 
-        html = page(runs, draw=pool.map)
+        html = page(runs, draw=partial(_draw, artist))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(html, encoding="utf-8")
+
+
+def _draw(artist: Executor, groups: Iterable[Group]) -> Iterator[list[Image]]:
+    """The figures, which the artist draws from now on; this process helps, from the last one on, when it waits."""
+    groups = list(groups)
+    futures = [artist.submit(images, group) for group in groups]
+
+    def drawn() -> Iterator[list[Image]]:
+        own = {i: images(groups[i]) for i in reversed(range(len(groups))) if futures[i].cancel()}
+        for i, future in enumerate(futures):
+            yield own[i] if i in own else future.result()
+
+    return drawn()

@@ -22,12 +22,15 @@ OWN_PACKAGES = ("bench", "data_utils", "fusion_models", "fusiongauge")
 DECISIVE = ("bench.training.runs", "bench.training.allocator", "bench.metrics", "fusion_models.embedders")
 """Modules. The allocator decides how long an epoch takes; embedders and metrics are loaded by their registries."""
 
+SHOWN = "bench.training.samples"
+"""What a run saves for viewing only: this module and its further imports do not count."""
+
 _NO_CODE = ("kind", "type_comment", "type_ignores")
 """Fields of syntax trees that only describe how the code was written."""
 
 
 def code_sha256(*further: Path) -> str:
-    """The hash of the deciding code, as it was when this process first asked.
+    """The hash of the deciding code, as it was at the first call in this process.
 
     Args:
         further: Files that count too; those that do not exist do not.
@@ -37,7 +40,8 @@ def code_sha256(*further: Path) -> str:
 
 @cache
 def _code_sha256(loaded: tuple[Plugin, ...], further: tuple[Path, ...]) -> str:
-    hashes = {path.relative_to(ROOT).as_posix(): tree_sha256(path) for path in source_files(ROOT, DECISIVE)}
+    decisive = source_files(ROOT, DECISIVE, SHOWN.__ne__)
+    hashes = {path.relative_to(ROOT).as_posix(): tree_sha256(path) for path in decisive}
     for plugin in loaded:
         root, files = _files_of(plugin)
         hashes |= {path.relative_to(root).as_posix(): tree_sha256(path) for path in files}
@@ -49,10 +53,14 @@ def _files_of(plugin: Plugin) -> tuple[Path, list[Path]]:
     """A plug-in's root folder and its files there."""
     if plugin.name == str(plugin.file):  # given by its path: all that it imports from its folder
         root = plugin.file.parent
-        return root, source_files(root, (plugin.file.stem,), lambda package: package not in OWN_PACKAGES)
+        return root, source_files(root, (plugin.file.stem,), lambda module: _top(module) not in OWN_PACKAGES)
     # Installed: its own package alone, as the folder holds all other packages too.
     root = plugin.file.parents[plugin.module.count(".") + (plugin.file.name == "__init__.py")]
-    return root, source_files(root, (plugin.module,), plugin.module.partition(".")[0].__eq__)
+    return root, source_files(root, (plugin.module,), lambda module: _top(module) == _top(plugin.module))
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def source_files(
@@ -66,14 +74,14 @@ def source_files(
     Args:
         root: A folder of modules and packages.
         modules: Where to begin.
-        follows: Whether modules of a top-level package count.
+        follows: Whether a module counts, and what it imports.
     """
     files: set[Path] = set()
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
         path = _path(root, module)
-        if path is None or path in files or not follows(module.partition(".")[0]):
+        if path is None or path in files or not follows(module):
             continue
         files.add(path)
         parent = module.rpartition(".")[0]

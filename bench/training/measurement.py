@@ -133,7 +133,7 @@ def _cuda_memory(steps: Callable[[], None], device: torch.device) -> PeakMemory:
 
 
 def _cpu_memory(steps: Callable[[], None]) -> PeakMemory:
-    # The profiler's library logs its start and stop on stderr unless told before its first use.
+    # The profiler's library logs its start and stop on stderr unless this is set before its first use.
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     gc.collect()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:

@@ -3,17 +3,21 @@
 They are saved when a run ends, so that showing them needs neither the model nor the data.
 """
 
+import base64
+import io
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from bench.records import SampleRecord
 from bench.training.evaluation import predict
-from bench.training.pictures import pictures, png
 from bench.training.preparation import PreparedData
 from data_utils import PairedDataset
+from data_utils.audits.pictures import Pixels, pictures
 
 COUNT = 8
 """How many pairs are saved per run."""
@@ -73,10 +77,17 @@ def predictions(
             label=classes[int(labels[sample])],
             predicted=classes[int(predicted[sample])],
             probability=float(probability[sample]),
-            pictures={modality: png(drawn[modality][place]) for modality in drawn},
+            pictures={modality: _png(images[place]) for modality, images in drawn.items()},
         )
         for place, (sample, pair) in enumerate(zip(chosen, pairs.tolist(), strict=True))
     ]
+
+
+def _png(picture: Pixels) -> str:
+    """A picture (H, W, 3) as a PNG image in base64."""
+    content = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(content, "PNG")
+    return base64.b64encode(content.getvalue()).decode()
 
 
 def probabilities(logits: Tensor) -> Tensor:

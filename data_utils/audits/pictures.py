@@ -15,7 +15,6 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from data_utils.dataset import PairedDataset
-from data_utils.errors import DataError
 from data_utils.geometry import is_scanner, is_xyza
 from data_utils.simulator.sensors import FOCAL_LENGTH
 
@@ -68,38 +67,17 @@ def contact_sheet(dataset: PairedDataset, pairs: Sequence[int]) -> Image.Image:
     return sheet
 
 
-@dataclass(frozen=True, eq=False)
-class View:
-    """The measurements of the two sensors for one pair.
-
-    Attributes:
-        photo: uint8 (H, W, 3).
-        range_image: The range of each pixel as a color, from near (light) to far (dark), uint8 (h, w, 3); that of
-            a scanner has the orientation of the photo.
-    """
-
-    photo: Pixels
-    range_image: Pixels
-
-
-def views(dataset: PairedDataset, pairs: Sequence[int]) -> list[View]:
-    """Image and range image of some pairs, not enlarged; all ranges have the same color scale.
+def pictures(values: Tensor) -> Pixels:
+    """One modality of some pairs, not enlarged and with one color scale for all.
 
     Args:
-        dataset: With images and points; further modalities are not shown.
-        pairs: At least one.
+        values: As the data set stores them, (N, C, H, W): color images (uint8, 3 or 4 channels) stay as they are;
+            the ranges of points, or the means of other channels, become colors from low (light) to high (dark).
 
-    Raises:
-        DataError: The data set has no images or no points.
+    Returns:
+        uint8 (N, H, W, 3); the range images of a scanner have the orientation of its images.
     """
-    inputs = {modality: values[torch.tensor(pairs)] for modality, values in dataset.inputs.items()}
-    photos, points = _photos(inputs), _points(inputs)
-    if photos is None or points is None:
-        raise DataError(
-            f"{dataset.info.name!r} has the channels {dict(dataset.info.channels)}; views need a modality of "
-            "color images (uint8, 3 or 4 channels) and one of points (XYZA)."
-        )
-    return [View(*images) for images in zip(_pixels(photos), _tile("", points).images, strict=True)]
+    return _tile("", values).images
 
 
 @dataclass(frozen=True, eq=False)

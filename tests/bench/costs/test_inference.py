@@ -49,5 +49,4 @@ def test_a_record_holds_the_times_of_the_calls_and_what_they_were_measured_on(da
     assert record.inputs == "rgb of 4 channels, lidar of 4 channels, 16x16"
     assert (record.profile, record.device) == ("quick", "cpu")
     assert record.environment["threads"] == torch.get_num_threads()
-    assert record.conditions[0] == "profile: quick"
-    assert "threads: 1" in record.conditions[1]
+    assert record.conditions == []

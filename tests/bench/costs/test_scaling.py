@@ -1,11 +1,11 @@
 import pytest
 import torch
-from torch import nn
 
-from bench.costs.scaling import AXES, BASE, Axis, Epoch, Series, models
+from bench.costs.scaling import AXES, BASE, Axis, Epoch, Series
+from bench.test_scaling import SPECS
 from bench.training.trainer import Trainer
 from data_utils import DatasetInfo
-from fusion_models import EMBEDDERS, FAMILIES, ModelSpec, build_model, find_model, register_embedder
+from fusion_models import EMBEDDERS, FAMILIES, ModelSpec, build_model, find_model
 from tests.bench.samples import MODEL, small_dataset
 
 BATCH = AXES["batch"]
@@ -17,7 +17,7 @@ def info() -> DatasetInfo:
 
 
 def test_there_is_one_model_of_each_family_and_embedder() -> None:
-    kinds = [(spec.family, spec.embedder) for spec in models()]
+    kinds = [(spec.family, spec.embedder) for spec in SPECS]
     assert sorted(kinds) == sorted((family, embedder) for family in FAMILIES for embedder in EMBEDDERS)
 
 
@@ -47,7 +47,7 @@ def test_work_is_the_exponent_of_the_pixels(axis: Axis) -> None:
     assert pixels == (axis.sizes[-1] / axis.sizes[0]) ** axis.work
 
 
-@pytest.mark.parametrize("spec", models(), ids=lambda spec: spec.name)
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 def test_every_model_can_be_built_at_every_image_size(spec: ModelSpec, info: DatasetInfo) -> None:
     for size in AXES["image"].sizes:
         with torch.device("meta"):
@@ -81,12 +81,3 @@ def test_a_record_holds_the_epochs_after_the_warm_up_by_size(info: DatasetInfo) 
     assert (record.model, record.family, record.embedder) == (MODEL, "compact", "strided")
     assert (record.axis, record.axis_title, record.work) == ("batch", "pairs of a step", 1)
     assert record.profile == "quick"
-
-
-@pytest.mark.usefixtures("registries")
-def test_an_embedder_of_a_plugin_is_measured_too() -> None:
-    @register_embedder("pooled")
-    class Pooled(nn.MaxPool2d):
-        pass
-
-    assert [spec.name for spec in models() if spec.embedder == "pooled"] == ["compact-intermediate-concat-pooled"]

@@ -21,6 +21,7 @@ from bench.probes.corruptions import (
     turned_by,
     unmeasured,
 )
+from bench.probes.modalities import kind_of, sensed_channels
 from bench.registry import CORRUPTIONS, Corruption, register_corruption
 from data_utils import Batch, ChannelStatistics, PairedDataset, load
 from data_utils.geometry import depth_to_xyza, range_to_xyza, xyza_to_range
@@ -314,17 +315,17 @@ def plugged(registries: None) -> None:  # noqa: ARG001
 @pytest.mark.usefixtures("plugged")
 def test_a_registered_corruption_is_of_each_modality_in_turn() -> None:
     data = altered(**dataset().inputs, thermal=dataset().inputs["lidar"][:, :1])
-    found = {c.name: c for c in corruptions_of(data)}
-    assert {"gain-rgb", "gain-lidar", "gain-thermal", "sparkle-lidar"} <= set(found)
-    assert not {"gain", "sparkle-rgb", "sparkle-thermal"} & set(found)
-    assert found["gain-rgb"].unit == "share"
+    by_name = {c.name: c for c in corruptions_of(data)}
+    assert {"gain-rgb", "gain-lidar", "gain-thermal", "sparkle-lidar"} <= set(by_name)
+    assert not {"gain", "sparkle-rgb", "sparkle-thermal"} & set(by_name)
+    assert by_name["gain-rgb"].unit == "share"
     measured = data.batch()
     before = {modality: values.clone() for modality, values in measured.inputs.items()}
     moments = ChannelStatistics.from_batch(measured)
-    doubled = corrupted(found["gain-rgb"], data, measured, 1.0, 51, moments)
+    doubled = corrupted(by_name["gain-rgb"], data, measured, 1.0, 51, moments)
     assert torch.equal(doubled[:, :3], before["rgb"][:, :3] * 2)
     assert torch.equal(doubled[:, 3:], before["rgb"][:, 3:])  # alpha is not measured
-    assert not torch.equal(corrupted(found["sparkle-lidar"], data, measured, 0.5, 51, moments), before["lidar"])
+    assert not torch.equal(corrupted(by_name["sparkle-lidar"], data, measured, 0.5, 51, moments), before["lidar"])
     assert all(torch.equal(values, before[modality]) for modality, values in measured.inputs.items())
 
 
@@ -361,3 +362,19 @@ def test_the_check_of_level_0_can_fail() -> None:
     careless = Corruption("careless", lambda values, _, __: values * 0.999, (0.0, 1.0), "rgb")
     changed = corrupted(careless, dataset(), pairs(), 0.0, 51, statistics())
     assert not torch.equal(changed, pairs().inputs["rgb"])
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "channels"),
+    [
+        (torch.zeros(1, 4, 2, 2, dtype=torch.uint8), "image", 3),
+        (torch.zeros(1, 3, 2, 2, dtype=torch.uint8), "image", 3),
+        (torch.zeros(1, 1, 2, 2, dtype=torch.uint8), "image", 1),
+        (scan([10.0, 50.0]), "points", 4),
+        (scan([10.0, 50.0]) * 0.5, "other", 4),  # a validity of a half
+        (scan([10.0, 50.0])[:, :3], "other", 3),
+    ],
+)
+def test_values_tell_their_kind(values: Tensor, kind: str, channels: int) -> None:
+    assert kind_of(values) == kind
+    assert sensed_channels(values) == channels

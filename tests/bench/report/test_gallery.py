@@ -48,7 +48,7 @@ def test_there_is_a_reason_where_there_are_no_samples(tmp_path: Path) -> None:
     (without_checkpoint,) = of_one_run([record(checkpoint=None)], tmp_path)
     assert without_checkpoint.reason == without_files.reason
     (not_saved,) = of_one_run([record()], tmp_path)
-    assert not_saved.reason.endswith("does not exist; a run saves sample predictions when it ends.")
+    assert not_saved.reason == f"{tmp_path} has no samples of these models; a run saves them when it ends."
     save(tmp_path, record(), sample("of other weights"))
     (other,) = of_one_run([record(weights_sha256="1" * 64)], tmp_path)
     assert "of other weights than the record; run the cell again" in other.reason

@@ -6,7 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from bench.analysis.ledger import ledger
-from bench.records import Metric, RunRecord, append
+from bench.records import CostRecord, Metric, RunRecord, append
 from bench.records.reading import Run
 from bench.report.page import page
 from bench.tables.costs import cost_tables
@@ -138,7 +138,7 @@ def test_probes_of_trained_models_are_shown_with_their_study() -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_costs_have_a_section_of_their_own() -> None:
-    costs = [inference(MODEL), inference(TWIN)]
+    costs: list[CostRecord] = [inference(MODEL), inference(TWIN)]
     shown = read(page([Run("a run", [record()], [], costs, None)]))
     (section,) = (node for node in shown.find("section") if node.attributes["aria-labelledby"] == "costs")
     assert len(section.find("table")) == len(cost_tables(costs)) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.training import fingerprint
-from bench.training.fingerprint import DECISIVE, ROOT, code_sha256, source_files, tree_sha256
+from bench.training.fingerprint import DECISIVE, ROOT, SHOWN, code_sha256, source_files, tree_sha256
 from fusiongauge import Plugin, load_plugin
 
 
@@ -18,8 +18,8 @@ def project(root: Path, files: dict[str, str]) -> Path:
     return root
 
 
-def names(root: Path, *modules: str) -> list[str]:
-    return [path.relative_to(root).as_posix() for path in source_files(root, modules)]
+def names(root: Path, *modules: str, without: str = "") -> list[str]:
+    return [path.relative_to(root).as_posix() for path in source_files(root, modules, without.__ne__)]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_of_a_package_that_loads_names_on_first_use_only_the_used_ones_count(tmp
 
 
 def test_what_decides_a_run_is_hashed_and_what_shows_it_is_not() -> None:
-    hashed = set(names(ROOT, *DECISIVE))
+    hashed = set(names(ROOT, *DECISIVE, without=SHOWN))
     assert {path.relative_to(ROOT).as_posix() for path in (ROOT / "fusion_models").glob("*.py")} <= hashed
     assert {
         "bench/config.py",
@@ -91,6 +91,7 @@ def test_what_decides_a_run_is_hashed_and_what_shows_it_is_not() -> None:
     for folder in ("analysis", "tables", "plots", "report", "tracking", "harness", "probes", "costs"):
         assert (ROOT / "bench" / folder).is_dir()
         assert not any(name.startswith(f"bench/{folder}/") for name in hashed)
+    assert not {"bench/training/samples.py", "data_utils/audits/pictures.py"} & hashed
     assert not any(name.startswith("tests/") for name in hashed)
 
 

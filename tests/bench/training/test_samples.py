@@ -10,12 +10,12 @@ from PIL import Image
 from torch import nn
 
 from bench.records import SampleRecord
-from bench.training.pictures import pictures
 from bench.training.preparation import PreparedData, prepare
 from bench.training.runs import build_seeded
 from bench.training.samples import chosen_samples, predictions, probabilities
 from bench.training.seeding import deterministic
 from data_utils import PairedDataset
+from data_utils.audits.pictures import pictures
 from fusion_models import find_model
 from tests.bench.samples import MODEL, SMALL, small_dataset
 

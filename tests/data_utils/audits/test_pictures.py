@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from data_utils import DataError, load
-from data_utils.audits.pictures import contact_sheet, views
-from data_utils.geometry import depth_to_xyza
+from data_utils import load
+from data_utils.audits.pictures import contact_sheet, pictures
+from data_utils.geometry import depth_to_xyza, range_to_xyza
 from tests.data_utils.samples import tiny_dataset
 
 
@@ -57,14 +57,43 @@ def test_other_modalities_have_the_mean_of_their_channels_as_a_color() -> None:
             assert (sheet[top : top + 128, left : left + 128] == color).all()
 
 
-def test_views_are_the_tiles_of_the_sheet() -> None:
+def test_pictures_are_the_tiles_of_the_sheet() -> None:
     dataset = load("shapes", pairs=4)
     sheet = np.asarray(contact_sheet(dataset, [3]))[62 : 62 + 128]
-    (view,) = views(dataset, [3])
-    for tile, left in ((view.photo, 8), (view.range_image, 8 + 136)):
-        assert (tile.repeat(2, axis=0).repeat(2, axis=1) == sheet[:, left : left + 128]).all()
+    for modality, left in (("rgb", 8), ("lidar", 8 + 136)):
+        (picture,) = pictures(dataset.inputs[modality][3:])
+        assert (picture.repeat(2, axis=0).repeat(2, axis=1) == sheet[:, left : left + 128]).all()
 
 
-def test_views_need_images_and_points() -> None:
-    with pytest.raises(DataError, match=r"views need a modality of color images .* and one of points"):
-        views(tiny_dataset([0, 1]), [0])
+LIGHT, DARK, NOTHING = [254, 240, 180], [90, 24, 130], [40, 42, 60]
+SCAN = range_to_xyza(torch.tensor([[[10.0, 20.0, 50.0], [10.0, 15.0, 20.0]]]), torch.zeros(2), torch.zeros(3))
+
+
+def test_colors_stay_as_they_are() -> None:
+    colors = torch.arange(2 * 4 * 3 * 5, dtype=torch.uint8).reshape(2, 4, 3, 5)
+    assert (pictures(colors) == colors[:, :3].permute(0, 2, 3, 1).numpy()).all()
+
+
+def test_points_have_the_colors_of_their_ranges_in_the_orientation_of_the_images() -> None:
+    (picture,) = pictures(SCAN)
+    assert picture.shape == (3, 2, 3)  # rows become columns, last row first
+    assert picture[:, 1].tolist() == [LIGHT, DARK, NOTHING]
+    assert (picture[0, 0].tolist(), picture[2, 0].tolist()) == (LIGHT, DARK)
+
+
+def test_the_points_of_a_depth_camera_are_not_rotated() -> None:
+    focal, middle = torch.tensor([60.0]), torch.tensor([0.0])
+    (picture,) = pictures(depth_to_xyza(torch.tensor([[[1.0, 2.0, 0.0]]]), focal, focal, middle, middle))
+    assert picture.tolist() == [[LIGHT, DARK, NOTHING]]
+
+
+def test_all_pictures_have_one_color_scale() -> None:
+    first, second = pictures(torch.cat([SCAN, SCAN * torch.tensor([2.0, 2, 2, 1])[:, None, None]]))
+    assert first[0, 1].tolist() == LIGHT
+    assert second[1, 1].tolist() == DARK != first[1, 1].tolist()
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_other_channels_become_colors_by_their_mean(channels: int) -> None:
+    values = torch.tensor([0.0, 1.0]).expand(3, channels, 1, 2)
+    assert pictures(values).tolist() == [[[LIGHT, DARK]]] * 3
