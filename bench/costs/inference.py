@@ -50,7 +50,7 @@ class ForwardPass:
 
     def __init__(self, spec: ModelSpec, dataset: PairedDataset, batch_size: int, device: str) -> None:
         self._model, self._info, self._batch_size, self._device = spec.name, dataset.info, batch_size, device
-        self._network = build_seeded(spec, dataset, FIRST_SEED, device).eval()
+        self._network = build_seeded(spec, dataset.info, FIRST_SEED, device).eval()
         self._inputs = random_batch(dataset.info, batch_size, device).inputs
         self.parameters = count_parameters(self._network)
 

@@ -75,7 +75,7 @@ def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) 
             f"a race takes at least two steps per epoch; {len(train)} training pairs in batches of "
             f"{protocol.batch_size} are {steps}"
         )
-    ours, published = (build_seeded(spec, dataset, seed, "cpu") for _ in range(2))
+    ours, published = (build_seeded(spec, dataset.info, seed, "cpu") for _ in range(2))
     reference_epochs, our_epochs = [], []
     with (
         reference_process(as_published(published), samples(train), protocol, seed, device) as train_reference,
@@ -111,7 +111,9 @@ def exact_difference(spec: ModelSpec, dataset: PairedDataset, seed: int, config:
         few = prepare(dataset, config.protocol, seed, config.device).train[:20]
         doubles = Batch({modality: values.double() for modality, values in few.inputs.items()}, few.labels)
         protocol = replace(config.protocol, batch_size=8, epochs=2, drop_last=False)
-        ours, published = (build_seeded(spec, dataset, seed, config.device).to(torch.float64) for _ in range(2))
+        ours, published = (
+            build_seeded(spec, dataset.info, seed, config.device).to(torch.float64) for _ in range(2)
+        )
         reference = ReferenceLoop(as_published(published), samples(doubles), protocol, seed, config.device)
         trainer = Trainer(ours, doubles, doubles[: protocol.batch_size], protocol, seed, silent)
         losses = []

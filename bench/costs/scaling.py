@@ -1,22 +1,18 @@
 """How the cost of training grows with the pairs, with the batch and with the images."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-
-import torch
-from torch import nn
 
 from bench.config import FIRST_SEED, STANDARD
 from bench.costs.conditions import measured_on
 from bench.costs.inference import random_batch
 from bench.records import GrowthRecord
-from bench.training.runs import silent
-from bench.training.seeding import seeded
+from bench.training.runs import build_seeded, silent
+from bench.training.steps import seconds_of
 from bench.training.trainer import Trainer
 from data_utils import DatasetInfo
-from fusion_models import ModelSpec, build_model
+from fusion_models import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -98,9 +94,7 @@ class Series:
     def __call__(self) -> None:
         """Train an epoch of each size."""
         for size, trainer in self._trainers.items():
-            start = time.perf_counter()
-            trainer.train_epoch()
-            self.seconds[size].append(time.perf_counter() - start)
+            self.seconds[size].append(seconds_of(trainer.train_epoch))
 
     def record(self, profile: str, *, warm_up: int = 1) -> GrowthRecord:
         """The record of the epochs so far.
@@ -131,11 +125,5 @@ def _trainer(spec: ModelSpec, epoch: Epoch, info: DatasetInfo, device: str) -> T
     train = random_batch(info, epoch.pairs, device)
     protocol = replace(STANDARD, epochs=1, batch_size=epoch.batch_size, schedule="constant")
     # Nothing is validated; the training pairs stand in for validation pairs.
-    return Trainer(_network(spec, info, device), train, train, protocol, FIRST_SEED, silent)
-
-
-def _network(spec: ModelSpec, info: DatasetInfo, device: str) -> nn.Module:
-    with seeded(FIRST_SEED, "initialization"):
-        network = build_model(spec, channels=info.channels, image_size=info.image_size, classes=len(info.classes))
-    network.to(memory_format=torch.channels_last)
-    return network.to(device)
+    network = build_seeded(spec, info, FIRST_SEED, device)
+    return Trainer(network, train, train, protocol, FIRST_SEED, silent)

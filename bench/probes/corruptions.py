@@ -17,7 +17,6 @@ from dataclasses import replace
 import torch
 from torch import Generator, Tensor
 
-from bench.probes.modalities import kind_of, sensed_channels
 from bench.registry import CORRUPTIONS, Corruption, register_corruption
 from bench.training.seeding import stream
 from data_utils import Batch, ChannelStatistics, PairedDataset
@@ -33,6 +32,23 @@ _SHARES = (0.0, 0.5, 0.9, 1.0)
 _PIXELS = (0.0, 2.0, 4.0, 8.0)
 _DEGREES = (0.0, 5.0, 15.0, 45.0)
 _ALL_OR_NOTHING = (0.0, 1.0)
+
+
+def kind_of(stored: Tensor) -> str:
+    """What a modality holds, told by its values (N, C, H, W) as a data set stores them.
+
+    Returns:
+        "image" (0 to 255, uint8), "points" (XYZA in meters) or "other".
+    """
+    if stored.dtype == torch.uint8:
+        return "image"
+    return "points" if is_xyza(stored) else "other"
+
+
+def sensed_channels(stored: Tensor) -> int:
+    """The number of leading channels that a sensor measured: of RGBA images the colors, else all."""
+    channels = stored.shape[1]
+    return 3 if kind_of(stored) == "image" and channels == 4 else channels
 
 
 def corruptions_of(dataset: PairedDataset) -> list[Corruption]:

@@ -10,17 +10,14 @@ Shapes: N pairs, C channels, H rows, W columns, D features.
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.metrics import classification_loss, predicted_classes
-from bench.probes.corruptions import changed, moved_by
-from bench.probes.modalities import sensed_channels
-from bench.probes.subject import Subject
+from bench.probes.corruptions import changed, moved_by, sensed_channels
+from bench.probes.subject import MakeRecord, Subject
 from bench.records import ProbeRecord
 from bench.training.evaluation import EVALUATION_BATCH_SIZE, predict
 from bench.training.seeding import deterministic, stream
@@ -43,9 +40,7 @@ def measure(subject: Subject, earlier: Sequence[Subject] = ()) -> list[ProbeReco
             first of them, each model with inputs scaled as its own training pairs were; a later seed may have
             trained on some of these pairs.
     """
-    probe = partial(
-        subject.probe, benchmark="features", started_at=datetime.now(UTC).isoformat(timespec="seconds")
-    )
+    probe = subject.records_of("features")
     with deterministic():
         return [
             *_under_shifts(subject, probe),
@@ -152,7 +147,7 @@ def receptive_field_px(network: FusionNet, batch: Batch, modality: str) -> float
     return math.sqrt((strength > _INSIDE * strength.max()).sum().item())
 
 
-def _under_shifts(subject: Subject, probe: Any) -> Iterator[ProbeRecord]:
+def _under_shifts(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
     """Logits and features of shifted pairs, against those of another shift and of none."""
     measured, seed = subject.measured, subject.record.seed
     clean = _features(subject.network, subject.valid)
@@ -176,7 +171,7 @@ def _under_shifts(subject: Subject, probe: Any) -> Iterator[ProbeRecord]:
                 yield probe(probe="shift-similarity", metric="cka", layer=layer, value=similarity, **shift)
 
 
-def _across_seeds(subject: Subject, earlier: Sequence[Subject], probe: Any) -> Iterator[ProbeRecord]:
+def _across_seeds(subject: Subject, earlier: Sequence[Subject], probe: MakeRecord) -> Iterator[ProbeRecord]:
     if not earlier or not isinstance(subject.network, FusionNet):
         return
     pairs = earlier[0].measured
@@ -197,13 +192,13 @@ def _across_seeds(subject: Subject, earlier: Sequence[Subject], probe: Any) -> I
                 )
 
 
-def _gradients(subject: Subject, probe: Any) -> Iterator[ProbeRecord]:
+def _gradients(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
     batch = subject.valid[:EVALUATION_BATCH_SIZE]
     for layer, share in zero_gradients(subject.network, batch).items():
         yield probe(probe="zero-gradients", metric="share", layer=layer, value=share, samples=len(batch))
 
 
-def _receptive_fields(subject: Subject, probe: Any) -> Iterator[ProbeRecord]:
+def _receptive_fields(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
     network, batch = subject.network, subject.valid[:EVALUATION_BATCH_SIZE]
     if not isinstance(network, FusionNet):
         return

@@ -41,9 +41,8 @@ def save_samples(
     try:
         path.unlink(missing_ok=True)
         records = predictions(network, dataset, data, weights_sha256)
-        lines = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(lines)
+        path.write_bytes(msgspec.json.Encoder().encode_lines(records))
     except Exception as error:
         return f"sample predictions could not be saved ({type(error).__name__}: {error})"
     return ""

@@ -14,14 +14,15 @@ from bench.probes.corruptions import (
     dimming,
     dropped_returns,
     image_noise,
+    kind_of,
     moved_by,
     range_noise,
     rotation,
+    sensed_channels,
     shift,
     turned_by,
     unmeasured,
 )
-from bench.probes.modalities import kind_of, sensed_channels
 from bench.registry import CORRUPTIONS, Corruption, register_corruption
 from data_utils import Batch, ChannelStatistics, PairedDataset, load
 from data_utils.geometry import depth_to_xyza, range_to_xyza, xyza_to_range

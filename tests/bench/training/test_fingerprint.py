@@ -81,7 +81,7 @@ def test_what_decides_a_run_is_hashed_and_what_shows_it_is_not() -> None:
         "bench/config.py",
         "bench/metrics.py",
         "bench/training/allocator.py",
-        "bench/training/optimizer.py",
+        "bench/training/steps.py",
         "bench/training/runs.py",
         "bench/training/trainer.py",
         "data_utils/dataset.py",

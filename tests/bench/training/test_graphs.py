@@ -14,9 +14,8 @@ from torch import Tensor
 from bench.config import STANDARD
 from bench.training import graphs
 from bench.training.graphs import WARM_UP_STEPS, GraphSteps, fastest
-from bench.training.optimizer import make_optimizer
 from bench.training.seeding import deterministic
-from bench.training.steps import EagerSteps, Steps
+from bench.training.steps import EagerSteps, make_optimizer
 from data_utils import Batch
 from fusion_models import MODELS, build_model
 from tests.bench.marks import needs_cuda
@@ -54,7 +53,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return runs
 
 
-def history(steps: Steps, orders: list[Tensor], rates: list[float]) -> list[float]:
+def history(steps: EagerSteps | GraphSteps, orders: list[Tensor], rates: list[float]) -> list[float]:
     """The sums of losses after every step of every epoch."""
     return [loss_sum.item() for order in orders for loss_sum in steps.epoch(order, rates)]
 

@@ -2,7 +2,7 @@ import doctest
 import hashlib
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,7 @@ from bench.training.fingerprint import code_sha256
 from bench.training.preparation import prepare
 from bench.training.runs import build_seeded, describe, failed, run, run_cell
 from bench.training.seeding import deterministic
-from bench.training.target import TARGET_ACCURACY, seconds_to_target
-from bench.training.trainer import EpochResult
+from bench.training.trainer import TARGET_ACCURACY, EpochResult
 from data_utils import DataError, PairedDataset
 from fusion_models import FusionNet, ModelError, ModelSpec, build_model, find_model, register_model
 from tests.bench.samples import MODEL, SMALL, run_config, small_dataset
@@ -59,7 +58,7 @@ def cell(
 
 
 def fusion_net(dataset: PairedDataset, model: str) -> FusionNet:
-    network = build_seeded(find_model(model), dataset, 0, "cpu")
+    network = build_seeded(find_model(model), dataset.info, 0, "cpu")
     assert isinstance(network, FusionNet)
     return network
 
@@ -151,16 +150,16 @@ def test_the_operations_are_those_of_one_step(completed: RunRecord) -> None:
 
 
 def test_the_device_was_measured_once(completed: RunRecord, of_experts: RunRecord) -> None:
-    assert completed.ceiling == of_experts.ceiling == asdict(ceiling("cpu"))
+    assert completed.ceiling == of_experts.ceiling == ceiling("cpu")
 
 
 def test_the_time_to_the_target_follows_from_the_epochs(dataset: PairedDataset, tmp_path: Path) -> None:
     record = cell(dataset, run_config(tmp_path), EXPERTS)
     assert record.target_accuracy == TARGET_ACCURACY
     pretraining = sum(sum(stage.epoch_seconds) for stage in record.pretraining)
-    assert record.seconds_to_target == seconds_to_target(
-        record.valid_accuracies, record.epoch_seconds, before=pretraining
-    )
+    reached = [accuracy >= TARGET_ACCURACY for accuracy in record.valid_accuracies]
+    seconds = pretraining + sum(record.epoch_seconds[: reached.index(True) + 1]) if any(reached) else None
+    assert record.seconds_to_target == seconds
 
 
 def test_records_of_runs_come_back_from_the_disk(completed: RunRecord, tmp_path: Path) -> None:
@@ -188,7 +187,7 @@ def test_the_checkpoint_is_not_of_the_last_epoch_where_that_was_worse(
     overshooting = replace(SMALL, learning_rate=0.02, final_learning_rate=0.02)
     record = cell(dataset, run_config(tmp_path, overshooting))
     assert record.best_epoch == 1  # of two; a rate that keeps the second one better makes this test void
-    network = build_seeded(find_model(MODEL), dataset, 0, "cpu")
+    network = build_seeded(find_model(MODEL), dataset.info, 0, "cpu")
     network.load_state_dict(load_file(tmp_path / "checkpoints" / str(record.checkpoint)))
     with deterministic():
         assert evaluate(network, prepare(dataset, SMALL, 51, "cpu").valid)["loss"] == record.valid_losses[0]
@@ -319,7 +318,7 @@ def test_a_failed_run_has_a_record_with_the_error(dataset: PairedDataset, tmp_pa
 
 
 def test_equal_seeds_build_equal_weights(dataset: PairedDataset) -> None:
-    first, second, other = (build_seeded(find_model(MODEL), dataset, seed, "cpu") for seed in (51, 51, 52))
+    first, second, other = (build_seeded(find_model(MODEL), dataset.info, seed, "cpu") for seed in (51, 51, 52))
     for one, same, different in zip(first.parameters(), second.parameters(), other.parameters(), strict=True):
         assert torch.equal(one, same)
         assert not torch.equal(one, different)

@@ -32,7 +32,7 @@ def data(dataset: PairedDataset) -> PreparedData:
 
 @pytest.fixture(scope="module")
 def network(dataset: PairedDataset) -> nn.Module:
-    return build_seeded(find_model(MODEL), dataset, 51, "cpu")
+    return build_seeded(find_model(MODEL), dataset.info, 51, "cpu")
 
 
 def predict(network: nn.Module, dataset: PairedDataset, data: PreparedData, count: int = 8) -> list[SampleRecord]:

@@ -12,7 +12,15 @@ from bench.config import STANDARD, Protocol
 from bench.metrics import classification_loss
 from bench.training.seeding import epoch_order
 from bench.training.steps import EagerSteps
-from bench.training.trainer import DivergedError, EpochResult, History, Observer, Trainer, learning_rates
+from bench.training.trainer import (
+    TARGET_ACCURACY,
+    DivergedError,
+    EpochResult,
+    History,
+    Observer,
+    Trainer,
+    learning_rates,
+)
 from data_utils import Batch
 from tests.bench.toys import Toy, toy, toy_batch
 
@@ -194,6 +202,23 @@ def test_a_history_lists_its_epochs() -> None:
     assert history.train_losses == [6.0, 4.0, 5.0]
     assert history.valid("accuracy") == [0.5, 0.3, 0.4]
     assert history.epoch_seconds == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "seconds"),
+    [
+        ([0.5, 0.9, 0.96, 0.99], 10.0 + 1.0 + 2.0 + 3.0),
+        ([152 / 160, 0.5], 10.0 + 1.0),  # reaching the target is enough, also if it is lost again
+        ([0.5, 151 / 160], None),
+        ([], None),
+    ],
+)
+def test_the_time_to_the_target_is_that_up_to_the_first_epoch_with_it(
+    accuracies: list[float], seconds: float | None
+) -> None:
+    history = History([result(epoch, 10 * accuracy) for epoch, accuracy in enumerate(accuracies, start=1)])
+    assert TARGET_ACCURACY == 0.95
+    assert history.seconds_to_target(before=10.0) == seconds
 
 
 def broken_weights(model: Toy) -> Batch:

@@ -157,4 +157,4 @@ def test_a_trial_trains_experts_too_and_leaves_the_run_alone(dataset: PairedData
     record = run(name, dataset, protocol=SMALL)
     assert [stage.modality for stage in record.pretraining] == ["rgb", "lidar"]
     assert record.embedder == "average"
-    assert isinstance(build_seeded(find_model(name), dataset, 51, "cpu"), FusionNet)
+    assert isinstance(build_seeded(find_model(name), dataset.info, 51, "cpu"), FusionNet)
