@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from bench.config import FIRST_SEED
-from bench.costs.conditions import measured_on
+from bench.costs import measured_on
 from bench.records import InferenceRecord
 from bench.training.measurement import count_parameters
 from bench.training.runs import build_seeded

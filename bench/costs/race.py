@@ -3,13 +3,12 @@
 Whatever else the machine does affects both, so the ratio of their times is more reliable than either time.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from bench.config import STANDARD, OptionError, RunConfig
-from bench.costs.conditions import measured_on
+from bench.costs import measured_on
 from bench.costs.loops import our_process, reference_process
 from bench.costs.reference import ReferenceLoop, as_published, samples
 from bench.records import RaceRecord
@@ -85,6 +84,7 @@ def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) 
             reference_epochs.append(train_reference())
             our_epochs.append(train_ours())
     pairs = min(len(dataset), protocol.pairs)
+    data = f"data: {pairs} pairs of {dataset.info.name} in batches of {protocol.batch_size}"
     return RaceRecord(
         model=spec.name,
         steps=steps - 1,
@@ -94,11 +94,7 @@ def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) 
         engine_losses=[loss for loss, _ in our_epochs],
         exact_difference=exact_difference(spec, dataset, seed, config),
         target=target(torch.device(device)),
-        **measured_on(
-            config.profile,
-            device,
-            f"data: {pairs} pairs of {dataset.info.name} in batches of {protocol.batch_size}",
-        ),
+        **measured_on(config.profile, device, data),
     )
 
 
@@ -121,9 +117,4 @@ def exact_difference(spec: ModelSpec, dataset: PairedDataset, seed: int, config:
             losses.append(reference.train_epoch())
             trainer.train_epoch()
             trainer.finish_epoch()
-    return max(relative_differences(losses, trainer.history.train_losses))
-
-
-def relative_differences(expected: Sequence[float], actual: Sequence[float]) -> list[float]:
-    """|actual - expected| / |expected|, of each pair."""
-    return [abs(b - a) / abs(a) for a, b in zip(expected, actual, strict=True)]
+    return max(abs(b - a) / abs(a) for a, b in zip(losses, trainer.history.train_losses, strict=True))

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.config import FIRST_SEED, RunConfig
-from bench.costs.conditions import measured_on
+from bench.costs import measured_on
 from bench.records import ResidentRecord
 from bench.training.allocator import keep_freed_memory
 from bench.training.preparation import prepare

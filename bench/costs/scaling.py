@@ -3,9 +3,10 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import NamedTuple
 
 from bench.config import FIRST_SEED, STANDARD
-from bench.costs.conditions import measured_on
+from bench.costs import measured_on
 from bench.costs.inference import random_batch
 from bench.records import GrowthRecord
 from bench.training.runs import build_seeded, silent
@@ -15,8 +16,7 @@ from data_utils import DatasetInfo
 from fusion_models import ModelSpec
 
 
-@dataclass(frozen=True)
-class Epoch:
+class Epoch(NamedTuple):
     """An epoch whose cost is measured.
 
     Attributes:
@@ -54,7 +54,7 @@ class Axis:
 
     def epoch(self, size: int) -> Epoch:
         """The epoch of that size."""
-        return replace(BASE, **dict.fromkeys(self.grows, size))
+        return BASE._replace(**dict.fromkeys(self.grows, size))
 
 
 AXES: Mapping[str, Axis] = MappingProxyType(
@@ -96,13 +96,9 @@ class Series:
         for size, trainer in self._trainers.items():
             self.seconds[size].append(seconds_of(trainer.train_epoch))
 
-    def record(self, profile: str, *, warm_up: int = 1) -> GrowthRecord:
-        """The record of the epochs so far.
-
-        Args:
-            profile: Name of the profile.
-            warm_up: How many first epochs of each size are left out.
-        """
+    def record(self, profile: str) -> GrowthRecord:
+        """The record of the epochs so far under a profile, without the first of each size, which warms up."""
+        sizes = f"other sizes: {BASE.pairs} pairs in one batch, images of {BASE.image_size}x{BASE.image_size}"
         return GrowthRecord(
             model=self._spec.name,
             family=self._spec.family,
@@ -111,12 +107,8 @@ class Series:
             axis_title=self._axis.title,
             work=self._axis.work,
             sizes=list(self.seconds),
-            seconds=[epochs[warm_up:] for epochs in self.seconds.values()],
-            **measured_on(
-                profile,
-                self._device,
-                f"other sizes: {BASE.pairs} pairs in one batch, images of {BASE.image_size}x{BASE.image_size}",
-            ),
+            seconds=[epochs[1:] for epochs in self.seconds.values()],
+            **measured_on(profile, self._device, sizes),
         )
 
 

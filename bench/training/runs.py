@@ -326,13 +326,13 @@ def _history(trainer: Trainer, pretraining: list[Pretraining]) -> dict[str, Any]
 
 
 def _best(trainer: Trainer, pretraining: list[Pretraining]) -> dict[str, Any]:
-    history = trainer.history
+    best = trainer.history.best
     return {
-        "best_epoch": history.best.epoch,
-        "best_valid_loss": history.best.valid["loss"],
-        "valid_accuracy": history.best.valid["accuracy"],
-        "valid_metrics": {name: _finite(value) for name, value in history.best.valid.items()},
-        "train_seconds": sum(history.epoch_seconds) + _seconds(pretraining),
+        "best_epoch": best.epoch,
+        "best_valid_loss": best.valid["loss"],
+        "valid_accuracy": best.valid["accuracy"],
+        "valid_metrics": {name: _finite(value) for name, value in best.valid.items()},
+        "train_seconds": sum(trainer.history.epoch_seconds) + _seconds(pretraining),
     }
 
 
