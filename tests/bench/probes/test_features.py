@@ -20,17 +20,12 @@ from data_utils import Batch, PairedDataset
 from fusion_models import FusionNet
 from fusion_models.embedders import Strided
 from fusion_models.operators import PassThrough
-from tests.bench.samples import SMALL, record, run_config, small_dataset
+from tests.bench.samples import SMALL, record, run_config
 from tests.bench.toys import Echo
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-@pytest.fixture(scope="module")
-def dataset() -> PairedDataset:
-    return small_dataset()
 
 
 def trained(model: str, seed: int, dataset: PairedDataset, folder: Path) -> Subject:

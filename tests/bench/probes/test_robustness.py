@@ -11,12 +11,7 @@ from bench.probes.subject import Subject, load_subject
 from bench.registry import CORRUPTIONS, register_corruption
 from bench.training.runs import run
 from data_utils import PairedDataset
-from tests.bench.samples import MODEL, SMALL, run_config, small_dataset
-
-
-@pytest.fixture(scope="module")
-def dataset() -> PairedDataset:
-    return small_dataset()
+from tests.bench.samples import MODEL, SMALL, run_config
 
 
 @pytest.fixture(scope="module")

@@ -17,12 +17,7 @@ from bench.training.seeding import deterministic
 from data_utils import PairedDataset
 from data_utils.audits.pictures import pictures
 from fusion_models import find_model
-from tests.bench.samples import MODEL, SMALL, small_dataset
-
-
-@pytest.fixture(scope="module")
-def dataset() -> PairedDataset:
-    return small_dataset()
+from tests.bench.samples import MODEL, SMALL
 
 
 @pytest.fixture(scope="module")

@@ -21,14 +21,9 @@ from fusion_models import (
     register_operator,
 )
 from fusiongauge import PluginError
-from tests.bench.samples import MODEL, SMALL, small_dataset
+from tests.bench.samples import MODEL, SMALL
 
 Channels = Mapping[str, int]
-
-
-@pytest.fixture(scope="module")
-def dataset() -> PairedDataset:
-    return small_dataset()
 
 
 class Returns(nn.Module):
