@@ -13,7 +13,7 @@ from bench.costs.loops import our_process, reference_process
 from bench.costs.reference import ReferenceLoop, as_published, samples
 from bench.records import RaceRecord
 from bench.training.preparation import prepare
-from bench.training.runs import build_seeded, silent
+from bench.training.runs import build_seeded, drive, silent
 from bench.training.seeding import deterministic
 from bench.training.trainer import Trainer, steps_per_epoch
 from data_utils import Batch, PairedDataset
@@ -112,9 +112,6 @@ def exact_difference(spec: ModelSpec, dataset: PairedDataset, seed: int, config:
         )
         reference = ReferenceLoop(as_published(published), samples(doubles), protocol, seed, config.device)
         trainer = Trainer(ours, doubles, doubles[: protocol.batch_size], protocol, seed, silent)
-        losses = []
-        for _ in range(protocol.epochs):
-            losses.append(reference.train_epoch())
-            trainer.train_epoch()
-            trainer.finish_epoch()
+        losses = [reference.train_epoch() for _ in range(protocol.epochs)]
+        drive(trainer.train_epoch, trainer.finish_epoch, protocol.epochs)
     return max(abs(b - a) / abs(a) for a, b in zip(losses, trainer.history.train_losses, strict=True))

@@ -139,16 +139,13 @@ def run_cell(
     """``run`` for the benchmarks: with settings that only describe the run, and a driver of its epochs.
 
     Args:
-        spec: The model.
+        spec: The model; see ``run`` for what is not told here, and for the errors.
         dataset: The pairs are drawn from it.
         seed: Of all random streams.
         config: Protocol, device, folder, and what the run belongs to.
         driver: Trains the epochs of the last stage; a timer around the epochs goes here.
         observe: Called after every epoch, those of experts included (they name their stage).
         note: Called with a sentence where something beside the result failed.
-
-    Returns:
-        The record; see ``run`` for it and for the errors.
     """
     fields = describe(spec, dataset, seed, config)
     protocol, device = config.protocol, config.device
