@@ -8,13 +8,7 @@ from bench.training.environment import environment
 
 
 def measured_on(profile: str, device: str, *further: str) -> dict[str, Any]:
-    """The fields that all records of costs share, for this process.
-
-    Args:
-        profile: Name of the profile.
-        device: "cpu", "cuda" or "cuda:N".
-        further: Further conditions for tables and figures, one line each.
-    """
+    """The fields that all records of costs share, for this process; further conditions are one line each."""
     return {
         "profile": profile,
         "device": torch.device(device).type,

@@ -61,12 +61,7 @@ class ForwardPass:
         synchronize(torch.device(self._device))
 
     def record(self, seconds: Sequence[float], profile: str) -> InferenceRecord:
-        """The record of timed calls.
-
-        Args:
-            seconds: Of each call.
-            profile: Name of the profile.
-        """
+        """The record of calls that took these seconds each, under a profile."""
         height, width = self._info.image_size
         channels = [f"{modality} of {count} channels" for modality, count in self._info.channels.items()]
         return InferenceRecord(

@@ -55,13 +55,7 @@ def target(device: torch.device) -> float | None:
 
 
 def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) -> RaceRecord:
-    """Train a model with both loops on the same data, from the same weights and in the same order.
-
-    Args:
-        spec: A model that is trained in a single stage.
-        dataset: The protocol's pairs are drawn from it.
-        seed: Of split, weights and order.
-        config: Device and protocol, of at least two epochs.
+    """Train a model of a single stage with both loops: the same data, weights and order, at least two epochs.
 
     Raises:
         OptionError: An epoch has fewer than two steps.

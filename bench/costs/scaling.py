@@ -17,13 +17,7 @@ from fusion_models import ModelSpec
 
 
 class Epoch(NamedTuple):
-    """An epoch whose cost is measured.
-
-    Attributes:
-        pairs: It trains on.
-        batch_size: Pairs per step.
-        image_size: Height and width of all inputs, in pixels.
-    """
+    """An epoch whose cost is measured: pairs in all and per step, height and width of all inputs in pixels."""
 
     pairs: int
     batch_size: int
@@ -74,13 +68,6 @@ class Series:
     """Trainings of one model at sizes of an axis; a call trains an epoch of each, one after the other.
 
     Each call passes through all sizes, so whatever else slows the machine down for a while affects all of them.
-
-    Args:
-        spec: The model.
-        axis: The size that grows.
-        sizes: Of the axis.
-        info: The model is built for its channels and classes.
-        device: "cpu", "cuda" or "cuda:N".
 
     Attributes:
         seconds: Of the epochs so far, by size, device synchronized.

@@ -113,12 +113,8 @@ def receptive_field_px(network: FusionNet, batch: Batch, modality: str) -> float
     """The side of the square as large as the effective receptive field of the last downsampling's middle unit.
 
     Luo et al. 2016 (arXiv 1701.04128): the pixels whose gradient is above 1 - 95.45% of the greatest one; the
-    gradient here is the mean over pairs and channels of its absolute value, summed over the unit's channels.
-
-    Args:
-        network: The model.
-        batch: As the model gets it.
-        modality: Its pixels are counted, and its stem is used where the trunk has no downsampling.
+    gradient here is the mean over pairs and channels of its absolute value, summed over the unit's channels. The
+    pixels are those of the modality, whose stem is used where the trunk has no downsampling.
 
     Returns:
         None for a network without a registered embedder, or whose unit does not depend on the modality.

@@ -12,12 +12,7 @@ from data_utils.audits.pictures import contact_sheet
 
 
 def corrupted_sheet(dataset: PairedDataset, pair: int, seed: int) -> Image.Image:
-    """One pair as it was measured, one of each other class, and the first at every level of every corruption.
-
-    Args:
-        dataset: The pair is from it.
-        pair: Its number.
-        seed: Of the draws.
+    """A pair, given by its number, as measured; one of each other class; the pair under every corruption.
 
     Raises:
         DataError: The data cannot be drawn.

@@ -88,13 +88,9 @@ class PeakMemory:
 
 
 def training_memory(build: Callable[[], nn.Module], batch: Batch, protocol: Protocol) -> PeakMemory:
-    """Measure the peak memory of a training step.
+    """Measure the peak memory of a training step on a batch, with the protocol's optimizer.
 
-    Args:
-        build: Makes the model on the batch's device. It is called here so that its weights are counted; the
-            model is thrown away.
-        batch: One training batch, on the device.
-        protocol: Decides the optimizer.
+    The model is built here, on the batch's device, so that its weights are counted; it is thrown away.
     """
 
     def steps() -> None:

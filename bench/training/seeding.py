@@ -24,12 +24,8 @@ def stream(seed: int, name: str) -> int:
 def seeded(seed: int, name: str, device: str = "cpu") -> Iterator[None]:
     """Run the body with torch's global generators at the start of a stream, then restore them.
 
-    For code that draws from a global generator, such as the constructors of layers, and dropout.
-
-    Args:
-        seed: Of the run.
-        name: Of the stream.
-        device: Its generator is set too, where it has one of its own.
+    For code that draws from a global generator, such as the constructors of layers, and dropout. The device's
+    generator is set too, where it has one of its own.
     """
     with_generator = [torch.device(device)] if device.startswith("cuda") else []
     with torch.random.fork_rng(devices=with_generator):

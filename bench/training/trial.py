@@ -18,14 +18,7 @@ _PAIRS = 4
 def try_model(
     spec: ModelSpec, build: Callable[[], nn.Module], batch: Batch, classes: int, protocol: Protocol
 ) -> None:
-    """Build a model and train it for one step on a few pairs; models that ship here are not tried.
-
-    Args:
-        spec: The model.
-        build: Makes it on the batch's device; called once, the model is thrown away.
-        batch: Training pairs.
-        classes: Their number.
-        protocol: Decides the optimizer.
+    """Build a model on the batch's device and train it for one step on a few pairs, unless it ships here.
 
     Raises:
         PluginError: The model raises, returns logits of a wrong shape, or has nothing to train.
