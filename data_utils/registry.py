@@ -46,12 +46,7 @@ def register_dataset(name: str) -> Callable[[MakeDataset], MakeDataset]:
     Raises:
         PluginError: The name is taken.
     """
-
-    def register(make: MakeDataset) -> MakeDataset:
-        DATASETS.register(name, make, make)
-        return make
-
-    return register
+    return DATASETS.decorator(name, lambda make: make)
 
 
 def register_layout(name: str) -> Callable[[Callable[[], Layout]], Callable[[], Layout]]:
@@ -65,9 +60,4 @@ def register_layout(name: str) -> Callable[[Callable[[], Layout]], Callable[[], 
     Raises:
         PluginError: The name is taken.
     """
-
-    def register(make: Callable[[], Layout]) -> Callable[[], Layout]:
-        LAYOUTS.register(name, make, make)
-        return make
-
-    return register
+    return LAYOUTS.decorator(name, lambda make: make)

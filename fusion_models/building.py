@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
+from math import prod
 
-import torch
 from torch import Tensor, nn
 
 from fusion_models.network import FusionNet
@@ -122,8 +122,7 @@ def _on_backbone(
         }
         shapes = [(classes,)] * len(stems)
     operator = _operator(spec, shapes)
-    width = operator.out_shape[0]
-    head = nn.Sequential(GlobalAverage(), nn.Linear(width, classes))
+    head = nn.Sequential(GlobalAverage(), nn.Linear(operator.out_shape[0], classes))
     return FusionNet(stems=stems, operator=operator, trunk=nn.Identity(), head=head)
 
 
@@ -142,20 +141,16 @@ def _stack(blocks: tuple[Block, ...], shape: Shape, embedder: str) -> tuple[nn.M
                 shape = (width, *shape[1:])
             case Flatten():
                 layers.append(nn.Flatten())
-                shape = (_size(shape),)
+                shape = (prod(shape),)
             case Linear(width):
-                layers.append(nn.Sequential(nn.Flatten(), nn.Linear(_size(shape), width)))
+                layers.append(nn.Sequential(nn.Flatten(), nn.Linear(prod(shape), width)))
                 shape = (width,)
     return nn.Sequential(*layers), shape
 
 
 def _mlp(shape: Shape, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
-    widths = (_size(shape), *hidden, outputs)
+    widths = (prod(shape), *hidden, outputs)
     layers: list[nn.Module] = [nn.Flatten()]
     for i, (width, next_width) in enumerate(pairwise(widths)):
         layers += [nn.ReLU()] * (i > 0) + [nn.Linear(width, next_width)]
     return nn.Sequential(*layers)
-
-
-def _size(shape: Shape) -> int:
-    return int(torch.Size(shape).numel())
