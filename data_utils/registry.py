@@ -23,8 +23,8 @@ class Layout:
         description: What such files look like, for messages.
         recognizes: Whether the files at a path have this layout. It reads names only, no content.
         read: (path, class) -> all pairs. If the class is not "", its angles are used for all classes.
-        write: Writes a simulation to a folder, from which ``read`` returns the same tensors. None if the layout
-            can only be read.
+        write: Writes a simulation to a folder, from which ``read`` returns the same tensors; the folder is created
+            if it does not exist. None if the layout can only be read.
     """
 
     description: str

@@ -21,14 +21,7 @@ from data_utils.dataset import DatasetInfo, PairedDataset
 from data_utils.errors import DataError
 from data_utils.geometry import MAX_RANGE_M, range_to_xyza
 from data_utils.simulator.difficulty import Difficulty
-from data_utils.simulator.scenes import (
-    Conditions,
-    Scenes,
-    draw_clutter,
-    draw_conditions,
-    draw_scenes,
-    noise_generator,
-)
+from data_utils.simulator.scenes import Scenes, draw_clutter, draw_conditions, draw_scenes, noise_generator
 from data_utils.simulator.sensors import lidar_angles, photograph, scan
 from data_utils.simulator.solids import find_solid
 
@@ -68,32 +61,22 @@ class Simulation:
     azimuth_rad: npt.NDArray[np.float64]
     zenith_rad: npt.NDArray[np.float64]
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The name of each pair: its class and its scene."""
-        return tuple(f"{self.classes[c]}/{i:04d}" for c, i in zip(self.labels, self.index, strict=True))
-
-
-def shapes(pairs: int, seed: int, image_size: int = 64) -> PairedDataset:
-    """The default data set, as easy as the original; see ``simulate`` and ``as_dataset``."""
-    return as_dataset("shapes", simulate(pairs, seed, image_size))
-
 
 def as_dataset(name: str, raw: Simulation) -> PairedDataset:
     """A simulation as a data set: RGBA images, and XYZA points in the orientation of the original's range images.
 
     The pairs of a scene form a group.
     """
-    angles = torch.from_numpy(raw.azimuth_rad), torch.from_numpy(raw.zenith_rad)
+    range_m, azimuth, zenith = map(torch.from_numpy, (raw.range_m, raw.azimuth_rad, raw.zenith_rad))
     return PairedDataset(
         info=DatasetInfo(name, raw.classes, {"rgb": 4, "lidar": 4}, raw.range_m.shape[1:]),
         inputs={
             "rgb": torch.from_numpy(raw.rgb).permute(0, 3, 1, 2).contiguous(),
-            "lidar": range_to_xyza(torch.from_numpy(raw.range_m), *angles),
+            "lidar": range_to_xyza(range_m, azimuth, zenith),
         },
         labels=torch.from_numpy(raw.labels),
         groups=torch.from_numpy(raw.index),
-        names=raw.names,
+        names=tuple(f"{raw.classes[c]}/{i:04d}" for c, i in zip(raw.labels, raw.index, strict=True)),
     )
 
 
@@ -167,7 +150,7 @@ class _Chunk:
         self._first, self._seed, self._size, self._difficulty = indices.start, seed, image_size, difficulty
         self._scenes = draw_scenes(indices, seed, difficulty)
         self._clutter = draw_clutter(indices, seed, self._scenes, difficulty)
-        self._conditions: Conditions = draw_conditions(indices, seed, difficulty)
+        self._conditions = draw_conditions(indices, seed, difficulty)
 
     def photos(self, index: npt.NDArray[np.int64], label: int) -> npt.NDArray[np.uint8]:
         """The camera's images of scenes with objects of a class, (n, S, S, 3)."""

@@ -9,7 +9,8 @@ from PIL import Image
 
 from data_utils import DataError
 from data_utils.layouts.nvidia_tree import is_nvidia_tree, read_nvidia_tree, write_nvidia_tree
-from data_utils.simulator.shapes import shapes, simulate
+from data_utils.simulator.shapes import simulate
+from tests.data_utils.samples import shapes
 
 
 @pytest.fixture
