@@ -4,7 +4,7 @@
 ``bench.training.model_audits``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -75,7 +75,12 @@ def audit_models(specs: Sequence[ModelSpec], info: DatasetInfo) -> list[Outcome]
         )
         for spec in specs
     }
-    _check_fit(builds)
+    with torch.device("meta"):  # shapes without weights
+        for build in builds.values():
+            try:
+                build()
+            except ValueError as error:
+                raise DataError(f"{error}; choose a study of other models or leave --models out") from error
     batch = _random_batch(info)
     models, first = f"{len(builds)} models", specs[0].name
     memory = model_audits.memory_of_others(
@@ -102,20 +107,8 @@ def splits(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Split
         inputs={"number": numbers[:, None, None, None]},
     )
     data = prepare(numbered, replace(protocol, normalized=()), seed, "cpu")
-    return choose(numbered, protocol, seed), Split(_numbers(data.train), _numbers(data.valid))
-
-
-def _check_fit(builds: Mapping[str, model_audits.Build]) -> None:
-    with torch.device("meta"):  # shapes without weights
-        for build in builds.values():
-            try:
-                build()
-            except ValueError as error:
-                raise DataError(f"{error}; choose a study of other models or leave --models out") from error
-
-
-def _numbers(batch: Batch) -> torch.Tensor:
-    return batch.inputs["number"].flatten().long()
+    train, valid = (batch.inputs["number"].flatten().long() for batch in (data.train, data.valid))
+    return choose(numbered, protocol, seed), Split(train, valid)
 
 
 def _random_batch(info: DatasetInfo) -> Batch:

@@ -4,8 +4,10 @@ A ``Report`` is data; ``text`` and ``as_json`` render it. It depends on the cont
 """
 
 import math
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
+from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor
 
@@ -24,15 +26,7 @@ _ONE_DIRECTION = 1e-4  # radians; float32 points at 50 m are accurate to about 1
 
 @dataclass(frozen=True)
 class Modality:
-    """The content of one modality.
-
-    Attributes:
-        channels: Their number.
-        kind: "uint8" or "float32".
-        lowest: The smallest value.
-        highest: The largest value.
-        constant_pairs: Number of pairs whose channels are all constant, such as a black image.
-    """
+    """The content of one modality: its values, and how many pairs are constant, such as a black image."""
 
     channels: int
     kind: str
@@ -47,8 +41,7 @@ class Sensor:
 
     Attributes:
         kind: "scanner" (looks along y) or "depth camera" (along z).
-        nearest_m: The smallest measured range; NaN without measurements.
-        furthest_m: The largest.
+        nearest_m: The smallest measured range; NaN without measurements, as the largest and the angles.
         measured: The share of pixels with a measurement.
         empty_pairs: Number of pairs without any measurement.
         horizontal_deg: Angle between the leftmost and the rightmost measurement.
@@ -71,13 +64,10 @@ class Report:
     """The content of a data set and the results of its audits.
 
     Attributes:
-        name: Of the data set.
-        pairs: Their number.
         classes: Number of pairs per class.
         groups: Number of groups (scenes, photographs).
         twins: Number of pairs that share their group with another.
         image_size: Rows and columns.
-        modalities: By name.
         sensor: None if no modality holds points.
         outcomes: One per audit. Notes of the reader (files left out) are findings.
     """
@@ -97,12 +87,9 @@ class Report:
         """All problems."""
         return [finding for outcome in self.outcomes for finding in outcome.findings]
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, Any]:
         """The attributes for JSON, and "problems", the number of findings; unknown values are None."""
-        sensor = asdict(self.sensor) if self.sensor else None
-        if sensor:
-            sensor = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in sensor.items()}
-        return asdict(self) | {"sensor": sensor, "problems": len(self.findings)}
+        return {**msgspec.json.decode(msgspec.json.encode(self)), "problems": len(self.findings)}
 
     def text(self) -> str:
         """The report as text for the terminal."""
@@ -129,12 +116,7 @@ class Report:
 
 
 def check(dataset: PairedDataset, seed: int = 0) -> Report:
-    """Audit a data set and one split of it.
-
-    Args:
-        dataset: With any modalities.
-        seed: Of the split.
-    """
+    """Audit a data set and one split of it, which the seed decides."""
     info = dataset.info
     sizes = dataset.labels.bincount(minlength=len(info.classes)).tolist()
     members = dataset.groups.unique(return_counts=True)[1]

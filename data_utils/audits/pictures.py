@@ -33,10 +33,6 @@ def contact_sheet(dataset: PairedDataset, pairs: Sequence[int]) -> Image.Image:
 
     Range images of a scanner are rotated to the orientation of the images (``lidar.T[:, ::-1]``), and its points
     are drawn where the simulator's camera sees them. A depth camera measures one point per pixel of the image.
-
-    Args:
-        dataset: With any modalities.
-        pairs: At least one.
     """
     height, width = dataset.info.image_size
     factor = max(1, round(_SIDE / max(height, width)))

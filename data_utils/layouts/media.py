@@ -118,11 +118,7 @@ def read_angles(path: Path) -> Tensor:
 
 
 def check_angles(place: str, angles: Tensor) -> Tensor:
-    """The angles as float64.
-
-    Args:
-        place: Where they come from, for the message.
-        angles: (A,).
+    """The angles (A,) as float64; ``place`` is where they come from, for the message.
 
     Raises:
         DataError: There are values above a full turn, or NaN.

@@ -80,12 +80,7 @@ def read_range_pairs(
 
 
 def points_of_scans(range_m: Tensor, angles: Angles, example: Path) -> Tensor:
-    """XYZA (N, 4, R, C) of range images (N, R, C).
-
-    Args:
-        range_m: In meters.
-        angles: Of the scanner.
-        example: The file of one of them, for the message.
+    """XYZA (N, 4, R, C) of range images (N, R, C) in meters; ``example`` is the file of one of them.
 
     Raises:
         DataError: The number of angles differs from that of rows or columns.

@@ -1,6 +1,7 @@
 """Where rays from the origin meet spheres, cubes and frustums; closed-form, vectorized over objects and rays.
 
-One object per ray, without shadows. Shapes: n objects, (n, p, q) rays. All arithmetic is elementwise and uses only
+One object per ray, without shadows; the origin is outside of every object. Directions have any length except 0;
+distances are multiples of it. Shapes: n objects, (n, p, q) rays. All arithmetic is elementwise and uses only
 +, -, *, / and square roots, which give the same bits on every machine and for any number of threads.
 """
 
@@ -16,15 +17,12 @@ Directions: TypeAlias = tuple[Floats, Floats, Floats]
 
 
 def ray_sphere(directions: Directions, centers: Floats, radii: Floats) -> Floats:
-    """The distance along each ray to the sphere.
+    """The distance (n, p, q) along each ray to the sphere; inf for a miss.
 
     Args:
-        directions: Of any length except 0.
-        centers: (n, 3), further from the origin than the radius.
+        directions: Of the rays.
+        centers: (n, 3).
         radii: (n,).
-
-    Returns:
-        (n, p, q), in multiples of the direction's length (a distance if it is a unit vector); inf for a miss.
     """
     center = _components(centers)
     squared_length, along = dot(directions, directions), dot(directions, center)
@@ -41,8 +39,8 @@ def ray_cube(
     """The distance along each ray to the cube, and the face through which the ray enters (slab method).
 
     Args:
-        directions: Of any length except 0.
-        centers: (n, 3); the origin is outside of every cube.
+        directions: Of the rays.
+        centers: (n, 3).
         rotations: (n, 3, 3), from the cube's axes to the world's: the columns are the cube's axes.
         edges: (n,).
 
@@ -71,8 +69,8 @@ def ray_frustum(
     With equal radii it is a cylinder, with a top radius of 0 a cone.
 
     Args:
-        directions: Of any length except 0.
-        centers: (n, 3), half-way up the axis; the origin is outside.
+        directions: Of the rays.
+        centers: (n, 3), half-way up the axis.
         rotations: (n, 3, 3); the third column is the axis, from the foot to the top.
         foot_radii: (n,).
         top_radii: (n,).

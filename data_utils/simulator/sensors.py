@@ -61,7 +61,7 @@ def scan(scenes: Scenes, solid: str, size: int) -> Windows:
     Args:
         scenes: n scenes.
         solid: A name of ``solids.SOLIDS``.
-        size: Rows and columns of the whole range image.
+        size: S, rows and columns of the whole image; ``photograph`` takes the same.
     """
     kind, angles = find_solid(solid), lidar_angles(size)
     x, y, z = scenes.centers.T
@@ -80,11 +80,6 @@ def photograph(scenes: Scenes, solid: str, size: int) -> tuple[Windows, Floats]:
     A pinhole camera: x / y and -z / y grow with the column and the row. Faces are matte (Lambert) and there is one
     directional light. Each pixel is the mean of its rays, mapped by the tone curve x / (1 + x), which desaturates
     highlights.
-
-    Args:
-        scenes: n scenes.
-        solid: A name of ``solids.SOLIDS``.
-        size: Rows and columns of the whole image.
 
     Returns:
         The colors, and the share of each pixel that the object covers, (n, h, w).

@@ -96,7 +96,7 @@ def simulate(
         seed: Not negative.
         image_size: Rows and columns of both modalities; the fields of view stay the same.
         difficulty: Objects, light and disturbances.
-        progress: Called with the number of finished pairs and the number of all pairs.
+        progress: See ``Progress``.
 
     Raises:
         DataError: This number of pairs is impossible, ``image_size`` is less than 1, or a class is unknown.
