@@ -103,22 +103,17 @@ def write_fiftyone_export(root: Path, simulation: Simulation, progress: Progress
         Image.fromarray(simulation.rgb[pair]).save(root / "data" / f"{file}.png")
         np.save(root / "data" / f"{file}.npy", simulation.range_m[pair])
         label = simulation.classes[simulation.labels[pair]].removesuffix("s")
-        for number, (slice_name, suffix, media) in enumerate(
-            (("rgb", "png", "image"), ("lidar", "npy", "unknown"))
-        ):
+        files = (("rgb", "png", "image"), ("lidar", "npy", "unknown"))
+        for number, (slice_name, suffix, media) in enumerate(files):
+            id_ = {"$oid": f"{2 * pair + number:024x}"}
             samples.append(
                 {
-                    "_id": {"$oid": f"{2 * pair + number:024x}"},
+                    "_id": id_,
                     "filepath": f"data/{file}.{suffix}",
                     "tags": [],
                     "_media_type": media,
                     "group": {"_id": {"$oid": f"{pair:024x}"}, "_cls": "Group", "name": slice_name},
-                    "label": {
-                        "_id": {"$oid": f"{2 * pair + number:024x}"},
-                        "_cls": "Classification",
-                        "tags": [],
-                        "label": label,
-                    },
+                    "label": {"_id": id_, "_cls": "Classification", "tags": [], "label": label},
                 }
             )
         progress(pair + 1, len(simulation.labels))
