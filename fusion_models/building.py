@@ -12,7 +12,6 @@ from fusion_models.registry import BACKBONES, EMBEDDERS, OPERATORS
 from fusion_models.zoo import (
     BLUEPRINTS,
     Block,
-    Blueprint,
     Down,
     Flatten,
     Keep,
@@ -63,7 +62,12 @@ def build_model(
         return _on_backbone(spec, {modality: channels[modality] for modality in modalities}, image_size, classes)
 
     blueprint = BLUEPRINTS[spec.family, spec.stage]
-    _refuse_odd_sizes(spec, blueprint, image_size)
+    downs = sum(isinstance(block, Down) for block in (*blueprint.stem, *blueprint.trunk))
+    if any(size % 2**downs for size in image_size):
+        raise ModelError(
+            f"{spec.name} halves images {downs} times: height and width must be multiples of {2**downs}, "
+            f"not {image_size[0]}x{image_size[1]}"
+        )
     logits = blueprint.binary_logits if classes == 2 else classes
     stems: dict[str, nn.Module] = {}
     shapes: list[Shape] = []
@@ -82,15 +86,6 @@ def build_model(
         head=_mlp(shape, blueprint.head, logits),
         stems_are_experts=bool(blueprint.expert_head),
     )
-
-
-def _refuse_odd_sizes(spec: ModelSpec, blueprint: Blueprint, image_size: tuple[int, int]) -> None:
-    downs = sum(isinstance(block, Down) for block in (*blueprint.stem, *blueprint.trunk))
-    if any(size % 2**downs for size in image_size):
-        raise ModelError(
-            f"{spec.name} halves images {downs} times: height and width must be multiples of {2**downs}, "
-            f"not {image_size[0]}x{image_size[1]}"
-        )
 
 
 def _operator(spec: ModelSpec, shapes: list[Shape]) -> Operator:

@@ -177,18 +177,14 @@ def _embedders(family: str) -> tuple[str, ...]:
     return (*_EMBEDDERS, *(name for name, part in EMBEDDERS.added.items() if family in part.families))
 
 
-def _of_backbones() -> Iterator[ModelSpec]:
+def _specs() -> Iterator[ModelSpec]:
+    for family, stage, operator, modalities in _strategies():
+        yield from (ModelSpec(family, stage, operator, name, modalities) for name in _embedders(family))
     for family in BACKBONES.added:
         yield from (ModelSpec(family, SINGLE, "none", "", (modality,)) for modality in _SINGLES)
         operators = [name for name, part in OPERATORS.added.items() if family in part.families]
         yield from (ModelSpec(family, "intermediate", name, "") for name in ("concat", "add", *operators))
         yield ModelSpec(family, "late", "logits", "")
-
-
-def _specs() -> Iterator[ModelSpec]:
-    for family, stage, operator, modalities in _strategies():
-        yield from (ModelSpec(family, stage, operator, name, modalities) for name in _embedders(family))
-    yield from _of_backbones()
     for name, build in CUSTOM_MODELS.added.items():
         yield ModelSpec(CUSTOM, CUSTOM, "", "", custom=name, build=build)
 

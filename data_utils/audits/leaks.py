@@ -100,13 +100,7 @@ def groups_split_apart(dataset: PairedDataset, split: Split) -> Iterator[Finding
 
 
 def validation_left_out(dataset: PairedDataset, drawn: Split, delivered: Split) -> Iterator[Finding]:
-    """Validation pairs of the split that reach no metric.
-
-    Args:
-        dataset: The data set of the splits.
-        drawn: The split as it was drawn.
-        delivered: The split as it reaches the models.
-    """
+    """Validation pairs of the split as it was drawn that are not in the split as it reaches the models."""
     scored = set(delivered.valid.tolist())
     lost = [dataset.names[pair] for pair in drawn.valid.tolist() if pair not in scored]
     if lost:

@@ -42,14 +42,7 @@ def scene_of(stem: str) -> tuple[float, str]:
 def read_range_pairs(
     name: str, classes: tuple[str, ...], pairs: Sequence[RangePair], angles: Angles, notes: tuple[str, ...]
 ) -> PairedDataset:
-    """Read pairs into memory, sorted by scene, stem and label; each scene is a group.
-
-    Args:
-        name: Of the data set.
-        classes: Class names; a label is an index into them.
-        pairs: At least one per class.
-        angles: Of the scanner.
-        notes: Of the data set.
+    """Read pairs, at least one per class, into memory, sorted by scene, stem and label; each scene is a group.
 
     Returns:
         Modalities "rgb" (uint8 RGBA) and "lidar" (float32 XYZA); the range images keep their orientation.

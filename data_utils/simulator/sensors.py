@@ -32,10 +32,6 @@ class Windows:
     rows: npt.NDArray[np.intp]
     columns: npt.NDArray[np.intp]
 
-    def paste(self, images: npt.NDArray[np.generic]) -> None:
-        """Write the values into whole images (n, S, S, ...), which may be a view."""
-        images[self._places] = self.values
-
     def paste_nearer(self, ranges: Floats) -> None:
         """Write ranges into whole range images (n, S, S) where they are smaller than the present ones."""
         ranges[self._places] = np.minimum(ranges[self._places], self.values)

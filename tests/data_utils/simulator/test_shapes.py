@@ -36,14 +36,14 @@ def one_scene(*center: float) -> Scenes:
 
 def whole_scan(scenes: Scenes, shape: str) -> npt.NDArray[np.float64]:
     image = np.full((64, 64), 50.0)
-    scan(scenes, shape, 64).paste(image[None])
+    scan(scenes, shape, 64).paste_nearer(image[None])
     return image
 
 
 def whole_photo(scenes: Scenes, shape: str) -> npt.NDArray[np.uint8]:
     image = np.zeros((64, 64, 3), dtype=np.uint8)
-    colors, _ = photograph(scenes, shape, 64)
-    colors.paste(image[None])
+    colors, opacity = photograph(scenes, shape, 64)
+    colors.paste_over(image[None], opacity)
     return image
 
 
