@@ -406,7 +406,7 @@ with deterministic():
     with part("ceiling"):
         limits = ceiling(DEV)
         result["ceiling"] = {
-            "TFLOPs": round(limits.flops_per_second / 1e12, 3), "TB/s": round(limits.bytes_per_second / 1e12, 3)
+            "TFLOPs": round(limits["flops_per_second"] / 1e12, 3), "TB/s": round(limits["bytes_per_second"] / 1e12, 3)
         }
 
     # A: every model by both loops; on a CPU, two. In an order that mixes the families, should time run out.
