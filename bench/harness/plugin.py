@@ -282,18 +282,18 @@ class Benchmarks:
         return lambda line: self._show(f"{line}\n")
 
     @pytest.fixture
-    def fitting_model(self, each_model: ModelSpec) -> ModelSpec:
+    def fitting_model(self, each_model: ModelSpec, session: Session) -> ModelSpec:
         """Each model of the selected studies; skips those that do not fit the data."""
-        if reason := self._session.misfit(each_model, self._session.any_dataset().info):
+        if reason := session.misfit(each_model, session.any_dataset().info):
             pytest.skip(reason)
         return each_model
 
     @pytest.fixture
-    def run_cell(self, benchmark: Any) -> Callable[[Cell], RunRecord]:
+    def run_cell(self, session: Session, benchmark: Any) -> Callable[[Cell], RunRecord]:
         """Runs a cell under pytest-benchmark's timer, one round per epoch, and shows its progress."""
         from bench.training.runs import drive
 
-        session, progress = self._session, self._progress
+        progress = self._progress
 
         def driver(train_epoch: Callable[[], None], finish_epoch: Callable[[], None], epochs: int) -> None:
             try:
@@ -333,24 +333,23 @@ class Benchmarks:
         return run
 
     @pytest.fixture
-    def subject(self, cell: Cell) -> Subject:
+    def subject(self, cell: Cell, session: Session) -> Subject:
         """The cell's trained model; trained without a timer if the session has not done so yet."""
         from bench.training.runs import drive
 
-        session, progress = self._session, self._progress
         if reason := session.misfit(cell.spec, session.dataset(cell.config).info):
             pytest.skip(reason)
         if session.record_of(cell) is None and session.recall(cell) is None:
-            progress.begin(cell.name)
-            progress.end(session.run_cell(cell, drive, progress.epoch))
+            self._progress.begin(cell.name)
+            self._progress.end(session.run_cell(cell, drive, self._progress.epoch))
         return session.subject(cell)
 
     @pytest.fixture
-    def keep_probes(self, cell: Cell) -> Callable[[list[ProbeRecord]], None]:
+    def keep_probes(self, cell: Cell, session: Session) -> Callable[[list[ProbeRecord]], None]:
         """Writes what a probe measured on the cell's model, and shows that it did."""
 
         def keep(probes: list[ProbeRecord]) -> None:
-            self._session.keep_probes(probes)
+            session.keep_probes(probes)
             self._progress.probed(cell.name, probes[0].benchmark, len(probes))
 
         return keep
