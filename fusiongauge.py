@@ -73,12 +73,12 @@ class Registry(Mapping[str, T]):
         if not self._package or _defined_in(source).partition(".")[0] != self._package:
             self._added[name] = thing
 
-    def decorator(self, name: str, entry: Callable[[Decorated], T]) -> Callable[[Decorated], Decorated]:
-        """A decorator that registers under a name what ``entry`` makes of the decorated function or class."""
+    def decorator(self, name: str, make: Callable[[Decorated], T]) -> Callable[[Decorated], Decorated]:
+        """A decorator that registers, under a name, what ``make`` makes of a function or class."""
 
-        def register(thing: Decorated) -> Decorated:
-            self.register(name, entry(thing), thing)
-            return thing
+        def register(decorated: Decorated) -> Decorated:
+            self.register(name, make(decorated), decorated)
+            return decorated
 
         return register
 
