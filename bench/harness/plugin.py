@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +132,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not installed and BENCHMARKS.parent != config.rootpath.resolve():
         return
     option = config.getoption
-    collecting_only = bool(config.option.collectonly) and not option("settings")
+    listing = bool(config.option.collectonly or config.option.help)
     try:
         if FAULTY_PLUGIN in config.stash:
             raise config.stash[FAULTY_PLUGIN]
@@ -142,7 +143,8 @@ def pytest_configure(config: pytest.Config) -> None:
             profile=option("profile"),
             study=option("study"),
             dataset=option("dataset"),
-            device="cpu" if collecting_only else option("device"),  # ids depend on neither device nor profile
+            # Ids depend on the device in one way: its profile decides which settings differ from the protocol.
+            device="cpu" if listing and not option("settings") else option("device"),
             seeds=option("seeds"),
             results_dir=option("results_dir"),
             tracker=option("track"),
@@ -161,7 +163,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(Benchmarks(config, session, rules))
     config.option.keyword = re.sub(r"\bstride\b", STRIDE, config.option.keyword)
     # pytest-benchmark is configured after this, so it finds its storage where comparable runs are.
-    if config.option.benchmark_storage == "file://./.benchmarks" and not config.option.collectonly:
+    if config.option.benchmark_storage == "file://./.benchmarks" and not listing:
         folder = history_folder(options, config.rootpath, session.device_name)
         config.option.benchmark_storage = f"file://{folder}"
     config.option.benchmark_columns = ["median", "iqr", "min", "max", "rounds"]
@@ -258,6 +260,16 @@ class Benchmarks:
         if any("benchmark" in _fixtures(item) for item in benchmarks) and not saved.disabled:
             saved.autosave = saved.autosave or f"{datetime.now(UTC):%Y%m%d_%H%M%S}"
             saved.json = saved.json or self._session.folder / "benchmark.json"
+        saved.handle_saving = partial(self._save_times, saved.handle_saving)
+
+    def _save_times(self, save: Callable[[], None]) -> None:
+        """Where times cannot be saved the records are safe, so that leaves a note and fails nothing."""
+        try:
+            save()
+        except OSError as error:
+            self._session.notes.append(
+                f"the times could not be saved, so no later run is compared with this one: {error}"
+            )
 
     def _show(self, text: str) -> None:
         """Put text on the terminal in the middle of a test."""
