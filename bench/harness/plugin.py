@@ -283,7 +283,7 @@ class Benchmarks:
             terminal.write(text, flush=True)
             terminal.currentfspath = file
 
-    @pytest.fixture(scope="session")
+    @pytest.fixture
     def session(self) -> Session:
         """The session of this invocation."""
         return self._session
