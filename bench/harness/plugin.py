@@ -407,8 +407,11 @@ class Benchmarks:
             self._ending = Ending(self._session, earlier, self._rules)
             if self._ending.failed:
                 session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+            saved = self._config._benchmarksession  # type: ignore[attr-defined]
             if self._ending.violations:
-                self._config._benchmarksession.autosave = None  # type: ignore[attr-defined]
+                saved.autosave = None
+            # pytest-benchmark cannot save one that was interrupted in its first round.
+            saved.benchmarks = [benchmark for benchmark in saved.benchmarks if benchmark]
         yield
 
     @pytest.hookimpl(wrapper=True, trylast=True)

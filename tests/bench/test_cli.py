@@ -8,8 +8,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, TypeVar
 
 import pytest
 
@@ -18,6 +19,8 @@ from bench.cli import main
 from bench.records import FAILED, append
 from tests.bench.report.pages import inference
 from tests.bench.samples import MODEL, TWIN, record
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[2]
 
@@ -149,24 +152,18 @@ def test_a_folder_that_cannot_be_written_is_answered_in_one_line(
 # The page
 
 
-class Here:
-    """In place of processes that draw: each would take longer to start than the page takes."""
+class Here(Executor):
+    """Calls in this process: another one takes longer to start than the page takes."""
 
-    def __init__(self, *_: Any, **__: Any) -> None:
-        self.map = map
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def submit(self, call: Callable[[], None]) -> None:
-        call()
+    def submit(self, call: Callable[..., T], /, *arguments: Any, **words: Any) -> Future[T]:
+        future: Future[T] = Future()
+        future.set_result(call(*arguments, **words))
+        return future
 
 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.report.writing.ProcessPoolExecutor", Here)
+    monkeypatch.setattr("bench.report.writing.ProcessPoolExecutor", lambda **_: Here())
 
 
 @pytest.mark.usefixtures("in_this_process")
