@@ -119,10 +119,8 @@ class WeightsAndBiases:
         except TimeoutError:
             # What was not uploaded is on the disk; the next cells need not wait as long.
             self._settings.mode = "offline"
+        if self._settings.mode == "offline":
             self._left_behind.append(files)
-        else:
-            if self._settings.mode == "offline":
-                self._left_behind.append(files)
         self._run = None
 
     def _table_of(self, samples: Sequence[SampleRecord]) -> Any:
@@ -139,14 +137,10 @@ class WeightsAndBiases:
         return self._wandb.plot.line_series(
             xs=[list(range(1, len(record.valid_losses) + 1)) for record in completed],
             ys=[record.valid_losses for record in completed],
-            keys=[_curve(record) for record in completed],
+            keys=[f"{record.label} seed {record.seed}" for record in completed],
             title=f"{study}: validation loss",
             xname="epoch",
         )
-
-
-def _curve(record: RunRecord) -> str:
-    return " ".join(filter(None, (record.variant, record.model, f"seed {record.seed}")))
 
 
 def _pattern(name: str) -> str:
