@@ -42,13 +42,17 @@ class Corruption:
 
     Attributes:
         name: In records, tables and plots.
-        corrupt: Applies it: (values (N, C, H, W) as the sensor measured them, level, source of all draws) ->
-            corrupted values.
-        levels: Severities, rising from 0; robustness is the area over them.
-        modality: Whose; "" for each modality of the data in turn.
+        corrupt: Applies it; see ``register_corruption``.
+        levels: Severities, rising from 0, which changes nothing; robustness is the area over them.
+        modality: The modality it corrupts; "" for a corruption of each modality of the data in turn, named
+            ``<name>-<modality>``.
         unit: Of the levels.
-        kind: What the modality has to hold, "image" or "points"; "" for anything.
-        statistics: Whether ``corrupt`` also takes the channels' mean and standard deviation.
+        kind: "image" or "points" (XYZA) for a corruption of these alone; modalities of another kind are left out.
+        statistics: Whether the function is called as ``corrupt(values, level, generator, mean, std)`` with the
+            mean and standard deviation (C,) of the training pairs.
+
+    Raises:
+        PluginError: The levels do not rise from 0, or there is no such kind.
     """
 
     name: str
@@ -58,6 +62,13 @@ class Corruption:
     unit: str = ""
     kind: str = ""
     statistics: bool = False
+
+    def __post_init__(self) -> None:
+        file, name, levels, kind = source_file(self.corrupt), self.name, self.levels, self.kind
+        if len(levels) < 2 or levels[0] != 0 or any(a >= b for a, b in pairwise(levels)):
+            raise PluginError(f"{file}: the levels of {name!r} must rise from 0, not {levels}")
+        if kind not in ("", "image", "points"):
+            raise PluginError(f"{file}: the kind of {name!r} is 'image' or 'points', not {kind!r}")
 
 
 METRICS: Registry[EvaluatedMetric] = Registry("metric", home="bench.metrics")
@@ -117,28 +128,15 @@ def register_corruption(
     ``values`` are float32 (N, C, H, W), as the sensor measured them: images in [0, 1], without the alpha of RGBA;
     XYZA points in meters; anything else as the data set stores it. All draws come from ``generator``.
 
-    Args:
-        name: In records, tables and plots.
-        levels: Severities, rising from 0, which changes nothing.
-        modality: The modality it corrupts; "" for a corruption of each modality of the data in turn, named
-            ``<name>-<modality>``.
-        unit: Of the levels.
-        kind: "image" or "points" (XYZA) for a corruption of these alone; modalities of another kind are left out.
-        statistics: Whether the function is called as ``f(values, level, generator, mean, std)`` with the mean and
-            standard deviation (C,) of the training pairs.
+    ``Corruption`` describes the arguments.
 
     Raises:
         PluginError: The name is taken, the levels do not rise from 0, or there is no such kind.
     """
-
-    def entry(corrupt: Function) -> Corruption:
-        if len(levels) < 2 or levels[0] != 0 or any(a >= b for a, b in pairwise(levels)):
-            raise PluginError(f"{source_file(corrupt)}: the levels of {name!r} must rise from 0, not {levels}")
-        if kind not in ("", "image", "points"):
-            raise PluginError(f"{source_file(corrupt)}: the kind of {name!r} is 'image' or 'points', not {kind!r}")
-        return Corruption(name, corrupt, levels, modality, unit, kind, statistics)
-
-    return CORRUPTIONS.decorator(name, entry)
+    declared = partial(
+        Corruption, name, levels=levels, modality=modality, unit=unit, kind=kind, statistics=statistics
+    )
+    return CORRUPTIONS.decorator(name, declared)
 
 
 def register_study(name: str) -> Callable[[Callable[[], Study]], Callable[[], Study]]:

@@ -173,7 +173,7 @@ def resolve(
     published: bool = False,
     resume: bool = False,
     settings: Sequence[str] = (),
-    plugins: Sequence[str] = (),
+    plugin: Sequence[str] = (),
 ) -> Options:
     """The options of a session from the words on its command line; ``bench.harness.plugin`` describes them.
 
@@ -204,7 +204,7 @@ def resolve(
         as_published=published,
         resume=resume,
         settings=parse_settings(settings),
-        plugins=tuple(plugins),
+        plugins=tuple(plugin),
     )
 
 

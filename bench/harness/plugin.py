@@ -15,6 +15,7 @@ import re
 from collections.abc import Callable, Generator, Sequence
 from datetime import UTC, datetime
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     group.addoption(
         "--track",
         default="none",
+        dest="tracker",
         metavar="NAMES",
         help=f"mirror every cell as a run in trackers: {', '.join(TRACKERS)} (several with commas between them), "
         "or none; wandb works offline without a key or network; default: %(default)s",
@@ -120,6 +122,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     group.addoption(
         "--as-published",
         action="store_true",
+        dest="published",
         help="run the protocols of published studies with their mistakes (twin scenes split apart, pairs left "
         "out)",
     )
@@ -138,21 +141,11 @@ def pytest_configure(config: pytest.Config) -> None:
             raise config.stash[FAULTY_PLUGIN]
         for path in option("plugin"):  # those of PYTEST_ADDOPTS too; a loaded one is not loaded again
             load_plugin(path)
-        options = resolve(
-            root=config.rootpath,
-            profile=option("profile"),
-            study=option("study"),
-            dataset=option("dataset"),
+        words = {name: option(name) for name in signature(resolve).parameters if name != "root"}
+        if listing and not option("settings"):
             # Ids depend on the device in one way: its profile decides which settings differ from the protocol.
-            device="cpu" if listing and not option("settings") else option("device"),
-            seeds=option("seeds"),
-            results_dir=option("results_dir"),
-            tracker=option("track"),
-            published=option("as_published"),
-            resume=option("resume"),
-            settings=option("settings"),
-            plugins=option("plugin"),
-        )
+            words["device"] = "cpu"
+        options = resolve(root=config.rootpath, **words)
         rules = gate.parse(option("fail_on"))
         session = Session(options)
         session.cells  # noqa: B018 - whatever is wrong with them is said before anything is collected

@@ -7,6 +7,7 @@ matplotlib are imported where they are needed: a session that only lists its cel
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -318,10 +319,9 @@ class Session:
 
         if not self.options.trackers:
             return
-        try:
+        tables = {}
+        with suppress(Exception):  # then they could not be written either, which is one of the failures
             tables = tables_by_study(self.records, self.probes)
-        except Exception:  # then they could not be written either, which is one of the failures
-            tables = {}
         self.trackers.close(self.records, tables)
         self.notes += self.trackers.notes
 

@@ -1,6 +1,7 @@
 """Weights & Biases: a run for every cell, and one of analysis at the session's end."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,16 +93,8 @@ class WeightsAndBiases:
         return [f"Weights & Biases: not all runs are uploaded; upload them with: wandb sync {folders}"]
 
     def _open(self, name: str, job_type: str, config: Mapping[str, Any]) -> None:
-        try:
-            self._run = self._init(name, job_type, config)
-        except self._wandb.errors.CommError:
-            if self._settings.mode != "online":
-                raise
-            self._settings.mode = "offline"
-            self._run = self._init(name, job_type, config)
-
-    def _init(self, name: str, job_type: str, config: Mapping[str, Any]) -> Any:
-        return self._wandb.init(
+        init = partial(
+            self._wandb.init,
             project=self._project,
             name=name,
             group=self._folder.name,
@@ -111,6 +104,13 @@ class WeightsAndBiases:
             reinit="finish_previous",
             settings=self._settings,
         )
+        try:
+            self._run = init()
+        except self._wandb.errors.CommError:
+            if self._settings.mode != "online":
+                raise
+            self._settings.mode = "offline"
+            self._run = init()
 
     def _finish(self, exit_code: int) -> None:
         files = Path(self._run.settings.sync_dir)
