@@ -174,6 +174,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     if config.stash[RULES] and not option("benchmark_compare"):
         raise pytest.UsageError("--fail-on compares with an earlier run; add --benchmark-compare")
+    if config.getoption("numprocesses", None) and any(_selects_benchmarks(config, word) for word in config.args):
+        raise pytest.UsageError("benchmarks share the machine's cores when run in parallel; leave -n out")
     config.stash[SESSION] = session
     config.stash[EARLIER] = []
     config.option.keyword = re.sub(r"\bstride\b", STRIDE, config.option.keyword)
@@ -191,8 +193,19 @@ def _is_ours(config: pytest.Config) -> bool:
 
     As an installed plug-in, this module is loaded by every pytest of the environment.
     """
-    installed = config.option.pyargs and any(re.match(r"bench\b", word) for word in config.args)
+    installed = any(_names_package(config, word) for word in config.args)
     return BENCHMARKS.parent == config.rootpath.resolve() or installed
+
+
+def _names_package(config: pytest.Config, word: str) -> bool:
+    return bool(config.option.pyargs and re.match(r"bench\b", word))
+
+
+def _selects_benchmarks(config: pytest.Config, word: str) -> bool:
+    """Whether a word of the command line is the package, or a path that holds benchmarks."""
+    path = (config.invocation_params.dir / word.partition("::")[0]).resolve()
+    held = BENCHMARKS in (path, *path.parents) or path in BENCHMARKS.parents
+    return held or _names_package(config, word)
 
 
 def _rules(text: str) -> Sequence[Rule]:
@@ -269,8 +282,6 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     benchmarks = [item for item in session.items if "session" in _fixtures(item)]
     if not benchmarks or config.option.collectonly:
         return
-    if config.getoption("numprocesses", None):
-        raise pytest.UsageError("benchmarks share the machine's cores when run in parallel; leave -n out")
     ours = config.stash[SESSION]
     cells = [item.callspec.params["cell"] for item in benchmarks if "cell" in _fixtures(item)]  # type: ignore[attr-defined]
     try:
