@@ -483,8 +483,11 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
         config.stash[ENDING] = ending
         if ending.failed:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        saved = config._benchmarksession  # type: ignore[attr-defined]
         if ending.violations:
-            config._benchmarksession.autosave = None  # type: ignore[attr-defined]
+            saved.autosave = None
+        # pytest-benchmark cannot save one that was interrupted in its first round.
+        saved.benchmarks = [benchmark for benchmark in saved.benchmarks if benchmark]
     yield
 
 
