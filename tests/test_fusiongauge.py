@@ -47,9 +47,9 @@ def error_classes() -> set[type[BaseException]]:
 def test_all_errors_have_one_base() -> None:
     classes = error_classes()
     assert {"DataError", "ModelError", "OptionError", "RecordError", "PluginError"} <= {
-        each.__name__ for each in classes
+        error.__name__ for error in classes
     }
-    assert [each for each in classes if not issubclass(each, FusionGaugeError)] == []
+    assert [error for error in classes if not issubclass(error, FusionGaugeError)] == []
 
 
 # Registries

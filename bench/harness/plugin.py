@@ -131,7 +131,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 def pytest_configure(config: pytest.Config) -> None:
     """Resolve the options once, and register the other hooks and the fixtures where they are needed."""
     # As an installed plug-in, this module is loaded by every pytest of the environment.
-    installed = config.option.pyargs and any(re.match(r"bench\b", word) for word in config.args)
+    installed = any(_names_package(config, word) for word in config.args)
     if not installed and BENCHMARKS.parent != config.rootpath.resolve():
         return
     option = config.getoption
@@ -153,6 +153,8 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     if rules and not option("benchmark_compare"):
         raise pytest.UsageError("--fail-on compares with an earlier run; add --benchmark-compare")
+    if option("numprocesses", None) and any(_selects_benchmarks(config, word) for word in config.args):
+        raise pytest.UsageError("benchmarks share the machine's cores when run in parallel; leave -n out")
     config.pluginmanager.register(Benchmarks(config, session, rules))
     config.option.keyword = re.sub(r"\bstride\b", STRIDE, config.option.keyword)
     # pytest-benchmark is configured after this, so it finds its storage where comparable runs are.
@@ -161,6 +163,17 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.benchmark_storage = f"file://{folder}"
     config.option.benchmark_columns = ["median", "iqr", "min", "max", "rounds"]
     config.option.benchmark_sort = "name"
+
+
+def _names_package(config: pytest.Config, word: str) -> bool:
+    return bool(config.option.pyargs and re.match(r"bench\b", word))
+
+
+def _selects_benchmarks(config: pytest.Config, word: str) -> bool:
+    """Whether a word of the command line is the package, or a path that holds benchmarks."""
+    path = (config.invocation_params.dir / word.partition("::")[0]).resolve()
+    held = BENCHMARKS in (path, *path.parents) or path in BENCHMARKS.parents
+    return held or _names_package(config, word)
 
 
 def _probe(path: Path) -> str:
@@ -234,8 +247,6 @@ class Benchmarks:
         benchmarks = [item for item in session.items if "session" in _fixtures(item)]
         if not benchmarks or option.collectonly:
             return
-        if self._config.getoption("numprocesses", None):
-            raise pytest.UsageError("benchmarks share the machine's cores when run in parallel; leave -n out")
         cells = [item.callspec.params["cell"] for item in benchmarks if "cell" in _fixtures(item)]  # type: ignore[attr-defined]
         to_train = {cell.name for cell in cells}
         cells = cells or self._session.cells

@@ -218,6 +218,7 @@ def test_without_the_timer_all_epochs_are_trained(history: Path, tmp_path: Path)
             r"--fail-on 'speed:\+1%': there is no metric speed; give one of best_valid_loss, .*",
         ),
         (["--fail-on", "parameters:+0"], r"--fail-on compares with an earlier run; add --benchmark-compare"),
+        (["-n", "2"], r"benchmarks share the machine's cores when run in parallel; leave -n out"),
         (["--study", "nothing"], r"--study nothing: give one of all, claims, standard, .*"),
         (["--set", "epochs"], r"--set epochs: give a field of the protocol and its value, such as epochs=3"),
         (["--set", "epoch=3"], r"--set epoch=3: no such field; the fields are: pairs, .*"),

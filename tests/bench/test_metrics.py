@@ -11,7 +11,7 @@ from tests.bench.samples import record
 PROTOCOL = {"batch_size": 32, "drop_last": False}
 
 
-def known(**changes: Any) -> dict[str, Any]:
+def measured(**changes: Any) -> dict[str, Any]:
     """640 pairs in epochs of 2 s at the median; a step of 32 pairs takes 8 operations a pair."""
     return {
         "train_pairs": 640,
@@ -24,27 +24,27 @@ def known(**changes: Any) -> dict[str, Any]:
 
 
 def test_achieved_operations_are_those_of_an_epoch_over_its_median_time() -> None:
-    assert achieved_flops(record(**known())) == 640 * 8 / 2.0
+    assert achieved_flops(record(**measured())) == 640 * 8 / 2.0
 
 
 def test_efficiency_is_the_share_of_the_ceiling() -> None:
-    assert efficiency(record(**known())) == 0.25
+    assert efficiency(record(**measured())) == 0.25
 
 
 @pytest.mark.parametrize(("drop_last", "pairs"), [(False, 650), (True, 640)])
 def test_a_smaller_last_batch_counts_with_the_pairs_it_has(drop_last: bool, pairs: int) -> None:
     protocol = {**PROTOCOL, "drop_last": drop_last}
-    assert achieved_flops(record(**known(train_pairs=650, protocol=protocol))) == pairs * 8 / 2.0
+    assert achieved_flops(record(**measured(train_pairs=650, protocol=protocol))) == pairs * 8 / 2.0
 
 
 @pytest.mark.parametrize("unknown", [{"flops_per_step": None}, {"train_pairs": None}, {"epoch_seconds": []}])
 def test_what_is_unknown_has_no_efficiency(unknown: dict[str, Any]) -> None:
-    assert achieved_flops(record(**known(**unknown))) is None
-    assert efficiency(record(**known(**unknown))) is None
+    assert achieved_flops(record(**measured(**unknown))) is None
+    assert efficiency(record(**measured(**unknown))) is None
 
 
 def test_without_a_ceiling_operations_are_known_and_efficiency_is_not() -> None:
-    without = record(**known(ceiling=None))
+    without = record(**measured(ceiling=None))
     assert achieved_flops(without) is not None
     assert efficiency(without) is None
 

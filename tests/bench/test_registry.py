@@ -69,17 +69,17 @@ def test_a_kind_of_modality_that_does_not_exist_is_refused() -> None:
 
 
 def test_a_study_is_made_when_it_is_selected_and_has_the_name_it_is_registered_under() -> None:
-    made = []
+    calls = []
 
     @register_study("mine")
     def mine() -> Study:
-        made.append(1)
+        calls.append(1)
         return Study(question="Mine?", models=("wide-rgb-strided",), protocols={"": STANDARD}, name="another")
 
     assert list(STUDIES)[-1] == "mine"
-    assert made == []
+    assert calls == []
     assert find_study("mine").name == "mine"
-    assert made == [1]
+    assert calls == [1]
 
 
 def test_a_study_that_does_not_exist_is_answered_with_those_that_do() -> None:

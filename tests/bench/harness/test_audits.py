@@ -33,9 +33,9 @@ def test_our_data_and_split_are_clean(seed: int) -> None:
 
 def test_the_split_is_the_one_that_reaches_the_models() -> None:
     dataset = load("shapes", pairs=80)
-    asked, delivered = splits(dataset, replace(STANDARD, pairs=60), seed=51)
-    assert torch.equal(asked.train, delivered.train)
-    assert torch.equal(asked.valid, delivered.valid)
+    drawn, delivered = splits(dataset, replace(STANDARD, pairs=60), seed=51)
+    assert torch.equal(drawn.train, delivered.train)
+    assert torch.equal(drawn.valid, delivered.valid)
     assert len(delivered.train) + len(delivered.valid) == pytest.approx(60, abs=2)
 
 
@@ -47,9 +47,9 @@ def test_published_splits_separate_twins_and_leave_pairs_out() -> None:
         for protocol in (study.protocols[""], study.published_protocol(""))
     )
     assert findings(audit_split(dataset, corrected, seed=51)) == []
-    found = {finding.audit: finding for finding in findings(audit_split(dataset, published, seed=51))}
-    assert set(found) == {"groups split apart", "validation pairs left out"}
-    twins = found["groups split apart"].message
+    by_audit = {finding.audit: finding for finding in findings(audit_split(dataset, published, seed=51))}
+    assert set(by_audit) == {"groups split apart", "validation pairs left out"}
+    twins = by_audit["groups split apart"].message
     assert "cubes/" in twins
     assert "spheres/" in twins
 
@@ -100,14 +100,14 @@ def test_findings_exit_with_1(tree: Path, capsys: pytest.CaptureFixture[str]) ->
     assert last == "1 finding"
 
 
-@pytest.mark.parametrize(("study", "found"), [("fusion-compact", 0), ("fusion-wide", 1)])
+@pytest.mark.parametrize(("study", "count"), [("fusion-compact", 0), ("fusion-wide", 1)])
 def test_models_are_audited_on_request(
-    tree: Path, capsys: pytest.CaptureFixture[str], study: str, found: int
+    tree: Path, capsys: pytest.CaptureFixture[str], study: str, count: int
 ) -> None:
-    assert main(["audit", "--dataset", str(tree), "--study", study, "--models"]) == found
+    assert main(["audit", "--dataset", str(tree), "--study", study, "--models"]) == count
     output = capsys.readouterr().out
     assert "tree, models built for it\n" in output
-    assert output.count("wide-intermediate-concat-maxpool = wide-late-concat-maxpool: ") == found
+    assert output.count("wide-intermediate-concat-maxpool = wide-late-concat-maxpool: ") == count
 
 
 @pytest.mark.parametrize(

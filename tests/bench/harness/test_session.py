@@ -32,7 +32,7 @@ from fusion_models import ModelSpec, find_model, register_model
 from tests.bench.probes.samples import probe_record
 from tests.bench.report.pages import inference
 from tests.bench.samples import MODEL, TWIN, record, small_dataset
-from tests.bench.tracking.told import FIRST, Notebook
+from tests.bench.tracking.session import FIRST, Notebook
 
 pytestmark = pytest.mark.usefixtures("registries")
 
@@ -40,9 +40,9 @@ pytestmark = pytest.mark.usefixtures("registries")
 @pytest.fixture
 def notebook(registries: None) -> Notebook:  # noqa: ARG001
     """A tracker with the name of this fixture."""
-    made = Notebook()
-    register_tracker("notebook", package="pytest")(lambda _: made)
-    return made
+    tracker = Notebook()
+    register_tracker("notebook", package="pytest")(lambda _: tracker)
+    return tracker
 
 
 @pytest.fixture
@@ -309,15 +309,17 @@ def test_a_tracker_that_fails_leaves_the_record_and_a_note(
 
 # Probes and costs
 
-ROW = "wide-early-concat-strided"
+EARLY = "wide-early-concat-strided"
 
 
 def test_a_trained_cell_can_be_probed_and_one_that_was_not_cannot(make: Make) -> None:
     session = make(study="robustness", seeds="3")
     session.open(session.cells)
-    first, second, third = (cell(session, ROW, seed=seed) for seed in (51, 52, 53))
+    first, second, third = (cell(session, EARLY, seed=seed) for seed in (51, 52, 53))
     assert session.record_of(first) is None
-    with pytest.raises(RecordError, match=f"robustness:{ROW} has not been trained in this session; run its cell"):
+    with pytest.raises(
+        RecordError, match=f"robustness:{EARLY} has not been trained in this session; run its cell"
+    ):
         session.subject(first)
     ended = [session.run_cell(one, drive, silent) for one in (first, second)]
     assert [session.record_of(one) for one in (first, second, third)] == [*ended, None]
@@ -381,10 +383,10 @@ def test_a_folder_that_cannot_be_written_is_a_failure_and_the_rest_is_written(
     session.records.append(record())
     (session.folder / folder).touch()  # a file where the folder should be
     session.finish()
-    (found,) = session.failures
+    (message,) = session.failures
     remedy = f"; the records are in {session.folder}; try again: python -m bench {folder} {session.folder}"
-    assert found.endswith(remedy)
-    assert re.fullmatch(failure, found.removesuffix(remedy))
+    assert message.endswith(remedy)
+    assert re.fullmatch(failure, message.removesuffix(remedy))
     assert [name for name in others if not (session.folder / name).is_file()] == []
     assert notebook.notes[-1][0] == "close"
     make().open(session.cells)  # the folder is released

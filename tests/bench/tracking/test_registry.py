@@ -7,7 +7,7 @@ import pytest
 
 from bench.harness.options import parse_trackers
 from bench.tracking import TRACKERS, Shield, TrackerKind, register_tracker
-from tests.bench.tracking.told import Notebook
+from tests.bench.tracking.session import Notebook
 
 ROOT = Path(__file__).parents[3]
 
@@ -46,15 +46,15 @@ def test_what_has_to_be_installed_is_what_the_project_declares(name: str) -> Non
 
 @pytest.mark.usefixtures("registries")
 def test_a_tracker_of_a_plugin_is_requested_by_its_name(tmp_path: Path) -> None:
-    made: list[Path] = []
+    folders: list[Path] = []
 
     @register_tracker("notebook", package="pytest")
     def notebook(folder: Path) -> Notebook:
-        made.append(folder)
+        folders.append(folder)
         return Notebook()
 
     assert TRACKERS["notebook"] == TrackerKind(notebook, "pytest", "pytest")
     assert parse_trackers("notebook,wandb") == ("notebook", "wandb")
     assert list(TRACKERS) == ["wandb", "tensorboard", "notebook"]
     shield = Shield({"notebook": TRACKERS["notebook"].make}, tmp_path)
-    assert (made, shield.notes) == ([tmp_path], [])
+    assert (folders, shield.notes) == ([tmp_path], [])

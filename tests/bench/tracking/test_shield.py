@@ -12,7 +12,7 @@ from bench.tracking import Shield
 from bench.training.runs import run
 from bench.training.trainer import EpochResult
 from tests.bench.samples import MODEL, SMALL, small_dataset
-from tests.bench.tracking.told import CONFIG, FIRST, RECORD, SAMPLES
+from tests.bench.tracking.session import CONFIG, FIRST, RECORD, SAMPLES
 
 CALLS = ["begin", "epoch", "end", "close"]
 
@@ -21,7 +21,7 @@ class Planted:
     """Notes its calls, and misbehaves in one of its methods."""
 
     def __init__(self, where: str = "", misbehave: Callable[[], None] = lambda: None) -> None:
-        self.told: list[str] = []
+        self.calls: list[str] = []
         self.samples: list[Sequence[SampleRecord]] = []
         self._where, self._misbehave = where, misbehave
 
@@ -40,7 +40,7 @@ class Planted:
         return ["look here"]
 
     def _note(self, method: str) -> None:
-        self.told.append(method)
+        self.calls.append(method)
         if method == self._where:
             self._misbehave()
 
@@ -61,7 +61,7 @@ def tell(shield: Shield) -> None:
     shield.close([RECORD], {})
 
 
-def shield(folder: Path, **trackers: Planted) -> Shield:
+def shield_of(folder: Path, **trackers: Planted) -> Shield:
     def making(tracker: Planted) -> Callable[[Path], Planted]:
         return lambda _: tracker
 
@@ -70,50 +70,50 @@ def shield(folder: Path, **trackers: Planted) -> Shield:
 
 def test_everything_is_passed_on_to_every_tracker(tmp_path: Path) -> None:
     one, other = Planted(), Planted()
-    made = shield(tmp_path, one=one, other=other)
-    tell(made)
-    assert one.told == other.told == [*["begin", "epoch", "end"] * 2, "close"]
+    shield = shield_of(tmp_path, one=one, other=other)
+    tell(shield)
+    assert one.calls == other.calls == [*["begin", "epoch", "end"] * 2, "close"]
     assert one.samples == [SAMPLES, SAMPLES]
-    assert made.notes == ["look here", "look here"]
+    assert shield.notes == ["look here", "look here"]
 
 
 @pytest.mark.parametrize("where", CALLS)
 def test_a_tracker_that_raises_is_reported_once_and_disabled(where: str, tmp_path: Path) -> None:
     broken, sound = Planted(where, raise_something), Planted()
-    made = shield(tmp_path, broken=broken, sound=sound)
-    tell(made)
+    shield = shield_of(tmp_path, broken=broken, sound=sound)
+    tell(shield)
     whole = [*["begin", "epoch", "end"] * 2, "close"]
-    assert broken.told == whole[: whole.index(where) + 1]
-    assert sound.told == whole
+    assert broken.calls == whole[: whole.index(where) + 1]
+    assert sound.calls == whole
     note = "--track broken failed and was disabled: ConnectionError: the server is gone"
-    assert sorted(made.notes) == [note, "look here"]
+    assert sorted(shield.notes) == [note, "look here"]
 
 
 def test_a_tracker_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     def make(folder: Path) -> Planted:
         raise PermissionError(f"cannot write {folder}")
 
-    made = Shield({"broken": make}, tmp_path)
-    tell(made)
-    assert made.notes == [f"--track broken failed and was disabled: PermissionError: cannot write {tmp_path}"]
+    shield = Shield({"broken": make}, tmp_path)
+    tell(shield)
+    assert shield.notes == [f"--track broken failed and was disabled: PermissionError: cannot write {tmp_path}"]
 
 
 @pytest.mark.parametrize("where", CALLS)
 def test_a_warning_of_a_tracker_is_no_failure(where: str, tmp_path: Path) -> None:
     warning = Planted(where, warn)
-    made = shield(tmp_path, warning=warning)
-    tell(made)  # in these tests warnings are errors
-    assert warning.told[-1] == "close"
-    assert made.notes == ["look here"]
+    shield = shield_of(tmp_path, warning=warning)
+    tell(shield)  # in these tests warnings are errors
+    assert warning.calls[-1] == "close"
+    assert shield.notes == ["look here"]
 
 
 def test_an_interruption_is_not_held_back(tmp_path: Path) -> None:
     def interrupt() -> None:
         raise KeyboardInterrupt
 
-    made = shield(tmp_path, one=Planted("epoch", interrupt))
+    shield = shield_of(tmp_path, one=Planted("epoch", interrupt))
     with pytest.raises(KeyboardInterrupt):
-        tell(made)
+        tell(shield)
 
 
 def test_a_slow_tracker_is_outside_the_timed_section(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +124,7 @@ def test_a_slow_tracker_is_outside_the_timed_section(tmp_path: Path, monkeypatch
         now[0] += 1_000
 
     monkeypatch.setattr("bench.training.trainer.time", SimpleNamespace(perf_counter=lambda: now[0]))
-    slow = shield(tmp_path, slow=Planted("epoch", sleep))
+    slow = shield_of(tmp_path, slow=Planted("epoch", sleep))
     ended = run(MODEL, small_dataset(), protocol=SMALL, observe=slow.epoch)
     assert ended.epoch_seconds == [0.0, 0.0]
     assert now == [2_000]

@@ -12,7 +12,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from bench.tables.models import fusion_table
 from bench.tracking.tensorboard import TensorBoard
 from tests.bench.samples import MODEL, TWIN
-from tests.bench.tracking.told import BLUE, CONFIG, RECORD, RED, tell
+from tests.bench.tracking.session import BLUE, CONFIG, RECORD, RED, tell
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined] 
 from bench.tables.models import fusion_table
 from bench.tracking.weights_and_biases import WeightsAndBiases
 from tests.bench.samples import MODEL, TWIN
-from tests.bench.tracking.told import CONFIG, RECORD, tell
+from tests.bench.tracking.session import CONFIG, RECORD, tell
 
 
 @contextmanager

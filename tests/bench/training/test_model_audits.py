@@ -20,9 +20,9 @@ from tests.bench.toys import Toy, toy_batch
 class Layers(nn.Module):
     """Two linear layers, made in the order of their names and used first to last."""
 
-    def __init__(self, *made: str, activation: nn.Module | None = None) -> None:
+    def __init__(self, *names: str, activation: nn.Module | None = None) -> None:
         super().__init__()
-        for name in made:
+        for name in names:
             self.add_module(name, {"first": nn.Linear(4, 3), "last": nn.Linear(3, 2)}[name])
         self.activation = activation or nn.ReLU()
 
@@ -115,16 +115,16 @@ def test_a_wrong_denominator_is_found(wrong: Evaluate) -> None:
 
 
 def test_memory_of_others_is_found() -> None:
-    made: list[nn.Module] = []
+    built: list[nn.Module] = []
 
     def build() -> nn.Module:
-        made.append(Toy())
-        return made[-1]
+        built.append(Toy())
+        return built[-1]
 
     def all_there_is(build: Callable[[], nn.Module], batch: Batch) -> int:
         model = build()
-        total = sum(parameter.nbytes for other in made for parameter in other.parameters())
-        made.remove(model)
+        total = sum(parameter.nbytes for other in built for parameter in other.parameters())
+        built.remove(model)
         return total + batch.labels.nbytes
 
     (finding,) = memory_of_others(all_there_is, build, toy_batch(2))

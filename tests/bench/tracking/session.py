@@ -84,5 +84,7 @@ class Notebook:
         self.notes.append(("end", (record and record.status, len(samples))))
 
     def close(self, records: Sequence[RunRecord], tables: Mapping[str, Sequence[TextTable]]) -> list[str]:
-        self.notes.append(("close", (len(records), {study: len(made) for study, made in tables.items()})))
+        self.notes.append(
+            ("close", (len(records), {study: len(tables_of_study) for study, tables_of_study in tables.items()}))
+        )
         return ["noted"]
