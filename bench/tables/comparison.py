@@ -27,7 +27,7 @@ def comparison_table(comparison: Comparison) -> TextTable | None:
         notes.append(f"only before: {', '.join(comparison.only_before)}")
     if comparison.only_now:
         notes.append(f"only now: {', '.join(comparison.only_now)}")
-    notes += [f"completed before, not now: {cell}" for cell in comparison.unfinished if cell.completed_before]
+    notes += [f"completed before, not now: {cell}" for cell in comparison.lost]
     return TextTable(
         name="comparison",
         title="Compared with the earlier run",

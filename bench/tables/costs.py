@@ -9,9 +9,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.analysis.costs import exponent, loss_differences, mean_ratio, medians, ratio, ratios
 from bench.analysis.frames import comparable_costs, describe_cost
-from bench.analysis.growth import exponent, medians
-from bench.analysis.race import loss_differences, mean_ratio, ratio, ratios
 from bench.analysis.statistics import CONFIDENCE
 from bench.records import CostRecord, GrowthRecord, InferenceRecord, RaceRecord, ResidentRecord
 from bench.tables.text import TextTable
