@@ -33,29 +33,28 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
     """One row per completed cell.
 
     Returns:
-        "model" and "strategy" (with the variant), "variant", "row" (the model without variant), "family", "stage",
-        "embedder", "reference", "modalities" (joined by "+"), "seed", "target_accuracy", and every metric of
+        "model" and "strategy" (with the variant), "row" (the model without variant), "modalities" (joined by "+"),
+        "variant", "family", "embedder", "reference", "seed", "target_accuracy", and every metric of
         ``bench.metrics.declarations``; numbers are NaN where a record lacks them. Of several records of the same
         cell the last one counts.
     """
-    done, metrics = completed(records), declarations(records)
-    words = {
+    done = completed(records)
+    words: dict[str, Any] = {
         "model": [record.label for record in done],
-        "strategy": [f"{record.variant} {record.strategy}".strip() for record in done],
-        "variant": [record.variant for record in done],
+        "strategy": [strategy_of(record) for record in done],
         "row": [record.model for record in done],
-        "family": [record.family for record in done],
-        "stage": [record.stage for record in done],
-        "embedder": [record.embedder for record in done],
-        "reference": [record.reference for record in done],
         "modalities": ["+".join(record.modalities) for record in done],
-        "seed": [record.seed for record in done],
     }
-    numbers = {
-        "target_accuracy": np.array([record.target_accuracy for record in done], dtype=float),
-        **{name: np.array([value(record, name) for record in done], dtype=float) for name in metrics},
-    }
-    return pd.DataFrame(words | numbers)
+    for field in ("variant", "family", "embedder", "reference", "seed"):
+        words[field] = [getattr(record, field) for record in done]
+    for metric in ("target_accuracy", *declarations(records)):
+        words[metric] = np.array([value(record, metric) for record in done], dtype=float)
+    return pd.DataFrame(words)
+
+
+def strategy_of(record: RunRecord | ProbeRecord) -> str:
+    """The model's name without its embedder, with the variant before it."""
+    return f"{record.variant} {record.strategy}".strip()
 
 
 def evaluated(records: Sequence[RunRecord]) -> list[Metric]:

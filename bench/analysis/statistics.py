@@ -159,7 +159,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     order = p.argsort()
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)))
-    return adjusted.tolist()
+    return [float(value) for value in adjusted]
 
 
 def seeds_needed(spread: float, difference: float, *, alpha: float = ALPHA) -> int:

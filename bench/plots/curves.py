@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from bench.analysis.frames import completed, describe
+from bench.analysis.frames import completed, describe, strategy_of
 from bench.plots.style import GRAY, Band, Look, draw_bands, embedder_looks, embedder_titles, label_log_scale, sheet
 from bench.records import RunRecord
 
@@ -28,8 +28,7 @@ def curves(records: Sequence[RunRecord]) -> Figure | None:
     done = [record for record in completed(records) if any(record.valid_losses)]
     strategies: dict[str, dict[str, list[RunRecord]]] = {}
     for record in done:
-        strategy = f"{record.variant} {record.strategy}".strip()
-        strategies.setdefault(strategy, {}).setdefault(record.embedder, []).append(record)
+        strategies.setdefault(strategy_of(record), {}).setdefault(record.embedder, []).append(record)
     if not strategies:
         return None
     of_embedders = embedder_looks((record.reference for record in done), (record.embedder for record in done))

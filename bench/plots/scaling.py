@@ -7,8 +7,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
-from bench.analysis.frames import describe_cost
 from bench.analysis.costs import medians
+from bench.analysis.frames import describe_cost
 from bench.plots.style import GRAY, TEXT_POINTS, Look, embedder_titles, label_log_scale, looks, sheet
 from bench.records import GrowthRecord
 

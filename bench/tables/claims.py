@@ -33,7 +33,6 @@ def verdicts_table(ledger: Ledger) -> TextTable:
             for entry, conditions in run
         ],
         notes=["claims.md, next to the tables, has the claims' words, every comparison and the limits"],
-        conditions=[],
         data=pd.DataFrame([_data(entry, conditions) for entry, conditions in run]),
     )
 
@@ -155,16 +154,15 @@ def _measured(part: PartEntry) -> list[str]:
     verdict, title = part.verdict, short_title(part.part.quantity.metric)
     if not verdict.pairing.n:
         return [title, "0", "-", "-", "-"]
-    chance = f"{verdict.probability.mean:.2f}"
     words = "; ".join(filter(None, (verdict.words, part.caveat)))
+    chance = f"{verdict.probability.mean:.2f}"
     return [title, str(verdict.pairing.n), verdict.effect_text, chance, words]
 
 
 def _text_table(title: str, header: list[str], rows: list[list[str]], notes: Sequence[str] = ()) -> TextTable:
     """A table of words."""
-    return TextTable(
-        "claims", title, header, len(header), rows, list(notes), [], pd.DataFrame(rows, columns=header)
-    )
+    data = pd.DataFrame(rows, columns=header)
+    return TextTable("claims", title, header, len(header), rows, data, list(notes))
 
 
 def _margins() -> list[str]:
@@ -174,17 +172,17 @@ def _margins() -> list[str]:
 
 def _limits(ledger: Ledger) -> list[str]:
     datasets = list(dict.fromkeys(conditions.dataset for conditions in ledger.conditions))
-    simulated = [dataset for dataset in datasets if ledger.simulated[dataset]]
-    real = [dataset for dataset in datasets if ledger.simulated[dataset] is False]
-    unknown = [dataset for dataset in datasets if ledger.simulated[dataset] is None]
     not_run = [entry.hypothesis.name for entry in ledger.entries if entry.ruling is Ruling.NOT_RUN]
-    limits = []
-    if simulated:
-        limits.append(f"{', '.join(simulated)}: simulated. Results hold for simulated solids.")
-    if real:
-        limits.append(f"{', '.join(real)}: read from files, which are not shipped here.")
-    if unknown:
-        limits.append(f"{', '.join(unknown)}: the records do not tell whether the data are simulated.")
+    origins = {
+        True: "simulated. Results hold for simulated solids.",
+        False: "read from files, which are not shipped here.",
+        None: "the records do not tell whether the data are simulated.",
+    }
+    limits = [
+        f"{', '.join(alike)}: {words}"
+        for simulated, words in origins.items()
+        if (alike := [dataset for dataset in datasets if ledger.simulated[dataset] is simulated])
+    ]
     if any(conditions.cut_short for conditions in ledger.conditions):
         limits.append(
             "Where the protocol was cut short, losses and accuracies are not those the claims are about."

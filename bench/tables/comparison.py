@@ -35,7 +35,6 @@ def comparison_table(comparison: Comparison) -> TextTable | None:
         labels=2,
         rows=[_text(change) for change in comparison.changes],
         notes=notes,
-        conditions=[],
         data=pd.DataFrame([_data(change) for change in comparison.changes]),
     )
 

@@ -1,7 +1,6 @@
 """The table of a study's evidence: what the runs of its models decide."""
 
 from collections.abc import Sequence
-from math import isnan
 
 import pandas as pd
 
@@ -47,7 +46,7 @@ def _margin_note(metric: Metric) -> str:
 
 
 def _text(verdict: Verdict) -> list[str]:
-    pairing, chance = verdict.pairing, verdict.probability.mean
+    pairing = verdict.pairing
     return [
         pairing.a,
         pairing.b,
@@ -55,7 +54,7 @@ def _text(verdict: Verdict) -> list[str]:
         str(pairing.n),
         verdict.effect_text,
         verdict.bootstrap_text,
-        "-" if isnan(chance) else f"{chance:.2f}",
+        formats.number(verdict.probability.mean, ".2f"),
         verdict.words.removesuffix(" would be needed"),
     ]
 

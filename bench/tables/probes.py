@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from bench.analysis.formats import number
 from bench.analysis.probes import ROBUSTNESS, describe_probes, features_frame, robustness_frame
 from bench.analysis.statistics import Interval, mean_interval
 from bench.records import ProbeRecord
@@ -20,7 +21,7 @@ def probe_tables(probes: Sequence[ProbeRecord]) -> list[TextTable]:
         robustness_table(of_benchmark) if benchmark == ROBUSTNESS else features_table(of_benchmark)
         for benchmark, of_benchmark in by_benchmark.items()
     ]
-    return [table for table in tables if table is not None]
+    return list(filter(None, tables))
 
 
 def robustness_table(probes: Sequence[ProbeRecord]) -> TextTable | None:
@@ -57,16 +58,10 @@ def robustness_table(probes: Sequence[ProbeRecord]) -> TextTable | None:
     )
 
 
-def features_table(probes: Sequence[ProbeRecord]) -> TextTable | None:
-    """One row per strategy, measure and embedder: means over seeds; None without values.
-
-    Args:
-        probes: Of one benchmark, which names the table.
-    """
-    if not probes:
-        return None
+def features_table(probes: Sequence[ProbeRecord]) -> TextTable:
+    """One row per strategy, measure and embedder of one or more probes of a benchmark: means over seeds."""
     benchmark = probes[0].benchmark
-    cells = features_frame(probes, benchmark)
+    cells = features_frame(probes)
     rows = [
         [str(strategy), str(measure), str(embedder) or "-", _text(_over_seeds(values)), str(len(values))]
         for (strategy, measure), of_measure in cells.groupby(["strategy", "measure"], sort=False)
@@ -94,7 +89,5 @@ def _over_seeds(values: pd.DataFrame) -> Interval:
 
 def _text(interval: Interval, sign: str = "") -> str:
     """A mean over seeds, with half its interval where the seeds differ."""
-    if not interval.n:
-        return "-"
     half = f" ± {(interval.high - interval.low) / 2:.3f}" if interval.high > interval.low else ""
-    return f"{interval.mean:{sign}.3f}{half}"
+    return number(interval.mean, f"{sign}.3f") + half

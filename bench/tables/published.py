@@ -11,6 +11,7 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis.formats import number
 from bench.analysis.frames import completed, describe
 from bench.analysis.published import (
     has_published_inputs,
@@ -23,17 +24,8 @@ from bench.config import FULL
 from bench.records import RunRecord
 from bench.tables.text import TextTable
 
-_HEADER = [
-    "model",
-    "parameters",
-    "count as published",
-    "loss",
-    "range of seeds",
-    "place",
-    "accuracy",
-    "time ratio",
-    "memory ratio",
-]
+_HEADER = ["model", "parameters", "count as published", "loss", "range of seeds", "place", "accuracy"]
+_HEADER += ["time ratio", "memory ratio"]
 
 
 def published_table(records: Sequence[RunRecord]) -> TextTable | None:
@@ -81,7 +73,9 @@ def _row(published: Mapping[str, Any], records: list[RunRecord]) -> dict[str, An
         "model": records[0].label,
         "seeds": len(records),
         "parameters": records[0].parameters,
-        "parameters_agree": _sizes_agree(published, records),
+        "parameters_agree": all(parameters_agree(published, record.parameters or 0) for record in records)
+        if all(map(has_published_inputs, records))
+        else None,
         "loss_published": published["best_valid_loss"],
         "loss_measured": _mean(losses),
         "loss_lowest": low,
@@ -95,12 +89,6 @@ def _row(published: Mapping[str, Any], records: list[RunRecord]) -> dict[str, An
         "memory_published": _first(published, "gpu_memory_mb"),
         "memory_measured": _mean(record.peak_memory_bytes for record in records),
     }
-
-
-def _sizes_agree(published: Mapping[str, Any], records: list[RunRecord]) -> bool | None:
-    if not all(map(has_published_inputs, records)):
-        return None
-    return all(parameters_agree(published, record.parameters or 0) for record in records)
 
 
 def _epochs_divisor(published: Mapping[str, Any], records: list[RunRecord]) -> int:
@@ -122,9 +110,6 @@ def _mean(values: Iterable[float | None]) -> float:
 
 
 def _text(row: Mapping[Any, Any], rows: int) -> list[str]:
-    def number(value: float, pattern: str) -> str:
-        return "-" if pd.isna(value) else pattern.format(value)
-
     def pair(quantity: str, pattern: str) -> str:
         return " / ".join(number(row[f"{quantity}_{source}"], pattern) for source in ("published", "measured"))
 
@@ -133,14 +118,14 @@ def _text(row: Mapping[Any, Any], rows: int) -> list[str]:
     inside = (" (inside)" if row["inside_range"] else " (outside)") if several else ""
     return [
         row["model"],
-        number(row["parameters"], "{:,.0f}"),
+        number(row["parameters"], ",.0f"),
         {None: "-", True: "yes", False: "NO"}[row["parameters_agree"]],
-        pair("loss", "{:.4g}"),
+        pair("loss", ".4g"),
         spread + inside,
-        f"{pair('loss_place', '{:.0f}')} of {rows}",
-        pair("accuracy", "{:.3f}"),
-        pair("seconds_ratio", "{:.2f}"),
-        pair("memory_ratio", "{:.2f}"),
+        f"{pair('loss_place', '.0f')} of {rows}",
+        pair("accuracy", ".3f"),
+        pair("seconds_ratio", ".2f"),
+        pair("memory_ratio", ".2f"),
     ]
 
 

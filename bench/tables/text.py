@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class TextTable:
         header: One heading per column; the first ``labels`` columns are words, the rest numbers.
         labels: The number of columns of words.
         rows: Cells as text.
+        data: The raw numbers.
         notes: Lines below it.
         conditions: What the numbers were obtained under; in files, after the notes.
-        data: The raw numbers.
         marked: The cells that stand out, as (row, column); the notes tell why.
     """
 
@@ -48,9 +48,9 @@ class TextTable:
     header: list[str]
     labels: int
     rows: list[list[str]]
-    notes: list[str]
-    conditions: list[str]
     data: pd.DataFrame
+    notes: list[str] = field(default_factory=list)
+    conditions: list[str] = field(default_factory=list)
     marked: frozenset[tuple[int, int]] = frozenset()
 
     def markdown(self) -> str:
@@ -95,12 +95,8 @@ class TextTable:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(
-            title=Text(self.title),
-            caption=Text("\n".join(self.notes)),
-            title_justify="left",
-            caption_justify="left",
-        )
+        caption = Text("\n".join(self.notes))
+        table = Table(title=Text(self.title), caption=caption, title_justify="left", caption_justify="left")
         for i, title in enumerate(self.header):
             table.add_column(Text(title), justify="left" if i < self.labels else "right", no_wrap=True)
         for i, (starts, row) in enumerate(self._grouped()):

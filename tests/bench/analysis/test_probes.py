@@ -67,7 +67,6 @@ def test_features_are_named_in_words_and_unknown_ones_by_their_record() -> None:
             probe_record(**{**feature, "probe": "shift-consistency", "level": 2.0, "level_unit": "px"}),
             probe_record(**{**feature, "probe": "spectrum", "metric": "power", "unit": "dB", "layer": "trunk"}),
             probe_record(**{**feature, "probe": "spectrum", "level": 0.5, "level_unit": "m"}),
-            probe_record(**{**feature, "benchmark": "calibration"}),
         ]
     )
     assert frame.measure.tolist() == [
