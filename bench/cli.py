@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             load_plugin(path)
         options = _parser().parse_args(words)
         status: int = options.command(options)
-    except FusionGaugeError as error:
+    except (FusionGaugeError, OSError) as error:  # OSError: a file that cannot be written or read
         print(f"error: {error}", file=sys.stderr)
         return 2
     return status

@@ -182,7 +182,16 @@ def find_study(name: str) -> Study:
 
     Raises:
         OptionError: No study has the name; the message lists all that exist.
+        PluginError: The study's function raises or returns something else.
     """
     if name not in STUDIES:
         raise OptionError(f"unknown study {name!r}; the studies are: {', '.join(STUDIES)}")
-    return replace(STUDIES[name](), name=name)
+    try:
+        return replace(STUDIES[name](), name=name)
+    except OptionError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"{STUDIES.file(name)}: the study {name!r} is not a function that returns a Study "
+            f"({type(error).__name__}: {error})"
+        ) from error

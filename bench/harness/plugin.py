@@ -146,7 +146,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not _is_ours(config):
         return
     option = config.getoption
-    collecting_only = bool(config.option.collectonly) and not option("settings")
+    listing = bool(config.option.collectonly or config.option.help)
     try:
         if FAULTY_PLUGIN in config.stash:
             raise config.stash[FAULTY_PLUGIN]
@@ -157,7 +157,8 @@ def pytest_configure(config: pytest.Config) -> None:
             profile=option("profile"),
             study=option("study"),
             dataset=option("dataset"),
-            device="cpu" if collecting_only else option("device"),  # ids depend on neither device nor profile
+            # Ids depend on the device in one way: its profile decides which settings differ from the protocol.
+            device="cpu" if listing and not option("settings") else option("device"),
             seeds=option("seeds"),
             results_dir=option("results_dir"),
             tracker=option("track"),
@@ -177,7 +178,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[EARLIER] = []
     config.option.keyword = re.sub(r"\bstride\b", STRIDE, config.option.keyword)
     # pytest-benchmark is configured after this, so it finds its storage where comparable runs are.
-    if config.option.benchmark_storage == "file://./.benchmarks" and not config.option.collectonly:
+    if config.option.benchmark_storage == "file://./.benchmarks" and not listing:
         config.option.benchmark_storage = (
             f"file://{history_folder(options, config.rootpath, _device_name(session))}"
         )
@@ -288,6 +289,15 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if timed and not saved.disabled:
         saved.autosave = saved.autosave or f"{datetime.now(UTC):%Y%m%d_%H%M%S}"
         saved.json = saved.json or ours.folder / "benchmark.json"
+    saved.handle_saving = partial(_save, ours, saved.handle_saving)
+
+
+def _save(session: Session, save: Callable[[], None]) -> None:
+    """Save the times; where that fails the records are safe, so it leaves a note and fails nothing."""
+    try:
+        save()
+    except OSError as error:
+        session.notes.append(f"the times could not be saved, so no later run is compared with this one: {error}")
 
 
 def _probe(path: Path) -> str:
@@ -375,8 +385,10 @@ def run_cell(session: Session, benchmark: Any, pytestconfig: pytest.Config) -> C
             return record
         try:
             record = session.run_cell(cell, driver, progress.epoch)
-        except BaseException:
+        except BaseException as error:
             benchmark.skipped = True  # else it complains that its timer was not used, instead of the reason
+            if isinstance(error, FusionGaugeError):  # the message is enough
+                raise pytest.fail.Exception(str(error), pytrace=False) from None
             raise
         benchmark.extra_info.update(facts(record))
         progress.end(record)
@@ -460,8 +472,11 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None]:
         config.stash[ENDING] = ending
         if ending.failed:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+        saved = config._benchmarksession  # type: ignore[attr-defined]
         if ending.violations:
-            config._benchmarksession.autosave = None  # type: ignore[attr-defined]
+            saved.autosave = None
+        # pytest-benchmark cannot save one that was interrupted in its first round.
+        saved.benchmarks = [benchmark for benchmark in saved.benchmarks if benchmark]
     yield
 
 

@@ -172,6 +172,8 @@ class Session:
                     )
         except ModelError as error:
             return str(error)
+        except Exception:  # noqa: S110 - a fault of a plug-in: running the model reports it
+            pass
         return ""
 
     def described(self, cell: Cell) -> dict[str, Any]:

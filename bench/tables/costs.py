@@ -46,8 +46,8 @@ def inference_table(name: str, records: Sequence[InferenceRecord]) -> TextTable:
         labels=1,
         rows=rows,
         notes=[
-            "forward passes with untrained weights, medians; "
-            f"latency: of a single pair; throughput: in batches of {batches or '-'}"
+            "forward passes with untrained weights, medians; latency: of a single pair"
+            + (f"; throughput: in batches of {batches}" if batches else "")
         ],
         conditions=describe_cost(records[0]),
         data=pd.DataFrame(data, columns=columns),

@@ -1,5 +1,7 @@
-"""A pytest inside this one: loading torch anew takes longer than most of what a nested one is asked for."""
+"""A pytest inside this one: loading torch anew takes longer than most nested runs."""
 
+import traceback
+import warnings
 from collections.abc import Sequence
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass, field
@@ -16,9 +18,9 @@ class Nested:
     """A pytest that has ended.
 
     Attributes:
-        code: its exit status.
-        output: what it said.
-        ids: of what it collected, as it would have run it.
+        code: Its exit status.
+        output: What it printed.
+        ids: Of what it collected, as it would have run it.
     """
 
     code: int = -1
@@ -30,15 +32,23 @@ class Nested:
 
 
 def nested(arguments: Sequence[str]) -> Nested:
-    """Run pytest in this process, from the project's folder; a traceback would be in its output."""
+    """Run pytest in this process as a user does in the project's folder."""
     ended = Nested()
     where = ["--rootdir", str(ROOT), "-c", str(ROOT / "pytest.ini"), "-p", "no:cacheprovider"]
-    said = StringIO()
-    with pytest.MonkeyPatch.context() as patch, redirect_stdout(said), redirect_stderr(said):
-        patch.delenv(
-            "PYTEST_XDIST_WORKER", raising=False
-        )  # the clock is off in workers of a parallel run, and warns
+    printed = StringIO()
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        redirect_stdout(printed),
+        redirect_stderr(printed),
+        warnings.catch_warnings(record=True),
+    ):
+        warnings.resetwarnings()  # here they are errors; a user sees a summary of them
+        patch.delenv("PYTEST_XDIST_WORKER", raising=False)  # in workers of a parallel run nothing is timed
         patch.chdir(ROOT)
-        ended.code = int(pytest.main([*arguments, *where], plugins=[ended]))
-    ended.output = said.getvalue()
+        try:
+            ended.code = int(pytest.main([*arguments, *where], plugins=[ended]))
+        except Exception:  # as the interpreter ends
+            traceback.print_exc()
+            ended.code = 1
+    ended.output = printed.getvalue()
     return ended

@@ -143,4 +143,5 @@ def test_without_committed_records_there_is_nothing_to_show() -> None:
     with pytest.raises(RecordError, match="has no committed records; give the folder of a run, or a records file"):
         baseline.as_run()
     baseline.add([sample_record()])
-    assert baseline.as_run().records == [sample_record()]
+    question = find_study("standard").question
+    assert baseline.as_run().records == [replace(sample_record(), question=question)]

@@ -1,15 +1,28 @@
+"""``python -m bench``: what each command prints and writes, and what is refused with exit status 2.
+
+The commands of a nightly job are tested in ``test_main_nightly.py``, ``audit`` in ``harness/test_audits.py``,
+``corruptions`` in ``probes/test_sheet.py``, ``run`` in ``test_wheel.py``.
+"""
+
 import re
 import subprocess
+import sys
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from bench import baseline
-from bench.__main__ import main
-from bench.records import run as records
-from bench.records.run import FAILED
+from bench.cli import main
+from bench.records import FAILED, append
+from tests.bench.report.pages import inference
 from tests.bench.samples import MODEL, TWIN, record
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -21,7 +34,7 @@ def run(tmp_path: Path) -> Path:
 def folder(path: Path, changes: dict[str, Any]) -> Path:
     path.mkdir()
     for model in (TWIN, MODEL):
-        records.append(path / "records.jsonl", record(model, **changes))
+        append(path / "records.jsonl", record(model, **changes))
     return path
 
 
@@ -30,11 +43,11 @@ def test_tables_are_made_again_from_the_records(run: Path, what: str, capsys: py
     assert main(["tables", str(run / what)]) == 0
     assert f"| {MODEL} | 1 | 0.25 | 0.900 |" in (run / "tables" / "fusion.md").read_text()
     printed = capsys.readouterr().out
-    assert "MaxPool beside strided convolution" in printed
+    assert "embedders compared with maxpool" in printed
     assert f"written to {run / 'tables'}" in printed
 
 
-def test_tables_go_where_they_are_asked_to(run: Path, tmp_path: Path) -> None:
+def test_tables_go_to_the_folder_that_is_named(run: Path, tmp_path: Path) -> None:
     assert main(["tables", str(run), "--out", str(tmp_path / "there")]) == 0
     assert (tmp_path / "there" / "fusion.csv").is_file()
     assert not (run / "tables").exists()
@@ -110,16 +123,148 @@ def test_runs_without_a_cell_in_common_are_refused(
 
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(None, "no such file"), (b"", "holds no record"), (b"garbage\n", "line 1: not JSON")],
+    [
+        (None, r"{folder}: holds no records; pass the folder of a run.*"),
+        (b"", r"{folder}: holds no records; .*"),
+        (b"garbage\n", r"{folder}/records\.jsonl, line 1: not a RunRecord .*; remove the line or .*"),
+    ],
 )
-def test_what_cannot_be_read_is_said_in_one_line(
-    content: bytes | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", ["tables", "plots", "report", "history"])
+def test_records_that_cannot_be_read_are_answered_in_one_line(
+    command: str, content: bytes | None, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if content is not None:
         (tmp_path / "records.jsonl").write_bytes(content)
-    assert main(["tables", str(tmp_path)]) == 2
+    assert main([command, str(tmp_path)]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert printed.err.startswith(f"error: {tmp_path / 'records.jsonl'}")
-    assert message in printed.err
-    assert printed.err.count("\n") == 1
+    assert re.fullmatch(f"error: {message.format(folder=tmp_path)}\n", printed.err)
+
+
+def test_a_folder_that_cannot_be_written_is_answered_in_one_line(
+    run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (run / "tables").touch()
+    assert main(["tables", str(run)]) == 2
+    assert re.fullmatch(r"error: .*File exists.*tables'\n", capsys.readouterr().err)
+
+
+# The page
+
+
+class Here(Executor):
+    """Calls in this process: another one takes longer to start than the page takes."""
+
+    def submit(self, call: Callable[..., T], /, *arguments: Any, **words: Any) -> Future[T]:
+        future: Future[T] = Future()
+        future.set_result(call(*arguments, **words))
+        return future
+
+
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bench.report.writing.ProcessPoolExecutor", lambda **_: Here())
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_the_page_of_a_run_is_beside_its_records(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", str(run)]) == 0
+    assert capsys.readouterr().out == f"written to {run / 'report.html'}\n"
+    assert MODEL in (run / "report.html").read_text()
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_the_page_of_several_runs_goes_to_the_file_that_is_named(run: Path, tmp_path: Path) -> None:
+    other = folder(tmp_path / "other", {"dataset": "moons"})
+    page = tmp_path / "new" / "page.html"
+    assert main(["report", str(run), str(other / "records.jsonl"), "--out", str(page)]) == 0
+    assert "moons" in page.read_text()
+    assert not (run / "report.html").exists()
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_without_a_run_the_page_shows_the_committed_records(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(baseline, "ROOT", tmp_path)
+    monkeypatch.setattr(baseline, "FOLDER", tmp_path / "baseline")
+    assert main(["report"]) == 2
+    assert "no committed records; give the folder of a run, or a records file" in capsys.readouterr().err
+    baseline.add([record(study="fusion-compact")])
+    assert main(["report"]) == 0
+    assert "fusion-compact" in (tmp_path / "results" / "runs" / "report.html").read_text()
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_measurements_alone_can_be_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    append(tmp_path / "costs.jsonl", inference(MODEL))
+    assert main(["tables", str(tmp_path)]) == 0
+    assert MODEL in capsys.readouterr().out
+    assert main(["report", str(tmp_path)]) == 0
+
+
+# Words
+
+COMMANDS = (
+    *("run", "tables", "plots", "report", "compare", "baseline", "history", "nightly", "keep", "audit"),
+    "corruptions",
+)
+
+
+def test_the_help_lists_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--help"])
+    assert tuple(re.findall(r"^    (\w+)\s+[a-z]", capsys.readouterr().out, re.MULTILINE)) == COMMANDS
+
+
+@pytest.mark.parametrize("words", [[], ["paint"], ["tables"], ["compare", "HEAD"], ["nightly", "run"]])
+def test_words_that_are_no_command_exit_with_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    assert "usage: python -m bench" in capsys.readouterr().err
+
+
+PLUGIN = """
+from bench import STANDARD, Study, register_metric, register_study
+
+@register_study("study-of-a-plugin")
+def study():
+    return Study(question="?", models=("wide-rgb-strided",), protocols={"": STANDARD})
+
+@register_metric("sharpness", higher_is_better=True)
+def sharpness(logits, labels):
+    return 1.0
+"""
+
+
+@pytest.mark.usefixtures("registries")
+def test_help_lists_what_a_plugin_registers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(PLUGIN)
+    with pytest.raises(SystemExit, match="0"):
+        main(["audit", f"--plugin={file}", "--help"])
+    assert "study-of-a-plugin" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="0"):
+        main(["compare", "--plugin", str(file), "--help"])
+    assert "valid_sharpness" in capsys.readouterr().out
+
+
+def test_a_plugin_that_cannot_be_loaded_is_answered_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["tables", str(tmp_path), "--plugin", str(tmp_path / "gone.py")]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert re.fullmatch(r"error: --plugin .*gone\.py: there is no such file; give .*\n", printed.err)
+
+
+def test_help_loads_neither_torch_nor_pandas_nor_matplotlib() -> None:
+    code = (
+        "import sys\n"
+        "from bench.cli import main\n"
+        "try:\n    main(['audit', '--help'])\n"
+        "finally:\n    print('loaded:', sorted({'torch', 'pandas', 'matplotlib'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "downsampling-wide" in done.stdout
+    assert done.stdout.endswith("loaded: []\n")

@@ -3,13 +3,13 @@
 from typing import Any
 
 from bench.records import ProbeRecord
-from fusion_models import find_model
+from fusion_models import MODELS, ModelSpec
 from tests.bench.samples import MODEL
 
 
 def probe_record(model: str = MODEL, **changes: Any) -> ProbeRecord:
     """An accuracy under half of the returns, apart from the changes."""
-    spec = find_model(model)
+    spec = MODELS.get(model, ModelSpec("", "", "", ""))
     values: dict[str, Any] = {
         "started_at": "2026-01-02T03:04:05+00:00",
         "study": "robustness",

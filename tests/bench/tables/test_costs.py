@@ -27,7 +27,7 @@ def test_inference_has_one_row_per_model_and_leaves_open_what_was_not_measured()
 def test_the_spread_of_latency_is_between_quartiles() -> None:
     (table,) = cost_tables([inference(seconds=[0.1, 0.2, 0.4, 0.6, 9.0])])
     assert table.rows[0][2:4] == ["400.00", "400.00"]
-    assert table.notes[0].endswith("in batches of -")
+    assert table.notes[0].endswith("latency: of a single pair")
 
 
 def test_scaling_has_both_ends_and_the_exponent() -> None:

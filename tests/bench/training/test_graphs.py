@@ -1,5 +1,6 @@
 """Replays are tested here on a CPU, by running the step in place of recording it; the rest needs CUDA."""
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -144,11 +145,15 @@ def test_cuda_replays_where_there_is_a_whole_batch(
 @contextmanager
 def no_waiting() -> Iterator[None]:
     """Lets any call raise that makes the host wait for the device."""
-    torch.cuda.set_sync_debug_mode("error")
-    try:
-        yield
-    finally:
-        torch.cuda.set_sync_debug_mode("default")
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", "Synchronization debug mode is a prototype"
+        )  # torch, when it is switched
+        try:
+            torch.cuda.set_sync_debug_mode("error")
+            yield
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 def cuda_steps(name: str, batch_size: int = 8) -> EagerSteps:
