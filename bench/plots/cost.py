@@ -27,16 +27,9 @@ COSTS = ("parameters", "flops_per_step", "epoch_seconds", "peak_memory_bytes")
 
 # A ring is wider than a disk, so that both are seen where two models have the same cost and accuracy.
 FILLINGS: tuple[dict[str, Any], ...] = tuple(
-    {"fillstyle": style, "markersize": size, "markerfacecoloralt": "white"}
+    {"fillstyle": style, "markersize": size + larger, "markerfacecoloralt": "white"}
     for larger in (0, 2.5)
-    for style, size in (
-        ("full", 5 + larger),
-        ("none", 7.5 + larger),
-        ("left", 6.5 + larger),
-        ("bottom", 6.5 + larger),
-        ("right", 6.5 + larger),
-        ("top", 6.5 + larger),
-    )
+    for style, size in (("full", 5), ("none", 7.5), ("left", 6.5), ("bottom", 6.5), ("right", 6.5), ("top", 6.5))
 )
 
 
@@ -69,6 +62,7 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
         )
     }
     several = cells.seed.nunique() > 1
+    spread = "points: means over seeds; bars: from the lowest to the highest seed"
     on_front = ", ".join(f"{number}\N{NO-BREAK SPACE}{model}" for model, number in numbers.items())
     figure, panels = sheet(
         [""] * len(measured),
@@ -88,9 +82,7 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
             Line2D([], [], color="black", linestyle=":", label="Pareto front"),
         ],
         notes=[
-            "points: means over seeds; bars: from the lowest to the highest seed"
-            if several
-            else "one seed: no bars",
+            spread if several else "one seed: no bars",
             f"on a front: {on_front}",
             *([f"not in these records: {', '.join(missing)}"] if missing else []),
             *describe(records),
@@ -98,12 +90,16 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
         label_in=0.2,
     )
     for panel, name in zip(panels, measured, strict=True):
-        panel.set_xlabel(QUANTITIES[name].title, fontsize=TEXT_POINTS)
+        metric = QUANTITIES[name]
+        panel.set_xlabel(metric.title, fontsize=TEXT_POINTS)
         for (family, embedder), alike in models.groupby(["family", "embedder"], sort=False):
-            costs, style = alike[name] / QUANTITIES[name].scale, of_embedders[str(embedder)]
-            panel.plot(costs, alike.accuracy, linestyle="", marker=markers[str(family)], **style)
-        _draw_ranges(panel, QUANTITIES[name], models)
-        _draw_front(panel, QUANTITIES[name], models, {model: numbers[model] for model in fronts[name]})
+            style = of_embedders[str(embedder)]
+            panel.plot(
+                alike[name] / metric.scale, alike.accuracy, linestyle="", marker=markers[str(family)], **style
+            )
+        costs = models[name] / metric.scale
+        panel.vlines(costs, models.lowest, models.highest, color="0.7", linewidth=1, zorder=1)
+        _draw_front(panel, metric, models, {model: numbers[model] for model in fronts[name]})
     for panel in panels[::2]:
         panel.set_ylabel("validation accuracy", fontsize=TEXT_POINTS)
     return figure
@@ -129,11 +125,6 @@ def pareto_front(costs: "pd.Series[float]", accuracies: "pd.Series[float]") -> l
             for _, other_cost, other_accuracy in points
         )
     ]
-
-
-def _draw_ranges(panel: Axes, metric: Metric, models: pd.DataFrame) -> None:
-    costs = models[metric.name] / metric.scale
-    panel.vlines(costs, models.lowest, models.highest, color="0.7", linewidth=1, zorder=1)
 
 
 def _draw_front(panel: Axes, metric: Metric, models: pd.DataFrame, front: Mapping[str, int]) -> None:
