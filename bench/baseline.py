@@ -172,7 +172,7 @@ def pages() -> dict[Path, str]:
 
 
 def outdated() -> dict[Path, str | None]:
-    """The generated files that disagree with the records, with the right text; None for one not generated any more."""
+    """The generated files that disagree with the records, with their text; None for those not made any more."""
     files = pages()
     wrong = {path: text for path, text in files.items() if not path.is_file() or path.read_text("utf-8") != text}
     return wrong | {path: None for path in sorted((FOLDER / "tables").glob("*")) if path not in files}

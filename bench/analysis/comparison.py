@@ -58,8 +58,8 @@ class Change:
         metric: What is compared.
         seeds: Those that both runs completed on the same data, ascending.
         before: One value per seed; ``now`` likewise.
-        samples_before: All values that show the spread of a metric that varies by itself, such as the times of all
-            epochs of all seeds; empty for other metrics. ``samples_now`` likewise.
+        samples_before: Of a metric that varies by itself, all values that show its spread (of all epochs).
+            ``samples_now`` likewise.
         verdict: One of those that the module describes.
     """
 

@@ -74,12 +74,8 @@ def outcomes(records: Sequence[RunRecord]) -> list[Metric]:
 def embedder_pairs(cells: pd.DataFrame) -> pd.DataFrame:
     """The cells of each embedder beside those of the reference, one row per strategy, seed and embedder.
 
-    Args:
-        cells: As ``frame`` makes them.
-
-    Returns:
-        "strategy", "seed", "reference", and every other column twice: ``<column>`` of the embedder and
-        ``<column>_reference``.
+    Takes what ``frame`` returns. Columns other than "strategy", "seed" and "reference" are there twice:
+    ``<column>`` of the embedder and ``<column>_reference``.
     """
     others = cells[(cells.embedder != cells.reference) & (cells.embedder != "")]
     return cells[cells.embedder == cells.reference].merge(
@@ -155,7 +151,7 @@ def describe_cost(record: CostRecord) -> list[str]:
 
 
 def _device(environments: Iterable[Mapping[str, Any]]) -> str:
-    machines = [machine(environment) for environment in environments]
+    machines = list(map(machine, environments))
     name, threads, torch = (
         _distinct(part.get(field) or "unknown" for part in machines)
         for field in ("device_name", "threads", "torch")

@@ -55,11 +55,6 @@ class ClaimConditions:
     as_published: bool
 
     @property
-    def dataset(self) -> str:
-        """The name of the data set."""
-        return self.shared.dataset
-
-    @property
     def cut_short(self) -> bool:
         """Whether less than the whole protocol was run."""
         return self.shared.profile != FULL.name
@@ -211,11 +206,9 @@ def decide_claims(records: Iterable[RunRecord]) -> bool:
 
 
 def ledger(records: Iterable[RunRecord], probes: Iterable[ProbeRecord] = ()) -> Ledger:
-    """The ledger of these runs.
+    """The ledger of runs of any studies, and of probes of their weights.
 
-    Args:
-        records: Of any studies; those that no claim needs are ignored. The last one of a cell counts.
-        probes: Of the weights of these runs.
+    Records that no claim needs are ignored; the last one of a cell counts.
     """
     records = list(records)
     runs = _runs(records, probes)

@@ -26,12 +26,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Quantity:
-    """One thing that two models can be compared in.
-
-    Attributes:
-        metric: How it is called, written and compared.
-        of: A run -> value; None where the run lacks it.
-    """
+    """What two models can be compared in; ``of`` gives its value in a run, None where the run lacks it."""
 
     metric: Metric
     of: Callable[[Run], float | None] = field(repr=False)
@@ -59,15 +54,7 @@ def corrupted(name: str) -> Quantity:
 
 
 def probed(title: str, probe: str, margin: float, reason: str, layer: str | None = None) -> Quantity:
-    """The mean of a probe over its levels and layers; higher is better.
-
-    Args:
-        title: Of the quantity.
-        probe: Name of the probe.
-        margin: The smallest difference that matters.
-        reason: Why.
-        layer: The only layer that counts; None for all.
-    """
+    """The mean of a probe over its levels and layers, or over those of one layer; higher is better."""
 
     def mean(run: Run) -> float | None:
         values = [probe.value for probe in _latest(run, probe) if layer in (None, probe.layer)]

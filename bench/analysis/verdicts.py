@@ -55,13 +55,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Pairing:
-    """One metric of A and B in runs with the same seeds.
-
-    Attributes:
-        a: The name of A; ``b`` likewise.
-        metric: What they are compared in.
-        values_a: One value per seed; ``values_b`` likewise, in the same order of seeds.
-    """
+    """One metric of the models named ``a`` and ``b``, with one value per seed in the same order of seeds."""
 
     a: str
     b: str
@@ -179,14 +173,9 @@ def seeds_text(more: int) -> str:
 
 
 def pair(a: str, b: str, quantity: Quantity, runs_a: Mapping[int, Run], runs_b: Mapping[int, Run]) -> Pairing:
-    """A and B over the seeds that both have the quantity of, where both runs saw the same data.
+    """The models named ``a`` and ``b``, with runs by seed, over the seeds that both have the quantity of.
 
-    Args:
-        a: The name of A.
-        b: The name of B.
-        quantity: What they are compared in.
-        runs_a: A's runs by seed.
-        runs_b: B's runs by seed.
+    Runs of one seed that did not see the same data are no pair.
     """
     pairs = [
         (float(x), float(y))

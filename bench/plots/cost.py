@@ -42,7 +42,7 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
     measured = [name for name in COSTS if cells[name].notna().any()]
     if not measured:
         return None
-    missing = [QUANTITIES[name].title for name in COSTS if name not in measured]
+    missing = ", ".join(QUANTITIES[name].title for name in COSTS if name not in measured)
     models = cells.groupby("model", sort=False).agg(
         family=("family", "first"),
         embedder=("embedder", "first"),
@@ -84,7 +84,7 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
         notes=[
             spread if several else "one seed: no bars",
             f"on a front: {on_front}",
-            *([f"not in these records: {', '.join(missing)}"] if missing else []),
+            *([f"not in these records: {missing}"] if missing else []),
             *describe(records),
         ],
         label_in=0.2,
@@ -106,14 +106,9 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
 
 
 def pareto_front(costs: "pd.Series[float]", accuracies: "pd.Series[float]") -> list[str]:
-    """The models that no other beats: at most as costly and at least as accurate, and better in one of the two.
+    """The models that no other beats, by rising cost; those of unknown cost are left out.
 
-    Args:
-        costs: By model; lower is better. Models of unknown cost are on no front.
-        accuracies: By model; higher is better.
-
-    Returns:
-        Names by rising cost.
+    One beats another by being at most as costly and at least as accurate, and better in one of the two.
     """
     measured = pd.DataFrame({"cost": costs, "accuracy": accuracies}).dropna().sort_values("cost", kind="stable")
     points = list(zip(measured.index, measured.cost, measured.accuracy, strict=True))

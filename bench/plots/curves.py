@@ -54,7 +54,7 @@ def curves(records: Sequence[RunRecord]) -> Figure | None:
             _draw_line(panel, of_embedder, of_embedders[embedder], place)
             for place, (embedder, of_embedder) in enumerate(embedders.items())
         ]
-        draw_bands(panel, [band for band in bands if band])
+        draw_bands(panel, list(filter(None, bands)))
     panels[0].set_yscale("log", nonpositive="mask")
     label_log_scale(panels[0].yaxis)
     panels[0].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
@@ -62,13 +62,9 @@ def curves(records: Sequence[RunRecord]) -> Figure | None:
 
 
 def _draw_line(panel: Axes, records: Sequence[RunRecord], look: Look, place: int) -> Band | None:
-    """Draw the median over seeds; returns the range of seeds where there are several.
+    """Draw the median over a model's seeds; returns the range of seeds where there are several.
 
-    Args:
-        panel: To draw in.
-        records: Of one model.
-        look: Of the line.
-        place: Of the line in the panel, so that the markers of close lines are beside each other.
+    ``place`` is that of the line in the panel, so that the markers of close lines are beside each other.
     """
     losses = pd.DataFrame([record.valid_losses for record in records], dtype=float)
     epochs = range(1, losses.shape[1] + 1)

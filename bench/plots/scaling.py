@@ -17,8 +17,7 @@ from bench.records import GrowthRecord
 def scaling(records: Sequence[GrowthRecord]) -> Figure:
     """Seconds of the median epoch against size, one panel per axis; dotted: in proportion to pixels.
 
-    Args:
-        records: One or more, measured under the same conditions; of several of one axis and model the last counts.
+    Takes one or more records measured under the same conditions; of several of one axis and model the last counts.
     """
     latest = list({(record.axis, record.model): record for record in records}.values())
     axes = list(dict.fromkeys(record.axis for record in latest))

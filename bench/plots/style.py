@@ -87,11 +87,9 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
 
 
 def embedder_looks(references: Iterable[str], embedders: Iterable[str]) -> dict[str, Look]:
-    """The look of each embedder; the reference comes first, so that it looks the same in every figure.
+    """The look of each embedder; the references come first, so that they look the same in every figure.
 
-    Args:
-        references: The embedders that others are compared with.
-        embedders: All that are shown; "" for models without.
+    Embedders are all that are shown; "" for models without.
     """
     shown = list(embedders)
     return looks([*references, *shown] if any(shown) else shown)

@@ -14,13 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Image:
-    """An image that is part of the page.
-
-    Attributes:
-        uri: Its content, as a data URI.
-        width: In CSS pixels; ``height`` likewise.
-        text: What it shows, for those who cannot see it.
-    """
+    """An image that is part of the page: a data URI, CSS pixels, and a text for those who cannot see it."""
 
     uri: str
     width: int

@@ -44,14 +44,9 @@ def _text(change: Change) -> list[str]:
     by = "=" if change.before == change.now else formats.signed(metric, difference.mean)
     if change.before != change.now and not isnan(difference.low):
         by += f" ({formats.signed(metric, difference.low)} to {formats.signed(metric, difference.high)})"
-    return [
-        change.label,
-        metric.title,
-        _with_quartiles(metric, change.center_before, change.samples_before),
-        _with_quartiles(metric, change.center_now, change.samples_now),
-        by,
-        change.verdict,
-    ]
+    before = _with_quartiles(metric, change.center_before, change.samples_before)
+    now = _with_quartiles(metric, change.center_now, change.samples_now)
+    return [change.label, metric.title, before, now, by, change.verdict]
 
 
 def _with_quartiles(metric: Metric, center: float, samples: tuple[float, ...]) -> str:
