@@ -172,12 +172,8 @@ class Entry:
 
 def _doubt(entry: PartEntry) -> tuple[float, float]:
     verdict = entry.verdict
-    by_relation = {
-        Relation.BETTER: verdict.difference_p,
-        Relation.SAME: verdict.equivalence_p,
-        Relation.NOT_WORSE: verdict.not_worse_p,
-    }
-    p = by_relation[entry.part.relation]
+    p_values = {Relation.BETTER: verdict.difference_p, Relation.SAME: verdict.equivalence_p}
+    p = p_values.get(entry.part.relation, verdict.not_worse_p)
     return verdict.more_seeds, 1.0 if isnan(p) else p
 
 
@@ -254,7 +250,14 @@ def _runs(records: Sequence[RunRecord], probes: Iterable[ProbeRecord]) -> Runs:
             continue
         run = Run(record, tuple(of_weights.get(record.weights_sha256 or "", ())))
         for study, setting in _settings(record):
-            models = runs.setdefault((_conditions(record, setting), study), {})
+            conditions = ClaimConditions(
+                setting=setting,
+                shared=conditions_of(record),
+                device_name=str(record.environment.get("device_name", "unknown device")),
+                threads=record.environment.get("threads"),
+                as_published=record.as_published,
+            )
+            models = runs.setdefault((conditions, study), {})
             models.setdefault(record.model, {})[record.seed] = run
     return runs
 
@@ -267,16 +270,6 @@ def _settings(record: RunRecord) -> list[tuple[str, str]]:
         for setting, sources in settings.items()
         if (record.study, record.variant) in sources
     ]
-
-
-def _conditions(record: RunRecord, setting: str) -> ClaimConditions:
-    return ClaimConditions(
-        setting=setting,
-        shared=conditions_of(record),
-        device_name=str(record.environment.get("device_name", "unknown device")),
-        threads=record.environment.get("threads"),
-        as_published=record.as_published,
-    )
 
 
 def _entries(runs: Runs, conditions: ClaimConditions) -> Iterator[Entry]:
@@ -292,14 +285,14 @@ def _entries(runs: Runs, conditions: ClaimConditions) -> Iterator[Entry]:
 
 
 def _judged(runs: Runs, conditions: ClaimConditions, parts: Sequence[tuple[str, Part]]) -> list[PartEntry]:
-    models = [runs.get((conditions, study), {}) for study, _ in parts]
+    models = [(part, runs.get((conditions, study), {})) for study, part in parts]
     verdicts = judge(
         pair(part.a, part.b, part.quantity, of_study.get(part.a, {}), of_study.get(part.b, {}))
-        for of_study, (_, part) in zip(models, parts, strict=True)
+        for part, of_study in models
     )
     return [
         PartEntry(part, verdict, tuple(m for m in (part.a, part.b) if _at_chance(of_study.get(m, {}))))
-        for of_study, (_, part), verdict in zip(models, parts, verdicts, strict=True)
+        for (part, of_study), verdict in zip(models, verdicts, strict=True)
     ]
 
 

@@ -68,6 +68,10 @@ def published_table(records: Sequence[RunRecord]) -> TextTable | None:
 
 def _row(published: Mapping[str, Any], records: list[RunRecord]) -> dict[str, Any]:
     losses = [record.best_valid_loss for record in records if record.best_valid_loss is not None]
+    seconds = _mean(record.train_seconds for record in records)
+    if "seconds_per_epoch" in published:
+        stages = [records[0].epoch_seconds, *(stage.epoch_seconds for stage in records[0].pretraining)]
+        seconds /= sum(map(len, stages))
     low, high = min(losses, default=float("nan")), max(losses, default=float("nan"))
     return {
         "model": records[0].label,
@@ -84,19 +88,10 @@ def _row(published: Mapping[str, Any], records: list[RunRecord]) -> dict[str, An
         "accuracy_published": _first(published, "valid_accuracy", "train_and_valid_accuracy"),
         "accuracy_measured": _mean(measured_accuracy(published, record) for record in records),
         "seconds_published": _first(published, "train_seconds", "seconds_per_epoch"),
-        "seconds_measured": _mean(record.train_seconds for record in records)
-        / _epochs_divisor(published, records),
+        "seconds_measured": seconds,
         "memory_published": _first(published, "gpu_memory_mb"),
         "memory_measured": _mean(record.peak_memory_bytes for record in records),
     }
-
-
-def _epochs_divisor(published: Mapping[str, Any], records: list[RunRecord]) -> int:
-    """Epochs of all stages, where the published time is per epoch; 1 where it is the whole training."""
-    if "seconds_per_epoch" not in published:
-        return 1
-    record = records[0]
-    return len(record.epoch_seconds) + sum(len(stage.epoch_seconds) for stage in record.pretraining)
 
 
 def _first(published: Mapping[str, Any], *names: str) -> float:

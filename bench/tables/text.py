@@ -102,19 +102,13 @@ class TextTable:
         for i, (starts, row) in enumerate(self._grouped()):
             if starts:
                 table.add_section()
-            cells = [Text(cell) for cell in row]
-            for j in self._marks(i):
-                cells[j] = Text(f"*{row[j]}", style="bold")
-            table.add_row(*cells)
+            marks = [(i, j) in self.marked for j in range(len(row))]
+            cells = zip(row, marks, strict=True)
+            table.add_row(*(Text(f"*{cell}", style="bold") if mark else Text(cell) for cell, mark in cells))
         return table
 
-    def _marks(self, i: int) -> list[int]:
-        """The marked columns of a row."""
-        return [j for j in range(len(self.header)) if (i, j) in self.marked]
-
     def _emphasized(self, i: int, cells: Iterable[str], pattern: str) -> list[str]:
-        marks = self._marks(i)
-        return [pattern.format(cell) if j in marks else cell for j, cell in enumerate(cells)]
+        return [pattern.format(cell) if (i, j) in self.marked else cell for j, cell in enumerate(cells)]
 
     def _grouped(self) -> Iterator[tuple[bool, list[str]]]:
         """Whether a row starts a further group, and its cells without the first word of its group.

@@ -1,4 +1,3 @@
-from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -6,19 +5,9 @@ import pandas as pd
 from bench.analysis.probes import features_frame
 from bench.records import ProbeRecord
 from bench.tables.probes import features_table, probe_tables, robustness_table
+from tests.bench.analysis.samples import curve
 from tests.bench.probes.samples import probe_record
 from tests.bench.tables.samples import made
-
-LEVELS = (0.0, 0.5, 0.9, 1.0)
-
-
-def curve(stage: str, accuracies: Iterable[float], seed: int = 51, **changes: Any) -> list[ProbeRecord]:
-    parts = {"model": f"wide-{stage}-concat-strided", "family": "wide", "stage": stage, "embedder": "strided"}
-    return [
-        probe_record(level=level, value=value, seed=seed, **{**parts, **changes})
-        for level, value in zip(LEVELS, accuracies, strict=True)
-    ]
-
 
 PROBES = [
     *curve("late", [0.9, 0.9, 0.9, 0.5]),
