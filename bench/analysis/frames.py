@@ -1,6 +1,6 @@
 """From records to the frames that tables and figures are made of, and which records may stand together in one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,6 +22,8 @@ from bench.records import (
 
 AnyRecord = TypeVar("AnyRecord", bound=RunRecord | ProbeRecord)
 AnyCost = TypeVar("AnyCost", bound=CostRecord)
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
 
 
 def completed(records: Iterable[RunRecord]) -> list[RunRecord]:
@@ -83,17 +85,22 @@ def embedder_pairs(cells: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def grouped(records: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """The records with each key, keys in the order of first appearance."""
+    groups: dict[Key, list[Item]] = {}
+    for record in records:
+        groups.setdefault(key(record), []).append(record)
+    return groups
+
+
 def comparable(records: Iterable[AnyRecord]) -> dict[str, list[AnyRecord]]:
     """The records that may stand in one table or figure, by name, in the order of first records.
 
     Records of one study under one set of conditions (``bench.records.Conditions``) stand together. The first
     conditions of a study have the study's name, further ones ``<study>-<data set>-<profile>-<device>``.
     """
-    groups: dict[tuple[str, tuple[str, ...]], list[AnyRecord]] = {}
-    for record in records:
-        groups.setdefault((record.study, conditions_of(record)), []).append(record)
     named: dict[str, list[AnyRecord]] = {}
-    for (study, conditions), together in groups.items():
+    for (study, conditions), together in grouped(records, lambda r: (r.study, conditions_of(r))).items():
         named[study if study not in named else "-".join((study, *conditions))] = together
     return named
 
@@ -104,12 +111,9 @@ def comparable_costs(costs: Iterable[AnyCost]) -> dict[str, list[AnyCost]]:
     Records of one kind that were measured under the same conditions stand together. The first conditions of a kind
     have its name ("inference", "scaling", ...), further ones ``<kind>-2`` and so on.
     """
-    groups: dict[tuple[str, ...], list[AnyCost]] = {}
-    for record in costs:
-        kind = str(record.__struct_config__.tag)
-        groups.setdefault((kind, *describe_cost(record)), []).append(record)
     named: dict[str, list[AnyCost]] = {}
-    for (kind, *_), together in groups.items():
+    by_conditions = grouped(costs, lambda cost: (str(cost.__struct_config__.tag), *describe_cost(cost)))
+    for (kind, *_), together in by_conditions.items():
         number = sum(name.startswith(kind) for name in named) + 1
         named[kind if number == 1 else f"{kind}-{number}"] = together
     return named

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean
 
 from bench.analysis import formats
-from bench.analysis.frames import completed
+from bench.analysis.frames import completed, grouped
 from bench.metrics import QUANTITIES, declarations, value
 from bench.records import Metric, RecordError, RunRecord
 
@@ -27,10 +27,7 @@ def history(records: Sequence[RunRecord]) -> list[Entry]:
         RecordError: The records are of different profiles or devices, which have no history in common.
     """
     profile, device = profile_and_device(records)
-    models: dict[str, list[RunRecord]] = {}
-    for record in completed(records):
-        place = "/".join(filter(None, (record.study, record.variant, record.dataset, record.model)))
-        models.setdefault(place, []).append(record)
+    models = grouped(completed(records), _place)
     metrics = [
         metric
         for name, metric in declarations(records).items()
@@ -54,6 +51,10 @@ def profile_and_device(records: Sequence[RunRecord]) -> tuple[str, str]:
         words = "; ".join(f"{profile} on {device}" for profile, device in sorted(kinds)) or "none"
         raise RecordError(f"records of one profile on one device are needed, not of several ({words})")
     return kinds.pop()
+
+
+def _place(record: RunRecord) -> str:
+    return "/".join(filter(None, (record.study, record.variant, record.dataset, record.model)))
 
 
 def _entries(place: str, records: Sequence[RunRecord], metrics: Sequence[Metric], under: str) -> Iterator[Entry]:

@@ -20,6 +20,7 @@ from bench.analysis.claims import (
     Part,
     Relation,
 )
+from bench.analysis.frames import grouped
 from bench.analysis.quantities import LOSS, Run
 from bench.analysis.statistics import ALPHA
 from bench.analysis.verdicts import Outcome, Verdict, judge, pair, seeds_text
@@ -241,9 +242,7 @@ Runs = Mapping[tuple[ClaimConditions, str], Mapping[str, Mapping[int, Run]]]
 
 
 def _runs(records: Sequence[RunRecord], probes: Iterable[ProbeRecord]) -> Runs:
-    of_weights: dict[str, list[ProbeRecord]] = {}
-    for probe in probes:
-        of_weights.setdefault(probe.weights_sha256, []).append(probe)
+    of_weights = grouped(probes, lambda probe: probe.weights_sha256)
     runs: dict[tuple[ClaimConditions, str], dict[str, dict[int, Run]]] = {}
     for record in records:
         if record.status != COMPLETED:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.analysis.formats import number
+from bench.analysis.frames import grouped
 from bench.analysis.probes import ROBUSTNESS, describe_probes, features_frame, robustness_frame
 from bench.analysis.statistics import Interval, mean_interval
 from bench.records import ProbeRecord
@@ -14,12 +15,9 @@ from bench.tables.text import TextTable
 
 def probe_tables(probes: Sequence[ProbeRecord]) -> list[TextTable]:
     """Every table that these records allow: one per benchmark."""
-    by_benchmark: dict[str, list[ProbeRecord]] = {}
-    for probe in probes:
-        by_benchmark.setdefault(probe.benchmark, []).append(probe)
     tables = [
         robustness_table(of_benchmark) if benchmark == ROBUSTNESS else features_table(of_benchmark)
-        for benchmark, of_benchmark in by_benchmark.items()
+        for benchmark, of_benchmark in grouped(probes, lambda probe: probe.benchmark).items()
     ]
     return list(filter(None, tables))
 

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from bench.analysis.formats import number
-from bench.analysis.frames import completed, describe
+from bench.analysis.frames import completed, describe, grouped
 from bench.analysis.published import (
     has_published_inputs,
     measured_accuracy,
@@ -34,9 +34,7 @@ def published_table(records: Sequence[RunRecord]) -> TextTable | None:
     if not done or done[0].study not in published_studies():
         return None
     content = read_published(done[0].study)
-    cells: dict[tuple[str, str], list[RunRecord]] = {}
-    for record in done:
-        cells.setdefault((record.variant, record.model), []).append(record)
+    cells = grouped(done, lambda record: (record.variant, record.model))
     data = pd.DataFrame(
         [
             _row(row, cells[variant, row["model"]])
