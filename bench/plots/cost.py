@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from math import inf
 from typing import Any
 
 import pandas as pd
@@ -111,15 +112,9 @@ def pareto_front(costs: "pd.Series[float]", accuracies: "pd.Series[float]") -> l
     One beats another by being at most as costly and at least as accurate, and better in one of the two.
     """
     measured = pd.DataFrame({"cost": costs, "accuracy": accuracies}).dropna().sort_values("cost", kind="stable")
-    points = list(zip(measured.index, measured.cost, measured.accuracy, strict=True))
-    return [
-        str(model)
-        for model, cost, accuracy in points
-        if not any(
-            other_cost <= cost and other_accuracy >= accuracy and (other_cost < cost or other_accuracy > accuracy)
-            for _, other_cost, other_accuracy in points
-        )
-    ]
+    best = measured.groupby("cost").accuracy.max().cummax()  # of all that are at most as costly
+    alike, cheaper = measured.cost.map(best), measured.cost.map(best.shift(fill_value=-inf))
+    return [str(model) for model in measured.index[(measured.accuracy == alike) & (measured.accuracy > cheaper)]]
 
 
 def _draw_front(panel: Axes, metric: Metric, models: pd.DataFrame, front: Mapping[str, int]) -> None:
