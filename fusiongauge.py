@@ -6,7 +6,7 @@ import inspect
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import entry_points
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Decorated = TypeVar("Decorated")
 
 ENTRY_POINT_GROUP = "fusiongauge"
 """Installed packages name their plug-in modules under this entry point group."""
@@ -71,6 +72,15 @@ class Registry(Mapping[str, T]):
         self._entries[name], self._files[name] = thing, file
         if not self._package or _defined_in(source).partition(".")[0] != self._package:
             self._added[name] = thing
+
+    def decorator(self, name: str, make: Callable[[Decorated], T]) -> Callable[[Decorated], Decorated]:
+        """A decorator that registers, under a name, what ``make`` makes of a function or class."""
+
+        def register(decorated: Decorated) -> Decorated:
+            self.register(name, make(decorated), decorated)
+            return decorated
+
+        return register
 
     @property
     def added(self) -> Mapping[str, T]:

@@ -7,23 +7,25 @@ steps of a nightly job) or audits data and models. Each command imports what it 
 from __future__ import annotations
 
 import argparse
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.config import DEFAULT_STUDY, FIRST_SEED, FULL, OptionError
-from bench.harness.options import dataset_help, resolve
+from bench.harness.options import dataset_help, load_plugins, resolve
 from bench.records import RecordError
+from bench.records.reading import load_records, read_run, read_runs
 from bench.registry import STUDIES
-from fusiongauge import FusionGaugeError, load_installed_plugins, load_plugin
+from fusiongauge import FusionGaugeError
 
 if TYPE_CHECKING:
     from bench.records import RunRecord
     from bench.tables.text import TextTable
 
-Run = Callable[[argparse.Namespace], int]
+Run = Callable[[Any], int]
 
 _RUN = "a run's folder, a records file, or a folder of records files"
 
@@ -39,9 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if words[:1] == ["run"]:
             return _run(words[1:])
-        load_installed_plugins()
-        for path in _plugins(words):
-            load_plugin(path)
+        load_plugins(words)
         options = _parser().parse_args(words)
         status: int = options.command(options)
     except (FusionGaugeError, OSError) as error:  # OSError: a file that cannot be written or read
@@ -50,153 +50,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status
 
 
-def _plugins(words: Sequence[str]) -> list[str]:
-    """What ``--plugin`` names; loaded before the parser is built, so that help lists what plug-ins register."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--plugin", action="append", default=[])
-    plugins: list[str] = parser.parse_known_args(words)[0].plugin
-    return plugins
-
-
 def _run(words: Sequence[str]) -> int:
+    """Run benchmarks: pytest on bench, with all of its options.
+
+    Example: python -m bench run -k stride --profile smoke
+    """
     # In a process of its own: pytest warns about modules that were imported before it.
     pytest = [sys.executable, "-m", "pytest", "-p", "bench.harness.plugin", f"--rootdir={Path.cwd()}"]
     return subprocess.call([*pytest, "--pyargs", "bench", *words])  # noqa: S603
 
 
+def _option(*names: str, **settings: Any) -> argparse.ArgumentParser:
+    """One argument, to be shared by commands as a parent of their parsers."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument(*names, **settings)
+    return parser
+
+
 def _parser() -> argparse.ArgumentParser:
+    from bench.analysis.gate import fail_on_help
+
     parser = argparse.ArgumentParser(
         prog="python -m bench",
         description="Run benchmarks, show and compare their records, audit data and models.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    def command(name: str, run: Run, text: str, *, epilog: str = "") -> argparse.ArgumentParser:
-        added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=epilog)
-        added.set_defaults(command=run)
-        added.add_argument("--plugin", action="append", default=[], metavar="FILE", help="a plug-in to load first")
-        return added
-
-    command(
-        "run", lambda _: 0, "run benchmarks: pytest on bench, with all of its options"
-    ).epilog = "Example: python -m bench run -k stride --profile smoke"
-
-    one = command("tables", _tables, "write and print the tables of a run from its records")
-    one.add_argument("run", type=Path, help=_RUN)
-    one.add_argument("--out", type=Path, help="folder for the tables; default: tables/ beside the records")
-
-    one = command("plots", _plots, "draw the figures of one or more runs from their records")
-    one.add_argument("runs", type=Path, nargs="+", metavar="RUN", help=f"{_RUN}; several are drawn together")
-    one.add_argument("--out", type=Path, help="folder for the figures; default: plots/ beside the first records")
-
-    one = command("report", _report, "write one HTML page of runs, or of the committed records")
-    one.add_argument(
-        "runs", type=Path, nargs="*", metavar="RUN", help=f"{_RUN}; default: the committed records of a checkout"
-    )
-    one.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="default: report.html beside the first run's records, results/runs/report.html for committed records",
-    )
-
-    one = command(
-        "compare",
-        _compare,
-        "print what changed from run A to run B",
-        epilog="Exit status: 0; 1 if a rule of --fail-on is broken; 2 for input that cannot be used.",
-    )
-    where = f"the {{}} run: {_RUN}, or a commit (HEAD~1, a tag) for its committed records"
-    one.add_argument("a", metavar="A", help=where.format("earlier"))
-    one.add_argument("b", metavar="B", help=where.format("later"))
-    _add_fail_on(one)
-
-    one = command(
-        "baseline",
-        _baseline,
-        "make the committed tables, the ledger and the README's tables from their records",
-    )
-    one.add_argument(
-        "--add",
-        action="extend",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="RUN",
-        help="add the records of these runs first",
-    )
-
-    one = command("history", _history, "write a run's values as JSON for github-action-benchmark")
-    one.add_argument("run", type=Path, help=_RUN)
-    one.add_argument("--out", type=Path, metavar="FILE", help="default: history.json beside the records")
-
-    one = command(
-        "nightly",
-        _nightly,
-        "compare a run with the last good one of its device, and summarize it in Markdown",
-        epilog="Exit status: 0; 1 if a cell was not completed or a rule of --fail-on is broken; 2 for input that "
-        "cannot be used. A first run has nothing to be compared with and passes.",
-    )
-    one.add_argument("run", type=Path, help=_RUN)
-    _add_last_good(one)
-    _add_fail_on(one)
-    one.add_argument("--out", type=Path, metavar="FILE", help="default: summary.md beside the records")
-
-    one = command("keep", _keep, "make a run the last good one, which later runs are compared with")
-    one.add_argument("run", type=Path, help=_RUN)
-    _add_last_good(one)
-
-    one = command(
-        "audit",
-        _audit,
-        "look for what makes results wrong, in data, their split and models",
-        epilog="Looks for pairs that appear twice or on both sides of a split, groups split apart, validation "
-        "pairs left out, and inputs that depend on the label. Exit status: 0 without findings, 1 with findings, "
-        "2 for input that cannot be used.",
-    )
-    one.add_argument("--dataset", default="", metavar="NAME-or-PATH", help=dataset_help())
-    one.add_argument(
-        "--study",
-        default=DEFAULT_STUDY,
-        metavar="NAMES",
-        help=f"whose protocol splits the data: {', '.join(STUDIES)} (several with commas between them), or all; "
-        "default: %(default)s",
-    )
-    one.add_argument(
-        "--seeds",
-        default="1",
-        metavar="N-or-LIST",
-        help="number of seeds whose splits are audited (from the published 51 on), or a list such as 51,60; "
-        "default: %(default)s",
-    )
-    one.add_argument(
-        "--as-published",
-        action="store_true",
-        help="split as the study's original did, with its mistakes (twin scenes split apart, pairs left out)",
-    )
-    one.add_argument(
-        "--models",
-        action="store_true",
-        help="also audit the study's models, built for these data, with our metrics and memory; wide-late-concat "
-        "and wide-intermediate-concat are one function, as in the published tables, so a study with both has a "
-        "finding",
-    )
-
-    one = command("corruptions", _corruptions, "draw a pair under every corruption of the robustness study")
-    one.add_argument("file", type=Path, help="the PNG to write")
-    one.add_argument("--dataset", default="shapes-hard", metavar="NAME-or-PATH", help=dataset_help())
-    one.add_argument("--pair", type=int, default=0, help="number of the pair; default: %(default)s")
-    return parser
-
-
-def _add_fail_on(parser: argparse.ArgumentParser) -> None:
-    from bench.analysis.gate import fail_on_help
-
-    parser.add_argument("--fail-on", default="", metavar="RULES", help=fail_on_help())
-
-
-def _add_last_good(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    plugin = _option("--plugin", action="append", default=[], metavar="FILE", help="a plug-in to load first")
+    a_run = _option("run", type=Path, help=_RUN)
+    fail_on = _option("--fail-on", default="", metavar="RULES", help=fail_on_help())
+    last_good = _option(
         "--last-good",
         type=Path,
         required=True,
@@ -204,10 +86,77 @@ def _add_last_good(parser: argparse.ArgumentParser) -> None:
         help="where good runs are kept, one file per profile and device",
     )
 
+    def out(where: str, **settings: str) -> argparse.ArgumentParser:
+        return _option("--out", type=Path, help=where, **settings)
+
+    def command(run: Run, *options: argparse.ArgumentParser) -> argparse.ArgumentParser:
+        """A command is called as its function, and its help is the function's docstring."""
+        text, _, epilog = (inspect.getdoc(run) or "").partition("\n\n")
+        added = commands.add_parser(
+            run.__name__.strip("_"),
+            help=f"{text[:1].lower()}{text[1:-1]}",
+            description=text,
+            epilog=epilog,
+            parents=[plugin, *options],
+        )
+        added.set_defaults(command=run)
+        return added
+
+    command(_run)
+    command(_tables, a_run, out("folder for the tables; default: tables/ beside the records"))
+    several = _option("runs", type=Path, nargs="+", metavar="RUN", help=f"{_RUN}; several are drawn together")
+    command(_plots, several, out("folder for the figures; default: plots/ beside the first records"))
+    committed = f"{_RUN}; default: the committed records of a checkout"
+    page = "report.html beside the first run's records, results/runs/report.html for committed records"
+    any_number = _option("runs", type=Path, nargs="*", metavar="RUN", help=committed)
+    command(_report, any_number, out(f"default: {page}", metavar="FILE"))
+    where = f"the {{}} run: {_RUN}, or a commit (HEAD~1, a tag) for its committed records"
+    earlier = _option("a", metavar="A", help=where.format("earlier"))
+    command(_compare, earlier, _option("b", metavar="B", help=where.format("later")), fail_on)
+    add = "add the records of these runs first"
+    command(
+        _baseline, _option("--add", action="extend", type=Path, nargs="+", default=[], metavar="RUN", help=add)
+    )
+    command(_history, a_run, out("default: history.json beside the records", metavar="FILE"))
+    command(_nightly, a_run, last_good, fail_on, out("default: summary.md beside the records", metavar="FILE"))
+    command(_keep, a_run, last_good)
+    audit = command(_audit)
+    audit.add_argument("--dataset", default="", metavar="NAME-or-PATH", help=dataset_help())
+    audit.add_argument(
+        "--study",
+        default=DEFAULT_STUDY,
+        metavar="NAMES",
+        help=f"whose protocol splits the data: {', '.join(STUDIES)} (several with commas between them), or all; "
+        "default: %(default)s",
+    )
+    audit.add_argument(
+        "--seeds",
+        default="1",
+        metavar="N-or-LIST",
+        help="number of seeds whose splits are audited (from the published 51 on), or a list such as 51,60; "
+        "default: %(default)s",
+    )
+    audit.add_argument(
+        "--as-published",
+        action="store_true",
+        help="split as the study's original did, with its mistakes (twin scenes split apart, pairs left out)",
+    )
+    audit.add_argument(
+        "--models",
+        action="store_true",
+        help="also audit the study's models, built for these data, with our metrics and memory; wide-late-concat "
+        "and wide-intermediate-concat are one function, as in the published tables, so a study with both has a "
+        "finding",
+    )
+    corruptions = command(_corruptions, _option("file", type=Path, help="the PNG to write"))
+    corruptions.add_argument("--dataset", default="shapes-hard", metavar="NAME-or-PATH", help=dataset_help())
+    corruptions.add_argument("--pair", type=int, default=0, help="number of the pair; default: %(default)s")
+    return parser
+
 
 def _tables(options: argparse.Namespace) -> int:
+    """Write and print the tables of a run from its records."""
     from bench.analysis.frames import describe
-    from bench.records.reading import read_run
     from bench.tables.tabulation import write_tables
 
     run = read_run(options.run)
@@ -220,8 +169,8 @@ def _tables(options: argparse.Namespace) -> int:
 
 
 def _plots(options: argparse.Namespace) -> int:
+    """Draw the figures of one or more runs from their records."""
     from bench.plots import write_figures
-    from bench.records.reading import read_runs
 
     runs = read_runs(options.runs)
     records, probes, costs = ([r for run in runs for r in getattr(run, k)] for k in ("records", "probes", "costs"))
@@ -235,8 +184,8 @@ def _plots(options: argparse.Namespace) -> int:
 
 
 def _report(options: argparse.Namespace) -> int:
+    """Write one HTML page of runs, or of the committed records."""
     from bench import baseline
-    from bench.records.reading import read_runs
     from bench.report.writing import write_page
 
     runs = read_runs(options.runs) if options.runs else [baseline.as_run()]
@@ -248,6 +197,10 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace) -> int:
+    """Print what changed from run A to run B.
+
+    Exit status: 0; 1 if a rule of --fail-on is broken; 2 for input that cannot be used.
+    """
     from bench.analysis import gate
     from bench.analysis.comparison import compare
     from bench.tables.comparison import comparison_table
@@ -268,14 +221,13 @@ def _compare(options: argparse.Namespace) -> int:
 def _records(word: str) -> list[RunRecord]:
     """The records of a run, or the committed ones of a commit; an existing path takes precedence over a commit."""
     from bench import baseline
-    from bench.records.reading import load_records
 
     return load_records(Path(word)) if Path(word).exists() else baseline.read_at(word)
 
 
 def _baseline(options: argparse.Namespace) -> int:
+    """Make the committed tables, the ledger and the README's tables from their records."""
     from bench import baseline
-    from bench.records.reading import read_run
 
     for path in options.add:
         run = read_run(path)
@@ -286,10 +238,10 @@ def _baseline(options: argparse.Namespace) -> int:
 
 
 def _history(options: argparse.Namespace) -> int:
+    """Write a run's values as JSON for github-action-benchmark."""
     import json
 
     from bench.analysis.history import history
-    from bench.records.reading import read_run
 
     run = read_run(options.run)
     path = options.out or _beside(options.run) / "history.json"
@@ -300,10 +252,14 @@ def _history(options: argparse.Namespace) -> int:
 
 
 def _nightly(options: argparse.Namespace) -> int:
+    """Compare a run with the last good one of its device, and summarize it in Markdown.
+
+    Exit status: 0; 1 if a cell was not completed or a rule of --fail-on is broken; 2 for input that cannot be
+    used. A first run has nothing to be compared with and passes.
+    """
     from bench.analysis import gate
     from bench.analysis.comparison import compare
     from bench.analysis.nightly import last_good, last_good_path, shortcomings
-    from bench.records.reading import read_run
     from bench.tables.nightly import summary
 
     run = read_run(options.run)
@@ -320,14 +276,20 @@ def _nightly(options: argparse.Namespace) -> int:
 
 
 def _keep(options: argparse.Namespace) -> int:
+    """Make a run the last good one, which later runs are compared with."""
     from bench.analysis.nightly import keep
-    from bench.records.reading import read_run
 
     print(f"kept in {keep(options.last_good, read_run(options.run).records)}")
     return 0
 
 
 def _audit(options: argparse.Namespace) -> int:
+    """Look for what makes results wrong, in data, their split and models.
+
+    Looks for pairs that appear twice or on both sides of a split, groups split apart, validation pairs left out,
+    and inputs that depend on the label. Exit status: 0 without findings, 1 with findings, 2 for input that cannot
+    be used.
+    """
     from bench.harness.audits import audit
     from bench.harness.session import Session
 
@@ -349,6 +311,7 @@ def _audit(options: argparse.Namespace) -> int:
 
 
 def _corruptions(options: argparse.Namespace) -> int:
+    """Draw a pair under every corruption of the robustness study."""
     from bench.probes.sheet import corrupted_sheet
     from data_utils import DATASETS, load
 

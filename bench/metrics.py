@@ -10,6 +10,7 @@ Shapes: N samples, L logits (1 for binary cross-entropy, otherwise one per class
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from statistics import median
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -80,99 +81,68 @@ def on_validation(declaration: Metric) -> Metric:
     return msgspec.structs.replace(declaration, name=name, title=title)
 
 
-QUANTITIES: Mapping[str, Metric] = MappingProxyType(
-    {
-        metric.name: metric
-        for metric in (
-            Metric(
-                name="parameters",
-                title="parameters",
-                decimals=0,
-                comparison="exact",
-                ratio=True,
-                reason="counts are exact",
-            ),
-            Metric(
-                name="flops_per_step",
-                title="GFLOP per step",
-                unit="FLOP",
-                decimals=2,
-                scale=1e9,
-                comparison="exact",
-                shown=False,
-            ),
-            Metric(
-                name="epoch_seconds",
-                title="epoch time (s)",
-                unit="s",
-                higher_is_better=False,
-                decimals=2,
-                comparison="epochs",
-                margin=0.05,
-                reason="the smallest published ratio that is called faster is 0.950",
-                ratio=True,
-                per_machine=True,
-                alias="epoch_time",
-                history="epoch time",
-            ),
-            Metric(
-                name="train_seconds",
-                title="train time (s)",
-                unit="s",
-                higher_is_better=False,
-                decimals=1,
-                comparison="epochs",
-                margin=0.05,
-                ratio=True,
-                per_machine=True,
-                alias="train_time",
-            ),
-            Metric(
-                name="seconds_to_target",
-                title="time to target (s)",
-                unit="s",
-                higher_is_better=False,
-                decimals=1,
-                per_machine=True,
-                shown=False,
-            ),
-            Metric(
-                name="achieved_flops",
-                title="GFLOP/s",
-                unit="FLOP/s",
-                higher_is_better=True,
-                decimals=1,
-                scale=1e9,
-                per_machine=True,
-                shown=False,
-            ),
-            Metric(
-                name="efficiency",
-                title="% of ceiling",
-                higher_is_better=True,
-                decimals=0,
-                scale=0.01,
-                per_machine=True,
-                shown=False,
-            ),
-            Metric(
-                name="peak_memory_bytes",
-                title="peak memory (MB)",
-                unit="bytes",
-                higher_is_better=False,
-                decimals=0,
-                scale=1e6,
-                comparison="exact",
-                margin=0.01,
-                reason="allocators round to blocks; a hundredth is beyond that",
-                ratio=True,
-                per_machine=True,
-                alias="peak_memory",
-                history="peak memory",
-            ),
-        )
-    }
+_time = partial(Metric, unit="s", higher_is_better=False, per_machine=True)
+_speed = partial(Metric, higher_is_better=True, per_machine=True, shown=False)
+
+_QUANTITIES = (
+    Metric(
+        name="parameters",
+        title="parameters",
+        decimals=0,
+        comparison="exact",
+        ratio=True,
+        reason="counts are exact",
+    ),
+    Metric(
+        name="flops_per_step",
+        title="GFLOP per step",
+        unit="FLOP",
+        decimals=2,
+        scale=1e9,
+        comparison="exact",
+        shown=False,
+    ),
+    _time(
+        name="epoch_seconds",
+        title="epoch time (s)",
+        decimals=2,
+        comparison="epochs",
+        margin=0.05,
+        reason="the smallest published ratio that is called faster is 0.950",
+        ratio=True,
+        alias="epoch_time",
+        history="epoch time",
+    ),
+    _time(
+        name="train_seconds",
+        title="train time (s)",
+        decimals=1,
+        comparison="epochs",
+        margin=0.05,
+        ratio=True,
+        alias="train_time",
+    ),
+    _time(name="seconds_to_target", title="time to target (s)", decimals=1, shown=False),
+    _speed(name="achieved_flops", title="GFLOP/s", unit="FLOP/s", decimals=1, scale=1e9),
+    _speed(name="efficiency", title="% of ceiling", decimals=0, scale=0.01),
+    Metric(
+        name="peak_memory_bytes",
+        title="peak memory (MB)",
+        unit="bytes",
+        higher_is_better=False,
+        decimals=0,
+        scale=1e6,
+        comparison="exact",
+        margin=0.01,
+        reason="allocators round to blocks; a hundredth is beyond that",
+        ratio=True,
+        per_machine=True,
+        alias="peak_memory",
+        history="peak memory",
+    ),
 )
+
+QUANTITIES: Mapping[str, Metric] = MappingProxyType({metric.name: metric for metric in _QUANTITIES})
 """What a record holds beside the evaluated metrics."""
 
 

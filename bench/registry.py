@@ -5,6 +5,7 @@ Operators, embedders, backbones and models are registered in ``fusion_models``, 
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -14,7 +15,7 @@ from bench.study import Study
 from fusiongauge import PluginError, Registry, source_file
 
 if TYPE_CHECKING:
-    from torch import Generator, Tensor
+    from torch import Tensor
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -35,22 +36,23 @@ class EvaluatedMetric:
     compute: Compute
 
 
-Corrupt = Callable[["Tensor", float, "Generator"], "Tensor"]
-"""(values (N, C, H, W) as the sensor measured them, level, source of all draws) -> corrupted values."""
-
-
 @dataclass(frozen=True)
 class Corruption:
     """A fault of one modality's sensor.
 
     Attributes:
         name: In records, tables and plots.
-        corrupt: Applies it.
-        levels: Severities, rising from 0; robustness is the area over them.
-        modality: Whose; "" for each modality of the data in turn.
+        corrupt: Applies it; see ``register_corruption``.
+        levels: Severities, rising from 0, which changes nothing; robustness is the area over them.
+        modality: The modality it corrupts; "" for a corruption of each modality of the data in turn, named
+            ``<name>-<modality>``.
         unit: Of the levels.
-        kind: What the modality has to hold, "image" or "points"; "" for anything.
-        statistics: Whether ``corrupt`` also takes the channels' mean and standard deviation.
+        kind: "image" or "points" (XYZA) for a corruption of these alone; modalities of another kind are left out.
+        statistics: Whether the function is called as ``corrupt(values, level, generator, mean, std)`` with the
+            mean and standard deviation (C,) of the training pairs.
+
+    Raises:
+        PluginError: The levels do not rise from 0, or there is no such kind.
     """
 
     name: str
@@ -60,6 +62,13 @@ class Corruption:
     unit: str = ""
     kind: str = ""
     statistics: bool = False
+
+    def __post_init__(self) -> None:
+        file, name, levels, kind = source_file(self.corrupt), self.name, self.levels, self.kind
+        if len(levels) < 2 or levels[0] != 0 or any(a >= b for a, b in pairwise(levels)):
+            raise PluginError(f"{file}: the levels of {name!r} must rise from 0, not {levels}")
+        if kind not in ("", "image", "points"):
+            raise PluginError(f"{file}: the kind of {name!r} is 'image' or 'points', not {kind!r}")
 
 
 METRICS: Registry[EvaluatedMetric] = Registry("metric", home="bench.metrics")
@@ -81,43 +90,28 @@ def register_metric(
     history: str = "",
     shown: bool = True,
 ) -> Callable[[Compute], Compute]:
-    """Register a metric, a function of logits (N, L) and labels (N,); see ``bench.records.Metric`` for the rest.
+    """Register a metric, a function of logits (N, L) and labels (N,).
 
-    Args:
-        name: In records: ``valid_metrics[name]``, and ``valid_<name>`` in tables, ``--fail-on`` and verdicts.
-        higher_is_better: The direction.
-        title: For column headings; the name with spaces if left out.
-        unit: Of its values; "" for a share.
-        decimals: Digits after the decimal point; None for as many significant digits as the uncertainty supports.
-        scale: What one unit of the title is in the unit of its values.
-        margin: The smallest difference that matters.
-        reason: Why that is the smallest.
-        alias: A shorter name for ``--fail-on``.
-        history: The name of its series in the history of nightly runs.
-        shown: Whether the main tables have a column for it.
+    Its name is ``valid_metrics[name]`` in records, and ``valid_<name>`` in tables, ``--fail-on`` and verdicts; its
+    title is the name with spaces if left out. ``bench.records.Metric`` describes the other arguments.
 
     Raises:
         PluginError: The name is taken.
     """
-
-    def register(compute: Compute) -> Compute:
-        declaration = Metric(
-            name=name,
-            title=title or name.replace("_", " "),
-            unit=unit,
-            higher_is_better=higher_is_better,
-            decimals=decimals,
-            scale=scale,
-            margin=margin,
-            reason=reason,
-            alias=alias,
-            history=history,
-            shown=shown,
-        )
-        METRICS.register(name, EvaluatedMetric(declaration, compute), compute)
-        return compute
-
-    return register
+    declaration = Metric(
+        name=name,
+        title=title or name.replace("_", " "),
+        unit=unit,
+        higher_is_better=higher_is_better,
+        decimals=decimals,
+        scale=scale,
+        margin=margin,
+        reason=reason,
+        alias=alias,
+        history=history,
+        shown=shown,
+    )
+    return METRICS.decorator(name, partial(EvaluatedMetric, declaration))
 
 
 def register_corruption(
@@ -134,30 +128,15 @@ def register_corruption(
     ``values`` are float32 (N, C, H, W), as the sensor measured them: images in [0, 1], without the alpha of RGBA;
     XYZA points in meters; anything else as the data set stores it. All draws come from ``generator``.
 
-    Args:
-        name: In records, tables and plots.
-        levels: Severities, rising from 0, which changes nothing.
-        modality: The modality it corrupts; "" for a corruption of each modality of the data in turn, named
-            ``<name>-<modality>``.
-        unit: Of the levels.
-        kind: "image" or "points" (XYZA) for a corruption of these alone; modalities of another kind are left out.
-        statistics: Whether the function is called as ``f(values, level, generator, mean, std)`` with the mean and
-            standard deviation (C,) of the training pairs.
+    ``Corruption`` describes the arguments.
 
     Raises:
         PluginError: The name is taken, the levels do not rise from 0, or there is no such kind.
     """
-
-    def register(corrupt: Function) -> Function:
-        if len(levels) < 2 or levels[0] != 0 or any(a >= b for a, b in pairwise(levels)):
-            raise PluginError(f"{source_file(corrupt)}: the levels of {name!r} must rise from 0, not {levels}")
-        if kind not in ("", "image", "points"):
-            raise PluginError(f"{source_file(corrupt)}: the kind of {name!r} is 'image' or 'points', not {kind!r}")
-        corruption = Corruption(name, corrupt, levels, modality, unit, kind, statistics)
-        CORRUPTIONS.register(name, corruption, corrupt)
-        return corrupt
-
-    return register
+    declared = partial(
+        Corruption, name, levels=levels, modality=modality, unit=unit, kind=kind, statistics=statistics
+    )
+    return CORRUPTIONS.decorator(name, declared)
 
 
 def register_study(name: str) -> Callable[[Callable[[], Study]], Callable[[], Study]]:
@@ -169,12 +148,7 @@ def register_study(name: str) -> Callable[[Callable[[], Study]], Callable[[], St
     Raises:
         PluginError: The name is taken.
     """
-
-    def register(make: Callable[[], Study]) -> Callable[[], Study]:
-        STUDIES.register(name, make, make)
-        return make
-
-    return register
+    return STUDIES.decorator(name, lambda make: make)
 
 
 def find_study(name: str) -> Study:

@@ -52,10 +52,10 @@ def xyza_to_range(xyza: Tensor, max_range_m: float = MAX_RANGE_M) -> Tensor:
         max_range_m: The range where nothing was measured.
 
     Returns:
-        float32 (..., R, C).
+        float64 (..., R, C).
     """
     squares = xyza[..., :3, :, :].double().square().sum(dim=-3)
-    return torch.where(xyza[..., 3, :, :] > 0, squares.sqrt(), max_range_m).float()
+    return torch.where(xyza[..., 3, :, :] > 0, squares.sqrt(), max_range_m)
 
 
 def depth_to_xyza(depth_m: Tensor, fx: Tensor, fy: Tensor, cx: Tensor, cy: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Scaling channels to mean 0 and standard deviation 1, with statistics of the training pairs only."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -41,9 +41,9 @@ class ChannelStatistics:
         mean: dict[str, Tensor] = {}
         std: dict[str, Tensor] = {}
         for modality, values in batch.inputs.items():
-            count = values.numel() // values.shape[1]
-            center = _total(_chunks(values)) / count
-            squares = ((chunk - center[:, None, None]).square_() for chunk in _chunks(values))
+            count, chunks = values.numel() // values.shape[1], values.split(_CHUNK)
+            center = _total(chunk.double() for chunk in chunks) / count
+            squares = ((chunk.double() - center[:, None, None]).square_() for chunk in chunks)
             deviation = (_total(squares) / count).sqrt()
             constant = deviation <= _CONSTANT * center.abs()
             mean[modality] = center.float()
@@ -95,11 +95,6 @@ def batchwise_statistics(images: Tensor, batch_size: int = 64) -> dict[str, list
     mean = torch.stack([batch.mean(dim=1) for batch in batches]).mean(dim=0)
     std = torch.stack([batch.std(dim=1) for batch in batches]).mean(dim=0)
     return {"mean": mean.tolist(), "std": torch.where(std > 0, std, 1.0).tolist()}
-
-
-def _chunks(values: Tensor) -> Iterator[Tensor]:
-    for chunk in torch.split(values, _CHUNK):
-        yield chunk.double()
 
 
 def _total(chunks: Iterable[Tensor]) -> Tensor:

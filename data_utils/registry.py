@@ -23,8 +23,8 @@ class Layout:
         description: What such files look like, for messages.
         recognizes: Whether the files at a path have this layout. It reads names only, no content.
         read: (path, class) -> all pairs. If the class is not "", its angles are used for all classes.
-        write: Writes a simulation to a folder, from which ``read`` returns the same tensors. None if the layout
-            can only be read.
+        write: Writes a simulation to a folder, from which ``read`` returns the same tensors; the folder is created
+            if it does not exist. None if the layout can only be read.
     """
 
     description: str
@@ -46,12 +46,7 @@ def register_dataset(name: str) -> Callable[[MakeDataset], MakeDataset]:
     Raises:
         PluginError: The name is taken.
     """
-
-    def register(make: MakeDataset) -> MakeDataset:
-        DATASETS.register(name, make, make)
-        return make
-
-    return register
+    return DATASETS.decorator(name, lambda make: make)
 
 
 def register_layout(name: str) -> Callable[[Callable[[], Layout]], Callable[[], Layout]]:
@@ -65,9 +60,4 @@ def register_layout(name: str) -> Callable[[Callable[[], Layout]], Callable[[], 
     Raises:
         PluginError: The name is taken.
     """
-
-    def register(make: Callable[[], Layout]) -> Callable[[], Layout]:
-        LAYOUTS.register(name, make, make)
-        return make
-
-    return register
+    return LAYOUTS.decorator(name, lambda make: make)

@@ -85,11 +85,8 @@ def subsample(dataset: PairedDataset, pairs: int, seed: int) -> PairedDataset:
         return dataset
     generator = np.random.default_rng([seed, _SUBSAMPLE_STREAM])
     chosen = torch.from_numpy(_choose(dataset, pairs / len(dataset), generator))
-    lost = [
-        name
-        for label, name in enumerate(dataset.info.classes)
-        if not bool((chosen & (dataset.labels == label)).any())
-    ]
+    kept = set(dataset.labels[chosen].tolist())
+    lost = [name for label, name in enumerate(dataset.info.classes) if label not in kept]
     if lost:
         raise DataError(
             f"About {pairs} of the {len(dataset)} pairs of {dataset.info.name!r} include none of class "
@@ -100,8 +97,10 @@ def subsample(dataset: PairedDataset, pairs: int, seed: int) -> PairedDataset:
 
 def _choose(dataset: PairedDataset, fraction: float, generator: np.random.Generator) -> npt.NDArray[np.bool_]:
     """Whether each pair is in the selected fraction; bool (N,)."""
-    group_of_pair = _by_first_appearance(dataset.groups.numpy())
-    counts = np.zeros((group_of_pair.max() + 1, len(dataset.info.classes)))
+    numbers: dict[int, int] = {}  # groups, numbered in the order of their first appearance
+    numbered = [numbers.setdefault(group, len(numbers)) for group in dataset.groups.tolist()]
+    group_of_pair: npt.NDArray[np.intp] = np.array(numbered)
+    counts = np.zeros((len(numbers), len(dataset.info.classes)))
     np.add.at(counts, (group_of_pair, dataset.labels.numpy()), 1)
     thresholds = generator.uniform(-1, 1, len(counts))
 
@@ -115,11 +114,3 @@ def _choose(dataset: PairedDataset, fraction: float, generator: np.random.Genera
             chosen[group] = True
             debt -= count
     return chosen[group_of_pair]
-
-
-def _by_first_appearance(groups: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """The groups, renumbered 0, 1, 2, ... in the order of their first appearance."""
-    _, first, inverse = np.unique(groups, return_index=True, return_inverse=True)
-    rank = np.empty(len(first), dtype=np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[inverse]

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
+from math import prod
 
-import torch
 from torch import Tensor, nn
 
 from fusion_models.network import FusionNet
@@ -12,7 +12,6 @@ from fusion_models.registry import BACKBONES, EMBEDDERS, OPERATORS
 from fusion_models.zoo import (
     BLUEPRINTS,
     Block,
-    Blueprint,
     Down,
     Flatten,
     Keep,
@@ -63,7 +62,12 @@ def build_model(
         return _on_backbone(spec, {modality: channels[modality] for modality in modalities}, image_size, classes)
 
     blueprint = BLUEPRINTS[spec.family, spec.stage]
-    _refuse_odd_sizes(spec, blueprint, image_size)
+    downs = sum(isinstance(block, Down) for block in (*blueprint.stem, *blueprint.trunk))
+    if any(size % 2**downs for size in image_size):
+        raise ModelError(
+            f"{spec.name} halves images {downs} times: height and width must be multiples of {2**downs}, "
+            f"not {image_size[0]}x{image_size[1]}"
+        )
     logits = blueprint.binary_logits if classes == 2 else classes
     stems: dict[str, nn.Module] = {}
     shapes: list[Shape] = []
@@ -82,15 +86,6 @@ def build_model(
         head=_mlp(shape, blueprint.head, logits),
         stems_are_experts=bool(blueprint.expert_head),
     )
-
-
-def _refuse_odd_sizes(spec: ModelSpec, blueprint: Blueprint, image_size: tuple[int, int]) -> None:
-    downs = sum(isinstance(block, Down) for block in (*blueprint.stem, *blueprint.trunk))
-    if any(size % 2**downs for size in image_size):
-        raise ModelError(
-            f"{spec.name} halves images {downs} times: height and width must be multiples of {2**downs}, "
-            f"not {image_size[0]}x{image_size[1]}"
-        )
 
 
 def _operator(spec: ModelSpec, shapes: list[Shape]) -> Operator:
@@ -122,8 +117,7 @@ def _on_backbone(
         }
         shapes = [(classes,)] * len(stems)
     operator = _operator(spec, shapes)
-    width = operator.out_shape[0]
-    head = nn.Sequential(GlobalAverage(), nn.Linear(width, classes))
+    head = nn.Sequential(GlobalAverage(), nn.Linear(operator.out_shape[0], classes))
     return FusionNet(stems=stems, operator=operator, trunk=nn.Identity(), head=head)
 
 
@@ -142,20 +136,16 @@ def _stack(blocks: tuple[Block, ...], shape: Shape, embedder: str) -> tuple[nn.M
                 shape = (width, *shape[1:])
             case Flatten():
                 layers.append(nn.Flatten())
-                shape = (_size(shape),)
+                shape = (prod(shape),)
             case Linear(width):
-                layers.append(nn.Sequential(nn.Flatten(), nn.Linear(_size(shape), width)))
+                layers.append(nn.Sequential(nn.Flatten(), nn.Linear(prod(shape), width)))
                 shape = (width,)
     return nn.Sequential(*layers), shape
 
 
 def _mlp(shape: Shape, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
-    widths = (_size(shape), *hidden, outputs)
+    widths = (prod(shape), *hidden, outputs)
     layers: list[nn.Module] = [nn.Flatten()]
     for i, (width, next_width) in enumerate(pairwise(widths)):
         layers += [nn.ReLU()] * (i > 0) + [nn.Linear(width, next_width)]
     return nn.Sequential(*layers)
-
-
-def _size(shape: Shape) -> int:
-    return int(torch.Size(shape).numel())

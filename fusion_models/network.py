@@ -60,14 +60,15 @@ class FusionNet(nn.Module):
         """
         if not self.stems_are_experts:
             return {}
-        return {modality: _alone(modality, stem) for modality, stem in self.stems.items()}
+        # PassThrough returns its input unchanged, so the shape that it is built for does not matter.
+        return {
+            modality: FusionNet(
+                stems={modality: stem}, operator=PassThrough([()]), trunk=nn.Identity(), head=nn.Identity()
+            )
+            for modality, stem in self.stems.items()
+        }
 
     def freeze_experts(self) -> None:
         """Exclude the experts from all further training."""
         if self.stems_are_experts:
             self.stems.requires_grad_(False)
-
-
-def _alone(modality: str, expert: nn.Module) -> FusionNet:
-    # PassThrough returns its input unchanged, so the shape that it is built for does not matter.
-    return FusionNet(stems={modality: expert}, operator=PassThrough([()]), trunk=nn.Identity(), head=nn.Identity())

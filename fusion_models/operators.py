@@ -8,6 +8,7 @@ Shapes are without the batch: maps (C, H, W) or vectors (D,). Features come in t
 """
 
 from collections.abc import Sequence
+from functools import reduce
 
 import torch
 from torch import Tensor, nn
@@ -84,10 +85,7 @@ class Add(Operator):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Add all modalities, first to last."""
-        fused = features[0]
-        for feature in features[1:]:
-            fused = fused + feature
-        return fused
+        return reduce(torch.add, features)
 
 
 @register_operator("hadamard", families=())
@@ -96,10 +94,7 @@ class Hadamard(Operator):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Multiply all modalities, first to last."""
-        fused = features[0]
-        for feature in features[1:]:
-            fused = fused * feature
-        return fused
+        return reduce(torch.mul, features)
 
 
 @register_operator("matmul", families=())
@@ -114,7 +109,4 @@ class Matmul(Operator):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Multiply (B, C, N, N) maps as matrices, first to last."""
-        fused = features[0]
-        for feature in features[1:]:
-            fused = fused @ feature
-        return fused
+        return reduce(torch.matmul, features)

@@ -8,14 +8,13 @@ A plug-in calls the decorators as ``operators.py`` and ``embedders.py`` do for w
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from fusiongauge import Registry
+from fusiongauge import PluginError, Registry, source_file
 
 if TYPE_CHECKING:
     from torch import nn
 
-T = TypeVar("T")
 Class = TypeVar("Class", bound=type)
 
 DEFAULT_FAMILIES = ("compact",)
@@ -23,7 +22,7 @@ DEFAULT_FAMILIES = ("compact",)
 
 
 @dataclass(frozen=True)
-class Part(Generic[T]):
+class Part:
     """A registered part of models.
 
     Attributes:
@@ -31,7 +30,7 @@ class Part(Generic[T]):
         families: The families of models that get variants with it.
     """
 
-    make: T
+    make: Any
     families: tuple[str, ...]
 
 
@@ -42,8 +41,8 @@ The module's ``forward`` takes a mapping from modality to tensors (B, C, H, W) a
 (B, 1) for two classes.
 """
 
-OPERATORS: Registry[Part[Any]] = Registry("operator", home="fusion_models.operators")
-EMBEDDERS: Registry[Part[Any]] = Registry("embedder", home="fusion_models.embedders")
+OPERATORS: Registry[Part] = Registry("operator", home="fusion_models.operators")
+EMBEDDERS: Registry[Part] = Registry("embedder", home="fusion_models.embedders")
 BACKBONES: Registry[Any] = Registry("backbone")
 CUSTOM_MODELS: Registry[BuildModel] = Registry("model")
 
@@ -60,12 +59,7 @@ def register_operator(name: str, *, families: tuple[str, ...] = DEFAULT_FAMILIES
     Raises:
         PluginError: The name is taken.
     """
-
-    def register(operator: Class) -> Class:
-        OPERATORS.register(name, Part(operator, families), operator)
-        return operator
-
-    return register
+    return OPERATORS.decorator(name, lambda operator: Part(operator, families))
 
 
 def register_embedder(name: str, *, families: tuple[str, ...] = DEFAULT_FAMILIES) -> Callable[[Class], Class]:
@@ -80,12 +74,7 @@ def register_embedder(name: str, *, families: tuple[str, ...] = DEFAULT_FAMILIES
     Raises:
         PluginError: The name is taken.
     """
-
-    def register(embedder: Class) -> Class:
-        EMBEDDERS.register(name, Part(embedder, families), embedder)
-        return embedder
-
-    return register
+    return EMBEDDERS.decorator(name, lambda embedder: Part(embedder, families))
 
 
 def register_model(name: str) -> Callable[[BuildModel], BuildModel]:
@@ -98,14 +87,14 @@ def register_model(name: str) -> Callable[[BuildModel], BuildModel]:
         PluginError: The name is taken.
     """
 
-    def register(build: BuildModel) -> BuildModel:
-        from fusion_models.zoo import refuse_taken
+    def unless_taken(build: BuildModel) -> BuildModel:
+        from fusion_models.zoo import MODELS
 
-        refuse_taken(name, build)
-        CUSTOM_MODELS.register(name, build, build)
+        if name in MODELS and name not in CUSTOM_MODELS:
+            raise PluginError(f"{source_file(build)}: there is a model {name!r} already; choose another name")
         return build
 
-    return register
+    return CUSTOM_MODELS.decorator(name, unless_taken)
 
 
 def register_backbone(name: str) -> Callable[[Class], Class]:
@@ -120,9 +109,4 @@ def register_backbone(name: str) -> Callable[[Class], Class]:
     Raises:
         PluginError: The name is taken.
     """
-
-    def register(backbone: Class) -> Class:
-        BACKBONES.register(name, backbone, backbone)
-        return backbone
-
-    return register
+    return BACKBONES.decorator(name, lambda backbone: backbone)

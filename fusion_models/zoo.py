@@ -5,12 +5,15 @@ holds the widths of a family at a stage; MODELS names all models, also those of 
 them. Loads no torch, so that ids and help need none.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from fusion_models.registry import BACKBONES, CUSTOM_MODELS, EMBEDDERS, OPERATORS, BuildModel
-from fusiongauge import FusionGaugeError, PluginError, source_file
+from fusiongauge import FusionGaugeError
+
+SINGLE = "single"
+"""The stage of models that see one modality."""
 
 
 class ModelError(FusionGaugeError, ValueError):
@@ -57,12 +60,14 @@ class Blueprint:
         expert_head: Hidden widths of an MLP on each stem, which makes the stem a classifier ("expert") that is
             trained first and then frozen; empty for stems that are trained with the rest.
         binary_logits: Logits for two classes: 2 for cross-entropy, 1 for binary cross-entropy.
+        operators: Those it is published with.
     """
 
     stem: tuple[Block, ...]
     trunk: tuple[Block, ...]
     head: tuple[int, ...]
     binary_logits: int
+    operators: tuple[str, ...] = ()
     expert_head: tuple[int, ...] = ()
 
 
@@ -72,25 +77,29 @@ def _down(*widths: int) -> tuple[Block, ...]:
 
 BLUEPRINTS: Mapping[tuple[str, str], Blueprint] = MappingProxyType(
     {
-        ("wide", "early"): Blueprint((), _down(32, 64, 128), (1000, 100), 2),
-        ("wide", "intermediate"): Blueprint(_down(32, 64, 128), (), (1000, 100), 2),
+        ("wide", SINGLE): Blueprint(_down(32, 64, 128), (), (1000, 100), 2),
+        ("wide", "early"): Blueprint((), _down(32, 64, 128), (1000, 100), 2, ("concat",)),
+        ("wide", "intermediate"): Blueprint(
+            _down(32, 64, 128), (), (1000, 100), 2, ("concat", "add", "hadamard", "matmul")
+        ),
         # The same function as the intermediate one under concatenation, as published: flattening before or after
         # stacking channels makes no difference.
-        ("wide", "late"): Blueprint((*_down(32, 64, 128), Flatten()), (), (1000, 100), 2),
-        ("wide", "single"): Blueprint(_down(32, 64, 128), (), (1000, 100), 2),
-        ("deep", "intermediate"): Blueprint(_down(50, 100), (Down(200), Keep(200)), (100,), 1),
-        ("experts", "intermediate"): Blueprint(_down(25, 50, 100), (), (1000, 100), 1),
-        ("experts", "late"): Blueprint(_down(50, 100, 200), (), (10,), 1, expert_head=(1000, 100)),
-        ("experts", "single"): Blueprint(_down(50, 100, 200), (), (1000, 100), 1),
-        ("compact", "intermediate"): Blueprint(_down(50, 100), (Down(100),), (100,), 1),
-        ("compact", "late"): Blueprint((*_down(25, 50, 100), Linear(100)), (), (100,), 1),
+        ("wide", "late"): Blueprint((*_down(32, 64, 128), Flatten()), (), (1000, 100), 2, ("concat",)),
+        ("deep", "intermediate"): Blueprint(_down(50, 100), (Down(200), Keep(200)), (100,), 1, ("concat",)),
+        ("experts", SINGLE): Blueprint(_down(50, 100, 200), (), (1000, 100), 1),
+        ("experts", "intermediate"): Blueprint(
+            _down(25, 50, 100), (), (1000, 100), 1, ("concat", "add", "hadamard")
+        ),
+        ("experts", "late"): Blueprint(_down(50, 100, 200), (), (10,), 1, ("logits",), expert_head=(1000, 100)),
+        ("compact", "intermediate"): Blueprint(
+            _down(50, 100), (Down(100),), (100,), 1, ("concat", "add", "hadamard")
+        ),
+        ("compact", "late"): Blueprint((*_down(25, 50, 100), Linear(100)), (), (100,), 1, ("concat",)),
     }
 )
+"""Family and stage to layers, in the order of tables."""
 
 FAMILIES = tuple(dict.fromkeys(family for family, _ in BLUEPRINTS))
-
-SINGLE = "single"
-"""The stage of models that see one modality."""
 
 CUSTOM = "custom"
 """Family and stage of models that are functions of a plug-in or of a Python prompt."""
@@ -150,28 +159,15 @@ class ModelSpec:
 _EMBEDDERS = ("maxpool", "strided")
 """Of the published models."""
 
-_FUSIONS = (
-    ("wide", "early", ("concat",)),
-    ("wide", "intermediate", ("concat", "add", "hadamard", "matmul")),
-    ("wide", "late", ("concat",)),
-    ("deep", "intermediate", ("concat",)),
-    ("experts", "intermediate", ("concat", "add", "hadamard")),
-    ("experts", "late", ("logits",)),
-    ("compact", "intermediate", ("concat", "add", "hadamard")),
-    ("compact", "late", ("concat",)),
-)
 _SINGLES = ("rgb", "lidar")
 
 
 def _strategies() -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
     """Family, stage, operator and modalities of every model with an embedder, in the order of tables."""
-    singles = {family for family, stage in BLUEPRINTS if stage == SINGLE}
-    for family in FAMILIES:
-        if family in singles:
+    for (family, stage), blueprint in BLUEPRINTS.items():
+        if stage == SINGLE:
             yield from ((family, SINGLE, "none", (modality,)) for modality in _SINGLES)
-        for of, stage, operators in _FUSIONS:
-            if of == family:
-                yield from ((family, stage, operator, ()) for operator in operators)
+        yield from ((family, stage, operator, ()) for operator in blueprint.operators)
     for operator, part in OPERATORS.added.items():
         families = [family for family in part.families if (family, "intermediate") in BLUEPRINTS]
         yield from ((family, "intermediate", operator, ()) for family in families)
@@ -181,18 +177,14 @@ def _embedders(family: str) -> tuple[str, ...]:
     return (*_EMBEDDERS, *(name for name, part in EMBEDDERS.added.items() if family in part.families))
 
 
-def _of_backbones() -> Iterator[ModelSpec]:
+def _specs() -> Iterator[ModelSpec]:
+    for family, stage, operator, modalities in _strategies():
+        yield from (ModelSpec(family, stage, operator, name, modalities) for name in _embedders(family))
     for family in BACKBONES.added:
         yield from (ModelSpec(family, SINGLE, "none", "", (modality,)) for modality in _SINGLES)
         operators = [name for name, part in OPERATORS.added.items() if family in part.families]
         yield from (ModelSpec(family, "intermediate", name, "") for name in ("concat", "add", *operators))
         yield ModelSpec(family, "late", "logits", "")
-
-
-def _specs() -> Iterator[ModelSpec]:
-    for family, stage, operator, modalities in _strategies():
-        yield from (ModelSpec(family, stage, operator, name, modalities) for name in _embedders(family))
-    yield from _of_backbones()
     for name, build in CUSTOM_MODELS.added.items():
         yield ModelSpec(CUSTOM, CUSTOM, "", "", custom=name, build=build)
 
@@ -230,13 +222,3 @@ def find_model(name: str) -> ModelSpec:
         if family in BACKBONES.added:
             return ModelSpec(family, SINGLE, "none", "", (modality,))
     raise ModelError(f"unknown model {name!r}; the models are: {', '.join(specs)}")
-
-
-def refuse_taken(name: str, build: Callable[..., object]) -> None:
-    """Refuse a custom model whose name another model has.
-
-    Raises:
-        PluginError: The name is taken.
-    """
-    if name in MODELS and name not in CUSTOM_MODELS:
-        raise PluginError(f"{source_file(build)}: there is a model {name!r} already; choose another name")

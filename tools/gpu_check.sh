@@ -141,12 +141,11 @@ from bench.training.ceiling import ceiling
 from bench.training.evaluation import evaluate
 from bench.training.graphs import GraphSteps, fastest, record
 from bench.training.measurement import training_flops, training_memory
-from bench.training.optimizer import make_optimizer
 from bench.training.preparation import prepare
 from bench.training.runs import _save_weights, build_seeded, silent
 from bench.training.samples import save_samples
 from bench.training.seeding import deterministic, epoch_order, new_tensors_filled
-from bench.training.steps import EagerSteps, synchronize, timed
+from bench.training.steps import EagerSteps, make_optimizer, synchronize, timed
 from bench.training.trainer import Trainer
 from data_utils import Batch, load
 from fusion_models import find_model
@@ -196,7 +195,7 @@ def milliseconds(work, repeats):
 
 
 def steps_of(spec, data, layout=torch.channels_last, seed=51):
-    network = build_seeded(spec, dataset, seed, DEV).to(memory_format=layout)
+    network = build_seeded(spec, dataset.info, seed, DEV).to(memory_format=layout)
     train = Batch({m: v.contiguous(memory_format=layout) for m, v in data.inputs.items()}, data.labels)
     return EagerSteps(network, make_optimizer(network, PROTOCOL), train, PROTOCOL.batch_size)
 
@@ -237,7 +236,7 @@ def compare_loops(spec):
         "ours_ms": round(ms_per_step(recorded, orders[0], rates, 4), 3),
         "eager_ms": round(ms_per_step(eager, orders[0], rates, 1), 3),
     }
-    loop = ReferenceLoop(as_published(build_seeded(spec, dataset, 51, DEV)), in_memory, PROTOCOL, 51, DEV)
+    loop = ReferenceLoop(as_published(build_seeded(spec, dataset.info, 51, DEV)), in_memory, PROTOCOL, 51, DEV)
     with new_tensors_filled(True):
         timed(loop.steps(), device)
         seconds = min(timed(loop.steps(), device)[1] for _ in range(2))
@@ -323,7 +322,7 @@ def loss_after(lanes, replay):
 
 def stacked(spec, seeds):
     """Several seeds as one network of groups (torch.func.vmap: grouped convolutions, batched products)."""
-    built = [build_seeded(spec, dataset, 51 + number, DEV) for number in range(seeds)]
+    built = [build_seeded(spec, dataset.info, 51 + number, DEV) for number in range(seeds)]
     networks = [network.to(memory_format=torch.contiguous_format) for network in built]
     parameters, _ = torch.func.stack_module_state(networks)
     shapes_alone = copy.deepcopy(networks[0]).to("meta")
@@ -366,7 +365,7 @@ def fixed_costs():
         return made
 
     def build():
-        return build_seeded(spec, small, 51, DEV)
+        return build_seeded(spec, small.info, 51, DEV)
 
     ready = taken(f"prepare {CELL_PAIRS} pairs", lambda: prepare(small, protocol, 51, DEV))
     batch = ready.train[: protocol.batch_size]
@@ -387,7 +386,7 @@ def memory():
     """Whether the measured memory of a step depends on what the allocator has been through."""
     spec, peaks, hoard = find_model("wide-intermediate-concat-strided"), [], []
     for i in range(4):
-        peaks.append(training_memory(lambda: build_seeded(spec, dataset, 51, DEV), data[:32], PROTOCOL))
+        peaks.append(training_memory(lambda: build_seeded(spec, dataset.info, 51, DEV), data[:32], PROTOCOL))
         hoard += [torch.empty(int(1e6 * (i + 1) + 12345 * j), device=device) for j in range(7)]
         del hoard[::2]
     return {"peak": [peak.peak_bytes for peak in peaks], "reserved": [peak.reserved_bytes for peak in peaks]}
@@ -407,7 +406,7 @@ with deterministic():
     with part("ceiling"):
         limits = ceiling(DEV)
         result["ceiling"] = {
-            "TFLOPs": round(limits.flops_per_second / 1e12, 3), "TB/s": round(limits.bytes_per_second / 1e12, 3)
+            "TFLOPs": round(limits["flops_per_second"] / 1e12, 3), "TB/s": round(limits["bytes_per_second"] / 1e12, 3)
         }
 
     # A: every model by both loops; on a CPU, two. In an order that mixes the families, should time run out.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 
 from bench.config import FIRST_SEED
-from bench.costs.conditions import measured_on
+from bench.costs import measured_on
 from bench.records import InferenceRecord
 from bench.training.measurement import count_parameters
 from bench.training.runs import build_seeded
@@ -50,7 +50,7 @@ class ForwardPass:
 
     def __init__(self, spec: ModelSpec, dataset: PairedDataset, batch_size: int, device: str) -> None:
         self._model, self._info, self._batch_size, self._device = spec.name, dataset.info, batch_size, device
-        self._network = build_seeded(spec, dataset, FIRST_SEED, device).eval()
+        self._network = build_seeded(spec, dataset.info, FIRST_SEED, device).eval()
         self._inputs = random_batch(dataset.info, batch_size, device).inputs
         self.parameters = count_parameters(self._network)
 
@@ -61,12 +61,7 @@ class ForwardPass:
         synchronize(torch.device(self._device))
 
     def record(self, seconds: Sequence[float], profile: str) -> InferenceRecord:
-        """The record of timed calls.
-
-        Args:
-            seconds: Of each call.
-            profile: Name of the profile.
-        """
+        """The record of calls that took these seconds each, under a profile."""
         height, width = self._info.image_size
         channels = [f"{modality} of {count} channels" for modality, count in self._info.channels.items()]
         return InferenceRecord(

@@ -50,12 +50,7 @@ def reference_process(
 ) -> Iterator[TrainEpoch]:
     """The reference loop in a process like the kernel of a notebook that trains this model alone.
 
-    Args:
-        model: On the CPU; copied.
-        train: All training pairs, see ``reference.samples``; copied.
-        protocol: Epochs, batch size and learning rates.
-        seed: Decides the order of each epoch.
-        device: To train on.
+    Its arguments are those of ``our_process``, but the training pairs come one by one (``reference.samples``).
     """
     with fresh_process() as process:
         # One sample at a time, as a notebook reads them: glibc adapts to the largest block that is freed.

@@ -3,18 +3,17 @@
 Whatever else the machine does affects both, so the ratio of their times is more reliable than either time.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from bench.config import STANDARD, OptionError, RunConfig
-from bench.costs.conditions import measured_on
+from bench.costs import measured_on
 from bench.costs.loops import our_process, reference_process
 from bench.costs.reference import ReferenceLoop, as_published, samples
 from bench.records import RaceRecord
 from bench.training.preparation import prepare
-from bench.training.runs import build_seeded, silent
+from bench.training.runs import build_seeded, drive, silent
 from bench.training.seeding import deterministic
 from bench.training.trainer import Trainer, steps_per_epoch
 from data_utils import Batch, PairedDataset
@@ -56,13 +55,7 @@ def target(device: torch.device) -> float | None:
 
 
 def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) -> RaceRecord:
-    """Train a model with both loops on the same data, from the same weights and in the same order.
-
-    Args:
-        spec: A model that is trained in a single stage.
-        dataset: The protocol's pairs are drawn from it.
-        seed: Of split, weights and order.
-        config: Device and protocol, of at least two epochs.
+    """Train a model of a single stage with both loops: the same data, weights and order, at least two epochs.
 
     Raises:
         OptionError: An epoch has fewer than two steps.
@@ -75,7 +68,7 @@ def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) 
             f"a race takes at least two steps per epoch; {len(train)} training pairs in batches of "
             f"{protocol.batch_size} are {steps}"
         )
-    ours, published = (build_seeded(spec, dataset, seed, "cpu") for _ in range(2))
+    ours, published = (build_seeded(spec, dataset.info, seed, "cpu") for _ in range(2))
     reference_epochs, our_epochs = [], []
     with (
         reference_process(as_published(published), samples(train), protocol, seed, device) as train_reference,
@@ -85,6 +78,7 @@ def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) 
             reference_epochs.append(train_reference())
             our_epochs.append(train_ours())
     pairs = min(len(dataset), protocol.pairs)
+    data = f"data: {pairs} pairs of {dataset.info.name} in batches of {protocol.batch_size}"
     return RaceRecord(
         model=spec.name,
         steps=steps - 1,
@@ -94,11 +88,7 @@ def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) 
         engine_losses=[loss for loss, _ in our_epochs],
         exact_difference=exact_difference(spec, dataset, seed, config),
         target=target(torch.device(device)),
-        **measured_on(
-            config.profile,
-            device,
-            f"data: {pairs} pairs of {dataset.info.name} in batches of {protocol.batch_size}",
-        ),
+        **measured_on(config.profile, device, data),
     )
 
 
@@ -111,17 +101,11 @@ def exact_difference(spec: ModelSpec, dataset: PairedDataset, seed: int, config:
         few = prepare(dataset, config.protocol, seed, config.device).train[:20]
         doubles = Batch({modality: values.double() for modality, values in few.inputs.items()}, few.labels)
         protocol = replace(config.protocol, batch_size=8, epochs=2, drop_last=False)
-        ours, published = (build_seeded(spec, dataset, seed, config.device).to(torch.float64) for _ in range(2))
+        ours, published = (
+            build_seeded(spec, dataset.info, seed, config.device).to(torch.float64) for _ in range(2)
+        )
         reference = ReferenceLoop(as_published(published), samples(doubles), protocol, seed, config.device)
         trainer = Trainer(ours, doubles, doubles[: protocol.batch_size], protocol, seed, silent)
-        losses = []
-        for _ in range(protocol.epochs):
-            losses.append(reference.train_epoch())
-            trainer.train_epoch()
-            trainer.finish_epoch()
-    return max(relative_differences(losses, trainer.history.train_losses))
-
-
-def relative_differences(expected: Sequence[float], actual: Sequence[float]) -> list[float]:
-    """|actual - expected| / |expected|, of each pair."""
-    return [abs(b - a) / abs(a) for a, b in zip(expected, actual, strict=True)]
+        losses = [reference.train_epoch() for _ in range(protocol.epochs)]
+        drive(trainer.train_epoch, trainer.finish_epoch, protocol.epochs)
+    return max(abs(b - a) / abs(a) for a, b in zip(losses, trainer.history.train_losses, strict=True))

@@ -3,11 +3,13 @@
 ``peak_memory_bytes`` of a record is what a model's training step needs; this is what a machine needs.
 """
 
+import re
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from bench.config import FIRST_SEED, RunConfig
-from bench.costs.conditions import measured_on
+from bench.costs import measured_on
 from bench.records import ResidentRecord
 from bench.training.allocator import keep_freed_memory
 from bench.training.preparation import prepare
@@ -32,33 +34,24 @@ def resident_memory(config: RunConfig) -> ResidentRecord:
     """
     config = replace(config, protocol=replace(config.protocol, epochs=1), results_dir=None)
     with fresh_process() as fresh:
-        pairs, started, loaded, prepared, trained = fresh.submit(_measured, config).result()
-    return ResidentRecord(
-        model=MODEL,
-        dataset=DATASET,
-        pairs=pairs,
-        started_bytes=started,
-        loaded_bytes=loaded,
-        prepared_bytes=prepared,
-        trained_bytes=trained,
-        **measured_on(config.profile, config.device),
-    )
+        measured = fresh.submit(_measured, config).result()
+    return ResidentRecord(model=MODEL, dataset=DATASET, **measured, **measured_on(config.profile, config.device))
 
 
-def _measured(config: RunConfig) -> tuple[int, int, int, int, int]:
+def _measured(config: RunConfig) -> dict[str, Any]:
     keep_freed_memory()
-    started = _peak_bytes()
+    measured = {"started_bytes": _peak_bytes()}
     dataset = load(DATASET, pairs=config.protocol.pairs)
-    loaded = _peak_bytes()
+    measured |= {"pairs": len(dataset), "loaded_bytes": _peak_bytes()}
     prepare(dataset, config.protocol, FIRST_SEED, config.device)
-    prepared = _peak_bytes()
+    measured["prepared_bytes"] = _peak_bytes()
     run_cell(find_model(MODEL), dataset, FIRST_SEED, config)
-    return len(dataset), started, loaded, prepared, _peak_bytes()
+    return {**measured, "trained_bytes": _peak_bytes()}
 
 
 def _peak_bytes() -> int:
     # Not the value of getrusage: a process inherits that from the one that started it.
-    for line in STATUS.read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"{STATUS} does not report the peak size of the process")
+    peak = re.search(r"^VmHWM:\s*(\d+) kB", STATUS.read_text(), re.MULTILINE)
+    if peak is None:
+        raise RuntimeError(f"{STATUS} does not report the peak size of the process")
+    return int(peak[1]) * 1024

@@ -1,33 +1,23 @@
 """How the cost of training grows with the pairs, with the batch and with the images."""
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-
-import torch
-from torch import nn
+from typing import NamedTuple
 
 from bench.config import FIRST_SEED, STANDARD
-from bench.costs.conditions import measured_on
+from bench.costs import measured_on
 from bench.costs.inference import random_batch
 from bench.records import GrowthRecord
-from bench.training.runs import silent
-from bench.training.seeding import seeded
+from bench.training.runs import build_seeded, silent
+from bench.training.steps import seconds_of
 from bench.training.trainer import Trainer
 from data_utils import DatasetInfo
-from fusion_models import ModelSpec, build_model
+from fusion_models import ModelSpec
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """An epoch whose cost is measured.
-
-    Attributes:
-        pairs: It trains on.
-        batch_size: Pairs per step.
-        image_size: Height and width of all inputs, in pixels.
-    """
+class Epoch(NamedTuple):
+    """An epoch whose cost is measured: pairs in all and per step, height and width of all inputs in pixels."""
 
     pairs: int
     batch_size: int
@@ -58,7 +48,7 @@ class Axis:
 
     def epoch(self, size: int) -> Epoch:
         """The epoch of that size."""
-        return replace(BASE, **dict.fromkeys(self.grows, size))
+        return BASE._replace(**dict.fromkeys(self.grows, size))
 
 
 AXES: Mapping[str, Axis] = MappingProxyType(
@@ -79,13 +69,6 @@ class Series:
 
     Each call passes through all sizes, so whatever else slows the machine down for a while affects all of them.
 
-    Args:
-        spec: The model.
-        axis: The size that grows.
-        sizes: Of the axis.
-        info: The model is built for its channels and classes.
-        device: "cpu", "cuda" or "cuda:N".
-
     Attributes:
         seconds: Of the epochs so far, by size, device synchronized.
     """
@@ -98,17 +81,11 @@ class Series:
     def __call__(self) -> None:
         """Train an epoch of each size."""
         for size, trainer in self._trainers.items():
-            start = time.perf_counter()
-            trainer.train_epoch()
-            self.seconds[size].append(time.perf_counter() - start)
+            self.seconds[size].append(seconds_of(trainer.train_epoch))
 
-    def record(self, profile: str, *, warm_up: int = 1) -> GrowthRecord:
-        """The record of the epochs so far.
-
-        Args:
-            profile: Name of the profile.
-            warm_up: How many first epochs of each size are left out.
-        """
+    def record(self, profile: str) -> GrowthRecord:
+        """The record of the epochs so far under a profile, without the first of each size, which warms up."""
+        sizes = f"other sizes: {BASE.pairs} pairs in one batch, images of {BASE.image_size}x{BASE.image_size}"
         return GrowthRecord(
             model=self._spec.name,
             family=self._spec.family,
@@ -117,12 +94,8 @@ class Series:
             axis_title=self._axis.title,
             work=self._axis.work,
             sizes=list(self.seconds),
-            seconds=[epochs[warm_up:] for epochs in self.seconds.values()],
-            **measured_on(
-                profile,
-                self._device,
-                f"other sizes: {BASE.pairs} pairs in one batch, images of {BASE.image_size}x{BASE.image_size}",
-            ),
+            seconds=[epochs[1:] for epochs in self.seconds.values()],
+            **measured_on(profile, self._device, sizes),
         )
 
 
@@ -131,11 +104,5 @@ def _trainer(spec: ModelSpec, epoch: Epoch, info: DatasetInfo, device: str) -> T
     train = random_batch(info, epoch.pairs, device)
     protocol = replace(STANDARD, epochs=1, batch_size=epoch.batch_size, schedule="constant")
     # Nothing is validated; the training pairs stand in for validation pairs.
-    return Trainer(_network(spec, info, device), train, train, protocol, FIRST_SEED, silent)
-
-
-def _network(spec: ModelSpec, info: DatasetInfo, device: str) -> nn.Module:
-    with seeded(FIRST_SEED, "initialization"):
-        network = build_model(spec, channels=info.channels, image_size=info.image_size, classes=len(info.classes))
-    network.to(memory_format=torch.channels_last)
-    return network.to(device)
+    network = build_seeded(spec, info, FIRST_SEED, device)
+    return Trainer(network, train, train, protocol, FIRST_SEED, silent)

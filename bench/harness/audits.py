@@ -4,7 +4,7 @@
 ``bench.training.model_audits``.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -19,7 +19,7 @@ from bench.training.measurement import training_memory
 from bench.training.preparation import choose, prepare
 from bench.training.seeding import stream
 from data_utils import Batch, DataError, DatasetInfo, PairedDataset, Split
-from data_utils.audits import leaks as audits
+from data_utils.audits import leaks
 from data_utils.audits.findings import Outcome
 from fusion_models import ModelSpec, build_model
 
@@ -41,7 +41,7 @@ def audit(session: Session, *, models: bool) -> Iterator[tuple[str, list[Outcome
         specs.setdefault(session.dataset(cell.config), {})[cell.spec] = None
     for dataset in specs:
         info = dataset.info
-        yield f"{info.name}, {len(dataset)} pairs of {len(info.classes)} classes", audit_dataset(dataset)
+        yield f"{info.name}, {len(dataset)} pairs of {len(info.classes)} classes", leaks.audit_dataset(dataset)
     for config, seed in dict.fromkeys((cell.config, cell.seed) for cell in session.cells):
         dataset = session.dataset(config)
         study = " ".join(filter(None, (config.study, config.variant)))
@@ -51,31 +51,16 @@ def audit(session: Session, *, models: bool) -> Iterator[tuple[str, list[Outcome
             yield f"{dataset.info.name}, models built for it", audit_models(list(of_dataset), dataset.info)
 
 
-def audit_dataset(dataset: PairedDataset) -> list[Outcome]:
-    """The audits that need no split."""
-    pairs = f"{len(dataset)} pairs"
-    sizes = dataset.labels.bincount(minlength=len(dataset.info.classes))
-    judged = int((sizes >= audits.JUDGED_PAIRS).sum())
-    of_classes = f"{judged} of {len(sizes)} classes have the {audits.JUDGED_PAIRS} pairs needed to judge them"
-    return [
-        Outcome("repeated pairs", pairs, audits.repeated_pairs(dataset)),
-        Outcome("label-dependent inputs", of_classes, audits.label_dependent_inputs(dataset)),
-    ]
-
-
 def audit_split(dataset: PairedDataset, protocol: Protocol, seed: int) -> list[Outcome]:
     """The audits of the pairs that a seed trains and validates on.
 
     Raises:
         DataError: The data cannot be split so.
     """
-    asked, delivered = splits(dataset, protocol, seed)
-    pairs = f"{len(delivered.train)} training and {len(delivered.valid)} validation pairs"
-    return [
-        Outcome("pairs in both splits", pairs, audits.pairs_in_both_splits(dataset, delivered)),
-        Outcome("groups split apart", pairs, audits.groups_split_apart(dataset, delivered)),
-        Outcome("validation pairs left out", pairs, audits.validation_left_out(dataset, asked, delivered)),
-    ]
+    drawn, delivered = splits(dataset, protocol, seed)
+    outcomes = leaks.audit_split(dataset, delivered)
+    lost = leaks.validation_left_out(dataset, drawn, delivered)
+    return [*outcomes, Outcome("validation pairs left out", outcomes[0].looked_at, [*lost])]
 
 
 def audit_models(specs: Sequence[ModelSpec], info: DatasetInfo) -> list[Outcome]:
@@ -90,20 +75,22 @@ def audit_models(specs: Sequence[ModelSpec], info: DatasetInfo) -> list[Outcome]
         )
         for spec in specs
     }
-    _check_fit(builds)
+    with torch.device("meta"):  # shapes without weights
+        for build in builds.values():
+            try:
+                build()
+            except ValueError as error:
+                raise DataError(f"{error}; choose a study of other models or leave --models out") from error
     batch = _random_batch(info)
     models, first = f"{len(builds)} models", specs[0].name
+    memory = model_audits.memory_of_others(
+        lambda b, x: training_memory(b, x, STANDARD).peak_bytes, builds[first], batch
+    )
     return [
-        Outcome("one function", models, model_audits.one_function(builds, batch.inputs)),
-        Outcome("parameters without gradient", models, model_audits.without_gradient(builds, batch)),
-        Outcome("samples left out", f"{len(METRICS)} metrics", model_audits.samples_left_out(evaluate)),
-        Outcome(
-            "memory of others",
-            first,
-            model_audits.memory_of_others(
-                lambda b, x: training_memory(b, x, STANDARD).peak_bytes, builds[first], batch
-            ),
-        ),
+        Outcome("one function", models, [*model_audits.one_function(builds, batch.inputs)]),
+        Outcome("parameters without gradient", models, [*model_audits.without_gradient(builds, batch)]),
+        Outcome("samples left out", f"{len(METRICS)} metrics", [*model_audits.samples_left_out(evaluate)]),
+        Outcome("memory of others", first, [*memory]),
     ]
 
 
@@ -120,20 +107,8 @@ def splits(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Split
         inputs={"number": numbers[:, None, None, None]},
     )
     data = prepare(numbered, replace(protocol, normalized=()), seed, "cpu")
-    return choose(numbered, protocol, seed), Split(_numbers(data.train), _numbers(data.valid))
-
-
-def _check_fit(builds: Mapping[str, model_audits.Build]) -> None:
-    with torch.device("meta"):  # shapes without weights
-        for build in builds.values():
-            try:
-                build()
-            except ValueError as error:
-                raise DataError(f"{error}; choose a study of other models or leave --models out") from error
-
-
-def _numbers(batch: Batch) -> torch.Tensor:
-    return batch.inputs["number"].flatten().long()
+    train, valid = (batch.inputs["number"].flatten().long() for batch in (data.train, data.valid))
+    return choose(numbered, protocol, seed), Split(train, valid)
 
 
 def _random_batch(info: DatasetInfo) -> Batch:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bench.harness.session import Session
@@ -12,51 +11,37 @@ if TYPE_CHECKING:
     from bench.analysis.comparison import Comparison
     from bench.analysis.gate import Rule
     from bench.records import RunRecord
-    from bench.tables.text import TextTable
 
 
-@dataclass
 class Ending:
     """The end of a session: tables written, the comparison with an earlier run judged, once.
 
-    Attributes:
-        session: After its last benchmark.
-        tables: Those it wrote.
-        comparison: With an earlier run; None if none was requested or nothing was run.
-        earlier_exists: Whether an earlier run was found.
+    Args:
+        session: After its last benchmark, whatever happened in it.
+        earlier: The cells of the run to compare with; empty if none was found, None if none was requested.
         rules: How much worse than that run this one may be.
-        violations: Where it is worse, a sentence each.
+
+    Attributes:
+        comparison: With the earlier run; None if none was requested or nothing was run.
+        violations: Where this run is worse than the rules allow, a sentence each.
     """
 
-    session: Session
-    tables: list[TextTable] = field(default_factory=list)
-    comparison: Comparison | None = None
-    earlier_exists: bool = False
-    rules: Sequence[Rule] = ()
-    violations: list[str] = field(default_factory=list)
-
-    @classmethod
-    def of(cls, session: Session, earlier: Sequence[RunRecord] | None, rules: Sequence[Rule]) -> Ending:
-        """Finish a session.
-
-        Args:
-            session: After its last benchmark, whatever happened in it.
-            earlier: The cells of the run to compare with; empty if none was found, None if none was requested.
-            rules: How much worse than that run this one may be.
-        """
-        ending = cls(session, tables=session.finish(), earlier_exists=bool(earlier), rules=rules)
+    def __init__(self, session: Session, earlier: Sequence[RunRecord] | None, rules: Sequence[Rule]) -> None:
+        self._session, self._earlier, self._rules = session, earlier, rules
+        self._tables = session.finish()
+        self.comparison: Comparison | None = None
+        self.violations: list[str] = []
         if earlier is not None and session.records:
             from bench.analysis import gate
             from bench.analysis.comparison import compare
 
-            ending.comparison = compare(earlier, session.records)
-            ending.violations = gate.violations(rules, ending.comparison)
-        return ending
+            self.comparison = compare(earlier, session.records)
+            self.violations = gate.violations(rules, self.comparison)
 
     @property
     def failed(self) -> bool:
         """Whether the run fails because of its end: a broken rule, or something that could not be written."""
-        return bool(self.violations or self.session.failures)
+        return bool(self.violations or self._session.failures)
 
     def lines(self, *, color: bool) -> Iterator[str]:
         """The text to print, part by part; nothing if nothing was measured.
@@ -64,8 +49,8 @@ class Ending:
         Args:
             color: Whether the terminal can show it.
         """
-        session = self.session
-        if not (session.records or self.tables or session.failures):
+        session = self._session
+        if not (session.records or self._tables or session.failures):
             yield from session.notes
             return
         from bench.analysis.frames import describe
@@ -74,7 +59,7 @@ class Ending:
         if session.records and len(session.options.studies) == 1:
             yield "\n".join(describe(session.records))
         yield from self._compared(color=color)
-        for table in self.tables:
+        for table in self._tables:
             yield as_text(table, color=color)
         if (session.folder / "plots").is_dir():
             yield f"figures are in {session.folder / 'plots'}"
@@ -94,10 +79,10 @@ class Ending:
         from bench.tables.comparison import comparison_table
         from bench.tables.text import as_text
 
-        if not self.earlier_exists:
+        if not self._earlier:
             yield "no earlier run of this kind to compare with; this one is kept as the first"
         yield from self.comparison.warnings
         if (table := comparison_table(self.comparison)) is not None:
             yield as_text(table, color=color)
-        if self.rules:
-            yield gate.report(self.rules, self.comparison)
+        if self._rules:
+            yield gate.report(self._rules, self.comparison)

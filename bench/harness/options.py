@@ -1,5 +1,6 @@
 """Command-line words -> frozen Options. Every default is chosen here, and nowhere else."""
 
+import argparse
 import hashlib
 import importlib.util
 import re
@@ -27,8 +28,24 @@ from bench.study import Study
 from bench.tracking import TRACKERS
 from data_utils import DATASETS
 from fusion_models.zoo import ModelError, ModelSpec, find_model
+from fusiongauge import load_installed_plugins, load_plugin
 
 T = TypeVar("T")
+
+
+def load_plugins(words: Iterable[str]) -> None:
+    """Load the installed plug-ins, and those that ``--plugin`` names on a command line.
+
+    This comes before the command line is parsed, so that help lists what they register.
+
+    Raises:
+        PluginError: One of them cannot be used.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--plugin", action="append", nargs="?", default=[])  # a missing file is for the caller
+    load_installed_plugins()
+    for path in filter(None, parser.parse_known_args(list(words))[0].plugin):
+        load_plugin(path)
 
 
 def dataset_help() -> str:
@@ -156,24 +173,12 @@ def resolve(
     published: bool = False,
     resume: bool = False,
     settings: Sequence[str] = (),
-    plugins: Sequence[str] = (),
+    plugin: Sequence[str] = (),
 ) -> Options:
-    """The options of a session from the words on its command line.
+    """The options of a session from the words on its command line; ``bench.harness.plugin`` describes them.
 
-    Args:
-        root: The folder that ``results/runs`` is in.
-        profile: A name of PROFILES; "" for full on CUDA and quick on a CPU.
-        study: Names of studies with commas between them, "claims" or "all".
-        dataset: A registered data set or a path; "" for the data set of each study.
-        device: See ``resolve_device``.
-        seeds: See ``parse_seeds``.
-        results_dir: The folder of this run; "" for a new one in ``results/runs``.
-        tracker: See ``parse_trackers``.
-        published: Run protocols with the mistakes of the originals.
-        resume: Take finished cells from their records; without ``results_dir``, from the latest folder in
-            ``results/runs`` of the same study, profile, data and device, if there is one.
-        settings: ``FIELD=VALUE`` of the protocol.
-        plugins: Plug-in files, which are loaded already.
+    Without ``results_dir`` a run has a new folder in ``results/runs`` of ``root``; with ``resume`` the latest one
+    there of the same study, profile, data and device, if there is one. Plug-ins are loaded already.
 
     Raises:
         OptionError: One of them cannot be used.
@@ -199,7 +204,7 @@ def resolve(
         as_published=published,
         resume=resume,
         settings=parse_settings(settings),
-        plugins=tuple(plugins),
+        plugins=tuple(plugin),
     )
 
 

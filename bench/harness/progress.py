@@ -49,7 +49,7 @@ class Progress:
 
     def skip(self, reason: str) -> None:
         """The cell cannot run on its data."""
-        self._write(self._start_of_line() + self._line(f"skipped: {reason}") + "\n")
+        self._write(self._line(f"skipped: {reason}") + "\n")
 
     def probed(self, name: str, probe: str, values: int) -> None:
         """A probe has measured the trained model of a cell."""
@@ -63,15 +63,12 @@ class Progress:
             )
         else:
             text = f"{record.status}: {record.error}"
-        self._write(self._start_of_line() + self._line(origin + text) + "\n")
+        self._write(self._line(origin + text) + "\n")
 
     def _rewrite(self, text: str) -> None:
         if self._live:
-            self._write(self._start_of_line() + self._line(text))
-
-    def _start_of_line(self) -> str:
-        return "\r\x1b[K" if self._live else ""
+            self._write(self._line(text))
 
     def _line(self, text: str) -> str:
-        width = len(str(self._cells))
-        return f"[{self._started:{width}}/{self._cells}] {self._name:40} {text}"
+        start, width = "\r\x1b[K" if self._live else "", len(str(self._cells))
+        return f"{start}[{self._started:{width}}/{self._cells}] {self._name:40} {text}"

@@ -1,7 +1,7 @@
 """Which cells need not run again: a finished record stands where code, data, protocol and machine are the same."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ class Resumption:
         reruns: The names of the cells whose records do not, by the reason.
     """
 
-    finished: dict[str, RunRecord] = field(default_factory=dict)
-    reruns: dict[str, list[str]] = field(default_factory=dict)
+    finished: dict[str, RunRecord]
+    reruns: dict[str, list[str]]
 
     def describe(self) -> list[str]:
         """What is taken from records and what runs again, one line each."""
@@ -57,11 +57,9 @@ def reason_to_rerun(record: RunRecord, described: Described, checkpoints: Path) 
     """Why a record of a cell cannot stand for a run of it; "" if it can."""
     if record.status != COMPLETED:
         return f"it had {record.status}"
-    for what, before, now in (
-        ("code", record.code_sha256, described["code_sha256"]),
-        ("data", record.data_sha256, described["data_sha256"]),
-    ):
-        if before != now:
+    for what in ("code", "data"):
+        before = getattr(record, f"{what}_sha256")
+        if before != described[f"{what}_sha256"]:
             return f"{what} changed" if before else f"the record does not tell which {what}"
     for what, changes in (
         ("protocol", differences(canonical(record.protocol), canonical(described["protocol"]))),

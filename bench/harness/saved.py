@@ -15,15 +15,6 @@ def facts(record: RunRecord) -> dict[str, Any]:
     return values
 
 
-def from_facts(values: Mapping[str, Any], environment: Mapping[str, Any]) -> RunRecord:
-    """The inverse of ``facts``.
-
-    Raises:
-        RecordError: They are not those of a record.
-    """
-    return convert({**values, "environment": dict(environment)}, RunRecord)
-
-
 def from_benchmarks(saved: Mapping[str, Any]) -> list[RunRecord]:
     """The records in a file of pytest-benchmark; benchmarks of other things than cells have none.
 
@@ -31,4 +22,8 @@ def from_benchmarks(saved: Mapping[str, Any]) -> list[RunRecord]:
         RecordError: Facts that are not those of a record.
     """
     entries = [benchmark["extra_info"] for benchmark in saved["benchmarks"]]
-    return [from_facts(entry, saved["machine_info"]) for entry in entries if "schema_version" in entry]
+    return [
+        convert({**entry, "environment": saved["machine_info"]}, RunRecord)
+        for entry in entries
+        if "schema_version" in entry
+    ]

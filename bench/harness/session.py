@@ -7,6 +7,7 @@ matplotlib are imported where they are needed: a session that only lists its cel
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -33,6 +34,7 @@ from bench.records import (
 )
 from bench.records.cost import FILE_NAME as COSTS
 from bench.records.probe import FILE_NAME as PROBES
+from bench.records.sample import samples_path
 from bench.tracking import TRACKERS, Shield
 from data_utils import DATASETS
 from fusiongauge import FusionGaugeError
@@ -111,6 +113,15 @@ class Session:
             self._datasets[key] = load(config.dataset, pairs=pairs, cache=self.options.simulated_dir)
         return self._datasets[key]
 
+    @property
+    def device_name(self) -> str:
+        """The model of the device, as its maker calls it."""
+        import torch
+
+        from bench.training.environment import device_name
+
+        return device_name(torch.device(self.options.device))
+
     def any_dataset(self) -> PairedDataset:
         """The data of the first cell, for measurements that depend on their shapes alone."""
         return self.dataset(self.cells[0].config)
@@ -128,7 +139,13 @@ class Session:
 
         for config, seed in dict.fromkeys((cell.config, cell.seed) for cell in cells):
             choose(self.dataset(config), config.protocol, seed)
-            self._check_settings(config)
+            channels, text = self.dataset(config).info.channels, self.options.settings.get("normalized")
+            absent = [modality for modality in config.protocol.on(channels).normalized if modality not in channels]
+            if absent and text is not None:
+                raise OptionError(
+                    f"--set normalized={text}: the data have no modality {absent[0]!r}; "
+                    f"they have {', '.join(channels)}"
+                )
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
@@ -148,16 +165,8 @@ class Session:
             wanted = {cell.name: self.described(cell) for cell in fitting}
             self._resumption = resume(earlier, wanted, self.folder / "checkpoints")
 
-    def _check_settings(self, config: RunConfig) -> None:
-        channels, name = self.dataset(config).info.channels, "normalized"
-        absent = [modality for modality in config.protocol.on(channels).normalized if modality not in channels]
-        if absent and name in self.options.settings:
-            raise OptionError(
-                f"--set {name}={self.options.settings[name]}: the data have no modality {absent[0]!r}; "
-                f"they have {', '.join(channels)}"
-            )
-
-    def misfit(self, spec: ModelSpec, info: DatasetInfo) -> str:
+    @staticmethod
+    def misfit(spec: ModelSpec, info: DatasetInfo) -> str:
         """Why a model does not fit the data; "" if it does."""
         import torch
 
@@ -184,10 +193,6 @@ class Session:
 
     def describe(self, cells: Sequence[Cell]) -> list[str]:
         """What is going to be run, and what the readers of the data noticed; one line each."""
-        import torch
-
-        from bench.training.environment import device_name
-
         lines = []
         for config in dict.fromkeys(cell.config for cell in cells):
             dataset, protocol = self.dataset(config), config.protocol
@@ -198,9 +203,8 @@ class Session:
                 f"seeds {', '.join(map(str, self.options.seeds))}"
             )
             lines += [f"note: {note}" for note in dataset.notes]
-        device = device_name(torch.device(self.options.device))
         resumed = self._resumption.describe() if self._resumption else []
-        return [*dict.fromkeys(lines), f"device: {device}", *resumed, f"results: {self.folder}"]
+        return [*dict.fromkeys(lines), f"device: {self.device_name}", *resumed, f"results: {self.folder}"]
 
     def recall(self, cell: Cell) -> RunRecord | None:
         """The finished record that stands for a run of the cell; None if the cell has to run."""
@@ -239,8 +243,6 @@ class Session:
         return record
 
     def _samples(self, record: RunRecord | None) -> list[SampleRecord]:
-        from bench.records.sample import samples_path
-
         if record is None or record.checkpoint is None:
             return []
         path = samples_path(self.folder, record.checkpoint)
@@ -256,18 +258,7 @@ class Session:
 
     def record_of(self, cell: Cell) -> RunRecord | None:
         """The latest record of a cell in this session; None if it has not ended yet."""
-        config = cell.config
-        wanted = cell_of(
-            {
-                "study": config.study,
-                "variant": config.variant,
-                "dataset": self.dataset(config).info.name,
-                "profile": config.profile,
-                "device": config.device.partition(":")[0],
-                "model": cell.spec.name,
-                "seed": cell.seed,
-            }
-        )
+        wanted = cell_of(self.described(cell))
         return next((record for record in reversed(self.records) if cell_key(record) == wanted), None)
 
     def subject(self, cell: Cell) -> Subject:
@@ -312,42 +303,35 @@ class Session:
         tables: list[TextTable] = []
         try:
             if self.records or self.probes or self.costs:
-                tables = self._attempt("the tables", self._write_tables, "tables") or []
-                self._attempt("the figures", self._write_figures, "plots")
+                from bench.plots import write_figures
+                from bench.tables.tabulation import write_tables
+
+                tables = self._attempt("tables", "tables", write_tables) or []
+                self._attempt("figures", "plots", write_figures)
             if self.records:
                 self._tell_trackers()
         finally:
             self._lock.release()
         return tables
 
-    def _write_tables(self) -> list[TextTable]:
-        from bench.tables.tabulation import write_tables
-
-        return write_tables(self.records, self.folder / "tables", self.probes, self.costs)
-
-    def _write_figures(self) -> None:
-        from bench.plots import write_figures
-
-        write_figures(self.records, self.folder / "plots", self.probes, self.costs)
-
     def _tell_trackers(self) -> None:
         from bench.tables.tabulation import tables_by_study
 
         if not self.options.trackers:
             return
-        try:
+        tables = {}
+        with suppress(Exception):  # then they could not be written either, which is one of the failures
             tables = tables_by_study(self.records, self.probes)
-        except Exception:  # then they could not be written either, which is one of the failures
-            tables = {}
         self.trackers.close(self.records, tables)
         self.notes += self.trackers.notes
 
-    def _attempt(self, what: str, write: Callable[[], T], command: str) -> T | None:
+    def _attempt(self, what: str, command: str, write: Callable[..., T]) -> T | None:
+        """Write one part to the folder that is named as the command that writes it again."""
         try:
-            return write()
+            return write(self.records, self.folder / command, self.probes, self.costs)
         except Exception as error:
             self.failures.append(
-                f"{what} could not be written ({type(error).__name__}: {error}); the records are in "
+                f"the {what} could not be written ({type(error).__name__}: {error}); the records are in "
                 f"{self.folder}; try again: python -m bench {command} {self.folder}"
             )
             return None

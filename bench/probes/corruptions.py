@@ -13,11 +13,11 @@ Shapes: N pairs, C channels, H rows, W columns.
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
 
-from bench.probes.modalities import kind_of, sensed_channels
 from bench.registry import CORRUPTIONS, Corruption, register_corruption
 from bench.training.seeding import stream
 from data_utils import Batch, ChannelStatistics, PairedDataset
@@ -30,9 +30,23 @@ NEAREST_M = 0.1
 _DIRECTIONS = torch.tensor([(0, 1), (1, 0), (0, -1), (-1, 0)])  # (rows, columns) of one pixel
 
 _SHARES = (0.0, 0.5, 0.9, 1.0)
-_PIXELS = (0.0, 2.0, 4.0, 8.0)
-_DEGREES = (0.0, 5.0, 15.0, 45.0)
-_ALL_OR_NOTHING = (0.0, 1.0)
+
+
+def kind_of(stored: Tensor) -> str:
+    """What a modality holds, told by its values (N, C, H, W) as a data set stores them.
+
+    Returns:
+        "image" (0 to 255, uint8), "points" (XYZA in meters) or "other".
+    """
+    if stored.dtype == torch.uint8:
+        return "image"
+    return "points" if is_xyza(stored) else "other"
+
+
+def sensed_channels(stored: Tensor) -> int:
+    """The number of leading channels that a sensor measured: of RGBA images the colors, else all."""
+    channels = stored.shape[1]
+    return 3 if kind_of(stored) == "image" and channels == 4 else channels
 
 
 def corruptions_of(dataset: PairedDataset) -> list[Corruption]:
@@ -79,19 +93,19 @@ def corrupted(
     modality = corruption.modality
     generator = Generator().manual_seed(stream(seed, f"corruption/{corruption.name}"))
     channels = sensed_channels(dataset.inputs[modality])
-    moments = (statistics.mean[modality][:channels], statistics.std[modality][:channels])
+    moments = [of_all[modality][:channels] for of_all in (statistics.mean, statistics.std)]
+    which = f"{source_file(corruption.corrupt)}: the corruption {corruption.name!r}"
 
     def corrupt(values: Tensor) -> Tensor:
+        further = moments if corruption.statistics else []
         try:
             # A copy, as a plug-in may write into what it is given.
-            result = corruption.corrupt(
-                values.clone(), level, generator, *(moments if corruption.statistics else ())
-            )
+            result = corruption.corrupt(values.clone(), level, generator, *further)
         except Exception as error:
-            raise PluginError(f"{_where(corruption)} raises {type(error).__name__}: {error}") from error
+            raise PluginError(f"{which} raises {type(error).__name__}: {error}") from error
         if not isinstance(result, Tensor) or result.shape != values.shape:
             returned = tuple(result.shape) if isinstance(result, Tensor) else type(result).__name__
-            raise PluginError(f"{_where(corruption)} returns {returned} for values {tuple(values.shape)}")
+            raise PluginError(f"{which} returns {returned} for values {tuple(values.shape)}")
         return result.to(values.dtype)
 
     return changed(measured.inputs[modality], channels, corrupt)
@@ -100,10 +114,6 @@ def corrupted(
 def changed(values: Tensor, channels: int, change: Callable[[Tensor], Tensor]) -> Tensor:
     """Values (N, C, H, W) of which the leading channels are changed, those that the sensor measured."""
     return torch.cat([change(values[:, :channels]), values[:, channels:]], dim=1)
-
-
-def _where(corruption: Corruption) -> str:
-    return f"{source_file(corruption.corrupt)}: the corruption {corruption.name!r}"
 
 
 @register_corruption("range-noise", levels=(0.0, 0.25, 0.5, 1.0), modality="lidar", unit="m", kind="points")
@@ -152,51 +162,36 @@ def rotation(values: Tensor, level: float, generator: Generator) -> Tensor:
     return turned_by(values, sign * level)
 
 
-Fill = Callable[[Tensor, Generator, Tensor, Tensor], Tensor]
-"""(values (N, C, H, W), source of all draws, mean (C,), standard deviation (C,)) -> values in their place."""
+def missing(values: Tensor, level: float, generator: Generator, mean: Tensor, std: Tensor, *, fill: str) -> Tensor:
+    """Take the modality away from the share ``level`` of the pairs, and fill in values.
 
-Replace = Callable[[Tensor, float, Generator, Tensor, Tensor], Tensor]
-
-
-def missing(fill: Fill) -> Replace:
-    """A corruption that takes the modality away from the share ``level`` of the pairs, and fills in values."""
-
-    def replaced(values: Tensor, level: float, generator: Generator, mean: Tensor, std: Tensor) -> Tensor:
-        absent = torch.rand(len(values), generator=generator) < level
-        return torch.where(absent[:, None, None, None], fill(values, generator, mean, std), values)
-
-    return replaced
-
-
-def zeros(values: Tensor, _: Generator, __: Tensor, ___: Tensor) -> Tensor:
-    """Zero: a black image, points at the sensor."""
-    return torch.zeros_like(values)
-
-
-def mean(values: Tensor, _: Generator, mean: Tensor, __: Tensor) -> Tensor:
-    """Each channel's mean over the training pairs: zero, where inputs are scaled."""
-    return mean[:, None, None].expand_as(values)
-
-
-def noise(values: Tensor, generator: Generator, mean: Tensor, std: Tensor) -> Tensor:
-    """Normal deviates with each channel's mean and standard deviation over the training pairs."""
-    deviates = torch.randn(values.shape, generator=generator)
-    return mean[:, None, None] + std[:, None, None] * deviates
+    Args:
+        values: (N, C, H, W).
+        level: In [0, 1].
+        generator: Of all draws.
+        mean: Of each channel over the training pairs, (C,).
+        std: The standard deviation, likewise.
+        fill: "zeros" (a black image, points at the sensor), "mean" (of each channel: zero, where inputs are
+            scaled), or "noise" (normal deviates with each channel's mean and standard deviation).
+    """
+    absent = torch.rand(len(values), generator=generator) < level
+    filled = torch.zeros_like(values) if fill == "zeros" else mean[:, None, None]
+    if fill == "noise":
+        filled = filled + std[:, None, None] * torch.randn(values.shape, generator=generator)
+    return torch.where(absent[:, None, None, None], filled, values)
 
 
 def _of_any_sensor(modality: str) -> Iterator[Corruption]:
-    yield Corruption(f"{modality}-shift", shift, _PIXELS, modality, "px")
-    yield Corruption(f"{modality}-rotation", rotation, _DEGREES, modality, "degrees")
-    for name, fill in (("zeros", zeros), ("mean", mean), ("noise", noise)):
-        yield Corruption(
-            f"no-{modality}-{name}", missing(fill), _ALL_OR_NOTHING, modality, "share of pairs", statistics=True
-        )
+    yield Corruption(f"{modality}-shift", shift, (0.0, 2.0, 4.0, 8.0), modality, "px")
+    yield Corruption(f"{modality}-rotation", rotation, (0.0, 5.0, 15.0, 45.0), modality, "degrees")
+    for fill in ("zeros", "mean", "noise"):
+        replace_by, unit = partial(missing, fill=fill), "share of pairs"
+        yield Corruption(f"no-{modality}-{fill}", replace_by, (0.0, 1.0), modality, unit, statistics=True)
 
 
 def _register() -> None:
-    (rgb_shift, rgb_rotation, *no_rgb), (lidar_shift, lidar_rotation, *no_lidar) = (
-        _of_any_sensor(modality) for modality in ("rgb", "lidar")
-    )
+    rgb_shift, rgb_rotation, *no_rgb = _of_any_sensor("rgb")
+    lidar_shift, lidar_rotation, *no_lidar = _of_any_sensor("lidar")
     # In the order of the published tables.
     for corruption in (lidar_shift, rgb_shift, lidar_rotation, rgb_rotation, *no_rgb, *no_lidar):
         CORRUPTIONS.register(corruption.name, corruption, corruption.corrupt)

@@ -8,19 +8,16 @@ Shapes: N pairs, C channels, H rows, W columns, D features.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bench.metrics import classification_loss, predicted_classes
-from bench.probes.corruptions import changed, moved_by
-from bench.probes.modalities import sensed_channels
-from bench.probes.subject import Subject
+from bench.probes.corruptions import changed, moved_by, sensed_channels
+from bench.probes.subject import MakeRecord, Subject
 from bench.records import ProbeRecord
 from bench.training.evaluation import EVALUATION_BATCH_SIZE, predict
 from bench.training.seeding import deterministic, stream
@@ -43,9 +40,7 @@ def measure(subject: Subject, earlier: Sequence[Subject] = ()) -> list[ProbeReco
             first of them, each model with inputs scaled as its own training pairs were; a later seed may have
             trained on some of these pairs.
     """
-    probe = partial(
-        subject.probe, benchmark="features", started_at=datetime.now(UTC).isoformat(timespec="seconds")
-    )
+    probe = subject.records_of("features")
     with deterministic():
         return [
             *_under_shifts(subject, probe),
@@ -100,24 +95,17 @@ def zero_gradients(network: nn.Module, batch: Batch) -> dict[str, float]:
     def note(name: str, gradient: Tensor) -> None:
         shares[name] = (gradient == 0).double().mean().item()
 
-    def watch(name: str, output: Tensor) -> None:
+    def watch(name: str, _: Tensor, output: Tensor) -> None:
         # On the output itself, before the ReLU after it works in place: then it is the convolution's gradient.
         if output.requires_grad:
             output.register_hook(partial(note, name))
 
     convolutions = {name: part for name, part in network.named_modules() if isinstance(part, nn.Conv2d)}
-    hooks = [
-        part.register_forward_hook(lambda _, __, output, name=name: watch(name, output))
-        for name, part in convolutions.items()
-    ]
-    try:
+    with _watched(convolutions, watch):
         loss = classification_loss(network(batch.inputs), batch.labels)
         trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
         if trainable and loss.requires_grad:
             torch.autograd.grad(loss, trainable, allow_unused=True)
-    finally:
-        for hook in hooks:
-            hook.remove()
     return {name: shares[name] for name in convolutions if name in shares}
 
 
@@ -125,25 +113,22 @@ def receptive_field_px(network: FusionNet, batch: Batch, modality: str) -> float
     """The side of the square as large as the effective receptive field of the last downsampling's middle unit.
 
     Luo et al. 2016 (arXiv 1701.04128): the pixels whose gradient is above 1 - 95.45% of the greatest one; the
-    gradient here is the mean over pairs and channels of its absolute value, summed over the unit's channels.
-
-    Args:
-        network: The model.
-        batch: As the model gets it.
-        modality: Its pixels are counted, and its stem is used where the trunk has no downsampling.
+    gradient here is the mean over pairs and channels of its absolute value, summed over the unit's channels. The
+    pixels are those of the modality, whose stem is used where the trunk has no downsampling.
 
     Returns:
         None for a network without a registered embedder, or whose unit does not depend on the modality.
     """
     embedders = tuple(part.make for part in EMBEDDERS.values() if isinstance(part.make, type))
-    stages = [part for part in network.trunk.modules() if isinstance(part, embedders)]
-    stages = stages or [part for part in network.stems[modality].modules() if isinstance(part, embedders)]
+    parts = (*network.stems[modality].modules(), *network.trunk.modules())
+    stages = [part for part in parts if isinstance(part, embedders)]
     if not stages:
         return None
     inputs = {m: values.detach().requires_grad_(m == modality) for m, values in batch.inputs.items()}
-    with _watched(last=stages[-1]) as calls:
+    outputs: list[Tensor] = []
+    with _watched({"last": stages[-1]}, lambda _, __, output: outputs.append(output)):
         network(inputs)
-    _, maps = calls["last"][0]
+    maps = outputs[0]
     middle = maps[:, :, maps.shape[2] // 2, maps.shape[3] // 2].sum()
     (gradient,) = torch.autograd.grad(middle, inputs[modality], allow_unused=True)
     if gradient is None:
@@ -152,10 +137,10 @@ def receptive_field_px(network: FusionNet, batch: Batch, modality: str) -> float
     return math.sqrt((strength > _INSIDE * strength.max()).sum().item())
 
 
-def _under_shifts(subject: Subject, probe: Any) -> Iterator[ProbeRecord]:
+def _under_shifts(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
     """Logits and features of shifted pairs, against those of another shift and of none."""
     measured, seed = subject.measured, subject.record.seed
-    clean = _features(subject.network, subject.valid)
+    _, clean = _features(subject.network, subject.valid)
     for level in SHIFTS_PX:
         generator = torch.Generator().manual_seed(stream(seed, f"shift/{level}"))
         shifted = []
@@ -167,43 +152,41 @@ def _under_shifts(subject: Subject, probe: Any) -> Iterator[ProbeRecord]:
                 for modality, values in measured.inputs.items()
             }
             shifted.append(_features(subject.network, subject.with_inputs(moved)))
-        shift = {"level": float(level), "level_unit": "px", "samples": len(measured)}
-        consistency = shift_consistency(shifted[0].pop("logits"), shifted[1]["logits"])
-        yield probe(probe="shift-consistency", metric="share", value=consistency, **shift)
-        for layer, features in shifted[0].items():
-            similarity = linear_cka(clean[layer], features)
-            if math.isfinite(similarity):
-                yield probe(probe="shift-similarity", metric="cka", layer=layer, value=similarity, **shift)
+        (logits, features), (other_logits, _) = shifted
+        of_level = partial(probe, level=float(level), level_unit="px", samples=len(measured))
+        consistency = shift_consistency(logits, other_logits)
+        yield of_level(probe="shift-consistency", metric="share", value=consistency)
+        yield from _similarities(clean, features, partial(of_level, probe="shift-similarity"))
 
 
-def _across_seeds(subject: Subject, earlier: Sequence[Subject], probe: Any) -> Iterator[ProbeRecord]:
+def _across_seeds(subject: Subject, earlier: Sequence[Subject], probe: MakeRecord) -> Iterator[ProbeRecord]:
     if not earlier or not isinstance(subject.network, FusionNet):
         return
     pairs = earlier[0].measured
-    ours = _features(subject.network, subject.prepared(pairs))
-    del ours["logits"]
+    of_seeds = partial(probe, probe="seed-similarity", samples=len(pairs))
+    _, ours = _features(subject.network, subject.prepared(pairs))
     for other in earlier:
-        theirs = _features(other.network, other.prepared(pairs))
-        for layer, features in ours.items():
-            similarity = linear_cka(features, theirs[layer])
-            if math.isfinite(similarity):
-                yield probe(
-                    probe="seed-similarity",
-                    metric="cka",
-                    layer=layer,
-                    other_seed=other.record.seed,
-                    value=similarity,
-                    samples=len(pairs),
-                )
+        _, theirs = _features(other.network, other.prepared(pairs))
+        yield from _similarities(ours, theirs, partial(of_seeds, other_seed=other.record.seed))
 
 
-def _gradients(subject: Subject, probe: Any) -> Iterator[ProbeRecord]:
+def _similarities(
+    first: Mapping[str, Tensor], second: Mapping[str, Tensor], probe: MakeRecord
+) -> Iterator[ProbeRecord]:
+    """The CKA of each layer, where it is defined."""
+    for layer, features in first.items():
+        similarity = linear_cka(features, second[layer])
+        if math.isfinite(similarity):
+            yield probe(metric="cka", layer=layer, value=similarity)
+
+
+def _gradients(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
     batch = subject.valid[:EVALUATION_BATCH_SIZE]
     for layer, share in zero_gradients(subject.network, batch).items():
         yield probe(probe="zero-gradients", metric="share", layer=layer, value=share, samples=len(batch))
 
 
-def _receptive_fields(subject: Subject, probe: Any) -> Iterator[ProbeRecord]:
+def _receptive_fields(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
     network, batch = subject.network, subject.valid[:EVALUATION_BATCH_SIZE]
     if not isinstance(network, FusionNet):
         return
@@ -215,32 +198,26 @@ def _receptive_fields(subject: Subject, probe: Any) -> Iterator[ProbeRecord]:
             )
 
 
-@torch.no_grad()
-def _features(network: nn.Module, batch: Batch) -> dict[str, Tensor]:
-    """Of a FusionNet "trunk" (the input of the head) and "hidden" (that of its last layer); of any "logits"."""
+def _features(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """The logits; of a FusionNet also "trunk" (the input of the head) and "hidden" (that of its last layer)."""
     layers = {}
     if isinstance(network, FusionNet):
         linear = [part for part in network.head.modules() if isinstance(part, nn.Linear)]
         layers = {"trunk": network.head, **({"hidden": linear[-1]} if linear else {})}
-    with _watched(**layers) as calls:
+    parts: dict[str, list[Tensor]] = {name: [] for name in layers}
+    with _watched(layers, lambda name, values, _: parts[name].append(values)):
         logits = predict(network, batch)
-    features = {name: torch.cat([inputs for inputs, _ in of_layer]) for name, of_layer in calls.items()}
-    return {**features, "logits": logits}
+    return logits, {name: torch.cat(values) for name, values in parts.items()}
 
 
 @contextmanager
-def _watched(**parts: nn.Module) -> Iterator[dict[str, list[tuple[Tensor, Tensor]]]]:
-    """Collect the first input and the output of modules, call by call, while the body runs."""
-    calls: dict[str, list[tuple[Tensor, Tensor]]] = {name: [] for name in parts}
-    hooks = [
-        part.register_forward_hook(lambda _, inputs, output, name=name: calls[name].append((inputs[0], output)))
-        for name, part in parts.items()
-    ]
-    try:
-        yield calls
-    finally:
-        for hook in hooks:
-            hook.remove()
+def _watched(parts: Mapping[str, nn.Module], see: Callable[[str, Tensor, Tensor], None]) -> Iterator[None]:
+    """Call ``see`` with the name, the first input and the output of modules at each call, while the body runs."""
+    with ExitStack() as hooks:
+        for name, part in parts.items():
+            hook = part.register_forward_hook(lambda _, inputs, output, name=name: see(name, inputs[0], output))
+            hooks.enter_context(hook)
+        yield
 
 
 def _gram(features: Tensor) -> Tensor:

@@ -1,7 +1,5 @@
 """Accuracy of a trained model under every corruption of its data."""
 
-from datetime import UTC, datetime
-
 import torch
 
 from bench.metrics import accuracy
@@ -26,8 +24,7 @@ def measure(subject: Subject) -> list[ProbeRecord]:
     def accuracy_on(batch: Batch) -> float:
         return accuracy(predict(subject.network, batch), batch.labels.cpu())
 
-    started_at = datetime.now(UTC).isoformat(timespec="seconds")
-    probes = []
+    probe, probes = subject.records_of("robustness"), []
     with deterministic():
         clean = accuracy_on(subject.valid)
         for corruption in corruptions_of(subject.dataset):
@@ -35,20 +32,12 @@ def measure(subject: Subject) -> list[ProbeRecord]:
             for level in corruption.levels:
                 value = clean
                 if modality in subject.record.modalities:
-                    values = corrupted(
-                        corruption,
-                        subject.dataset,
-                        subject.measured,
-                        level,
-                        subject.record.seed,
-                        subject.statistics,
-                    )
+                    seed, statistics = subject.record.seed, subject.statistics
+                    values = corrupted(corruption, subject.dataset, subject.measured, level, seed, statistics)
                     if not torch.equal(values, subject.measured.inputs[modality]):
                         value = accuracy_on(subject.with_inputs({modality: values}))
                 probes.append(
-                    subject.probe(
-                        started_at=started_at,
-                        benchmark="robustness",
+                    probe(
                         probe=corruption.name,
                         level=level,
                         level_unit=corruption.unit,

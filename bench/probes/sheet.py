@@ -6,19 +6,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench.probes.corruptions import corrupted, corruptions_of
-from bench.probes.modalities import kind_of
+from bench.probes.corruptions import corrupted, corruptions_of, kind_of
 from data_utils import ChannelStatistics, PairedDataset
 from data_utils.audits.pictures import contact_sheet
 
 
 def corrupted_sheet(dataset: PairedDataset, pair: int, seed: int) -> Image.Image:
-    """One pair as it was measured, one of each other class, and the first at every level of every corruption.
-
-    Args:
-        dataset: The pair is from it.
-        pair: Its number.
-        seed: Of the draws.
+    """A pair, given by its number, as measured; one of each other class; the pair under every corruption.
 
     Raises:
         DataError: The data cannot be drawn.
@@ -26,16 +20,15 @@ def corrupted_sheet(dataset: PairedDataset, pair: int, seed: int) -> Image.Image
     statistics = ChannelStatistics.from_batch(dataset.batch())
     others = [label for label in range(len(dataset.info.classes)) if label != dataset.labels[pair]]
     clean = [pair, *(int((dataset.labels == label).nonzero()[0]) for label in others)]
-    shown, names = [*clean], [dataset.names[number] for number in clean]
+    names = [dataset.names[number] for number in clean]
     changes: list[tuple[str, Tensor]] = []
     measured = dataset.batch(torch.tensor([pair]))
     for corruption in corruptions_of(dataset):
         for level in corruption.levels[1:]:
             values = corrupted(corruption, dataset, measured, level, seed, statistics)
             changes.append((corruption.modality, values[0]))
-            shown.append(pair)
             names.append(f"{corruption.name} {level:g} {corruption.unit}")
-    tiles = dataset.take(torch.tensor(shown))
+    tiles = dataset.take(torch.tensor(clean + [pair] * len(changes)))
     for tile, (modality, values) in enumerate(changes, start=len(clean)):
         stored, kind = tiles.inputs[modality], kind_of(dataset.inputs[modality])
         as_stored = (values * 255).round().clamp(0, 255) if kind == "image" else values

@@ -1,17 +1,29 @@
 """What is probed: a trained model, from its record and checkpoint, with the pairs that validated it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from typing import Any
+from datetime import UTC, datetime
+from functools import cached_property, lru_cache, partial
 
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bench.config import Protocol, RunConfig
-from bench.records import ProbeRecord, RunRecord
-from bench.training.checkpoints import restored
+from bench.records import ProbeRecord, RecordError, RunRecord
 from bench.training.preparation import measured_sides, ready
+from bench.training.runs import CHECKPOINTS, build_seeded
 from data_utils import Batch, ChannelStatistics, PairedDataset
+from fusion_models import find_model
+
+MakeRecord = Callable[..., ProbeRecord]
+"""Makes the record of one value from the fields that the probe knows."""
+
+
+_OF_THE_MODEL = (
+    *("study", "variant", "model", "family", "stage", "operator", "embedder", "modalities", "reference"),
+    *("dataset", "seed", "profile", "device"),
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,26 +72,16 @@ class Subject:
         scaled = self.prepared(Batch(changed, self.measured.labels))
         return Batch({**self.valid.inputs, **scaled.inputs}, self.valid.labels)
 
-    def probe(self, **values: Any) -> ProbeRecord:
-        """The record of one value of this model; ``values`` are the fields that the probe knows."""
+    def records_of(self, benchmark: str) -> MakeRecord:
+        """The records of a benchmark that starts now have what the record of the training tells of the model."""
         record = self.record
-        return ProbeRecord(
-            study=record.study,
-            variant=record.variant,
-            model=record.model,
-            family=record.family,
-            stage=record.stage,
-            operator=record.operator,
-            embedder=record.embedder,
-            modalities=record.modalities,
-            reference=record.reference,
-            dataset=record.dataset,
-            seed=record.seed,
-            profile=record.profile,
-            device=record.device,
+        return partial(
+            ProbeRecord,
+            **{field: getattr(record, field) for field in _OF_THE_MODEL},
+            started_at=datetime.now(UTC).isoformat(timespec="seconds"),
             weights_sha256=record.weights_sha256 or "",
             commit=record.environment.get("commit"),
-            **values,
+            benchmark=benchmark,
         )
 
 
@@ -87,9 +89,21 @@ def load_subject(record: RunRecord, dataset: PairedDataset, config: RunConfig) -
     """The model of a record, with its weights from the run's folder.
 
     Raises:
-        CheckpointError: Its training was not completed, or its checkpoint is not in the folder.
+        RecordError: There is no checkpoint, or it does not hold this model for these data.
     """
-    network = restored(record, config.results_dir, dataset, config.device)
+    if record.checkpoint is None or config.results_dir is None:
+        reason = f": it {record.status} ({record.error})" if record.error else ""
+        raise RecordError(f"the run of {record.model} wrote no checkpoint{reason}")
+    path = config.results_dir / CHECKPOINTS / record.checkpoint
+    if not path.is_file():
+        raise RecordError(
+            f"the checkpoint {record.checkpoint} is not beside the records; train again, or restore the file"
+        )
+    try:
+        network = build_seeded(find_model(record.model), dataset.info, record.seed, config.device)
+        network.load_state_dict(load_file(path))
+    except (SafetensorError, RuntimeError, ValueError) as error:
+        raise RecordError(f"the checkpoint {record.checkpoint} cannot be used: {error}") from error
     return Subject(network, record, dataset, config.protocol, config.device)
 
 

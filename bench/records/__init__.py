@@ -1,52 +1,31 @@
 """What runs leave behind: plain data, read and written. Imports nothing else of bench."""
 
-from bench.records.cost import CostRecord, GrowthRecord, InferenceRecord, RaceRecord, ResidentRecord, read_costs
-from bench.records.files import RecordError, append, convert, parse, read
-from bench.records.keys import (
-    CellKey,
-    Conditions,
-    cell_key,
-    cell_of,
-    conditions_of,
-    differences,
-    latest,
-    machine,
-    probe_key,
-    same_data,
-)
-from bench.records.metric import Metric
-from bench.records.probe import ProbeRecord
-from bench.records.run import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord
-from bench.records.sample import SampleRecord
-
-__all__ = [
-    "COMPLETED",
-    "DIVERGED",
-    "FAILED",
-    "CellKey",
-    "Conditions",
-    "CostRecord",
-    "GrowthRecord",
-    "InferenceRecord",
-    "Metric",
-    "Pretraining",
-    "ProbeRecord",
-    "RaceRecord",
-    "RecordError",
-    "ResidentRecord",
-    "RunRecord",
-    "SampleRecord",
-    "append",
-    "cell_key",
-    "cell_of",
-    "conditions_of",
-    "convert",
-    "differences",
-    "latest",
-    "machine",
-    "parse",
-    "probe_key",
-    "read",
-    "read_costs",
-    "same_data",
-]
+from bench.records.cost import CostRecord as CostRecord
+from bench.records.cost import GrowthRecord as GrowthRecord
+from bench.records.cost import InferenceRecord as InferenceRecord
+from bench.records.cost import RaceRecord as RaceRecord
+from bench.records.cost import ResidentRecord as ResidentRecord
+from bench.records.cost import read_costs as read_costs
+from bench.records.files import RecordError as RecordError
+from bench.records.files import append as append
+from bench.records.files import convert as convert
+from bench.records.files import parse as parse
+from bench.records.files import read as read
+from bench.records.keys import CellKey as CellKey
+from bench.records.keys import Conditions as Conditions
+from bench.records.keys import cell_key as cell_key
+from bench.records.keys import cell_of as cell_of
+from bench.records.keys import conditions_of as conditions_of
+from bench.records.keys import differences as differences
+from bench.records.keys import latest as latest
+from bench.records.keys import machine as machine
+from bench.records.keys import probe_key as probe_key
+from bench.records.keys import same_data as same_data
+from bench.records.metric import Metric as Metric
+from bench.records.probe import ProbeRecord as ProbeRecord
+from bench.records.run import COMPLETED as COMPLETED
+from bench.records.run import DIVERGED as DIVERGED
+from bench.records.run import FAILED as FAILED
+from bench.records.run import Pretraining as Pretraining
+from bench.records.run import RunRecord as RunRecord
+from bench.records.sample import SampleRecord as SampleRecord

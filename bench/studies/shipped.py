@@ -6,7 +6,7 @@ protocol it was obtained with; two are our own.
 
 from dataclasses import replace
 
-from bench.config import STANDARD, Protocol
+from bench.config import STANDARD
 from bench.registry import register_study
 from bench.study import PROBES, Study
 
@@ -15,64 +15,24 @@ _SPLIT_TWINS = {"keep_groups": False}
 # Loaders dropped the last batch in validation too, so some pairs were never looked at.
 _DROPPED_VALIDATION = {"valid_whole_batches": True}
 
-_WIDE = Protocol(
+_CONSTANT = replace(STANDARD, learning_rate=1e-4, schedule="constant", final_learning_rate=1e-4)
+_WIDE = replace(
+    _CONSTANT,
     pairs=10_674,  # 320 for validation and 85% of the other 12,180 for training; the rest was a test set
     valid_fraction=320 / 10_674,
     epochs=15,
-    batch_size=32,
     drop_last=True,
-    learning_rate=1e-4,
-    schedule="constant",
-    final_learning_rate=1e-4,
     normalized=("rgb",),
 )
+_EXPERTS = replace(_CONSTANT, pairs=1076, valid_fraction=179 / 1076, epochs=2, normalized=())
+_DEEP = replace(STANDARD, pairs=1074, valid_fraction=179 / 1074, epochs=50, schedule="cosine-epoch", normalized=())
+_COMPACT = replace(STANDARD, pairs=2000, drop_last=True, normalized=())
 
-_DEEP = Protocol(
-    pairs=1074,
-    valid_fraction=179 / 1074,
-    epochs=50,
-    batch_size=32,
-    drop_last=False,
-    learning_rate=1e-3,
-    schedule="cosine-epoch",
-    final_learning_rate=1e-6,
-    normalized=(),
-)
-
-_EXPERTS = Protocol(
-    pairs=1076,
-    valid_fraction=179 / 1076,
-    epochs=2,
-    batch_size=32,
-    drop_last=False,
-    learning_rate=1e-4,
-    schedule="constant",
-    final_learning_rate=1e-4,
-    normalized=(),
-)
-
-_COMPACT = Protocol(
-    pairs=2000,
-    valid_fraction=0.2,
-    epochs=20,
-    batch_size=32,
-    drop_last=True,
-    learning_rate=1e-3,
-    schedule="cosine-step",
-    final_learning_rate=1e-6,
-    normalized=(),
-)
-
-_COMPACT_STRATEGIES = (
-    "compact-late-concat",
-    "compact-intermediate-concat",
-    "compact-intermediate-add",
-    "compact-intermediate-hadamard",
-)
+_COMPACT_STRATEGIES = "late-concat intermediate-concat intermediate-add intermediate-hadamard"
 
 
-def _rows(strategies: tuple[str, ...], *embedders: str) -> tuple[str, ...]:
-    return tuple(f"{strategy}-{embedder}" for strategy in strategies for embedder in embedders)
+def _models(family: str, strategies: str, *embedders: str) -> tuple[str, ...]:
+    return tuple(f"{family}-{strategy}-{embedder}" for strategy in strategies.split() for embedder in embedders)
 
 
 @register_study("standard")
@@ -90,7 +50,7 @@ def _standard() -> Study:
 def _downsampling_wide() -> Study:
     return Study(
         question="MaxPool or strided convolution, in early, intermediate (concat) and late fusion?",
-        models=_rows(("wide-early-concat", "wide-intermediate-concat", "wide-late-concat"), "maxpool", "strided"),
+        models=_models("wide", "early-concat intermediate-concat late-concat", "maxpool", "strided"),
         protocols={"": _WIDE},
         dataset="shapes-uneven",
         mistakes=_SPLIT_TWINS | _DROPPED_VALIDATION,
@@ -102,7 +62,7 @@ def _downsampling_wide() -> Study:
 def _downsampling_deep() -> Study:
     return Study(
         question="MaxPool or strided convolution, with shared convolutions after the fusion?",
-        models=_rows(("deep-intermediate-concat",), "maxpool", "strided"),
+        models=("deep-intermediate-concat-maxpool", "deep-intermediate-concat-strided"),
         protocols={"": _DEEP},
         mistakes=_SPLIT_TWINS,
     )
@@ -112,14 +72,8 @@ def _downsampling_deep() -> Study:
 def _fusion_experts() -> Study:
     return Study(
         question="Intermediate fusion, or late fusion of two frozen classifiers?",
-        models=_rows(
-            (
-                "experts-intermediate-concat",
-                "experts-intermediate-add",
-                "experts-intermediate-hadamard",
-                "experts-late-logits",
-            ),
-            "maxpool",
+        models=_models(
+            "experts", "intermediate-concat intermediate-add intermediate-hadamard late-logits", "maxpool"
         ),
         protocols={"": _EXPERTS},
         mistakes=_SPLIT_TWINS,
@@ -130,15 +84,10 @@ def _fusion_experts() -> Study:
 def _fusion_wide() -> Study:
     return Study(
         question="Early, intermediate (concat, matmul, Hadamard, add) or late fusion?",
-        models=_rows(
-            (
-                "wide-early-concat",
-                "wide-intermediate-concat",
-                "wide-intermediate-matmul",
-                "wide-intermediate-hadamard",
-                "wide-intermediate-add",
-                "wide-late-concat",
-            ),
+        models=_models(
+            "wide",
+            "early-concat intermediate-concat intermediate-matmul intermediate-hadamard intermediate-add "
+            "late-concat",
             "maxpool",
         ),
         # As downsampling-wide, but 10% of the pairs behind the validation set were left for testing.
@@ -153,7 +102,7 @@ def _fusion_wide() -> Study:
 def _fusion_compact() -> Study:
     return Study(
         question="Late fusion, or intermediate by concatenation, addition or Hadamard product?",
-        models=_rows(_COMPACT_STRATEGIES, "maxpool"),
+        models=_models("compact", _COMPACT_STRATEGIES, "maxpool"),
         protocols={"": _COMPACT},
         mistakes=_DROPPED_VALIDATION,
     )
@@ -163,7 +112,7 @@ def _fusion_compact() -> Study:
 def _downsampling_compact() -> Study:
     return Study(
         question="The compact models with strided convolutions.",
-        models=_rows(_COMPACT_STRATEGIES, "strided"),
+        models=_models("compact", _COMPACT_STRATEGIES, "strided"),
         protocols={"": _COMPACT},
         mistakes=_DROPPED_VALIDATION,
     )
@@ -173,7 +122,7 @@ def _downsampling_compact() -> Study:
 def _input_scaling() -> Study:
     return Study(
         question="Is it the strided convolution that loses, or the raw scale of its inputs?",
-        models=_rows(_COMPACT_STRATEGIES, "maxpool", "strided"),
+        models=_models("compact", _COMPACT_STRATEGIES, "maxpool", "strided"),
         protocols={"raw": _COMPACT, "normalized": replace(_COMPACT, normalized=("rgb", "lidar"))},
     )
 
@@ -184,17 +133,8 @@ def _robustness() -> Study:
         question="Which fusion keeps its accuracy under corrupted inputs, and what does downsampling do?",
         # wide-intermediate-concat is the same function as wide-late-concat.
         models=(
-            *_rows(("wide-late-concat", "wide-early-concat"), "maxpool", "strided"),
-            *_rows(
-                (
-                    "wide-intermediate-add",
-                    "wide-intermediate-hadamard",
-                    "wide-intermediate-matmul",
-                    "wide-rgb",
-                    "wide-lidar",
-                ),
-                "strided",
-            ),
+            *_models("wide", "late-concat early-concat", "maxpool", "strided"),
+            *_models("wide", "intermediate-add intermediate-hadamard intermediate-matmul rgb lidar", "strided"),
         ),
         # Short enough for five seeds on two CPU cores, long enough to tell fusion from single modalities.
         protocols={"": replace(STANDARD, pairs=2_400, epochs=6)},

@@ -4,8 +4,7 @@
 or delay a benchmark.
 """
 
-from bench.tracking.registry import TRACKERS, TrackerKind, register_tracker
 from bench.tracking.shield import Shield
-from bench.tracking.tracker import Tracker
+from bench.tracking.tracker import TRACKERS, Tracker, TrackerKind, register_tracker
 
 __all__ = ["TRACKERS", "Shield", "Tracker", "TrackerKind", "register_tracker"]

@@ -64,12 +64,5 @@ class Shield:
                 yield
         except Exception as error:
             self._trackers.pop(name, None)
-            self._note(f"--track {name} failed and was disabled: {_in_a_line(error)}")
-
-    def _note(self, text: str) -> None:
-        if text not in self.notes:
-            self.notes.append(text)
-
-
-def _in_a_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            self.notes.append(f"--track {name} failed and was disabled: {reason}")

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from bench.tracking.registry import register_tracker
-from bench.tracking.tracker import Tracker
+from bench.tracking.tracker import Tracker, register_tracker
 
 
 @register_tracker("wandb", package="wandb")

@@ -1,13 +1,16 @@
-"""The interface of trackers, and the values of an epoch by the names that all trackers use."""
+"""The interface and the registry of trackers, and what all of them show of epochs and samples."""
 
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bench.records import RunRecord, SampleRecord
+from fusiongauge import Registry
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -46,6 +49,42 @@ class Tracker(Protocol):
         Returns:
             What the user should know: where to look, what is left to do; one line each.
         """
+
+
+Make = Callable[[Path], Tracker]
+"""The folder of a run, which the tracker may write to -> tracker."""
+
+
+@dataclass(frozen=True)
+class TrackerKind:
+    """A tracker that can be requested.
+
+    Attributes:
+        make: Makes it.
+        package: The package that has to be installed for it.
+        requirement: What to pass to ``pip install`` for that.
+    """
+
+    make: Make
+    package: str
+    requirement: str
+
+
+TRACKERS: Registry[TrackerKind] = Registry("tracker", home="bench.tracking.shipped")
+
+
+def register_tracker(name: str, *, package: str, requirement: str = "") -> Callable[[Make], Make]:
+    """Register a tracker, a function or class called with the folder of a run that returns a ``Tracker``.
+
+    Args:
+        name: As in ``--track``.
+        package: The package that has to be installed for it.
+        requirement: What to pass to ``pip install`` for that; the package if left out.
+
+    Raises:
+        PluginError: The name is taken.
+    """
+    return TRACKERS.decorator(name, lambda make: TrackerKind(make, package, requirement or package))
 
 
 def pictures(sample: SampleRecord) -> dict[str, Image.Image]:

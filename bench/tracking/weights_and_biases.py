@@ -1,6 +1,7 @@
 """Weights & Biases: a run for every cell, and one of analysis at the session's end."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -92,16 +93,8 @@ class WeightsAndBiases:
         return [f"Weights & Biases: not all runs are uploaded; upload them with: wandb sync {folders}"]
 
     def _open(self, name: str, job_type: str, config: Mapping[str, Any]) -> None:
-        try:
-            self._run = self._init(name, job_type, config)
-        except self._wandb.errors.CommError:
-            if self._settings.mode != "online":
-                raise
-            self._settings.mode = "offline"
-            self._run = self._init(name, job_type, config)
-
-    def _init(self, name: str, job_type: str, config: Mapping[str, Any]) -> Any:
-        return self._wandb.init(
+        init = partial(
+            self._wandb.init,
             project=self._project,
             name=name,
             group=self._folder.name,
@@ -111,6 +104,13 @@ class WeightsAndBiases:
             reinit="finish_previous",
             settings=self._settings,
         )
+        try:
+            self._run = init()
+        except self._wandb.errors.CommError:
+            if self._settings.mode != "online":
+                raise
+            self._settings.mode = "offline"
+            self._run = init()
 
     def _finish(self, exit_code: int) -> None:
         files = Path(self._run.settings.sync_dir)
@@ -119,10 +119,8 @@ class WeightsAndBiases:
         except TimeoutError:
             # What was not uploaded is on the disk; the next cells need not wait as long.
             self._settings.mode = "offline"
+        if self._settings.mode == "offline":
             self._left_behind.append(files)
-        else:
-            if self._settings.mode == "offline":
-                self._left_behind.append(files)
         self._run = None
 
     def _table_of(self, samples: Sequence[SampleRecord]) -> Any:
@@ -139,14 +137,10 @@ class WeightsAndBiases:
         return self._wandb.plot.line_series(
             xs=[list(range(1, len(record.valid_losses) + 1)) for record in completed],
             ys=[record.valid_losses for record in completed],
-            keys=[_curve(record) for record in completed],
+            keys=[f"{record.label} seed {record.seed}" for record in completed],
             title=f"{study}: validation loss",
             xname="epoch",
         )
-
-
-def _curve(record: RunRecord) -> str:
-    return " ".join(filter(None, (record.variant, record.model, f"seed {record.seed}")))
 
 
 def _pattern(name: str) -> str:

@@ -63,9 +63,7 @@ def _top(module: str) -> str:
     return module.partition(".")[0]
 
 
-def source_files(
-    root: Path, modules: tuple[str, ...], follows: Callable[[str], bool] = lambda _: True
-) -> list[Path]:
+def source_files(root: Path, modules: tuple[str, ...], follows: Callable[[str], bool]) -> list[Path]:
     """The files of these modules and of all that they import from ``root``, sorted.
 
     Imports inside functions count; imports by a computed name are not seen. From a package whose names are loaded

@@ -14,14 +14,13 @@ from itertools import chain
 import torch
 from torch import Tensor
 
-from bench.training.optimizer import set_learning_rate
-from bench.training.steps import EagerSteps, Steps
+from bench.training.steps import EagerSteps, set_learning_rate
 
 WARM_UP_STEPS = 3
 """Until then cuDNN has chosen its kernels, and Adam and cuBLAS have allocated what they keep."""
 
 
-def fastest(eager: EagerSteps, pairs: int) -> Steps:
+def fastest(eager: EagerSteps, pairs: int) -> "EagerSteps | GraphSteps":
     """The steps for ``pairs`` pairs per epoch: graphs on CUDA, if there is a whole batch to record."""
     whole_batches = pairs // eager.batch_size
     if eager.train.labels.device.type == "cuda" and whole_batches:
@@ -78,7 +77,7 @@ class GraphSteps:
         self._replay = record(self._next_step, partial(self._start_again, weights), device)
 
     def epoch(self, order: Tensor, rates: Sequence[float]) -> Iterator[Tensor]:
-        """See ``Steps``."""
+        """See ``EagerSteps.epoch``."""
         whole_batches = len(self._indices)
         self._indices.copy_(order[: self._indices.numel()].view_as(self._indices))
         self._rates.copy_(torch.tensor(rates[:whole_batches]))

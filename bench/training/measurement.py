@@ -7,7 +7,6 @@ timed, so kernels are chosen and allocators filled by then.
 import copy
 import gc
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -18,8 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.config import Protocol
 from bench.metrics import classification_loss
-from bench.training.optimizer import make_optimizer
-from bench.training.steps import synchronize, training_step
+from bench.training.steps import make_optimizer, seconds_of, synchronize, training_step
 from data_utils import Batch
 
 MEASURED_STEPS = 2
@@ -46,16 +44,10 @@ def rounds_within(seconds: float, work: Callable[[], object], *, least: int, mos
         least: The minimum, however long the rounds take.
         most: The maximum, however short they are.
     """
-    duration = _seconds(work)
+    duration = seconds_of(work)
     if duration < seconds:
-        duration = _seconds(work)
+        duration = seconds_of(work)
     return min(most, max(least, int(seconds / duration)))
-
-
-def _seconds(work: Callable[[], object]) -> float:
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
 
 
 def training_flops(model: nn.Module, batch: Batch) -> int:
@@ -96,13 +88,9 @@ class PeakMemory:
 
 
 def training_memory(build: Callable[[], nn.Module], batch: Batch, protocol: Protocol) -> PeakMemory:
-    """Measure the peak memory of a training step.
+    """Measure the peak memory of a training step on a batch, with the protocol's optimizer.
 
-    Args:
-        build: Makes the model on the batch's device. It is called here so that its weights are counted; the
-            model is thrown away.
-        batch: One training batch, on the device.
-        protocol: Decides the optimizer.
+    The model is built here, on the batch's device, so that its weights are counted; it is thrown away.
     """
 
     def steps() -> None:

@@ -5,7 +5,7 @@ Models are given as functions that build them: an audit builds one after the oth
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import combinations
 
 import torch
@@ -22,7 +22,7 @@ SAMPLES = 769
 """The number of samples that an evaluation is audited with: a prime, so that no batch size divides it."""
 
 
-def one_function(models: Mapping[str, Build], inputs: Mapping[str, Tensor]) -> list[Finding]:
+def one_function(models: Mapping[str, Build], inputs: Mapping[str, Tensor]) -> Iterator[Finding]:
     """Models that compute the same: parameters of the same shapes, and the same outputs under the same weights.
 
     The weights are random and mapped by shape: the n-th matrix of a shape in one model is the n-th in another.
@@ -33,26 +33,23 @@ def one_function(models: Mapping[str, Build], inputs: Mapping[str, Tensor]) -> l
         inputs: A few random samples, as the models take them: constant ones give equal outputs too often.
     """
     computed = {name: _under_mapped_weights(build(), inputs) for name, build in models.items()}
-    return [
-        Finding(
-            "one function",
-            f"{one} = {other}",
-            "the two have the same parameters and under the same weights the same outputs; count them as one "
-            "model, or read their difference as the noise of a single run.",
-        )
-        for (one, (shapes, logits)), (other, (other_shapes, other_logits)) in combinations(computed.items(), 2)
-        if shapes == other_shapes and logits.shape == other_logits.shape and torch.allclose(logits, other_logits)
-    ]
+    for (one, (shapes, logits)), (other, (other_shapes, other_logits)) in combinations(computed.items(), 2):
+        if shapes == other_shapes and logits.shape == other_logits.shape and torch.allclose(logits, other_logits):
+            yield Finding(
+                "one function",
+                f"{one} = {other}",
+                "the two have the same parameters and under the same weights the same outputs; count them as one "
+                "model, or read their difference as the noise of a single run.",
+            )
 
 
-def without_gradient(models: Mapping[str, Build], batch: Batch) -> list[Finding]:
+def without_gradient(models: Mapping[str, Build], batch: Batch) -> Iterator[Finding]:
     """Parameters that get no gradient in a training step, although they are not frozen.
 
     Args:
         models: Name to a function that builds it on the batch's device.
         batch: A few pairs, as the models take them.
     """
-    findings = []
     for name, build in models.items():
         model = build()
         trainable = {key: p for key, p in model.named_parameters() if p.requires_grad}
@@ -61,18 +58,15 @@ def without_gradient(models: Mapping[str, Build], batch: Batch) -> list[Finding]
             loss.backward()
         dead = [key for key, parameter in trainable.items() if parameter.grad is None]
         if dead:
-            findings.append(
-                Finding(
-                    "parameters without gradient",
-                    name,
-                    f"{len(dead)} of {len(trainable)} parameters do not affect the loss ({some(dead)}); "
-                    "use, freeze or remove them.",
-                )
+            yield Finding(
+                "parameters without gradient",
+                name,
+                f"{len(dead)} of {len(trainable)} parameters do not affect the loss ({some(dead)}); "
+                "use, freeze or remove them.",
             )
-    return findings
 
 
-def samples_left_out(evaluate: Callable[[nn.Module, Batch], Mapping[str, float]]) -> list[Finding]:
+def samples_left_out(evaluate: Callable[[nn.Module, Batch], Mapping[str, float]]) -> Iterator[Finding]:
     """Metrics that do not count all samples equally.
 
     Two properties are tried on ``SAMPLES`` random predictions of two classes. Changing the label of any sample
@@ -88,37 +82,31 @@ def samples_left_out(evaluate: Callable[[nn.Module, Batch], Mapping[str, float]]
     inputs = {"logits": torch.randn(SAMPLES, 2, generator=torch.Generator().manual_seed(0))}
     batch, model = Batch(inputs, labels), _Echo()
     once, twice = evaluate(model, batch), evaluate(model, batch[torch.arange(SAMPLES).repeat(2)])
-    ignored: dict[str, list[int]] = {metric: [] for metric in once}
+    ignored: dict[str, list[str]] = {metric: [] for metric in once}
     for sample in range(SAMPLES):
         changed = labels.clone()
         changed[sample] = 1 - changed[sample]
         for metric, value in evaluate(model, Batch(inputs, changed)).items():
             if value == once[metric]:
-                ignored[metric].append(sample)
-    findings = [
-        Finding(
-            "samples left out",
-            metric,
-            f"{len(samples)} of {SAMPLES} samples do not count (number {some([str(s) for s in samples])}, "
-            "counted from 0); collect the outputs of all batches, then compute it once.",
-        )
-        for metric, samples in ignored.items()
-        if samples
-    ]
-    findings += [
-        Finding(
-            "samples left out",
-            metric,
-            f"it is {value:.6g} for {SAMPLES} samples and {twice[metric]:.6g} if each is repeated; divide by the "
-            "number of samples.",
-        )
-        for metric, value in once.items()
-        if not math.isclose(value, twice[metric], rel_tol=1e-4)
-    ]
-    return findings
+                ignored[metric].append(str(sample))
+    for metric, value in once.items():
+        if ignored[metric]:
+            yield Finding(
+                "samples left out",
+                metric,
+                f"{len(ignored[metric])} of {SAMPLES} samples do not count (number {some(ignored[metric])}, "
+                "counted from 0); collect the outputs of all batches, then compute it once.",
+            )
+        if not math.isclose(value, twice[metric], rel_tol=1e-4):
+            yield Finding(
+                "samples left out",
+                metric,
+                f"it is {value:.6g} for {SAMPLES} samples and {twice[metric]:.6g} if each is repeated; divide by "
+                "the number of samples.",
+            )
 
 
-def memory_of_others(measure: Callable[[Build, Batch], int], build: Build, batch: Batch) -> list[Finding]:
+def memory_of_others(measure: Callable[[Build, Batch], int], build: Build, batch: Batch) -> Iterator[Finding]:
     """Whether a model's peak memory includes other models in memory.
 
     Args:
@@ -130,16 +118,13 @@ def memory_of_others(measure: Callable[[Build, Batch], int], build: Build, batch
     alone = measure(build, batch)
     others = [build() for _ in range(3)]
     beside = measure(build, batch)
-    if beside == alone:
-        return []
-    return [
-        Finding(
+    if beside != alone:
+        yield Finding(
             "memory of others",
             type(others[0]).__name__,
             f"its peak is {alone} bytes alone and {beside} beside {len(others)} more; "
             "count only what is allocated after the model is built.",
         )
-    ]
 
 
 class _Echo(nn.Module):

@@ -1,6 +1,5 @@
 """From a data set to the pairs that one seed trains and validates on: chosen, split, scaled, on the device."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -63,10 +62,8 @@ def _numbered(dataset: PairedDataset, *, keep_groups: bool) -> PairedDataset:
 def _used(dataset: PairedDataset, protocol: Protocol, seed: int) -> Split:
     """As ``choose``, without the validation pairs that the protocol leaves out."""
     sides = choose(dataset, protocol, seed)
-    valid = sides.valid
-    if protocol.valid_whole_batches:
-        valid = valid[: len(valid) - len(valid) % protocol.batch_size]
-    return Split(train=sides.train, valid=valid)
+    left_out = len(sides.valid) % protocol.batch_size if protocol.valid_whole_batches else 0
+    return Split(sides.train, sides.valid[: len(sides.valid) - left_out])
 
 
 def measured_sides(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Batch, Batch]:
@@ -80,22 +77,17 @@ def prepare(dataset: PairedDataset, protocol: Protocol, seed: int, device: str) 
     """A seed's split, scaled by the statistics of its training pairs and moved to the device."""
     sides = _used(dataset, protocol, seed)
     scaled = protocol.on(dataset.info.channels).normalized
-
-    def prepared(modality: str) -> tuple[Batch, Batch]:
-        train, valid = (dataset.batch(side, [modality]) for side in (sides.train, sides.valid))
-        statistics = ChannelStatistics.from_batch(train)
-        return ready(train, statistics, scaled, device), ready(valid, statistics, scaled, device)
-
+    train_inputs: dict[str, Tensor] = {}
+    valid_inputs: dict[str, Tensor] = {}
     # One modality at a time: otherwise all of them would be in memory as measured, as scaled and as arranged.
-    modalities = [prepared(modality) for modality in dataset.info.channels]
-    train, valid = (_together(batches) for batches in zip(*modalities, strict=True))
-    return PreparedData(train, valid, sides.valid)
-
-
-def _together(batches: Sequence[Batch]) -> Batch:
-    """One batch of the same pairs as several modalities see them."""
-    inputs = {modality: values for batch in batches for modality, values in batch.inputs.items()}
-    return Batch(inputs, batches[0].labels)
+    for modality in dataset.info.channels:
+        measured = dataset.batch(sides.train, [modality])
+        statistics = ChannelStatistics.from_batch(measured)
+        train_inputs |= ready(measured, statistics, scaled, device).inputs
+        del measured
+        valid_inputs |= ready(dataset.batch(sides.valid, [modality]), statistics, scaled, device).inputs
+    train, valid = (dataset.labels[side].to(device) for side in (sides.train, sides.valid))
+    return PreparedData(Batch(train_inputs, train), Batch(valid_inputs, valid), sides.valid)
 
 
 def ready(measured: Batch, statistics: ChannelStatistics, modalities: tuple[str, ...], device: str) -> Batch:
@@ -103,12 +95,10 @@ def ready(measured: Batch, statistics: ChannelStatistics, modalities: tuple[str,
 
     They are channels last, as the models' weights are: convolutions then run without copying between layouts.
     """
-
-    def scaled(modality: str) -> Tensor:
-        if modality not in modalities:
-            return measured.inputs[modality]
-        alone = Batch({modality: measured.inputs[modality]}, measured.labels)
-        return statistics.normalize(alone).inputs[modality]
-
-    inputs = {m: scaled(m).to(device).contiguous(memory_format=torch.channels_last) for m in measured.inputs}
+    to_scale = {m: values for m, values in measured.inputs.items() if m in modalities}
+    scaled = statistics.normalize(Batch(to_scale, measured.labels)).inputs
+    inputs = {
+        m: values.to(device).contiguous(memory_format=torch.channels_last)
+        for m, values in {**measured.inputs, **scaled}.items()
+    }
     return Batch(inputs, measured.labels.to(device))

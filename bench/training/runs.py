@@ -4,7 +4,7 @@ import hashlib
 import math
 import re
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -32,10 +32,9 @@ from bench.training.measurement import (
 from bench.training.preparation import PreparedData, prepare
 from bench.training.samples import save_samples
 from bench.training.seeding import deterministic, epoch_order, seeded
-from bench.training.target import TARGET_ACCURACY, seconds_to_target
-from bench.training.trainer import DivergedError, EpochResult, Observer, Trainer
-from bench.training.trial import try_model
-from data_utils import DATASETS, Batch, PairedDataset, load
+from bench.training.trainer import TARGET_ACCURACY, DivergedError, EpochResult, Observer, Trainer
+from bench.training.trial import experts_of, try_model
+from data_utils import DATASETS, Batch, DatasetInfo, PairedDataset, load
 from fusion_models import FusionNet, ModelError, ModelSpec, build_model, find_model
 from fusion_models.registry import CUSTOM_MODELS, BuildModel
 from fusion_models.zoo import CUSTOM
@@ -140,20 +139,17 @@ def run_cell(
     """``run`` for the benchmarks: with settings that only describe the run, and a driver of its epochs.
 
     Args:
-        spec: The model.
+        spec: The model; see ``run`` for what is not told here, and for the errors.
         dataset: The pairs are drawn from it.
         seed: Of all random streams.
         config: Protocol, device, folder, and what the run belongs to.
         driver: Trains the epochs of the last stage; a timer around the epochs goes here.
         observe: Called after every epoch, those of experts included (they name their stage).
         note: Called with a sentence where something beside the result failed.
-
-    Returns:
-        The record; see ``run`` for it and for the errors.
     """
     fields = describe(spec, dataset, seed, config)
     protocol, device = config.protocol, config.device
-    build = partial(build_seeded, spec, dataset, seed, device)
+    build = partial(build_seeded, spec, dataset.info, seed, device)
 
     def observe_with_memory(result: EpochResult) -> None:
         observe(replace(result, peak_memory_bytes=fields["peak_memory_bytes"]))
@@ -162,9 +158,9 @@ def run_cell(
         data = prepare(dataset, protocol, seed, device)
         fields |= {"train_pairs": len(data.train), "valid_pairs": len(data.valid)}
         try_model(spec, build, data.train, len(dataset.info.classes), protocol)
-        fields["ceiling"] = asdict(ceiling(device))
+        fields["ceiling"] = ceiling(device)
         network = build()
-        fields |= _peak_memory(build, list(_experts(network)), data.train, protocol, seed)
+        fields |= _peak_memory(build, list(experts_of(network)), data.train, protocol, seed)
         fields["parameters"] = count_parameters(network)
         trainer = None
         with seeded(seed, "training", device):  # of models with dropout; no other draws while it is trained
@@ -245,13 +241,12 @@ def describe(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConf
     }
 
 
-def build_seeded(spec: ModelSpec, dataset: PairedDataset, seed: int, device: str) -> nn.Module:
+def build_seeded(spec: ModelSpec, info: DatasetInfo, seed: int, device: str) -> nn.Module:
     """The model with the initial weights of a seed, the same on every device.
 
     Raises:
         ModelError: It does not fit the data.
     """
-    info = dataset.info
     with seeded(seed, "initialization"):
         network = build_model(spec, channels=info.channels, image_size=info.image_size, classes=len(info.classes))
     tensors = (*network.parameters(), *network.buffers())
@@ -260,11 +255,7 @@ def build_seeded(spec: ModelSpec, dataset: PairedDataset, seed: int, device: str
     return network.to(device)
 
 
-def _experts(network: nn.Module) -> dict[str, FusionNet]:
-    return network.experts() if isinstance(network, FusionNet) else {}
-
-
-def _freeze_experts(network: nn.Module) -> nn.Module:
+def _with_frozen_experts(network: nn.Module) -> nn.Module:
     if isinstance(network, FusionNet):
         network.freeze_experts()
     return network
@@ -275,8 +266,8 @@ def _peak_memory(
 ) -> dict[str, Any]:
     """The peaks over all stages of training, so that experts count for late fusion."""
     batch = train[epoch_order(seed, 1, len(train))[: protocol.batch_size].to(train.labels.device)]
-    builds: list[Callable[[], nn.Module]] = [lambda: _freeze_experts(build())]
-    builds += [partial(lambda modality: _experts(build())[modality], modality) for modality in experts]
+    builds: list[Callable[[], nn.Module]] = [lambda: _with_frozen_experts(build())]
+    builds += [partial(lambda modality: experts_of(build())[modality], modality) for modality in experts]
     peaks = [training_memory(stage, batch, protocol) for stage in builds]
     reserved = [peak.reserved_bytes for peak in peaks if peak.reserved_bytes is not None]
     return {
@@ -300,7 +291,7 @@ def _train_experts(
 ) -> list[Pretraining]:
     """Train each modality's expert to its best weights, then freeze them all."""
     stages = []
-    for modality, expert in _experts(network).items():
+    for modality, expert in experts_of(network).items():
         trainer = Trainer(expert, data.train, data.valid, protocol, seed, observe, f"{modality} expert")
         drive(trainer.train_epoch, trainer.finish_epoch, protocol.epochs)
         trainer.restore_best()
@@ -315,7 +306,7 @@ def _train_experts(
                 epoch_seconds=history.epoch_seconds,
             )
         )
-    _freeze_experts(network)
+    _with_frozen_experts(network)
     return stages
 
 
@@ -327,20 +318,18 @@ def _history(trainer: Trainer, pretraining: list[Pretraining]) -> dict[str, Any]
         "valid_accuracies": history.valid("accuracy"),
         "learning_rates": [result.learning_rate for result in history.results],
         "epoch_seconds": history.epoch_seconds,
-        "seconds_to_target": seconds_to_target(
-            history.valid("accuracy"), history.epoch_seconds, before=_seconds(pretraining)
-        ),
+        "seconds_to_target": history.seconds_to_target(before=_seconds(pretraining)),
     }
 
 
 def _best(trainer: Trainer, pretraining: list[Pretraining]) -> dict[str, Any]:
-    history = trainer.history
+    best = trainer.history.best
     return {
-        "best_epoch": history.best.epoch,
-        "best_valid_loss": history.best.valid["loss"],
-        "valid_accuracy": history.best.valid["accuracy"],
-        "valid_metrics": {name: _finite(value) for name, value in history.best.valid.items()},
-        "train_seconds": sum(history.epoch_seconds) + _seconds(pretraining),
+        "best_epoch": best.epoch,
+        "best_valid_loss": best.valid["loss"],
+        "valid_accuracy": best.valid["accuracy"],
+        "valid_metrics": {name: _finite(value) for name, value in best.valid.items()},
+        "train_seconds": sum(trainer.history.epoch_seconds) + _seconds(pretraining),
     }
 
 

@@ -26,14 +26,7 @@ COUNT = 8
 def save_samples(
     path: Path, network: nn.Module, dataset: PairedDataset, data: PreparedData, weights_sha256: str
 ) -> str:
-    """Predict some validation pairs and write them; an earlier file is replaced.
-
-    Args:
-        path: See ``bench.records.sample.samples_path``.
-        network: The trained model, on the device of ``data``.
-        dataset: The data set that ``data`` was prepared from.
-        data: Of the run.
-        weights_sha256: Of the model's weights.
+    """Write ``predictions`` to a path (``bench.records.sample.samples_path``); an earlier file is replaced.
 
     Returns:
         "", or why there are no samples: they are for viewing only, so a failure to draw is not one of the run.
@@ -41,18 +34,17 @@ def save_samples(
     try:
         path.unlink(missing_ok=True)
         records = predictions(network, dataset, data, weights_sha256)
-        lines = b"".join(msgspec.json.encode(record) + b"\n" for record in records)
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(lines)
+        path.write_bytes(msgspec.json.Encoder().encode_lines(records))
     except Exception as error:
         return f"sample predictions could not be saved ({type(error).__name__}: {error})"
     return ""
 
 
 def predictions(
-    network: nn.Module, dataset: PairedDataset, data: PreparedData, weights_sha256: str, *, count: int = COUNT
+    network: nn.Module, dataset: PairedDataset, data: PreparedData, weights_sha256: str
 ) -> list[SampleRecord]:
-    """Predictions of some validation pairs: up to half of them mistakes, the surest first, then right ones.
+    """Predictions of COUNT validation pairs: up to half of them mistakes, the surest first, then right ones.
 
     The right ones are spread evenly from the one the model was surest of to the one it was least sure of. Call it
     with the settings of the run (``seeding.deterministic``) to get the run's own predictions.
@@ -62,11 +54,10 @@ def predictions(
         dataset: The data set that ``data`` was prepared from.
         data: Of the run.
         weights_sha256: Of the model's weights.
-        count: The number of pairs; all of validation if it has fewer.
     """
     labels = data.valid.labels.cpu()
     probability, predicted = probabilities(predict(network, data.valid)).max(dim=1)
-    chosen = chosen_samples(probability, predicted == labels, count)
+    chosen = chosen_samples(probability, predicted == labels, COUNT)
     pairs = data.valid_pairs[torch.tensor(chosen)]
     drawn = {modality: pictures(values[pairs]) for modality, values in dataset.inputs.items()}
     classes = dataset.info.classes
@@ -104,7 +95,7 @@ def chosen_samples(probability: Tensor, right: Tensor, count: int) -> list[int]:
     Args:
         probability: Of the predicted class (N,).
         right: Whether that is the sample's class, bool (N,).
-        count: Their maximum number.
+        count: The number of samples; all of them if there are fewer.
     """
     surest = probability.argsort(descending=True, stable=True)
     mistakes, others = (surest[mask[surest]].tolist() for mask in (~right, right))

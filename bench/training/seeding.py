@@ -7,7 +7,7 @@ seed and its own name alone, so a draw added to one leaves the others, and all e
 import hashlib
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 import torch.utils.deterministic
@@ -24,12 +24,8 @@ def stream(seed: int, name: str) -> int:
 def seeded(seed: int, name: str, device: str = "cpu") -> Iterator[None]:
     """Run the body with torch's global generators at the start of a stream, then restore them.
 
-    For code that draws from a global generator, such as the constructors of layers, and dropout.
-
-    Args:
-        seed: Of the run.
-        name: Of the stream.
-        device: Its generator is set too, where it has one of its own.
+    For code that draws from a global generator, such as the constructors of layers, and dropout. The device's
+    generator is set too, where it has one of its own.
     """
     with_generator = [torch.device(device)] if device.startswith("cuda") else []
     with torch.random.fork_rng(devices=with_generator):
@@ -50,15 +46,21 @@ def epoch_order(seed: int, epoch: int, samples: int) -> Tensor:
 
 
 @contextmanager
-def new_tensors_filled(filled: bool) -> Iterator[None]:
-    """Run the body with or without filling new tensors with NaN in deterministic mode, then restore that."""
-    switch = torch.utils.deterministic
-    before = switch.fill_uninitialized_memory  # type: ignore[attr-defined]
-    switch.fill_uninitialized_memory = filled  # type: ignore[attr-defined]
+def _switched(place: object, **settings: bool) -> Iterator[None]:
+    """Run the body with other settings of a module of torch, then restore them."""
+    before = {name: getattr(place, name) for name in settings}
     try:
+        for name, value in settings.items():
+            setattr(place, name, value)
         yield
     finally:
-        switch.fill_uninitialized_memory = before  # type: ignore[attr-defined]
+        for name, value in before.items():
+            setattr(place, name, value)
+
+
+def new_tensors_filled(filled: bool) -> AbstractContextManager[None]:
+    """Run the body with or without filling new tensors with NaN in deterministic mode, then restore that."""
+    return _switched(torch.utils.deterministic, fill_uninitialized_memory=filled)
 
 
 @contextmanager
@@ -73,20 +75,15 @@ def deterministic() -> Iterator[None]:
     """
     # cuBLAS reads this once, before its first call; it cannot be set later, and need not be restored.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    before = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-        cudnn.deterministic,
-        cudnn.benchmark,
-        cudnn.allow_tf32,
-        matmul.allow_tf32,
-    )
-    torch.use_deterministic_algorithms(True)
-    cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = True, False, False, False
+    enabled = torch.are_deterministic_algorithms_enabled()
+    warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     try:
-        with new_tensors_filled(False):
+        torch.use_deterministic_algorithms(True)
+        with (
+            new_tensors_filled(False),
+            _switched(torch.backends.cudnn, deterministic=True, benchmark=False, allow_tf32=False),
+            _switched(torch.backends.cuda.matmul, allow_tf32=False),
+        ):
             yield
     finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32, matmul.allow_tf32 = before[2:]
+        torch.use_deterministic_algorithms(enabled, warn_only=warn_only)

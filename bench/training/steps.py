@@ -1,18 +1,38 @@
-"""The training step, and the steps of an epoch one after the other; ``graphs.py`` has the same steps for CUDA."""
+"""The optimizer, the training step, and the steps of an epoch; ``graphs.py`` has the same steps for CUDA."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from bench.config import Protocol
 from bench.metrics import classification_loss
-from bench.training.optimizer import set_learning_rate
 from data_utils import Batch
 
 T = TypeVar("T")
+
+
+def make_optimizer(model: nn.Module, protocol: Protocol) -> torch.optim.Optimizer:
+    """Fused Adam over the parameters that are not frozen, with the protocol's first learning rate."""
+    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    device = trainable[0].device
+    if device.type == "cuda":
+        # A CUDA graph reads the rate from a tensor on the device, which can be overwritten between replays.
+        rate = torch.tensor(protocol.learning_rate, device=device)
+        return torch.optim.Adam(trainable, lr=rate, fused=True, capturable=True)
+    return torch.optim.Adam(trainable, lr=protocol.learning_rate, fused=True)
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float | Tensor) -> None:
+    """Set the rate of the next step; the host waits for nothing."""
+    for group in optimizer.param_groups:
+        if isinstance(group["lr"], Tensor):
+            group["lr"].fill_(rate)
+        else:
+            group["lr"] = rate
 
 
 def training_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch) -> Tensor:
@@ -30,14 +50,17 @@ def synchronize(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
+def seconds_of(work: Callable[[], object]) -> float:
+    """How long some work takes that synchronizes the device it uses."""
+    start = time.perf_counter()
+    work()
+    return time.perf_counter() - start
+
+
 def timed(steps: Iterator[T], device: torch.device) -> tuple[T, float]:
-    """Train an epoch of at least two steps.
+    """Take the steps of an epoch, at least two, on a device.
 
     The first step is not timed: it pays for what ran before, in caches and in freed memory.
-
-    Args:
-        steps: Takes one step per iteration.
-        device: Where they are taken.
 
     Returns:
         What the last step yielded, and the seconds of all steps but the first.
@@ -48,22 +71,6 @@ def timed(steps: Iterator[T], device: torch.device) -> tuple[T, float]:
     *_, last = steps
     synchronize(device)
     return last, time.perf_counter() - start
-
-
-class Steps(Protocol):
-    """Takes the steps of an epoch."""
-
-    def epoch(self, order: Tensor, rates: Sequence[float]) -> Iterator[Tensor]:
-        """Take one step per iteration.
-
-        Args:
-            order: The training pairs in the order of the epoch, int64 (pairs,) on the device.
-            rates: The learning rate of each step.
-
-        Yields:
-            After each step the sum of all pairs' losses so far in nats, float64 (). It stays on the device and
-            is overwritten by the next step: reading it before the last step makes the host wait.
-        """
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +94,16 @@ class EagerSteps:
         return training_step(self.model, self.optimizer, self.train[indices]) * len(indices)
 
     def epoch(self, order: Tensor, rates: Sequence[float]) -> Iterator[Tensor]:
-        """See ``Steps``."""
+        """Take one step per iteration.
+
+        Args:
+            order: The training pairs in the order of the epoch, int64 (pairs,) on the device.
+            rates: The learning rate of each step.
+
+        Yields:
+            After each step the sum of all pairs' losses so far in nats, float64 (). It stays on the device and
+            is overwritten by the next step: reading it before the last step makes the host wait.
+        """
         # Summed on the device: reading each step's loss would make the host wait for every step.
         loss_sum = torch.zeros((), dtype=torch.float64, device=order.device)
         for indices, rate in zip(order.split(self.batch_size), rates, strict=True):

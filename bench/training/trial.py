@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from bench.config import Protocol
-from bench.training.optimizer import make_optimizer
-from bench.training.steps import training_step
+from bench.training.measurement import count_trainable_parameters
+from bench.training.steps import make_optimizer, training_step
 from data_utils import Batch
 from fusion_models import BACKBONES, EMBEDDERS, OPERATORS, FusionNet, ModelError, ModelSpec
 from fusiongauge import PluginError, source_file
@@ -18,14 +18,7 @@ _PAIRS = 4
 def try_model(
     spec: ModelSpec, build: Callable[[], nn.Module], batch: Batch, classes: int, protocol: Protocol
 ) -> None:
-    """Build a model and train it for one step on a few pairs; models that ship here are not tried.
-
-    Args:
-        spec: The model; ``build`` makes it on the batch's device.
-        build: Called once; the model is thrown away.
-        batch: Training pairs.
-        classes: Their number.
-        protocol: Decides the optimizer.
+    """Build a model on the batch's device and train it for one step on a few pairs, unless it ships here.
 
     Raises:
         PluginError: The model raises, returns logits of a wrong shape, or has nothing to train.
@@ -46,6 +39,11 @@ def try_model(
         raise PluginError(f"{who} {fault}")
 
 
+def experts_of(network: nn.Module) -> dict[str, FusionNet]:
+    """The parts that are trained before the model itself, by modality."""
+    return network.experts() if isinstance(network, FusionNet) else {}
+
+
 def _plugin_files(spec: ModelSpec) -> list[str]:
     """The files of the model's parts that plug-ins added, or of the function that builds it."""
     if spec.build is not None:
@@ -55,7 +53,7 @@ def _plugin_files(spec: ModelSpec) -> list[str]:
 
 
 def _fault(network: nn.Module, batch: Batch, classes: int, protocol: Protocol) -> str:
-    if not sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad):
+    if not count_trainable_parameters(network):
         return "has no trainable parameter"
     logits = network(batch.inputs)
     wanted = [(len(batch), classes), *([(len(batch), 1)] if classes == 2 else [])]
@@ -67,7 +65,6 @@ def _fault(network: nn.Module, batch: Batch, classes: int, protocol: Protocol) -
         )
     if not logits.requires_grad:
         return "returns logits that depend on no trainable parameter"
-    experts = network.experts() if isinstance(network, FusionNet) else {}
-    for part in (network, *experts.values()):
+    for part in (network, *experts_of(network).values()):
         training_step(part, make_optimizer(part, protocol), batch)
     return ""

@@ -4,20 +4,15 @@ A ``Report`` is data; ``text`` and ``as_json`` render it. It depends on the cont
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, replace
+from typing import Any
 
+import msgspec
 import torch
 from torch import Tensor
 
 from data_utils.audits.findings import Finding, Outcome
-from data_utils.audits.leaks import (
-    JUDGED_PAIRS,
-    groups_split_apart,
-    label_dependent_inputs,
-    pairs_in_both_splits,
-    repeated_pairs,
-)
+from data_utils.audits.leaks import audit_dataset, audit_split, extents
 from data_utils.dataset import PairedDataset
 from data_utils.errors import DataError
 from data_utils.geometry import is_scanner, is_xyza
@@ -31,15 +26,7 @@ _ONE_DIRECTION = 1e-4  # radians; float32 points at 50 m are accurate to about 1
 
 @dataclass(frozen=True)
 class Modality:
-    """The content of one modality.
-
-    Attributes:
-        channels: Their number.
-        kind: "uint8" or "float32".
-        lowest: The smallest value.
-        highest: The largest value.
-        constant_pairs: Number of pairs whose channels are all constant, such as a black image.
-    """
+    """The content of one modality: its values, and how many pairs are constant, such as a black image."""
 
     channels: int
     kind: str
@@ -54,8 +41,7 @@ class Sensor:
 
     Attributes:
         kind: "scanner" (looks along y) or "depth camera" (along z).
-        nearest_m: The smallest measured range; NaN without measurements.
-        furthest_m: The largest.
+        nearest_m: The smallest measured range; NaN without measurements, as the largest and the angles.
         measured: The share of pixels with a measurement.
         empty_pairs: Number of pairs without any measurement.
         horizontal_deg: Angle between the leftmost and the rightmost measurement.
@@ -78,13 +64,10 @@ class Report:
     """The content of a data set and the results of its audits.
 
     Attributes:
-        name: Of the data set.
-        pairs: Their number.
         classes: Number of pairs per class.
         groups: Number of groups (scenes, photographs).
         twins: Number of pairs that share their group with another.
         image_size: Rows and columns.
-        modalities: By name.
         sensor: None if no modality holds points.
         outcomes: One per audit. Notes of the reader (files left out) are findings.
     """
@@ -97,19 +80,16 @@ class Report:
     image_size: tuple[int, int]
     modalities: dict[str, Modality]
     sensor: Sensor | None
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[Outcome]
 
     @property
     def findings(self) -> list[Finding]:
         """All problems."""
         return [finding for outcome in self.outcomes for finding in outcome.findings]
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self) -> dict[str, Any]:
         """The attributes for JSON, and "problems", the number of findings; unknown values are None."""
-        sensor = asdict(self.sensor) if self.sensor else None
-        if sensor:
-            sensor = {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in sensor.items()}
-        return asdict(self) | {"sensor": sensor, "problems": len(self.findings)}
+        return {**msgspec.json.decode(msgspec.json.encode(self)), "problems": len(self.findings)}
 
     def text(self) -> str:
         """The report as text for the terminal."""
@@ -136,15 +116,12 @@ class Report:
 
 
 def check(dataset: PairedDataset, seed: int = 0) -> Report:
-    """Audit a data set and one split of it.
-
-    Args:
-        dataset: With any modalities.
-        seed: Of the split.
-    """
-    info, labels = dataset.info, dataset.labels
-    sizes = labels.bincount(minlength=len(info.classes)).tolist()
+    """Audit a data set and one split of it, which the seed decides."""
+    info = dataset.info
+    sizes = dataset.labels.bincount(minlength=len(info.classes)).tolist()
     members = dataset.groups.unique(return_counts=True)[1]
+    notes = [Finding("reading", info.name, note) for note in dataset.notes]
+    reading = Outcome("reading", f"{len(dataset)} pairs", notes)
     return Report(
         name=info.name,
         pairs=len(dataset),
@@ -153,32 +130,17 @@ def check(dataset: PairedDataset, seed: int = 0) -> Report:
         twins=int(members[members > 1].sum()),
         image_size=info.image_size,
         modalities={name: _modality(values) for name, values in dataset.inputs.items()},
-        sensor=next((_sensor(values) for values in dataset.inputs.values() if is_xyza(values)), None),
-        outcomes=[*_of_pairs(dataset, sizes), *_of_split(dataset, seed)],
+        sensor=next(map(_sensor, filter(is_xyza, dataset.inputs.values())), None),
+        outcomes=[reading, *audit_dataset(dataset), *_of_split(dataset, seed)],
     )
-
-
-def _of_pairs(dataset: PairedDataset, sizes: Sequence[int]) -> list[Outcome]:
-    pairs, judged = f"{len(dataset)} pairs", sum(size >= JUDGED_PAIRS for size in sizes)
-    of_classes = f"{judged} of {len(sizes)} classes have the {JUDGED_PAIRS} pairs needed to judge them"
-    notes = [Finding("reading", dataset.info.name, note) for note in dataset.notes]
-    return [
-        Outcome("reading", pairs, notes),
-        Outcome("repeated pairs", pairs, repeated_pairs(dataset)),
-        Outcome("label-dependent inputs", of_classes, label_dependent_inputs(dataset)),
-    ]
 
 
 def _of_split(dataset: PairedDataset, seed: int) -> list[Outcome]:
     try:
-        parts = split(dataset, VALID_FRACTION, seed)
+        outcomes = audit_split(dataset, split(dataset, VALID_FRACTION, seed))
     except DataError as error:
         return [Outcome("split", f"seed {seed}", [Finding("split", dataset.info.name, str(error))])]
-    pairs = f"{len(parts.train)} training and {len(parts.valid)} validation pairs (seed {seed})"
-    return [
-        Outcome("pairs in both splits", pairs, pairs_in_both_splits(dataset, parts)),
-        Outcome("groups split apart", pairs, groups_split_apart(dataset, parts)),
-    ]
+    return [replace(outcome, looked_at=f"{outcome.looked_at} (seed {seed})") for outcome in outcomes]
 
 
 def _modality(values: Tensor) -> Modality:
@@ -194,35 +156,28 @@ def _modality(values: Tensor) -> Modality:
 
 def _sensor(xyza: Tensor) -> Sensor:
     scanner = is_scanner(xyza)
-    right, forward, up = (0, 1, 2) if scanner else (0, 2, 1)
-    valid = xyza[:, 3] > 0
-    bounds = {"range": (math.inf, -math.inf), "azimuth": (math.inf, -math.inf), "elevation": (math.inf, -math.inf)}
-    lowest, highest = torch.full((2, *xyza.shape[2:]), torch.inf), torch.full((2, *xyza.shape[2:]), -torch.inf)
-    for points, measured in zip(xyza.split(256), valid.split(256), strict=True):
-        x, y, z = points[:, right], points[:, forward], points[:, up]
-        flat = torch.hypot(x, y)
-        views = {"range": torch.hypot(flat, z), "azimuth": torch.atan2(x, y), "elevation": torch.atan2(z, flat)}
-        if not measured.any():
-            continue
-        for name, view in views.items():
-            low, high = bounds[name]
-            bounds[name] = min(low, float(view[measured].min())), max(high, float(view[measured].max()))
-        angles = torch.stack([views["azimuth"], views["elevation"]], dim=1)
-        lowest = torch.minimum(lowest, angles.where(measured[:, None], torch.inf).amin(dim=0))
-        highest = torch.maximum(highest, angles.where(measured[:, None], -torch.inf).amax(dim=0))
-    spread = (highest - lowest)[lowest <= highest]
-    nearest, furthest = bounds["range"] if valid.any() else (math.nan, math.nan)
-    horizontal, vertical = (
-        math.degrees(high - low) if valid.any() else math.nan
-        for low, high in (bounds["azimuth"], bounds["elevation"])
-    )
+    measured = xyza[:, 3] > 0
+    low, high, pairs = extents(_views(points, scanner) for points in xyza.split(256))
+    seen = pairs[0] > 0
+    if not seen.any():
+        low = high = torch.full_like(low, torch.nan)
+    (nearest, left, bottom), (furthest, right, top) = low.amin(dim=(1, 2)).tolist(), high.amax(dim=(1, 2)).tolist()
+    spread = (high - low)[1:, seen]
     return Sensor(
         kind="scanner" if scanner else "depth camera",
         nearest_m=nearest,
         furthest_m=furthest,
-        measured=float(valid.float().mean()),
-        empty_pairs=int((~valid.flatten(1).any(dim=1)).sum()),
-        horizontal_deg=horizontal,
-        vertical_deg=vertical,
+        measured=float(measured.float().mean()),
+        empty_pairs=int((~measured.flatten(1).any(dim=1)).sum()),
+        horizontal_deg=math.degrees(right - left),
+        vertical_deg=math.degrees(top - bottom),
         geometries="one" if bool((spread <= _ONE_DIRECTION).all()) else "several",
     )
+
+
+def _views(xyza: Tensor, scanner: bool) -> Tensor:
+    """Range, azimuth and elevation of points, (B, 3, H, W); NaN where nothing was measured."""
+    x, y, z = xyza[:, [0, 1, 2] if scanner else [0, 2, 1]].unbind(dim=1)  # right, forward, up
+    flat = torch.hypot(x, y)
+    views = torch.stack([torch.hypot(flat, z), torch.atan2(x, y), torch.atan2(z, flat)], dim=1)
+    return views.where(xyza[:, 3:] > 0, torch.nan)

@@ -9,7 +9,6 @@ class Finding:
     """One problem that makes results wrong.
 
     Attributes:
-        audit: The audit that found it.
         subject: What it concerns: a data set, a modality, models.
         message: What is wrong and what to do about it.
     """
@@ -24,9 +23,7 @@ class Outcome:
     """The result of one audit.
 
     Attributes:
-        audit: Its name.
         looked_at: What it examined; an audit of nothing finds nothing.
-        findings: Empty if there are no problems.
     """
 
     audit: str

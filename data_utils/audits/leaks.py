@@ -1,16 +1,15 @@
 """Audits of any data set and its split: repeated pairs, groups split apart, inputs that reveal the label.
 
-Each audit returns its findings, an empty list if there is no problem. None of them trains or needs a model.
+Each audit yields its findings, none if there is no problem. None of them trains or needs a model.
 """
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
 
-from data_utils.audits.findings import Finding, some
+from data_utils.audits.findings import Finding, Outcome, some
 from data_utils.dataset import PairedDataset
 from data_utils.geometry import is_xyza
 from data_utils.splits import Split
@@ -22,7 +21,30 @@ _CHUNK = 256  # pairs converted to float32 at a time; bounds the memory
 _TOLERANCE = 1e-5  # relative to a modality's largest value: above float32 rounding, below any sensor's resolution
 
 
-def repeated_pairs(dataset: PairedDataset) -> list[Finding]:
+def audit_dataset(dataset: PairedDataset) -> list[Outcome]:
+    """The audits that need no split."""
+    sizes = dataset.labels.bincount(minlength=len(dataset.info.classes))
+    judged = f"{int((sizes >= JUDGED_PAIRS).sum())} of {len(sizes)} classes"
+    return [
+        Outcome("repeated pairs", f"{len(dataset)} pairs", [*repeated_pairs(dataset)]),
+        Outcome(
+            "label-dependent inputs",
+            f"{judged} have the {JUDGED_PAIRS} pairs needed to judge them",
+            [*label_dependent_inputs(dataset)],
+        ),
+    ]
+
+
+def audit_split(dataset: PairedDataset, split: Split) -> list[Outcome]:
+    """The audits of a split."""
+    pairs = f"{len(split.train)} training and {len(split.valid)} validation pairs"
+    return [
+        Outcome("pairs in both splits", pairs, [*pairs_in_both_splits(dataset, split)]),
+        Outcome("groups split apart", pairs, [*groups_split_apart(dataset, split)]),
+    ]
+
+
+def repeated_pairs(dataset: PairedDataset) -> Iterator[Finding]:
     """Pairs with the same content as an earlier pair, under any name or label.
 
     They count twice, and a split by names or groups does not keep them together.
@@ -30,21 +52,18 @@ def repeated_pairs(dataset: PairedDataset) -> list[Finding]:
     first: dict[bytes, int] = {}
     originals = [first.setdefault(digest, pair) for pair, digest in enumerate(_digests(dataset))]
     copies = [(copy, original) for copy, original in enumerate(originals) if copy != original]
-    if not copies:
-        return []
-    mislabeled = sum(bool(dataset.labels[copy] != dataset.labels[original]) for copy, original in copies)
-    examples = [f"{dataset.names[copy]} = {dataset.names[original]}" for copy, original in copies]
-    return [
-        Finding(
+    if copies:
+        mislabeled = sum(bool(dataset.labels[copy] != dataset.labels[original]) for copy, original in copies)
+        examples = [f"{dataset.names[copy]} = {dataset.names[original]}" for copy, original in copies]
+        yield Finding(
             "repeated pairs",
             dataset.info.name,
             f"{len(copies)} pairs have the same content as an earlier one, {mislabeled} of them another label "
             f"({some(examples)}); keep every pair once.",
         )
-    ]
 
 
-def pairs_in_both_splits(dataset: PairedDataset, split: Split) -> list[Finding]:
+def pairs_in_both_splits(dataset: PairedDataset, split: Split) -> Iterator[Finding]:
     """Validation pairs whose content is also in training; a copy under another name counts."""
     digests = _digests(dataset)
     trained = {digests[pair]: pair for pair in split.train.tolist()}
@@ -53,19 +72,16 @@ def pairs_in_both_splits(dataset: PairedDataset, split: Split) -> list[Finding]:
         for pair in split.valid.tolist()
         if digests[pair] in trained
     ]
-    if not shared:
-        return []
-    return [
-        Finding(
+    if shared:
+        yield Finding(
             "pairs in both splits",
             dataset.info.name,
             f"{len(shared)} of {len(split.valid)} validation pairs are also training pairs ({some(shared)}); "
             "list every pair once, or put its copies in one group.",
         )
-    ]
 
 
-def groups_split_apart(dataset: PairedDataset, split: Split) -> list[Finding]:
+def groups_split_apart(dataset: PairedDataset, split: Split) -> Iterator[Finding]:
     """Groups (twins, crops of one photograph) with pairs on both sides of the split."""
     trained = {int(dataset.groups[pair]): pair for pair in split.train.tolist()}
     apart = {
@@ -73,42 +89,30 @@ def groups_split_apart(dataset: PairedDataset, split: Split) -> list[Finding]:
         for pair in split.valid.tolist()
         if (group := int(dataset.groups[pair])) in trained
     }
-    if not apart:
-        return []
-    groups = len(dataset.groups[torch.cat([split.train, split.valid])].unique())
-    return [
-        Finding(
+    if apart:
+        groups = len(dataset.groups[torch.cat([split.train, split.valid])].unique())
+        yield Finding(
             "groups split apart",
             dataset.info.name,
             f"{len(apart)} of {groups} groups have pairs both in training and in validation "
             f"({some(list(apart.values()))}); split by groups.",
         )
-    ]
 
 
-def validation_left_out(dataset: PairedDataset, drawn: Split, delivered: Split) -> list[Finding]:
-    """Validation pairs of the split that reach no metric.
-
-    Args:
-        dataset: The data set of the splits.
-        drawn: The split as it was drawn.
-        delivered: The split as it reaches the models.
-    """
+def validation_left_out(dataset: PairedDataset, drawn: Split, delivered: Split) -> Iterator[Finding]:
+    """Validation pairs of the split as it was drawn that are not in the split as it reaches the models."""
     scored = set(delivered.valid.tolist())
     lost = [dataset.names[pair] for pair in drawn.valid.tolist() if pair not in scored]
-    if not lost:
-        return []
-    return [
-        Finding(
+    if lost:
+        yield Finding(
             "validation pairs left out",
             dataset.info.name,
             f"{len(lost)} of {len(drawn.valid)} validation pairs reach no metric ({some(lost)}); "
             "keep the last batch of the validation pairs even if it is smaller.",
         )
-    ]
 
 
-def label_dependent_inputs(dataset: PairedDataset) -> list[Finding]:
+def label_dependent_inputs(dataset: PairedDataset) -> Iterator[Finding]:
     """Single input values that reveal the label.
 
     A value is one channel of one pixel. It separates two classes if it is the same in all pairs of one class and
@@ -118,17 +122,32 @@ def label_dependent_inputs(dataset: PairedDataset) -> list[Finding]:
 
     Values that vary within every class, such as the intrinsics of many cameras, cannot be judged this way.
     """
-    findings = []
     for modality, values in dataset.inputs.items():
-        views: dict[str, Callable[[Tensor], Tensor]] = {"values": _values}
+        views: dict[str, Callable[[Tensor], Tensor]] = {"values": Tensor.float}
         if is_xyza(values):
             views["directions of points"] = _directions
         for what, view in views.items():
-            extents = _Extents.of_classes(view, values, dataset.labels, len(dataset.info.classes))
-            message = _leak(extents, what, dataset.info.classes)
+            message = _leak(dataset, values, what, view)
             if message:
-                findings.append(Finding("label-dependent inputs", modality, message))
-    return findings
+                yield Finding("label-dependent inputs", modality, message)
+
+
+def extents(parts: Iterable[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """The smallest and the largest of all pairs, and the number of pairs that have a value; NaN is no value.
+
+    Args:
+        parts: Some pairs each, (B, ...); at least one.
+
+    Returns:
+        Three tensors of the shape of a pair; inf and -inf where no pair has a value.
+    """
+    low, high, pairs = [], [], []
+    for part in parts:
+        missing = part.isnan()
+        low.append(part.masked_fill(missing, torch.inf).amin(dim=0))
+        high.append(part.masked_fill(missing, -torch.inf).amax(dim=0))
+        pairs.append((~missing).sum(dim=0))
+    return torch.stack(low).amin(dim=0), torch.stack(high).amax(dim=0), torch.stack(pairs).sum(dim=0)
 
 
 def _digests(dataset: PairedDataset) -> list[bytes]:
@@ -140,52 +159,21 @@ def _digests(dataset: PairedDataset) -> list[bytes]:
     return [digest.digest() for digest in hashes]
 
 
-def _values(inputs: Tensor) -> Tensor:
-    return inputs
-
-
 def _directions(xyza: Tensor) -> Tensor:
     """Unit vectors (B, 3, H, W) from the sensor to each point; NaN for a point at the sensor (no measurement)."""
     points = xyza[:, :3]
     return points / points.square().sum(dim=1, keepdim=True).sqrt()
 
 
-@dataclass(frozen=True, eq=False)
-class _Extents:
-    """The range of each value in each class; L classes, C channels, H rows, W columns.
-
-    Attributes:
-        low: (L, C, H, W), the smallest value; inf if the class is not judged.
-        high: (L, C, H, W), the largest value; -inf if the class is not judged.
-        judged: (L, C, H, W), whether enough pairs of the class have the value.
-    """
-
-    low: Tensor
-    high: Tensor
-    judged: Tensor
-
-    @classmethod
-    def of_classes(
-        cls, view: Callable[[Tensor], Tensor], values: Tensor, labels: Tensor, classes: int
-    ) -> "_Extents":
-        shape = view(values[:1].float()).shape[1:]
-        low = torch.full((classes, *shape), torch.inf)
-        high = torch.full((classes, *shape), -torch.inf)
-        pairs = torch.zeros((classes, *shape), dtype=torch.int64)
-        for label in range(classes):
-            for rows in torch.nonzero(labels == label).flatten().split(_CHUNK):
-                part = view(values[rows].float())
-                valid = ~part.isnan()
-                low[label] = torch.minimum(low[label], part.where(valid, torch.inf).amin(dim=0))
-                high[label] = torch.maximum(high[label], part.where(valid, -torch.inf).amax(dim=0))
-                pairs[label] += valid.sum(dim=0)
-        judged = pairs >= JUDGED_PAIRS
-        return cls(low.where(judged, torch.inf), high.where(judged, -torch.inf), judged)
-
-
-def _leak(extents: _Extents, what: str, classes: tuple[str, ...]) -> str:
+def _leak(dataset: PairedDataset, values: Tensor, what: str, view: Callable[[Tensor], Tensor]) -> str:
     """The message on values that are constant in one class and different in another; "" if there are none."""
-    low, high, judged = extents.low, extents.high, extents.judged
+    classes = dataset.info.classes
+    of_classes = [
+        extents(view(values[pairs]) for pairs in torch.nonzero(dataset.labels == label).flatten().split(_CHUNK))
+        for label in range(len(classes))
+    ]
+    low, high, pairs = (torch.stack(parts) for parts in zip(*of_classes, strict=True))  # (classes, C, H, W)
+    judged = pairs >= JUDGED_PAIRS
     if not judged.any():
         return ""
     tolerance = _TOLERANCE * max(low[judged].abs().max().item(), high[judged].abs().max().item())
@@ -200,9 +188,9 @@ def _leak(extents: _Extents, what: str, classes: tuple[str, ...]) -> str:
     at = (slice(None), *place)
     other = int(lowest[at].argmin() if above[label, *place] else highest[at].argmax())
     channel, row, column = place
-    values = len({tuple(place) for _, *place in leaking})
+    places = {tuple(place) for _, *place in leaking}
     return (
-        f"{values} of {low[0].numel()} {what} are the same in all pairs of one class and different in all of "
+        f"{len(places)} of {low[0].numel()} {what} are the same in all pairs of one class and different in all of "
         f"another (channel {channel}, row {row}, column {column}: {low[label, *place].item():.6g} in "
         f"{classes[label]!r}, {low[other, *place].item():.6g} to {high[other, *place].item():.6g} in "
         f"{classes[other]!r}), so they reveal the label; record and prepare all classes alike."

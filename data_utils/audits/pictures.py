@@ -5,8 +5,7 @@ Nothing is measured on them. Shapes: N pairs, C channels, H rows and W columns; 
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from data_utils.dataset import PairedDataset
-from data_utils.geometry import is_scanner, is_xyza
+from data_utils.geometry import is_scanner, is_xyza, xyza_to_range
 from data_utils.simulator.sensors import FOCAL_LENGTH
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -34,17 +33,13 @@ def contact_sheet(dataset: PairedDataset, pairs: Sequence[int]) -> Image.Image:
 
     Range images of a scanner are rotated to the orientation of the images (``lidar.T[:, ::-1]``), and its points
     are drawn where the simulator's camera sees them. A depth camera measures one point per pixel of the image.
-
-    Args:
-        dataset: With any modalities.
-        pairs: At least one.
     """
     height, width = dataset.info.image_size
     factor = max(1, round(_SIDE / max(height, width)))
     height, width = factor * height, factor * width
     inputs = {modality: values[torch.tensor(pairs)] for modality, values in dataset.inputs.items()}
     tiles = [_tile(modality, values) for modality, values in inputs.items()]
-    photos, points = _photos(inputs), _points(inputs)
+    photos, points = (next(filter(kind, inputs.values()), None) for kind in (_is_photo, is_xyza))
     if photos is not None and points is not None:
         tiles.append(_overlay(photos, points, factor))
 
@@ -80,8 +75,7 @@ def pictures(values: Tensor) -> Pixels:
     return _tile("", values).images
 
 
-@dataclass(frozen=True, eq=False)
-class _Tile:
+class _Tile(NamedTuple):
     """One column of tiles: images of all pairs (N, H, W, 3), and their legend."""
 
     legend: str
@@ -127,14 +121,6 @@ def _with_points(photo: Pixels, xyza: Tensor, colors: Pixels) -> Pixels:
     return drawn
 
 
-def _photos(inputs: dict[str, Tensor]) -> Tensor | None:
-    return next((values for values in inputs.values() if _is_photo(values)), None)
-
-
-def _points(inputs: dict[str, Tensor]) -> Tensor | None:
-    return next((values for values in inputs.values() if is_xyza(values)), None)
-
-
 def _is_photo(values: Tensor) -> bool:
     return values.dtype == torch.uint8 and values.shape[1] in (3, 4)
 
@@ -145,8 +131,7 @@ def _pixels(photos: Tensor) -> Pixels:
 
 def _ranges_m(xyza: Tensor) -> npt.NDArray[np.float64]:
     """Ranges (N, H, W) in meters, NaN where nothing was measured."""
-    ranges_m = xyza[:, :3].double().square().sum(dim=1).sqrt()
-    return np.asarray(ranges_m.where(xyza[:, 3] > 0, torch.nan).numpy())
+    return np.asarray(xyza_to_range(xyza, torch.nan).numpy())
 
 
 def _colors(values: npt.NDArray[np.float64]) -> tuple[Pixels, float, float]:

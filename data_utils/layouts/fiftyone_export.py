@@ -23,9 +23,8 @@ from PIL import Image
 
 from data_utils.dataset import PairedDataset
 from data_utils.errors import DataError
-from data_utils.layouts.angles import Angles, common_angles
 from data_utils.layouts.media import check_angles
-from data_utils.layouts.ranges import RangePair, read_range_pairs, scene_of, without_partner
+from data_utils.layouts.ranges import Angles, RangePair, common_angles, read_range_pairs, scene_of, without_partner
 from data_utils.simulator.shapes import Progress, Simulation, no_progress
 
 SLICES = ("rgb", "lidar")
@@ -35,10 +34,7 @@ SLICES = ("rgb", "lidar")
 class _Sample(NamedTuple):
     """The parts of an entry of samples.json that are used."""
 
-    number: int
     path: Path
-    group: str
-    slice: str
     label: str
     tags: tuple[str, ...]
 
@@ -71,22 +67,10 @@ def read_fiftyone_export(path: Path, angles_of: str = "") -> PairedDataset:
             f"{path} has {len(roots)} snapshots; give the folder of one: {', '.join(map(str, roots))}."
         )
     root = roots[0]
-    groups: dict[str, dict[str, _Sample]] = {}
-    for sample in _samples(root):
-        slices = groups.setdefault(sample.group, {})
-        if sample.slice in slices:
-            raise DataError(
-                f"{root / 'samples.json'} has two samples in slice {sample.slice!r} of group {sample.group}; "
-                "keep one of them."
-            )
-        slices[sample.slice] = sample
-    complete = [(slices["rgb"], slices["lidar"]) for slices in groups.values() if set(slices) >= set(SLICES)]
-    alone = [
-        str(sample.path.relative_to(root))
-        for slices in groups.values()
-        if not set(slices) >= set(SLICES)
-        for sample in slices.values()
-    ]
+    groups = _groups(root)
+    complete = [(slices["rgb"], slices["lidar"]) for slices in groups if len(slices) == len(SLICES)]
+    incomplete = [slices for slices in groups if len(slices) < len(SLICES)]
+    alone = [str(sample.path.relative_to(root)) for slices in incomplete for sample in slices.values()]
     classes = sorted({image.label for image, _ in complete})
     for image, scan in complete:
         if not image.label:
@@ -102,60 +86,37 @@ def read_fiftyone_export(path: Path, angles_of: str = "") -> PairedDataset:
             "the slices rgb and lidar."
         )
     angles = common_angles(str(root / "metadata.json"), _angles(root, classes), angles_of)
-    pairs = [
-        RangePair(
-            scene_of(image.path.stem),
-            image.path.stem,
-            classes.index(image.label),
-            image.path,
-            scan.path,
-            f"{image.label}/{image.path.stem}",
-        )
-        for image, scan in complete
-    ]
-    tags = {image.path: image.tags for image, _ in complete}
-    notes = (*without_partner(alone), *_tag_notes([(pair.scene, tags[pair.image]) for pair in pairs]))
+    pairs = [RangePair(classes.index(image.label), image.path, scan.path) for image, scan in complete]
+    notes = (*without_partner(alone), *_tag_notes([image for image, _ in complete]))
     return read_range_pairs(_name(root), tuple(classes), pairs, angles, notes)
 
 
 def write_fiftyone_export(root: Path, simulation: Simulation, progress: Progress = no_progress) -> None:
-    """Write a simulation as an export that FiftyOne and ``read_fiftyone_export`` can read.
-
-    Args:
-        root: Created if it does not exist.
-        simulation: What to write; labels are in the singular ("cube"), as in the original's export.
-        progress: Called with the number of written pairs and the number of all pairs.
-    """
+    """Write a simulation as an export that FiftyOne can read; labels are in the singular, as in the original's."""
     (root / "data").mkdir(parents=True, exist_ok=True)
     samples = []
     files_of: Counter[str] = Counter()
-    count = len(simulation.labels)
-    for pair in range(count):
+    for pair in range(len(simulation.labels)):
         stem = f"{simulation.index[pair]:04d}"
         files_of[stem] += 1
         file = stem if files_of[stem] == 1 else f"{stem}-{files_of[stem]}"
         Image.fromarray(simulation.rgb[pair]).save(root / "data" / f"{file}.png")
         np.save(root / "data" / f"{file}.npy", simulation.range_m[pair])
-        label = _singular(simulation.classes[simulation.labels[pair]])
-        for number, (slice_name, suffix, media) in enumerate(
-            (("rgb", "png", "image"), ("lidar", "npy", "unknown"))
-        ):
+        label = simulation.classes[simulation.labels[pair]].removesuffix("s")
+        files = (("rgb", "png", "image"), ("lidar", "npy", "unknown"))
+        for number, (slice_name, suffix, media) in enumerate(files):
+            id_ = {"$oid": f"{2 * pair + number:024x}"}
             samples.append(
                 {
-                    "_id": {"$oid": f"{2 * pair + number:024x}"},
+                    "_id": id_,
                     "filepath": f"data/{file}.{suffix}",
                     "tags": [],
                     "_media_type": media,
                     "group": {"_id": {"$oid": f"{pair:024x}"}, "_cls": "Group", "name": slice_name},
-                    "label": {
-                        "_id": {"$oid": f"{2 * pair + number:024x}"},
-                        "_cls": "Classification",
-                        "tags": [],
-                        "label": label,
-                    },
+                    "label": {"_id": id_, "_cls": "Classification", "tags": [], "label": label},
                 }
             )
-        progress(pair + 1, count)
+        progress(pair + 1, len(simulation.labels))
     info = {
         f"{what}_{name}": values.tolist()
         for name in simulation.classes
@@ -200,16 +161,16 @@ def _json(file: Path) -> Mapping[str, Any]:
     return content
 
 
-def _samples(root: Path) -> list[_Sample]:
-    """The samples of both slices, in the order of the file."""
+def _groups(root: Path) -> list[dict[str, _Sample]]:
+    """The groups in the order of the file, each with its samples by slice."""
     file = root / "samples.json"
     entries = _json(file).get("samples")
     if not isinstance(entries, list):
         raise DataError(f"{file} has no list of samples; export the data set as fo.types.FiftyOneDataset.")
-    samples = []
+    groups: dict[str, dict[str, _Sample]] = {}
     for number, entry in enumerate(entries):
         try:
-            group, name = entry["group"]["_id"]["$oid"], entry["group"]["name"]
+            group, name = str(entry["group"]["_id"]["$oid"]), entry["group"]["name"]
             path, label, tags = entry["filepath"], _label(entry), tuple(entry.get("tags") or ())
         except (KeyError, TypeError, AttributeError) as error:
             raise DataError(
@@ -217,8 +178,10 @@ def _samples(root: Path) -> list[_Sample]:
                 "set as a grouped one."
             ) from None
         if name in SLICES:
-            samples.append(_Sample(number, _media_path(root, file, str(path)), str(group), name, label, tags))
-    return samples
+            if name in groups.setdefault(group, {}):
+                raise DataError(f"{file} has two samples in slice {name!r} of group {group}; keep one of them.")
+            groups[group][name] = _Sample(_media_path(root, file, str(path)), label, tags)
+    return list(groups.values())
 
 
 def _label(entry: Mapping[str, Any]) -> str:
@@ -274,19 +237,15 @@ def _angles(root: Path, classes: Sequence[str]) -> dict[str, Angles]:
     return angles
 
 
-def _singular(name: str) -> str:
-    return name.removesuffix("s")
-
-
-def _tag_notes(tagged: Sequence[tuple[tuple[float, str], tuple[str, ...]]]) -> tuple[str, ...]:
+def _tag_notes(images: Sequence[_Sample]) -> tuple[str, ...]:
     """The note on scenes whose pairs have different tags; no note without such scenes."""
     scenes: dict[tuple[float, str], set[tuple[str, ...]]] = {}
-    for scene, tags in tagged:
-        scenes.setdefault(scene, set()).add(tags)
+    for image in images:
+        scenes.setdefault(scene_of(image.path.stem), set()).add(image.tags)
     apart = sum(len(tags) > 1 for tags in scenes.values())
     if not apart:
         return ()
-    counts = Counter(tag for _, tags in tagged for tag in tags)
+    counts = Counter(tag for image in images for tag in image.tags)
     tagged_pairs = ", ".join(f"{count} {tag}" for tag, count in counts.items())
     return (
         f"{apart} of {len(scenes)} scenes have pairs with different tags ({tagged_pairs} pairs), so a split by "

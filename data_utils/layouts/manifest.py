@@ -26,9 +26,8 @@ from torch import Tensor
 from data_utils.dataset import DatasetInfo, PairedDataset
 from data_utils.errors import DataError
 from data_utils.geometry import depth_to_xyza
-from data_utils.layouts.angles import Angles, common_angles
 from data_utils.layouts.media import read_angles, read_depth, read_plane, read_rgba, stack
-from data_utils.layouts.ranges import points_of_scans
+from data_utils.layouts.ranges import Angles, common_angles, points_of_scans
 from data_utils.simulator.shapes import Progress, Simulation, no_progress
 
 DEPTH_COLUMNS = ("rgb", "depth", "label", "group", "fx", "fy", "cx", "cy")
@@ -86,13 +85,7 @@ def read_manifest(path: Path, angles_of: str = "") -> PairedDataset:
 
 
 def write_manifest(root: Path, simulation: Simulation, progress: Progress = no_progress) -> None:
-    """Write a simulation as a manifest of range images, from which ``read_manifest`` returns the same tensors.
-
-    Args:
-        root: Created if it does not exist.
-        simulation: What to write.
-        progress: Called with the number of written pairs and the number of all pairs.
-    """
+    """Write a simulation as a manifest of range images."""
     for folder in ("rgb", "range"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     np.save(root / "azimuth.npy", simulation.azimuth_rad)
@@ -119,10 +112,11 @@ def _depth_points(file: Path, table: pd.DataFrame, angles_of: str) -> Tensor:
 def _range_points(file: Path, table: pd.DataFrame, angles_of: str) -> Tensor:
     """XYZA (N, 4, R, C) of range images, all with the same angles."""
     files = table[["label", "azimuth", "zenith"]].drop_duplicates()
-    if files["label"].duplicated().any():
-        name = files["label"][files["label"].duplicated()].iloc[0]
+    ambiguous = files["label"][files["label"].duplicated()]
+    if len(ambiguous):
         raise DataError(
-            f"{file} has several angles for class {name!r}; name one azimuth and one zenith file per class."
+            f"{file} has several angles for class {ambiguous.iloc[0]!r}; name one azimuth and one zenith file per "
+            "class."
         )
     azimuths, zeniths = _files(file, files["azimuth"]), _files(file, files["zenith"])
     by_class = {
@@ -188,7 +182,7 @@ def _files(file: Path, column: "pd.Series[str]") -> Sequence[Path]:
     return paths
 
 
-def _numbers(file: Path, column: "pd.Series[str]", *, positive: bool) -> torch.Tensor:
+def _numbers(file: Path, column: "pd.Series[str]", *, positive: bool) -> Tensor:
     """A column of finite numbers; float64 (N,)."""
     numbers = pd.to_numeric(column, errors="coerce").astype("float64")
     for row, (text, number) in enumerate(zip(column, numbers, strict=True), start=1):

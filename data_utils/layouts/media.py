@@ -19,7 +19,6 @@ from data_utils.errors import DataError
 MAX_PIXELS = 4096 * 4096
 """The largest image or array that is read."""
 
-_SHOWN = 3  # number of further files that a message names
 _PNG_HEADER = struct.Struct(">8s4x4sIIBB")  # signature, (length), "IHDR", width, height, bits, color type
 _GRAY, _PALETTE = 0, 3  # color types
 
@@ -46,7 +45,7 @@ def stack(what: str, read: Callable[[Path], Tensor], paths: Sequence[Path]) -> T
         except DataError as error:
             errors.append((path, error))
     if errors:
-        others = ", ".join(str(path) for path, _ in errors[1 : 1 + _SHOWN])
+        others = ", ".join(str(path) for path, _ in errors[1:4])
         more = f" {len(errors) - 1} more {what} file(s) cannot be used, such as {others}." if others else ""
         raise DataError(f"{errors[0][1]}{more}")
     for path, tensor in zip(paths, tensors, strict=True):
@@ -119,11 +118,7 @@ def read_angles(path: Path) -> Tensor:
 
 
 def check_angles(place: str, angles: Tensor) -> Tensor:
-    """The angles as float64.
-
-    Args:
-        place: Where they come from, for the message.
-        angles: (A,).
+    """The angles (A,) as float64; ``place`` is where they come from, for the message.
 
     Raises:
         DataError: There are values above a full turn, or NaN.

@@ -16,9 +16,8 @@ from PIL import Image
 
 from data_utils.dataset import PairedDataset
 from data_utils.errors import DataError
-from data_utils.layouts.angles import Angles, common_angles
 from data_utils.layouts.media import read_angles
-from data_utils.layouts.ranges import RangePair, read_range_pairs, scene_of, without_partner
+from data_utils.layouts.ranges import Angles, RangePair, common_angles, read_range_pairs, without_partner
 from data_utils.simulator.shapes import Progress, Simulation, no_progress
 
 
@@ -69,25 +68,18 @@ def read_nvidia_tree(root: Path, angles_of: str = "") -> PairedDataset:
 
 
 def write_nvidia_tree(root: Path, simulation: Simulation, progress: Progress = no_progress) -> None:
-    """Write a simulation as a tree, from which ``read_nvidia_tree`` returns the same tensors.
-
-    Args:
-        root: Created if it does not exist. Files of the same names are replaced, others stay.
-        simulation: What to write.
-        progress: Called with the number of written pairs and the number of all pairs.
-    """
-    count = len(simulation.labels)
+    """Write a simulation as a tree. Files of the same names are replaced, others stay."""
     for name in simulation.classes:
         folder = root / name
         for part in ("rgb", "lidar"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         np.save(folder / "azimuth.npy", simulation.azimuth_rad)
         np.save(folder / "zenith.npy", simulation.zenith_rad)
-    for pair in range(count):
+    for pair in range(len(simulation.labels)):
         folder, stem = root / simulation.classes[simulation.labels[pair]], f"{simulation.index[pair]:04d}"
         np.save(folder / "lidar" / f"{stem}.npy", simulation.range_m[pair])
         Image.fromarray(simulation.rgb[pair]).save(folder / "rgb" / f"{stem}.png")
-        progress(pair + 1, count)
+        progress(pair + 1, len(simulation.labels))
 
 
 def _class_folders(root: Path) -> list[Path]:
@@ -97,11 +89,7 @@ def _class_folders(root: Path) -> list[Path]:
 def _pair_up(folder: Path, label: int) -> tuple[list[RangePair], list[Path]]:
     """The pairs of a class folder, and the files without a partner."""
     images, scans = _files(folder / "rgb", ".png"), _files(folder / "lidar", ".npy")
-    pairs = [
-        RangePair(scene_of(stem), stem, label, image, scans[stem], f"{folder.name}/{stem}")
-        for stem, image in images.items()
-        if stem in scans
-    ]
+    pairs = [RangePair(label, image, scans[stem]) for stem, image in images.items() if stem in scans]
     if not pairs:
         raise DataError(
             f"{folder} has {len(images)} PNG in rgb and {len(scans)} npy in lidar, but none with the same stem; "

@@ -73,11 +73,7 @@ def _pack(simulation: Simulation) -> bytes:
 
 
 def _unpack(data: bytes) -> Simulation:
-    """The simulation in the content of a file.
-
-    Raises:
-        ValueError: The content is damaged.
-    """
+    """The simulation in the content of a file; a ValueError if the content is damaged."""
     if hashlib.sha256(data[_DIGEST_BYTES:]).digest() != data[:_DIGEST_BYTES]:
         raise ValueError("its checksum is wrong")
     try:

@@ -42,11 +42,7 @@ LEVELS: Mapping[str, Difficulty] = MappingProxyType(
 
 @dataclass(frozen=True)
 class SimulatedDataset:
-    """A level as a data set.
-
-    Attributes:
-        name: Of the level.
-    """
+    """The level of that name as a data set."""
 
     name: str
 

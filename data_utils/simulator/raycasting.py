@@ -1,9 +1,11 @@
 """Where rays from the origin meet spheres, cubes and frustums; closed-form, vectorized over objects and rays.
 
-One object per ray, without shadows. Shapes: n objects, (n, p, q) rays. All arithmetic is elementwise and uses only
+One object per ray, without shadows; the origin is outside of every object. Directions have any length except 0;
+distances are multiples of it. Shapes: n objects, (n, p, q) rays. All arithmetic is elementwise and uses only
 +, -, *, / and square roots, which give the same bits on every machine and for any number of threads.
 """
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -15,21 +17,16 @@ Directions: TypeAlias = tuple[Floats, Floats, Floats]
 
 
 def ray_sphere(directions: Directions, centers: Floats, radii: Floats) -> Floats:
-    """The distance along each ray to the sphere.
+    """The distance (n, p, q) along each ray to the sphere; inf for a miss.
 
     Args:
-        directions: Of any length except 0.
-        centers: (n, 3), further from the origin than the radius.
+        directions: Of the rays.
+        centers: (n, 3).
         radii: (n,).
-
-    Returns:
-        (n, p, q), in multiples of the direction's length (a distance if it is a unit vector); inf for a miss.
     """
-    x, y, z = directions
-    cx, cy, cz = (centers[:, k, None, None] for k in range(3))
-    squared_length = x * x + y * y + z * z
-    along = x * cx + y * cy + z * cz
-    beyond = cx * cx + cy * cy + cz * cz - _per_object(radii * radii, like=cx)
+    center = _components(centers)
+    squared_length, along = dot(directions, directions), dot(directions, center)
+    beyond = dot(center, center) - _per_object(radii * radii, like=centers)
     discriminant = along * along - squared_length * beyond
     hit = (discriminant >= 0) & (along > 0)
     nearest = (along - np.sqrt(np.maximum(discriminant, 0))) / squared_length
@@ -42,8 +39,8 @@ def ray_cube(
     """The distance along each ray to the cube, and the face through which the ray enters (slab method).
 
     Args:
-        directions: Of any length except 0.
-        centers: (n, 3); the origin is outside of every cube.
+        directions: Of the rays.
+        centers: (n, 3).
         rotations: (n, 3, 3), from the cube's axes to the world's: the columns are the cube's axes.
         edges: (n,).
 
@@ -72,8 +69,8 @@ def ray_frustum(
     With equal radii it is a cylinder, with a top radius of 0 a cone.
 
     Args:
-        directions: Of any length except 0.
-        centers: (n, 3), half-way up the axis; the origin is outside.
+        directions: Of the rays.
+        centers: (n, 3), half-way up the axis.
         rotations: (n, 3, 3); the third column is the axis, from the foot to the top.
         foot_radii: (n,).
         top_radii: (n,).
@@ -85,7 +82,7 @@ def ray_frustum(
     """
     axes = [_components(rotations[:, :, column]) for column in range(3)]
     # The ray in the frustum's own axes: it starts at o and runs along d.
-    (dx, dy, dz), (ox, oy, oz) = ([_dot(axis, v) for axis in axes] for v in (directions, _components(centers)))
+    (dx, dy, dz), (ox, oy, oz) = ([dot(axis, v) for axis in axes] for v in (directions, _components(centers)))
     ox, oy, oz = -ox, -oy, -oz
     half, foot, top = (_per_object(v, like=ox) for v in (heights / 2, foot_radii, top_radii))
     slope, middle = (top - foot) / (2 * half), (top + foot) / 2  # radius = middle + slope * z
@@ -113,18 +110,14 @@ def ray_frustum(
             distance = (end * half - oz) / dz
             x, y = ox + distance * dx, oy + distance * dy
             keep(distance, x * x + y * y <= radius * radius, (0 * x, 0 * y, end + 0 * x))
-    across, along, up = axes
-    x, y, z = (normal[0] * across[row] + normal[1] * along[row] + normal[2] * up[row] for row in range(3))
-    return nearest, (x, y, z)
+    right, forward, up = (dot(normal, row) for row in zip(*axes, strict=True))
+    return nearest, (right, forward, up)
 
 
 def _slab(directions: Directions, centers: Floats, axes: Floats, halves: Floats) -> tuple[Floats, Floats]:
     """Where each ray enters and leaves the space between two opposite faces; ``axes`` (n, 3) is their normal."""
-    x, y, z = directions
-    ax, ay, az = (axes[:, k, None, None] for k in range(3))
-    speed = ax * x + ay * y + az * z
-    center = ax * centers[:, 0, None, None] + ay * centers[:, 1, None, None] + az * centers[:, 2, None, None]
-    half = _per_object(halves, like=center)
+    axis, half = _components(axes), _per_object(halves, like=centers)
+    speed, center = dot(axis, directions), dot(axis, _components(centers))
     with np.errstate(divide="ignore", invalid="ignore"):  # a ray along the faces: +-inf is correct
         one, other = (center - half) / speed, (center + half) / speed
     return np.minimum(one, other), np.maximum(one, other)
@@ -140,6 +133,7 @@ def _components(vectors: Floats) -> Directions:
     return vectors[:, 0, None, None], vectors[:, 1, None, None], vectors[:, 2, None, None]
 
 
-def _dot(one: Directions, other: Directions) -> Floats:
+def dot(one: Sequence[Floats] | Floats, other: Sequence[Floats] | Floats) -> Floats:
+    """The sum over three components in a fixed order, which a matrix product does not guarantee."""
     product: Floats = one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
     return product

@@ -76,8 +76,7 @@ class Conditions:
 
 def draw_scenes(indices: range, seed: int, difficulty: Difficulty) -> Scenes:
     """The scenes of these indices, each from its own generator: a scene depends only on (seed, index)."""
-    uniform = np.stack([np.random.default_rng([seed, index]).random(9) for index in indices])
-    conditions = _uniform(indices, seed, _CONDITIONS, 6)
+    uniform, conditions = _uniform(9, indices, seed), _uniform(6, indices, seed, _CONDITIONS)
     world = HALF_SPACE_M * (2 * uniform[:, :3] - 1)
     return Scenes(
         centers=np.stack([-world[:, 0], DISTANCE_M - world[:, 1], world[:, 2]], axis=1),
@@ -90,7 +89,7 @@ def draw_scenes(indices: range, seed: int, difficulty: Difficulty) -> Scenes:
 
 def draw_conditions(indices: range, seed: int, difficulty: Difficulty) -> Conditions:
     """The sensors' disturbances in the scenes of these indices."""
-    conditions = _uniform(indices, seed, _CONDITIONS, 6)
+    conditions = _uniform(6, indices, seed, _CONDITIONS)
     weather, fails = conditions[:, 2], conditions[:, 5] >= 1 - difficulty.failures
     right, down = np.deg2rad(difficulty.misalignment_deg) * (2 * conditions[:, 3:5].T - 1)
     zero, one = np.zeros_like(right), np.ones_like(right)
@@ -111,7 +110,7 @@ def draw_clutter(indices: range, seed: int, scenes: Scenes, difficulty: Difficul
     """The pieces between the sensors and the objects, each nearer than the previous; n scenes per piece."""
     pieces = []
     for piece in range(difficulty.clutter):
-        uniform = np.stack([np.random.default_rng([seed, i, _CLUTTER, piece]).random(9) for i in indices])
+        uniform = _uniform(9, indices, seed, _CLUTTER, piece)
         # Every piece has its own range of depths, so none is both in front of another and behind it.
         way = 0.85 - 0.25 * (piece + uniform[:, 0]) / difficulty.clutter
         aside = _CLUTTER_SPREAD_M * (2 * uniform[:, 1:3] - 1)
@@ -133,9 +132,9 @@ def noise_generator(seed: int, index: int, label: int, modality: str) -> np.rand
     return np.random.default_rng([seed, index, _NOISE[modality], label])
 
 
-def _uniform(indices: range, seed: int, stream: int, count: int) -> Floats:
+def _uniform(count: int, indices: range, seed: int, *stream: int) -> Floats:
     """Uniform numbers (n, count) of one stream."""
-    return np.stack([np.random.default_rng([seed, index, stream]).random(count) for index in indices])
+    return np.stack([np.random.default_rng([seed, index, *stream]).random(count) for index in indices])
 
 
 def _rotations(uniform: Floats) -> Floats:

@@ -32,10 +32,6 @@ class Windows:
     rows: npt.NDArray[np.intp]
     columns: npt.NDArray[np.intp]
 
-    def paste(self, images: npt.NDArray[np.generic]) -> None:
-        """Write the values into whole images (n, S, S, ...), which may be a view."""
-        images[self._places] = self.values
-
     def paste_nearer(self, ranges: Floats) -> None:
         """Write ranges into whole range images (n, S, S) where they are smaller than the present ones."""
         ranges[self._places] = np.minimum(ranges[self._places], self.values)
@@ -61,7 +57,7 @@ def scan(scenes: Scenes, solid: str, size: int) -> Windows:
     Args:
         scenes: n scenes.
         solid: A name of ``solids.SOLIDS``.
-        size: Rows and columns of the whole range image.
+        size: S, rows and columns of the whole image; ``photograph`` takes the same.
     """
     kind, angles = find_solid(solid), lidar_angles(size)
     x, y, z = scenes.centers.T
@@ -80,11 +76,6 @@ def photograph(scenes: Scenes, solid: str, size: int) -> tuple[Windows, Floats]:
     A pinhole camera: x / y and -z / y grow with the column and the row. Faces are matte (Lambert) and there is one
     directional light. Each pixel is the mean of its rays, mapped by the tone curve x / (1 + x), which desaturates
     highlights.
-
-    Args:
-        scenes: n scenes.
-        solid: A name of ``solids.SOLIDS``.
-        size: Rows and columns of the whole image.
 
     Returns:
         The colors, and the share of each pixel that the object covers, (n, h, w).

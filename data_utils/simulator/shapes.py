@@ -11,6 +11,7 @@ Every scene has its own random generators, so a pair depends only on the seed an
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle
 from typing import TypeAlias
 
 import numpy as np
@@ -21,14 +22,7 @@ from data_utils.dataset import DatasetInfo, PairedDataset
 from data_utils.errors import DataError
 from data_utils.geometry import MAX_RANGE_M, range_to_xyza
 from data_utils.simulator.difficulty import Difficulty
-from data_utils.simulator.scenes import (
-    Conditions,
-    Scenes,
-    draw_clutter,
-    draw_conditions,
-    draw_scenes,
-    noise_generator,
-)
+from data_utils.simulator.scenes import Scenes, draw_clutter, draw_conditions, draw_scenes, noise_generator
 from data_utils.simulator.sensors import lidar_angles, photograph, scan
 from data_utils.simulator.solids import find_solid
 
@@ -68,32 +62,22 @@ class Simulation:
     azimuth_rad: npt.NDArray[np.float64]
     zenith_rad: npt.NDArray[np.float64]
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The name of each pair: its class and its scene."""
-        return tuple(f"{self.classes[c]}/{i:04d}" for c, i in zip(self.labels, self.index, strict=True))
-
-
-def shapes(pairs: int, seed: int, image_size: int = 64) -> PairedDataset:
-    """The default data set, as easy as the original; see ``simulate`` and ``as_dataset``."""
-    return as_dataset("shapes", simulate(pairs, seed, image_size))
-
 
 def as_dataset(name: str, raw: Simulation) -> PairedDataset:
     """A simulation as a data set: RGBA images, and XYZA points in the orientation of the original's range images.
 
     The pairs of a scene form a group.
     """
-    angles = torch.from_numpy(raw.azimuth_rad), torch.from_numpy(raw.zenith_rad)
+    range_m, azimuth, zenith = map(torch.from_numpy, (raw.range_m, raw.azimuth_rad, raw.zenith_rad))
     return PairedDataset(
         info=DatasetInfo(name, raw.classes, {"rgb": 4, "lidar": 4}, raw.range_m.shape[1:]),
         inputs={
             "rgb": torch.from_numpy(raw.rgb).permute(0, 3, 1, 2).contiguous(),
-            "lidar": range_to_xyza(torch.from_numpy(raw.range_m), *angles),
+            "lidar": range_to_xyza(range_m, azimuth, zenith),
         },
         labels=torch.from_numpy(raw.labels),
         groups=torch.from_numpy(raw.index),
-        names=raw.names,
+        names=tuple(f"{raw.classes[c]}/{i:04d}" for c, i in zip(raw.labels, raw.index, strict=True)),
     )
 
 
@@ -113,7 +97,7 @@ def simulate(
         seed: Not negative.
         image_size: Rows and columns of both modalities; the fields of view stay the same.
         difficulty: Objects, light and disturbances.
-        progress: Called with the number of finished pairs and the number of all pairs.
+        progress: See ``Progress``.
 
     Raises:
         DataError: This number of pairs is impossible, ``image_size`` is less than 1, or a class is unknown.
@@ -167,21 +151,23 @@ class _Chunk:
         self._first, self._seed, self._size, self._difficulty = indices.start, seed, image_size, difficulty
         self._scenes = draw_scenes(indices, seed, difficulty)
         self._clutter = draw_clutter(indices, seed, self._scenes, difficulty)
-        self._conditions: Conditions = draw_conditions(indices, seed, difficulty)
+        self._conditions = draw_conditions(indices, seed, difficulty)
+
+    def _objects(self, label: int) -> list[tuple[Scenes, str]]:
+        """The object of a class and the pieces before it, further to nearer, each with its solid."""
+        pieces = zip(self._clutter, cycle(_CLUTTER), strict=False)
+        return [(self._scenes, self._difficulty.classes[label]), *pieces]
 
     def photos(self, index: npt.NDArray[np.int64], label: int) -> npt.NDArray[np.uint8]:
         """The camera's images of scenes with objects of a class, (n, S, S, 3)."""
         images = np.zeros((len(index), self._size, self._size, 3), dtype=np.uint8)
-        colors, _ = photograph(self._scenes[index - self._first], self._difficulty.classes[label], self._size)
-        colors.paste(images)
-        for number, piece in enumerate(self._clutter):
-            colors, opacity = photograph(piece[index - self._first], _CLUTTER[number % 2], self._size)
+        for scenes, solid in self._objects(label):
+            colors, opacity = photograph(scenes[index - self._first], solid, self._size)
             colors.paste_over(images, opacity)
         if self._difficulty.image_noise:
             for image, scene in zip(images, index, strict=True):
-                noise = noise_generator(self._seed, int(scene), label, "rgb").standard_normal(
-                    image.shape, np.float32
-                )
+                generator = noise_generator(self._seed, int(scene), label, "rgb")
+                noise = generator.standard_normal(image.shape, np.float32)
                 image[...] = np.clip(image + self._difficulty.image_noise * noise + 0.5, 0, 255)
         return images
 
@@ -189,9 +175,11 @@ class _Chunk:
         """The LiDAR's ranges in scenes with objects of a class, (n, S, S)."""
         chosen = index - self._first
         ranges = np.full((len(index), self._size, self._size), MAX_RANGE_M, dtype=np.float32)
-        scan(self._in_lidar_frame(self._scenes, chosen), self._difficulty.classes[label], self._size).paste(ranges)
-        for number, piece in enumerate(self._clutter):
-            scan(self._in_lidar_frame(piece, chosen), _CLUTTER[number % 2], self._size).paste_nearer(ranges)
+        for scenes, solid in self._objects(label):
+            seen = scenes[chosen]
+            if self._difficulty.misalignment_deg:
+                seen = seen.rotated(self._conditions.misalignment[chosen])
+            scan(seen, solid, self._size).paste_nearer(ranges)
         if self._difficulty.range_noise_m or self._difficulty.dropped_returns or self._difficulty.failures:
             deviations, shares = self._conditions.range_noise_m[chosen], self._conditions.dropped_returns[chosen]
             for image, scene, deviation, share in zip(ranges, index, deviations, shares, strict=True):
@@ -201,8 +189,3 @@ class _Chunk:
                 furthest = np.nextafter(np.float32(MAX_RANGE_M), np.float32(0))
                 image[...] = np.where(returned, np.clip(noisy, np.float32(_NEAREST_M), furthest), MAX_RANGE_M)
         return ranges
-
-    def _in_lidar_frame(self, scenes: Scenes, chosen: npt.NDArray[np.intp]) -> Scenes:
-        if not self._difficulty.misalignment_deg:
-            return scenes[chosen]
-        return scenes[chosen].rotated(self._conditions.misalignment[chosen])

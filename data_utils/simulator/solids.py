@@ -3,14 +3,14 @@
 A new kind is two functions and an entry in SOLIDS. Shapes: n scenes, (n, p, q) rays.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
 
 from data_utils.errors import DataError
-from data_utils.simulator.raycasting import Directions, Floats, ray_cube, ray_frustum, ray_sphere
+from data_utils.simulator.raycasting import Directions, Floats, dot, ray_cube, ray_frustum, ray_sphere
 from data_utils.simulator.scenes import Scenes
 
 CUBE_EDGE_M = 3.0
@@ -64,9 +64,10 @@ def _cube_distance(directions: Directions, scenes: Scenes) -> Floats:
 def _cube_lit(directions: Directions, scenes: Scenes) -> Floats:
     centers, rotations = scenes.centers.astype(np.float32), scenes.rotations.astype(np.float32)
     distance, face = ray_cube(directions, centers, rotations, CUBE_EDGE_M * scenes.sizes)
+    axes = scenes.rotations.transpose(1, 0, 2)
     # Per axis of the cube: which of its two faces is visible from the sensors, and how that face is lit.
-    end = -np.sign(_dot(scenes.centers.T[:, :, None], scenes.rotations.transpose(1, 0, 2)))
-    light = _lambert(end * _dot(to_light(), scenes.rotations.transpose(1, 0, 2)))
+    end = -np.sign(dot(scenes.centers.T[:, :, None], axes))
+    light = _lambert(end * dot(to_light(), axes))
     one, two, three = light.astype(np.float32).T[:, :, None, None]
     seen = np.where(face == 0, one, np.where(face == 1, two, three))
     return np.where(np.isfinite(distance), seen, np.float32(0))
@@ -86,7 +87,7 @@ def _sphere_lit(directions: Directions, scenes: Scenes) -> Floats:
         (part * distance - center[:, None, None]) / radii.astype(np.float32)[:, None, None]
         for part, center in zip(directions, centers.T, strict=True)
     ]
-    return np.where(hit, _lambert(_dot(to_light().astype(np.float32), normals)), np.float32(0))
+    return np.where(hit, _lambert(dot(to_light().astype(np.float32), normals)), np.float32(0))
 
 
 def _frustum(foot_radius_m: float, top_radius_m: float) -> Solid:
@@ -101,15 +102,9 @@ def _frustum(foot_radius_m: float, top_radius_m: float) -> Solid:
 
     def lit(directions: Directions, scenes: Scenes) -> Floats:
         ranges, normals = meet(directions, scenes)
-        return np.where(np.isfinite(ranges), _lambert(_dot(to_light(), normals)), 0).astype(np.float32)
+        return np.where(np.isfinite(ranges), _lambert(dot(to_light(), normals)), 0).astype(np.float32)
 
     return Solid(float(np.hypot(_HEIGHT_M / 2, max(foot_radius_m, top_radius_m))), distance, lit)
-
-
-def _dot(one: Sequence[Floats] | Floats, other: Sequence[Floats] | Floats) -> Floats:
-    """The sum over three components in a fixed order, which a matrix product does not guarantee."""
-    product: Floats = one[0] * other[0] + one[1] * other[1] + one[2] * other[2]
-    return product
 
 
 def _lambert(facing: Floats) -> Floats:

@@ -8,8 +8,8 @@ from bench.config import SMOKE, STANDARD, Protocol, RunConfig
 from bench.records import COMPLETED, RunRecord
 from bench.registry import METRICS
 from data_utils import PairedDataset
-from data_utils.simulator.shapes import shapes
 from fusion_models import find_model
+from tests.data_utils.samples import shapes
 
 MODEL = "compact-late-concat-strided"
 TWIN = "compact-late-concat-maxpool"

@@ -5,6 +5,11 @@ from collections.abc import Sequence
 import torch
 
 from data_utils import DatasetInfo, PairedDataset
+from data_utils.simulator.shapes import as_dataset, simulate
+
+
+def shapes(pairs: int, seed: int, image_size: int = 64) -> PairedDataset:
+    return as_dataset("shapes", simulate(pairs, seed, image_size))
 
 
 def tiny_dataset(labels: Sequence[int], groups: Sequence[int] | None = None) -> PairedDataset:

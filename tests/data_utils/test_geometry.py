@@ -43,7 +43,7 @@ def test_alpha_distinguishes_returns_from_misses(distance: float, alpha: float) 
 def test_ranges_follow_from_points(ranges: list[float], azimuth: list[float], zenith: list[float]) -> None:
     range_m = torch.tensor(ranges).reshape(2, 3)
     xyza = range_to_xyza(range_m[None], torch.tensor(azimuth), torch.tensor(zenith))
-    torch.testing.assert_close(xyza_to_range(xyza)[0], range_m.clamp(max=50.0), rtol=1e-6, atol=1e-30)
+    torch.testing.assert_close(xyza_to_range(xyza)[0].float(), range_m.clamp(max=50.0), rtol=1e-6, atol=1e-30)
 
 
 def test_pinhole_of_hand_made_numbers() -> None:

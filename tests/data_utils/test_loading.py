@@ -22,7 +22,7 @@ def test_every_data_set_follows_its_seed_and_number_of_pairs(name: str) -> None:
         assert not torch.equal(one.inputs[modality], other.inputs[modality])
 
 
-@pytest.mark.usefixtures("plugins")
+@pytest.mark.usefixtures("registries")
 def test_the_default_number_of_pairs() -> None:
     calls: list[tuple[int, int]] = []
 

@@ -12,7 +12,7 @@ from data_utils import DATASETS, LAYOUTS, DataError, DatasetInfo, Layout, load, 
 from data_utils.__main__ import main
 from fusiongauge import PluginError, load_plugin
 
-pytestmark = pytest.mark.usefixtures("plugins")
+pytestmark = pytest.mark.usefixtures("registries")
 
 REPOSITORY = Path(__file__).parents[2]
 

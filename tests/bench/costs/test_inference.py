@@ -4,12 +4,7 @@ import torch
 from bench.costs.inference import ForwardPass, random_batch
 from data_utils import PairedDataset
 from fusion_models import FusionNet, find_model
-from tests.bench.samples import MODEL, small_dataset
-
-
-@pytest.fixture(scope="module")
-def dataset() -> PairedDataset:
-    return small_dataset()
+from tests.bench.samples import MODEL
 
 
 def test_a_random_batch_has_the_shapes_of_the_data_and_never_changes(dataset: PairedDataset) -> None:

@@ -8,10 +8,11 @@ import torch
 
 from bench.cli import main
 from bench.config import STANDARD
-from bench.harness.audits import audit_dataset, audit_models, audit_split, splits
+from bench.harness.audits import audit_models, audit_split, splits
 from bench.registry import find_study
 from data_utils import DatasetInfo, load
 from data_utils.audits.findings import Finding, Outcome
+from data_utils.audits.leaks import audit_dataset
 from data_utils.layouts.nvidia_tree import write_nvidia_tree
 from data_utils.simulator.shapes import simulate
 from fusion_models import MODELS

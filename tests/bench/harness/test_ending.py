@@ -36,7 +36,7 @@ def printed(ending: Ending) -> str:
 def test_tables_figures_and_their_places_are_printed(make: Make) -> None:
     session = make(record(TWIN), record(MODEL))
     session.notes.append("a note")
-    ending = Ending.of(session, None, ())
+    ending = Ending(session, None, ())
     assert not ending.failed
     lines = printed(ending).splitlines()
     assert lines[0].startswith("data: shapes, 2 classes")
@@ -51,7 +51,7 @@ def test_tables_figures_and_their_places_are_printed(make: Make) -> None:
 
 def test_records_of_several_studies_have_no_common_conditions(make: Make) -> None:
     session = make(record(), record(study="fusion-compact", dataset="moons"), study="standard,fusion-compact")
-    text = printed(Ending.of(session, None, ()))
+    text = printed(Ending(session, None, ()))
     assert not text.startswith("data: ")
     assert f"2 finished cells are in {session.folder}" in text
 
@@ -59,7 +59,7 @@ def test_records_of_several_studies_have_no_common_conditions(make: Make) -> Non
 def test_measurements_alone_are_tables(make: Make) -> None:
     session = make()
     session.keep_cost(inference(MODEL))
-    text = printed(Ending.of(session, [], ()))
+    text = printed(Ending(session, [], ()))
     assert text.endswith(f"tables are in {session.folder}")
     assert "finished cell" not in text
     assert "earlier run" not in text
@@ -67,16 +67,16 @@ def test_measurements_alone_are_tables(make: Make) -> None:
 
 def test_without_anything_measured_only_notes_are_printed(make: Make) -> None:
     session = make()
-    assert printed(Ending.of(session, None, ())) == ""
+    assert printed(Ending(session, None, ())) == ""
     session.notes.append("a note")
-    ending = Ending.of(session, [], ())
+    ending = Ending(session, [], ())
     assert (printed(ending), ending.failed, ending.comparison) == ("a note", False, None)
 
 
 def test_what_could_not_be_written_comes_last_and_fails_the_run(make: Make) -> None:
     session = make(record())
     (session.folder / "plots").touch()  # a file where the folder should be
-    ending = Ending.of(session, None, ())
+    ending = Ending(session, None, ())
     assert ending.failed
     *_, counted, failure = ending.lines(color=False)
     assert counted == f"1 finished cell is in {session.folder}"
@@ -88,14 +88,14 @@ RULES = gate.parse("valid_accuracy:-0.01")
 
 
 def test_a_first_run_is_compared_with_none_and_passes(make: Make) -> None:
-    ending = Ending.of(make(record()), [], RULES)
+    ending = Ending(make(record()), [], RULES)
     assert not ending.failed
     assert "no earlier run of this kind to compare with; this one is kept as the first" in printed(ending)
     assert "--fail-on: " in printed(ending)
 
 
 def test_changes_from_an_earlier_run_are_printed(make: Make) -> None:
-    ending = Ending.of(make(record(best_valid_loss=0.125)), [record(best_valid_loss=0.25)], RULES)
+    ending = Ending(make(record(best_valid_loss=0.125)), [record(best_valid_loss=0.25)], RULES)
     assert not ending.failed
     text = printed(ending)
     assert "Compared with the earlier run" in text
@@ -104,7 +104,7 @@ def test_changes_from_an_earlier_run_are_printed(make: Make) -> None:
 
 
 def test_a_broken_rule_fails_the_run_and_is_printed(make: Make) -> None:
-    ending = Ending.of(make(record(valid_accuracy=0.5)), [record(valid_accuracy=0.75)], RULES)
+    ending = Ending(make(record(valid_accuracy=0.5)), [record(valid_accuracy=0.75)], RULES)
     assert ending.failed
     (violation,) = ending.violations
     assert violation in printed(ending)
@@ -113,5 +113,5 @@ def test_a_broken_rule_fails_the_run_and_is_printed(make: Make) -> None:
 
 def test_warnings_of_the_comparison_are_printed(make: Make) -> None:
     other = {**record().environment, "device_name": "another processor"}
-    ending = Ending.of(make(record()), [record(environment=other)], ())
+    ending = Ending(make(record()), [record(environment=other)], ())
     assert "device_name: another processor -> a processor" in printed(ending)

@@ -275,7 +275,7 @@ TEST = "bench/test_training.py::test_training"
             "--seeds 51, --device cuda:1 --dataset shapes-four --as-published",
         ),
         (
-            {"settings": ["epochs=3"], "variant": "epochs=3", "plugins": ["my models.py", "b.py"]},
+            {"settings": ["epochs=3"], "variant": "epochs=3", "plugin": ["my models.py", "b.py"]},
             f"OMP_NUM_THREADS=2 pytest '{TEST}[epochs=3:{MODEL}]' --profile smoke --seeds 51, --device cpu "
             "--set epochs=3 --plugin 'my models.py' --plugin b.py",
         ),

@@ -4,7 +4,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bench.harness.saved import facts, from_benchmarks, from_facts
+from bench.harness.saved import facts, from_benchmarks
 from bench.records import RecordError
 from tests.bench.samples import MODEL, TWIN, record
 
@@ -21,7 +21,6 @@ def saved(*entries: dict[str, Any]) -> dict[str, Any]:
 def test_facts_are_the_record_without_the_environment() -> None:
     original = record()
     assert facts(original) == {k: v for k, v in msgspec.to_builtins(original).items() if k != "environment"}
-    assert from_facts(json.loads(json.dumps(facts(original))), original.environment) == original
 
 
 def test_records_are_read_from_the_files_of_pytest_benchmark() -> None:

@@ -20,17 +20,12 @@ from data_utils import Batch, PairedDataset
 from fusion_models import FusionNet
 from fusion_models.embedders import Strided
 from fusion_models.operators import PassThrough
-from tests.bench.samples import SMALL, record, run_config, small_dataset
+from tests.bench.samples import SMALL, record, run_config
 from tests.bench.toys import Echo
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
-
-
-@pytest.fixture(scope="module")
-def dataset() -> PairedDataset:
-    return small_dataset()
 
 
 def trained(model: str, seed: int, dataset: PairedDataset, folder: Path) -> Subject:
@@ -162,9 +157,10 @@ def stage(middle: float = 1.0) -> nn.Module:
         ([stage()], 3),
         ([stage(), stage()], 7),
         ([stage(middle=100)], 1),  # the pixels around it count for too little
+        ([nn.Conv2d(1, 1, 3)], None),  # no embedder
     ],
 )
-def test_the_receptive_field_is_that_of_the_layers(stages: list[nn.Module], side: int) -> None:
+def test_the_receptive_field_is_that_of_the_layers(stages: list[nn.Module], side: int | None) -> None:
     network = FusionNet(
         stems={"rgb": nn.Sequential(*stages)},
         operator=PassThrough([(1, 2, 2)]),
@@ -220,12 +216,6 @@ def test_any_module_has_the_probes_that_need_no_parts_of_a_network(dataset: Pair
     subject = Subject(Convolutions(), record(), dataset, SMALL, "cpu")
     layers = {(probe.probe, probe.layer) for probe in measure(subject, [subject])}
     assert layers == {("shift-consistency", ""), ("zero-gradients", "used")}
-
-
-def test_a_network_without_embedders_has_no_receptive_field() -> None:
-    operator, stems = PassThrough([(1, 14, 14)]), {"rgb": nn.Conv2d(1, 1, 3)}
-    network = FusionNet(stems=stems, operator=operator, trunk=nn.Identity(), head=nn.Flatten())
-    assert receptive_field_px(network, Batch({"rgb": torch.ones(1, 1, 16, 16)}, torch.tensor([0])), "rgb") is None
 
 
 def test_all_modalities_are_shifted_each_as_its_kind(dataset: PairedDataset) -> None:

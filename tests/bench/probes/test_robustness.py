@@ -8,16 +8,10 @@ from torch import Tensor, nn
 from bench.probes.corruptions import corrupted, corruptions_of
 from bench.probes.robustness import measure
 from bench.probes.subject import Subject, load_subject
-from bench.records import DIVERGED, RecordError
 from bench.registry import CORRUPTIONS, register_corruption
 from bench.training.runs import run
 from data_utils import PairedDataset
-from tests.bench.samples import MODEL, SMALL, record, run_config, small_dataset
-
-
-@pytest.fixture(scope="module")
-def dataset() -> PairedDataset:
-    return small_dataset()
+from tests.bench.samples import MODEL, SMALL, run_config
 
 
 @pytest.fixture(scope="module")
@@ -78,10 +72,3 @@ def test_a_corruption_of_a_plugin_counts_and_one_that_is_not_clean_at_level_0_is
     assert {probe.value for probe in measure(planted) if probe.level == 0} == {1.0}
     register_corruption("black", levels=(0.0, 1.0), modality="rgb")(lambda values, _, __: torch.zeros_like(values))
     assert [probe.value for probe in measure(planted) if probe.probe == "black"] == [0.5, 0.5]
-
-
-def test_a_model_without_weights_cannot_be_probed(dataset: PairedDataset, tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match=r"wrote no checkpoint: it diverged \(no number\)"):
-        load_subject(record(status=DIVERGED, error="no number", checkpoint=None), dataset, run_config(tmp_path))
-    with pytest.raises(RecordError, match=r"seed51\.safetensors is not beside the records; train again"):
-        load_subject(record(), dataset, run_config(tmp_path))

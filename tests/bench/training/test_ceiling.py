@@ -17,12 +17,11 @@ def test_the_ceiling_is_operations_and_bytes_over_the_best_time(monkeypatch: pyt
     best = iter([0.5, 0.25])
     monkeypatch.setattr(module, "_best_seconds", lambda work, device: next(best))  # noqa: ARG005
     limits = ceiling("cpu")
-    assert limits.flops_per_second == 2 * 64**3 / 0.5
-    assert limits.bytes_per_second == (1_000 * 4 + 1_000 * 4) / 0.25  # read and written
+    assert limits == {"flops_per_second": 2 * 64**3 / 0.5, "bytes_per_second": 2 * 4 * 1_000 / 0.25}
 
 
 def test_the_best_repeat_counts_and_the_first_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    starts_and_ends = iter([0.0, 0.01, 1.0, 1.5, 2.0, 2.125, 3.0, 3.25])
+    starts_and_ends = iter([1.0, 1.5, 2.0, 2.125, 3.0, 3.25])
     monkeypatch.setattr("time.perf_counter", lambda: next(starts_and_ends))
     calls: list[int] = []
     assert module._best_seconds(lambda: calls.append(1), "cpu") == 0.125

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from bench.config import STANDARD
+from bench.costs.inference import random_batch
 from bench.training import graphs
 from bench.training.graphs import WARM_UP_STEPS, GraphSteps, fastest
-from bench.training.optimizer import make_optimizer
+from bench.training.runs import build_seeded
 from bench.training.seeding import deterministic
-from bench.training.steps import EagerSteps, Steps
-from data_utils import Batch
-from fusion_models import MODELS, build_model
+from bench.training.steps import EagerSteps, make_optimizer
+from data_utils import DatasetInfo
+from fusion_models import MODELS, find_model
 from tests.bench.marks import needs_cuda
 from tests.bench.toys import toy, toy_batch
 
@@ -55,7 +56,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return runs
 
 
-def history(steps: Steps, orders: list[Tensor], rates: list[float]) -> list[float]:
+def history(steps: EagerSteps | GraphSteps, orders: list[Tensor], rates: list[float]) -> list[float]:
     """The sums of losses after every step of every epoch."""
     return [loss_sum.item() for order in orders for loss_sum in steps.epoch(order, rates)]
 
@@ -67,19 +68,15 @@ def static_tensors(eager: EagerSteps) -> list[Tensor]:
 
 
 @pytest.mark.usefixtures("recorded")
-def test_replays_do_to_the_bit_what_eager_steps_do() -> None:
+@pytest.mark.parametrize(("pairs", "steps"), [(13, 4), (12, 3)], ids=["with a rest", "replays alone"])
+def test_replays_do_to_the_bit_what_eager_steps_do(pairs: int, steps: int) -> None:
+    orders, rates = [order[:pairs] for order in ORDERS], RATES[:steps]
     alone, replayed = eager_steps(), eager_steps()
-    expected = history(alone, ORDERS, RATES)
-    assert len(expected) == 8
-    assert history(GraphSteps(replayed, 3), ORDERS, RATES) == expected
+    expected = history(alone, orders, rates)
+    assert len(expected) == 2 * steps
+    assert history(GraphSteps(replayed, 3), orders, rates) == expected
     for one, other in zip(static_tensors(alone), static_tensors(replayed), strict=True):
         assert torch.equal(one, other)
-
-
-@pytest.mark.usefixtures("recorded")
-def test_an_epoch_without_a_rest_has_replays_alone() -> None:
-    orders = [order[:12] for order in ORDERS]
-    assert history(GraphSteps(eager_steps(), 3), orders, RATES[:3]) == history(eager_steps(), orders, RATES[:3])
 
 
 @pytest.mark.usefixtures("recorded")
@@ -89,10 +86,12 @@ def test_order_and_rates_are_read_at_each_step() -> None:
     assert history(GraphSteps(eager_steps(), 3), ORDERS, RATES[::-1]) != usual
 
 
-def test_recording_leaves_no_trace(recorded: list[int]) -> None:
+def test_recording_leaves_no_trace_but_the_training_mode(recorded: list[int]) -> None:
     eager, untouched = eager_steps(), toy()
+    eager.model.eval()
     GraphSteps(eager, 3)
     assert len(recorded) == WARM_UP_STEPS
+    assert eager.model.training
     for tensor, original in zip(eager.model.parameters(), untouched.parameters(), strict=True):
         assert torch.equal(tensor, original)
         assert tensor.grad is None
@@ -115,14 +114,6 @@ def test_whole_batches_are_replays_and_the_rest_is_not(recorded: list[int]) -> N
     recorded.clear()
     history(steps, ORDERS, RATES)
     assert len(recorded) == 2 * 3
-
-
-def test_models_are_recorded_in_training_mode(recorded: list[int]) -> None:
-    eager = eager_steps()
-    eager.model.eval()
-    GraphSteps(eager, 3)
-    assert recorded
-    assert eager.model.training
 
 
 def test_a_cpu_takes_eager_steps() -> None:
@@ -158,17 +149,9 @@ def no_waiting() -> Iterator[None]:
 
 def cuda_steps(name: str, batch_size: int = 8) -> EagerSteps:
     """Of a model of the zoo and 36 random pairs: four batches of 8, and 4 pairs left."""
-    generator = torch.Generator().manual_seed(1)
-    channels = {"rgb": 4, "lidar": 4}
-    inputs = {m: torch.randn(36, count, 32, 32, generator=generator) for m, count in channels.items()}
-    layout = torch.channels_last
-    inputs = {m: values.cuda().contiguous(memory_format=layout) for m, values in inputs.items()}
-    data = Batch(inputs, torch.randint(2, (36,), generator=generator).cuda())
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = build_model(name, channels=channels, image_size=(32, 32), classes=2)
-    model.to(memory_format=layout).to("cuda")
-    return EagerSteps(model, make_optimizer(model, STANDARD), data, batch_size)
+    info = DatasetInfo("random", ("no", "yes"), {"rgb": 4, "lidar": 4}, (32, 32))
+    model = build_seeded(find_model(name), info, 0, "cuda")
+    return EagerSteps(model, make_optimizer(model, STANDARD), random_batch(info, 36, "cuda"), batch_size)
 
 
 CUDA_RATES = [1e-3, 8e-4, 6e-4, 4e-4, 2e-4]

@@ -5,7 +5,6 @@ from torch import nn
 from bench.config import STANDARD, Protocol
 from bench.training import measurement
 from bench.training.measurement import (
-    PeakMemory,
     count_parameters,
     count_trainable_parameters,
     rounds_within,
@@ -18,8 +17,12 @@ from tests.bench.toys import Toy
 FLOAT, LABEL = 4, 8  # bytes of a float32 and of an int64
 
 
+def images(pairs: int, channels: int, height: int, width: int) -> Batch:
+    return Batch({"rgb": torch.zeros(pairs, channels, height, width)}, torch.zeros(pairs, dtype=torch.int64))
+
+
 def batch(pairs: int, pixels: int) -> Batch:
-    return Batch({"rgb": torch.zeros(pairs, 1, 1, pixels)}, torch.zeros(pairs, dtype=torch.int64))
+    return images(pairs, 1, 1, pixels)
 
 
 def peak_bytes(pixels: int, pairs: int = 4) -> int:
@@ -65,31 +68,21 @@ class OneConvolution(nn.Module):
         return logits
 
 
-def images(pairs: int, channels: int, size: int) -> Batch:
-    return Batch({"rgb": torch.zeros(pairs, channels, size, size)}, torch.zeros(pairs, dtype=torch.int64))
-
-
 def test_operations_of_a_linear_layer_are_two_per_weight_and_pair() -> None:
     pairs, pixels, logits = 4, 10, 3
     # Forward, and the gradient of the weights; the images need none.
     assert training_flops(Toy(pixels, logits), batch(pairs, pixels)) == 2 * (2 * pairs * pixels * logits)
 
 
-def test_operations_of_a_convolution_are_two_per_weight_pixel_and_pair() -> None:
+def test_operations_of_a_convolution_are_two_per_weight_pixel_and_pair_and_frozen_ones_run_forward_alone() -> None:
     pairs, channels, size, width, logits = 4, 3, 8, 5, 2
     convolution = 2 * pairs * size**2 * (9 * channels * width)
     head = 2 * pairs * width * size**2 * logits
+    model, data = OneConvolution(channels, width, size, logits), images(pairs, channels, size, size)
     # The head passes a gradient back to its input, the convolution has only that of its weights.
-    expected = 2 * convolution + 3 * head
-    assert training_flops(OneConvolution(channels, width, size, logits), images(pairs, channels, size)) == expected
-
-
-def test_frozen_layers_are_counted_forward_alone() -> None:
-    pairs, channels, size, width, logits = 4, 3, 8, 5, 2
-    model = OneConvolution(channels, width, size, logits)
-    model.convolution.requires_grad_(False)
-    convolution, head = 2 * pairs * size**2 * (9 * channels * width), 2 * pairs * width * size**2 * logits
-    assert training_flops(model, images(pairs, channels, size)) == convolution + 2 * head
+    assert training_flops(model, data) == 2 * convolution + 3 * head
+    model.convolution.requires_grad_(False)  # forward alone
+    assert training_flops(model, data) == convolution + 2 * head
 
 
 def test_pooling_and_activations_count_nothing() -> None:
@@ -97,8 +90,7 @@ def test_pooling_and_activations_count_nothing() -> None:
         def forward(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
             return super().forward({"rgb": nn.functional.max_pool2d(inputs["rgb"].relu() * 2, 2)})
 
-    pooled = Batch({"rgb": torch.zeros(4, 1, 2, 2)}, torch.zeros(4, dtype=torch.int64))
-    assert training_flops(Idle(1, logits=2), pooled) == training_flops(Toy(1, logits=2), batch(4, 1))
+    assert training_flops(Idle(1, logits=2), images(4, 1, 2, 2)) == training_flops(Toy(1, logits=2), batch(4, 1))
 
 
 def test_counting_leaves_the_model_as_it_was() -> None:
@@ -129,7 +121,7 @@ def test_peak_memory_of_a_convolution_is_what_one_can_count_by_hand() -> None:
     images_and_labels = pairs * (channels * size**2 * FLOAT + LABEL)
     expected = maps + parameters + images_and_labels
     measured = training_memory(
-        lambda: OneConvolution(channels, width, size, logits), images(pairs, channels, size), STANDARD
+        lambda: OneConvolution(channels, width, size, logits), images(pairs, channels, size, size), STANDARD
     ).peak_bytes
     assert expected <= measured <= expected + 1_000
 
@@ -189,14 +181,9 @@ def test_memory_is_that_of_the_optimizer_that_trains(monkeypatch: pytest.MonkeyP
     assert adam - peak_bytes(pixels) == pytest.approx(2 * 2 * pixels * FLOAT, abs=1_000)  # without two moments
 
 
-def test_the_batch_that_was_passed_stays_as_it_was() -> None:
+def test_the_method_is_named_and_the_batch_stays_as_it_was() -> None:
     data = batch(4, 10)
-    training_memory(lambda: Toy(10), data, STANDARD)
+    measured = training_memory(lambda: Toy(10), data, STANDARD)
     assert torch.equal(data.inputs["rgb"], torch.zeros(4, 1, 1, 10))
-
-
-def test_the_method_is_named() -> None:
-    measured = training_memory(lambda: Toy(10), batch(4, 10), STANDARD)
-    assert isinstance(measured, PeakMemory)
     assert measured.method.startswith("cpu allocator: ")
     assert measured.reserved_bytes is None  # that is CUDA's

@@ -70,7 +70,7 @@ def test_a_parameter_without_gradient_is_found() -> None:
         return model
 
     models = {"tempered": Tempered, "frozen": frozen, "detached": Detached, "toy": Toy}
-    findings = without_gradient(models, toy_batch(4))
+    findings = [*without_gradient(models, toy_batch(4))]
     assert [(finding.subject, finding.message.split(";")[0]) for finding in findings] == [
         ("tempered", "1 of 3 parameters do not affect the loss (temperature)"),
         ("detached", "2 of 2 parameters do not affect the loss (layer.weight, layer.bias)"),
@@ -96,7 +96,7 @@ def mean_of_means(model: nn.Module, batch: Batch) -> dict[str, float]:
 
 
 def test_our_metrics_are_of_all_samples() -> None:
-    assert samples_left_out(evaluate) == []
+    assert not [*samples_left_out(evaluate)]
 
 
 def test_samples_left_out_are_found() -> None:
@@ -137,4 +137,4 @@ def test_memory_of_others_is_found() -> None:
 
 def test_our_memory_is_of_one_model() -> None:
     peak_bytes = lambda build, batch: training_memory(build, batch, STANDARD).peak_bytes  # noqa: E731
-    assert memory_of_others(peak_bytes, lambda: Toy(logits=2), toy_batch(4)) == []
+    assert not [*memory_of_others(peak_bytes, lambda: Toy(logits=2), toy_batch(4))]

@@ -7,12 +7,7 @@ from bench.config import ALL
 from bench.training.preparation import choose, measured_sides, prepare, ready
 from bench.training.seeding import stream
 from data_utils import ChannelStatistics, DataError, PairedDataset, split, subsample
-from tests.bench.samples import SMALL, small_dataset
-
-
-@pytest.fixture(scope="module")
-def dataset() -> PairedDataset:
-    return small_dataset()
+from tests.bench.samples import SMALL
 
 
 def test_pairs_are_drawn_first_and_then_split_each_by_its_own_stream(dataset: PairedDataset) -> None:

@@ -17,12 +17,7 @@ from bench.training.seeding import deterministic
 from data_utils import PairedDataset
 from data_utils.audits.pictures import pictures
 from fusion_models import find_model
-from tests.bench.samples import MODEL, SMALL, small_dataset
-
-
-@pytest.fixture(scope="module")
-def dataset() -> PairedDataset:
-    return small_dataset()
+from tests.bench.samples import MODEL, SMALL
 
 
 @pytest.fixture(scope="module")
@@ -32,18 +27,19 @@ def data(dataset: PairedDataset) -> PreparedData:
 
 @pytest.fixture(scope="module")
 def network(dataset: PairedDataset) -> nn.Module:
-    return build_seeded(find_model(MODEL), dataset, 51, "cpu")
+    return build_seeded(find_model(MODEL), dataset.info, 51, "cpu")
 
 
-def predict(network: nn.Module, dataset: PairedDataset, data: PreparedData, count: int = 8) -> list[SampleRecord]:
+def predict(network: nn.Module, dataset: PairedDataset, data: PreparedData) -> list[SampleRecord]:
     with deterministic():
-        return predictions(network, dataset, data, "f" * 64, count=count)
+        return predictions(network, dataset, data, "f" * 64)
 
 
 def test_all_of_them_together_give_the_accuracy(
-    network: nn.Module, dataset: PairedDataset, data: PreparedData
+    network: nn.Module, dataset: PairedDataset, data: PreparedData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    samples = predict(network, dataset, data, count=len(data.valid))
+    monkeypatch.setattr("bench.training.samples.COUNT", len(data.valid))
+    samples = predict(network, dataset, data)
     with torch.no_grad():
         right = (network(data.valid.inputs)[:, 0] > 0) == data.valid.labels
     assert sum(sample.right for sample in samples) == right.sum()

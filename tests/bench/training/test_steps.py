@@ -6,8 +6,7 @@ import torch
 from torch import nn
 
 from bench.config import STANDARD
-from bench.training.optimizer import make_optimizer, set_learning_rate
-from bench.training.steps import EagerSteps, training_step
+from bench.training.steps import EagerSteps, make_optimizer, set_learning_rate, training_step
 from data_utils import Batch
 from tests.bench.toys import Toy, toy, toy_batch
 

@@ -1,5 +1,5 @@
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from typing import Literal
@@ -10,9 +10,18 @@ from torch import Tensor, nn
 
 from bench.config import STANDARD, Protocol
 from bench.metrics import classification_loss
+from bench.training.runs import silent
 from bench.training.seeding import epoch_order
 from bench.training.steps import EagerSteps
-from bench.training.trainer import DivergedError, EpochResult, History, Observer, Trainer, learning_rates
+from bench.training.trainer import (
+    TARGET_ACCURACY,
+    DivergedError,
+    EpochResult,
+    History,
+    Observer,
+    Trainer,
+    learning_rates,
+)
 from data_utils import Batch
 from tests.bench.toys import Toy, toy, toy_batch
 
@@ -21,21 +30,20 @@ PROTOCOL = replace(
 )
 
 
-def ignore(result: EpochResult) -> None:
-    pass
+STILL = replace(PROTOCOL, learning_rate=0.0, final_learning_rate=0.0)
+"""Every step sees the same weights."""
 
 
 def trainer(
     model: nn.Module,
     *,
-    train: Batch | None = None,
+    train: Batch = toy_batch(16),  # noqa: B008 - nothing changes it
     valid: Batch | None = None,
     protocol: Protocol = PROTOCOL,
     seed: int = 51,
-    observe: Observer = ignore,
+    observe: Observer = silent,
 ) -> Trainer:
-    data = toy_batch(16) if train is None else train
-    return Trainer(model, data, data if valid is None else valid, protocol, seed, observe)
+    return Trainer(model, train, train if valid is None else valid, protocol, seed, observe)
 
 
 def train(made: Trainer, epochs: int = PROTOCOL.epochs) -> Trainer:
@@ -60,28 +68,25 @@ def test_the_loss_falls() -> None:
     assert all(later < earlier for earlier, later in pairwise(history.valid("loss")))
 
 
-def test_train_loss_weighs_pairs_and_not_batches() -> None:
-    # Five pairs in batches of 2, 2 and 1, with a learning rate of 0, so that every step sees the same weights.
-    still = replace(PROTOCOL, learning_rate=0.0, final_learning_rate=0.0, batch_size=2)
-    model, data = toy(), toy_batch(5)
+def loss_of(model: nn.Module, batch: Batch) -> float:
     with torch.no_grad():
-        each = [
-            classification_loss(model(data[i : i + 1].inputs), data.labels[i : i + 1]).item() for i in range(5)
-        ]
-    made = train(trainer(model, train=data, protocol=still), epochs=1)
+        return classification_loss(model(batch.inputs), batch.labels).item()
+
+
+def test_train_loss_weighs_pairs_and_not_batches() -> None:
+    # Five pairs in batches of 2, 2 and 1.
+    model, data = toy(), toy_batch(5)
+    each = [loss_of(model, data[i : i + 1]) for i in range(5)]
+    made = train(trainer(model, train=data, protocol=replace(STILL, batch_size=2)), epochs=1)
     assert made.history.train_losses == [pytest.approx(sum(each) / 5, rel=1e-6)]
     assert max(each) > 2 * min(each)  # so the mean of the batches' means is another number, whichever is alone
     assert len({round(value, 4) for value in each}) == 5
 
 
 def test_validation_is_over_the_validation_pairs() -> None:
-    still = replace(PROTOCOL, learning_rate=0.0, final_learning_rate=0.0)
     model, valid = toy(), toy_batch(7, seed=1)
-    with torch.no_grad():
-        expected = classification_loss(model(valid.inputs), valid.labels).item()
-    assert train(trainer(model, valid=valid, protocol=still), epochs=1).history.valid("loss") == [
-        pytest.approx(expected, rel=1e-6)
-    ]
+    history = train(trainer(model, valid=valid, protocol=STILL), epochs=1).history
+    assert history.valid("loss") == [pytest.approx(loss_of(model, valid), rel=1e-6)]
 
 
 def cosine(progress: float) -> float:
@@ -121,18 +126,23 @@ def test_every_step_is_taken_with_its_own_rate(
 def rates_of_steps(protocol: Protocol, data: Batch) -> list[float]:
     """The optimizer's learning rate at each step of a training."""
 
-    class Reads(Toy):
-        def forward(self, inputs: dict[str, Tensor]) -> Tensor:
-            if self.training:
-                assert isinstance(made._steps, EagerSteps)
-                (group,) = made._steps.optimizer.param_groups
-                rates.append(float(group["lr"]))
-            return super().forward(inputs)
+    def read(model: Toy, _: object) -> None:
+        if model.training:
+            assert isinstance(made._steps, EagerSteps)
+            (group,) = made._steps.optimizer.param_groups
+            rates.append(float(group["lr"]))
 
     rates: list[float] = []
-    made = trainer(Reads(), train=data, protocol=protocol)
+    made = trainer(watched(read), train=data, protocol=protocol)
     train(made)
     return rates
+
+
+def watched(see: Callable[[Toy, Mapping[str, Tensor]], None]) -> Toy:
+    """A toy that shows itself and its inputs at each call."""
+    model = toy()
+    model.register_forward_pre_hook(lambda _, arguments: see(model, arguments[0]))
+    return model
 
 
 def test_an_uneven_last_batch_is_a_step_of_the_schedule_too() -> None:
@@ -146,12 +156,9 @@ def test_drop_last_counts_only_the_steps_it_takes() -> None:
 
 def test_drop_last_leaves_out_the_uneven_batch_of_each_epoch() -> None:
     # Five pairs in batches of 2: two batches are used, the pair that comes last in the epoch's order is not.
-    still = replace(PROTOCOL, learning_rate=0.0, final_learning_rate=0.0, batch_size=2, drop_last=True)
     model, data = toy(), toy_batch(5)
-    made = train(trainer(model, train=data, protocol=still))
-    orders = [epoch_order(51, epoch, 5)[:4] for epoch in (1, 2, 3)]
-    with torch.no_grad():
-        expected = [classification_loss(model(data[o].inputs), data.labels[o]).item() for o in orders]
+    made = train(trainer(model, train=data, protocol=replace(STILL, batch_size=2, drop_last=True)))
+    expected = [loss_of(model, data[epoch_order(51, epoch, 5)[:4]]) for epoch in (1, 2, 3)]
     assert made.history.train_losses == pytest.approx(expected, rel=1e-6)
 
 
@@ -173,8 +180,7 @@ def test_restore_best_gives_the_weights_of_the_best_epoch(valid: Batch, best: in
 
 
 def test_the_first_of_equally_good_epochs_is_the_best() -> None:
-    still = replace(PROTOCOL, learning_rate=0.0, final_learning_rate=0.0)
-    assert train(trainer(toy(), protocol=still)).history.best.epoch == 1
+    assert train(trainer(toy(), protocol=STILL)).history.best.epoch == 1
 
 
 def result(epoch: int, loss: float) -> EpochResult:
@@ -194,6 +200,23 @@ def test_a_history_lists_its_epochs() -> None:
     assert history.train_losses == [6.0, 4.0, 5.0]
     assert history.valid("accuracy") == [0.5, 0.3, 0.4]
     assert history.epoch_seconds == [1.0, 2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "seconds"),
+    [
+        ([0.5, 0.9, 0.96, 0.99], 10.0 + 1.0 + 2.0 + 3.0),
+        ([152 / 160, 0.5], 10.0 + 1.0),  # reaching the target is enough, also if it is lost again
+        ([0.5, 151 / 160], None),
+        ([], None),
+    ],
+)
+def test_the_time_to_the_target_is_that_up_to_the_first_epoch_with_it(
+    accuracies: list[float], seconds: float | None
+) -> None:
+    history = History([result(epoch, 10 * accuracy) for epoch, accuracy in enumerate(accuracies, start=1)])
+    assert TARGET_ACCURACY == 0.95
+    assert history.seconds_to_target(before=10.0) == seconds
 
 
 def broken_weights(model: Toy) -> Batch:
@@ -217,12 +240,9 @@ def test_a_loss_that_is_not_finite_stops_and_is_kept(break_it: Callable[[Toy], B
 
 
 def test_finishing_follows_training() -> None:
-    made = trainer(toy())
-    with pytest.raises(RuntimeError, match="finish_epoch follows train_epoch"):
-        made.finish_epoch()
-    train(made, epochs=1)
-    with pytest.raises(RuntimeError, match="finish_epoch follows train_epoch"):
-        made.finish_epoch()
+    for made in (trainer(toy()), train(trainer(toy()), epochs=1)):
+        with pytest.raises(RuntimeError, match="finish_epoch follows train_epoch"):
+            made.finish_epoch()
 
 
 def test_frozen_parameters_stay_as_they_are() -> None:
@@ -237,44 +257,34 @@ def test_frozen_parameters_stay_as_they_are() -> None:
 
 def trained(seed: int) -> tuple[dict[str, Tensor], list[float]]:
     model = toy()
-    return weights(model), train(trainer(model, seed=seed)).history.train_losses
+    losses = train(trainer(model, seed=seed)).history.train_losses
+    return weights(model), losses
 
 
-def test_the_same_seed_gives_the_same_bits_whatever_was_drawn_before() -> None:
+def test_the_same_seed_gives_the_same_bits_whatever_was_drawn_before_and_another_does_not() -> None:
     first = trained(51)
     torch.rand(7)
     second = trained(51)
-    assert first[1] == second[1]
+    assert first[1] == second[1] != trained(52)[1]
     assert equal(first[0], second[0])
 
 
-def test_another_seed_trains_in_another_order() -> None:
-    assert trained(51)[1] != trained(52)[1]
-
-
 def test_every_epoch_uses_every_pair_once_in_an_order_of_its_own() -> None:
-    class Remembers(Toy):
-        def forward(self, inputs: dict[str, Tensor]) -> Tensor:
-            if self.training:
-                seen.extend(inputs["rgb"][:, 0, 0, 0].tolist())
-            return super().forward(inputs)
+    def see(model: Toy, inputs: Mapping[str, Tensor]) -> None:
+        if model.training:
+            seen.extend(inputs["rgb"][:, 0, 0, 0].tolist())
 
     seen: list[float] = []
     data = toy_batch(16)
-    train(trainer(Remembers(), train=data), epochs=2)
+    train(trainer(watched(see), train=data), epochs=2)
     first, second = seen[:16], seen[16:]
     assert sorted(first) == sorted(second) == sorted(data.inputs["rgb"][:, 0, 0, 0].tolist())
     assert first != second
 
 
 def test_models_train_in_training_mode_and_validate_in_the_other() -> None:
-    class Remembers(Toy):
-        def forward(self, inputs: dict[str, Tensor]) -> Tensor:
-            modes.append(self.training)
-            return super().forward(inputs)
-
     modes: list[bool] = []
-    train(trainer(Remembers()), epochs=2)
+    train(trainer(watched(lambda model, _: modes.append(model.training))), epochs=2)
     assert modes == [True, True, True, True, False] * 2
 
 

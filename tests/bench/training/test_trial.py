@@ -21,14 +21,9 @@ from fusion_models import (
     register_operator,
 )
 from fusiongauge import PluginError
-from tests.bench.samples import MODEL, SMALL, small_dataset
+from tests.bench.samples import MODEL, SMALL
 
 Channels = Mapping[str, int]
-
-
-@pytest.fixture(scope="module")
-def dataset() -> PairedDataset:
-    return small_dataset()
 
 
 class Returns(nn.Module):
@@ -43,63 +38,37 @@ class Returns(nn.Module):
         return self.logits(inputs["rgb"].mean(dim=(1, 2, 3))[:, None] * self.weight)
 
 
-def raises(*_: object) -> nn.Module:
+def raises() -> nn.Module:
     raise KeyError("thermal")
 
 
-def frozen(*_: object) -> nn.Module:
-    return Returns(lambda x: x).requires_grad_(False)
-
-
-def unused(*_: object) -> nn.Module:
-    return Returns(lambda x: x.detach())
-
-
-def three(*_: object) -> nn.Module:
-    return Returns(lambda x: x.expand(-1, 3))
-
-
-def flat(*_: object) -> nn.Module:
-    return Returns(lambda x: x[:, 0])
-
-
-def pair(*_: object) -> nn.Module:
-    return Returns(lambda x: (x, x))
-
-
-def empty(*_: object) -> nn.Module:
-    return nn.Flatten()
-
-
-def nothing(*_: object) -> Any:
-    return None
-
-
-def in_training(*_: object) -> nn.Module:
-    return Returns(lambda x: x.relu_().sqrt_().exp().mul_(x))  # changes what the backward pass needs
+SHAPES = "for 4 pairs of 2 classes; it must return logits of shape (4, 2) or (4, 1)"
 
 
 @pytest.mark.parametrize(
-    ("build", "fault"),
+    ("make", "fault"),
     [
         (raises, "raises KeyError: 'thermal'"),
-        (frozen, "has no trainable parameter"),
-        (empty, "has no trainable parameter"),
-        (unused, "returns logits that depend on no trainable parameter"),
-        (three, "returns (4, 3) for 4 pairs of 2 classes; it must return logits of shape (4, 2) or (4, 1)"),
-        (flat, "returns (4,) for 4 pairs of 2 classes; it must return logits of shape (4, 2) or (4, 1)"),
-        (pair, "returns tuple for 4 pairs of 2 classes; it must return logits of shape (4, 2) or (4, 1)"),
-        (nothing, "raises TypeError: its function returns a NoneType instead of a torch.nn.Module"),
-        (in_training, "raises RuntimeError: one of the variables needed for gradient computation"),
+        (lambda: Returns(lambda x: x).requires_grad_(False), "has no trainable parameter"),
+        (nn.Flatten, "has no trainable parameter"),
+        (lambda: Returns(lambda x: x.detach()), "returns logits that depend on no trainable parameter"),
+        (lambda: Returns(lambda x: x.expand(-1, 3)), f"returns (4, 3) {SHAPES}"),
+        (lambda: Returns(lambda x: x[:, 0]), f"returns (4,) {SHAPES}"),
+        (lambda: Returns(lambda x: (x, x)), f"returns tuple {SHAPES}"),
+        (lambda: None, "raises TypeError: its function returns a NoneType instead of a torch.nn.Module"),
+        # It changes what the backward pass needs.
+        (lambda: Returns(lambda x: x.relu_().sqrt_().exp().mul_(x)), "raises RuntimeError: one of the variables"),
     ],
 )
 def test_a_faulty_model_ends_in_a_sentence_with_its_name_and_file(
-    build: Callable[..., nn.Module], fault: str, dataset: PairedDataset
+    make: Callable[[], Any], fault: str, dataset: PairedDataset
 ) -> None:
+    def faulty(*_: object) -> Any:
+        return make()
+
     epochs: list[object] = []
-    sentence = rf"test_trial\.py: the model '{build.__name__}' {re.escape(fault)}"
-    with pytest.raises(PluginError, match=sentence):
-        run(build, dataset, protocol=SMALL, observe=epochs.append)
+    with pytest.raises(PluginError, match=rf"test_trial\.py: the model 'faulty' {re.escape(fault)}"):
+        run(faulty, dataset, protocol=SMALL, observe=epochs.append)
     assert not epochs
 
 
@@ -157,4 +126,4 @@ def test_a_trial_trains_experts_too_and_leaves_the_run_alone(dataset: PairedData
     record = run(name, dataset, protocol=SMALL)
     assert [stage.modality for stage in record.pretraining] == ["rgb", "lidar"]
     assert record.embedder == "average"
-    assert isinstance(build_seeded(find_model(name), dataset, 51, "cpu"), FusionNet)
+    assert isinstance(build_seeded(find_model(name), dataset.info, 51, "cpu"), FusionNet)

@@ -11,7 +11,7 @@ import torch
 
 from data_utils import DataError, load
 from data_utils.layouts.fiftyone_export import is_fiftyone_export, read_fiftyone_export
-from data_utils.simulator.shapes import shapes
+from tests.data_utils.samples import shapes
 
 FIXTURE = Path(__file__).parent / "fiftyone_export"
 

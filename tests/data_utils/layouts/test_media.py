@@ -48,6 +48,10 @@ def link_to_itself(path: Path) -> None:
     path.symlink_to(path)
 
 
+def new(mode: str, file_format: str = "PNG") -> Callable[[Path], None]:
+    return lambda path: Image.new(mode, (4, 4)).save(path, file_format)
+
+
 def save(*shape: int, value: float = 1.0, dtype: str = "f4") -> Callable[[Path], None]:
     return lambda path: np.save(path, np.full(shape, value, dtype=dtype))
 
@@ -60,26 +64,10 @@ def save(*shape: int, value: float = 1.0, dtype: str = "f4") -> Callable[[Path],
         pytest.param(read_rgba, "a.png", cut, "damaged or truncated", id="cut PNG"),
         pytest.param(read_rgba, "a.png", link_to_itself, "Too many levels of symbolic links", id="link to itself"),
         pytest.param(read_rgba, "a.png", lambda p: p.mkdir(), "directory", id="folder"),
-        pytest.param(
-            read_rgba, "a.png", lambda p: Image.new("RGB", (4, 4)).save(p, "JPEG"), "is not a PNG", id="JPEG"
-        ),
-        pytest.param(
-            read_rgba, "a.png", lambda p: Image.new("I;16", (4, 4)).save(p), "16 bits per channel", id="mode"
-        ),
-        pytest.param(
-            read_depth,
-            "a.png",
-            lambda p: Image.new("L", (4, 4)).save(p),
-            "not a 16-bit gray PNG",
-            id="8-bit depth",
-        ),
-        pytest.param(
-            read_depth,
-            "a.png",
-            lambda p: Image.new("RGB", (4, 4)).save(p),
-            "not a 16-bit gray PNG",
-            id="color depth",
-        ),
+        pytest.param(read_rgba, "a.png", new("RGB", "JPEG"), "is not a PNG", id="JPEG"),
+        pytest.param(read_rgba, "a.png", new("I;16"), "16 bits per channel", id="mode"),
+        pytest.param(read_depth, "a.png", new("L"), "not a 16-bit gray PNG", id="8-bit depth"),
+        pytest.param(read_depth, "a.png", new("RGB"), "not a 16-bit gray PNG", id="color depth"),
         pytest.param(read_depth, "a.npy", save(4, 4, value=np.nan), "NaN or infinity", id="NaN"),
         pytest.param(read_depth, "a.npy", save(4, 4, value=np.inf), "NaN or infinity", id="infinity"),
         pytest.param(read_depth, "a.npy", save(4, 4, value=-1), "negative", id="negative"),

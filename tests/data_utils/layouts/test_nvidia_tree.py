@@ -4,12 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from data_utils import DataError
 from data_utils.layouts.nvidia_tree import is_nvidia_tree, read_nvidia_tree, write_nvidia_tree
-from data_utils.simulator.shapes import shapes, simulate
+from data_utils.simulator.shapes import simulate
 
 
 @pytest.fixture
@@ -20,27 +19,10 @@ def tree(tmp_path: Path) -> Path:
     return root
 
 
-def test_what_is_written_is_read_back(tree: Path) -> None:
-    assert is_nvidia_tree(tree)
-    written, read = shapes(6, seed=0), read_nvidia_tree(tree)
-    assert read.info.name == "drei Körper"
-    assert (read.info.classes, read.info.image_size) == (written.info.classes, written.info.image_size)
-    for modality, values in written.inputs.items():
-        assert torch.equal(read.inputs[modality], values)
-        assert read.inputs[modality].dtype == values.dtype
-    assert torch.equal(read.labels, written.labels)
-    assert torch.equal(read.groups, written.groups)
-    assert read.names == written.names
-    assert read.notes == ()
-
-
 def test_the_files_are_those_of_the_original(tree: Path) -> None:
-    assert sorted(path.name for path in (tree / "cubes").iterdir()) == [
-        "azimuth.npy",
-        "lidar",
-        "rgb",
-        "zenith.npy",
-    ]
+    assert is_nvidia_tree(tree)
+    names = sorted(path.name for path in (tree / "cubes").iterdir())
+    assert names == ["azimuth.npy", "lidar", "rgb", "zenith.npy"]
     with Image.open(tree / "spheres" / "rgb" / "0002.png") as image:
         assert (image.mode, image.size) == ("RGBA", (64, 64))
     range_m = np.load(tree / "spheres" / "lidar" / "0002.npy")
@@ -127,39 +109,21 @@ def shrink_all_images(root: Path) -> None:
             save("cubes/zenith.npy", np.linspace(0, 1, 64)), "would reveal the class to a model", id="leak"
         ),
         pytest.param(
-            save("cubes/zenith.npy", np.linspace(0, 90, 64)), "store the angles in radians", id="degrees"
-        ),
-        pytest.param(
             save("cubes/azimuth.npy", np.full(64, np.nan)), "store the angles in radians", id="NaN angle"
         ),
         pytest.param(save("cubes/azimuth.npy", np.zeros((64, 1))), "floats with 1 dimension", id="angle shape"),
-        pytest.param(
-            remove_an_azimuth,
-            "64 rows and 64 columns, but there are 63 azimuths",
-            id="angle count",
-        ),
-        pytest.param(save(SCAN_FILE, SCAN.astype(np.int64)), "0001.npy holds int64", id="integers"),
+        pytest.param(remove_an_azimuth, "64 rows and 64 columns, but there are 63 azimuths", id="angle count"),
         pytest.param(save(SCAN_FILE, SCAN[None]), r"shape \(1, 64, 64\)", id="3-D"),
         pytest.param(save(SCAN_FILE, SCAN[:32]), r"shape \(32, 64\)", id="another size"),
-        pytest.param(save(SCAN_FILE, SCAN * np.nan), "0001.npy contains NaN", id="NaN"),
-        pytest.param(save(SCAN_FILE, SCAN * np.inf), "0001.npy contains NaN or infinity", id="infinity"),
-        pytest.param(save(SCAN_FILE, -SCAN), "0001.npy contains negative", id="negative"),
-        pytest.param(save(SCAN_FILE, np.array([[{}]])), "0001.npy cannot be read as a plain npy", id="pickle"),
         pytest.param(lambda root: cut(root / SCAN_FILE), "0001.npy cannot be read", id="cut npy"),
         pytest.param(lambda root: (root / SCAN_FILE).write_bytes(b""), "0001.npy cannot be read", id="empty npy"),
-        pytest.param(lambda root: cut(root / IMAGE_FILE), "0001.png is damaged", id="cut PNG"),
         pytest.param(lambda root: (root / IMAGE_FILE).write_bytes(b""), "0001.png is truncated", id="empty PNG"),
         pytest.param(
             lambda root: (root / IMAGE_FILE).write_bytes(b"x" * 99), "0001.png is not a PNG", id="no PNG"
         ),
         pytest.param(save_image(IMAGE_FILE, "RGBA", (64, 32)), r"shape \(4, 32, 64\)", id="size of an image"),
-        pytest.param(save_image(IMAGE_FILE, "I;16", (64, 64)), "16 bits per channel", id="bits"),
         pytest.param(save_image(IMAGE_FILE, "L", (5000, 5000)), "5000 x 5000 pixels, and the limit", id="huge"),
-        pytest.param(
-            shrink_all_images,
-            "32 x 32 pixels, but .* 64 x 64",
-            id="sizes",
-        ),
+        pytest.param(shrink_all_images, "32 x 32 pixels, but .* 64 x 64", id="sizes"),
     ],
 )
 def test_refuses_in_one_sentence(tree: Path, damage: Callable[[Path], object], message: str) -> None:

@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from data_utils import PairedDataset, load
 from data_utils.simulator import cache
@@ -14,11 +13,7 @@ REPOSITORY = Path(__file__).parents[3]
 
 
 def assert_equal(one: PairedDataset, other: PairedDataset) -> None:
-    assert one.info == other.info
-    assert all(torch.equal(values, other.inputs[modality]) for modality, values in one.inputs.items())
-    assert torch.equal(one.labels, other.labels)
-    assert torch.equal(one.groups, other.groups)
-    assert one.names == other.names
+    assert (one.info, one.sha256) == (other.info, other.sha256)
 
 
 @pytest.fixture

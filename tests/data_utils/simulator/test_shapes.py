@@ -16,8 +16,9 @@ from data_utils.geometry import xyza_to_range
 from data_utils.simulator.levels import LEVELS
 from data_utils.simulator.scenes import Scenes, draw_scenes
 from data_utils.simulator.sensors import lidar_angles, photograph, scan
-from data_utils.simulator.shapes import Simulation, shapes, simulate
+from data_utils.simulator.shapes import Simulation, simulate
 from data_utils.simulator.solids import SPHERE_RADIUS_M
+from tests.data_utils.samples import shapes
 
 REPOSITORY = Path(__file__).parents[3]
 LIT = 13  # of 255: brighter than faces in the shade
@@ -35,14 +36,14 @@ def one_scene(*center: float) -> Scenes:
 
 def whole_scan(scenes: Scenes, shape: str) -> npt.NDArray[np.float64]:
     image = np.full((64, 64), 50.0)
-    scan(scenes, shape, 64).paste(image[None])
+    scan(scenes, shape, 64).paste_nearer(image[None])
     return image
 
 
 def whole_photo(scenes: Scenes, shape: str) -> npt.NDArray[np.uint8]:
     image = np.zeros((64, 64, 3), dtype=np.uint8)
-    colors, _ = photograph(scenes, shape, 64)
-    colors.paste(image[None])
+    colors, opacity = photograph(scenes, shape, 64)
+    colors.paste_over(image[None], opacity)
     return image
 
 
@@ -225,7 +226,7 @@ def test_shapes_is_the_simulation_as_a_data_set() -> None:
     assert dataset.info.classes == ("cubes", "spheres")
     assert list(dataset.info.channels.items()) == [("rgb", 4), ("lidar", 4)]
     assert torch.equal(dataset.inputs["rgb"].permute(0, 2, 3, 1), torch.from_numpy(raw.rgb))
-    torch.testing.assert_close(xyza_to_range(dataset.inputs["lidar"]), torch.from_numpy(raw.range_m))
+    torch.testing.assert_close(xyza_to_range(dataset.inputs["lidar"]).float(), torch.from_numpy(raw.range_m))
     assert torch.equal(dataset.groups, torch.from_numpy(raw.index))
     assert dataset.names[:3] == ("cubes/0000", "spheres/0000", "cubes/0001")
 
