@@ -6,24 +6,14 @@ generated from them, and a test fails when they disagree.
 """
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
 from bench.config import canonical
-from bench.records import (
-    COMPLETED,
-    ProbeRecord,
-    RecordError,
-    RunRecord,
-    append,
-    latest,
-    parse,
-    probe_key,
-    read,
-)
+from bench.records import COMPLETED, ProbeRecord, RecordError, RunRecord, append, latest, parse, probe_key, read
 from bench.records.reading import Run
 from bench.registry import STUDIES, find_study
 from bench.study import Study
@@ -41,14 +31,12 @@ HEADLINES = (("input-scaling", "variants"),)
 
 def committed() -> list[RunRecord]:
     """All committed records as they were run, study by study in the order of STUDIES."""
-    paths = map(_records_path, STUDIES)
-    return [record for path in paths if path.is_file() for record in read(path, RunRecord)]
+    return [record for study in STUDIES for record in _read(_records_path(study), RunRecord)]
 
 
 def committed_probes() -> list[ProbeRecord]:
     """What probes measured on the weights of the committed records."""
-    paths = map(_probes_path, STUDIES)
-    return [probe for path in paths if path.is_file() for probe in read(path, ProbeRecord)]
+    return [probe for study in STUDIES for probe in _read(_probes_path(study), ProbeRecord)]
 
 
 def as_run() -> Run:
@@ -70,12 +58,13 @@ def read_at(revision: str) -> list[RunRecord]:
         RecordError: git does not know the revision, or it has no records that can be read.
     """
     folder = FOLDER.relative_to(ROOT).as_posix()
-    files = _git("ls-tree", "--name-only", revision, f"{folder}/").decode().splitlines()
-    records: list[RunRecord] = []
-    for study in STUDIES:
-        file = f"{folder}/{study}.jsonl"
-        if file in files:
-            records += parse(_git("show", f"{revision}:./{file}"), f"{file} of {revision}", RunRecord)
+    committed_files = _git("ls-tree", "--name-only", revision, f"{folder}/").decode().splitlines()
+    records = [
+        record
+        for file in (f"{folder}/{study}.jsonl" for study in STUDIES)
+        if file in committed_files
+        for record in parse(_git("show", f"{revision}:./{file}"), f"{file} of {revision}", RunRecord)
+    ]
     if not records:
         raise RecordError(f"{revision}: this commit has no records in {folder}; give a later one")
     return for_every_study(records)
@@ -182,26 +171,20 @@ def pages() -> dict[Path, str]:
     return files
 
 
-def outdated() -> list[Path]:
-    """The generated files that disagree with the records, and those that are not generated any more."""
-    return _outdated(pages())
+def outdated() -> dict[Path, str | None]:
+    """The generated files that disagree with the records, with their text; None for those not made any more."""
+    files = pages()
+    wrong = {path: text for path, text in files.items() if not path.is_file() or path.read_text("utf-8") != text}
+    return wrong | {path: None for path in sorted((FOLDER / "tables").glob("*")) if path not in files}
 
 
 def write() -> list[Path]:
     """Write the generated files that are outdated, remove those not generated any more; returns both."""
-    files = pages()
-    changed = _outdated(files)
-    for path in changed:
-        if path in files:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(files[path], encoding="utf-8")
-        else:
+    changed = outdated()
+    for path, text in changed.items():
+        if text is None:
             path.unlink()
-    return changed
-
-
-def _outdated(files: Mapping[Path, str]) -> list[Path]:
-    wrong = [
-        path for path, text in files.items() if not path.is_file() or path.read_text(encoding="utf-8") != text
-    ]
-    return wrong + [path for path in sorted((FOLDER / "tables").glob("*")) if path not in files]
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+    return list(changed)

@@ -18,7 +18,7 @@ from data_utils import DATASETS
 
 def test_engine_against_reference(session: Session, show: Callable[[str], None]) -> None:
     """Both loops have the same losses; in profile full, ours reaches the target."""
-    from bench.analysis.race import loss_differences, mean_ratio, ratio
+    from bench.analysis.costs import loss_differences, mean_ratio, ratio
     from bench.costs.race import EXACT_TOLERANCE, PROTOCOL, ROUNDING_TOLERANCE, models, race
 
     profile = session.options.profile

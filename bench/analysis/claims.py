@@ -129,13 +129,30 @@ def _better(quantity: Quantity, winner: str, *losers: str) -> tuple[Part, ...]:
     return tuple(Part(winner, Relation.BETTER, loser, quantity) for loser in losers)
 
 
+def _worse(quantity: Quantity, loser: str, *winners: str) -> tuple[Part, ...]:
+    return tuple(Part(winner, Relation.BETTER, loser, quantity) for winner in winners)
+
+
 def _paired(relation: Relation, quantity: Quantity, better: str, worse: str, *strategies: str) -> tuple[Part, ...]:
     return tuple(
         Part(f"{strategy}-{better}", relation, f"{strategy}-{worse}", quantity) for strategy in strategies
     )
 
 
-_WIDE = ("wide-early-concat", "wide-intermediate-concat", "wide-late-concat")
+def _maxpool_better(quantity: Quantity, *strategies: str) -> tuple[Part, ...]:
+    return _paired(Relation.BETTER, quantity, "maxpool", "strided", *strategies)
+
+
+def _strided_faster(*strategies: str) -> tuple[Part, ...]:
+    return _paired(Relation.BETTER, EPOCH_TIME, "strided", "maxpool", *strategies)
+
+
+def _by_operator(family: str, *operators: str) -> dict[str, str]:
+    """The models that fuse in the middle, by operator."""
+    return {operator: f"{family}-intermediate-{operator}-maxpool" for operator in operators}
+
+
+_WIDE_STRATEGIES = ("wide-early-concat", "wide-intermediate-concat", "wide-late-concat")
 _EARLY_AND_LATE = ("wide-early-concat", "wide-late-concat")
 _COMPACT_STRATEGIES = (
     "compact-late-concat",
@@ -143,95 +160,61 @@ _COMPACT_STRATEGIES = (
     "compact-intermediate-add",
     "compact-intermediate-hadamard",
 )
-_OF_FUSION_WIDE = (
-    "wide-early-concat-maxpool",
-    "wide-intermediate-concat-maxpool",
-    "wide-intermediate-matmul-maxpool",
-    "wide-intermediate-hadamard-maxpool",
-    "wide-intermediate-add-maxpool",
-    "wide-late-concat-maxpool",
-)
-_LATE, _EARLY = "wide-late-concat-maxpool", "wide-early-concat-maxpool"
-_EXPERTS = tuple(f"experts-intermediate-{operator}-maxpool" for operator in ("concat", "add", "hadamard"))
+_DEEP = "deep-intermediate-concat"
+_EARLY, _LATE = "wide-early-concat-maxpool", "wide-late-concat-maxpool"
+_WIDE = _by_operator("wide", "concat", "matmul", "hadamard", "add")
+_EXPERTS = _by_operator("experts", "concat", "add", "hadamard")
+_COMPACT = _by_operator("compact", "concat", "add", "hadamard")
+_COMPACT_LATE = "compact-late-concat-maxpool"
+_HALF = PARAMETERS.with_margin(0.9, "1.97 times as many are called double, so 1.9 times is enough")
 
 
 def _others(winner: str) -> tuple[str, ...]:
-    return tuple(model for model in _OF_FUSION_WIDE if model != winner)
-
-
-def _wide(operator: str) -> str:
-    return f"wide-intermediate-{operator}-maxpool"
-
-
-def _compact(operator: str) -> str:
-    return f"compact-intermediate-{operator}-maxpool"
+    return tuple(model for model in (_EARLY, *_WIDE.values(), _LATE) if model != winner)
 
 
 HYPOTHESES = (
-    Hypothesis("downsampling-wide", 1, _paired(Relation.BETTER, LOSS, "maxpool", "strided", *_WIDE)),
-    Hypothesis("downsampling-wide", 2, _paired(Relation.BETTER, EPOCH_TIME, "strided", "maxpool", *_WIDE)),
-    Hypothesis("downsampling-wide", 3, _paired(Relation.SAME, ACCURACY, "maxpool", "strided", *_WIDE)),
+    Hypothesis("downsampling-wide", 1, _maxpool_better(LOSS, *_WIDE_STRATEGIES)),
+    Hypothesis("downsampling-wide", 2, _strided_faster(*_WIDE_STRATEGIES)),
+    Hypothesis("downsampling-wide", 3, _paired(Relation.SAME, ACCURACY, "maxpool", "strided", *_WIDE_STRATEGIES)),
     Hypothesis(
         "downsampling-wide",
         4,
-        _paired(Relation.BETTER, ZERO_GRADIENTS, "maxpool", "strided", *_EARLY_AND_LATE),
+        _maxpool_better(ZERO_GRADIENTS, *_EARLY_AND_LATE),
         "sparser: more exact zeros in the gradients of the convolutions' outputs, in early and in late fusion "
         "(intermediate concat is the same function as late)",
     ),
     Hypothesis(
         "downsampling-wide",
         5,
-        _paired(Relation.BETTER, SHIFT_CONSISTENCY, "maxpool", "strided", *_EARLY_AND_LATE)
-        + _paired(Relation.BETTER, SHIFT_SIMILARITY, "maxpool", "strided", *_EARLY_AND_LATE),
+        _maxpool_better(SHIFT_CONSISTENCY, *_EARLY_AND_LATE) + _maxpool_better(SHIFT_SIMILARITY, *_EARLY_AND_LATE),
         "invariant: the same class under two random shifts; stable: features like those without the shift",
     ),
-    Hypothesis(
-        "downsampling-deep",
-        1,
-        _paired(Relation.BETTER, LOSS, "maxpool", "strided", "deep-intermediate-concat")
-        + _paired(Relation.BETTER, ALL_ACCURACY, "maxpool", "strided", "deep-intermediate-concat"),
-    ),
-    Hypothesis(
-        "downsampling-deep",
-        2,
-        _paired(Relation.BETTER, EPOCH_TIME, "strided", "maxpool", "deep-intermediate-concat"),
-    ),
+    Hypothesis("downsampling-deep", 1, _maxpool_better(LOSS, _DEEP) + _maxpool_better(ALL_ACCURACY, _DEEP)),
+    Hypothesis("downsampling-deep", 2, _strided_faster(_DEEP)),
     Hypothesis(
         "fusion-experts",
         1,
-        tuple(
-            Part(other, Relation.BETTER, _EXPERTS[0], quantity)
-            for quantity in (PARAMETERS, EPOCH_TIME)
-            for other in _EXPERTS[1:]
-        ),
+        _worse(PARAMETERS, _EXPERTS["concat"], _EXPERTS["add"], _EXPERTS["hadamard"])
+        + _worse(EPOCH_TIME, _EXPERTS["concat"], _EXPERTS["add"], _EXPERTS["hadamard"]),
         "fewer parameters and less time are better",
     ),
-    Hypothesis(
-        "fusion-experts",
-        2,
-        tuple(Part(model, Relation.BETTER, "experts-late-logits-maxpool", LOSS) for model in _EXPERTS),
-    ),
+    Hypothesis("fusion-experts", 2, _worse(LOSS, "experts-late-logits-maxpool", *_EXPERTS.values())),
     Hypothesis(
         "fusion-wide",
         1,
-        _better(LOSS, _wide("add"), *_others(_wide("add")))
-        + _better(MEAN_LOSS, _wide("hadamard"), *_others(_wide("hadamard"))),
+        _better(LOSS, _WIDE["add"], *_others(_WIDE["add"]))
+        + _better(MEAN_LOSS, _WIDE["hadamard"], *_others(_WIDE["hadamard"])),
         "mean loss: over the epochs",
     ),
     Hypothesis(
         "fusion-wide",
         2,
         tuple(
-            Part(_wide(operator), relation, larger, quantity)
+            Part(_WIDE[operator], relation, larger, quantity)
             for operator in ("add", "hadamard")
-            for larger in (_wide("concat"), _LATE)
-            for relation, quantity in (
-                (
-                    Relation.BETTER,
-                    PARAMETERS.with_margin(0.9, "1.97 times as many are called double, so 1.9 times is enough"),
-                ),
-                (Relation.NOT_WORSE, LOSS),
-            )
+            for larger in (_WIDE["concat"], _LATE)
+            for relation, quantity in ((Relation.BETTER, _HALF), (Relation.NOT_WORSE, LOSS))
         ),
         "balance: concat and late have twice the parameters, and no lower loss; more than that is not tested",
     ),
@@ -262,74 +245,62 @@ HYPOTHESES = (
         "fusion-compact",
         1,
         (
-            *_better(LOSS, _compact("concat"), _compact("add"), _compact("hadamard")),
-            Part("compact-late-concat-maxpool", Relation.SAME, _compact("concat"), LOSS),
-            Part(
-                _compact("concat"),
-                Relation.BETTER,
-                "compact-late-concat-maxpool",
-                PARAMETERS.with_margin(0.5, "the claim says 50% more"),
-            ),
+            *_better(LOSS, _COMPACT["concat"], _COMPACT["add"], _COMPACT["hadamard"]),
+            Part(_COMPACT_LATE, Relation.SAME, _COMPACT["concat"], LOSS),
+            *_better(PARAMETERS.with_margin(0.5, "the claim says 50% more"), _COMPACT["concat"], _COMPACT_LATE),
         ),
         "best: lower loss than add and Hadamard; close: within the smallest difference that matters",
     ),
     Hypothesis(
         "fusion-compact",
         2,
-        tuple(
-            Part(other, Relation.BETTER, _compact("add"), LOSS)
-            for other in ("compact-late-concat-maxpool", _compact("concat"), _compact("hadamard"))
-        ),
+        _worse(LOSS, _COMPACT["add"], _COMPACT_LATE, _COMPACT["concat"], _COMPACT["hadamard"]),
     ),
     Hypothesis(
         "downsampling-compact",
         1,
-        _paired(Relation.BETTER, LOSS, "maxpool", "strided", *_COMPACT_STRATEGIES)
-        + _paired(Relation.BETTER, EPOCH_TIME, "strided", "maxpool", *_COMPACT_STRATEGIES),
+        _maxpool_better(LOSS, *_COMPACT_STRATEGIES) + _strided_faster(*_COMPACT_STRATEGIES),
     ),
 )
 """All claims, study by study."""
+
+
+def _per_family(better: str, worse: str) -> tuple[tuple[str, Part], ...]:
+    """The losses of two operators, in every family whose notebook compares them."""
+    families = {"fusion-wide": _WIDE, "fusion-compact": _COMPACT, "fusion-experts": _EXPERTS}
+    return tuple(
+        (study, Part(models[better], Relation.BETTER, models[worse], LOSS)) for study, models in families.items()
+    )
+
 
 CONTRADICTIONS = (
     Contradiction(
         "Is addition the best operator, or the worst?",
         ("fusion-wide/1", "fusion-compact/2"),
-        (
-            ("fusion-wide", Part(_wide("add"), Relation.BETTER, _wide("concat"), LOSS)),
-            ("fusion-compact", Part(_compact("add"), Relation.BETTER, _compact("concat"), LOSS)),
-            ("fusion-experts", Part(_EXPERTS[1], Relation.BETTER, _EXPERTS[0], LOSS)),
-        ),
+        _per_family("add", "concat"),
     ),
     Contradiction(
         "Do strided convolutions cost accuracy?",
         ("downsampling-wide/3", "downsampling-deep/1"),
         tuple(
             (study, part)
-            for study, strategy in (
-                ("downsampling-wide", "wide-intermediate-concat"),
-                ("downsampling-deep", "deep-intermediate-concat"),
-                ("downsampling-compact", "compact-intermediate-concat"),
-            )
-            for part in _paired(Relation.BETTER, ACCURACY, "maxpool", "strided", strategy)
+            for study in ("downsampling-wide", "downsampling-deep", "downsampling-compact")
+            for part in _maxpool_better(ACCURACY, f"{study.removeprefix('downsampling-')}-intermediate-concat")
         ),
     ),
     Contradiction(
         "Is late fusion as good as intermediate fusion?",
         ("fusion-compact/1", "fusion-experts/2"),
         (
-            ("fusion-wide", Part(_LATE, Relation.SAME, _wide("concat"), LOSS)),
-            ("fusion-compact", Part("compact-late-concat-maxpool", Relation.SAME, _compact("concat"), LOSS)),
-            ("fusion-experts", Part("experts-late-logits-maxpool", Relation.SAME, _EXPERTS[0], LOSS)),
+            ("fusion-wide", Part(_LATE, Relation.SAME, _WIDE["concat"], LOSS)),
+            ("fusion-compact", Part(_COMPACT_LATE, Relation.SAME, _COMPACT["concat"], LOSS)),
+            ("fusion-experts", Part("experts-late-logits-maxpool", Relation.SAME, _EXPERTS["concat"], LOSS)),
         ),
     ),
     Contradiction(
         "Does concatenation pay for its parameters?",
         ("fusion-compact/1", "fusion-wide/2"),
-        (
-            ("fusion-wide", Part(_wide("concat"), Relation.BETTER, _wide("hadamard"), LOSS)),
-            ("fusion-compact", Part(_compact("concat"), Relation.BETTER, _compact("hadamard"), LOSS)),
-            ("fusion-experts", Part(_EXPERTS[0], Relation.BETTER, _EXPERTS[2], LOSS)),
-        ),
+        _per_family("concat", "hadamard"),
     ),
 )
 """Where two published claims cannot both be a rule."""

@@ -16,7 +16,6 @@ machine give equal bits, so every difference has a cause; a verdict says whether
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from math import nan
 from statistics import fmean, median
 from typing import Any
@@ -59,8 +58,8 @@ class Change:
         metric: What is compared.
         seeds: Those that both runs completed on the same data, ascending.
         before: One value per seed; ``now`` likewise.
-        samples_before: All values that show the spread of a metric that varies by itself, such as the times of all
-            epochs of all seeds; empty for other metrics. ``samples_now`` likewise.
+        samples_before: Of a metric that varies by itself, all values that show its spread (of all epochs).
+            ``samples_now`` likewise.
         verdict: One of those that the module describes.
     """
 
@@ -104,24 +103,6 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Unfinished:
-    """A cell of the later run that was not completed.
-
-    Attributes:
-        cell: Its name and seed.
-        reason: How it ended.
-        completed_before: Whether the earlier run completed it.
-    """
-
-    cell: str
-    reason: str
-    completed_before: bool
-
-    def __str__(self) -> str:
-        return f"{self.cell}: {self.reason}"
-
-
-@dataclass(frozen=True)
 class Comparison:
     """Two runs side by side: all that tables, ``--fail-on`` and the summary of a nightly run need.
 
@@ -131,7 +112,8 @@ class Comparison:
         days: The first and the last day of the earlier run, ISO 8601; empty without an earlier run.
         only_before: Models with seeds that only the earlier run has.
         only_now: Models with seeds that only the later run has.
-        unfinished: The cells of the later run that were not completed.
+        unfinished: The cells of the later run that were not completed, with how they ended.
+        lost: Those of them that the earlier run completed.
         warnings: How machine, protocol, data and code of the two runs differ.
     """
 
@@ -140,57 +122,41 @@ class Comparison:
     days: tuple[str, ...]
     only_before: tuple[str, ...]
     only_now: tuple[str, ...]
-    unfinished: tuple[Unfinished, ...]
+    unfinished: tuple[str, ...]
+    lost: tuple[str, ...]
     warnings: tuple[str, ...]
-
-    @cached_property
-    def models(self) -> set[str]:
-        """The models of both runs."""
-        return {change.model for change in self.changes}
 
 
 def compare(before: Iterable[RunRecord], now: Iterable[RunRecord]) -> Comparison:
-    """Compare two runs; the last of several records of a cell counts.
-
-    Args:
-        before: The records of the earlier run.
-        now: The records of the later run.
-    """
+    """Compare the records of an earlier run and a later one; the last of several records of a cell counts."""
     earlier = {cell_key(record): record for record in latest(before)}
     later = {cell_key(record): record for record in latest(now)}
     names = _names((*earlier, *later))
-    both: dict[str, list[Pair]] = {}
-    for key, record in later.items():
-        if key in earlier and earlier[key].status == record.status == COMPLETED:
-            both.setdefault(names[_model(key)], []).append((earlier[key], record))
-    pairs = {
-        model: sorted((pair for pair in of_model if same_data(*pair)), key=lambda pair: pair[0].seed)
-        for model, of_model in both.items()
-    }
-    metrics = compared_metrics((*earlier.values(), *later.values()))
-    changes = [
-        change
-        for model, of_model in pairs.items()
-        for metric in metrics.values()
-        if (change := _change(model, metric, of_model)) is not None
+    completed = {key for key, record in earlier.items() if record.status == COMPLETED}
+    both = [
+        (key, (earlier[key], later[key])) for key in later if key in completed and later[key].status == COMPLETED
     ]
+    pairs: dict[str, list[Pair]] = {}
+    for key, pair in both:
+        if same_data(*pair):
+            pairs.setdefault(names[_model(key)], []).append(pair)
+    metrics = compared_metrics((*earlier.values(), *later.values()))
+    changes = [_change(model, metric, pairs[model]) for model in pairs for metric in metrics.values()]
+    unfinished = {
+        key: f"{names[_model(key)]} (seed {key.seed}): {record.status}, {record.error}"
+        for key, record in later.items()
+        if record.status != COMPLETED
+    }
     days = sorted(record.started_at[:10] for record in earlier.values())
     return Comparison(
-        changes=tuple(_judged(changes)),
+        changes=tuple(_judged([change for change in changes if change is not None])),
         cells=sum(map(len, pairs.values())),
         days=tuple(dict.fromkeys((days[0], days[-1]))) if days else (),
         only_before=_alone(names, earlier, later),
         only_now=_alone(names, later, earlier),
-        unfinished=tuple(
-            Unfinished(
-                f"{names[_model(key)]} (seed {key.seed})",
-                f"{record.status}, {record.error}",
-                completed_before=key in earlier and earlier[key].status == COMPLETED,
-            )
-            for key, record in later.items()
-            if record.status != COMPLETED
-        ),
-        warnings=_warnings([pair for of_model in both.values() for pair in of_model]),
+        unfinished=tuple(unfinished.values()),
+        lost=tuple(cell for key, cell in unfinished.items() if key in completed),
+        warnings=_warnings([pair for _, pair in both]),
     )
 
 
@@ -206,9 +172,10 @@ def quartiles(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _change(model: str, metric: Metric, pairs: Sequence[Pair]) -> Change | None:
-    """The change over the seeds of which both records have the metric, measured by the same method."""
+    """The change over the seeds of which both records have the metric, measured by the same method; ascending."""
     if metric.name == "peak_memory_bytes":
         pairs = [(old, new) for old, new in pairs if old.peak_memory_method == new.peak_memory_method]
+    pairs = sorted(pairs, key=lambda pair: pair[0].seed)
     values = [(old, new, value(old, metric.name), value(new, metric.name)) for old, new in pairs]
     complete = [(old, new, a, b) for old, new, a, b in values if a is not None and b is not None]
     if not complete:
@@ -228,7 +195,6 @@ def _change(model: str, metric: Metric, pairs: Sequence[Pair]) -> Change | None:
 
 
 def _samples(metric: Metric, record: RunRecord) -> list[float]:
-    """All values of a record that show the spread of a metric that varies by itself; none for other metrics."""
     if metric.comparison != "epochs":
         return []
     samples = getattr(record, metric.name, None)

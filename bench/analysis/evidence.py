@@ -34,6 +34,10 @@ def evidence(records: Sequence[RunRecord]) -> list[Verdict]:
 def _pairs(models: Models) -> Iterator[tuple[tuple[str, str], tuple[str, str], str]]:
     """The keys of two models, and what the second has in place of the first's."""
     firsts = {key: next(iter(runs.values())).record for key, runs in models.items()}
+    baselines = {
+        (record.variant, record.family, record.stage, record.operator, record.embedder): key
+        for key, record in reversed(firsts.items())  # the first of several
+    }
     variants = list(dict.fromkeys(variant for variant, _ in models))
     for key, record in firsts.items():
         if record.embedder == record.reference:
@@ -42,12 +46,8 @@ def _pairs(models: Models) -> Iterator[tuple[tuple[str, str], tuple[str, str], s
                 if same_strategy and paired.embedder not in ("", record.reference):
                     yield key, other, paired.embedder
         place = (record.variant, record.family, *BASELINE, record.embedder)
-        baseline = next((other for other, paired in firsts.items() if _place(paired) == place), key)
+        baseline = baselines.get(place, key)
         if baseline != key:
             yield key, baseline, "-".join(BASELINE)
         if record.variant != variants[0] and (variants[0], record.model) in models:
             yield key, (variants[0], record.model), variants[0]
-
-
-def _place(record: RunRecord) -> tuple[str, ...]:
-    return record.variant, record.family, record.stage, record.operator, record.embedder

@@ -17,11 +17,14 @@ def signed(metric: Metric, value: float) -> str:
     return f"{value / metric.scale:+{_pattern(metric, digits=3)}}"
 
 
+def number(value: float | None, pattern: str) -> str:
+    """A value by a format specification; "-" for none."""
+    return "-" if value is None or isnan(value) else f"{value:{pattern}}"
+
+
 def mean(metric: Metric, interval: Interval) -> str:
     """A mean over seeds, with half its interval where the seeds differ: "0.850 ± 0.031"."""
-    if interval.n == 0:
-        return "-"
-    return _with_half(metric, interval) or text(metric, interval.mean)
+    return "-" if not interval.n else _with_half(metric, interval) or text(metric, interval.mean)
 
 
 def difference(metric: Metric, interval: Interval) -> str:

@@ -1,6 +1,6 @@
 """From records to the frames that tables and figures are made of, and which records may stand together in one."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,6 +22,8 @@ from bench.records import (
 
 AnyRecord = TypeVar("AnyRecord", bound=RunRecord | ProbeRecord)
 AnyCost = TypeVar("AnyCost", bound=CostRecord)
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
 
 
 def completed(records: Iterable[RunRecord]) -> list[RunRecord]:
@@ -33,29 +35,28 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
     """One row per completed cell.
 
     Returns:
-        "model" and "strategy" (with the variant), "variant", "row" (the model without variant), "family", "stage",
-        "embedder", "reference", "modalities" (joined by "+"), "seed", "target_accuracy", and every metric of
+        "model" and "strategy" (with the variant), "row" (the model without variant), "modalities" (joined by "+"),
+        "variant", "family", "embedder", "reference", "seed", "target_accuracy", and every metric of
         ``bench.metrics.declarations``; numbers are NaN where a record lacks them. Of several records of the same
         cell the last one counts.
     """
-    done, metrics = completed(records), declarations(records)
-    words = {
+    done = completed(records)
+    words: dict[str, Any] = {
         "model": [record.label for record in done],
-        "strategy": [f"{record.variant} {record.strategy}".strip() for record in done],
-        "variant": [record.variant for record in done],
+        "strategy": [strategy_of(record) for record in done],
         "row": [record.model for record in done],
-        "family": [record.family for record in done],
-        "stage": [record.stage for record in done],
-        "embedder": [record.embedder for record in done],
-        "reference": [record.reference for record in done],
         "modalities": ["+".join(record.modalities) for record in done],
-        "seed": [record.seed for record in done],
     }
-    numbers = {
-        "target_accuracy": np.array([record.target_accuracy for record in done], dtype=float),
-        **{name: np.array([value(record, name) for record in done], dtype=float) for name in metrics},
-    }
-    return pd.DataFrame(words | numbers)
+    for field in ("variant", "family", "embedder", "reference", "seed"):
+        words[field] = [getattr(record, field) for record in done]
+    for metric in ("target_accuracy", *declarations(records)):
+        words[metric] = np.array([value(record, metric) for record in done], dtype=float)
+    return pd.DataFrame(words)
+
+
+def strategy_of(record: RunRecord | ProbeRecord) -> str:
+    """The model's name without its embedder, with the variant before it."""
+    return f"{record.variant} {record.strategy}".strip()
 
 
 def evaluated(records: Sequence[RunRecord]) -> list[Metric]:
@@ -75,17 +76,21 @@ def outcomes(records: Sequence[RunRecord]) -> list[Metric]:
 def embedder_pairs(cells: pd.DataFrame) -> pd.DataFrame:
     """The cells of each embedder beside those of the reference, one row per strategy, seed and embedder.
 
-    Args:
-        cells: As ``frame`` makes them.
-
-    Returns:
-        "strategy", "seed", "reference", and every other column twice: ``<column>`` of the embedder and
-        ``<column>_reference``.
+    Takes what ``frame`` returns. Columns other than "strategy", "seed" and "reference" are there twice:
+    ``<column>`` of the embedder and ``<column>_reference``.
     """
     others = cells[(cells.embedder != cells.reference) & (cells.embedder != "")]
     return cells[cells.embedder == cells.reference].merge(
         others, on=["strategy", "seed", "reference"], suffixes=("_reference", "")
     )
+
+
+def grouped(records: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """The records with each key, keys in the order of first appearance."""
+    groups: dict[Key, list[Item]] = {}
+    for record in records:
+        groups.setdefault(key(record), []).append(record)
+    return groups
 
 
 def comparable(records: Iterable[AnyRecord]) -> dict[str, list[AnyRecord]]:
@@ -94,11 +99,8 @@ def comparable(records: Iterable[AnyRecord]) -> dict[str, list[AnyRecord]]:
     Records of one study under one set of conditions (``bench.records.Conditions``) stand together. The first
     conditions of a study have the study's name, further ones ``<study>-<data set>-<profile>-<device>``.
     """
-    groups: dict[tuple[str, tuple[str, ...]], list[AnyRecord]] = {}
-    for record in records:
-        groups.setdefault((record.study, conditions_of(record)), []).append(record)
     named: dict[str, list[AnyRecord]] = {}
-    for (study, conditions), together in groups.items():
+    for (study, conditions), together in grouped(records, lambda r: (r.study, conditions_of(r))).items():
         named[study if study not in named else "-".join((study, *conditions))] = together
     return named
 
@@ -109,12 +111,9 @@ def comparable_costs(costs: Iterable[AnyCost]) -> dict[str, list[AnyCost]]:
     Records of one kind that were measured under the same conditions stand together. The first conditions of a kind
     have its name ("inference", "scaling", ...), further ones ``<kind>-2`` and so on.
     """
-    groups: dict[tuple[str, ...], list[AnyCost]] = {}
-    for record in costs:
-        kind = str(record.__struct_config__.tag)
-        groups.setdefault((kind, *describe_cost(record)), []).append(record)
     named: dict[str, list[AnyCost]] = {}
-    for (kind, *_), together in groups.items():
+    by_conditions = grouped(costs, lambda cost: (str(cost.__struct_config__.tag), *describe_cost(cost)))
+    for (kind, *_), together in by_conditions.items():
         number = sum(name.startswith(kind) for name in named) + 1
         named[kind if number == 1 else f"{kind}-{number}"] = together
     return named
@@ -156,7 +155,7 @@ def describe_cost(record: CostRecord) -> list[str]:
 
 
 def _device(environments: Iterable[Mapping[str, Any]]) -> str:
-    machines = [machine(environment) for environment in environments]
+    machines = list(map(machine, environments))
     name, threads, torch = (
         _distinct(part.get(field) or "unknown" for part in machines)
         for field in ("device_name", "threads", "torch")

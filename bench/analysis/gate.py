@@ -49,11 +49,7 @@ class Rule:
 
 
 def parse(text: str, records: Iterable[RunRecord] = ()) -> tuple[Rule, ...]:
-    """The rules of a ``--fail-on``; none for an empty text.
-
-    Args:
-        text: Rules with commas between them.
-        records: The records that will be compared; rules may be about the metrics that they declare.
+    """The rules of a ``--fail-on``; none for an empty text. They may be about the metrics that records declare.
 
     Raises:
         OptionError: A word is not a rule, or names a metric that does not exist.
@@ -105,8 +101,7 @@ def violations(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
     """
     if not rules:
         return []
-    lost = [f"{cell}; it was completed before" for cell in comparison.unfinished if cell.completed_before]
-    return [*broken(rules, comparison), *lost]
+    return [*broken(rules, comparison), *(f"{cell}; it was completed before" for cell in comparison.lost)]
 
 
 def broken(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
@@ -121,11 +116,11 @@ def broken(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
 
 def unjudged(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
     """The rules that do not judge every model of both runs, one sentence each."""
-    counts = {rule: len({change.model for change in comparison.changes if rule.judges(change)}) for rule in rules}
-    total = len(comparison.models)
+    total = len({change.model for change in comparison.changes})
+    counts = [len({change.model for change in comparison.changes if rule.judges(change)}) for rule in rules]
     return [
         f"{rule.text}: judged for {count} of the {total} models in both runs"
-        for rule, count in counts.items()
+        for rule, count in zip(rules, counts, strict=True)
         if count < total
     ]
 
@@ -140,8 +135,8 @@ def report(rules: Sequence[Rule], comparison: Comparison) -> str:
     title = (
         "FAILED --fail-on: worse than the earlier run" if failures else "--fail-on: nothing is worse than allowed"
     )
-    lines = [*failures, *(f"not judged everywhere: {sentence}" for sentence in unjudged(rules, comparison))]
-    return "\n  ".join((title, *lines))
+    skipped = (f"not judged everywhere: {sentence}" for sentence in unjudged(rules, comparison))
+    return "\n  ".join((title, *failures, *skipped))
 
 
 def _sentence(rule: Rule, change: Change) -> str:

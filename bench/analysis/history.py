@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean
 
 from bench.analysis import formats
-from bench.analysis.frames import completed
+from bench.analysis.frames import completed, grouped
 from bench.metrics import QUANTITIES, declarations, value
 from bench.records import Metric, RecordError, RunRecord
 
@@ -19,31 +19,24 @@ Entry = dict[str, str | float]
 def history(records: Sequence[RunRecord]) -> list[Entry]:
     """The series of every model that was completed, in the order of the records.
 
-    A value is the mean over the seeds; its range goes from the lowest seed to the highest. Of several records of
-    one cell the last counts.
+    Series are of the evaluated metrics that tables show, and of others whose declaration names one. A value is the
+    mean over the seeds; its range goes from the lowest seed to the highest. Of several records of one cell the
+    last counts.
 
     Raises:
         RecordError: The records are of different profiles or devices, which have no history in common.
     """
     profile, device = profile_and_device(records)
-    models: dict[str, list[RunRecord]] = {}
-    for record in completed(records):
-        place = "/".join(filter(None, (record.study, record.variant, record.dataset, record.model)))
-        models.setdefault(place, []).append(record)
-    series = series_of(records)
-    return [
-        entry
-        for place, seeds in models.items()
-        for entry in _entries(place, seeds, series, f"profile: {profile}\ndevice: {device}")
-    ]
-
-
-def series_of(records: Sequence[RunRecord]) -> list[Metric]:
-    """The metrics with a series: evaluated ones that tables show, and others whose declaration names a series."""
-    return [
+    models = grouped(completed(records), _place)
+    metrics = [
         metric
         for name, metric in declarations(records).items()
         if metric.higher_is_better is not None and metric.shown and (metric.history or name not in QUANTITIES)
+    ]
+    return [
+        entry
+        for place, seeds in models.items()
+        for entry in _entries(place, seeds, metrics, f"profile: {profile}\ndevice: {device}")
     ]
 
 
@@ -60,13 +53,16 @@ def profile_and_device(records: Sequence[RunRecord]) -> tuple[str, str]:
     return kinds.pop()
 
 
-def _entries(place: str, records: Sequence[RunRecord], series: Sequence[Metric], under: str) -> Iterator[Entry]:
+def _place(record: RunRecord) -> str:
+    return "/".join(filter(None, (record.study, record.variant, record.dataset, record.model)))
+
+
+def _entries(place: str, records: Sequence[RunRecord], metrics: Sequence[Metric], under: str) -> Iterator[Entry]:
     seeds = ", ".join(str(record.seed) for record in records)
     commits = ", ".join(dict.fromkeys(str(record.environment.get("commit")) for record in records))
-    for metric in series:
+    for metric in metrics:
         name, unit, smaller_is_better = _series(metric)
-        measured = [value(record, metric.name) for record in records]
-        values = [smaller_is_better(x) for x in measured if x is not None]
+        values = [smaller_is_better(x) for r in records if (x := value(r, metric.name)) is not None]
         if not values:
             continue
         entry: Entry = {

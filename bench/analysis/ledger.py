@@ -20,6 +20,7 @@ from bench.analysis.claims import (
     Part,
     Relation,
 )
+from bench.analysis.frames import grouped
 from bench.analysis.quantities import LOSS, Run
 from bench.analysis.statistics import ALPHA
 from bench.analysis.verdicts import Outcome, Verdict, judge, pair, seeds_text
@@ -53,11 +54,6 @@ class ClaimConditions:
     device_name: str
     threads: int | None
     as_published: bool
-
-    @property
-    def dataset(self) -> str:
-        """The name of the data set."""
-        return self.shared.dataset
 
     @property
     def cut_short(self) -> bool:
@@ -177,12 +173,8 @@ class Entry:
 
 def _doubt(entry: PartEntry) -> tuple[float, float]:
     verdict = entry.verdict
-    by_relation = {
-        Relation.BETTER: verdict.difference_p,
-        Relation.SAME: verdict.equivalence_p,
-        Relation.NOT_WORSE: verdict.not_worse_p,
-    }
-    p = by_relation[entry.part.relation]
+    p_values = {Relation.BETTER: verdict.difference_p, Relation.SAME: verdict.equivalence_p}
+    p = p_values.get(entry.part.relation, verdict.not_worse_p)
     return verdict.more_seeds, 1.0 if isnan(p) else p
 
 
@@ -211,11 +203,9 @@ def decide_claims(records: Iterable[RunRecord]) -> bool:
 
 
 def ledger(records: Iterable[RunRecord], probes: Iterable[ProbeRecord] = ()) -> Ledger:
-    """The ledger of these runs.
+    """The ledger of runs of any studies, and of probes of their weights.
 
-    Args:
-        records: Of any studies; those that no claim needs are ignored. The last one of a cell counts.
-        probes: Of the weights of these runs.
+    Records that no claim needs are ignored; the last one of a cell counts.
     """
     records = list(records)
     runs = _runs(records, probes)
@@ -252,16 +242,21 @@ Runs = Mapping[tuple[ClaimConditions, str], Mapping[str, Mapping[int, Run]]]
 
 
 def _runs(records: Sequence[RunRecord], probes: Iterable[ProbeRecord]) -> Runs:
-    of_weights: dict[str, list[ProbeRecord]] = {}
-    for probe in probes:
-        of_weights.setdefault(probe.weights_sha256, []).append(probe)
+    of_weights = grouped(probes, lambda probe: probe.weights_sha256)
     runs: dict[tuple[ClaimConditions, str], dict[str, dict[int, Run]]] = {}
     for record in records:
         if record.status != COMPLETED:
             continue
         run = Run(record, tuple(of_weights.get(record.weights_sha256 or "", ())))
         for study, setting in _settings(record):
-            models = runs.setdefault((_conditions(record, setting), study), {})
+            conditions = ClaimConditions(
+                setting=setting,
+                shared=conditions_of(record),
+                device_name=str(record.environment.get("device_name", "unknown device")),
+                threads=record.environment.get("threads"),
+                as_published=record.as_published,
+            )
+            models = runs.setdefault((conditions, study), {})
             models.setdefault(record.model, {})[record.seed] = run
     return runs
 
@@ -274,16 +269,6 @@ def _settings(record: RunRecord) -> list[tuple[str, str]]:
         for setting, sources in settings.items()
         if (record.study, record.variant) in sources
     ]
-
-
-def _conditions(record: RunRecord, setting: str) -> ClaimConditions:
-    return ClaimConditions(
-        setting=setting,
-        shared=conditions_of(record),
-        device_name=str(record.environment.get("device_name", "unknown device")),
-        threads=record.environment.get("threads"),
-        as_published=record.as_published,
-    )
 
 
 def _entries(runs: Runs, conditions: ClaimConditions) -> Iterator[Entry]:
@@ -299,14 +284,14 @@ def _entries(runs: Runs, conditions: ClaimConditions) -> Iterator[Entry]:
 
 
 def _judged(runs: Runs, conditions: ClaimConditions, parts: Sequence[tuple[str, Part]]) -> list[PartEntry]:
-    models = [runs.get((conditions, study), {}) for study, _ in parts]
+    models = [(part, runs.get((conditions, study), {})) for study, part in parts]
     verdicts = judge(
         pair(part.a, part.b, part.quantity, of_study.get(part.a, {}), of_study.get(part.b, {}))
-        for of_study, (_, part) in zip(models, parts, strict=True)
+        for part, of_study in models
     )
     return [
         PartEntry(part, verdict, tuple(m for m in (part.a, part.b) if _at_chance(of_study.get(m, {}))))
-        for of_study, (_, part), verdict in zip(models, parts, verdicts, strict=True)
+        for (part, of_study), verdict in zip(models, verdicts, strict=True)
     ]
 
 

@@ -58,4 +58,4 @@ def keep(folder: Path, records: Sequence[RunRecord]) -> Path:
 
 def shortcomings(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
     """Why a run is not good, one sentence each: cells that were not completed, and broken rules."""
-    return [*map(str, comparison.unfinished), *gate.broken(rules, comparison)]
+    return [*comparison.unfinished, *gate.broken(rules, comparison)]

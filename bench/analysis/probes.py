@@ -9,10 +9,11 @@ from math import nan
 
 import pandas as pd
 
+from bench.analysis.frames import strategy_of
 from bench.analysis.robustness import effective_robustness, relative_robustness
 from bench.records import ProbeRecord
 
-ROBUSTNESS, FEATURES = "robustness", "features"
+ROBUSTNESS = "robustness"
 
 _MEASURES = {
     "shift-consistency": "same answer under two shifts up to {level:g} px",
@@ -22,9 +23,6 @@ _MEASURES = {
     "receptive-field": "receptive field (px), {layer}",
 }
 """What the values of the feature probes that ship here are called."""
-
-Curves = dict[tuple[str, int, str], list[ProbeRecord]]
-"""By model (with its variant), seed and corruption: one record per level, rising."""
 
 
 def robustness_curves(probes: Iterable[ProbeRecord]) -> pd.DataFrame:
@@ -37,7 +35,7 @@ def robustness_curves(probes: Iterable[ProbeRecord]) -> pd.DataFrame:
         "level", "accuracy".
     """
     rows = [
-        [model, _strategy(probe), probe.embedder, seed, corruption, probe.level_unit, probe.level, probe.value]
+        [model, strategy_of(probe), probe.embedder, seed, corruption, probe.level_unit, probe.level, probe.value]
         for (model, seed, corruption), curve in _curves(probes).items()
         for probe in curve
     ]
@@ -61,36 +59,24 @@ def robustness_frame(probes: Iterable[ProbeRecord]) -> pd.DataFrame:
     rows = []
     for (model, seed, corruption), curve in curves.items():
         levels, accuracies = [probe.level or 0.0 for probe in curve], [probe.value for probe in curve]
-        reference = late.get(_reference(curve[0]))
-        rows.append(
-            {
-                "model": model,
-                "seed": seed,
-                "corruption": corruption,
-                "unit": curve[-1].level_unit,
-                "highest": levels[-1],
-                "clean": accuracies[0],
-                "worst": accuracies[-1],
-                "relative": relative_robustness(levels, accuracies),
-                "effective": effective_robustness(levels, accuracies, [probe.value for probe in reference])
-                if reference
-                else nan,
-            }
-        )
+        of_late = [probe.value for probe in late.get(_reference(curve[0]), ())]
+        relative = relative_robustness(levels, accuracies)
+        effective = effective_robustness(levels, accuracies, of_late) if of_late else nan
+        ends = (curve[-1].level_unit, levels[-1], accuracies[0], accuracies[-1])
+        rows.append([model, seed, corruption, *ends, relative, effective])
     columns = ["model", "seed", "corruption", "unit", "highest", "clean", "worst", "relative", "effective"]
     return pd.DataFrame(rows, columns=columns)
 
 
-def features_frame(probes: Iterable[ProbeRecord], benchmark: str = FEATURES) -> pd.DataFrame:
-    """One row per value of the probes of a benchmark.
+def features_frame(probes: Iterable[ProbeRecord]) -> pd.DataFrame:
+    """One row per value of probes.
 
     Returns:
         Columns "strategy" (with the variant), "embedder", "seed", "other_seed", "measure", "value".
     """
     values = {
-        (_strategy(probe), probe.embedder, probe.seed, probe.other_seed, _measure(probe)): probe.value
+        (strategy_of(probe), probe.embedder, probe.seed, probe.other_seed, _measure(probe)): probe.value
         for probe in probes
-        if probe.benchmark == benchmark
     }
     columns = ["strategy", "embedder", "seed", "other_seed", "measure", "value"]
     return pd.DataFrame([[*key, value] for key, value in values.items()], columns=columns)
@@ -107,8 +93,8 @@ def describe_probes(probes: Sequence[ProbeRecord]) -> list[str]:
     ]
 
 
-def _curves(probes: Iterable[ProbeRecord]) -> Curves:
-    """The complete curves."""
+def _curves(probes: Iterable[ProbeRecord]) -> dict[tuple[str, int, str], list[ProbeRecord]]:
+    """The complete curves by model (with its variant), seed and corruption: one record per level, rising."""
     values: dict[tuple[str, int, str], dict[float, ProbeRecord]] = {}
     levels: dict[str, set[float]] = {}
     for probe in probes:
@@ -125,10 +111,6 @@ def _curves(probes: Iterable[ProbeRecord]) -> Curves:
 def _reference(probe: ProbeRecord) -> tuple[str, ...]:
     """What a curve shares with that of late fusion that it is compared with."""
     return probe.variant, probe.family, probe.embedder, str(probe.seed), probe.probe
-
-
-def _strategy(probe: ProbeRecord) -> str:
-    return f"{probe.variant} {probe.strategy}".strip()
 
 
 def _measure(probe: ProbeRecord) -> str:

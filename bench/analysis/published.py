@@ -58,9 +58,8 @@ def has_wrong_size(record: RunRecord) -> bool:
     """Whether a model of a published study has other parameters than published, on inputs as published."""
     if record.study not in published_studies() or not has_published_inputs(record):
         return False
-    rows = {row["model"]: row for row in read_published(record.study)["rows"]}
-    row = rows.get(record.model)
-    return row is not None and not parameters_agree(row, record.parameters or 0)
+    rows = read_published(record.study)["rows"]
+    return any(row["model"] == record.model and not parameters_agree(row, record.parameters or 0) for row in rows)
 
 
 def measured_accuracy(row: Mapping[str, Any], record: RunRecord) -> float | None:
@@ -70,9 +69,7 @@ def measured_accuracy(row: Mapping[str, Any], record: RunRecord) -> float | None
 
 def overall_accuracy(record: RunRecord) -> float | None:
     """The accuracy over training and validation pairs together; None where the record lacks a part of it."""
-    if record.train_accuracy is None or record.valid_accuracy is None:
-        return None
     train, valid = record.train_pairs or 0, record.valid_pairs or 0
-    if not train + valid:
+    if record.train_accuracy is None or record.valid_accuracy is None or not train + valid:
         return None
     return (record.train_accuracy * train + record.valid_accuracy * valid) / (train + valid)

@@ -26,12 +26,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Quantity:
-    """One thing that two models can be compared in.
-
-    Attributes:
-        metric: How it is called, written and compared.
-        of: A run -> value; None where the run lacks it.
-    """
+    """What two models can be compared in; ``of`` gives its value in a run, None where the run lacks it."""
 
     metric: Metric
     of: Callable[[Run], float | None] = field(repr=False)
@@ -46,60 +41,32 @@ def measured(metric: Metric) -> Quantity:
     return Quantity(metric, lambda run: value(run.record, metric.name))
 
 
-def corrupted(*names: str) -> Quantity:
-    """The accuracy that is lost under corruptions, as a mean over their levels.
-
-    Args:
-        names: Of the corruptions; the loss is the mean over them.
-    """
+def corrupted(name: str) -> Quantity:
+    """The accuracy that is lost under a corruption, as a mean over its levels."""
 
     def lost(run: Run) -> float | None:
-        curves = [_accuracies(run, name) for name in names]
-        if any(len(curve) < 2 for curve in curves):
-            return None
-        return fmean(curve[0][1] - relative_robustness(*zip(*curve, strict=True)) for curve in curves)
+        curve = sorted((p.level or 0.0, p.value) for p in _latest(run, name) if p.metric == "accuracy")
+        return curve[0][1] - relative_robustness(*zip(*curve, strict=True)) if len(curve) > 1 else None
 
-    title = f"accuracy lost under {', '.join(names)}"
-    return Quantity(_metric(title, margin=0.01, reason="as for accuracy", higher_is_better=False), lost)
+    title = f"accuracy lost under {name}"
+    metric = Metric(name=title, title=title, margin=0.01, reason="as for accuracy", higher_is_better=False)
+    return Quantity(metric, lost)
 
 
 def probed(title: str, probe: str, margin: float, reason: str, layer: str | None = None) -> Quantity:
-    """The mean of a probe over its levels and layers; higher is better.
-
-    Args:
-        title: Of the quantity.
-        probe: Name of the probe.
-        margin: The smallest difference that matters.
-        reason: Why.
-        layer: The only layer that counts; None for all.
-    """
+    """The mean of a probe over its levels and layers, or over those of one layer; higher is better."""
 
     def mean(run: Run) -> float | None:
         values = [probe.value for probe in _latest(run, probe) if layer in (None, probe.layer)]
         return fmean(values) if values else None
 
-    return Quantity(_metric(title, margin=margin, reason=reason, higher_is_better=True), mean)
-
-
-def _metric(title: str, *, margin: float, reason: str, higher_is_better: bool) -> Metric:
-    return Metric(name=title, title=title, margin=margin, reason=reason, higher_is_better=higher_is_better)
-
-
-def _accuracies(run: Run, corruption: str) -> list[tuple[float, float]]:
-    """(level, accuracy), by rising level."""
-    probes = _latest(run, corruption)
-    return sorted((probe.level or 0.0, probe.value) for probe in probes if probe.metric == "accuracy")
+    return Quantity(Metric(name=title, title=title, margin=margin, reason=reason, higher_is_better=True), mean)
 
 
 def _latest(run: Run, name: str) -> list[ProbeRecord]:
     """The values of a probe; a later record replaces an earlier one of the same value."""
-    return list(
-        {
-            (probe.level, probe.metric, probe.layer, probe.other_seed): probe
-            for probe in run.probes
-            if probe.probe == name
-        }.values()
-    )
+    probes = (probe for probe in run.probes if probe.probe == name)
+    return list({(p.level, p.metric, p.layer, p.other_seed): p for p in probes}.values())
 
 
 def _mean_loss(run: Run) -> float | None:
@@ -124,14 +91,8 @@ ALL_ACCURACY = Quantity(
     ),
     lambda run: overall_accuracy(run.record),
 )
-ZERO_GRADIENTS = probed(
-    "zero gradients", "zero-gradients", 0.05, "one gradient in twenty, mean over the convolutions"
-)
+_ONE_IN_TWENTY = "one gradient in twenty, mean over the convolutions"
+ZERO_GRADIENTS = probed("zero gradients", "zero-gradients", 0.05, _ONE_IN_TWENTY)
 SHIFT_CONSISTENCY = probed("shift consistency", "shift-consistency", 0.01, "as for accuracy")
-SHIFT_SIMILARITY = probed(
-    "CKA under shifts",
-    "shift-similarity",
-    0.05,
-    "a twentieth of the scale, which runs from 0 to 1",
-    layer="trunk",
-)
+_A_TWENTIETH = "a twentieth of the scale, which runs from 0 to 1"
+SHIFT_SIMILARITY = probed("CKA under shifts", "shift-similarity", 0.05, _A_TWENTIETH, layer="trunk")

@@ -49,37 +49,33 @@ class Interval:
     high: float
     n: int
 
-    def excludes(self, value: float) -> bool:
-        """Whether the value lies outside; never without ends."""
-        return value < self.low or value > self.high
-
     def excludes_zero(self) -> bool:
-        """Whether zero lies outside."""
-        return self.excludes(0.0)
+        """Whether zero lies outside; never without ends."""
+        return self.low > 0 or self.high < 0
 
 
-def mean_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
+NOTHING = Interval(np.nan, np.nan, np.nan, 0)
+
+
+def mean_interval(values: ArrayLike) -> Interval:
     """The mean of n values, (n,), with its t interval."""
     x = np.asarray(values, dtype=float)
-    if not x.size:
-        return Interval(np.nan, np.nan, np.nan, 0)
-    if x.size == 1:
-        return Interval(float(x[0]), np.nan, np.nan, 1)
-    mean, error = x.mean(), _standard_error(x)
-    reach = scipy.special.stdtrit(x.size - 1, (1 + confidence) / 2) * error
+    if x.size < 2:
+        return Interval(float(x[0]), np.nan, np.nan, 1) if x.size else NOTHING
+    mean, reach = x.mean(), scipy.special.stdtrit(x.size - 1, (1 + CONFIDENCE) / 2) * _standard_error(x)
     return Interval(float(mean), float(mean - reach), float(mean + reach), x.size)
 
 
-def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
+def paired_difference(a: ArrayLike, b: ArrayLike) -> Interval:
     """The mean of a - b, (n,) each and paired by position, with its t interval.
 
     Raises:
         ValueError: They differ in length.
     """
-    return mean_interval(_differences(a, b), confidence)
+    return mean_interval(_differences(a, b))
 
 
-def bootstrap_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Interval:
+def bootstrap_interval(values: ArrayLike) -> Interval:
     """The mean of n values, (n,), with the percentile bootstrap's interval (Efron 1979).
 
     It is too narrow for few values, so no verdict uses it: for five values of a normal distribution it covers the
@@ -87,16 +83,14 @@ def bootstrap_interval(values: ArrayLike, confidence: float = CONFIDENCE) -> Int
     """
     x = np.asarray(values, dtype=float)
     if x.size < 2 or np.ptp(x) == 0:
-        return mean_interval(x, confidence)
+        return mean_interval(x)
     interval = scipy.stats.bootstrap(
-        (x,), np.mean, confidence_level=confidence, n_resamples=RESAMPLES, method="percentile", rng=SEED
+        (x,), np.mean, confidence_level=CONFIDENCE, n_resamples=RESAMPLES, method="percentile", rng=SEED
     ).confidence_interval
     return Interval(float(x.mean()), float(interval.low), float(interval.high), x.size)
 
 
-def probability_better(
-    a: ArrayLike, b: ArrayLike, *, higher_is_better: bool, confidence: float = CONFIDENCE
-) -> Interval:
+def probability_better(a: ArrayLike, b: ArrayLike, *, higher_is_better: bool) -> Interval:
     """P(A beats B): the share of pairs in which A is better, a tie being half a win.
 
     As in Bouthillier et al. 2021 (arXiv 2103.03098), but with the exact interval of Clopper and Pearson in place
@@ -106,15 +100,14 @@ def probability_better(
         a: One value per seed, (n,).
         b: Likewise, of the same seeds.
         higher_is_better: The metric's direction.
-        confidence: Of the interval.
     """
     from statsmodels.stats.proportion import proportion_confint
 
     wins = np.sign(_differences(a, b)) * (1 if higher_is_better else -1)
     if not wins.size:
-        return Interval(np.nan, np.nan, np.nan, 0)
+        return NOTHING
     count = float((wins + 1).sum() / 2)
-    low, high = proportion_confint(count, wins.size, alpha=1 - confidence, method="beta")
+    low, high = proportion_confint(count, wins.size, alpha=ALPHA, method="beta")
     return Interval(count / wins.size, float(low), float(high), wins.size)
 
 
@@ -169,14 +162,13 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
-def seeds_needed(spread: float, difference: float, *, alpha: float = ALPHA, power: float = POWER) -> int:
-    """How many seeds detect a mean difference with this chance, by the paired t test.
+def seeds_needed(spread: float, difference: float, *, alpha: float = ALPHA) -> int:
+    """How many seeds detect a mean difference with a chance of POWER, by the paired t test.
 
     Args:
         spread: Standard deviation of the differences between pairs of runs.
         difference: The mean difference to be detected.
         alpha: Two-sided level of the test.
-        power: Chance of detecting it.
 
     Returns:
         At least FEWEST_SEEDS, and ``MOST_SEEDS + 1`` for any number above MOST_SEEDS.
@@ -186,7 +178,7 @@ def seeds_needed(spread: float, difference: float, *, alpha: float = ALPHA, powe
     # Differences without any spread are detected with the fewest seeds.
     effect = min(abs(difference) / spread, LARGEST_EFFECT) if spread else LARGEST_EFFECT
     counts = np.arange(FEWEST_SEEDS, MOST_SEEDS + 1)
-    enough = TTestPower().power(effect, counts, alpha) >= power
+    enough = TTestPower().power(effect, counts, alpha) >= POWER
     return int(counts[enough][0]) if enough.any() else MOST_SEEDS + 1
 
 

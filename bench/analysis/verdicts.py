@@ -25,6 +25,7 @@ from bench.analysis.statistics import (
     ALPHA,
     FEWEST_SEEDS,
     MOST_SEEDS,
+    NOTHING,
     Floats,
     Interval,
     bootstrap_interval,
@@ -54,13 +55,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Pairing:
-    """One metric of A and B in runs with the same seeds.
-
-    Attributes:
-        a: The name of A; ``b`` likewise.
-        metric: What they are compared in.
-        values_a: One value per seed; ``values_b`` likewise, in the same order of seeds.
-    """
+    """One metric of the models named ``a`` and ``b``, with one value per seed in the same order of seeds."""
 
     a: str
     b: str
@@ -145,7 +140,10 @@ class Verdict:
     @property
     def effect_text(self) -> str:
         """The effect with its interval."""
-        return self._text(self.effect)
+        if not self.effect.n:
+            return "-"
+        mean, ends = self._text(self.effect.mean), self._ends(self.effect)
+        return f"{mean} ({ends})" if ends else mean
 
     @cached_property
     def bootstrap(self) -> Interval:
@@ -155,21 +153,16 @@ class Verdict:
     @property
     def bootstrap_text(self) -> str:
         """The bootstrap's interval."""
-        return self._text(self.bootstrap).partition(" (")[2].removesuffix(")") or "-"
+        return self._ends(self.bootstrap) or "-"
 
-    def _text(self, interval: Interval) -> str:
-        if not interval.n:
-            return "-"
-        mean, low, high = (
-            _effect_text(self.pairing.metric, x) for x in (interval.mean, interval.low, interval.high)
-        )
-        return mean if isnan(interval.low) else f"{mean} ({low} to {high})"
+    def _ends(self, interval: Interval) -> str:
+        return "" if isnan(interval.low) else f"{self._text(interval.low)} to {self._text(interval.high)}"
 
-
-def _effect_text(metric: Metric, value: float) -> str:
-    """A signed difference, or a ratio."""
-    # Means of equal values differ by what adding them rounds; + 0.0 turns -0.0 into 0.0.
-    return f"{value:.3g}" if metric.ratio else f"{round(value / metric.scale, 12) + 0.0:+.2g}"
+    def _text(self, value: float) -> str:
+        """A signed difference, or a ratio."""
+        metric = self.pairing.metric
+        # Means of equal values differ by what adding them rounds; + 0.0 turns -0.0 into 0.0.
+        return f"{value:.3g}" if metric.ratio else f"{round(value / metric.scale, 12) + 0.0:+.2g}"
 
 
 def seeds_text(more: int) -> str:
@@ -180,21 +173,17 @@ def seeds_text(more: int) -> str:
 
 
 def pair(a: str, b: str, quantity: Quantity, runs_a: Mapping[int, Run], runs_b: Mapping[int, Run]) -> Pairing:
-    """A and B over the seeds that both have the quantity of, where both runs saw the same data.
+    """The models named ``a`` and ``b``, with runs by seed, over the seeds that both have the quantity of.
 
-    Args:
-        a: The name of A.
-        b: The name of B.
-        quantity: What they are compared in.
-        runs_a: A's runs by seed.
-        runs_b: B's runs by seed.
+    Runs of one seed that did not see the same data are no pair.
     """
-    values = [
-        (quantity.of(runs_a[seed]), quantity.of(runs_b[seed]))
+    pairs = [
+        (float(x), float(y))
         for seed in sorted(runs_a.keys() & runs_b.keys())
         if same_data(runs_a[seed].record, runs_b[seed].record)
+        and (x := quantity.of(runs_a[seed])) is not None
+        and (y := quantity.of(runs_b[seed])) is not None
     ]
-    pairs = [(float(x), float(y)) for x, y in values if x is not None and y is not None]
     return Pairing(a, b, quantity.metric, tuple(x for x, _ in pairs), tuple(y for _, y in pairs))
 
 
@@ -233,16 +222,15 @@ def _exact_p(pairing: Pairing) -> tuple[float, float, float]:
 
 def _verdict(pairing: Pairing, p: tuple[float, float, float], alpha: float) -> Verdict:
     difference, equivalence, not_worse = p
-    advantages = pairing.advantages
     outcome = _outcome(pairing, difference, equivalence)
-    direction = pairing.metric.higher_is_better
+    probability, direction = NOTHING, pairing.metric.higher_is_better
+    if direction is not None:
+        probability = probability_better(pairing.values_a, pairing.values_b, higher_is_better=direction)
     return Verdict(
         pairing,
         outcome,
-        effect=pairing.effect(mean_interval(advantages)),
-        probability=Interval(nan, nan, nan, 0)
-        if direction is None
-        else probability_better(pairing.values_a, pairing.values_b, higher_is_better=direction),
+        effect=pairing.effect(mean_interval(pairing.advantages)),
+        probability=probability,
         difference_p=difference,
         equivalence_p=equivalence,
         not_worse_p=not_worse,

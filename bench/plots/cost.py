@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
+from math import inf
 from typing import Any
 
 import pandas as pd
@@ -27,16 +28,9 @@ COSTS = ("parameters", "flops_per_step", "epoch_seconds", "peak_memory_bytes")
 
 # A ring is wider than a disk, so that both are seen where two models have the same cost and accuracy.
 FILLINGS: tuple[dict[str, Any], ...] = tuple(
-    {"fillstyle": style, "markersize": size, "markerfacecoloralt": "white"}
+    {"fillstyle": style, "markersize": size + larger, "markerfacecoloralt": "white"}
     for larger in (0, 2.5)
-    for style, size in (
-        ("full", 5 + larger),
-        ("none", 7.5 + larger),
-        ("left", 6.5 + larger),
-        ("bottom", 6.5 + larger),
-        ("right", 6.5 + larger),
-        ("top", 6.5 + larger),
-    )
+    for style, size in (("full", 5), ("none", 7.5), ("left", 6.5), ("bottom", 6.5), ("right", 6.5), ("top", 6.5))
 )
 
 
@@ -49,7 +43,7 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
     measured = [name for name in COSTS if cells[name].notna().any()]
     if not measured:
         return None
-    missing = [QUANTITIES[name].title for name in COSTS if name not in measured]
+    missing = ", ".join(QUANTITIES[name].title for name in COSTS if name not in measured)
     models = cells.groupby("model", sort=False).agg(
         family=("family", "first"),
         embedder=("embedder", "first"),
@@ -69,6 +63,7 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
         )
     }
     several = cells.seed.nunique() > 1
+    spread = "points: means over seeds; bars: from the lowest to the highest seed"
     on_front = ", ".join(f"{number}\N{NO-BREAK SPACE}{model}" for model, number in numbers.items())
     figure, panels = sheet(
         [""] * len(measured),
@@ -88,52 +83,38 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
             Line2D([], [], color="black", linestyle=":", label="Pareto front"),
         ],
         notes=[
-            "points: means over seeds; bars: from the lowest to the highest seed"
-            if several
-            else "one seed: no bars",
+            spread if several else "one seed: no bars",
             f"on a front: {on_front}",
-            *([f"not in these records: {', '.join(missing)}"] if missing else []),
+            *([f"not in these records: {missing}"] if missing else []),
             *describe(records),
         ],
         label_in=0.2,
     )
     for panel, name in zip(panels, measured, strict=True):
-        panel.set_xlabel(QUANTITIES[name].title, fontsize=TEXT_POINTS)
+        metric = QUANTITIES[name]
+        panel.set_xlabel(metric.title, fontsize=TEXT_POINTS)
         for (family, embedder), alike in models.groupby(["family", "embedder"], sort=False):
-            costs, style = alike[name] / QUANTITIES[name].scale, of_embedders[str(embedder)]
-            panel.plot(costs, alike.accuracy, linestyle="", marker=markers[str(family)], **style)
-        _draw_ranges(panel, QUANTITIES[name], models)
-        _draw_front(panel, QUANTITIES[name], models, {model: numbers[model] for model in fronts[name]})
+            style = of_embedders[str(embedder)]
+            panel.plot(
+                alike[name] / metric.scale, alike.accuracy, linestyle="", marker=markers[str(family)], **style
+            )
+        costs = models[name] / metric.scale
+        panel.vlines(costs, models.lowest, models.highest, color="0.7", linewidth=1, zorder=1)
+        _draw_front(panel, metric, models, {model: numbers[model] for model in fronts[name]})
     for panel in panels[::2]:
         panel.set_ylabel("validation accuracy", fontsize=TEXT_POINTS)
     return figure
 
 
 def pareto_front(costs: "pd.Series[float]", accuracies: "pd.Series[float]") -> list[str]:
-    """The models that no other beats: at most as costly and at least as accurate, and better in one of the two.
+    """The models that no other beats, by rising cost; those of unknown cost are left out.
 
-    Args:
-        costs: By model; lower is better. Models of unknown cost are on no front.
-        accuracies: By model; higher is better.
-
-    Returns:
-        Names by rising cost.
+    One beats another by being at most as costly and at least as accurate, and better in one of the two.
     """
     measured = pd.DataFrame({"cost": costs, "accuracy": accuracies}).dropna().sort_values("cost", kind="stable")
-    points = list(zip(measured.index, measured.cost, measured.accuracy, strict=True))
-    return [
-        str(model)
-        for model, cost, accuracy in points
-        if not any(
-            other_cost <= cost and other_accuracy >= accuracy and (other_cost < cost or other_accuracy > accuracy)
-            for _, other_cost, other_accuracy in points
-        )
-    ]
-
-
-def _draw_ranges(panel: Axes, metric: Metric, models: pd.DataFrame) -> None:
-    costs = models[metric.name] / metric.scale
-    panel.vlines(costs, models.lowest, models.highest, color="0.7", linewidth=1, zorder=1)
+    best = measured.groupby("cost").accuracy.max().cummax()  # of all that are at most as costly
+    alike, cheaper = measured.cost.map(best), measured.cost.map(best.shift(fill_value=-inf))
+    return [str(model) for model in measured.index[(measured.accuracy == alike) & (measured.accuracy > cheaper)]]
 
 
 def _draw_front(panel: Axes, metric: Metric, models: pd.DataFrame, front: Mapping[str, int]) -> None:

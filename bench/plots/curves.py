@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from bench.analysis.frames import completed, describe
+from bench.analysis.frames import completed, describe, strategy_of
 from bench.plots.style import GRAY, Band, Look, draw_bands, embedder_looks, embedder_titles, label_log_scale, sheet
 from bench.records import RunRecord
 
@@ -28,8 +28,7 @@ def curves(records: Sequence[RunRecord]) -> Figure | None:
     done = [record for record in completed(records) if any(record.valid_losses)]
     strategies: dict[str, dict[str, list[RunRecord]]] = {}
     for record in done:
-        strategy = f"{record.variant} {record.strategy}".strip()
-        strategies.setdefault(strategy, {}).setdefault(record.embedder, []).append(record)
+        strategies.setdefault(strategy_of(record), {}).setdefault(record.embedder, []).append(record)
     if not strategies:
         return None
     of_embedders = embedder_looks((record.reference for record in done), (record.embedder for record in done))
@@ -55,7 +54,7 @@ def curves(records: Sequence[RunRecord]) -> Figure | None:
             _draw_line(panel, of_embedder, of_embedders[embedder], place)
             for place, (embedder, of_embedder) in enumerate(embedders.items())
         ]
-        draw_bands(panel, [band for band in bands if band])
+        draw_bands(panel, list(filter(None, bands)))
     panels[0].set_yscale("log", nonpositive="mask")
     label_log_scale(panels[0].yaxis)
     panels[0].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
@@ -63,13 +62,9 @@ def curves(records: Sequence[RunRecord]) -> Figure | None:
 
 
 def _draw_line(panel: Axes, records: Sequence[RunRecord], look: Look, place: int) -> Band | None:
-    """Draw the median over seeds; returns the range of seeds where there are several.
+    """Draw the median over a model's seeds; returns the range of seeds where there are several.
 
-    Args:
-        panel: To draw in.
-        records: Of one model.
-        look: Of the line.
-        place: Of the line in the panel, so that the markers of close lines are beside each other.
+    ``place`` is that of the line in the panel, so that the markers of close lines are beside each other.
     """
     losses = pd.DataFrame([record.valid_losses for record in records], dtype=float)
     epochs = range(1, losses.shape[1] + 1)

@@ -14,7 +14,17 @@ from matplotlib.ticker import MaxNLocator
 from bench.analysis.frames import describe, embedder_pairs, frame, outcomes
 from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
 from bench.metrics import QUANTITIES
-from bench.plots.style import GRAY, SMALL_POINTS, WIDTH_IN, Look, embedder_looks, sheet, short, text_width_in
+from bench.plots.style import (
+    GRAY,
+    SMALL_POINTS,
+    WIDTH_IN,
+    Look,
+    embedder_looks,
+    marker_handles,
+    sheet,
+    short,
+    text_width_in,
+)
 from bench.records import Metric, RunRecord
 
 PANEL_IN = 1.4
@@ -52,23 +62,17 @@ def downsampling(records: Sequence[RunRecord]) -> Figure | None:
     references = " or ".join(pairs.reference.unique())
     left_in = 0.25 + max(text_width_in(name, SMALL_POINTS) for name in names)
     several = pairs.seed.nunique() > 1
+    fillings = {"black": "95% interval excludes 0", "white": f"includes 0, or fewer than {FEWEST_SEEDS} seeds"}
     figure, panels = sheet(
         [f"{metric.title}\n{_BETTER[metric.higher_is_better]}" for metric in metrics],
         columns=int((WIDTH_IN - left_in) / PANEL_IN),
         height_in=ROW_IN * len(names) + 0.2,
         title=f"{records[0].study}: difference to {references}",
         handles=[
-            *(
-                Line2D([], [], linestyle="", color=look.color, marker=look.marker, label=embedder)
-                for embedder, look in of_embedders.items()
-                if embedder in set(pairs.embedder)
-            ),
+            *marker_handles((name, look) for name, look in of_embedders.items() if name in set(pairs.embedder)),
             *(
                 Line2D([], [], linestyle="", color="black", marker="o", markerfacecolor=filling, label=label)
-                for filling, label in (
-                    ("black", "95% interval excludes 0"),
-                    ("white", f"includes 0, or fewer than {FEWEST_SEEDS} seeds"),
-                )
+                for filling, label in fillings.items()
             ),
         ],
         notes=[
@@ -80,10 +84,8 @@ def downsampling(records: Sequence[RunRecord]) -> Figure | None:
         left_in=left_in,
     )
     for panel, metric in zip(panels, metrics, strict=True):
-        differences = []
-        for _, pair in groups:
-            values = pair[[metric.name, f"{metric.name}_reference"]].dropna()
-            differences.append(paired_difference(values[metric.name], values[f"{metric.name}_reference"]))
+        columns = [metric.name, f"{metric.name}_reference"]
+        differences = [paired_difference(*pair[columns].dropna().to_numpy().T) for _, pair in groups]
         _draw(panel, metric, differences, of_rows)
         panel.hlines(ends, 0, 1, color="0.6", linewidth=0.6, transform=panel.get_yaxis_transform())
     panels[0].set_yticks(range(len(names)), names)
@@ -98,19 +100,14 @@ def _draw(panel: Axes, metric: Metric, differences: Sequence[Interval], rows: Se
         (difference.mean / metric.scale, difference.low / metric.scale, difference.high / metric.scale)
         for difference in differences
     ]
-    means, lows, highs = np.array(scaled).T
+    means, lows, highs = np.transpose(scaled)
     panel.hlines(range(len(scaled)), lows, highs, color=GRAY, linewidth=1.6)
     decided = [difference.n >= FEWEST_SEEDS and difference.excludes_zero() for difference in differences]
     for look, filled in dict.fromkeys(zip(rows, decided, strict=True)):
         places = [place for place, row in enumerate(zip(rows, decided, strict=True)) if row == (look, filled)]
         filling = look.color if filled else "white"
-        style: dict[str, Any] = {
-            "color": look.color,
-            "marker": look.marker,
-            "markersize": 5,
-            "markerfacecolor": filling,
-        }
-        panel.plot(means[places], places, linestyle="", **style)
+        style: dict[str, Any] = {"color": look.color, "marker": look.marker, "markerfacecolor": filling}
+        panel.plot(means[places], places, linestyle="", markersize=5, **style)
     panel.set_xlim(*_limits(scaled))
     panel.xaxis.set_major_locator(MaxNLocator(nbins=3))
 

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.probes import ROBUSTNESS, describe_probes, robustness_curves
@@ -14,8 +13,9 @@ from bench.plots.style import (
     Band,
     draw_bands,
     embedder_looks,
-    embedder_titles,
+    line_handles,
     looks,
+    marker_handles,
     sheet,
     short,
 )
@@ -44,14 +44,8 @@ def robustness(probes: Sequence[ProbeRecord]) -> Figure | None:
         height_in=2.5 if crowded else 1.1,
         title=f"{measured[0].study}: validation accuracy by level of corruption",
         handles=[
-            *(
-                Line2D([], [], linestyle="", color=look.color, marker=look.marker, label=short(strategy))
-                for strategy, look in strategies.items()
-            ),
-            *(
-                Line2D([], [], color="black", linestyle=embedders[embedder].line, label=name)
-                for embedder, name in embedder_titles(curves.embedder).items()
-            ),
+            *marker_handles((short(strategy), look) for strategy, look in strategies.items()),
+            *line_handles(embedders, curves.embedder),
         ],
         notes=[
             f"lines: means over seeds{spread}" if curves.seed.nunique() > 1 else "one seed: no bands",

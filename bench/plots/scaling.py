@@ -1,44 +1,36 @@
 """How the cost of training grows: one panel per axis, logarithms on both sides, one line per model."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
+from bench.analysis.costs import medians
 from bench.analysis.frames import describe_cost
-from bench.analysis.growth import medians
-from bench.plots.style import GRAY, TEXT_POINTS, Look, embedder_titles, label_log_scale, looks, sheet
+from bench.plots.style import GRAY, TEXT_POINTS, label_log_scale, line_handles, looks, marker_handles, sheet
 from bench.records import GrowthRecord
 
 
 def scaling(records: Sequence[GrowthRecord]) -> Figure:
     """Seconds of the median epoch against size, one panel per axis; dotted: in proportion to pixels.
 
-    Args:
-        records: One or more, measured under the same conditions; of several of one axis and model the last counts.
+    Takes one or more records measured under the same conditions; of several of one axis and model the last counts.
     """
     latest = list({(record.axis, record.model): record for record in records}.values())
     axes = list(dict.fromkeys(record.axis for record in latest))
-    families, embedders = (
-        looks(record.family for record in latest),
-        looks(record.embedder for record in latest),
-    )
+    families = looks(record.family for record in latest)
+    embedders = looks(record.embedder for record in latest)
     figure, panels = sheet(
         [""] * len(axes),
         columns=3,
         height_in=3,
         title="How the cost of training grows",
         handles=[
-            *(
-                Line2D([], [], linestyle="", marker=look.marker, color=look.color, label=family or "other")
-                for family, look in families.items()
-            ),
-            *(
-                Line2D([], [], linestyle=embedders[embedder].line, color="black", label=name)
-                for embedder, name in embedder_titles(embedders).items()
-            ),
+            *marker_handles((family or "other", look) for family, look in families.items()),
+            *line_handles(embedders, embedders),
             Line2D([], [], linestyle=":", color=GRAY, label="as pixels"),
         ],
         notes=describe_cost(records[0]),
@@ -47,8 +39,7 @@ def scaling(records: Sequence[GrowthRecord]) -> Figure:
     for panel, axis in zip(panels, axes, strict=True):
         of_axis = [record for record in latest if record.axis == axis]
         for record in of_axis:
-            family, line = families[record.family], embedders[record.embedder].line
-            look = Look(family.color, line, family.marker)
+            look = replace(families[record.family], line=embedders[record.embedder].line)
             panel.plot(record.sizes, medians(record), **look.of_line)
         _finish(panel, of_axis)
     panels[0].set_ylabel("seconds of the median epoch", fontsize=TEXT_POINTS)

@@ -3,12 +3,12 @@
 Panels are placed by sizes in inches, not by a layout engine: that would draw every figure twice more.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import ceil, log10
 from textwrap import fill
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -87,11 +87,9 @@ def looks(names: Iterable[str]) -> dict[str, Look]:
 
 
 def embedder_looks(references: Iterable[str], embedders: Iterable[str]) -> dict[str, Look]:
-    """The look of each embedder; the reference comes first, so that it looks the same in every figure.
+    """The look of each embedder; the references come first, so that they look the same in every figure.
 
-    Args:
-        references: The embedders that others are compared with.
-        embedders: All that are shown; "" for models without.
+    Embedders are all that are shown; "" for models without.
     """
     shown = list(embedders)
     return looks([*references, *shown] if any(shown) else shown)
@@ -101,6 +99,19 @@ def embedder_titles(embedders: Iterable[str]) -> dict[str, str]:
     """What each embedder is called in a legend; empty where no model has one."""
     shown = list(dict.fromkeys(embedders))
     return {embedder: embedder or "without embedder" for embedder in shown} if any(shown) else {}
+
+
+def marker_handles(named: Iterable[tuple[str, Look]]) -> list[Line2D]:
+    """The part of a legend that tells colors and markers apart."""
+    return [Line2D([], [], linestyle="", color=look.color, marker=look.marker, label=name) for name, look in named]
+
+
+def line_handles(of_embedders: Mapping[str, Look], embedders: Iterable[str]) -> list[Line2D]:
+    """The part of a legend that tells the lines of embedders apart."""
+    titles = embedder_titles(embedders).items()
+    return [
+        Line2D([], [], color="black", linestyle=of_embedders[name].line, label=title) for name, title in titles
+    ]
 
 
 def sheet(
@@ -195,16 +206,8 @@ def sheet(
     return figure, panels
 
 
-@dataclass(frozen=True)
-class Band:
-    """The range of seeds around a line.
-
-    Attributes:
-        x: Rising.
-        low: The lower edge.
-        high: The upper edge.
-        color: Of the band, which is drawn faintly.
-    """
+class Band(NamedTuple):
+    """The range of seeds around a line, from ``low`` to ``high`` at each x; x rises."""
 
     x: Sequence[float]
     low: Sequence[float]
@@ -213,7 +216,7 @@ class Band:
 
 
 def draw_bands(panel: Axes, bands: Sequence[Band]) -> None:
-    """Draw the bands of a panel, all at once."""
+    """Draw the bands of a panel faintly, all at once."""
     corners = [
         np.column_stack([[*band.x, *reversed(band.x)], [*band.low, *reversed(band.high)]]) for band in bands
     ]
@@ -223,9 +226,8 @@ def draw_bands(panel: Axes, bands: Sequence[Band]) -> None:
 
 def short(name: str) -> str:
     """A name as it fits beside a figure: of a long one, the beginning and the end."""
-    return (
-        name if len(name) <= NAME_CHARACTERS else f"{name[: NAME_CHARACTERS // 2]}…{name[-NAME_CHARACTERS // 2 :]}"
-    )
+    half = NAME_CHARACTERS // 2
+    return name if len(name) <= NAME_CHARACTERS else f"{name[:half]}…{name[-half:]}"
 
 
 @cache

@@ -3,12 +3,10 @@
 import base64
 import gc
 import importlib
-from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING
 
-from bench.records import CostRecord, ProbeRecord, RunRecord
+from bench.records.reading import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -16,27 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Image:
-    """An image that is part of the page.
-
-    Attributes:
-        uri: Its content, as a data URI.
-        width: In CSS pixels; ``height`` likewise.
-        text: What it shows, for those who cannot see it.
-    """
+    """An image that is part of the page: a data URI, CSS pixels, and a text for those who cannot see it."""
 
     uri: str
     width: int
     height: int
     text: str
-
-
-@dataclass(frozen=True)
-class Group:
-    """Records whose figures are drawn together."""
-
-    records: Sequence[RunRecord] = ()
-    probes: Sequence[ProbeRecord] = ()
-    costs: Sequence[CostRecord] = ()
 
 
 def load() -> None:
@@ -45,11 +28,11 @@ def load() -> None:
     gc.freeze()  # what was loaded stays; looking through it for garbage takes a tenth of the time
 
 
-def images(group: Group) -> list[Image]:
+def images(run: Run) -> list[Image]:
     """Every figure that the records allow."""
     from bench.plots import figures  # loads matplotlib, which a process that does not draw can do without
 
-    return [image(figure) for figure in figures(group.records, group.probes, group.costs).values()]
+    return [image(figure) for figure in figures(run.records, run.probes, run.costs).values()]
 
 
 def image(figure: "Figure") -> Image:
@@ -58,14 +41,10 @@ def image(figure: "Figure") -> Image:
     An SVG within an image element shares neither styles nor ids with the page, so figures do not disturb each
     other. A PNG takes as long to draw and is not smaller.
     """
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from bench.plots import image as content
 
-    content = BytesIO()
-    # Letters stay letters: smaller than their outlines. Without the date and with fixed ids, the same records give
-    # the same page. ``figure.savefig`` would draw twice.
-    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "fusiongauge"}):
-        FigureCanvasSVG(figure).print_svg(content, metadata={"Date": None})
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
     text = " ".join(legend.get_title().get_text() for legend in figure.legends)
-    return Image(f"data:image/svg+xml;base64,{base64.b64encode(content.getvalue()).decode()}", width, height, text)
+    return Image(
+        f"data:image/svg+xml;base64,{base64.b64encode(content(figure, 'svg')).decode()}", width, height, text
+    )

@@ -29,9 +29,7 @@ class Samples:
 def gallery(records: Sequence[RunRecord], folders: Sequence[Path | None]) -> list[Samples]:
     """Predictions of the models with the lowest and the highest validation loss of the first seed.
 
-    Args:
-        records: Comparable ones.
-        folders: Of the run of each record; None for records without files.
+    ``folders`` are those of the runs of comparable records; None for records without files.
     """
     losses = [
         (record.best_valid_loss, record, folder)

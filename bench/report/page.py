@@ -7,7 +7,6 @@ no address, and no style or script but the two that are part of it.
 import base64
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
 
@@ -16,49 +15,22 @@ from markupsafe import Markup
 
 from bench.analysis.frames import comparable, describe, outcomes
 from bench.analysis.ledger import decide_claims, ledger
-from bench.records import COMPLETED, DIVERGED, FAILED, CostRecord, Metric, ProbeRecord, RunRecord
+from bench.records import COMPLETED, DIVERGED, FAILED, CostRecord, ProbeRecord, RunRecord
 from bench.records.reading import Run
-from bench.report.cells import Cell, cells
-from bench.report.figures import Group, Image, images
-from bench.report.gallery import Samples, gallery
+from bench.report import cells
+from bench.report.figures import Image, images
+from bench.report.gallery import gallery
 from bench.report.highlights import highlights
 from bench.tables.claims import claims_table
 from bench.tables.costs import cost_tables
 from bench.tables.tabulation import tables_by_study
 from bench.tables.text import TextTable
 
-Draw = Callable[[Iterable[Group]], Iterable[list[Image]]]
+Draw = Callable[[Iterable[Run]], Iterable[list[Image]]]
 
 
-@dataclass(frozen=True)
-class Section:
-    """The part of the page about comparable records.
-
-    Attributes:
-        name: The study's, with what distinguishes these records from others of the study.
-        question: The study's; "" where the records do not tell.
-        highlights: Sentences.
-        conditions: What the numbers were obtained under.
-        tables: All that the records allow.
-        samples: Of a few models.
-        protocols: Settings by variant.
-        metrics: The columns of the table of cells.
-        cells: One per record.
-    """
-
-    name: str
-    question: str
-    highlights: list[str]
-    conditions: list[str]
-    tables: list[TextTable]
-    samples: list[Samples]
-    protocols: dict[str, dict[str, Any]]
-    metrics: list[Metric]
-    cells: list[Cell]
-
-
-def _draw(groups: Iterable[Group]) -> Iterable[list[Image]]:
-    return map(images, groups)
+def _draw(runs: Iterable[Run]) -> Iterable[list[Image]]:
+    return map(images, runs)
 
 
 def page(runs: Sequence[Run], *, draw: Draw = _draw) -> str:
@@ -66,20 +38,21 @@ def page(runs: Sequence[Run], *, draw: Draw = _draw) -> str:
 
     Args:
         runs: What it shows.
-        draw: Draws the figures of groups of records. What it returns is gone through when all tables are made.
+        draw: Draws the figures of records that stand together. What it returns is gone through when all tables are
+            made.
     """
     records = [record for run in runs for record in run.records]
     probes = [probe for run in runs for probe in run.probes]
     costs = [cost for run in runs for cost in run.costs]
     together: list[RunRecord | ProbeRecord] = [*records, *probes]
-    comparables = {name: _group(group) for name, group in comparable(together).items()}
-    figures = draw([*comparables.values(), Group(costs=costs)])
+    comparables = [_comparable(name, group) for name, group in comparable(together).items()]
+    figures = draw([*comparables, Run("costs", [], [], costs, None)])
     tables = tables_by_study(records, probes)
     claims = claims_table(ledger(records, probes)) if decide_claims(records) else None
     run_of = {id(record): run for run in runs for record in run.records}
     sections = [
-        _section(name, group, tables[name], [run_of[id(record)] for record in group.records])
-        for name, group in comparables.items()
+        _section(group, tables[group.name], [run_of[id(record)] for record in group.records])
+        for group in comparables
     ]
     folder = files("bench.report") / "templates"
     style, script = ((folder / name).read_text(encoding="utf-8") for name in ("style.css", "script.js"))
@@ -102,27 +75,25 @@ def page(runs: Sequence[Run], *, draw: Draw = _draw) -> str:
     )
 
 
-def _group(group: Sequence[RunRecord | ProbeRecord]) -> Group:
-    return Group(
-        records=[record for record in group if isinstance(record, RunRecord)],
-        probes=[record for record in group if isinstance(record, ProbeRecord)],
-    )
+def _comparable(name: str, group: Sequence[RunRecord | ProbeRecord]) -> Run:
+    records = [record for record in group if isinstance(record, RunRecord)]
+    return Run(name, records, [record for record in group if isinstance(record, ProbeRecord)], [], None)
 
 
-def _section(name: str, group: Group, tables: list[TextTable], runs: Sequence[Run]) -> Section:
-    """The section of comparable records; ``runs`` are those of the records, one each."""
+def _section(group: Run, tables: list[TextTable], runs: Sequence[Run]) -> dict[str, Any]:
+    """What the template shows of comparable records; ``runs`` are those of the records, one each."""
     records = group.records
-    return Section(
-        name=name,
-        question=next((record.question for record in records if record.question), ""),
-        highlights=highlights(records),
-        conditions=describe(records) if records else [],
-        tables=tables,
-        samples=gallery(records, [run.folder for run in runs]),
-        protocols=_protocols(records),
-        metrics=outcomes(records),
-        cells=cells(records, [run.name for run in runs]),
-    )
+    return {
+        "name": group.name,
+        "question": next((record.question for record in records if record.question), ""),
+        "highlights": highlights(records),
+        "conditions": describe(records) if records else [],
+        "tables": tables,
+        "samples": gallery(records, [run.folder for run in runs]),
+        "protocols": _protocols(records),
+        "metrics": outcomes(records),
+        "cells": [(record, run.name) for record, run in zip(records, runs, strict=True)],
+    }
 
 
 def _facts(records: Sequence[RunRecord], costs: Sequence[CostRecord]) -> dict[str, str]:
@@ -202,6 +173,7 @@ def _templates() -> Environment:
         lstrip_blocks=True,
     )
     templates.filters |= {"value": _value, "keys_of_all": _keys_of_all}
+    templates.filters |= {"measured": cells.measured, "commit": cells.commit, "caveats": cells.caveats}
     return templates
 
 

@@ -7,7 +7,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from bench.records.reading import Run
-from bench.report.figures import Group, Image, images, load
+from bench.report.figures import Image, images, load
 
 
 def write_page(runs: Sequence[Run], path: Path) -> None:
@@ -25,13 +25,13 @@ def write_page(runs: Sequence[Run], path: Path) -> None:
     path.write_text(html, encoding="utf-8")
 
 
-def _draw(artist: Executor, groups: Iterable[Group]) -> Iterator[list[Image]]:
+def _draw(artist: Executor, runs: Iterable[Run]) -> Iterator[list[Image]]:
     """The figures, which the artist draws from now on; this process helps, from the last one on, when it waits."""
-    groups = list(groups)
-    futures = [artist.submit(images, group) for group in groups]
+    runs = list(runs)
+    futures = [artist.submit(images, run) for run in runs]
 
     def drawn() -> Iterator[list[Image]]:
-        own = {i: images(groups[i]) for i in reversed(range(len(groups))) if futures[i].cancel()}
+        own = {i: images(runs[i]) for i in reversed(range(len(runs))) if futures[i].cancel()}
         for i, future in enumerate(futures):
             yield own[i] if i in own else future.result()
 

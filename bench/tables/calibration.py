@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis.calibration import WORLDS, Draw, coverage, false_alarms, power, sign_flip_power
+from bench.analysis.formats import number
 from bench.analysis.statistics import ALPHA
 from bench.tables.text import TextTable
 
@@ -66,20 +67,14 @@ def coverage_table() -> TextTable:
 
 
 def _table(title: str, first: str, columns: list[str], shares: Mapping[str, list[float]]) -> TextTable:
-    data = pd.DataFrame([[name, *values] for name, values in shares.items()], columns=[first, *columns])
-    rows = [
-        [name, *("-" if np.isnan(value) else f"{value:.1%}"[:-1] for value in values)]
-        for name, values in shares.items()
-    ]
+    header = [first, *columns]
     return TextTable(
         name="calibration",
         title=title,
-        header=[first, *columns],
+        header=header,
         labels=1,
-        rows=rows,
-        notes=[],
-        conditions=[],
-        data=data,
+        rows=[[name, *(number(value, ".1%").rstrip("%") for value in values)] for name, values in shares.items()],
+        data=pd.DataFrame([[name, *values] for name, values in shares.items()], columns=header),
     )
 
 

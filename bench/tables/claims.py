@@ -29,11 +29,10 @@ def verdicts_table(ledger: Ledger) -> TextTable:
         header=["claim", "data", "protocol", "verdict"],
         labels=4,
         rows=[
-            [entry.hypothesis.name, conditions.dataset, conditions.protocol, entry.words]
+            [entry.hypothesis.name, conditions.shared.dataset, conditions.protocol, entry.words]
             for entry, conditions in run
         ],
         notes=["claims.md, next to the tables, has the claims' words, every comparison and the limits"],
-        conditions=[],
         data=pd.DataFrame([_data(entry, conditions) for entry, conditions in run]),
     )
 
@@ -42,7 +41,7 @@ def _data(entry: Entry, conditions: ClaimConditions) -> dict[str, object]:
     return {
         "claim": entry.hypothesis.name,
         "text": entry.hypothesis.text,
-        "dataset": conditions.dataset,
+        "dataset": conditions.shared.dataset,
         "setting": conditions.setting,
         "profile": conditions.shared.profile,
         "device": conditions.device,
@@ -56,12 +55,7 @@ def _data(entry: Entry, conditions: ClaimConditions) -> dict[str, object]:
 
 
 def page(ledger: Ledger, link: Link) -> str:
-    """The ledger as a page of Markdown.
-
-    Args:
-        ledger: What it shows.
-        link: The path of a study's records, relative to the page.
-    """
+    """The ledger as a page of Markdown."""
     blocks = [
         "# The published claims, tested on our runs",
         "Generated from records; do not edit. `bench/analysis/claims.py` declares what each claim compares, "
@@ -114,7 +108,7 @@ def _claim_row(entry: Entry) -> list[str]:
         *claim,
         f"{short_title(pairing.metric)}, {pairing.a} {sign} {pairing.b}: {decisive.verdict.effect_text}",
         str(pairing.n),
-        conditions.dataset,
+        conditions.shared.dataset,
         conditions.protocol,
         conditions.device,
     ]
@@ -123,13 +117,13 @@ def _claim_row(entry: Entry) -> list[str]:
 def _contradiction(ledger: Ledger, question: Contradiction) -> list[str]:
     claims = [
         f"- {entry.hypothesis.name}: {entry.hypothesis.text}. "
-        + (f"On {entry.conditions.dataset}, {entry.conditions.protocol}: " if entry.conditions else "")
+        + (f"On {entry.conditions.shared.dataset}, {entry.conditions.protocol}: " if entry.conditions else "")
         + f"**{entry.words}**."
         for entry in ledger.entries
         if entry.hypothesis.name in question.claims
     ]
     rows = [
-        [conditions.dataset, conditions.protocol, part.part.a, part.part.b, *_measured(part)]
+        [conditions.shared.dataset, conditions.protocol, part.part.a, part.part.b, *_measured(part)]
         for conditions, part in ledger.answers[question]
     ]
     table = _text_table("Side by side", ["data", "protocol", "A", "B", *_MEASURED], rows)
@@ -144,7 +138,7 @@ def _parts_table(ledger: Ledger, conditions: ClaimConditions) -> TextTable:
         for part in entry.parts
     ]
     return _text_table(
-        f"{conditions.dataset}, {conditions.protocol}, {conditions.device}",
+        f"{conditions.shared.dataset}, {conditions.protocol}, {conditions.device}",
         ["claim", "A", "claimed", "B", *_MEASURED, "as claimed"],
         rows,
         ["P: share of seeds in which A beats B"],
@@ -155,16 +149,15 @@ def _measured(part: PartEntry) -> list[str]:
     verdict, title = part.verdict, short_title(part.part.quantity.metric)
     if not verdict.pairing.n:
         return [title, "0", "-", "-", "-"]
-    chance = f"{verdict.probability.mean:.2f}"
     words = "; ".join(filter(None, (verdict.words, part.caveat)))
+    chance = f"{verdict.probability.mean:.2f}"
     return [title, str(verdict.pairing.n), verdict.effect_text, chance, words]
 
 
 def _text_table(title: str, header: list[str], rows: list[list[str]], notes: Sequence[str] = ()) -> TextTable:
     """A table of words."""
-    return TextTable(
-        "claims", title, header, len(header), rows, list(notes), [], pd.DataFrame(rows, columns=header)
-    )
+    data = pd.DataFrame(rows, columns=header)
+    return TextTable("claims", title, header, len(header), rows, data, list(notes))
 
 
 def _margins() -> list[str]:
@@ -173,18 +166,18 @@ def _margins() -> list[str]:
 
 
 def _limits(ledger: Ledger) -> list[str]:
-    datasets = list(dict.fromkeys(conditions.dataset for conditions in ledger.conditions))
-    simulated = [dataset for dataset in datasets if ledger.simulated[dataset]]
-    real = [dataset for dataset in datasets if ledger.simulated[dataset] is False]
-    unknown = [dataset for dataset in datasets if ledger.simulated[dataset] is None]
+    datasets = list(dict.fromkeys(conditions.shared.dataset for conditions in ledger.conditions))
     not_run = [entry.hypothesis.name for entry in ledger.entries if entry.ruling is Ruling.NOT_RUN]
-    limits = []
-    if simulated:
-        limits.append(f"{', '.join(simulated)}: simulated. Results hold for simulated solids.")
-    if real:
-        limits.append(f"{', '.join(real)}: read from files, which are not shipped here.")
-    if unknown:
-        limits.append(f"{', '.join(unknown)}: the records do not tell whether the data are simulated.")
+    origins = {
+        True: "simulated. Results hold for simulated solids.",
+        False: "read from files, which are not shipped here.",
+        None: "the records do not tell whether the data are simulated.",
+    }
+    limits = [
+        f"{', '.join(alike)}: {words}"
+        for simulated, words in origins.items()
+        if (alike := [dataset for dataset in datasets if ledger.simulated[dataset] is simulated])
+    ]
     if any(conditions.cut_short for conditions in ledger.conditions):
         limits.append(
             "Where the protocol was cut short, losses and accuracies are not those the claims are about."

@@ -27,7 +27,7 @@ def comparison_table(comparison: Comparison) -> TextTable | None:
         notes.append(f"only before: {', '.join(comparison.only_before)}")
     if comparison.only_now:
         notes.append(f"only now: {', '.join(comparison.only_now)}")
-    notes += [f"completed before, not now: {cell}" for cell in comparison.unfinished if cell.completed_before]
+    notes += [f"completed before, not now: {cell}" for cell in comparison.lost]
     return TextTable(
         name="comparison",
         title="Compared with the earlier run",
@@ -35,7 +35,6 @@ def comparison_table(comparison: Comparison) -> TextTable | None:
         labels=2,
         rows=[_text(change) for change in comparison.changes],
         notes=notes,
-        conditions=[],
         data=pd.DataFrame([_data(change) for change in comparison.changes]),
     )
 
@@ -45,14 +44,9 @@ def _text(change: Change) -> list[str]:
     by = "=" if change.before == change.now else formats.signed(metric, difference.mean)
     if change.before != change.now and not isnan(difference.low):
         by += f" ({formats.signed(metric, difference.low)} to {formats.signed(metric, difference.high)})"
-    return [
-        change.label,
-        metric.title,
-        _with_quartiles(metric, change.center_before, change.samples_before),
-        _with_quartiles(metric, change.center_now, change.samples_now),
-        by,
-        change.verdict,
-    ]
+    before = _with_quartiles(metric, change.center_before, change.samples_before)
+    now = _with_quartiles(metric, change.center_now, change.samples_now)
+    return [change.label, metric.title, before, now, by, change.verdict]
 
 
 def _with_quartiles(metric: Metric, center: float, samples: tuple[float, ...]) -> str:

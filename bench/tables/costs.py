@@ -1,17 +1,16 @@
 """The tables of what was measured beside the trainings: inference, growth, the engine, memory."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from math import isfinite
+from math import isfinite, nan
 from statistics import median
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from bench.analysis.costs import exponent, loss_differences, mean_ratio, medians, ratio, ratios
+from bench.analysis.formats import number
 from bench.analysis.frames import comparable_costs, describe_cost
-from bench.analysis.growth import exponent, medians
-from bench.analysis.race import loss_differences, mean_ratio, ratio, ratios
 from bench.analysis.statistics import CONFIDENCE
 from bench.records import CostRecord, GrowthRecord, InferenceRecord, RaceRecord, ResidentRecord
 from bench.tables.text import TextTable
@@ -31,28 +30,14 @@ def inference_table(name: str, records: Sequence[InferenceRecord]) -> TextTable:
     rows, data = [], []
     for model, parameters in {record.model: record.parameters for record in records}.items():
         single, many = latency.get(model), throughput.get(model)
-        seconds = median(single.seconds) if single else None
-        spread = float(np.subtract(*np.quantile(single.seconds, (0.75, 0.25)))) if single else None
-        rate = many.batch_size / median(many.seconds) if many else None
-        rows.append(
-            [
-                model,
-                f"{parameters:,}",
-                "-" if seconds is None else f"{seconds * 1e3:.2f}",
-                "-" if spread is None else f"{spread * 1e3:.2f}",
-                "-" if rate is None else f"{rate:,.0f}",
-            ]
-        )
-        data.append(
-            {
-                "model": model,
-                "parameters": parameters,
-                "latency_seconds": seconds,
-                "latency_iqr_seconds": spread,
-                "throughput_batch": many and many.batch_size,
-                "pairs_per_second": rate,
-            }
-        )
+        seconds = median(single.seconds) if single else nan
+        spread = float(np.subtract(*np.quantile(single.seconds, (0.75, 0.25)))) if single else nan
+        rate = many.batch_size / median(many.seconds) if many else nan
+        milliseconds = (number(1e3 * seconds, ".2f"), number(1e3 * spread, ".2f"))
+        rows.append([model, f"{parameters:,}", *milliseconds, number(rate, ",.0f")])
+        data.append([model, parameters, seconds, spread, many and many.batch_size, rate])
+    columns = ["model", "parameters", "latency_seconds", "latency_iqr_seconds"]
+    columns += ["throughput_batch", "pairs_per_second"]
     batches = ", ".join(dict.fromkeys(str(record.batch_size) for record in throughput.values()))
     return TextTable(
         name=name,
@@ -65,7 +50,7 @@ def inference_table(name: str, records: Sequence[InferenceRecord]) -> TextTable:
             + (f"; throughput: in batches of {batches}" if batches else "")
         ],
         conditions=describe_cost(records[0]),
-        data=pd.DataFrame(data),
+        data=pd.DataFrame(data, columns=columns),
     )
 
 
@@ -76,31 +61,14 @@ def scaling_table(name: str, records: Sequence[GrowthRecord]) -> TextTable:
     rows, data = [], []
     for record in sorted(latest.values(), key=lambda record: list(axes).index(record.axis)):
         seconds, slope = medians(record), exponent(record)
+        ends = [f"{record.sizes[0]} to {record.sizes[-1]}", f"{1e3 * seconds[0]:.1f}", f"{1e3 * seconds[-1]:.1f}"]
         interval = f"{slope.low:.2f} to {slope.high:.2f}" if isfinite(slope.low) else "-"
-        rows.append(
-            [
-                record.axis,
-                record.model,
-                f"{record.sizes[0]} to {record.sizes[-1]}",
-                f"{seconds[0] * 1e3:.1f}",
-                f"{seconds[-1] * 1e3:.1f}",
-                f"{slope.mean:.2f}",
-                interval,
-            ]
-        )
+        rows.append([record.axis, record.model, *ends, f"{slope.mean:.2f}", interval])
         data += [
-            {
-                "axis": record.axis,
-                "model": record.model,
-                "size": size,
-                "epoch_seconds": of_size,
-                "epochs": len(epochs),
-                "exponent": slope.mean,
-                "exponent_low": slope.low,
-                "exponent_high": slope.high,
-            }
+            [record.axis, record.model, size, of_size, len(epochs), slope.mean, slope.low, slope.high]
             for size, of_size, epochs in zip(record.sizes, seconds, record.seconds, strict=True)
         ]
+    columns = ["axis", "model", "size", "epoch_seconds", "epochs", "exponent", "exponent_low", "exponent_high"]
     return TextTable(
         name=name,
         title="How the cost of training grows",
@@ -116,7 +84,7 @@ def scaling_table(name: str, records: Sequence[GrowthRecord]) -> TextTable:
             "exponent: of cost = a * size ** exponent, least squares of logarithms over all epochs",
         ],
         conditions=describe_cost(records[0]),
-        data=pd.DataFrame(data),
+        data=pd.DataFrame(data, columns=columns),
     )
 
 
@@ -169,10 +137,8 @@ def engine_table(name: str, records: Sequence[RaceRecord]) -> TextTable:
 
 def resident_table(name: str, records: Sequence[ResidentRecord]) -> TextTable:
     """One row per measurement: how the process grew."""
-    data = [
-        [record.pairs, record.started_bytes, record.loaded_bytes, record.prepared_bytes, record.trained_bytes]
-        for record in records
-    ]
+    columns = ["pairs", "started_bytes", "loaded_bytes", "prepared_bytes", "trained_bytes"]
+    data = [[getattr(record, column) for column in columns] for record in records]
     trained = dict.fromkeys(f"simulates {record.dataset}, trains {record.model}" for record in records)
     return TextTable(
         name=name,
@@ -182,17 +148,13 @@ def resident_table(name: str, records: Sequence[ResidentRecord]) -> TextTable:
         rows=[[f"{pairs:,}", *(f"{point / 1e6:,.0f}" for point in points)] for pairs, *points in data],
         notes=[f"most memory of a fresh process up to each point; {'; '.join(trained)} for one epoch"],
         conditions=describe_cost(records[0]),
-        data=pd.DataFrame(
-            data, columns=["pairs", "started_bytes", "loaded_bytes", "prepared_bytes", "trained_bytes"]
-        ),
+        data=pd.DataFrame(data, columns=columns),
     )
 
 
-_TABLES: Mapping[type, Callable[[str, Any], TextTable]] = MappingProxyType(
-    {
-        InferenceRecord: inference_table,
-        GrowthRecord: scaling_table,
-        RaceRecord: engine_table,
-        ResidentRecord: resident_table,
-    }
-)
+_TABLES: Mapping[type, Callable[[str, Any], TextTable]] = {
+    InferenceRecord: inference_table,
+    GrowthRecord: scaling_table,
+    RaceRecord: engine_table,
+    ResidentRecord: resident_table,
+}

@@ -1,6 +1,7 @@
 """Every embedder beside the reference."""
 
 from collections.abc import Sequence
+from itertools import product
 
 from bench.analysis import formats
 from bench.analysis.frames import embedder_pairs, frame
@@ -23,28 +24,27 @@ def downsampling_table(records: Sequence[RunRecord]) -> TextTable | None:
     rows: list[list[str]] = []
     data: list[dict[str, object]] = []
     for strategy, of_strategy in pairs.groupby("strategy", sort=False):
-        by_embedder = list(of_strategy.groupby(["reference", "embedder"], sort=False))
-        for metric in metrics:
-            for (reference, embedder), pair in by_embedder:
-                values = pair[[f"{metric.name}_reference", metric.name]].dropna()
-                if values.empty:
-                    continue
-                difference = paired_difference(values[metric.name], values[f"{metric.name}_reference"])
-                change = formats.difference(metric, difference)
-                labels = [str(strategy), metric.title, str(embedder), str(len(values))]
-                rows.append([*labels, *compared(metric, values), change])
-                data.append(
-                    {
-                        "strategy": strategy,
-                        "metric": metric.name,
-                        "reference": reference,
-                        "embedder": embedder,
-                        "seeds": len(values),
-                        "reference_value": values[f"{metric.name}_reference"].mean(),
-                        "embedder_value": values[metric.name].mean(),
-                        **raw({"difference": difference}),
-                    }
-                )
+        by_embedder = of_strategy.groupby(["reference", "embedder"], sort=False)
+        for metric, ((reference, embedder), pair) in product(metrics, by_embedder):
+            values = pair[[f"{metric.name}_reference", metric.name]].dropna()
+            if values.empty:
+                continue
+            of_reference, of_embedder = values.to_numpy().T
+            difference = paired_difference(of_embedder, of_reference)
+            labels = [str(strategy), metric.title, str(embedder), str(len(values))]
+            rows.append([*labels, *compared(metric, values), formats.difference(metric, difference)])
+            data.append(
+                {
+                    "strategy": strategy,
+                    "metric": metric.name,
+                    "reference": reference,
+                    "embedder": embedder,
+                    "seeds": len(values),
+                    "reference_value": of_reference.mean(),
+                    "embedder_value": of_embedder.mean(),
+                    **raw({"difference": difference}),
+                }
+            )
     references = " or ".join(pairs.reference.unique())
     return seed_table(
         "downsampling",

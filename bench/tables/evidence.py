@@ -1,7 +1,6 @@
 """The table of a study's evidence: what the runs of its models decide."""
 
 from collections.abc import Sequence
-from math import isnan
 
 import pandas as pd
 
@@ -47,17 +46,10 @@ def _margin_note(metric: Metric) -> str:
 
 
 def _text(verdict: Verdict) -> list[str]:
-    pairing, chance = verdict.pairing, verdict.probability.mean
-    return [
-        pairing.a,
-        pairing.b,
-        formats.short_title(pairing.metric),
-        str(pairing.n),
-        verdict.effect_text,
-        verdict.bootstrap_text,
-        "-" if isnan(chance) else f"{chance:.2f}",
-        verdict.words.removesuffix(" would be needed"),
-    ]
+    pairing, chance = verdict.pairing, formats.number(verdict.probability.mean, ".2f")
+    effects = (verdict.effect_text, verdict.bootstrap_text)
+    words = verdict.words.removesuffix(" would be needed")
+    return [pairing.a, pairing.b, formats.short_title(pairing.metric), str(pairing.n), *effects, chance, words]
 
 
 def _data(verdict: Verdict) -> dict[str, object]:

@@ -6,10 +6,10 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.frames import evaluated, frame
-from bench.analysis.statistics import Interval
+from bench.analysis.statistics import Interval, mean_interval
 from bench.metrics import QUANTITIES
 from bench.records import Metric, RunRecord
-from bench.tables.seeds import BEST_OF_COLUMN, Best, best, better_is_higher, means, raw, seed_table
+from bench.tables.seeds import BEST_OF_COLUMN, Best, best, better_is_higher, raw, seed_table
 from bench.tables.text import TextTable
 
 COSTS = {
@@ -40,17 +40,9 @@ def cost_table(records: Sequence[RunRecord]) -> TextTable | None:
         return None
     costs = [QUANTITIES[name] for name in COSTS]
     measured = [metric for metric in costs if cells[_evidence(metric)].notna().any()]
-    missing = [metric.title for metric in costs if metric not in measured]
-    return _models_table(
-        "cost",
-        "what the models cost",
-        records,
-        measured,
-        [
-            *(COSTS[metric.name] for metric in measured if COSTS[metric.name]),
-            *([f"not in these records: {', '.join(missing)}"] if missing else []),
-        ],
-    )
+    missing = ", ".join(metric.title for metric in costs if metric not in measured)
+    notes = [*(COSTS[metric.name] for metric in measured), f"not in these records: {missing}" if missing else ""]
+    return _models_table("cost", "what the models cost", records, measured, filter(None, notes))
 
 
 def _models_table(
@@ -66,7 +58,7 @@ def _models_table(
     rows: list[list[str]] = []
     data: list[dict[str, object]] = []
     for model, of_model in cells.groupby("model", sort=False):
-        intervals = means(of_model, metrics)
+        intervals = {metric.name: mean_interval(of_model[metric.name].dropna()) for metric in metrics}
         row = [str(model), str(len(of_model))]
         for metric in metrics:
             text = _text(metric, intervals[metric.name], int(of_model[_evidence(metric)].notna().sum()))

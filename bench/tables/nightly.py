@@ -11,13 +11,7 @@ from bench.tables.tabulation import tables_by_study
 
 
 def summary(rules: Sequence[Rule], comparison: Comparison, records: Sequence[RunRecord]) -> str:
-    """The Markdown summary of a nightly run: verdict, comparison and tables.
-
-    Args:
-        rules: Of ``--fail-on``.
-        comparison: The run compared with the last good one; with no records if there is none.
-        records: Of the run.
-    """
+    """The Markdown summary of a nightly run: verdict, comparison with the last good run (or none), and tables."""
     reasons = shortcomings(rules, comparison)
     parts = ["## " + ("Not a good run" if reasons else "A good run")]
     parts += ["\n".join(f"- {sentence}" for sentence in reasons)] if reasons else []

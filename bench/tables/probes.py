@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from bench.analysis.formats import number
+from bench.analysis.frames import grouped
 from bench.analysis.probes import ROBUSTNESS, describe_probes, features_frame, robustness_frame
 from bench.analysis.statistics import Interval, mean_interval
 from bench.records import ProbeRecord
@@ -13,14 +15,11 @@ from bench.tables.text import TextTable
 
 def probe_tables(probes: Sequence[ProbeRecord]) -> list[TextTable]:
     """Every table that these records allow: one per benchmark."""
-    by_benchmark: dict[str, list[ProbeRecord]] = {}
-    for probe in probes:
-        by_benchmark.setdefault(probe.benchmark, []).append(probe)
     tables = [
         robustness_table(of_benchmark) if benchmark == ROBUSTNESS else features_table(of_benchmark)
-        for benchmark, of_benchmark in by_benchmark.items()
+        for benchmark, of_benchmark in grouped(probes, lambda probe: probe.benchmark).items()
     ]
-    return [table for table in tables if table is not None]
+    return list(filter(None, tables))
 
 
 def robustness_table(probes: Sequence[ProbeRecord]) -> TextTable | None:
@@ -57,16 +56,10 @@ def robustness_table(probes: Sequence[ProbeRecord]) -> TextTable | None:
     )
 
 
-def features_table(probes: Sequence[ProbeRecord]) -> TextTable | None:
-    """One row per strategy, measure and embedder: means over seeds; None without values.
-
-    Args:
-        probes: Of one benchmark, which names the table.
-    """
-    if not probes:
-        return None
+def features_table(probes: Sequence[ProbeRecord]) -> TextTable:
+    """One row per strategy, measure and embedder of one or more probes of a benchmark: means over seeds."""
     benchmark = probes[0].benchmark
-    cells = features_frame(probes, benchmark)
+    cells = features_frame(probes)
     rows = [
         [str(strategy), str(measure), str(embedder) or "-", _text(_over_seeds(values)), str(len(values))]
         for (strategy, measure), of_measure in cells.groupby(["strategy", "measure"], sort=False)
@@ -94,7 +87,5 @@ def _over_seeds(values: pd.DataFrame) -> Interval:
 
 def _text(interval: Interval, sign: str = "") -> str:
     """A mean over seeds, with half its interval where the seeds differ."""
-    if not interval.n:
-        return "-"
     half = f" ± {(interval.high - interval.low) / 2:.3f}" if interval.high > interval.low else ""
-    return f"{interval.mean:{sign}.3f}{half}"
+    return number(interval.mean, f"{sign}.3f") + half

@@ -11,7 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.frames import completed, describe
+from bench.analysis.formats import number
+from bench.analysis.frames import completed, describe, grouped
 from bench.analysis.published import (
     has_published_inputs,
     measured_accuracy,
@@ -23,17 +24,8 @@ from bench.config import FULL
 from bench.records import RunRecord
 from bench.tables.text import TextTable
 
-_HEADER = [
-    "model",
-    "parameters",
-    "count as published",
-    "loss",
-    "range of seeds",
-    "place",
-    "accuracy",
-    "time ratio",
-    "memory ratio",
-]
+_HEADER = ["model", "parameters", "count as published", "loss", "range of seeds", "place", "accuracy"]
+_HEADER += ["time ratio", "memory ratio"]
 
 
 def published_table(records: Sequence[RunRecord]) -> TextTable | None:
@@ -42,9 +34,7 @@ def published_table(records: Sequence[RunRecord]) -> TextTable | None:
     if not done or done[0].study not in published_studies():
         return None
     content = read_published(done[0].study)
-    cells: dict[tuple[str, str], list[RunRecord]] = {}
-    for record in done:
-        cells.setdefault((record.variant, record.model), []).append(record)
+    cells = grouped(done, lambda record: (record.variant, record.model))
     data = pd.DataFrame(
         [
             _row(row, cells[variant, row["model"]])
@@ -76,12 +66,18 @@ def published_table(records: Sequence[RunRecord]) -> TextTable | None:
 
 def _row(published: Mapping[str, Any], records: list[RunRecord]) -> dict[str, Any]:
     losses = [record.best_valid_loss for record in records if record.best_valid_loss is not None]
+    seconds = _mean(record.train_seconds for record in records)
+    if "seconds_per_epoch" in published:
+        stages = [records[0].epoch_seconds, *(stage.epoch_seconds for stage in records[0].pretraining)]
+        seconds /= sum(map(len, stages))
     low, high = min(losses, default=float("nan")), max(losses, default=float("nan"))
     return {
         "model": records[0].label,
         "seeds": len(records),
         "parameters": records[0].parameters,
-        "parameters_agree": _sizes_agree(published, records),
+        "parameters_agree": all(parameters_agree(published, record.parameters or 0) for record in records)
+        if all(map(has_published_inputs, records))
+        else None,
         "loss_published": published["best_valid_loss"],
         "loss_measured": _mean(losses),
         "loss_lowest": low,
@@ -90,25 +86,10 @@ def _row(published: Mapping[str, Any], records: list[RunRecord]) -> dict[str, An
         "accuracy_published": _first(published, "valid_accuracy", "train_and_valid_accuracy"),
         "accuracy_measured": _mean(measured_accuracy(published, record) for record in records),
         "seconds_published": _first(published, "train_seconds", "seconds_per_epoch"),
-        "seconds_measured": _mean(record.train_seconds for record in records)
-        / _epochs_divisor(published, records),
+        "seconds_measured": seconds,
         "memory_published": _first(published, "gpu_memory_mb"),
         "memory_measured": _mean(record.peak_memory_bytes for record in records),
     }
-
-
-def _sizes_agree(published: Mapping[str, Any], records: list[RunRecord]) -> bool | None:
-    if not all(map(has_published_inputs, records)):
-        return None
-    return all(parameters_agree(published, record.parameters or 0) for record in records)
-
-
-def _epochs_divisor(published: Mapping[str, Any], records: list[RunRecord]) -> int:
-    """Epochs of all stages, where the published time is per epoch; 1 where it is the whole training."""
-    if "seconds_per_epoch" not in published:
-        return 1
-    record = records[0]
-    return len(record.epoch_seconds) + sum(len(stage.epoch_seconds) for stage in record.pretraining)
 
 
 def _first(published: Mapping[str, Any], *names: str) -> float:
@@ -122,9 +103,6 @@ def _mean(values: Iterable[float | None]) -> float:
 
 
 def _text(row: Mapping[Any, Any], rows: int) -> list[str]:
-    def number(value: float, pattern: str) -> str:
-        return "-" if pd.isna(value) else pattern.format(value)
-
     def pair(quantity: str, pattern: str) -> str:
         return " / ".join(number(row[f"{quantity}_{source}"], pattern) for source in ("published", "measured"))
 
@@ -133,14 +111,14 @@ def _text(row: Mapping[Any, Any], rows: int) -> list[str]:
     inside = (" (inside)" if row["inside_range"] else " (outside)") if several else ""
     return [
         row["model"],
-        number(row["parameters"], "{:,.0f}"),
+        number(row["parameters"], ",.0f"),
         {None: "-", True: "yes", False: "NO"}[row["parameters_agree"]],
-        pair("loss", "{:.4g}"),
+        pair("loss", ".4g"),
         spread + inside,
-        f"{pair('loss_place', '{:.0f}')} of {rows}",
-        pair("accuracy", "{:.3f}"),
-        pair("seconds_ratio", "{:.2f}"),
-        pair("memory_ratio", "{:.2f}"),
+        f"{pair('loss_place', '.0f')} of {rows}",
+        pair("accuracy", ".3f"),
+        pair("seconds_ratio", ".2f"),
+        pair("memory_ratio", ".2f"),
     ]
 
 

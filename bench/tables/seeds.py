@@ -40,21 +40,10 @@ def seed_table(
     before: Iterable[str] = (),
     after: Iterable[str] = (),
 ) -> TextTable:
-    """A table of means over seeds.
+    """A ``TextTable`` of means over ``seeds`` seeds, titled after the study of its records.
 
-    Args:
-        name: Stem of its files.
-        title: Follows the study's name.
-        header: One heading per column.
-        labels: The number of columns of words.
-        rows: Cells; those of type ``Best`` are marked.
-        data: The raw numbers.
-        records: What the table was made of.
-        seeds: The number of seeds.
-        best: What a mark means in this table.
-        spread: How the table shows the spread of seeds.
-        before: Notes before those about spread and marks.
-        after: Notes after them.
+    Cells of type ``Best`` are marked; ``best`` is what a mark means in this table, ``spread`` how it shows the
+    spread of seeds. Notes about both stand between those in ``before`` and ``after``.
     """
     marked = frozenset(
         (i, j) for i, row in enumerate(rows) for j, cell in enumerate(row) if isinstance(cell, Best)
@@ -70,16 +59,6 @@ def seed_table(
         data=pd.DataFrame(data),
         marked=marked,
     )
-
-
-def means(values: pd.DataFrame, metrics: Iterable[Metric]) -> dict[str, Interval]:
-    """The mean over seeds of each metric, by its name.
-
-    Args:
-        values: One row per seed; a column per metric, NaN where a record lacks it.
-        metrics: Of these columns.
-    """
-    return {metric.name: mean_interval(values[metric.name].dropna()) for metric in metrics}
 
 
 def raw(intervals: Mapping[str, Interval]) -> dict[str, object]:
@@ -134,14 +113,7 @@ def compared(metric: Metric, values: pd.DataFrame) -> list[str]:
 
 
 def notes(seeds: int, reason: str, *, any_marked: bool, spread: str = SPREAD) -> list[str]:
-    """The notes about spread and marks.
-
-    Args:
-        seeds: The number of seeds in the table.
-        reason: What a mark means in this table.
-        any_marked: Whether a cell is marked.
-        spread: How the table shows the spread of seeds.
-    """
+    """The notes about spread and marks; ``reason`` is what a mark means in this table."""
     if seeds < 2:
         return ["one seed has no spread, so no row is marked as best"]
     if any_marked:

@@ -77,4 +77,4 @@ def _tables_of(group: Sequence[RunRecord | ProbeRecord]) -> list[TextTable]:
         downsampling_table(records),
         evidence_table(records),
     ]
-    return [*(table for table in tables if table is not None), *probe_tables(probes)]
+    return [*filter(None, tables), *probe_tables(probes)]

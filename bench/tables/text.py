@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ class TextTable:
         header: One heading per column; the first ``labels`` columns are words, the rest numbers.
         labels: The number of columns of words.
         rows: Cells as text.
+        data: The raw numbers.
         notes: Lines below it.
         conditions: What the numbers were obtained under; in files, after the notes.
-        data: The raw numbers.
         marked: The cells that stand out, as (row, column); the notes tell why.
     """
 
@@ -48,9 +48,9 @@ class TextTable:
     header: list[str]
     labels: int
     rows: list[list[str]]
-    notes: list[str]
-    conditions: list[str]
     data: pd.DataFrame
+    notes: list[str] = field(default_factory=list)
+    conditions: list[str] = field(default_factory=list)
     marked: frozenset[tuple[int, int]] = frozenset()
 
     def markdown(self) -> str:
@@ -95,30 +95,20 @@ class TextTable:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(
-            title=Text(self.title),
-            caption=Text("\n".join(self.notes)),
-            title_justify="left",
-            caption_justify="left",
-        )
+        caption = Text("\n".join(self.notes))
+        table = Table(title=Text(self.title), caption=caption, title_justify="left", caption_justify="left")
         for i, title in enumerate(self.header):
             table.add_column(Text(title), justify="left" if i < self.labels else "right", no_wrap=True)
         for i, (starts, row) in enumerate(self._grouped()):
             if starts:
                 table.add_section()
-            cells = [Text(cell) for cell in row]
-            for j in self._marks(i):
-                cells[j] = Text(f"*{row[j]}", style="bold")
-            table.add_row(*cells)
+            marks = [(i, j) in self.marked for j in range(len(row))]
+            cells = zip(row, marks, strict=True)
+            table.add_row(*(Text(f"*{cell}", style="bold") if mark else Text(cell) for cell, mark in cells))
         return table
 
-    def _marks(self, i: int) -> list[int]:
-        """The marked columns of a row."""
-        return [j for j in range(len(self.header)) if (i, j) in self.marked]
-
     def _emphasized(self, i: int, cells: Iterable[str], pattern: str) -> list[str]:
-        marks = self._marks(i)
-        return [pattern.format(cell) if j in marks else cell for j, cell in enumerate(cells)]
+        return [pattern.format(cell) if (i, j) in self.marked else cell for j, cell in enumerate(cells)]
 
     def _grouped(self) -> Iterator[tuple[bool, list[str]]]:
         """Whether a row starts a further group, and its cells without the first word of its group.

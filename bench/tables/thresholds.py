@@ -1,6 +1,7 @@
 """The accuracy of each cell beside the least that is required of it."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from math import isnan, nan
 from typing import Any
 
@@ -49,11 +50,9 @@ def _text(row: Mapping[Any, Any], reasons: Sequence[str]) -> list[str]:
 
 
 def _row(record: RunRecord, threshold: Threshold) -> dict[str, object]:
-    accuracy = record.valid_accuracy or 0.0
-    try:
+    accuracy, least = record.valid_accuracy or 0.0, nan
+    with suppress(RecordError):
         least = threshold.least(record)
-    except RecordError:
-        least = nan
     return {
         "model": record.label,
         "seed": record.seed,

@@ -50,10 +50,8 @@ def variants_table(records: Sequence[RunRecord]) -> TextTable | None:
 
 
 def _spread(metric: Metric, values: "pd.Series[float]") -> str:
-    if values.empty:
-        return "-"
-    if len(values) == 1:
-        return formats.text(metric, values.iloc[0])
+    if len(values) < 2:
+        return formats.text(metric, values.iloc[0]) if len(values) else "-"
     low, mean, high = (
         # Two digits where a value may be of any size: three numbers of four digits are too wide for a cell.
         f"{value:.2g}" if metric.decimals is None else formats.text(metric, value)

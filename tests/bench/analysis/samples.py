@@ -1,12 +1,13 @@
 """Hand-made runs of several seeds, and records of what this installation does not know."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
-from bench.records import Metric, RunRecord
+from bench.records import Metric, ProbeRecord, RunRecord
 from bench.registry import METRICS
+from tests.bench.probes.samples import probe_record
 from tests.bench.samples import record
 
 # No test needs to know how these spread, only that it is little against 0.1 and does not cancel in differences.
@@ -64,3 +65,15 @@ def foreign(value: float = 0.2, metric: Metric = BRIER, **changes: Any) -> RunRe
         "environment": {},
     }
     return replace(record(), **{**unknown, **changes})
+
+
+LEVELS = (0.0, 0.5, 0.9, 1.0)
+
+
+def curve(stage: str, accuracies: Iterable[float], seed: int = 51, **changes: Any) -> list[ProbeRecord]:
+    """The accuracies of a model of this stage at the first of LEVELS."""
+    parts = {"model": f"wide-{stage}-concat-strided", "family": "wide", "stage": stage, "embedder": "strided"}
+    return [
+        probe_record(level=level, value=value, seed=seed, **{**parts, **changes})
+        for level, value in zip(LEVELS, accuracies, strict=False)
+    ]

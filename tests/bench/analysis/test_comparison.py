@@ -275,17 +275,17 @@ def test_what_one_run_alone_has_is_named_with_its_seeds_and_what_tells_it_from_o
     comparison = compare(before, [record(), record(TWIN)])
     assert comparison.only_before == (f"other {MODEL} (seeds 7, 8)",)
     assert comparison.only_now == (f"shapes {TWIN} (seed 51)",)
-    assert comparison.models == {f"shapes {MODEL}"}
+    assert {change.model for change in comparison.changes} == {f"shapes {MODEL}"}
 
 
 def test_cells_that_are_not_completed_are_named() -> None:
     diverged = record(status=DIVERGED, error="the loss is not finite", best_valid_loss=None)
     comparison = compare([record(), record(seed=52)], [diverged, record(seed=52)])
-    (cell,) = comparison.unfinished
-    assert (str(cell), cell.completed_before) == (f"{MODEL} (seed 51): diverged, the loss is not finite", True)
+    assert comparison.unfinished == comparison.lost == (f"{MODEL} (seed 51): diverged, the loss is not finite",)
     assert comparison.cells == 1
     assert compare([diverged], [record()]).unfinished == ()
-    assert [cell.completed_before for cell in compare([diverged], [diverged]).unfinished] == [False]
+    again = compare([diverged], [diverged])
+    assert (len(again.unfinished), again.lost) == (1, ())
 
 
 def test_of_several_records_of_a_cell_the_last_counts() -> None:

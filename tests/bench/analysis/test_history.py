@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bench.analysis.history import Entry, history, series_of
-from bench.records import DIVERGED, Metric, RecordError
+from bench.analysis.history import Entry, history
+from bench.records import DIVERGED, RecordError
 from tests.bench.analysis.samples import BRIER, foreign
 from tests.bench.samples import MODEL, TWIN, record
 
@@ -72,8 +72,7 @@ def test_the_metric_of_a_plug_in_has_a_series(changes: dict[str, Any], name: str
 
 @pytest.mark.parametrize("changes", [{"higher_is_better": None}, {"shown": False}])
 def test_a_metric_without_a_direction_or_a_column_has_no_series(changes: dict[str, Any]) -> None:
-    metric: Metric = replace(BRIER, **changes)
-    assert len(series_of([foreign(0.2, metric)])) == SERIES
+    assert len(history([foreign(0.2, replace(BRIER, **changes))])) == SERIES
 
 
 def test_names_tell_variants_data_and_studies_apart_whatever_else_was_run() -> None:

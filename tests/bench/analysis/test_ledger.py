@@ -114,7 +114,7 @@ def test_runs_under_other_conditions_are_not_mixed() -> None:
     hard = [replace(run, dataset="shapes-hard") for run in deep(0.3, 0.1)]
     quick = [replace(run, profile="quick") for run in here[:5]]
     mixed = entries("downsampling-deep/1", [*quick, *hard, *elsewhere, *here])
-    assert [(e.conditions.dataset, e.conditions.device, e.words) for e in mixed if e.conditions] == [
+    assert [(e.conditions.shared.dataset, e.conditions.device, e.words) for e in mixed if e.conditions] == [
         ("shapes-hard", "a processor, 2 threads", "does not hold"),
         ("shapes", "another, 2 threads", "holds"),
         ("shapes", "a processor, 2 threads", "holds"),
@@ -133,7 +133,7 @@ def test_conditions_stand_in_order_of_first_appearance_after_the_published_and_w
         *(replace(run, dataset="new") for run in raw),
         *raw,
     ]
-    assert [(under.dataset, under.protocol) for under in ledger(records).conditions] == [
+    assert [(under.shared.dataset, under.protocol) for under in ledger(records).conditions] == [
         ("new", "as published"),
         ("shapes", "as published"),
         ("shapes", "as published, SMOKE: cut short"),
@@ -218,7 +218,7 @@ def test_runs_that_no_claim_needs_are_ignored() -> None:
 def test_contradictions_are_compared_in_each_family() -> None:
     runs = [*wide(0.1, 0.1), *compact(0.1, 0.101), *experts(0.1, 0.2, 0.3, 0.5)]
     addition = ledger(runs).answers[CONTRADICTIONS[0]]
-    assert [(conditions.dataset, part.verdict.words) for conditions, part in addition] == [
+    assert [(conditions.shared.dataset, part.verdict.words) for conditions, part in addition] == [
         ("shapes-uneven", "no difference larger than 0.01 nats"),
         ("shapes", "B better"),
         ("shapes", "B better"),

@@ -1,23 +1,11 @@
-from collections.abc import Iterable
 from math import isnan
 from typing import Any
 
 import pytest
 
 from bench.analysis.probes import describe_probes, features_frame, robustness_curves, robustness_frame
-from bench.records import ProbeRecord
+from tests.bench.analysis.samples import LEVELS, curve
 from tests.bench.probes.samples import probe_record
-
-LEVELS = (0.0, 0.5, 0.9, 1.0)
-
-
-def curve(stage: str, accuracies: Iterable[float], seed: int = 51, **changes: Any) -> list[ProbeRecord]:
-    """Of a model of this stage, one value per level."""
-    parts = {"model": f"wide-{stage}-concat-strided", "family": "wide", "stage": stage, "embedder": "strided"}
-    return [
-        probe_record(level=level, value=value, seed=seed, **{**parts, **changes})
-        for level, value in zip(LEVELS, accuracies, strict=False)
-    ]
 
 
 def test_a_row_holds_a_curve_in_numbers() -> None:
@@ -67,7 +55,6 @@ def test_features_are_named_in_words_and_unknown_ones_by_their_record() -> None:
             probe_record(**{**feature, "probe": "shift-consistency", "level": 2.0, "level_unit": "px"}),
             probe_record(**{**feature, "probe": "spectrum", "metric": "power", "unit": "dB", "layer": "trunk"}),
             probe_record(**{**feature, "probe": "spectrum", "level": 0.5, "level_unit": "m"}),
-            probe_record(**{**feature, "benchmark": "calibration"}),
         ]
     )
     assert frame.measure.tolist() == [

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from bench.plots.cost import cost, pareto_front
 from tests.bench.samples import MODEL, TWIN, record
-from tests.bench.tables.samples import EMBEDDERS, embedded
+from tests.bench.tables.samples import EMBEDDERS, embedded, made
 
 POINTS = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 4)), min_size=1, max_size=8)
 
@@ -45,13 +45,16 @@ def numbers(panel: Axes) -> dict[str, tuple[float, float]]:
 
 
 def test_models_on_a_front_are_numbered_and_named() -> None:
-    figure = cost(
-        [
-            record(MODEL, valid_accuracy=0.75, parameters=1000, epoch_seconds=[1.0], peak_memory_bytes=10**6),
-            record(TWIN, valid_accuracy=0.5, parameters=1000, epoch_seconds=[0.5], peak_memory_bytes=2 * 10**6),
-        ]
+    figure = made(
+        cost(
+            [
+                record(MODEL, valid_accuracy=0.75, parameters=1000, epoch_seconds=[1.0], peak_memory_bytes=10**6),
+                record(
+                    TWIN, valid_accuracy=0.5, parameters=1000, epoch_seconds=[0.5], peak_memory_bytes=2 * 10**6
+                ),
+            ]
+        )
     )
-    assert figure is not None
     parameters, time, memory = figure.axes
     assert numbers(parameters) == {"1": (1000, 0.75)}
     assert numbers(time) == {"2": (0.5, 0.5), "1": (1.0, 0.75)}
@@ -62,8 +65,7 @@ def test_models_on_a_front_are_numbered_and_named() -> None:
 
 
 def test_a_bar_reaches_from_the_lowest_to_the_highest_seed() -> None:
-    figure = cost([record(seed=i, valid_accuracy=accuracy) for i, accuracy in enumerate((0.5, 0.7, 0.9))])
-    assert figure is not None
+    figure = made(cost([record(seed=i, valid_accuracy=accuracy) for i, accuracy in enumerate((0.5, 0.7, 0.9))]))
     panel = figure.axes[0]
     (bar,) = panel.collections[0].get_segments()  # type: ignore[attr-defined]
     assert bar.tolist() == [[1000, 0.5], [1000, 0.9]]
@@ -72,8 +74,7 @@ def test_a_bar_reaches_from_the_lowest_to_the_highest_seed() -> None:
 
 def test_families_differ_in_marker_and_embedders_in_color_and_filling() -> None:
     families = [f"family{i}" for i in range(12)]
-    figure = cost([embedded(name, family, family=family) for name in EMBEDDERS for family in families])
-    assert figure is not None
+    figure = made(cost([embedded(name, family, family=family) for name in EMBEDDERS for family in families]))
     points = [line for line in figure.axes[0].get_lines() if line.get_marker() != "None"]
     assert len({line.get_marker() for line in points}) == 12
     looks = {(line.get_color(), line.get_fillstyle(), line.get_markersize()) for line in points}
@@ -82,7 +83,6 @@ def test_families_differ_in_marker_and_embedders_in_color_and_filling() -> None:
 
 
 def test_a_record_without_accuracy_is_drawn_on_no_front() -> None:
-    figure = cost([record(valid_accuracy=None)])
-    assert figure is not None
+    figure = made(cost([record(valid_accuracy=None)]))
     figure.draw_without_rendering()
     assert numbers(figure.axes[0]) == {}

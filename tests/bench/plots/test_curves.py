@@ -6,15 +6,14 @@ from matplotlib.collections import PolyCollection
 
 from bench.plots.curves import curves
 from tests.bench.samples import MODEL, TWIN, record
-from tests.bench.tables.samples import EMBEDDERS, embedded, foreign
+from tests.bench.tables.samples import EMBEDDERS, embedded, foreign, made
 
 # Three seeds: the medians are 0.5, 0.3, 0.2; the ranges 0.4 to 0.6, 0.2 to 0.9, 0.1 to 0.3.
 LOSSES = [[0.4, 0.9, 0.3], [0.5, 0.2, 0.2], [0.6, 0.3, 0.1]]
 
 
 def test_a_line_is_the_median_of_seeds_and_a_band_their_range() -> None:
-    figure = curves([record(seed=i, valid_losses=losses) for i, losses in enumerate(LOSSES)])
-    assert figure is not None
+    figure = made(curves([record(seed=i, valid_losses=losses) for i, losses in enumerate(LOSSES)]))
     (panel,) = figure.axes
     chance, line = panel.get_lines()
     assert np.asarray(line.get_xydata()).tolist() == [[1, 0.5], [2, 0.3], [3, 0.2]]
@@ -26,14 +25,12 @@ def test_a_line_is_the_median_of_seeds_and_a_band_their_range() -> None:
 
 
 def test_one_seed_has_no_band() -> None:
-    figure = curves([record()])
-    assert figure is not None
+    figure = made(curves([record()]))
     assert not any(len(band.get_paths()) for band in figure.axes[0].collections)
 
 
 def test_a_panel_is_a_strategy_with_a_line_style_for_each_embedder() -> None:
-    figure = curves([record(TWIN), record(MODEL), record("wide-rgb-strided"), record("wide-lidar-strided")])
-    assert figure is not None
+    figure = made(curves([record(TWIN), record(MODEL), record("wide-rgb-strided"), record("wide-lidar-strided")]))
     assert [panel.get_title(loc="left") for panel in figure.axes] == [
         "compact-late-concat",
         "wide-rgb",
@@ -47,8 +44,7 @@ def test_a_panel_is_a_strategy_with_a_line_style_for_each_embedder() -> None:
 
 
 def test_nine_embedders_differ_in_color_line_and_marker() -> None:
-    figure = curves([embedded(embedder) for embedder in EMBEDDERS])
-    assert figure is not None
+    figure = made(curves([embedded(embedder) for embedder in EMBEDDERS]))
     lines = figure.axes[0].get_lines()[1:]
     patterns = {str(line._dash_pattern) for line in lines}  # type: ignore[attr-defined]
     assert len(patterns) == len({line.get_color() for line in lines}) == 9
@@ -57,11 +53,9 @@ def test_nine_embedders_differ_in_color_line_and_marker() -> None:
 
 
 def test_models_without_embedders_need_no_legend_for_them() -> None:
-    figure = curves([foreign("mine", embedder="", valid_losses=[0.5, None, 0.25])])
-    assert figure is not None
+    figure = made(curves([foreign("mine", embedder="", valid_losses=[0.5, None, 0.25])]))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["chance level"]
-    mixed = curves([foreign("mine", embedder=""), record()])
-    assert mixed is not None
+    mixed = made(curves([foreign("mine", embedder=""), record()]))
     assert [text.get_text() for text in mixed.legends[0].get_texts()][:2] == ["without embedder", "strided"]
 
 
@@ -69,8 +63,7 @@ def test_models_without_embedders_need_no_legend_for_them() -> None:
     "losses", [[0.7, 0.69, 0.68], [0.7, 0.3, 0.1], [0.7, 0.01, 1e-6], [0.7, 0.1, 0.0], [0.7, None]]
 )
 def test_the_scale_has_numbers_whatever_its_range(losses: list[float | None]) -> None:
-    figure = curves([record(valid_losses=losses)])
-    assert figure is not None
+    figure = made(curves([record(valid_losses=losses)]))
     figure.draw_without_rendering()
     low, high = figure.axes[0].get_ylim()
     inside = [tick for tick in figure.axes[0].get_yticks() if low <= tick <= high]
@@ -79,8 +72,7 @@ def test_the_scale_has_numbers_whatever_its_range(losses: list[float | None]) ->
 
 def test_panels_above_a_gap_number_their_epochs() -> None:
     models = ["wide-rgb", "wide-lidar", "wide-early-concat", "wide-late-concat", "experts-rgb"]
-    figure = curves([record(f"{model}-strided") for model in models])
-    assert figure is not None
+    figure = made(curves([record(f"{model}-strided") for model in models]))
     figure.draw_without_rendering()
     labeled = [panel.xaxis.get_tick_params()["labelbottom"] for panel in figure.axes]
     assert labeled == [False, True, True, True, True]

@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from bench.plots.downsampling import downsampling
 from bench.records import RunRecord
 from tests.bench.samples import MODEL, TWIN, record
-from tests.bench.tables.samples import EMBEDDERS, embedded
+from tests.bench.tables.samples import EMBEDDERS, embedded, made
 
 
 def pairs(*differences: float) -> list[RunRecord]:
@@ -51,8 +51,7 @@ def test_one_seed_has_no_bar() -> None:
 
 
 def test_intervals_do_not_press_the_points_together() -> None:
-    figure = downsampling(pairs(-1.0, 1.1))  # mean 0.05, half the interval above 13
-    assert figure is not None
+    figure = made(downsampling(pairs(-1.0, 1.1)))  # mean 0.05, half the interval above 13
     low, high = figure.axes[1].get_xlim()
     assert -0.3 < low < 0 < 0.05 < high < 0.3
 
@@ -80,8 +79,7 @@ def test_nine_embedders_have_a_row_each_against_the_reference() -> None:
 
 def test_there_is_one_panel_per_metric() -> None:
     scored = [record(TWIN, valid_metrics={"brier": 0.25}), record(MODEL, valid_metrics={"brier": 0.125})]
-    figure = downsampling([*scored, record("wide-rgb-maxpool"), record("wide-rgb-strided")])
-    assert figure is not None
+    figure = made(downsampling([*scored, record("wide-rgb-maxpool"), record("wide-rgb-strided")]))
     titles = [panel.get_title("left").splitlines()[0] for panel in figure.axes]
     assert titles == ["valid accuracy", "best valid loss", "valid brier", "epoch time (s)"]
     points = [np.asarray(line.get_xdata(), dtype=float) for line in figure.axes[2].get_lines()[1:]]
@@ -89,8 +87,7 @@ def test_there_is_one_panel_per_metric() -> None:
 
 
 def test_a_long_name_leaves_room_for_the_panels() -> None:
-    figure = downsampling([embedded(name, "n" * 200) for name in EMBEDDERS[:2]])
-    assert figure is not None
+    figure = made(downsampling([embedded(name, "n" * 200) for name in EMBEDDERS[:2]]))
     assert all(panel.get_position().width > 0.1 for panel in figure.axes)
     assert row_labels(figure)[0].endswith("n-strided")
 

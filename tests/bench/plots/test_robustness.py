@@ -8,7 +8,7 @@ from bench.plots import write_figures
 from bench.plots.robustness import CROWD, robustness
 from bench.records import ProbeRecord
 from tests.bench.probes.samples import probe_record
-from tests.bench.tables.samples import EMBEDDERS
+from tests.bench.tables.samples import EMBEDDERS, made
 
 LEVELS = (0.0, 0.25, 0.5, 1.0)
 STRATEGIES = [f"wide-{operator}" for operator in ("late", "early", "add", "hadamard", "matmul")]
@@ -31,9 +31,7 @@ def curve(strategy: str, embedder: str, probe: str, top: float = 0.9, seed: int 
 
 
 def drawn(probes: list[ProbeRecord]) -> Figure:
-    figure = robustness(probes)
-    assert figure is not None
-    return figure
+    return made(robustness(probes))
 
 
 def test_there_is_one_panel_per_corruption_and_one_line_per_model() -> None:

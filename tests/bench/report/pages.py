@@ -9,6 +9,8 @@ from msgspec.structs import replace
 
 from bench.records import InferenceRecord, ProbeRecord, SampleRecord
 from bench.records.reading import Run
+from tests.bench.costs import samples as costs
+from tests.bench.probes.samples import probe_record
 from tests.bench.samples import MODEL, TWIN, record
 
 THIRD = "compact-intermediate-add-maxpool"
@@ -48,22 +50,13 @@ def hand_made() -> Run:
 
 def probe(model: str, **changes: object) -> ProbeRecord:
     """The accuracy of a model under noise."""
-    values: dict[str, object] = {
-        "started_at": "2026-01-02T03:04:05+00:00", "study": "standard", "variant": "", "model": model,
-        "embedder": model.rpartition("-")[2], "dataset": "shapes", "seed": 51, "profile": "quick", "device": "cpu",
-        "benchmark": "robustness", "probe": "rgb-noise", "level": 0.0, "metric": "accuracy", "value": 0.5,
-        "samples": 100, "weights_sha256": "0" * 64, **changes,
-    }  # fmt: skip
-    return ProbeRecord(**values)  # type: ignore[arg-type]
+    of_run = {"study": "standard", "dataset": "shapes", "profile": "quick", "probe": "rgb-noise", "level": 0.0}
+    return probe_record(model, **{**of_run, **changes})
 
 
 def inference(model: str) -> InferenceRecord:
-    """Ten passes of a model."""
-    return InferenceRecord(
-        profile="quick", device="cpu", conditions=["profile: quick", "device: a processor"],
-        environment={"device_name": "a processor", "threads": 2}, model=model, parameters=1000, batch_size=1,
-        seconds=[0.001] * 10, inputs="rgb 4x64x64, lidar 4x64x64",
-    )  # fmt: skip
+    """Passes of a model."""
+    return costs.inference(model=model, profile="quick")
 
 
 def sample(name: str, predicted: str = "cubes", **changes: object) -> SampleRecord:

@@ -4,7 +4,7 @@ import pytest
 
 from bench.analysis.frames import outcomes
 from bench.records import Metric
-from bench.report.cells import cells
+from bench.report.cells import caveats, commit, measured
 from tests.bench.samples import record
 
 BRIER = Metric(name="brier", title="Brier score", higher_is_better=False, decimals=2)
@@ -14,9 +14,9 @@ COMMITTED = record().environment | {"commit": "0123456789abcdef", "dirty": False
 def test_the_metric_of_a_plugin_has_a_column() -> None:
     values = {"loss": 0.25, "accuracy": 0.9, "brier": 0.125}
     with_it, without = record(metrics=[BRIER], valid_metrics=values), record(seed=52)
-    titles = [metric.title for metric in outcomes([with_it, without])]
-    assert titles == ["valid accuracy", "best valid loss", "valid Brier score"]
-    assert [cell.values for cell in cells([with_it, without], ["a", "b"])] == [
+    metrics = outcomes([with_it, without])
+    assert [metric.title for metric in metrics] == ["valid accuracy", "best valid loss", "valid Brier score"]
+    assert [[measured(cell, metric) for metric in metrics] for cell in (with_it, without)] == [
         ["0.900", "0.25", "0.12"],
         ["0.900", "0.25", "-"],
     ]
@@ -29,8 +29,8 @@ def test_a_metric_that_nobody_declares_has_a_column_and_a_hidden_one_has_none() 
 
 
 def test_a_clean_cell_has_a_commit_and_no_caveats() -> None:
-    (cell,) = cells([record(environment=COMMITTED, command="pytest")], ["a run"])
-    assert (cell.run, cell.commit, cell.caveats) == ("a run", "0123456789ab", [])
+    cell = record(environment=COMMITTED, command="pytest")
+    assert (commit(cell), caveats(cell)) == ("0123456789ab", [])
 
 
 @pytest.mark.parametrize(
@@ -46,10 +46,8 @@ def test_a_clean_cell_has_a_commit_and_no_caveats() -> None:
     ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
 )
 def test_what_the_command_needs_is_a_caveat(changes: dict[str, Any], caveat: str) -> None:
-    (cell,) = cells([record(**{"environment": COMMITTED, "command": "pytest", **changes})], ["a run"])
-    assert cell.caveats == [caveat]
+    assert caveats(record(**{"environment": COMMITTED, "command": "pytest", **changes})) == [caveat]
 
 
 def test_the_commit_of_a_changed_checkout_says_so() -> None:
-    (cell,) = cells([record(environment=COMMITTED | {"dirty": True})], ["a run"])
-    assert cell.commit == "0123456789ab, with changes"
+    assert commit(record(environment=COMMITTED | {"dirty": True})) == "0123456789ab, with changes"

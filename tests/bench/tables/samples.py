@@ -1,6 +1,6 @@
-"""Hand-made records of models that nothing here knows."""
+"""Hand-made records of models that nothing here knows, and what is made of them."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -8,6 +8,15 @@ from bench.records import RunRecord
 from tests.bench.samples import record
 
 EMBEDDERS = ("maxpool", "strided", "blurpool", "average", "wavelet", "lip", "spd", "softpool", "antialias")
+
+
+T = TypeVar("T")
+
+
+def made(shown: T | None) -> T:
+    """A table or figure that must be there."""
+    assert shown is not None
+    return shown
 
 
 def foreign(model: str, **changes: Any) -> RunRecord:

@@ -6,14 +6,13 @@ from bench.tables.comparison import comparison_table
 from bench.tables.text import TextTable
 from tests.bench.analysis.samples import foreign
 from tests.bench.samples import MODEL, TWIN, record
+from tests.bench.tables.samples import made
 
 FEW = "changed, fewer than 5 seeds"
 
 
 def table(before: list[RunRecord], now: list[RunRecord]) -> TextTable:
-    made = comparison_table(compare(before, now))
-    assert made is not None
-    return made
+    return made(comparison_table(compare(before, now)))
 
 
 def test_equal_runs_are_the_same() -> None:

@@ -3,7 +3,7 @@ import pytest
 from bench.records import DIVERGED, RunRecord
 from bench.tables.downsampling import downsampling_table
 from tests.bench.samples import MODEL, TWIN, record
-from tests.bench.tables.samples import EMBEDDERS, embedded, foreign
+from tests.bench.tables.samples import EMBEDDERS, embedded, foreign, made
 
 RECORDS = [
     record(TWIN, best_valid_loss=0.5, valid_accuracy=0.85, parameters=1_415_051, train_seconds=9.0),
@@ -12,8 +12,7 @@ RECORDS = [
 
 
 def test_strided_minus_maxpool_by_hand() -> None:
-    table = downsampling_table(RECORDS)
-    assert table is not None
+    table = made(downsampling_table(RECORDS))
     assert table.markdown() == (
         "**standard: embedders compared with maxpool**\n"
         "\n"
@@ -35,37 +34,35 @@ def test_strided_minus_maxpool_by_hand() -> None:
 
 
 def test_every_other_embedder_has_a_row_for_each_metric() -> None:
-    table = downsampling_table([embedded(embedder) for embedder in EMBEDDERS])
-    assert table is not None
+    table = made(downsampling_table([embedded(embedder) for embedder in EMBEDDERS]))
     assert len(table.header) == 7  # as wide for nine embedders as for two
     assert [row[2] for row in table.rows if row[1] == "valid accuracy"] == list(EMBEDDERS[1:])
 
 
 def test_the_reference_is_that_of_the_records() -> None:
-    table = downsampling_table([embedded(name, reference="blurpool") for name in ("maxpool", "blurpool")])
-    assert table is not None
+    table = made(downsampling_table([embedded(name, reference="blurpool") for name in ("maxpool", "blurpool")]))
     assert table.header[4:] == ["with blurpool", "with embedder", "difference"]
     assert {row[2] for row in table.rows} == {"maxpool"}
 
 
 def test_a_metric_that_a_pair_lacks_has_no_row() -> None:
     counted = [record(TWIN), record(MODEL, peak_memory_bytes=None)]
-    table = downsampling_table(counted)
-    assert table is not None
+    table = made(downsampling_table(counted))
     assert "peak memory (MB)" not in [row[1] for row in table.rows]
 
 
 def test_a_difference_is_paired_by_seed() -> None:
     # Losses differ by 0.5 in either seed, however far the seeds are apart; seed 53 has no strided run.
-    table = downsampling_table(
-        [
-            *RECORDS,
-            record(TWIN, seed=52, best_valid_loss=10.5),
-            record(MODEL, seed=52, best_valid_loss=11.0),
-            record(TWIN, seed=53, best_valid_loss=100.0),
-        ]
+    table = made(
+        downsampling_table(
+            [
+                *RECORDS,
+                record(TWIN, seed=52, best_valid_loss=10.5),
+                record(MODEL, seed=52, best_valid_loss=11.0),
+                record(TWIN, seed=53, best_valid_loss=100.0),
+            ]
+        )
     )
-    assert table is not None
     assert table.rows[0][3:] == ["2", "6 ± 64", "6 ± 64", "+0.5"]
     loss = table.data.to_dict("records")[0]
     assert (loss["seeds"], loss["reference_value"], loss["embedder_value"]) == (2, 5.5, 6.0)
@@ -76,15 +73,13 @@ def test_the_better_of_the_two_is_marked_where_five_seeds_agree() -> None:
     seeds = range(51, 56)
     twins = [record(TWIN, seed=seed, best_valid_loss=0.1 + seed / 1e4, epoch_seconds=[2.0]) for seed in seeds]
     ours = [record(MODEL, seed=seed, best_valid_loss=0.2, epoch_seconds=[1.0]) for seed in seeds]
-    table = downsampling_table([*twins, *ours])
-    assert table is not None
+    table = made(downsampling_table([*twins, *ours]))
     loss, time = ([row[1] for row in table.rows].index(title) for title in ("best valid loss", "epoch time (s)"))
     assert table.marked == {(loss, 4), (time, 5)}
 
 
 def test_csv_brings_back_the_numbers() -> None:
-    table = downsampling_table(RECORDS)
-    assert table is not None
+    table = made(downsampling_table(RECORDS))
     header, first, *_ = table.data.to_csv(index=False).splitlines()
     assert header == (
         "strategy,metric,reference,embedder,seeds,reference_value,embedder_value,"

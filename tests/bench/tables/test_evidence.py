@@ -8,6 +8,7 @@ from bench.tables.evidence import evidence_table
 from bench.tables.text import TextTable
 from tests.bench.analysis.samples import BRIER, around, foreign, seeds
 from tests.bench.samples import record
+from tests.bench.tables.samples import made
 
 LATE, CONCAT = "compact-late-concat-maxpool", "compact-intermediate-concat-maxpool"
 STRIDED = "compact-late-concat-strided"
@@ -15,9 +16,7 @@ STRIDED = "compact-late-concat-strided"
 
 def table(*models: str, study: str = "standard") -> TextTable:
     losses = {LATE: around(0.1), CONCAT: around(0.3, shift=1), STRIDED: around(0.1, shift=2)}
-    made = evidence_table([run for model in models for run in seeds(model, study, losses=losses[model])])
-    assert made is not None
-    return made
+    return made(evidence_table([run for model in models for run in seeds(model, study, losses=losses[model])]))
 
 
 def test_a_table_by_eye() -> None:
@@ -59,21 +58,21 @@ def mine(embedder: str, values: list[float], metric: Metric = BRIER) -> list[Run
 
 
 def test_records_of_what_is_not_installed_are_judged() -> None:
-    made = evidence_table([*mine("sharp", around(0.1)), *mine("blur", around(0.3, shift=1))])
-    assert made is not None
-    assert [row[:4] for row in made.rows] == [
+    judged = made(evidence_table([*mine("sharp", around(0.1)), *mine("blur", around(0.3, shift=1))]))
+    assert [row[:4] for row in judged.rows] == [
         ["mine-late-gated-sharp", "blur", metric, "5"]
         for metric in ("best valid loss", "valid accuracy", "valid Brier score")
     ]
-    assert made.rows[2][-1] == "A better"
-    assert "valid Brier score: differences of 0.01 matter: by hand" in made.notes
+    assert judged.rows[2][-1] == "A better"
+    assert "valid Brier score: differences of 0.01 matter: by hand" in judged.notes
 
 
 def test_a_metric_without_a_direction_is_shown_and_not_judged() -> None:
     aimless = replace(BRIER, higher_is_better=None, margin=0.0)
-    made = evidence_table([*mine("sharp", around(0.3), aimless), *mine("blur", around(0.1, shift=1), aimless)])
-    assert made is not None
-    *_, effect, _, probability, verdict = made.rows[2]
+    judged = made(
+        evidence_table([*mine("sharp", around(0.3), aimless), *mine("blur", around(0.1, shift=1), aimless)])
+    )
+    *_, effect, _, probability, verdict = judged.rows[2]
     assert effect.startswith("+0.2 (")
     assert (probability, verdict) == ("-", "not judged")
-    assert made.notes[-1] == "valid Brier score: not judged, as neither direction is declared to be better"
+    assert judged.notes[-1] == "valid Brier score: not judged, as neither direction is declared to be better"

@@ -3,7 +3,7 @@ from typing import Any
 from bench.records import FAILED, RunRecord
 from bench.tables.modalities import modalities_table
 from tests.bench.samples import record
-from tests.bench.tables.samples import foreign
+from tests.bench.tables.samples import foreign, made
 
 FUSION, RGB, LIDAR = "wide-early-concat-maxpool", "wide-rgb-maxpool", "wide-lidar-maxpool"
 
@@ -13,37 +13,36 @@ def runs(model: str, *accuracies: float) -> list[RunRecord]:
 
 
 def test_a_fusion_stands_beside_its_best_modality() -> None:
-    table = modalities_table([*runs(RGB, 0.5), *runs(LIDAR, 0.75), *runs(FUSION, 0.875)])
-    assert table is not None
+    table = made(modalities_table([*runs(RGB, 0.5), *runs(LIDAR, 0.75), *runs(FUSION, 0.875)]))
     assert table.header == ["model", "seeds", "valid accuracy", "alone", "its accuracy", "gain"]
     assert table.rows == [[FUSION, "1", "0.875", "lidar", "0.750", "+0.125"]]
 
 
 def test_the_best_modality_is_the_best_on_average_and_not_for_each_seed() -> None:
     # Taking the better one of each seed would make a baseline of (0.9 + 0.8) / 2, which is no model.
-    table = modalities_table([*runs(RGB, 0.9, 0.6), *runs(LIDAR, 0.6, 0.8), *runs(FUSION, 0.9, 0.7)])
-    assert table is not None
+    table = made(modalities_table([*runs(RGB, 0.9, 0.6), *runs(LIDAR, 0.6, 0.8), *runs(FUSION, 0.9, 0.7)]))
     (row,) = table.data.to_dict("records")
     assert (row["baseline"], row["baseline_accuracy"], row["seeds"]) == ("rgb", 0.75, 2)
     assert round(row["gain"], 12) == 0.05  # 0.0 and 0.1
 
 
 def test_only_shared_seeds_count() -> None:
-    table = modalities_table([*runs(RGB, 0.5, 0.5), *runs(LIDAR, 0.75, 0.75), *runs(FUSION, 1.0)])
-    assert table is not None
+    table = made(modalities_table([*runs(RGB, 0.5, 0.5), *runs(LIDAR, 0.75, 0.75), *runs(FUSION, 1.0)]))
     assert table.rows[0][1:] == ["1", "1.000", "lidar", "0.750", "+0.250"]
 
 
 def test_five_seeds_decide() -> None:
-    table = modalities_table(
-        [*runs(RGB, *[0.5] * 5), *runs(LIDAR, *[0.75] * 5), *runs(FUSION, 0.9, 0.91, 0.92, 0.9, 0.9)]
+    table = made(
+        modalities_table(
+            [*runs(RGB, *[0.5] * 5), *runs(LIDAR, *[0.75] * 5), *runs(FUSION, 0.9, 0.91, 0.92, 0.9, 0.9)]
+        )
     )
-    assert table is not None
     assert table.marked == {(0, 2)}
-    worse = modalities_table(
-        [*runs(RGB, *[0.5] * 5), *runs(LIDAR, *[0.75] * 5), *runs(FUSION, 0.7, 0.71, 0.72, 0.7, 0.7)]
+    worse = made(
+        modalities_table(
+            [*runs(RGB, *[0.5] * 5), *runs(LIDAR, *[0.75] * 5), *runs(FUSION, 0.7, 0.71, 0.72, 0.7, 0.7)]
+        )
     )
-    assert worse is not None
     assert worse.marked == {(0, 4)}
 
 
@@ -63,17 +62,18 @@ def backbone(name: str, *modalities: str, **changes: Any) -> RunRecord:
 
 
 def test_any_number_of_modalities_is_compared() -> None:
-    table = modalities_table(
-        [
-            backbone("tower-rgb", "rgb", valid_accuracy=0.5),
-            backbone("tower-depth", "depth", valid_accuracy=0.75),
-            backbone("tower-thermal", "thermal", valid_accuracy=0.625),
-            backbone("tower-late", "rgb", "depth", "thermal", valid_accuracy=0.875),
-            backbone("tower-rgb+thermal", "rgb", "thermal", valid_accuracy=0.75),
-            backbone("mine", "rgb", "sonar"),
-        ]
+    table = made(
+        modalities_table(
+            [
+                backbone("tower-rgb", "rgb", valid_accuracy=0.5),
+                backbone("tower-depth", "depth", valid_accuracy=0.75),
+                backbone("tower-thermal", "thermal", valid_accuracy=0.625),
+                backbone("tower-late", "rgb", "depth", "thermal", valid_accuracy=0.875),
+                backbone("tower-rgb+thermal", "rgb", "thermal", valid_accuracy=0.75),
+                backbone("mine", "rgb", "sonar"),
+            ]
+        )
     )
-    assert table is not None
     assert table.rows == [
         ["tower-late", "1", "0.875", "depth", "0.750", "+0.125"],
         ["tower-rgb+thermal", "1", "0.750", "thermal", "0.625", "+0.125"],
@@ -82,10 +82,11 @@ def test_any_number_of_modalities_is_compared() -> None:
 
 def test_of_several_models_of_a_modality_the_first_counts() -> None:
     singles = [backbone("first", "rgb", valid_accuracy=0.5), backbone("second", "rgb", valid_accuracy=0.75)]
-    table = modalities_table(
-        [*singles, backbone("depth", "depth", valid_accuracy=0.25), backbone("mine", "rgb", "depth")]
+    table = made(
+        modalities_table(
+            [*singles, backbone("depth", "depth", valid_accuracy=0.25), backbone("mine", "rgb", "depth")]
+        )
     )
-    assert table is not None
     assert table.rows[0][3:5] == ["rgb", "0.500"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from bench.records import DIVERGED, FAILED, Metric, RunRecord
 from bench.tables.models import cost_table, fusion_table
 from tests.bench.samples import MODEL, TWIN, record
-from tests.bench.tables.samples import embedded, foreign
+from tests.bench.tables.samples import embedded, foreign, made
 
 # Two seeds of two models: losses 0.25 and 0.75, then 0.5 and 1.5.
 RECORDS = [
@@ -142,8 +142,7 @@ def measured(model: str = MODEL, **changes: Any) -> RunRecord:
 
 
 def test_the_cost_table_by_hand() -> None:
-    table = cost_table([measured(), measured(TWIN, flops_per_step=2 * 10**9, seconds_to_target=None)])
-    assert table is not None
+    table = made(cost_table([measured(), measured(TWIN, flops_per_step=2 * 10**9, seconds_to_target=None)]))
     assert table.header == [
         "model",
         "seeds",
@@ -162,29 +161,25 @@ def test_the_cost_table_by_hand() -> None:
 
 
 def test_seeds_that_did_not_reach_the_target_are_counted_and_not_averaged() -> None:
-    table = cost_table([measured(seed=51), measured(seed=52, seconds_to_target=None)])
-    assert table is not None
+    table = made(cost_table([measured(seed=51), measured(seed=52, seconds_to_target=None)]))
     assert table.rows[0][-1] == "10.0 (1 of 2)"
 
 
 def test_a_metric_that_no_record_has_gets_no_column_and_is_named() -> None:
-    table = cost_table([record()])
-    assert table is not None
+    table = made(cost_table([record()]))
     assert table.header == ["model", "seeds", "parameters", "epoch time (s)", "peak memory (MB)"]
     assert "not in these records: GFLOP per step, GFLOP/s, % of ceiling, time to target (s)" in table.notes
     assert not any("GFLOP per step:" in note for note in table.notes)
 
 
 def test_a_record_without_a_target_is_told_from_one_that_missed_it() -> None:
-    table = cost_table([measured(), record(TWIN)])
-    assert table is not None
+    table = made(cost_table([measured(), record(TWIN)]))
     assert table.rows[1][3:] == ["-", "2.00", "-", "-", "40", "-"]
 
 
 def test_the_cheapest_is_marked_where_five_seeds_agree() -> None:
     cheap = [measured(seed=seed, parameters=500) for seed in range(5)]
-    table = cost_table([*cheap, *(measured(TWIN, seed=seed) for seed in range(5))])
-    assert table is not None
+    table = made(cost_table([*cheap, *(measured(TWIN, seed=seed) for seed in range(5))]))
     assert table.marked == {(0, 2)}
     assert table.markdown().splitlines()[4].startswith(f"| {MODEL} | 5 | **500** | 1.00 |")
 
@@ -195,14 +190,12 @@ def test_of_unfinished_runs_there_is_no_cost() -> None:
 
 def test_a_record_with_nothing_but_its_result_is_shown() -> None:
     bare = embedded("none-of-ours", protocol={}, environment={}, peak_memory_bytes=None, parameters=None)
-    table = cost_table([bare])
-    assert table is not None
+    table = made(cost_table([bare]))
     assert table.header == ["model", "seeds", "epoch time (s)"]
 
 
 @pytest.mark.parametrize("name", ["parameters", "flops_per_step", "efficiency", "seconds_to_target"])
 def test_csv_holds_raw_numbers_with_their_intervals(name: str) -> None:
-    table = cost_table([measured(seed=51), measured(seed=52)])
-    assert table is not None
+    table = made(cost_table([measured(seed=51), measured(seed=52)]))
     (row,) = table.data.to_dict("records")
     assert row[name] == row[f"{name}_low"] == row[f"{name}_high"] != 0

@@ -1,4 +1,3 @@
-from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
@@ -6,18 +5,9 @@ import pandas as pd
 from bench.analysis.probes import features_frame
 from bench.records import ProbeRecord
 from bench.tables.probes import features_table, probe_tables, robustness_table
+from tests.bench.analysis.samples import curve
 from tests.bench.probes.samples import probe_record
-
-LEVELS = (0.0, 0.5, 0.9, 1.0)
-
-
-def curve(stage: str, accuracies: Iterable[float], seed: int = 51, **changes: Any) -> list[ProbeRecord]:
-    parts = {"model": f"wide-{stage}-concat-strided", "family": "wide", "stage": stage, "embedder": "strided"}
-    return [
-        probe_record(level=level, value=value, seed=seed, **{**parts, **changes})
-        for level, value in zip(LEVELS, accuracies, strict=True)
-    ]
-
+from tests.bench.tables.samples import made
 
 PROBES = [
     *curve("late", [0.9, 0.9, 0.9, 0.5]),
@@ -28,8 +18,7 @@ PROBES = [
 
 
 def test_the_table_has_one_row_per_corruption_and_model_with_the_spread_of_seeds() -> None:
-    table = robustness_table(PROBES)
-    assert table is not None
+    table = made(robustness_table(PROBES))
     assert [row[:2] for row in table.rows] == [
         ["dropped-returns, to 1 share", "wide-late-concat-strided"],
         ["dropped-returns, to 1 share", "wide-early-concat-strided"],
@@ -46,8 +35,7 @@ def test_a_corruption_that_nothing_here_knows_is_a_row_like_any_other() -> None:
     unknown = curve(
         "custom", [0.9, 0.8, 0.7, 0.6], model="mine", family="", embedder="", probe="fog", level_unit=""
     )
-    table = robustness_table([*unknown, *curve("late", [0.9] * 4)])
-    assert table is not None
+    table = made(robustness_table([*unknown, *curve("late", [0.9] * 4)]))
     assert [row[0] for row in table.rows] == ["fog, to 1", "dropped-returns, to 1 share"]
     assert table.rows[0][5] == "-"  # without late fusion
 
@@ -68,7 +56,6 @@ def gradient(embedder: str, value: float, seed: int = 51, **changes: Any) -> Pro
 def test_features_have_one_row_per_measure_and_embedder() -> None:
     probes = [gradient("maxpool", 0.8), gradient("maxpool", 0.9, seed=52), gradient("blurpool", 0.5)]
     table = features_table(probes)
-    assert table is not None
     assert table.rows == [
         ["wide-early-concat", "zero gradients, trunk.0.0", "maxpool", "0.850 ± 0.635", "2"],
         ["wide-early-concat", "zero gradients, trunk.0.0", "blurpool", "0.500", "1"],
@@ -79,7 +66,6 @@ def test_features_have_one_row_per_measure_and_embedder() -> None:
 def test_values_between_seeds_have_no_interval() -> None:
     pairs = [gradient("maxpool", value, other_seed=seed) for seed, value in ((52, 0.8), (53, 0.9))]
     table = features_table(pairs)
-    assert table is not None
     assert table.rows[0][-2:] == ["0.850", "2"]
 
 

@@ -9,6 +9,7 @@ from bench.analysis import published
 from bench.tables.published import published_table
 from tests.bench.analysis.samples import foreign
 from tests.bench.samples import record
+from tests.bench.tables.samples import made
 
 ROWS = (
     ("fusion-compact", "compact-late-concat-maxpool"),
@@ -37,14 +38,15 @@ def one_study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("one_study")
 def test_the_table_by_hand() -> None:
     (study, first), (_, second) = ROWS
-    table = published_table(
-        [
-            record(first, study=study, seed=51, best_valid_loss=0.5, train_seconds=4.0, peak_memory_bytes=100),
-            record(first, study=study, seed=52, best_valid_loss=0.1, train_seconds=4.0, peak_memory_bytes=100),
-            record(second, study=study, best_valid_loss=0.2, train_seconds=2.0, peak_memory_bytes=150),
-        ]
+    table = made(
+        published_table(
+            [
+                record(first, study=study, seed=51, best_valid_loss=0.5, train_seconds=4.0, peak_memory_bytes=100),
+                record(first, study=study, seed=52, best_valid_loss=0.1, train_seconds=4.0, peak_memory_bytes=100),
+                record(second, study=study, best_valid_loss=0.2, train_seconds=2.0, peak_memory_bytes=150),
+            ]
+        )
     )
-    assert table is not None
     accuracy = "0.900 / 0.900"
     assert table.rows == [
         [
@@ -81,16 +83,14 @@ def test_a_full_run_as_published_says_so() -> None:
 @pytest.mark.usefixtures("one_study")
 def test_another_number_of_parameters_is_shouted() -> None:
     (study, first), _ = ROWS
-    table = published_table([record(first, study=study, parameters=1001)])
-    assert table is not None
+    table = made(published_table([record(first, study=study, parameters=1001)]))
     assert table.rows[0][2] == "NO"
 
 
 @pytest.mark.usefixtures("one_study")
 def test_on_other_inputs_nothing_is_reported_of_the_number_of_parameters() -> None:
     (study, first), _ = ROWS
-    table = published_table([record(first, study=study, classes=10, parameters=1001)])
-    assert table is not None
+    table = made(published_table([record(first, study=study, classes=10, parameters=1001)]))
     assert table.rows[0][2] == "-"
     assert any("sizes do not compare" in note for note in table.notes)
 
@@ -106,8 +106,7 @@ def test_a_record_without_numbers_is_shown() -> None:
         protocol={"epochs": 3},
         **dict.fromkeys(("parameters", "train_seconds", "peak_memory_bytes", "best_valid_loss", "valid_accuracy")),
     )
-    table = published_table([unknown])
-    assert table is not None
+    table = made(published_table([unknown]))
     assert table.rows == [
         [first, "-", "-", "0.25 / -", "one seed", "1 / - of 1", "0.900 / -", "1.00 / -", "- / -"]
     ]
@@ -116,8 +115,7 @@ def test_a_record_without_numbers_is_shown() -> None:
 @pytest.mark.usefixtures("one_study")
 def test_variants_of_the_protocol_have_rows_of_their_own() -> None:
     (study, first), _ = ROWS
-    table = published_table([record(first, study=study), record(first, study=study, variant="epochs=9")])
-    assert table is not None
+    table = made(published_table([record(first, study=study), record(first, study=study, variant="epochs=9")]))
     assert [row[0] for row in table.rows] == [first, f"epochs=9 {first}"]
 
 

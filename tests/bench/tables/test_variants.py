@@ -1,18 +1,20 @@
 from bench.records import FAILED
 from bench.tables.variants import variants_table
 from tests.bench.samples import MODEL, TWIN, record
+from tests.bench.tables.samples import made
 
 
 def test_variants_stand_side_by_side() -> None:
-    table = variants_table(
-        [
-            record(variant="raw", seed=51, valid_accuracy=0.5, best_valid_loss=0.75),
-            record(variant="raw", seed=52, valid_accuracy=0.75, best_valid_loss=0.25),
-            record(variant="normalized", valid_accuracy=1.0, best_valid_loss=0.125),
-            record(TWIN, variant="raw"),
-        ]
+    table = made(
+        variants_table(
+            [
+                record(variant="raw", seed=51, valid_accuracy=0.5, best_valid_loss=0.75),
+                record(variant="raw", seed=52, valid_accuracy=0.75, best_valid_loss=0.25),
+                record(variant="normalized", valid_accuracy=1.0, best_valid_loss=0.125),
+                record(TWIN, variant="raw"),
+            ]
+        )
     )
-    assert table is not None
     assert table.title == "standard: raw and normalized"
     assert table.header == [
         "model",
@@ -28,22 +30,22 @@ def test_variants_stand_side_by_side() -> None:
 
 
 def test_a_changed_setting_stands_beside_the_protocol_as_it_was_declared() -> None:
-    table = variants_table([record(), record(variant="epochs=4", valid_metrics={"brier": 0.125})])
-    assert table is not None
+    table = made(variants_table([record(), record(variant="epochs=4", valid_metrics={"brier": 0.125})]))
     assert table.header[1:3] == ["valid accuracy, as declared", "valid accuracy, epochs=4"]
     assert table.rows[0][-2:] == ["-", "0.125"]
 
 
 def test_the_better_variant_of_a_model_is_marked_where_five_seeds_agree() -> None:
     accuracies = {"raw": 0.5, "normalized": 0.9}
-    table = variants_table(
-        [
-            record(variant=variant, seed=seed, valid_accuracy=accuracy + seed / 1e3)
-            for variant, accuracy in accuracies.items()
-            for seed in range(5)
-        ]
+    table = made(
+        variants_table(
+            [
+                record(variant=variant, seed=seed, valid_accuracy=accuracy + seed / 1e3)
+                for variant, accuracy in accuracies.items()
+                for seed in range(5)
+            ]
+        )
     )
-    assert table is not None
     assert table.marked == {(0, 2)}
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from bench.analysis.growth import exponent, medians
-from tests.bench.costs.samples import growth
+from bench.analysis.costs import exponent, loss_differences, mean_ratio, medians, ratio, ratios
+from tests.bench.costs.samples import growth, race
 
 
 def test_the_exponent_of_a_power_is_the_power() -> None:
@@ -27,3 +27,17 @@ def test_two_epochs_give_an_exponent_without_an_interval() -> None:
 
 def test_medians_are_of_the_epochs_of_each_size() -> None:
     assert medians(growth(seconds=[[1.0, 9.0, 2.0], [3.0, 5.0, 4.0]])) == [2.0, 4.0]
+
+
+def test_a_ratio_is_of_neighboring_epochs() -> None:
+    assert ratios(race()) == [2.0, 2.0, 3.0]
+    assert ratio(race()) == 2.0
+
+
+def test_the_mean_over_models_is_geometric() -> None:
+    assert mean_ratio([race(), race(engine_seconds=[0.5, 0.25, 0.75])]) == pytest.approx(4.0)  # 2 and 8
+
+
+def test_loss_differences_are_relative_to_the_reference() -> None:
+    assert loss_differences(race()) == pytest.approx([0, 0, 0, 0.01])
+    assert loss_differences(race(reference_losses=[-4.0], engine_losses=[-3.0])) == [0.25]
