@@ -156,15 +156,10 @@ def test_code_counts_for_resume_and_comments_do_not(run: Run) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nonsense(", r"line 1 raises SyntaxError|raises SyntaxError"),
         ("x = 1\nundefined", r"bad\.py, line 2 raises NameError: name 'undefined' is not defined"),
         (
             "from fusion_models import register_operator\n@register_operator('add')\nclass Add: ...",
             r"bad\.py: the operator 'add' is already registered, by .*operators\.py; choose another name",
-        ),
-        (
-            "from bench import register_metric\n@register_metric('a b', higher_is_better=True)\ndef f(z, y): ...",
-            r"bad\.py: 'a b' cannot name a metric",
         ),
     ],
 )
@@ -208,7 +203,7 @@ register_model("raises")(lambda channels, size, classes: Raising(channels, class
 @register_study("bad")
 def bad():
     return Study(
-        question="What is said?", models=("wrong-shape", "nothing-to-train", "raises"), protocols={"": STANDARD}
+        question="Do faulty models fail?", models=("wrong-shape", "nothing-to-train", "raises"), protocols={"": STANDARD}
     )
 """
 

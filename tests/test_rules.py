@@ -189,9 +189,12 @@ def shown(path: Path, out: Path) -> str:
 
 
 def test_the_committed_records_are_shown_without_torch(tmp_path: Path) -> None:
-    page = shown(ROOT / "results" / "baseline", tmp_path)
+    for study in ("downsampling-compact", "robustness"):  # a few records and all kinds of figures
+        for path in (ROOT / "results" / "baseline").glob(f"{study}*.jsonl"):
+            shutil.copy(path, tmp_path)
+    page = shown(tmp_path, tmp_path / "shown")
     assert "compact-late-concat-strided" in page
-    assert any((tmp_path / "plots").iterdir())
+    assert any((tmp_path / "shown" / "plots").iterdir())
 
 
 def test_records_of_unknown_things_are_shown_without_torch(tmp_path: Path) -> None:
