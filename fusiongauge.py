@@ -160,7 +160,7 @@ def load_plugin(path: str) -> Plugin:
     """
     file = Path(path).expanduser().resolve()
     if not file.is_file():
-        raise PluginError(f"--plugin {path}: there is no such file; give the path of a Python file")
+        raise PluginError(f"--plugin {path}: this file does not exist; give the path of a Python file")
     name = f"fusiongauge_plugin_{file.stem}_{sha256(str(file).encode()).hexdigest()[:8]}"
     if name in _PLUGINS:
         return _PLUGINS[name]

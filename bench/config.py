@@ -106,7 +106,9 @@ class Protocol:
         values = {}
         for name, text in settings.items():
             if name not in types:
-                raise OptionError(f"--set {name}={text}: no such field; the fields are: {', '.join(types)}")
+                raise OptionError(
+                    f"--set {name}={text}: not a field of the protocol; the fields are: {', '.join(types)}"
+                )
             words = [] if text == "none" else [word.strip() for word in text.split(",")]
             try:
                 values[name] = msgspec.convert(words if name == "normalized" else text, types[name], strict=False)

@@ -52,7 +52,7 @@ class Corruption:
             mean and standard deviation (C,) of the training pairs.
 
     Raises:
-        PluginError: The levels do not rise from 0, or there is no such kind.
+        PluginError: The levels do not rise from 0, or the kind is unknown.
     """
 
     name: str
@@ -131,7 +131,7 @@ def register_corruption(
     ``Corruption`` describes the arguments.
 
     Raises:
-        PluginError: The name is taken, the levels do not rise from 0, or there is no such kind.
+        PluginError: The name is taken, the levels do not rise from 0, or the kind is unknown.
     """
     declared = partial(
         Corruption, name, levels=levels, modality=modality, unit=unit, kind=kind, statistics=statistics

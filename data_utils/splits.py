@@ -42,7 +42,7 @@ def split(dataset: PairedDataset, valid_fraction: float, seed: int) -> Split:
     Accuracy of the shares: if every group holds one class, or all groups hold the classes in the same proportions
     (twins), a class deviates from its share by less than its largest group, for any length of the data set. If
     groups mix classes in different proportions, the deviation grows with the number of classes and the size of the
-    groups and has no such bound.
+    groups, without a bound.
 
     Args:
         dataset: With at least two groups per class.

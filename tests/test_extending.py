@@ -203,7 +203,9 @@ register_model("raises")(lambda channels, size, classes: Raising(channels, class
 @register_study("bad")
 def bad():
     return Study(
-        question="Do faulty models fail?", models=("wrong-shape", "nothing-to-train", "raises"), protocols={"": STANDARD}
+        question="Do faulty models fail?",
+        models=("wrong-shape", "nothing-to-train", "raises"),
+        protocols={"": STANDARD},
     )
 """
 

@@ -197,7 +197,7 @@ def test_a_plugin_can_import_modules_beside_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("gone.py", None, r"--plugin .*gone\.py: there is no such file; give the path of a Python file"),
+        ("gone.py", None, r"--plugin .*gone\.py: this file does not exist; give the path of a Python file"),
         ("notes.txt", "x = 1", r"--plugin .*notes\.txt: not a Python file; its name has to end in \.py"),
         (
             "a.py",

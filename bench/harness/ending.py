@@ -65,7 +65,7 @@ class Ending:
             yield f"figures are in {session.folder / 'plots'}"
         count = len(session.records)
         if count:
-            yield f"{count} finished cell{'s are' if count > 1 else ' is'} in {session.folder}"
+            yield f"{count} record{'s are' if count > 1 else ' is'} in {session.folder}"
         else:
             yield f"tables are in {session.folder}"
         yield from session.notes

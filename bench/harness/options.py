@@ -281,7 +281,7 @@ def resolve_device(name: str) -> str:
     """The device to run on: as named, or for "" CUDA where there is a device and else the CPU.
 
     Raises:
-        OptionError: There is no such device here.
+        OptionError: This machine does not have the device.
     """
     if name == "cpu":
         return name

@@ -1,4 +1,4 @@
-"""What runs leave behind: plain data, read and written. Imports nothing else of bench."""
+"""What runs leave: plain data, read and written. Imports nothing else of bench."""
 
 from bench.records.cost import CostRecord as CostRecord
 from bench.records.cost import GrowthRecord as GrowthRecord

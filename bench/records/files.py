@@ -39,7 +39,7 @@ def read(path: Path, kind: type[Record]) -> list[Record]:
         RecordError: The file is missing, or a line cannot be read.
     """
     if not path.is_file():
-        raise RecordError(f"{path}: no such file; give the folder of a run, or its {path.name}")
+        raise RecordError(f"{path}: this file does not exist; give the folder of a run, or its {path.name}")
     return parse(path.read_bytes(), str(path), kind)
 
 

@@ -66,7 +66,9 @@ def read_run(path: Path) -> Run:
         RecordError: The path holds no records, or they cannot be read; the message names what to pass instead.
     """
     if not path.exists():
-        raise RecordError(f"{path}: no such file or folder; pass the folder of a run, or a file of records")
+        raise RecordError(
+            f"{path}: there is no file or folder of this name; pass the folder of a run, or a file of records"
+        )
     if runs := _runs_in(path):
         if len(runs) > 1:
             raise RecordError(f"{path}: a folder of {len(runs)} runs; pass one of them, such as {runs[0]}")

@@ -114,7 +114,9 @@ def compared(metric: Metric, values: pd.DataFrame) -> list[str]:
 
 def notes(seeds: int, reason: str, *, any_marked: bool, spread: str = SPREAD) -> list[str]:
     """The notes about spread and marks; ``reason`` is what a mark means in this table."""
-    if seeds < 2:
+    if seeds == 0:
+        return []
+    if seeds == 1:
         return ["one seed has no spread, so no row is marked as best"]
     if any_marked:
         return [spread, f"marked: {reason}"]

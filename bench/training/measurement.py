@@ -79,7 +79,7 @@ class PeakMemory:
         peak_bytes: At the peak.
         method: What was counted. Values of different methods cannot be compared.
         reserved_bytes: What CUDA's caching allocator held for it at its peak: the bytes above in whole blocks,
-            with the gaps between them. None on a CPU, whose memory no such allocator holds.
+            with the gaps between them. None on a CPU, where it is not measured.
     """
 
     peak_bytes: int

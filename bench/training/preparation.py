@@ -29,7 +29,7 @@ def choose(dataset: PairedDataset, protocol: Protocol, seed: int) -> Split:
     """Which pairs of the data set the protocol uses for what, drawn and split by the seed.
 
     Raises:
-        DataError: No such split exists, or a side has too few pairs.
+        DataError: The pairs cannot be split, or a side has too few pairs.
     """
     numbered = _numbered(dataset, keep_groups=protocol.keep_groups)
     chosen = subsample(numbered, protocol.pairs, stream(seed, "pairs"))

@@ -255,7 +255,7 @@ def test_a_plugin_that_cannot_be_loaded_is_answered_in_one_line(
     assert main(["tables", str(tmp_path), "--plugin", str(tmp_path / "gone.py")]) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert re.fullmatch(r"error: --plugin .*gone\.py: there is no such file; give .*\n", printed.err)
+    assert re.fullmatch(r"error: --plugin .*gone\.py: this file does not exist; give .*\n", printed.err)
 
 
 def test_help_loads_neither_torch_nor_pandas_nor_matplotlib() -> None:

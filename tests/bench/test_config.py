@@ -109,7 +109,7 @@ def test_fields_are_set_from_text(settings: dict[str, str], changes: dict[str, A
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"epoch": "3"}, r"--set epoch=3: no such field; the fields are: pairs, valid_fraction, .*"),
+        ({"epoch": "3"}, r"--set epoch=3: not a field of the protocol; the fields are: pairs, valid_fraction, .*"),
         ({"epochs": "3.5"}, "--set epochs=3.5: epochs is a whole number"),
         ({"epochs": ""}, "--set epochs=: epochs is a whole number"),
         ({"learning_rate": "fast"}, "--set learning_rate=fast: learning_rate is a number"),

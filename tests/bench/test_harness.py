@@ -89,7 +89,7 @@ def first(tmp_path_factory: pytest.TempPathFactory, history: Path) -> Ended:
 def test_a_run_passes_and_prints_where_its_results_are(first: Ended) -> None:
     assert first.code == 0, first.output
     assert re.search(rf"^\[1/1\] {MODEL} +loss \S+ +accuracy [01]\.\d+", first.output, re.MULTILINE)
-    assert f"1 finished cell is in {first.folder}" in first.output
+    assert f"1 record is in {first.folder}" in first.output
     assert "1 passed" in first.output
     assert "warning" not in first.output
 
@@ -190,7 +190,7 @@ def test_times_that_regressed_by_the_rule_of_pytest_benchmark_fail_and_leave_the
     ended = bench(tmp_path / "run", history, *SMOKE, "-k", ONE_CELL, *rules)
     assert ended.code != 0, ended.output
     assert "Performance has regressed" in ended.output
-    assert f"1 finished cell is in {ended.folder}" in ended.output
+    assert f"1 record is in {ended.folder}" in ended.output
     assert (ended.folder / "tables" / "fusion.md").exists()
 
 
@@ -221,10 +221,10 @@ def test_without_the_timer_all_epochs_are_trained(history: Path, tmp_path: Path)
         (["-n", "2"], r"benchmarks share the machine's cores when run in parallel; leave -n out"),
         (["--study", "nothing"], r"--study nothing: give one of all, claims, standard, .*"),
         (["--set", "epochs"], r"--set epochs: give a field of the protocol and its value, such as epochs=3"),
-        (["--set", "epoch=3"], r"--set epoch=3: no such field; the fields are: pairs, .*"),
+        (["--set", "epoch=3"], r"--set epoch=3: not a field of the protocol; the fields are: pairs, .*"),
         (["--set", "normalized=rgb,lidr"], r"--set normalized=rgb,lidr: the data have no modality 'lidr'; .*"),
-        (["--plugin", "gone.py"], r"--plugin gone\.py: there is no such file; give the path of a Python file"),
-        (["--plugin=gone.py"], r"--plugin gone\.py: there is no such file; give the path of a Python file"),
+        (["--plugin", "gone.py"], r"--plugin gone\.py: this file does not exist; give the path of a Python file"),
+        (["--plugin=gone.py"], r"--plugin gone\.py: this file does not exist; give the path of a Python file"),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",
 )
@@ -268,7 +268,7 @@ def test_an_interrupted_run_keeps_what_has_ended(
     assert ended.code == 2, ended.output
     (record,) = ended.records
     assert record.status == COMPLETED
-    assert f"1 finished cell is in {ended.folder}" in ended.output
+    assert f"1 record is in {ended.folder}" in ended.output
     assert MODEL in (ended.folder / "tables" / "fusion.md").read_text()
     assert "KeyboardInterrupt" in ended.output
 

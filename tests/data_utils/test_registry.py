@@ -64,7 +64,7 @@ def test_the_command_line_loads_plugins(file: Path, tmp_path: Path, capsys: pyte
     with Image.open(out) as sheet:
         assert sheet.width == 3 * 128 + 5 * 8  # one tile per modality
     assert main(["stats", "three", "--plugin", str(tmp_path / "gone.py")]) == 2
-    assert "there is no such file" in capsys.readouterr().err
+    assert "this file does not exist" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

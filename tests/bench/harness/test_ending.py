@@ -42,7 +42,7 @@ def test_tables_figures_and_their_places_are_printed(make: Make) -> None:
     assert lines[0].startswith("data: shapes, 2 classes")
     assert lines[-3:] == [
         f"figures are in {session.folder / 'plots'}",
-        f"2 finished cells are in {session.folder}",
+        f"2 records are in {session.folder}",
         "a note",
     ]
     assert MODEL in printed(ending)
@@ -53,7 +53,7 @@ def test_records_of_several_studies_have_no_common_conditions(make: Make) -> Non
     session = make(record(), record(study="fusion-compact", dataset="moons"), study="standard,fusion-compact")
     text = printed(Ending(session, None, ()))
     assert not text.startswith("data: ")
-    assert f"2 finished cells are in {session.folder}" in text
+    assert f"2 records are in {session.folder}" in text
 
 
 def test_measurements_alone_are_tables(make: Make) -> None:
@@ -61,7 +61,7 @@ def test_measurements_alone_are_tables(make: Make) -> None:
     session.keep_cost(inference(MODEL))
     text = printed(Ending(session, [], ()))
     assert text.endswith(f"tables are in {session.folder}")
-    assert "finished cell" not in text
+    assert "records are" not in text
     assert "earlier run" not in text
 
 
@@ -79,7 +79,7 @@ def test_what_could_not_be_written_comes_last_and_fails_the_run(make: Make) -> N
     ending = Ending(session, None, ())
     assert ending.failed
     *_, counted, failure = ending.lines(color=False)
-    assert counted == f"1 finished cell is in {session.folder}"
+    assert counted == f"1 record is in {session.folder}"
     assert failure.startswith("FAILED: the figures could not be written (FileExistsError: ")
     assert failure.endswith(f"try again: python -m bench plots {session.folder}")
 
@@ -100,7 +100,7 @@ def test_changes_from_an_earlier_run_are_printed(make: Make) -> None:
     text = printed(ending)
     assert "Compared with the earlier run" in text
     assert "-0.125" in text
-    assert text.index("Compared with") < text.index("--fail-on") < text.index("finished cell")
+    assert text.index("Compared with") < text.index("--fail-on") < text.index("record is in")
 
 
 def test_a_broken_rule_fails_the_run_and_is_printed(make: Make) -> None:

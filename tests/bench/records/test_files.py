@@ -157,7 +157,7 @@ def test_a_line_that_is_not_a_record_is_named_with_the_remedy(path: Path, conten
 
 
 def test_a_missing_file_is_named_with_the_remedy(path: Path) -> None:
-    with pytest.raises(RecordError, match=r"records\.jsonl: no such file; give the folder of a run"):
+    with pytest.raises(RecordError, match=r"records\.jsonl: this file does not exist; give the folder of a run"):
         read(path, RunRecord)
 
 

@@ -79,7 +79,7 @@ def test_committed_records_are_readable() -> None:
 
 
 def test_what_cannot_be_read_names_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(RecordError, match="no such file or folder; pass the folder of a run"):
+    with pytest.raises(RecordError, match="there is no file or folder of this name; pass the folder of a run"):
         read_run(tmp_path / "gone")
     with pytest.raises(RecordError, match=r"holds no records; pass the folder of a run"):
         read_run(tmp_path)

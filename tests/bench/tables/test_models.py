@@ -120,7 +120,8 @@ def test_variants_of_a_protocol_are_rows_of_their_own() -> None:
 
 def test_without_a_completed_run_there_is_an_empty_table_that_says_so() -> None:
     table = fusion_table([record(status=FAILED)])
-    assert table.rows == []
+    assert not table.rows
+    assert not table.notes
     assert table.conditions == ["no run was completed"]
 
 
