@@ -1,12 +1,14 @@
 """The wheel in an empty folder: benchmarks, pages, comparisons and audits need nothing of a checkout."""
 
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 
 import pytest
+import safetensors
 from hatchling.build import build_wheel
 
 from tests.bench.samples import MODEL
@@ -80,3 +82,16 @@ def test_another_project_does_not_notice_the_plugin(site: Path, tmp_path: Path) 
     ran = call(site, tmp_path, "pytest", "-q", "-p", "no:cacheprovider")
     assert ran.returncode == 0, ran.stdout
     assert "FusionGauge" not in ran.stdout
+
+
+def test_beside_other_packages_the_code_has_the_hash_of_the_checkout(site: Path, tmp_path: Path) -> None:
+    """In an environment the wheel lies in the folder of all packages, which are not its code."""
+    environment = tmp_path / "site"
+    shutil.copytree(site, environment)
+    shutil.copytree(Path(safetensors.__file__).parent, environment / "safetensors")
+    script = "from bench.training.fingerprint import code_sha256; print(code_sha256())"
+    hashes = {
+        subprocess.check_output([sys.executable, "-c", script], cwd=folder, env={**os.environ, "PYTHONPATH": "."})
+        for folder in (ROOT, environment)
+    }
+    assert len(hashes) == 1

@@ -40,7 +40,8 @@ def code_sha256(*further: Path) -> str:
 
 @cache
 def _code_sha256(loaded: tuple[Plugin, ...], further: tuple[Path, ...]) -> str:
-    decisive = source_files(ROOT, DECISIVE, SHOWN.__ne__)
+    # Installed, ROOT is the folder of all packages, so only our own count.
+    decisive = source_files(ROOT, DECISIVE, lambda module: module != SHOWN and _top(module) in OWN_PACKAGES)
     hashes = {path.relative_to(ROOT).as_posix(): tree_sha256(path) for path in decisive}
     for plugin in loaded:
         root, files = _files_of(plugin)

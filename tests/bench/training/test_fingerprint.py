@@ -191,6 +191,7 @@ def test_the_hash_is_of_names_and_code(tmp_path: Path, monkeypatch: pytest.Monke
         root = project(tmp_path / str(len(hashes)), files)
         monkeypatch.setattr(fingerprint, "ROOT", root)
         monkeypatch.setattr(fingerprint, "DECISIVE", ("a",))
+        monkeypatch.setattr(fingerprint, "OWN_PACKAGES", ("a", "b", "c"))
         hashes.append(hash_again())
         return hashes[-1]
 
@@ -200,6 +201,9 @@ def test_the_hash_is_of_names_and_code(tmp_path: Path, monkeypatch: pytest.Monke
     assert of({"a.py": "import b", "b.py": "x = 1  # one", "aside.py": "y = 2"}) == first
     assert of({"a.py": "import b", "b.py": "x = 2"}) != first
     assert of({"a.py": "import c", "c.py": "x = 1"}) != first
+    assert of({"a.py": "import b, other", "b.py": "x = 1"}) == of(
+        {"a.py": "import b, other", "b.py": "x = 1", "other.py": "x = 1"}  # of another project in the same folder
+    )
 
 
 @pytest.mark.usefixtures("fresh", "registries")
