@@ -124,7 +124,8 @@ def _cpu_memory(steps: Callable[[], None]) -> PeakMemory:
     # The profiler's library logs its start and stop on stderr unless this is set before its first use.
     os.environ.setdefault("KINETO_LOG_LEVEL", "6")
     gc.collect()
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+    # Without acc_events, torch 2.11 warns that a further cycle would clear the events; this is one cycle.
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True, acc_events=True) as profiler:
         steps()
     if profiler.profiler is None or profiler.profiler.kineto_results is None:
         raise RuntimeError("torch.profiler recorded nothing, so memory cannot be measured on this build of torch")
