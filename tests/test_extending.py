@@ -115,13 +115,17 @@ def test_it_is_in_the_tables_plots_and_on_the_page(run: Run) -> None:
 
 
 def test_it_is_collected_selected_and_in_the_help(run: Run) -> None:
-    ids = run.bench("--collect-only", "-q").stdout
-    for model in (*MODELS[:3], "mean-of-logits", "compact-late-concat-blurpool", "tiny-rgb"):
-        assert f"test_training[{model}]" in ids
-    selected = run.bench("--collect-only", "-q", "-k", "gated and test_training").stdout
-    assert re.findall(r"test_training\[(.*)\]", selected) == [
-        f"compact-intermediate-gated-{embedder}" for embedder in ("maxpool", "strided", "blurpool")
-    ]
+    words = "test_training and (gated or late-concat-blurpool or tiny or mean-of)"
+    selected = re.findall(r"test_training\[(.*)\]", run.bench("--collect-only", "-q", "-k", words).stdout)
+    gated = [f"compact-intermediate-gated-{embedder}" for embedder in ("maxpool", "strided", "blurpool")]
+    assert set(selected) >= {
+        *gated,
+        "compact-late-concat-blurpool",
+        "tiny-late-logits",
+        "tiny-rgb",
+        "mean-of-logits",
+    }
+    assert not any("compact-late-concat-maxpool" in name for name in selected)
     text = run.bench("--help").stdout
     for word in (STUDY, "three", "valid_brier"):
         assert word in text
@@ -134,9 +138,6 @@ def test_the_metric_is_compared_and_gated(run: Run) -> None:
     assert done.returncode == 0, done.stdout
     assert "valid Brier score" in done.stdout
     assert "nothing is worse than allowed" in done.stdout
-    refused = run.bench("--benchmark-compare", "--fail-on", "valid_sharpness:+1")
-    assert refused.returncode == 4
-    assert "valid_brier" in refused.stdout
 
 
 def test_code_counts_for_resume_and_comments_do_not(run: Run) -> None:
