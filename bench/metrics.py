@@ -149,7 +149,7 @@ QUANTITIES: Mapping[str, Metric] = MappingProxyType({metric.name: metric for met
 def declarations(records: Iterable[RunRecord] = ()) -> dict[str, Metric]:
     """The metrics of some records by name, evaluated ones first: those known here, and those the records declare.
 
-    A metric that a record evaluated and nobody declares is called by its name; nothing is known of its direction.
+    A metric that a record evaluated without a declaration has its name as its title and no direction.
     """
     evaluated = {name: metric.declaration for name, metric in METRICS.items()}
     for record in records:

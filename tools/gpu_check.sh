@@ -485,7 +485,7 @@ step race 110 165 $BENCH --profile "$SHORT" -rfEw --tb=short -k test_engine_agai
   --results-dir "$WORK/race"
 # 4. The measurements above.
 step measure 165 70 $PY "$WORK/measure.py"
-# 5. A study in full, one seed after the other, as many as there is time for; each cell is on the disk when it ends.
+# 5. A study in full, one seed after the other, for the time that is left; each cell is on the disk when it ends.
 step study 400 12 $BENCH --profile "$FULL" --study "$STUDY" --seeds 8 -k test_training --tb=line \
   --results-dir "$WORK/study"
 

@@ -243,7 +243,7 @@ def _lines_in(count: int, points: float) -> float:
 
 
 def label_log_scale(axis: Axis) -> None:
-    """Give an axis on a log scale plain numbers, as many as its range has room for."""
+    """Give an axis on a log scale plain numbers, in steps that suit its range."""
     low, high = axis.get_view_interval()
     if not 0 < low < high:  # nothing was drawn
         return
