@@ -162,8 +162,8 @@ def find_study(name: str) -> Study:
         raise OptionError(f"unknown study {name!r}; the studies are: {', '.join(STUDIES)}")
     try:
         return replace(STUDIES[name](), name=name)
-    except OptionError:
-        raise
+    except OptionError as error:
+        raise OptionError(f"{STUDIES.file(name)}: {error}".replace("study ''", f"study {name!r}")) from error
     except Exception as error:
         raise PluginError(
             f"{STUDIES.file(name)}: the study {name!r} is not a function that returns a Study "

@@ -1,5 +1,6 @@
 """A study: which models are trained under which protocol to answer which question. Data only."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -26,7 +27,8 @@ class Study:
         name: As in ``--study``, test ids and records; the name it is registered under.
 
     Raises:
-        OptionError: No models, no protocols, or an unknown probe.
+        OptionError: No models, one of them twice, no protocols, a variant whose name cannot be part of a file's
+            name, or an unknown probe.
     """
 
     question: str
@@ -41,6 +43,21 @@ class Study:
     def __post_init__(self) -> None:
         if not self.models or not self.protocols:
             raise OptionError(f"study {self.name!r} needs at least one model and one protocol")
+        if not isinstance(self.protocols, Mapping):
+            raise OptionError(
+                f"study {self.name!r} has a {type(self.protocols).__name__} as protocols; "
+                'give a mapping such as {"": STANDARD}'
+            )
+        if isinstance(self.models, str) or len(set(self.models)) < len(self.models):
+            raise OptionError(f"study {self.name!r} needs a tuple of different models, not {self.models!r}")
+        for variant in self.protocols:
+            if not re.fullmatch(r"[A-Za-z0-9 ._=,+-]*", variant):  # a part of test ids and names of files
+                raise OptionError(
+                    f"study {self.name!r} has a variant {variant!r}; "
+                    "use letters, digits, spaces and ._=,+- in names"
+                )
+        if isinstance(self.probes, str):
+            raise OptionError(f"study {self.name!r} has probes={self.probes!r}; give a tuple, ({self.probes!r},)")
         if not set(self.probes) <= set(PROBES):
             raise OptionError(f"study {self.name!r} requests the probes {self.probes}; there are {PROBES}")
 

@@ -6,6 +6,7 @@ Shapes: N pairs of a data set, B pairs of a batch, C channels, H rows, W columns
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -13,6 +14,7 @@ from types import MappingProxyType
 
 import torch
 from torch import Tensor
+from torch.nn import ModuleDict
 
 from data_utils.errors import DataError
 
@@ -28,7 +30,8 @@ class DatasetInfo:
         image_size: Rows and columns (H, W), the same for every modality.
 
     Raises:
-        DataError: There are fewer than two classes, a repeated class, no modality, or a size that is not positive.
+        DataError: There are fewer than two classes, a repeated class, no modality, one whose name cannot be
+            used, or a size that is not positive.
     """
 
     name: str
@@ -50,6 +53,13 @@ class DatasetInfo:
             )
         if not self.channels:
             raise DataError(f"Data set {self.name!r} has no modality; add at least one.")
+        for modality in self.channels:
+            # Networks hold their layers in an nn.ModuleDict, by modality.
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", modality) or hasattr(ModuleDict, modality):
+                raise DataError(
+                    f"Data set {self.name!r} has a modality {modality!r}, which cannot name a part of a network; "
+                    "use letters, digits, '_' and '-', and no name of an attribute of torch.nn.ModuleDict."
+                )
         if min(*self.image_size, *self.channels.values()) < 1:
             raise DataError(
                 f"Data set {self.name!r} has channels {dict(self.channels)} and images of {self.image_size} "

@@ -140,7 +140,7 @@ def describe(records: Sequence[RunRecord]) -> list[str]:
         _device(record.environment for record in done),
     ]
     unfinished = [
-        f"{record.model} (seed {record.seed}, {record.status})" for record in records if record.status != COMPLETED
+        f"{record.label} (seed {record.seed}, {record.status})" for record in records if record.status != COMPLETED
     ]
     if unfinished:
         lines.append(f"left out, not completed: {', '.join(unfinished)}")

@@ -360,7 +360,10 @@ class Benchmarks:
         if session.record_of(cell) is None and session.recall(cell) is None:
             self._progress.begin(cell.name)
             self._progress.end(session.run_cell(cell, drive, self._progress.epoch))
-        return session.subject(cell)
+        try:
+            return session.subject(cell)
+        except FusionGaugeError as error:  # the message is enough
+            raise pytest.fail.Exception(str(error), pytrace=False) from None
 
     @pytest.fixture
     def keep_probes(self, cell: Cell, session: Session) -> Callable[[list[ProbeRecord]], None]:

@@ -8,7 +8,7 @@ from bench.analysis import formats
 from bench.analysis.frames import evaluated, frame
 from bench.analysis.statistics import Interval, mean_interval
 from bench.metrics import QUANTITIES
-from bench.records import Metric, RunRecord
+from bench.records import COMPLETED, Metric, RunRecord
 from bench.tables.seeds import BEST_OF_COLUMN, Best, best, better_is_higher, raw, seed_table
 from bench.tables.text import TextTable
 
@@ -27,7 +27,19 @@ COSTS = {
 def fusion_table(records: Sequence[RunRecord]) -> TextTable:
     """The main metrics of every model, in the order they were run: means over seeds."""
     shown = [*evaluated(records), *(metric for metric in QUANTITIES.values() if metric.shown)]
-    return _models_table("fusion", "fusion architectures", records, shown)
+    return _models_table("fusion", "fusion architectures", records, shown, _undefined(records))
+
+
+def _undefined(records: Sequence[RunRecord]) -> list[str]:
+    """A note for each metric that was computed and is not a finite number in some runs."""
+    computed = [record.valid_metrics for record in records if record.status == COMPLETED and record.valid_metrics]
+    missing = {name: 0 for values in computed for name, value in values.items() if value is None}
+    for name in missing:
+        missing[name] = sum(name in values and values[name] is None for values in computed)
+    return [
+        f"valid_{name}: left out where it is not a finite number, in {count} of {len(computed)} runs"
+        for name, count in missing.items()
+    ]
 
 
 def cost_table(records: Sequence[RunRecord]) -> TextTable | None:

@@ -58,7 +58,8 @@ class TextTable:
         rule = ["---"] * self.labels + ["---:"] * (len(self.header) - self.labels)
         rows = [self._emphasized(i, row, "**{}**") for i, row in enumerate(self.rows)]
         lines = [f"**{self.title}**", ""]
-        lines += ["| " + " | ".join(cells) + " |" for cells in (self.header, rule, *rows)]
+        escaped = [[cell.replace("|", r"\|") for cell in cells] for cells in (self.header, rule, *rows)]
+        lines += ["| " + " | ".join(cells) + " |" for cells in escaped]
         lines += ["", *(f"{note}  " for note in (*self.notes, *self.conditions))]
         return "\n".join(lines).rstrip() + "\n"
 

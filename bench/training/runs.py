@@ -65,7 +65,7 @@ def run(
     protocol: Protocol = STANDARD,
     device: str = "cpu",
     *,
-    results_dir: Path | None = None,
+    results_dir: str | Path | None = None,
     observe: Observer = silent,
 ) -> RunRecord:
     """Train one model on one data set from one seed, and return the record of it.
@@ -107,7 +107,8 @@ def run(
     if not isinstance(data, PairedDataset):
         # A simulator makes the requested number of pairs; of files each seed draws its own share.
         data = load(name, pairs=protocol.pairs if name in DATASETS else None)
-    config = RunConfig(protocol=protocol, device=device, results_dir=results_dir, dataset=name)
+    folder = None if results_dir is None else Path(results_dir)
+    config = RunConfig(protocol=protocol, device=device, results_dir=folder, dataset=name)
     return run_cell(_spec(model), data, seed, config, observe=observe)
 
 

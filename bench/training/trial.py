@@ -49,7 +49,7 @@ def _plugin_files(spec: ModelSpec) -> list[str]:
     if spec.build is not None:
         return [source_file(spec.build)]
     parts = ((BACKBONES, spec.family), (OPERATORS, spec.operator), (EMBEDDERS, spec.embedder))
-    return [registry.file(name) for registry, name in parts if name in registry.added]
+    return list(dict.fromkeys(registry.file(name) for registry, name in parts if name in registry.added))
 
 
 def _fault(network: nn.Module, batch: Batch, classes: int, protocol: Protocol) -> str:

@@ -82,6 +82,15 @@ def test_a_study_is_made_when_it_is_selected_and_has_the_name_it_is_registered_u
     assert calls == [1]
 
 
+def test_a_study_that_cannot_be_run_is_named_with_its_file() -> None:
+    @register_study("empty")
+    def empty() -> Study:
+        return Study(question="Empty?", models=(), protocols={"": STANDARD})
+
+    with pytest.raises(OptionError, match=r"test_registry\.py: study 'empty' needs at least one model"):
+        find_study("empty")
+
+
 def test_a_study_that_does_not_exist_is_answered_with_those_that_do() -> None:
     with pytest.raises(OptionError, match=r"unknown study 'mine'; the studies are: standard, downsampling-wide, "):
         find_study("mine")

@@ -78,3 +78,19 @@ def test_a_study_needs_models_and_a_protocol(missing: dict[str, Any]) -> None:
     values = {"models": ("wide-rgb-strided",), "protocols": {"": STANDARD}, **missing}
     with pytest.raises(OptionError, match="study 'mine' needs at least one model and one protocol"):
         Study(name="mine", question="?", **values)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"protocols": STANDARD}, "has a Protocol as protocols; give a mapping"),
+        ({"protocols": {"a/b": STANDARD}}, "has a variant 'a/b'; use letters"),
+        ({"models": "wide-rgb-strided"}, "needs a tuple of different models"),
+        ({"models": ("wide-rgb-strided", "wide-rgb-strided")}, "needs a tuple of different models"),
+        ({"probes": "robustness"}, "has probes='robustness'; give a tuple"),
+    ],
+)
+def test_what_is_wrong_with_a_study_is_said(wrong: dict[str, Any], message: str) -> None:
+    values = {"models": ("wide-rgb-strided",), "protocols": {"": STANDARD}, **wrong}
+    with pytest.raises(OptionError, match=f"study 'mine' {message}"):
+        Study(name="mine", question="?", **values)

@@ -70,6 +70,8 @@ def test_take_refuses_to_lose_a_class() -> None:
         ({"classes": ("one", "one")}, "names a class twice"),
         ({"channels": {}}, "no modality"),
         ({"channels": {"rgb": 0}}, "at least 1"),
+        ({"channels": {"radar.front": 1}}, "modality 'radar.front', which cannot name a part of a network"),
+        ({"channels": {"type": 1}}, "modality 'type', which cannot name a part of a network"),
         ({"image_size": (0, 4)}, "at least 1"),
     ],
 )

@@ -36,6 +36,8 @@ def test_unfinished_runs_are_named_and_not_averaged(status: str) -> None:
     records = [record(), record(seed=52, status=status, best_valid_loss=None)]
     assert frame(records).seed.tolist() == [51]
     assert describe(records)[-1] == f"left out, not completed: {MODEL} (seed 52, {status})"
+    raw = record(variant="raw", status=status)
+    assert describe([record(), raw])[-1] == f"left out, not completed: raw {MODEL} (seed 51, {status})"
     assert describe(records[1:]) == ["no run was completed"]
 
 

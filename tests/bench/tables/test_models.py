@@ -200,3 +200,8 @@ def test_csv_holds_raw_numbers_with_their_intervals(name: str) -> None:
     table = made(cost_table([measured(seed=51), measured(seed=52)]))
     (row,) = table.data.to_dict("records")
     assert row[name] == row[f"{name}_low"] == row[f"{name}_high"] != 0
+
+
+def test_a_metric_that_is_not_finite_in_some_runs_is_named() -> None:
+    records = [record(valid_metrics={"odd": None}), record(seed=52, valid_metrics={"odd": 0.5})]
+    assert "valid_odd: left out where it is not a finite number, in 1 of 2 runs" in fusion_table(records).notes

@@ -36,6 +36,11 @@ def test_markdown_by_hand() -> None:
     )
 
 
+def test_a_bar_in_a_heading_or_cell_is_no_column_of_markdown() -> None:
+    table = replace(TABLE, header=["group", "a | b", "value"])
+    assert "| group | a \\| b | value |" in table.markdown()
+
+
 def test_latex_by_hand() -> None:
     assert TABLE.latex() == (
         "% needs \\usepackage{booktabs}\n"

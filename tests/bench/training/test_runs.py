@@ -339,7 +339,7 @@ class Mlp(nn.Module):
 
 
 def test_a_function_that_builds_any_module_is_a_model(dataset: PairedDataset, tmp_path: Path) -> None:
-    record = run(Mlp, dataset, protocol=SMALL, results_dir=tmp_path)
+    record = run(Mlp, dataset, protocol=SMALL, results_dir=str(tmp_path))
     assert record.status == COMPLETED
     assert (record.model, record.family, record.stage, record.embedder) == ("Mlp", "custom", "custom", "")
     assert (record.strategy, record.modalities) == ("Mlp", ["rgb", "lidar"])
