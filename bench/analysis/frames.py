@@ -170,4 +170,4 @@ def _device(environments: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _distinct(values: Iterable[object]) -> str:
-    return ", ".join(dict.fromkeys(str(value) for value in values))
+    return ", ".join(dict.fromkeys("unknown" if value is None else str(value) for value in values))

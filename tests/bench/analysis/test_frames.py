@@ -110,3 +110,10 @@ def test_the_conditions_of_a_cost_are_named_once() -> None:
 )
 def test_files_are_named_after_their_study_and_stay_in_their_folder(study: str, stem: str) -> None:
     assert file_stem(study, "cost") == stem
+
+
+def test_counts_that_a_record_lacks_are_unknown() -> None:
+    assert (
+        "unknown training pairs, unknown validation pairs"
+        in describe([record(train_pairs=None, valid_pairs=None)])[0]
+    )
