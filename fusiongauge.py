@@ -172,7 +172,7 @@ def load_plugin(path: str) -> Plugin:
     sys.path.append(str(file.parent))
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # sys.exit(0) would end a run as if all had passed
         del sys.modules[name]
         raise _failed(f"--plugin {path}", file, error) from error
     _PLUGINS[name] = Plugin(str(file), name, file)
@@ -192,12 +192,12 @@ def load_installed_plugins() -> None:
         try:
             file = getattr(importlib.util.find_spec(entry.module), "origin", file)
             module = importlib.import_module(entry.module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise _failed(f"the installed plug-in {entry.name}", file, error) from error
         _PLUGINS[entry.module] = Plugin(entry.name, entry.module, Path(str(module.__file__)))
 
 
-def _failed(which: str, where: object, error: Exception) -> PluginError:
+def _failed(which: str, where: object, error: BaseException) -> PluginError:
     if isinstance(error, PluginError):
         return PluginError(f"{which}: {error}")
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(where)]

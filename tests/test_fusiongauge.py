@@ -207,6 +207,7 @@ def test_a_plugin_can_import_modules_beside_it(tmp_path: Path) -> None:
         ("a.py", "import nowhere", r"a\.py, line 1 raises ModuleNotFoundError: No module named 'nowhere'"),
         ("a.py", "def (", r"a\.py raises SyntaxError: "),
         ("a.py", "raise SystemError", r"a\.py, line 1 raises SystemError"),
+        ("a.py", "import sys\nsys.exit(0)", r"a\.py, line 2 raises SystemExit: 0"),
     ],
 )
 def test_a_plugin_that_cannot_be_loaded_is_named(

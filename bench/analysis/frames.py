@@ -119,9 +119,15 @@ def comparable_costs(costs: Iterable[AnyCost]) -> dict[str, list[AnyCost]]:
     return named
 
 
+_NOT_IN_FILES = str.maketrans("/\\\0", "___")
+
+
 def file_stem(study: str, name: str) -> str:
-    """The stem of the files of a table or figure: its name, after the study's unless that is the default one."""
-    return name if study == DEFAULT_STUDY else f"{study}-{name}"
+    """The stem of the files of a table or figure: its name, after the study's unless that is the default one.
+
+    A plug-in's study has no slash in its name, but records of others may: their files stay in their folder.
+    """
+    return name if study == DEFAULT_STUDY else f"{study.translate(_NOT_IN_FILES)}-{name}"
 
 
 def describe(records: Sequence[RunRecord]) -> list[str]:
@@ -164,4 +170,4 @@ def _device(environments: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _distinct(values: Iterable[object]) -> str:
-    return ", ".join(dict.fromkeys(str(value) for value in values))
+    return ", ".join(dict.fromkeys("unknown" if value is None else str(value) for value in values))

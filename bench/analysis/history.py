@@ -47,8 +47,12 @@ def profile_and_device(records: Sequence[RunRecord]) -> tuple[str, str]:
         RecordError: They share none.
     """
     kinds = {(record.profile, str(record.environment.get("device_name", "unknown"))) for record in records}
-    if len(kinds) != 1:
-        words = "; ".join(f"{profile} on {device}" for profile, device in sorted(kinds)) or "none"
+    if not kinds:
+        raise RecordError(
+            "records of trained models are needed, and the run has none; pass a run that trained some"
+        )
+    if len(kinds) > 1:
+        words = "; ".join(f"{profile} on {device}" for profile, device in sorted(kinds))
         raise RecordError(f"records of one profile on one device are needed, not of several ({words})")
     return kinds.pop()
 

@@ -6,6 +6,7 @@ from bench.analysis.frames import (
     describe,
     describe_cost,
     embedder_pairs,
+    file_stem,
     frame,
     outcomes,
 )
@@ -104,3 +105,17 @@ def test_the_conditions_of_a_cost_are_named_once() -> None:
     ]
     assert describe_cost(inference()) == expected
     assert describe_cost(inference(conditions=["data: made up", *expected[2:]])) == expected
+
+
+@pytest.mark.parametrize(
+    ("study", "stem"), [("standard", "cost"), ("wide", "wide-cost"), ("../a\\b", ".._a_b-cost")]
+)
+def test_files_are_named_after_their_study_and_stay_in_their_folder(study: str, stem: str) -> None:
+    assert file_stem(study, "cost") == stem
+
+
+def test_counts_that_a_record_lacks_are_unknown() -> None:
+    assert (
+        "unknown training pairs, unknown validation pairs"
+        in describe([record(train_pairs=None, valid_pairs=None)])[0]
+    )
