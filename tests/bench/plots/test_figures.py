@@ -78,8 +78,11 @@ def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
         embedded("none-of-ours", study="unheard-of", environment={}, protocol={}),
         record(parameters=None, peak_memory_bytes=None, epoch_seconds=[], valid_losses=[], classes=1),
         record(valid_metrics={"undeclared": 1.0}, reference="none"),
+        foreign(
+            r"no $_{}\\ mathematics$", study="a $_{}$", embedder=r"$\frac$", family=r"$\x$", modalities=["$_"]
+        ),
     ],
-    ids=["model", "study", "incomplete", "metric"],
+    ids=["model", "study", "incomplete", "metric", "dollars"],
 )
 def test_any_record_can_be_drawn(unknown: RunRecord, tmp_path: Path) -> None:
     write_figures([unknown], tmp_path)
