@@ -1,5 +1,6 @@
 """The tables with one row per model: its results, and what it costs."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import pandas as pd
@@ -33,9 +34,7 @@ def fusion_table(records: Sequence[RunRecord]) -> TextTable:
 def _undefined(records: Sequence[RunRecord]) -> list[str]:
     """A note for each metric that was computed and is not a finite number in some runs."""
     computed = [record.valid_metrics for record in records if record.status == COMPLETED and record.valid_metrics]
-    missing = {name: 0 for values in computed for name, value in values.items() if value is None}
-    for name in missing:
-        missing[name] = sum(name in values and values[name] is None for values in computed)
+    missing = Counter(name for values in computed for name, value in values.items() if value is None)
     return [
         f"valid_{name}: left out where it is not a finite number, in {count} of {len(computed)} runs"
         for name, count in missing.items()
