@@ -27,7 +27,7 @@ def test_engine_against_reference(session: Session, show: Callable[[str], None])
     specs = models() if profile == FULL else {(spec.family, spec.embedder): spec for spec in models()}.values()
     races = []
     for spec in specs:
-        record = race(spec, session.dataset(config), FIRST_SEED, config)
+        record = race(spec, session.source(config), FIRST_SEED, config)
         session.keep_cost(record)
         races.append(record)
         show(f"{spec.name:40} {ratio(record):.2f} times as fast")

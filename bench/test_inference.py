@@ -29,7 +29,7 @@ def infer(session: Session, benchmark: Any) -> Infer:
     def infer(spec: ModelSpec, batch_size: int) -> None:
         options = session.options
         with deterministic():
-            forward = ForwardPass(spec, session.any_dataset(), batch_size, options.device)
+            forward = ForwardPass(spec, session.any_source(), batch_size, options.device)
             least = options.profile.rounds
             benchmark.pedantic(forward, rounds=rounds_within(SECONDS, forward, least=least, most=MOST_ROUNDS))
         if benchmark.disabled:

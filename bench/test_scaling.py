@@ -29,7 +29,7 @@ def test_scaling(axis: str, spec: ModelSpec, session: Session, benchmark: Any) -
     profile, grows = session.options.profile, scaling.AXES[axis]
     sizes = grows.sizes[:2] if profile == SMOKE else grows.sizes
     with deterministic():
-        series = scaling.Series(spec, grows, sizes, session.any_dataset().info, session.options.device)
+        series = scaling.Series(spec, grows, sizes, session.any_source().info, session.options.device)
         benchmark.pedantic(series, rounds=profile.rounds, warmup_rounds=1)
     if benchmark.disabled:
         return

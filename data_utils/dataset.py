@@ -8,15 +8,22 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import ModuleDict
 
 from data_utils.errors import DataError
+
+if TYPE_CHECKING:
+    from data_utils.splits import Shares
+    from data_utils.worlds import World
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,20 @@ class DatasetInfo:
         return DatasetInfo, (self.name, self.classes, dict(self.channels), self.image_size)
 
 
+PARTS = ("train", "valid", "test")
+"""What pairs are used for: training, choosing the best epoch, and reporting."""
+
+_PART_OF_WORD = {"training": "train", "val": "valid", "validation": "valid"} | {part: part for part in PARTS}
+
+PART_WORDS = ", ".join(_PART_OF_WORD)
+"""The words that name a part in files."""
+
+
+def part_of(word: str) -> str:
+    """The part that a word in a file names; "" if it names none."""
+    return _PART_OF_WORD.get(word.strip().lower(), "")
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Pairs ready for a model.
@@ -123,6 +144,8 @@ class PairedDataset:
         groups: int64 tensor (N,). Pairs of one group (twins, crops of one photograph) resemble each other too much
             to be in both training and validation.
         names: The name of each pair, for messages and error analysis.
+        parts: The part of PARTS that each pair belongs to, where the data come with a split; empty where they do
+            not. Parts that no pair belongs to are drawn from the training pairs.
         notes: What the reader left out or noticed, one sentence each.
 
     Raises:
@@ -134,6 +157,7 @@ class PairedDataset:
     labels: Tensor
     groups: Tensor
     names: tuple[str, ...]
+    parts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -165,6 +189,11 @@ class PairedDataset:
             raise DataError(
                 f"Data set {name!r} has {len(self.names)} names for {count} pairs; give every pair one name."
             )
+        if self.parts and (len(self.parts) != count or not set(self.parts) <= set(PARTS)):
+            raise DataError(
+                f"Data set {name!r} has {len(self.parts)} parts {sorted(set(self.parts))} for {count} pairs; "
+                f"give every pair one of {', '.join(PARTS)}, or none any."
+            )
         present = set(self.labels.tolist())
         strays = sorted(present - set(range(len(self.info.classes))))
         if strays:
@@ -190,14 +219,38 @@ class PairedDataset:
         simulated on another machine, have the same hash. It is computed once and does not follow later changes of
         the tensors.
         """
-        tensors = {**self.inputs, "labels": self.labels, "groups": self.groups}
+        return self.sha256_of(torch.arange(len(self)))
+
+    def sha256_of(self, pairs: Tensor) -> str:
+        """The same of some pairs, int64 (B,), in the order given; those of part of the data cost nothing more."""
         # Types and shapes are hashed too: the same bytes in another shape are other data.
-        layout = {what: [str(values.dtype), *values.shape] for what, values in tensors.items()}
-        digest = hashlib.sha256(json.dumps([self.info.classes, self.names, layout]).encode())
-        for values in tensors.values():
-            for part in values.split(_HASHED_AT_ONCE):
-                digest.update(part.contiguous().flatten().numpy())
+        layout = {m: [str(values.dtype), *values.shape[1:]] for m, values in self.inputs.items()}
+        chosen = pairs.tolist()
+        of_pairs = [[values[i] for i in chosen] for values in (self.names, self.parts) if values]
+        digest = hashlib.sha256(json.dumps([self.info.classes, layout, *of_pairs]).encode())
+        for integers in (self.labels, self.groups):
+            digest.update(integers[pairs].numpy().tobytes())
+        for pair in chosen:
+            digest.update(self.digests[pair])
         return digest.hexdigest()
+
+    @cached_property
+    def digests(self) -> list[bytes]:
+        """A hash of the inputs of each pair."""
+        arrays = [values.numpy() for values in self.inputs.values()]
+
+        def digests(first: int) -> list[bytes]:
+            hashes = []
+            for pair in range(first, min(first + _HASHED_AT_ONCE, len(self))):
+                hashed = hashlib.sha256()
+                for values in arrays:
+                    hashed.update(np.ascontiguousarray(values[pair]).data)
+                hashes.append(hashed.digest())
+            return hashes
+
+        with ThreadPoolExecutor() as threads:  # hashing lets other threads run
+            parts = threads.map(digests, range(0, len(self), _HASHED_AT_ONCE))
+            return [digest for part in parts for digest in part]
 
     def batch(self, indices: Tensor | None = None, modalities: Iterable[str] | None = None) -> "Batch":
         """The selected pairs as float32, uint8 images divided by 255.
@@ -209,6 +262,12 @@ class PairedDataset:
         pairs = torch.arange(len(self)) if indices is None else indices
         names = self.inputs if modalities is None else modalities
         return Batch({m: _as_float(self.inputs[m][pairs]) for m in names}, self.labels[pairs])
+
+    def world(self, shares: "Shares", seed: int) -> "World":
+        """The pairs that a seed trains, validates and tests on, split by the seed (``worlds.split_world``)."""
+        from data_utils.worlds import split_world  # here, as worlds are made of data sets
+
+        return split_world(self, shares, seed)
 
     def take(self, indices: Tensor) -> "PairedDataset":
         """A data set of the selected pairs only, with the same classes.
@@ -225,11 +284,12 @@ class PairedDataset:
             labels=self.labels[indices],
             groups=self.groups[indices],
             names=tuple(self.names[i] for i in indices.tolist()),
+            parts=tuple(self.parts[i] for i in indices.tolist()) if self.parts else (),
         )
 
 
-_HASHED_AT_ONCE = 1024
-"""Pairs. Tensors that are not contiguous are copied to be hashed; this bounds the size of the copy."""
+_HASHED_AT_ONCE = 256
+"""Pairs that one thread hashes in one go."""
 
 
 def _select(values: Tensor, index: Tensor) -> Tensor:

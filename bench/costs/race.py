@@ -16,14 +16,14 @@ from bench.training.preparation import prepare
 from bench.training.runs import build_seeded, drive, silent
 from bench.training.seeding import deterministic
 from bench.training.trainer import Trainer, steps_per_epoch
-from data_utils import Batch, PairedDataset
+from data_utils import Batch, Source
 from fusion_models import MODELS, ModelSpec
 from fusion_models.zoo import SINGLE
 
 FAMILIES = ("compact", "deep", "wide")
 """The published families whose networks are trained in a single stage."""
 
-PROTOCOL = replace(STANDARD, pairs=600, epochs=6)
+PROTOCOL = replace(STANDARD, pairs=600, test_pairs=0, epochs=6)
 """15 steps per epoch; the first epoch of each loop warms up, and so does the first step of each epoch."""
 
 EXACT_TOLERANCE = 1e-6
@@ -54,14 +54,15 @@ def target(device: torch.device) -> float | None:
     return 10.0 if is_h100_or_newer else None
 
 
-def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) -> RaceRecord:
+def race(spec: ModelSpec, dataset: Source, seed: int, config: RunConfig) -> RaceRecord:
     """Train a model of a single stage with both loops: the same data, weights and order, at least two epochs.
 
     Raises:
         OptionError: An epoch has fewer than two steps.
     """
     protocol, device = config.protocol, config.device
-    train = prepare(dataset, protocol, seed, "cpu").train
+    prepared = prepare(dataset, protocol, seed, "cpu")
+    train = prepared.train
     steps = steps_per_epoch(len(train), protocol)
     if steps < 2:
         raise OptionError(
@@ -77,7 +78,7 @@ def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) 
         for _ in range(protocol.epochs):
             reference_epochs.append(train_reference())
             our_epochs.append(train_ours())
-    pairs = min(len(dataset), protocol.pairs)
+    pairs = len(train) + len(prepared.valid)
     data = f"data: {pairs} pairs of {dataset.info.name} in batches of {protocol.batch_size}"
     return RaceRecord(
         model=spec.name,
@@ -92,7 +93,7 @@ def race(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) 
     )
 
 
-def exact_difference(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) -> float:
+def exact_difference(spec: ModelSpec, dataset: Source, seed: int, config: RunConfig) -> float:
     """The largest relative difference of the two loops' losses in double precision: whether both compute the same.
 
     Over two epochs of 20 training pairs in batches of 8, 8 and 4.

@@ -102,6 +102,13 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         "continues --results-dir, or the latest folder of this kind in results/runs",
     )
     group.addoption(
+        "--cache-size",
+        default="4GB",
+        metavar="SIZE",
+        help="limit of results/runs/simulated, where simulated data are kept for later runs; beyond it, those "
+        "used least recently are deleted; 0 to keep none; default: %(default)s",
+    )
+    group.addoption(
         "--fail-on", default="", metavar="RULES", help=f"with --benchmark-compare: {gate.fail_on_help()}"
     )
     group.addoption(
@@ -300,7 +307,7 @@ class Benchmarks:
     @pytest.fixture
     def fitting_model(self, each_model: ModelSpec, session: Session) -> ModelSpec:
         """Each model of the selected studies; skips those that do not fit the data."""
-        if reason := session.misfit(each_model, session.any_dataset().info):
+        if reason := session.misfit(each_model, session.any_source().info):
             pytest.skip(reason)
         return each_model
 
@@ -329,7 +336,7 @@ class Benchmarks:
 
         def run(cell: Cell) -> RunRecord:
             progress.begin(cell.name)
-            if reason := session.misfit(cell.spec, session.dataset(cell.config).info):
+            if reason := session.misfit(cell.spec, session.source(cell.config).info):
                 progress.skip(reason)
                 benchmark.skipped = True
                 pytest.skip(reason)
@@ -355,7 +362,7 @@ class Benchmarks:
         """The cell's trained model; trained without a timer if the session has not done so yet."""
         from bench.training.runs import drive
 
-        if reason := session.misfit(cell.spec, session.dataset(cell.config).info):
+        if reason := session.misfit(cell.spec, session.source(cell.config).info):
             pytest.skip(reason)
         if session.record_of(cell) is None and session.recall(cell) is None:
             self._progress.begin(cell.name)

@@ -26,7 +26,7 @@ def measure(subject: Subject) -> list[ProbeRecord]:
 
     probe, probes = subject.records_of("robustness"), []
     with deterministic():
-        clean = accuracy_on(subject.valid)
+        clean = accuracy_on(subject.clean)
         for corruption in corruptions_of(subject.dataset):
             modality = corruption.modality
             for level in corruption.levels:

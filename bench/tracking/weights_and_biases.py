@@ -19,7 +19,9 @@ PATIENCE_SECONDS = 15.0
 SUMMARIES = {"valid_loss": "min", "valid_accuracy": "max", "epoch_seconds": "mean"}
 """How wandb summarizes each metric over epochs; other metrics show the last epoch."""
 
-OF_THE_RECORD = ("status", "best_epoch", "best_valid_loss", "parameters", "train_seconds")
+OF_THE_RECORD = (
+    *("status", "best_epoch", "best_valid_loss", "test_loss", "test_accuracy", "parameters", "train_seconds"),
+)
 
 
 class WeightsAndBiases:
