@@ -1,8 +1,8 @@
-"""The entry point of pytest: loads the plug-in of the benchmarks where a command line is about them, and nothing else.
+"""The entry point of pytest: loads the plug-in of the benchmarks where a command line is about them.
 
-An installed FusionGauge is loaded by every pytest of its environment, also by those of other projects. Their options
-and packages may have the same names as ours (``--device``, a folder ``bench``), so nothing is declared or imported
-there. The name of this module is one that no other project has.
+Every pytest of an environment loads it, also those of other projects. Their options and packages may have the same
+names as ours (``--device``, a folder ``bench``), so nothing is declared or imported there; this module has a name
+that no other project has.
 """
 
 import argparse

@@ -1,7 +1,7 @@
 """The end of a session, whatever happened in it: what is written, what is printed, and the exit status.
 
-Records are on the disk before. Then come tables and figures, the comparison with an earlier run, and only then what
-pytest and its plug-ins do at the end: whatever they raise is a note below the tables.
+Records are on the disk before. Then come tables and figures, the comparison with an earlier run, and only then
+what pytest and its plug-ins do at the end: whatever they raise is a note below the tables.
 """
 
 from __future__ import annotations
@@ -116,8 +116,8 @@ class Ending:
             yield f"tables are in {session.folder}"
         if self._unfinished:
             yield (
-                f"interrupted; {self._unfinished} of {count + self._unfinished} cells have not ended; the others are "
-                f"kept, and the same command with --resume --results-dir {session.folder} runs the rest"
+                f"interrupted; {self._unfinished} of {count + self._unfinished} cells have not ended; the others "
+                f"are kept, and the same command with --resume --results-dir {session.folder} runs the rest"
             )
 
     def _compared(self, as_text: AsText) -> Iterator[str]:

@@ -33,7 +33,7 @@ from fusiongauge import load_installed_plugins, load_plugin
 T = TypeVar("T")
 
 MOST_SEEDS = 1000
-"""The highest count of ``--seeds``; a list can be longer."""
+"""The highest number of ``--seeds``."""
 
 
 def load_plugins(words: Iterable[str]) -> None:
@@ -189,7 +189,6 @@ def resolve(
         OptionError: One of them cannot be used.
     """
     device = resolve_device(device, listing=listing)
-    _check_dataset(dataset)
     default_profile = FULL if device.startswith("cuda") else QUICK
     chosen = _choice(profile, PROFILES, "--profile") if profile else default_profile
     studies = parse_studies(study)
@@ -214,8 +213,8 @@ def resolve(
     )
 
 
-def _check_dataset(name: str) -> None:
-    """Raise OptionError if this is neither a data set nor a path; its content is looked at later."""
+def check_dataset(name: str) -> None:
+    """Raise OptionError if ``--dataset`` is neither a data set nor a path; its content is looked at later."""
     try:
         exists = not name or name in DATASETS or Path(name).expanduser().exists()
     except (OSError, ValueError, RuntimeError):  # too long, with a zero byte, of an unknown user
@@ -266,13 +265,14 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         numbers = [int(word) for word in text.split(",") if word.strip()]
     except ValueError:
         numbers = []
-    if "," in text and numbers and len(set(numbers)) == len(numbers) and 0 <= min(numbers) <= max(numbers) < 2**32:
+    different = len(set(numbers)) == len(numbers) <= MOST_SEEDS
+    if "," in text and numbers and different and 0 <= min(numbers) <= max(numbers) < 2**32:
         return tuple(numbers)
     if "," not in text and numbers and 1 <= numbers[0] <= MOST_SEEDS:
         return tuple(range(FIRST_SEED, FIRST_SEED + numbers[0]))
     raise OptionError(
-        f"--seeds {text}: give a count up to {MOST_SEEDS} (3 means {FIRST_SEED},{FIRST_SEED + 1},{FIRST_SEED + 2}) "
-        "or a list of different seeds (7,9 or, for a single one, 7,)"
+        f"--seeds {text}: give a count (3 means {FIRST_SEED},{FIRST_SEED + 1},{FIRST_SEED + 2}) "
+        f"or a list of different seeds (7,9 or, for a single one, 7,); at most {MOST_SEEDS}, and below 2**32"
     )
 
 

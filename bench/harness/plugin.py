@@ -26,7 +26,7 @@ from bench.harness import timing
 from bench.harness.cell import Cell
 from bench.harness.ending import Ending
 from bench.harness.interruption import as_interruptions
-from bench.harness.options import dataset_help, history_folder, load_plugins, resolve
+from bench.harness.options import check_dataset, dataset_help, history_folder, load_plugins, resolve
 from bench.harness.progress import Progress
 from bench.harness.saved import facts, from_benchmarks
 from bench.harness.session import Session
@@ -154,6 +154,7 @@ def pytest_configure(config: pytest.Config) -> None:
         words = {name: option(name) for name in signature(resolve).parameters if name not in ("root", "listing")}
         # Ids depend on the device in one way: its profile decides which settings differ from the protocol.
         options = resolve(root=config.rootpath, listing=listing and not option("settings"), **words)
+        check_dataset(option("dataset"))
         rules = gate.parse(option("fail_on"))
         session = Session(options)
         session.cells  # noqa: B018 - whatever is wrong with them is said before anything is collected
@@ -292,19 +293,18 @@ class Benchmarks:
         self._restore = as_interruptions()
 
     def _check_that_a_model_fits(self, benchmarks: Sequence[pytest.Item]) -> None:
-        """Refuse a run of which every benchmark would be skipped.
+        """Refuse a run in which every training, or every benchmark, would be skipped.
 
         Raises:
             OptionError: No model of the selected benchmarks fits the data.
         """
+        trained = [item for item in benchmarks if _parameter(item, "cell") is not None]
         reasons = []
-        for item in benchmarks:
+        for item in trained or benchmarks:
             cell: Cell | None = _parameter(item, "cell")
             spec = cell.spec if cell else _parameter(item, "each_model")
-            if spec is None:
-                return
             data = self._session.dataset(cell.config) if cell else self._session.any_dataset()
-            reasons.append(self._session.misfit(spec, data.info))
+            reasons.append(self._session.misfit(spec, data.info) if spec else "")
             if not reasons[-1]:
                 return
         few, more = list(dict.fromkeys(reasons)), ""
@@ -406,7 +406,7 @@ class Benchmarks:
     def pytest_runtest_makereport(
         self, item: pytest.Item
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """The reason of a failure is enough: pytest-benchmark need not complain that its timer was not used then."""
+        """The reason of a failure is enough: pytest-benchmark need not warn that its timer was not used."""
         report = yield
         if report.failed and "benchmark" in _fixtures(item):
             timer: Any = getattr(item, "funcargs", {}).get("benchmark")

@@ -177,7 +177,7 @@ class Session:
             wanted = {cell.name: self.described(cell) for cell in fitting}
             self._resumption = resume(earlier, wanted, self.folder / "checkpoints")
 
-    def _cannot_write(self, reason: str) -> str:
+    def _cannot_write(self, reason: str | None) -> str:
         return f"cannot write results to {self.folder} ({reason}); give another folder with --results-dir"
 
     @staticmethod
@@ -375,7 +375,8 @@ class Session:
                 if not self._outbox
                 else "they are lost, apart from the tables; make room and run the benchmark again"
             )
-            self.failures.append(f"{count} records could not be written to {self.folder} ({reason}); {where}")
+            records = "1 record" if count == 1 else f"{count} records"
+            self.failures.append(f"{records} could not be written to {self.folder} ({reason}); {where}")
 
     def _tell_trackers(self) -> None:
         from bench.tables.tabulation import tables_by_study

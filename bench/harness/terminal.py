@@ -1,4 +1,4 @@
-"""The terminal of a session. Writing to it never fails a run: characters are escaped, a closed one is left alone."""
+"""The terminal of a session. Writing to it never fails a run: characters are escaped, a closed one is left."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Terminal:
 class _Unfailing:
     """Writes to a stream what it can encode; once the stream fails, nothing more is written.
 
-    A terminal can be closed, a pipe have no reader (``| head``), a file be on a full disk: the records matter more.
+    A terminal can be closed, a pipe have no reader (``| head``), a disk be full: the records matter more.
     """
 
     def __init__(self, stream: Any) -> None:

@@ -1,4 +1,4 @@
-"""pytest-benchmark, which keeps the time: its options are checked before anything is trained, its files at the end.
+"""pytest-benchmark, which keeps the time: its options are checked before the trainings, its files guarded after.
 
 What it raises at the end of a session becomes a note there. Its session is ``config._benchmarksession``.
 """
@@ -44,7 +44,7 @@ def check_options(config: pytest.Config) -> None:
     option = config.option
     if not config.pluginmanager.hasplugin("benchmark"):
         raise OptionError(
-            "the benchmarks need the plug-in pytest-benchmark, which is not loaded: leave -p no:benchmark out, and "
+            "the benchmarks need the plug-in pytest-benchmark, which is not loaded: leave -p no:benchmark out; "
             "where PYTEST_DISABLE_PLUGIN_AUTOLOAD is set, add -p pytest_benchmark.plugin"
         )
     parallel = getattr(option, "dist", "no") != "no" or getattr(option, "tx", None)
@@ -82,7 +82,7 @@ def choose_earlier_run(config: pytest.Config) -> list[str]:
     from pytest_benchmark.utils import get_machine_id
 
     folder = FileStorage(storage.removeprefix("file://"), None, default_machine_id=get_machine_id())
-    notes = []
+    notes: list[str] = []
     for file in reversed(folder.query("[0-9][0-9][0-9][0-9]_")):
         reason = _why_unusable(file)
         if not reason:

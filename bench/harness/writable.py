@@ -24,7 +24,7 @@ def why_no_folder(folder: Path) -> str:
 
 
 def why_no_file(path: Path) -> str:
-    """Why a file cannot be made or written to, "" if it can; its folder is made, an existing file is left as it is."""
+    """Why a file cannot be written, "" if it can; its folder is made, an existing file is left as it is."""
     if path.is_dir():
         return "it is a folder"
     existed = path.exists()

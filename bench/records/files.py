@@ -26,9 +26,12 @@ def append(path: Path, record: msgspec.Struct) -> None:
     line = msgspec.json.encode(record)
     if _decode(line, type(record)) != record:  # msgspec writes null for NaN and infinity
         raise ValueError(f"the record is not JSON compliant, it holds NaN, infinity or a tuple: {record}")
-    with path.open("ab") as file:
-        # A line that was cut off would spoil the next one.
-        file.truncate(path.read_bytes().rfind(b"\n") + 1)
+    with path.open("a+b") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # a line that was cut off would spoil this one
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
         file.write(line + b"\n")
         file.flush()
         os.fsync(file.fileno())
