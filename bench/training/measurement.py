@@ -98,7 +98,7 @@ def training_memory(build: Callable[[], nn.Module], batch: Batch, protocol: Prot
         own_batch = Batch({m: values.clone() for m, values in batch.inputs.items()}, batch.labels.clone())
         optimizer = make_optimizer(model, protocol)
         for _ in range(MEASURED_STEPS):
-            training_step(model, optimizer, own_batch)
+            training_step(model, optimizer, own_batch, protocol)
 
     device = batch.labels.device
     return _cuda_memory(steps, device) if device.type == "cuda" else _cpu_memory(steps)
