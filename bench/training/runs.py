@@ -159,7 +159,7 @@ def run_cell(
         data = prepare(dataset, protocol, seed, device)
         fields |= {"train_pairs": len(data.train), "valid_pairs": len(data.valid)}
         try_model(spec, build, data.train, len(dataset.info.classes), protocol)
-        fields["ceiling"] = ceiling(device)
+        fields["ceiling"] = ceiling(device, protocol.precision)
         network = build()
         fields |= _peak_memory(build, list(experts_of(network)), data.train, protocol, seed)
         fields["parameters"] = count_parameters(network)
