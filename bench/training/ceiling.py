@@ -39,10 +39,10 @@ def ceiling(device: str, precision: Precision = FP32) -> dict[str, float]:
         precision: Of the trainings that are compared with the limits.
 
     Returns:
-        "product_flops_per_second" of a large matrix product, "convolution_flops_per_second" of a large convolution,
-        on a CPU also "onednn_product_flops_per_second" of the same product by oneDNN, a multiply-add counted as
-        two operations; "flops_per_second", the highest of these; "bytes_per_second" of a large copy of float32,
-        bytes read and bytes written together.
+        "product_flops_per_second" of a large matrix product, "convolution_flops_per_second" of a large
+        convolution, on a CPU also "onednn_product_flops_per_second" of the same product by oneDNN, a multiply-add
+        counted as two operations; "flops_per_second", the highest of these; "bytes_per_second" of a large copy of
+        float32, bytes read and bytes written together.
     """
     return _measured(device, precision, torch.get_num_threads())
 
