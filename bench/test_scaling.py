@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -26,10 +27,13 @@ def test_scaling(axis: str, spec: ModelSpec, session: Session, benchmark: Any) -
     from bench.costs import scaling
     from bench.training.seeding import deterministic
 
+    info = session.any_dataset().info
+    if reason := session.misfit(spec, replace(info, image_size=(scaling.BASE.image_size,) * 2)):
+        pytest.skip(reason)
     profile, grows = session.options.profile, scaling.AXES[axis]
     sizes = grows.sizes[:2] if profile == SMOKE else grows.sizes
     with deterministic():
-        series = scaling.Series(spec, grows, sizes, session.any_dataset().info, session.options.device)
+        series = scaling.Series(spec, grows, sizes, info, session.options.device)
         benchmark.pedantic(series, rounds=profile.rounds, warmup_rounds=1)
     if benchmark.disabled:
         return
