@@ -148,7 +148,9 @@ def pytest_configure(config: pytest.Config) -> None:
         options = resolve(root=config.rootpath, **words)
         rules = gate.parse(option("fail_on"))
         session = Session(options)
-        session.cells  # noqa: B018 - whatever is wrong with them is said before anything is collected
+        for cell in session.cells:  # whatever is wrong with them is said before anything is collected
+            if not listing:
+                cell.config.check_precision()
     except FusionGaugeError as error:
         raise pytest.UsageError(str(error)) from error
     if rules and not option("benchmark_compare"):

@@ -114,7 +114,7 @@ def _cuda_memory(steps: Callable[[], None], device: torch.device) -> PeakMemory:
     steps()
     synchronize(device)
     peak = torch.cuda.memory_stats(device)
-    # Requested, not allocated: a block is allocated whole where too little is left of it to split, and that depends
+    # Requested, not allocated: a block is allocated whole where too little of it is left to split, which depends
     # on what the allocator has been through.
     requested, reserved = "requested_bytes.all", "reserved_bytes.all"
     return PeakMemory(
