@@ -305,24 +305,20 @@ def resolve_device(name: str, *, listing: bool = False) -> str:
     """
     if name == "cpu":
         return name
-    if name and not re.fullmatch(r"cuda(:\d+)?", name):
-        raise OptionError(f"--device {name}: give cpu, cuda or cuda:N")
     if listing:
+        if name and not re.fullmatch(r"cuda(:\d+)?", name):
+            raise OptionError(f"--device {name}: give cpu, cuda or cuda:N")
         return "cpu"
     import torch
 
+    from bench.training.device import check_device
+
     if not name:
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if not torch.cuda.is_available():
-        raise OptionError(
-            f"--device {name}: torch {torch.__version__} finds no CUDA device here; leave the option out "
-            "to run on the CPU, or check the driver and that this torch was built for CUDA"
-        )
-    _, _, index = name.partition(":")
-    if int(index or 0) >= torch.cuda.device_count():
-        raise OptionError(
-            f"--device {name}: there are only {torch.cuda.device_count()} CUDA devices, from cuda:0 on"
-        )
+    try:
+        check_device(name)
+    except OptionError as error:
+        raise OptionError(f"--{error}") from error
     return name
 
 

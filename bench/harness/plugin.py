@@ -157,7 +157,9 @@ def pytest_configure(config: pytest.Config) -> None:
         check_dataset(option("dataset"))
         rules = gate.parse(option("fail_on"))
         session = Session(options)
-        session.cells  # noqa: B018 - whatever is wrong with them is said before anything is collected
+        for cell in session.cells:  # whatever is wrong with them is said before anything is collected
+            if not listing:
+                cell.config.check_precision()
         if selected:
             timing.check_options(config)
     except FusionGaugeError as error:
