@@ -90,15 +90,13 @@ class BlurPool(nn.Sequential):
 
 @register_embedder("blurconv", families=(FIELD,))
 class BlurConv(nn.Sequential):
-    """A strided convolution without aliasing: computed everywhere, then blurred before every second one is dropped.
+    """A strided convolution without aliasing: computed everywhere, and blurred before every second one is dropped.
 
     Zhang 2019, arXiv 1904.11486 ("ConvBlurPool").
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(
-            _convolution(in_channels, out_channels), nn.ReLU(inplace=True), Blur(out_channels)
-        )
+        super().__init__(_convolution(in_channels, out_channels), nn.ReLU(inplace=True), Blur(out_channels))
 
 
 @register_embedder("convpool", families=(FIELD,))
@@ -119,15 +117,13 @@ class ConvPool(nn.Sequential):
 
 @register_embedder("spd", families=(FIELD,))
 class SpaceToDepth(nn.Sequential):
-    """Each 2x2 window becomes four channels per channel, then convolution and ReLU: strided, but no sample is lost.
+    """Each 2x2 window becomes four channels, then convolution and ReLU: downsampled, and no value is dropped.
 
     Sunkara and Luo 2022 (SPD-Conv), arXiv 2208.03641.
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(
-            nn.PixelUnshuffle(2), _convolution(4 * in_channels, out_channels), nn.ReLU(inplace=True)
-        )
+        super().__init__(nn.PixelUnshuffle(2), _convolution(4 * in_channels, out_channels), nn.ReLU(inplace=True))
 
 
 @register_embedder("patchify", families=(FIELD,))
@@ -138,9 +134,7 @@ class Patchify(nn.Sequential):
     """
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
-        super().__init__(
-            nn.Conv2d(in_channels, out_channels, kernel_size=2, stride=2), nn.ReLU(inplace=True)
-        )
+        super().__init__(nn.Conv2d(in_channels, out_channels, kernel_size=2, stride=2), nn.ReLU(inplace=True))
 
 
 class AdaptivePhase(nn.Module):
@@ -153,9 +147,10 @@ class AdaptivePhase(nn.Module):
         """(B, C, H, W) to (B, C, H/2, W/2); the first of equal norms."""
         windows = maps.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))  # (B, C, H/2, 2, W/2, 2)
         norms = windows.square().sum(dim=(1, 2, 4)).flatten(1)  # (B, 4)
-        # A sum with weights 0 and 1, as picking by index has no deterministic backward pass on CUDA in all versions.
+        # A sum with weights 0 and 1: picking by index scatters in its backward pass, which is slow on CUDA where it
+        # has to be deterministic.
         kept = norms.argmax(dim=1, keepdim=True) == torch.arange(4, device=maps.device)
-        return torch.einsum("bchiwj,bij->bchw", windows, kept.to(maps.dtype).unflatten(1, (2, 2)))
+        return (windows * kept.to(maps.dtype).view(-1, 1, 1, 2, 1, 2)).sum(dim=(3, 5))
 
 
 @register_embedder("aps", families=(FIELD,))

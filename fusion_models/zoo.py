@@ -2,8 +2,8 @@
 
 A model is ``family-stage-operator-embedder``, or ``family-modality-embedder`` for a single modality. BLUEPRINTS
 holds the widths of a family at a stage; MODELS names the models of the standard study, also those of plug-ins,
-FIELD_MODELS those of the family in which every operator meets every embedder; ``building.py`` builds them. Loads no
-torch, so that ids and help need none.
+FIELD_MODELS those of the family in which every operator meets every embedder; ``building.py`` builds them. Loads
+no torch, so that ids and help need none.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -194,7 +194,9 @@ class ModelSpec:
         operator = "concat" if self.block == REFERENCE and self.stage == "intermediate" else self.operator
         other = replace(self, embedder=REFERENCE, operator=operator)
         if (other.operator, self.block) == (self.operator, REFERENCE):
-            raise ModelError(f"{self.name} would be matched with itself; its name without .{self.control} is enough")
+            raise ModelError(
+                f"{self.name} would be matched with itself; its name without .{self.control} is enough"
+            )
         return other
 
     def sees(self, modalities: Mapping[str, object]) -> tuple[str, ...]:

@@ -2,7 +2,7 @@
 
 An operator is built from the shapes of its inputs and declares the shape of its output in ``out_shape``, so no
 other code has to know that concatenation widens. To add one, write the class and register it. The models that ship
-are listed in ``zoo.py``; ``families`` of the operators here name those whose every embedder they are combined with.
+are listed in ``zoo.py``: the published ones with their operators, and the family "field" with all operators.
 
 Shapes are without the batch: maps (C, H, W) or vectors (D,). Features come in the model's order of modalities.
 """

@@ -28,8 +28,8 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     Returns:
         (B, N, E).
     """
-    scores = queries @ keys.transpose(1, 2) * queries.shape[2] ** -0.5
-    return scores.softmax(dim=2) @ values
+    scores = torch.bmm(queries * queries.shape[2] ** -0.5, keys.transpose(1, 2))
+    return torch.bmm(scores.softmax(dim=2), values)
 
 
 class Tokens(nn.Module):
@@ -62,15 +62,16 @@ class Tokens(nn.Module):
         squares = maps.unflatten(3, (-1, self.side)).unflatten(2, (-1, self.side))  # (B, C, h, side, w, side)
         height, width = squares.shape[2], squares.shape[4]
         spread = tokens.transpose(1, 2).unflatten(2, (height, 1, width, 1))
-        return (squares + spread).flatten(4, 5).flatten(2, 3)
+        sums: Tensor = squares + spread
+        return sums.flatten(4, 5).flatten(2, 3)
 
 
 @register_operator("crossattention", families=("field",))
 class CrossAttention(Add):
     """Every modality attends to all others: y_1 = x_1 + softmax(Q_1 K_2' / sqrt d) V_2, and back; then their sum.
 
-    Q, K and V are linear maps of a modality's tokens, as wide as the tokens; one head. Of more than two modalities,
-    the tokens of all others are attended to together.
+    Q, K and V are linear maps of a modality's tokens, as wide as the tokens; one head. Of more than two
+    modalities, the tokens of all others are attended to together.
 
     Tsai et al. 2019, arXiv 1906.00295, without its layer norms and feed-forward layers.
     """
@@ -86,7 +87,9 @@ class CrossAttention(Add):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Add to each modality what it finds in the others, then add up the modalities."""
-        projected = [layer(self.tokens(x)).chunk(3, dim=2) for layer, x in zip(self.project, features, strict=True)]
+        projected = [
+            layer(self.tokens(x)).chunk(3, dim=2) for layer, x in zip(self.project, features, strict=True)
+        ]
         attended = []
         for i, (queries, _, _) in enumerate(projected):
             others = projected[:i] + projected[i + 1 :]
@@ -137,15 +140,18 @@ class Bottleneck(nn.Module):
         shape = common_shape(self, shapes)
         self.tokens = Tokens(shape)
         self.shared = nn.Parameter(torch.randn(shared, shape[0]) * 0.02)  # as the tokens of vision transformers
-        self.layers = nn.ModuleList(nn.ModuleList(TransformerLayer(shape[0]) for _ in shapes) for _ in range(depth))
+        self.depth = depth
+        # Of all modalities at the first depth, then of all at the second.
+        self.layers = nn.ModuleList(TransformerLayer(shape[0]) for _ in range(depth * len(shapes)))
 
     def forward(self, streams: Sequence[Tensor]) -> list[Tensor]:
         """Streams of the same shapes, each with its tokens' change added to its maps."""
         before = [self.tokens(x) for x in streams]
         tokens, shared = before, self.shared.expand(len(streams[0]), -1, -1)
         own = before[0].shape[1]
-        for layers in self.layers:
-            mixed = [layer(torch.cat([x, shared], dim=1)) for layer, x in zip(layers, tokens, strict=True)]  # type: ignore[arg-type]
+        layers = iter(self.layers)
+        for _ in range(self.depth):
+            mixed = [next(layers)(torch.cat([x, shared], dim=1)) for x in tokens]
             tokens = [x[:, :own] for x in mixed]
             shared = torch.stack([x[:, own:] for x in mixed]).mean(dim=0)
         return [self.tokens.add(x, new - old) for x, new, old in zip(streams, tokens, before, strict=True)]

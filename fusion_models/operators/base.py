@@ -1,6 +1,6 @@
 """The base of all operators, and what several of them are made of."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -19,7 +19,7 @@ class Operator(nn.Module):
 
     Attributes:
         out_shape: Of the fused features.
-        exchange: Called with the shapes of the features after a stage; makes a module that maps the list of
+        exchange: A module that is called with the shapes of the features after a stage, and maps the list of
             feature tensors to a list of the same shapes. None for an operator that acts at the end alone.
         decides: Whether the operator combines logits, so that what it returns needs no further layer.
         fewest: Of modalities that it can combine.
@@ -29,7 +29,7 @@ class Operator(nn.Module):
     """
 
     out_shape: Shape
-    exchange: ClassVar[Callable[[Sequence[Shape]], nn.Module] | None] = None
+    exchange: ClassVar[type[nn.Module] | None] = None
     decides: ClassVar[bool] = False
     fewest: ClassVar[int] = 1
 

@@ -54,7 +54,7 @@ class FiLM(Operator):
 
     The first modality is modulated. Of more than two, the means of all others are concatenated.
 
-    Perez et al. 2018, arXiv 1709.07871; with 1 + g, as its authors' code has it, so that a layer of zeros changes nothing.
+    Perez et al. 2018, arXiv 1709.07871; with 1 + g, so that a layer of zeros changes nothing.
     """
 
     fewest = 2

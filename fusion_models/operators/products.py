@@ -43,9 +43,10 @@ class LowRank(Operator):
         terms = reduce(torch.mul, [factor(x) for factor, x in zip(self.factors, features, strict=True)])
         by_rank = terms.unflatten(1, (-1, self.out_shape[0]))  # (B, rank, C, ...)
         fused = torch.tensordot(self.weights, by_rank, dims=([1], [1])).squeeze(0)
-        return fused + (self.bias[:, None, None] if fused.dim() == 4 else self.bias)
+        biased: Tensor = fused + (self.bias[:, None, None] if fused.dim() == 4 else self.bias)
+        return biased
 
-    
+
 @register_operator("tensor", families=("field",))
 class TensorFusion(Operator):
     """Tensor fusion: y = W vec([1; x_1] outer [1; x_2] outer ...) + b, at every position of maps.

@@ -50,7 +50,9 @@ class SparseBatchNorm(nn.BatchNorm2d):
         """(B, C, H, W) to the same shape."""
         scales = _WithL1Gradient.apply(self.weight, self.strength)
         training, momentum = self.training, self.momentum or 0.0
-        return F.batch_norm(maps, self.running_mean, self.running_var, scales, self.bias, training, momentum, self.eps)
+        return F.batch_norm(
+            maps, self.running_mean, self.running_var, scales, self.bias, training, momentum, self.eps
+        )
 
 
 class Exchange(nn.Module):
@@ -78,9 +80,9 @@ class Exchange(nn.Module):
         """Streams of the same shapes."""
         normed = [norm(x) for norm, x in zip(self.norms, streams, strict=True)]
         exchanged = []
-        for i, (norm, own) in enumerate(zip(self.norms, normed, strict=True)):
+        for i, own in enumerate(normed):
             others = normed[:i] + normed[i + 1 :]
-            small = norm.weight.abs() < self.threshold
+            small = self.norms[i].get_parameter("weight").abs() < self.threshold
             exchanged.append(torch.where(small[:, None, None], reduce(torch.add, others) / len(others), own))
         return exchanged
 
@@ -126,7 +128,9 @@ class EmbraceNet(Operator):
         """
         docked = torch.stack([layer(x).relu() for layer, x in zip(self.dock, features, strict=True)], dim=-1)
         chances = torch.ones(docked.shape[0], len(features), device=docked.device)
-        chances = (chances if available is None else available.to(chances.dtype)).unsqueeze(1)  # (B, 1, modalities)
+        chances = (chances if available is None else available.to(chances.dtype)).unsqueeze(
+            1
+        )  # (B, 1, modalities)
         if self.training:
             # The first of exponential waiting times is one's own with a probability proportional to one's rate.
             waiting = torch.empty(*docked.shape[:2], len(features), device=docked.device).exponential_() / chances
