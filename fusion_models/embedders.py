@@ -147,10 +147,11 @@ class AdaptivePhase(nn.Module):
         """(B, C, H, W) to (B, C, H/2, W/2); the first of equal norms."""
         windows = maps.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))  # (B, C, H/2, 2, W/2, 2)
         norms = windows.square().sum(dim=(1, 2, 4)).flatten(1)  # (B, 4)
-        # A sum with weights 0 and 1: picking by index scatters in its backward pass, which is slow on CUDA where it
-        # has to be deterministic.
+        # A sum with weights 0 and 1: picking by index scatters in its backward pass, which is slow on CUDA in
+        # deterministic mode.
         kept = norms.argmax(dim=1, keepdim=True) == torch.arange(4, device=maps.device)
-        return (windows * kept.to(maps.dtype).view(-1, 1, 1, 2, 1, 2)).sum(dim=(3, 5))
+        phase: Tensor = (windows * kept.to(maps.dtype).view(-1, 1, 1, 2, 1, 2)).sum(dim=(3, 5))
+        return phase
 
 
 @register_embedder("aps", families=(FIELD,))

@@ -26,6 +26,7 @@ from bench.config import DEFAULT_STUDY, PROFILES
 from bench.harness.cell import Cell
 from bench.harness.ending import Ending
 from bench.harness.options import dataset_help, history_folder, load_plugins, resolve
+from bench.harness.selection import no_match
 from bench.harness.progress import Progress
 from bench.harness.saved import facts, from_benchmarks
 from bench.harness.session import Session
@@ -240,10 +241,8 @@ class Benchmarks:
         """Before the first benchmark: load the data, make the folder, have everything saved."""
         option, terminal = self._config.option, self._plugin("terminalreporter")
         if not session.items and option.keyword:
-            from fusion_models import MODELS
-
-            terminal.write_line(f"-k {option.keyword!r} matches no id; benchmarks are named after their models:")
-            terminal.write_line(", ".join(MODELS))
+            for line in no_match(option.keyword, self._session.options.studies):
+                terminal.write_line(line)
         benchmarks = [item for item in session.items if "session" in _fixtures(item)]
         if not benchmarks or option.collectonly:
             return

@@ -1,7 +1,7 @@
 """The studies that ship here.
 
 ``standard`` is what ``pytest bench`` runs. Six rerun the published tables (``results/published/``), each under the
-protocol it was obtained with; two are our own.
+protocol it was obtained with; the others are our own.
 """
 
 from dataclasses import replace
@@ -9,6 +9,7 @@ from dataclasses import replace
 from bench.config import STANDARD
 from bench.registry import register_study
 from bench.study import PROBES, Study
+from fusion_models.zoo import FIELD, FIELD_MODELS, MODELS, REFERENCE, embedders_of
 
 # A cube and its twin sphere, of the same place and color, could stand one in training and one in validation.
 _SPLIT_TWINS = {"keep_groups": False}
@@ -37,8 +38,6 @@ def _models(family: str, strategies: str, *embedders: str) -> tuple[str, ...]:
 
 @register_study("standard")
 def _standard() -> Study:
-    from fusion_models import MODELS
-
     return Study(
         question="Every model under one protocol: which strategy, which downsampling, at what cost?",
         models=tuple(MODELS),
@@ -140,4 +139,55 @@ def _robustness() -> Study:
         protocols={"": replace(STANDARD, pairs=2_400, epochs=6)},
         dataset="shapes-hard",
         probes=PROBES,
+    )
+
+
+# Short enough for every operator on two CPU cores, long enough to tell fusion from single modalities.
+_FIELD = replace(STANDARD, pairs=2_400, epochs=6)
+
+
+@register_study("field")
+def _field() -> Study:
+    return Study(
+        question="Every operator in every embedder, at one set of widths: what works together?",
+        models=tuple(FIELD_MODELS),
+        protocols={"": _FIELD},
+        dataset="shapes-hard",
+    )
+
+
+@register_study("operators")
+def _operators() -> Study:
+    specs = [spec for spec in FIELD_MODELS.values() if spec.embedder in (REFERENCE, "strided")]
+    # Operators have weights of their own: each once more with as many parameters as concatenation has.
+    weighted = [spec for spec in specs if (spec.stage, spec.embedder) == ("intermediate", REFERENCE)]
+    return Study(
+        question="Which operator, with MaxPool and with strided convolution, and at equal parameters?",
+        models=(
+            *(spec.name for spec in specs),
+            *(f"{spec.name}.parameters" for spec in weighted if spec.operator != "concat"),
+        ),
+        protocols={"": _FIELD},
+        dataset="shapes-hard",
+    )
+
+
+_AS_MANY_PARAMETERS = ("strided", "avgpool", "blurpool", "blurconv", "aps")
+_AS_MANY_OPERATIONS = ("avgpool", "blurpool", "blurconv", "spd", "aps")
+"""The embedders whose models have those of MaxPool, apart from 2%, and need no control."""
+
+
+@register_study("downsampling")
+def _downsampling() -> Study:
+    embedders = embedders_of(FIELD)
+    others = [embedder for embedder in embedders if embedder != REFERENCE]
+    controls = (
+        *(f"{embedder}.parameters" for embedder in others if embedder not in _AS_MANY_PARAMETERS),
+        *(f"{embedder}.operations" for embedder in others if embedder not in _AS_MANY_OPERATIONS),
+    )
+    return Study(
+        question="Which downsampling, and is it the downsampling or its parameters and operations?",
+        models=_models(FIELD, "intermediate-concat intermediate-add", *embedders, *controls),
+        protocols={"": _FIELD},
+        dataset="shapes-hard",
     )

@@ -80,12 +80,13 @@ class SqueezeExcite(nn.Module):
 
     Args:
         width: Channels.
-        reduction: How many times narrower the hidden layer is.
+        reduction: How many times narrower the hidden layer is; it has 4 units at least, as one or two of them can
+            be zero for all samples.
     """
 
     def __init__(self, width: int, reduction: int = 16) -> None:
         super().__init__()
-        hidden = max(1, width // reduction)
+        hidden = max(4, width // reduction)
         self.squeeze, self.excite = nn.Linear(width, hidden), nn.Linear(hidden, width)
 
     def forward(self, features: Tensor) -> Tensor:
