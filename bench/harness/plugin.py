@@ -26,9 +26,9 @@ from bench.config import DEFAULT_STUDY, PROFILES
 from bench.harness.cell import Cell
 from bench.harness.ending import Ending
 from bench.harness.options import dataset_help, history_folder, load_plugins, resolve
-from bench.harness.selection import no_match
 from bench.harness.progress import Progress
 from bench.harness.saved import facts, from_benchmarks
+from bench.harness.selection import no_match
 from bench.harness.session import Session
 from bench.records import ProbeRecord, RecordError, RunRecord
 from bench.registry import STUDIES

@@ -158,15 +158,16 @@ def _field() -> Study:
 
 @register_study("operators")
 def _operators() -> Study:
-    specs = [spec for spec in FIELD_MODELS.values() if spec.embedder in (REFERENCE, "strided")]
-    # Operators have weights of their own: each once more with as many parameters as concatenation has.
-    weighted = [spec for spec in specs if (spec.stage, spec.embedder) == ("intermediate", REFERENCE)]
+    models: list[str] = []
+    for spec in FIELD_MODELS.values():
+        if spec.embedder in (REFERENCE, "strided"):
+            models.append(spec.name)
+        if (spec.stage, spec.embedder) == ("intermediate", REFERENCE) and spec.operator != "concat":
+            # Operators have weights of their own: once more, with as many parameters as concatenation has.
+            models.append(f"{spec.name}.parameters")
     return Study(
         question="Which operator, with MaxPool and with strided convolution, and at equal parameters?",
-        models=(
-            *(spec.name for spec in specs),
-            *(f"{spec.name}.parameters" for spec in weighted if spec.operator != "concat"),
-        ),
+        models=tuple(models),
         protocols={"": _FIELD},
         dataset="shapes-hard",
     )
@@ -179,15 +180,16 @@ _AS_MANY_OPERATIONS = ("avgpool", "blurpool", "blurconv", "spd", "aps")
 
 @register_study("downsampling")
 def _downsampling() -> Study:
-    embedders = embedders_of(FIELD)
-    others = [embedder for embedder in embedders if embedder != REFERENCE]
-    controls = (
-        *(f"{embedder}.parameters" for embedder in others if embedder not in _AS_MANY_PARAMETERS),
-        *(f"{embedder}.operations" for embedder in others if embedder not in _AS_MANY_OPERATIONS),
-    )
+    embedders: list[str] = []
+    for embedder in embedders_of(FIELD):
+        embedders.append(embedder)
+        if embedder not in (REFERENCE, *_AS_MANY_PARAMETERS):
+            embedders.append(f"{embedder}.parameters")
+        if embedder not in (REFERENCE, *_AS_MANY_OPERATIONS):
+            embedders.append(f"{embedder}.operations")
     return Study(
         question="Which downsampling, and is it the downsampling or its parameters and operations?",
-        models=_models(FIELD, "intermediate-concat intermediate-add", *embedders, *controls),
+        models=_models(FIELD, "intermediate-concat intermediate-add", *embedders),
         protocols={"": _FIELD},
         dataset="shapes-hard",
     )

@@ -5,7 +5,7 @@ from bench.costs.scaling import AXES, BASE, Axis, Epoch, Series
 from bench.test_scaling import SPECS
 from bench.training.trainer import Trainer
 from data_utils import DatasetInfo
-from fusion_models import EMBEDDERS, FAMILIES, ModelSpec, build_model, find_model
+from fusion_models import MODELS, ModelSpec, build_model, find_model
 from tests.bench.samples import MODEL, small_dataset
 
 BATCH = AXES["batch"]
@@ -18,7 +18,7 @@ def info() -> DatasetInfo:
 
 def test_there_is_one_model_of_each_family_and_embedder() -> None:
     kinds = [(spec.family, spec.embedder) for spec in SPECS]
-    assert sorted(kinds) == sorted((family, embedder) for family in FAMILIES for embedder in EMBEDDERS)
+    assert sorted(kinds) == sorted({(spec.family, spec.embedder) for spec in MODELS.values()})
 
 
 @pytest.mark.parametrize(
