@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data_utils.errors import DataError, UnreadableError
+from data_utils.memory import enough_memory
 from data_utils.registry import DATASETS, LAYOUTS
 from data_utils.simulator.levels import LEVELS
 from fusiongauge import FusionGaugeError, load_installed_plugins, load_plugin
@@ -171,7 +172,8 @@ def _check(options: argparse.Namespace) -> int:
             for problem in problems:
                 print(f"{options.data} cannot be read: {problem}")
         return 1
-    report = check(dataset, options.seed, problems)
+    with enough_memory(f"checking {options.data}", dataset.stored_bytes):
+        report = check(dataset, options.seed, problems)
     print(json.dumps(report.as_json(), indent=2) if options.json else report.text())
     return 1 if report.findings else 0
 

@@ -233,6 +233,11 @@ class PairedDataset:
             digest.update(integers.contiguous().numpy())
         return digest.hexdigest()
 
+    @property
+    def stored_bytes(self) -> int:
+        """The size of the tensors of all modalities, as they are stored."""
+        return sum(values.numel() * values.element_size() for values in self.inputs.values())
+
     def parts(self, pairs: Tensor | None = None) -> tuple[Tensor, ...]:
         """The pairs in parts whose measurements take little memory at a time.
 
@@ -306,7 +311,7 @@ class PairedDataset:
         )
 
 
-_PART_BYTES = 1 << 24
+_PART_BYTES = 1 << 22
 """Float32 measurements of one modality that are in memory at a time where a data set is gone through."""
 
 _DTYPES = (torch.uint8, torch.uint16, torch.float16, torch.float32)

@@ -13,6 +13,7 @@ from data_utils.errors import DataError
 from data_utils.layouts.listing import read_listing
 from data_utils.layouts.paths import folders
 from data_utils.layouts.sizes import ImageSize
+from data_utils.memory import enough_memory
 from data_utils.registry import DATASETS, LAYOUTS
 from data_utils.simulator.levels import DEFAULT_SIZE, SimulatedDataset
 from data_utils.simulator.shapes import Progress, no_progress
@@ -58,7 +59,8 @@ def load(
             raise DataError(f"{name_or_path!r} is not read from files; leave angles_of out.")
         return _make(name_or_path, DEFAULT_PAIRS if pairs is None else pairs, seed, size, cache)
     try:
-        dataset = _read(name_or_path, angles_of, size, progress)
+        with enough_memory(f"reading {name_or_path}"):
+            dataset = _read(name_or_path, angles_of, size, progress)
     except OSError as error:
         raise DataError(
             f"{name_or_path!r} cannot be read ({error.strerror}); check the path and its permissions."
@@ -91,14 +93,12 @@ def _read(name: str, angles_of: str, size: ImageSize | None, progress: Progress)
         (inner,) = below
         dataset = _read_as(_layout_of(inner), inner, angles_of, size, progress)
         note = f"The data set was found in the folder {inner.relative_to(path)}."
-        return replace(
-            dataset, notes=(*dataset.notes, note), assumptions=(*dataset.assumptions, note)
-        )
+        return replace(dataset, notes=(*dataset.notes, note), assumptions=(*dataset.assumptions, note))
     problem = "exists, but in no known layout" if path.exists() else "is neither a data set nor an existing path"
     if below:
         raise DataError(f"{name!r} holds several data sets; give the path of one: {some(list(map(str, below)))}.")
     descriptions = []
-    for layout in LAYOUTS:
+    for layout in dict.fromkeys([*LAYOUTS.added, *LAYOUTS]):
         with _naming_the_file(LAYOUTS, layout):
             descriptions.append(LAYOUTS[layout]().description)
     raise DataError(
@@ -132,7 +132,9 @@ def _read_as(name: str, path: Path, angles_of: str, size: ImageSize | None, prog
         if layout.read is None:
             raise DataError(f"the layout {name!r} has neither read nor listing; give it one of them.")
         if size is not None:
-            raise DataError(f"the layout {name!r} reads images at their own size; leave the image size {size} out.")
+            raise DataError(
+                f"the layout {name!r} reads images at their own size; leave the image size {size} out."
+            )
         return _required(layout.read(path, angles_of))
 
 

@@ -116,8 +116,8 @@ class Report:
             "  pairs per class: " + ", ".join(f"{count} {name}" for name, count in self.classes.items()),
         ]
         lines += [
-            f"  {name}: {m.measures}, {m.channels} channel{'s'[: m.channels > 1]} of {m.kind} from {m.lowest:g} to "
-            f"{m.highest:g}" + (f", {m.constant_pairs} pairs are constant" if m.constant_pairs else "")
+            f"  {name}: {m.channels} channel{'s'[: m.channels > 1]} of {m.kind} from {m.lowest:g} to {m.highest:g}, "
+            f"{m.measures}" + (f", {m.constant_pairs} pairs are constant" if m.constant_pairs else "")
             for name, m in self.modalities.items()
         ]
         lines += [f"  {assumption}" for assumption in self.assumptions]
@@ -168,7 +168,9 @@ def _of_reading(dataset: PairedDataset, problems: Sequence[str]) -> list[Outcome
     rows, columns = info.image_size
     odd = []
     if rows % DOWNSAMPLED or columns % DOWNSAMPLED:
-        nearest = "x".join(str(DOWNSAMPLED * max(1, math.floor(side / DOWNSAMPLED + 0.5))) for side in info.image_size)
+        nearest = "x".join(
+            str(DOWNSAMPLED * max(1, math.floor(side / DOWNSAMPLED + 0.5))) for side in info.image_size
+        )
         odd.append(
             Finding(
                 "image size",

@@ -6,6 +6,7 @@ Each audit yields its findings, none if there is no problem. None of them trains
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -145,7 +146,7 @@ def extents(parts: Iterable[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         of_part = (
             part.masked_fill(missing, torch.inf).amin(dim=0),
             part.masked_fill(missing, -torch.inf).amax(dim=0),
-            (~missing).sum(dim=0),
+            (~missing).sum(dim=0, dtype=torch.int32),
         )
         if number == 0:
             low, high, pairs = of_part
@@ -183,21 +184,21 @@ def _leak(dataset: PairedDataset, modality: str, what: str, view: Callable[[Tens
     judged = pairs >= JUDGED_PAIRS
     if not judged.any():
         return ""
-    tolerance = _TOLERANCE * max(low[judged].abs().max().item(), high[judged].abs().max().item())
+    tolerance = _TOLERANCE * max(float(bound.where(judged, 0).abs().max()) for bound in (low, high))
     constant = judged & (high - low <= tolerance)
     # It is enough to compare with the class of the lowest maximum and with the class of the highest minimum.
     lowest, highest = high.where(judged, torch.inf), low.where(judged, -torch.inf)
     above, below = low - lowest.amin(dim=0) > tolerance, highest.amax(dim=0) - high > tolerance
-    leaking = torch.nonzero(constant & (above | below)).tolist()
-    if not leaking:
+    leaking = constant & (above | below)
+    count = int(leaking.any(dim=0).sum())
+    if not count:
         return ""
-    label, *place = leaking[0]
+    label, *place = map(int, np.unravel_index(int(leaking.flatten().int().argmax()), leaking.shape))
     at = (slice(None), *place)
     other = int(lowest[at].argmin() if above[label, *place] else highest[at].argmax())
     channel, row, column = place
-    places = {tuple(place) for _, *place in leaking}
     return (
-        f"{len(places)} of {low[0].numel()} {what} are the same in all pairs of one class and different in all of "
+        f"{count} of {low[0].numel()} {what} are the same in all pairs of one class and different in all of "
         f"another (channel {channel}, row {row}, column {column}: {low[label, *place].item():.6g} in "
         f"{classes[label]!r}, {low[other, *place].item():.6g} to {high[other, *place].item():.6g} in "
         f"{classes[other]!r}), so they reveal the label; record and prepare all classes alike."

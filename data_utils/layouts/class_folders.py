@@ -65,10 +65,14 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
     stems: list[str] = []
     alone: list[Path] = []
     for label, name in enumerate(classes):
-        of_class = {m: _stems(tree[name][d.folder], d.folder) for m, d in declarations.items() if d.folder in tree[name]}
+        of_class = {
+            m: _stems(tree[name][d.folder], d.folder) for m, d in declarations.items() if d.folder in tree[name]
+        }
         for modality in declarations:
             if modality not in of_class:
-                raise DataError(f"{root} has no {modality} of the class {name!r}; add them, or leave the class out.")
+                raise DataError(
+                    f"{root} has no {modality} of the class {name!r}; add them, or leave the class out."
+                )
         common = set.intersection(*map(set, of_class.values()))
         if not common:
             counts = ", ".join(f"{len(paths)} in {modality}" for modality, paths in of_class.items())
@@ -145,7 +149,9 @@ def _alike(tree: Tree) -> bool:
     for media in tree.values():
         for name, folder in media.items():
             sorts.setdefault(name, set()).add(_sort(folder))
-    return all(len(sort) == 1 for sort in sorts.values()) and len(set(map(tuple, sorts.values()))) == len(sorts) > 1
+    return (
+        all(len(sort) == 1 for sort in sorts.values()) and len(set(map(tuple, sorts.values()))) == len(sorts) > 1
+    )
 
 
 def _sort(folder: Path) -> str:

@@ -108,7 +108,7 @@ def _modality(file: Path, name: str, table: object) -> Declaration:
             raise DataError(f"{file} has {key} = {values[key]!r} in {where}; write a text.")
     if (scale := values.get("scale")) is not None and scale != SUN_RGBD and not _positive(scale):
         raise DataError(
-            f'{file} has scale = {scale!r} in {where}; write the number of stored units per meter, such as 1000 for '
+            f"{file} has scale = {scale!r} in {where}; write the number of stored units per meter, such as 1000 for "
             f'millimeters, or "{SUN_RGBD}".'
         )
     if (invalid := values.get("invalid")) is not None:
@@ -128,7 +128,7 @@ def _modality(file: Path, name: str, table: object) -> Declaration:
         values["intrinsics"] = tuple(map(float, intrinsics))
     if (largest := values.get("max_range")) is not None and not (_positive(largest) and values["kind"] == "range"):
         raise DataError(
-            f'{file} has max_range = {largest!r} in {where}; write a distance in meters, for a modality with kind = '
+            f"{file} has max_range = {largest!r} in {where}; write a distance in meters, for a modality with kind = "
             '"range".'
         )
     if scale == SUN_RGBD and values["kind"] not in METRIC:

@@ -30,6 +30,7 @@ from data_utils.layouts.media import Values, read_image, read_values
 from data_utils.layouts.planes import Plane, Survey, image_plane, plane
 from data_utils.layouts.sizes import ImageSize, Resampling
 from data_utils.modality import METRIC, Modality
+from data_utils.memory import enough_memory
 from data_utils.simulator.shapes import Progress, no_progress
 
 
@@ -163,7 +164,10 @@ def _dataset(
     if size is None:
         raise DataError(f"No file of {listing.name} can be read; correct the files.")
     chosen = range(len(listing.labels)) if pairs is None else pairs.tolist()
-    inputs = {name: torch.from_numpy(column.stored if pairs is None else column.stored[pairs]) for name, column in columns.items()}
+    inputs = {
+        name: torch.from_numpy(column.stored if pairs is None else column.stored[pairs])
+        for name, column in columns.items()
+    }
     if pairs is not None:
         decoders = {name: decoder.take(torch.from_numpy(pairs)) for name, decoder in decoders.items()}
     return PairedDataset(
@@ -236,8 +240,13 @@ class _Column:
         self._rays = self._rays or resampling
         if self._intrinsics is not None:
             self._intrinsics[pair] = resampling.intrinsics(self._intrinsics[pair])
+        values = self._fitted(result.values).transpose(2, 0, 1)
+        if not self.good.any():
+            shape = (len(self.good), *values.shape)
+            with enough_memory(f"reading {self._source.declaration.name}", math.prod(shape) * values.itemsize):
+                self.stored = np.zeros(shape, dtype=values.dtype)
         try:
-            self._store(pair, self._fitted(result.values))
+            self._store(pair, values)
         except DataError as error:
             self._errors.append((file, error))
             return
@@ -253,9 +262,7 @@ class _Column:
         return resampling.nearest(values) if self._source.nearest else resampling.smooth(values)
 
     def _store(self, pair: int, values: Values) -> None:
-        values = values.transpose(2, 0, 1)
-        if not self.good.any():
-            self.stored = np.zeros((len(self.good), *values.shape), dtype=values.dtype)
+        """Write values (C, H, W); of two types the one that holds both is kept."""
         if len(values) != self.stored.shape[1]:
             raise DataError(
                 f"{self._source.files[pair]} has {len(values)} channel(s), but {self._source.files[0]} has "
@@ -326,10 +333,9 @@ def _different_sizes(columns: Mapping[str, _Column]) -> str:
     smallest, largest = min(sizes), max(sizes)
     own = [f"{rows} x {columns} pixels ({sizes[rows, columns]})" for rows, columns in (smallest, largest)]
     option = ImageSize(*(8 * math.ceil(side / 8) for side in smallest))  # most models need multiples of 8
-    several = [name for name, column in columns.items() if len(column.sizes) > 1]
-    what = f"The {' and '.join(several)} files have different sizes" if several else "The modalities have sizes"
+    several = [name for name, column in columns.items() if len(column.sizes) > 1] or list(columns)
     return (
-        f"{what}, from {own[0]} to {own[1]}; bring all images to one size with --image-size {option}, in Python with "
+        f"The {' and '.join(several)} files have different sizes, from {own[0]} to {own[1]}; bring all images to one size with --image-size {option}, in Python with "
         f'load(..., image_size="{option}").'
     )
 

@@ -209,9 +209,7 @@ def _files(file: Path, column: "pd.Series[str]") -> Sequence[Path]:
     return paths
 
 
-def _numbers(
-    file: Path, column: "pd.Series[str]", what: str, *, positive: bool
-) -> npt.NDArray[np.float64]:
+def _numbers(file: Path, column: "pd.Series[str]", what: str, *, positive: bool) -> npt.NDArray[np.float64]:
     """A column of finite numbers, float64 (N,); a comma is a decimal point where no separator can be meant."""
     numbers = pd.to_numeric(column.str.replace(",", ".", regex=False), errors="coerce").astype("float64")
     for (row, text), number in zip(column.items(), numbers, strict=True):

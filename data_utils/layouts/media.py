@@ -73,7 +73,8 @@ def read_image(path: Path) -> Values:
     """An image as RGBA, uint8 or uint16 (H, W, 4); without transparency alpha is the largest value.
 
     Everything that Pillow decodes becomes RGBA: gray, palette, CMYK and others; an orientation in its EXIF data is
-    applied. Images of 16 bits per channel stay uint16. A .npy array of such values is an image too.
+    applied. Gray images of 16 bits and .npy arrays of such values stay uint16; of colors with 16 bits per channel
+    Pillow keeps the upper 8.
 
     Raises:
         DataError: The file is missing, damaged, too large, in an unknown format, or has values of other types.
@@ -81,8 +82,6 @@ def read_image(path: Path) -> Values:
     if path.suffix.lower() in _ARRAYS:
         return _as_rgba(path, _read_array(path))
     data = _content(path)
-    if _is_deep_png(data):
-        return _as_rgba(path, _deep_png(path, data))
     with _opened(path, data) as image:
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
             return _as_rgba(path, _own_values(path, image, data))
@@ -101,8 +100,11 @@ def read_values(path: Path) -> Values:
     if path.suffix.lower() in _ARRAYS:
         return _read_array(path)
     data = _content(path)
-    if _is_deep_png(data):
-        return _deep_png(path, data)
+    if data.startswith(b"\x89PNG") and data[24:25] == b"\x10" and data[25:26] != b"\0":
+        raise DataError(
+            f"{path} has several channels of 16 bits, of which only 8 could be read; save it as .npy, or as one gray "
+            "image per channel."
+        )
     with _opened(path, data) as image:
         return _own_values(path, image, data)
 
@@ -155,27 +157,6 @@ def _own_values(path: Path, image: Image.Image, data: bytes) -> Values:
         largest, full = int(header[1]), 255 if values.dtype == np.uint8 else 65535
         return np.rint(values * (largest / full)).astype(np.uint8 if full == 255 else np.uint16)
     return values.astype(np.uint8 if values.dtype == np.bool_ else values.dtype.newbyteorder("="), copy=False)
-
-
-def _is_deep_png(data: bytes) -> bool:
-    """Whether these bytes are a PNG of 16 bits per channel with more than one channel (bytes 24 and 25)."""
-    return data.startswith(b"\x89PNG") and data[24:25] == b"\x10" and data[25:26] in (b"\x02", b"\x04", b"\x06")
-
-
-def _deep_png(path: Path, data: bytes) -> Values:
-    """A PNG of 16 bits per channel that is not gray, as uint16 (H, W, C).
-
-    Pillow reduces these to 8 bits.
-    """
-    from torchvision.io import ImageReadMode, decode_image  # loads slowly, and hardly any file needs it
-
-    with _opened(path, data):  # checks the size
-        pass
-    try:
-        decoded: Tensor = decode_image(torch.frombuffer(bytearray(data), dtype=torch.uint8), ImageReadMode.UNCHANGED)
-    except RuntimeError:
-        raise DataError(f"{path} is damaged or truncated; restore it or leave its pair out.") from None
-    return decoded.permute(1, 2, 0).numpy()
 
 
 def _content(path: Path) -> bytes:

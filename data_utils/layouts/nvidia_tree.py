@@ -25,8 +25,12 @@ from data_utils.simulator.shapes import Progress, Simulation, no_progress
 
 def is_nvidia_tree(path: Path) -> bool:
     """Whether the path is a folder with at least one class folder of range images or angles."""
-    return path.is_dir() and not (path / FILE_NAME).is_file() and any(
-        (folder / "lidar").is_dir() or (folder / "azimuth.npy").is_file() for folder in _class_folders(path)
+    return (
+        path.is_dir()
+        and not (path / FILE_NAME).is_file()
+        and any(
+            (folder / "lidar").is_dir() or (folder / "azimuth.npy").is_file() for folder in _class_folders(path)
+        )
     )
 
 

@@ -78,7 +78,9 @@ def plane(place: str, values: Values, declaration: Declaration, scale: float | N
         )
     if declaration.scale == SUN_RGBD:
         if values.dtype != np.uint16:
-            raise DataError(f"{place} holds {values.dtype}, but the scale {SUN_RGBD!r} is of 16-bit files; remove it.")
+            raise DataError(
+                f"{place} holds {values.dtype}, but the scale {SUN_RGBD!r} is of 16-bit files; remove it."
+            )
         values = (values >> 3) | (values << 13)
     integer = values.dtype.kind in "ui"
     declared = scale or declaration.scale
@@ -117,7 +119,9 @@ def _range_plane(
     largest = declaration.max_range or MAX_RANGE_M
     integer = values.dtype.kind in "ui"
     if integer and declaration.invalid is None:
-        missing = missing | (values == 0)  # as depth cameras and KITTI store it; a scanner measures no distance of 0
+        missing = missing | (
+            values == 0
+        )  # as depth cameras and KITTI store it; a scanner measures no distance of 0
     meters = (values.astype(np.float64) / units if units != 1 else values).astype(np.float32)
     beyond = ~missing & (meters > largest)
     if declaration.max_range is None and beyond.any():
@@ -229,7 +233,12 @@ class Survey:
                 "and count as no return; declare how far the scanner measures as max_range in dataset.toml, or the "
                 "scale if these are no meters."
             )
-        elif kind in METRIC and self.furthest > 0:
+        elif kind in METRIC and self.pixels and not self.furthest > 0:
+            sentences.append(
+                f"{name}: no pixel of any file is measured; check what the files hold, and the scale and invalid values "
+                "in dataset.toml if there are any."
+            )
+        elif kind in METRIC and self.pixels:
             likely = self._likely_unit()
             if likely:
                 sentences.append(

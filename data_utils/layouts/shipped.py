@@ -19,9 +19,7 @@ def _fiftyone() -> Layout:
     from data_utils.layouts import fiftyone_export as f
 
     description = "a FiftyOne export or hub snapshot, a folder with metadata.json and samples.json"
-    return Layout(
-        description, f.is_fiftyone_export, write=f.write_fiftyone_export, listing=f.list_fiftyone_export
-    )
+    return Layout(description, f.is_fiftyone_export, write=f.write_fiftyone_export, listing=f.list_fiftyone_export)
 
 
 @register_layout("nvidia-tree")

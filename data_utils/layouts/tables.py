@@ -41,11 +41,8 @@ def read_table(file: Path, expected: str) -> tuple[pd.DataFrame, list[str]]:
             table = _csv(text)
     except OSError as error:
         raise DataError(f"{file} cannot be read ({error.strerror}); check the path.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError, csv.Error) as error:
-        reason = " ".join(str(error).split())  # pandas' messages have several lines
-        raise DataError(f"{file} is not a CSV ({reason}); write it with the columns {expected}.") from None
-    table.columns = table.columns.str.strip()
-    table = table.apply(lambda column: column.str.strip())
+    except (UnicodeError, csv.Error) as error:
+        raise DataError(f"{file} is not a CSV ({error}); write it with the columns {expected}.") from None
     table.index = pd.RangeIndex(1, len(table) + 1)
     return table, notes
 
@@ -66,11 +63,25 @@ def _csv(text: str) -> pd.DataFrame:
     declared = re.match(r"sep=(.)\r?\n", text)  # written by Excel
     if declared:
         text = text[declared.end() :]
-    header = next((line for line in text.splitlines() if line.strip()), "")
-    separator = declared[1] if declared else max(_SEPARATORS, key=header.count)
-    return pd.read_csv(
-        io.StringIO(text), sep=separator, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False
-    )
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    separator = declared[1] if declared else max(_SEPARATORS, key=first.count)
+    lines = csv.reader(io.StringIO(text), delimiter=separator, skipinitialspace=True)
+    rows = [[cell.strip() for cell in line] for line in lines if any(map(str.strip, line))]
+    if not rows:
+        raise csv.Error("it is empty")
+    header, *rows = rows
+    names = [name for name in header if name]
+    if len(set(names)) < len(names):
+        raise csv.Error("a column is named twice")
+    for number, row in enumerate(rows, start=1):
+        if any(row[len(header) :]):
+            raise csv.Error(
+                f"row {number} has {len(row)} values for {len(header)} columns; write decimal points, not commas, or "
+                "separate with semicolons"
+            )
+    padded = [row[: len(header)] + [""] * (len(header) - len(row)) for row in rows]
+    table = pd.DataFrame(padded, columns=header, dtype=str)
+    return table[names]
 
 
 def _parquet(file: Path) -> pd.DataFrame:
