@@ -292,6 +292,12 @@ class PairedDataset:
         names = self.inputs if modalities is None else modalities
         return Batch({m: _as_float(self.measured(m, pairs)) for m in names}, self.labels[pairs])
 
+    def decoded(self) -> "PairedDataset":
+        """The same data with measurements in place of what is stored; for a few pairs."""
+        inputs = {modality: self.measured(modality) for modality in self.inputs}
+        info = replace(self.info, modalities=self._modalities)
+        return replace(self, info=info, inputs=inputs, decoders={})
+
     def take(self, indices: Tensor) -> "PairedDataset":
         """A data set of the selected pairs only, with the same classes.
 

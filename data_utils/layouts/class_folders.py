@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from data_utils.errors import DataError
-from data_utils.layouts.declared import DeclaredDataset, Declaration, read_declaration
+from data_utils.layouts.declared import Declaration, DeclaredDataset, read_declaration
 from data_utils.layouts.listing import Listing
 from data_utils.layouts.media import by_stem, is_media, read_values
 from data_utils.layouts.paths import entries, folders

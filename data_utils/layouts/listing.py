@@ -29,8 +29,8 @@ from data_utils.layouts.declared import Declaration
 from data_utils.layouts.media import Values, read_image, read_values
 from data_utils.layouts.planes import Plane, Survey, image_plane, plane
 from data_utils.layouts.sizes import ImageSize, Resampling
-from data_utils.modality import METRIC, Modality
 from data_utils.memory import enough_memory
+from data_utils.modality import METRIC, Modality
 from data_utils.simulator.shapes import Progress, no_progress
 
 

@@ -14,7 +14,7 @@ meter of the row's depth. Other modalities are declared in ``dataset.toml`` (``d
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -25,7 +25,7 @@ from PIL import Image
 
 from data_utils.audits.findings import some
 from data_utils.errors import DataError
-from data_utils.layouts.declared import DeclaredDataset, Declaration, read_declaration
+from data_utils.layouts.declared import Declaration, DeclaredDataset, read_declaration
 from data_utils.layouts.listing import Angles, Listing, Source
 from data_utils.layouts.media import read_angles
 from data_utils.layouts.paths import Inside, is_data
