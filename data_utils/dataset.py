@@ -17,9 +17,10 @@ from torch import Tensor
 from torch.nn import ModuleDict
 
 from data_utils.decoding import Decoder
-from data_utils.errors import DataError, printable
+from data_utils.errors import DataError
 from data_utils.geometry import is_scanner, is_xyza
 from data_utils.modality import Modality
+from fusiongauge import printable
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class DatasetInfo:
     """The description of a data set. Models are built from it alone.
 
     Attributes:
-        name: A short name for tables.
+        name: A short name for tables; in all names, bytes that are not UTF-8 are escaped (``printable``).
         classes: Class names; a label is an index into them.
         channels: Modality to number of channels; the order of the entries is the order of the modalities.
         image_size: Rows and columns (H, W), the same for every modality.

@@ -11,9 +11,6 @@ if TYPE_CHECKING:
 class DataError(FusionGaugeError, ValueError):
     """Data that cannot be used. The message is a sentence or two that name the place and the remedy."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(printable(message))
-
 
 class UnreadableError(DataError):
     """Files of a data set that cannot be used.
@@ -27,10 +24,5 @@ class UnreadableError(DataError):
         first, *others = problems
         more = f" There are {len(others)} more problems" if len(others) > 1 else " There is one more problem"
         super().__init__(f"{first}{more}; python -m data_utils check lists all." if others else first)
-        self.problems = tuple(map(printable, problems))
+        self.problems = tuple(problems)
         self.usable = usable
-
-
-def printable(text: str) -> str:
-    r"""The text as valid Unicode: bytes of a file's name that are not UTF-8 become escapes, such as \xfc."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
