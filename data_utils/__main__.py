@@ -98,8 +98,8 @@ def _parser() -> argparse.ArgumentParser:
         reader.add_argument(
             "--image-size",
             metavar="SIZE",
-            help="bring all images to this size: rows, or rows x columns, such as 64 or 48x64; with :crop or :pad the "
-            "aspect is kept; default: that of the files",
+            help="bring all images to this size: rows, or rows x columns, such as 64 or 48x64; with :crop or :pad "
+            "the aspect is kept; default: that of the files",
         )
         reader.add_argument(
             "--pairs",

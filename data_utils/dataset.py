@@ -74,7 +74,8 @@ class DatasetInfo:
         for name, modality in self.modalities.items():
             if modality.channels != self.channels.get(name):
                 raise DataError(
-                    f"Data set {self.name!r} declares a modality {name!r} of {modality.channels} channel(s), but its "
+                    f"Data set {self.name!r} declares a modality {name!r} of {modality.channels} channel(s), but "
+                    "its "
                     f"channels are {dict(self.channels)}; make them agree."
                 )
         if min(*self.image_size, *self.channels.values()) < 1:
@@ -184,7 +185,8 @@ class PairedDataset:
                 )
             if values.dtype not in _DTYPES:
                 raise DataError(
-                    f"Data set {name!r} holds {modality!r} as {values.dtype}; convert it to uint8 or uint16 (images) "
+                    f"Data set {name!r} holds {modality!r} as {values.dtype}; convert it to uint8 or uint16 "
+                    "(images) "
                     "or float16 or float32 (measurements)."
                 )
         for what, integers in (("labels", self.labels), ("groups", self.groups)):
@@ -229,9 +231,9 @@ class PairedDataset:
         digest = hashlib.sha256(json.dumps([self.info.classes, self.names, layout]).encode())
         for modality in self.inputs:
             for pairs in self.parts():
-                digest.update(self.measured(modality, pairs).contiguous().flatten().numpy())
+                digest.update(self.measured(modality, pairs).contiguous().numpy().data)
         for integers in (self.labels, self.groups):
-            digest.update(integers.contiguous().numpy())
+            digest.update(integers.contiguous().numpy().data)
         return digest.hexdigest()
 
     @property
@@ -247,7 +249,8 @@ class PairedDataset:
         """
         height, width = self.info.image_size
         of_pair = 4 * height * width * max(self.info.channels.values())
-        return (torch.arange(len(self)) if pairs is None else pairs).split(max(1, _PART_BYTES // of_pair))
+        chosen = torch.arange(len(self)) if pairs is None else pairs
+        return tuple(torch.split(chosen, max(1, _PART_BYTES // of_pair)))
 
     def shape_of(self, modality: str) -> tuple[int, int, int, int]:
         """The shape (N, C, H, W) of a modality's measurements."""
@@ -256,8 +259,8 @@ class PairedDataset:
     def modality(self, name: str) -> Modality:
         """The description of a modality: as declared, otherwise told by its values.
 
-        uint8 is an image; four channels of which the last is 0 or 1 are points, of a scanner if they lie along y and
-        of a depth camera if along z; anything else is raw.
+        uint8 is an image; four channels of which the last is 0 or 1 are points, of a scanner if they lie along y
+        and of a depth camera if along z; anything else is raw.
         """
         return self._modalities[name]
 

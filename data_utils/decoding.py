@@ -1,7 +1,7 @@
 """From values as files store them to the inputs of networks, pair by pair and on any device.
 
-A data set keeps what was decoded from its files (8 or 16 bits), which is a fraction of the float32 inputs, and makes
-the inputs of a batch when they are needed. The same values give the same bits for any choice of pairs.
+A data set keeps what was decoded from its files (8 or 16 bits), which is a fraction of the float32 inputs, and
+makes the inputs of a batch when they are needed. The same values give the same bits for any choice of pairs.
 
 Shapes: N pairs of a data set, B selected pairs, H rows, W columns.
 """
@@ -16,14 +16,12 @@ from data_utils.geometry import MAX_RANGE_M, depth_to_xyza
 
 
 class Decoder(Protocol):
-    """Makes measurements of stored values.
-
-    Attributes:
-        channels: Of the measurements.
-    """
+    """Makes measurements of stored values."""
 
     @property
-    def channels(self) -> int: ...
+    def channels(self) -> int:
+        """Of the measurements."""
+        ...
 
     def __call__(self, stored: Tensor, pairs: Tensor) -> Tensor:
         """Float32 measurements (B, C, H, W).

@@ -44,8 +44,8 @@ def load(
         angles_of: For files whose scanner's angles differ between the classes: the class whose angles are used
             for all classes.
         image_size: The size that all images are brought to, such as 64, "48x64" or "64:crop" (see
-            ``layouts.sizes.ImageSize``); None for that of the files, which must be the same for all. Simulated data
-            are made at that size, which must be square.
+            ``layouts.sizes.ImageSize``); None for that of the files, which must be the same for all. Simulated
+            data are made at that size, which must be square.
         cache: The folder where simulated pairs are kept, so that the next call reads them; None for no cache.
             The data sets of plug-ins are not kept.
         progress: Called with the number of files that are read, and of all.
@@ -68,6 +68,17 @@ def load(
     return dataset if pairs is None else subsample(dataset, pairs, seed)
 
 
+def modalities_of(path: str) -> tuple[str, ...]:
+    """The names of the modalities at a path, without reading any image; () if the layout cannot tell them.
+
+    Raises:
+        DataError: The files cannot be listed.
+    """
+    name, place = _located(Path(path).expanduser())
+    layout = LAYOUTS[name]() if name else None
+    return tuple(layout.listing(place, "").sources) if layout and layout.listing else ()
+
+
 def _make(name: str, pairs: int, seed: int, size: ImageSize | None, cache: Path | None) -> PairedDataset:
     """The registered data set; whatever its function calls it, it has its registered name."""
     make = DATASETS[name]
@@ -85,18 +96,14 @@ def _make(name: str, pairs: int, seed: int, size: ImageSize | None, cache: Path 
 def _read(name: str, angles_of: str, size: ImageSize | None, progress: Progress) -> PairedDataset:
     """The data set at a path; if the path is none but holds one in folders below, that one."""
     path = Path(name).expanduser()
-    layout = _layout_of(path)
+    layout, place = _located(path)
     if layout:
-        return _read_as(layout, path, angles_of, size, progress)
-    below = _below(path) if path.is_dir() else []
-    if len(below) == 1:
-        (inner,) = below
-        dataset = _read_as(_layout_of(inner), inner, angles_of, size, progress)
-        note = f"The data set was found in the folder {inner.relative_to(path)}."
+        dataset = _read_as(layout, place, angles_of, size, progress)
+        if place == path:
+            return dataset
+        note = f"The data set was found in the folder {place.relative_to(path)}."
         return replace(dataset, notes=(*dataset.notes, note), assumptions=(*dataset.assumptions, note))
     problem = "exists, but in no known layout" if path.exists() else "is neither a data set nor an existing path"
-    if below:
-        raise DataError(f"{name!r} holds several data sets; give the path of one: {some(list(map(str, below)))}.")
     descriptions = []
     for layout in dict.fromkeys([*LAYOUTS.added, *LAYOUTS]):
         with _naming_the_file(LAYOUTS, layout):
@@ -105,6 +112,20 @@ def _read(name: str, angles_of: str, size: ImageSize | None, progress: Progress)
         f"{name!r} {problem}; the data sets are: {', '.join(DATASETS)}; "
         f"accepted paths are: {', '.join(descriptions)}."
     )
+
+
+def _located(path: Path) -> tuple[str, Path]:
+    """The layout of a path, and where the data set is: there, or the only one in folders below; "" if none.
+
+    Raises:
+        DataError: There are several data sets below.
+    """
+    if (layout := _layout_of(path)) or not path.is_dir():
+        return layout, path
+    below = _below(path)
+    if len(below) > 1:
+        raise DataError(f"'{path}' holds several data sets; give the path of one: {some(list(map(str, below)))}.")
+    return (_layout_of(below[0]), below[0]) if below else ("", path)
 
 
 def _layout_of(path: Path) -> str:
@@ -117,7 +138,7 @@ def _layout_of(path: Path) -> str:
 
 
 def _below(folder: Path, levels: int = 3) -> list[Path]:
-    """The data sets in folders below, not in each other; archives are often unpacked into a folder of their own."""
+    """The data sets in folders below, not in each other: archives are unpacked into folders of their own."""
     found = []
     for inner in folders(folder) if levels else ():
         found += [inner] if _layout_of(inner) else _below(inner, levels - 1)

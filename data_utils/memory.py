@@ -26,6 +26,7 @@ def enough_memory(what: str, needed_bytes: int = 0) -> Iterator[None]:
             raise
         needed = f" ({needed_bytes / 1e6:,.0f} MB for the pairs as stored, and more to work on them)"
         raise DataError(
-            f"There is not enough memory for {what}{needed if needed_bytes else ''}; use fewer pairs (--pairs, or a "
+            f"There is not enough memory for {what}{needed if needed_bytes else ''}; use fewer pairs (--pairs, or "
+            "a "
             "smaller profile of a run), smaller images (--image-size), or a machine with more memory."
         ) from None

@@ -1,4 +1,4 @@
-"""What a modality measures: its kind decides how files are decoded, scaled, corrupted and drawn. Loads no torch."""
+"""What a modality measures: its kind decides how files are decoded, scaled and drawn. Loads no torch."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -42,7 +42,8 @@ class Modality:
             raise DataError(f"{self.kind!r} is not a kind of modality; use one of {', '.join(KINDS)}.")
         if self.points and (self.kind not in METRIC or self.channels != 4):
             raise DataError(
-                f"A modality of kind {self.kind!r} with {self.channels} channels cannot hold points; points are XYZA "
+                f"A modality of kind {self.kind!r} with {self.channels} channels cannot hold points; points are "
+                "XYZA "
                 "of kind depth or range."
             )
         if self.kind in METRIC and not self.unit:

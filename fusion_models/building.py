@@ -66,7 +66,7 @@ def build_model(
     if any(size % 2**downs for size in image_size):
         raise ModelError(
             f"{spec.name} halves images {downs} times: height and width must be multiples of {2**downs}, "
-            f"not {image_size[0]}x{image_size[1]}"
+            f"not {image_size[0]}x{image_size[1]}; {_fitting(image_size, 2**downs)} would fit"
         )
     logits = blueprint.binary_logits if classes == 2 else classes
     stems: dict[str, nn.Module] = {}
@@ -149,3 +149,10 @@ def _mlp(shape: Shape, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
     for i, (width, next_width) in enumerate(pairwise(widths)):
         layers += [nn.ReLU()] * (i > 0) + [nn.Linear(width, next_width)]
     return nn.Sequential(*layers)
+
+
+def _fitting(image_size: tuple[int, int], step: int) -> str:
+    """The sizes nearest to this one, below and above it, whose rows and columns are multiples of a step."""
+    below = [max(step, side // step * step) for side in image_size]
+    above = [-(-side // step) * step for side in image_size]
+    return " or ".join(dict.fromkeys(f"{rows}x{columns}" for rows, columns in (below, above)))

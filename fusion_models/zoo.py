@@ -5,8 +5,8 @@ holds the widths of a family at a stage; MODELS names all models, also those of 
 them. Loads no torch, so that ids and help need none.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from fusion_models.registry import BACKBONES, CUSTOM_MODELS, EMBEDDERS, OPERATORS, BuildModel
@@ -203,6 +203,24 @@ class _Models(Mapping[str, ModelSpec]):
 
 
 MODELS: Mapping[str, ModelSpec] = _Models()
+
+
+def with_single_modalities(specs: Sequence[ModelSpec], modalities: Iterable[str]) -> list[ModelSpec]:
+    """The models, and where the single-modality models of the usual modalities are among them, those of others.
+
+    Args:
+        specs: Models in the order of tables.
+        modalities: Of the data; usual ones add nothing.
+    """
+    others = [modality for modality in modalities if modality not in _SINGLES]
+    extended: list[ModelSpec] = []
+    for spec in specs:
+        extended.append(spec)
+        if spec.modalities == _SINGLES[-1:] and {replace(spec, modalities=(usual,)) for usual in _SINGLES} <= set(
+            specs
+        ):
+            extended += [replace(spec, modalities=(modality,)) for modality in others]
+    return extended
 
 
 def find_model(name: str) -> ModelSpec:

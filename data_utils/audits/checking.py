@@ -116,7 +116,8 @@ class Report:
             "  pairs per class: " + ", ".join(f"{count} {name}" for name, count in self.classes.items()),
         ]
         lines += [
-            f"  {name}: {m.channels} channel{'s'[: m.channels > 1]} of {m.kind} from {m.lowest:g} to {m.highest:g}, "
+            f"  {name}: {m.channels} channel{'s'[: m.channels > 1]} of {m.kind} from {m.lowest:g} to "
+            f"{m.highest:g}, "
             f"{m.measures}" + (f", {m.constant_pairs} pairs are constant" if m.constant_pairs else "")
             for name, m in self.modalities.items()
         ]

@@ -160,7 +160,7 @@ def _digests(dataset: PairedDataset) -> list[bytes]:
     hashes = [hashlib.blake2b(digest_size=16) for _ in range(len(dataset))]
     for values in dataset.inputs.values():
         for digest, content in zip(hashes, values, strict=True):
-            digest.update(content.contiguous().flatten().numpy())
+            digest.update(content.contiguous().numpy().data)
     return [digest.digest() for digest in hashes]
 
 
@@ -193,13 +193,14 @@ def _leak(dataset: PairedDataset, modality: str, what: str, view: Callable[[Tens
     count = int(leaking.any(dim=0).sum())
     if not count:
         return ""
-    label, *place = map(int, np.unravel_index(int(leaking.flatten().int().argmax()), leaking.shape))
-    at = (slice(None), *place)
-    other = int(lowest[at].argmin() if above[label, *place] else highest[at].argmax())
-    channel, row, column = place
+    label, channel, row, column = (
+        int(index) for index in np.unravel_index(int(leaking.flatten().int().argmax()), leaking.shape)
+    )
+    at = (slice(None), channel, row, column)
+    other = int(lowest[at].argmin() if above[at][label] else highest[at].argmax())
     return (
         f"{count} of {low[0].numel()} {what} are the same in all pairs of one class and different in all of "
-        f"another (channel {channel}, row {row}, column {column}: {low[label, *place].item():.6g} in "
-        f"{classes[label]!r}, {low[other, *place].item():.6g} to {high[other, *place].item():.6g} in "
+        f"another (channel {channel}, row {row}, column {column}: {low[at][label].item():.6g} in "
+        f"{classes[label]!r}, {low[at][other].item():.6g} to {high[at][other].item():.6g} in "
         f"{classes[other]!r}), so they reveal the label; record and prepare all classes alike."
     )

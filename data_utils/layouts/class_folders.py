@@ -3,9 +3,9 @@
     <root>/mug/rgb/0001.jpg         or         <root>/rgb/mug/0001.jpg
     <root>/mug/depth/0001.png                  <root>/depth/mug/0001.png
 
-Any names are possible. Which level holds the modalities is told, in this order, by ``dataset.toml``, by usual names
-(rgb, depth, thermal, ...), and by the files: those of one modality are alike, those of two are not. A stem may hold
-the name of the modality as well (``0001_rgb.jpg``, ``0001_depth.png``).
+Any names are possible. Which level holds the modalities is told, in this order, by ``dataset.toml``, by usual
+names (rgb, depth, thermal, ...), and by the files: those of one modality are alike, those of two are not. A stem
+may hold the name of the modality as well (``0001_rgb.jpg``, ``0001_depth.png``).
 """
 
 import re
@@ -43,8 +43,8 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
         The modalities in the order of ``dataset.toml``, otherwise images first; classes sorted by name.
 
     Raises:
-        DataError: Classes and modalities cannot be told apart, a modality has files of an undeclared kind, or there
-            are fewer than two classes.
+        DataError: Classes and modalities cannot be told apart, a modality has files of an undeclared kind, or
+            there are fewer than two classes.
     """
     if angles_of:
         raise DataError(f"{root} has no angles of classes; leave angles_of out.")
@@ -55,7 +55,8 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
     declarations = _declarations(root, tree, names, declared.modalities)
     if len(classes) < 2:
         raise DataError(
-            f"{root} has one class, {classes[0]!r}, with the modalities {', '.join(names)}; a classifier needs at least "
+            f"{root} has one class, {classes[0]!r}, with the modalities {', '.join(names)}; a classifier needs at "
+            "least "
             "two classes, each with a folder per modality."
         )
     files: dict[str, list[Path]] = {name: [] for name in declarations}
@@ -77,7 +78,8 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
         if not common:
             counts = ", ".join(f"{len(paths)} in {modality}" for modality, paths in of_class.items())
             raise DataError(
-                f"{root} has files of the class {name!r} ({counts}), but none with the same stem; give the files of a "
+                f"{root} has files of the class {name!r} ({counts}), but none with the same stem; give the files "
+                "of a "
                 "pair the same name."
             )
         alone += [path for paths in of_class.values() for stem, path in paths.items() if stem not in common]
@@ -127,7 +129,8 @@ def _by_class(root: Path, tree: Tree, declared: Mapping[str, Declaration]) -> Tr
             if wanted <= names:
                 return by_class
         raise DataError(
-            f"{root}/dataset.toml declares the folders {', '.join(sorted(wanted))}, but there are {', '.join(sorted(first))}"
+            f"{root}/dataset.toml declares the folders {', '.join(sorted(wanted))}, but there are "
+            f"{', '.join(sorted(first))}"
             f" and in them {', '.join(sorted(second))}; name the folders of the modalities."
         )
     usual_first, usual_second = (bool(names & set(NAMES)) for names in (first, second))
@@ -137,14 +140,15 @@ def _by_class(root: Path, tree: Tree, declared: Mapping[str, Declaration]) -> Tr
     if alike[0] != alike[1]:
         return tree if alike[0] else turned
     raise DataError(
-        f"{root} has the folders {', '.join(sorted(first))} and in them {', '.join(sorted(second))}, and neither level "
+        f"{root} has the folders {', '.join(sorted(first))} and in them {', '.join(sorted(second))}, and neither "
+        "level "
         "is known to hold the modalities; declare them in dataset.toml, such as [modalities.rgb] with "
         'kind = "image".'
     )
 
 
 def _alike(tree: Tree) -> bool:
-    """Whether the files of each second-level name are of one sort in all folders, and of different names differ."""
+    """Whether the files of a second-level name are of one sort in all folders, and those of two are not."""
     sorts: dict[str, set[str]] = {}
     for media in tree.values():
         for name, folder in media.items():

@@ -43,8 +43,8 @@ class Declaration:
             is not declared.
         invalid: Values that stand for no measurement, or NEGATIVE; None if they are not declared.
         unit: Of the values after the scale; "" for the kind's.
-        intrinsics: fx, fy, cx, cy of a depth camera, in pixels of its files; None if the columns of a manifest hold
-            them, or nothing does.
+        intrinsics: fx, fy, cx, cy of a depth camera, in pixels of its files; None if the columns of a manifest
+            hold them, or nothing does.
         azimuth: The file of a scanner's azimuths, ``zenith``: of its zeniths; "" if a manifest names them.
         max_range: Of a scanner with angles: this range and larger ones are no returns.
     """
@@ -108,13 +108,15 @@ def _modality(file: Path, name: str, table: object) -> Declaration:
             raise DataError(f"{file} has {key} = {values[key]!r} in {where}; write a text.")
     if (scale := values.get("scale")) is not None and scale != SUN_RGBD and not _positive(scale):
         raise DataError(
-            f"{file} has scale = {scale!r} in {where}; write the number of stored units per meter, such as 1000 for "
+            f"{file} has scale = {scale!r} in {where}; write the number of stored units per meter, such as 1000 "
+            "for "
             f'millimeters, or "{SUN_RGBD}".'
         )
     if (invalid := values.get("invalid")) is not None:
         if not isinstance(invalid, list) or not all(_number(value) or value == NEGATIVE for value in invalid):
             raise DataError(
-                f'{file} has invalid = {invalid!r} in {where}; write a list of numbers, nan and "{NEGATIVE}", such as '
+                f'{file} has invalid = {invalid!r} in {where}; write a list of numbers, nan and "{NEGATIVE}", '
+                "such as "
                 "[0, 65535]."
             )
         values["invalid"] = tuple(invalid)
@@ -122,13 +124,15 @@ def _modality(file: Path, name: str, table: object) -> Declaration:
         numbers = isinstance(intrinsics, list) and len(intrinsics) == 4 and all(map(_number, intrinsics))
         if values["kind"] != "depth" or not numbers or not all(map(_positive, intrinsics[:2])):
             raise DataError(
-                f"{file} has intrinsics = {intrinsics!r} in {where}; write [fx, fy, cx, cy] in pixels of the files, for "
+                f"{file} has intrinsics = {intrinsics!r} in {where}; write [fx, fy, cx, cy] in pixels of the "
+                "files, for "
                 'a modality with kind = "depth".'
             )
         values["intrinsics"] = tuple(map(float, intrinsics))
     if (largest := values.get("max_range")) is not None and not (_positive(largest) and values["kind"] == "range"):
         raise DataError(
-            f"{file} has max_range = {largest!r} in {where}; write a distance in meters, for a modality with kind = "
+            f"{file} has max_range = {largest!r} in {where}; write a distance in meters, for a modality with kind "
+            "= "
             '"range".'
         )
     if scale == SUN_RGBD and values["kind"] not in METRIC:

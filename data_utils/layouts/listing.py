@@ -259,7 +259,10 @@ class _Column:
         if self.size is None or values.shape[:2] == (self.size.rows, self.size.columns):
             return values
         resampling = self.size.resampling(*values.shape[:2])
-        return resampling.nearest(values) if self._source.nearest else resampling.smooth(values)
+        if not self._source.nearest:
+            return resampling.smooth(values)
+        no_return = self._source.declaration.max_range or MAX_RANGE_M
+        return resampling.nearest(values, margin=no_return if self._source.angles is not None else 0)
 
     def _store(self, pair: int, values: Values) -> None:
         """Write values (C, H, W); of two types the one that holds both is kept."""
@@ -291,7 +294,8 @@ class _Column:
             rows, columns = next(size for size in self.sizes if size != tuple(map(len, angles)))
             problems.append(
                 f"{self.sizes[rows, columns]} has {rows} rows and {columns} columns, but there are "
-                f"{len(angles.azimuth_rad)} azimuths and {len(angles.zenith_rad)} zeniths; store one azimuth per row "
+                f"{len(angles.azimuth_rad)} azimuths and {len(angles.zenith_rad)} zeniths; store one azimuth per "
+                "row "
                 "and one zenith per column."
             )
         return problems
@@ -325,17 +329,19 @@ class _Column:
         return None if as_stored else scaled
 
 
-def _different_sizes(columns: Mapping[str, _Column]) -> str:
+def _different_sizes(modalities: Mapping[str, _Column]) -> str:
     """The problem of files of different sizes, with the option that is its remedy; "" if they have one."""
-    sizes = {size: file for column in columns.values() for size, file in column.sizes.items()}
+    sizes = {size: file for column in modalities.values() for size, file in column.sizes.items()}
     if len(sizes) < 2:
         return ""
     smallest, largest = min(sizes), max(sizes)
-    own = [f"{rows} x {columns} pixels ({sizes[rows, columns]})" for rows, columns in (smallest, largest)]
-    option = ImageSize(*(8 * math.ceil(side / 8) for side in smallest))  # most models need multiples of 8
-    several = [name for name, column in columns.items() if len(column.sizes) > 1] or list(columns)
+    own = [f"{size[0]} x {size[1]} pixels ({sizes[size]})" for size in (smallest, largest)]
+    rows, columns = (8 * math.ceil(side / 8) for side in smallest)  # most models need multiples of 8
+    option = ImageSize(rows, columns)
+    several = [name for name, column in modalities.items() if len(column.sizes) > 1] or list(modalities)
     return (
-        f"The {' and '.join(several)} files have different sizes, from {own[0]} to {own[1]}; bring all images to one size with --image-size {option}, in Python with "
+        f"The {' and '.join(several)} files have different sizes, from {own[0]} to {own[1]}; bring all images to "
+        f"one size with --image-size {option}, in Python with "
         f'load(..., image_size="{option}").'
     )
 

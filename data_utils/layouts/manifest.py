@@ -6,15 +6,15 @@
     rgb,range,label,group,azimuth,zenith
     cubes/rgb/0000.png,cubes/lidar/0000.npy,cubes,0000,azimuth.npy,zenith.npy
 
-Paths are relative to the folder of the table. ``label`` is the name of the class. Pairs of one ``group`` stay on one
-side of a split. fx, fy, cx, cy are the pinhole intrinsics of the row, in pixels of its depth file; without these
-columns depth is not turned into points. ``azimuth`` and ``zenith`` are npy files with one angle per row and per
-column of a range image, in radians, the same in all rows of the table. A column ``depth_scale`` holds the units per
-meter of the row's depth. Other modalities are declared in ``dataset.toml`` (``declared``).
+Paths are relative to the folder of the table. ``label`` is the name of the class. Pairs of one ``group`` stay on
+one side of a split. fx, fy, cx, cy are the pinhole intrinsics of the row, in pixels of its depth file; without
+these columns depth is not turned into points. ``azimuth`` and ``zenith`` are npy files with one angle per row and per
+column of a range image, in radians, the same in all rows of the table. A column ``depth_scale`` holds the units
+per meter of the row's depth. Other modalities are declared in ``dataset.toml`` (``declared``).
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
@@ -76,7 +76,8 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise DataError(
-            f"{file} has no column {', '.join(map(repr, missing))}; a manifest needs the columns {','.join(columns)}, "
+            f"{file} has no column {', '.join(map(repr, missing))}; a manifest needs the columns "
+            f"{','.join(columns)}, "
             "or its modalities are declared in dataset.toml."
         )
     if table.empty:
@@ -142,7 +143,7 @@ def _manifest_of(folder: Path) -> Path | None:
 
 
 def _undeclared(table: pd.DataFrame) -> dict[str, Declaration]:
-    """The modalities of a table without a declaration: images, distances, and columns whose names tell their kind."""
+    """The modalities of a table without a declaration: images, distances, and thermal columns."""
     distances = "range" if "range" in table.columns else "depth"
     modalities = {"rgb": Declaration("rgb", "image")}
     points = distances == "range" or set(_INTRINSICS) & set(table.columns) or "depth" not in table.columns
@@ -152,7 +153,7 @@ def _undeclared(table: pd.DataFrame) -> dict[str, Declaration]:
     return modalities | {column: Declaration(column, "thermal") for column in sorted(others)}
 
 
-def _columns(table: pd.DataFrame, declarations: "Sequence[Declaration]") -> list[str]:
+def _columns(table: pd.DataFrame, declarations: Collection[Declaration]) -> list[str]:
     """The columns that the modalities need, in the order of messages."""
     columns = [declaration.column for declaration in declarations] + ["label", "group"]
     for declaration in declarations:
@@ -218,4 +219,4 @@ def _numbers(file: Path, column: "pd.Series[str]", what: str, *, positive: bool)
                 f"{file} has {text!r} in column {column.name!r} of row {row}; "
                 f"write a {'positive' if positive else 'finite'} number of {what}."
             )
-    return numbers.to_numpy(copy=True)
+    return np.array(numbers, dtype=np.float64)

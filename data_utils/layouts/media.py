@@ -17,7 +17,7 @@ from typing import IO, Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from data_utils.errors import DataError
@@ -102,7 +102,8 @@ def read_values(path: Path) -> Values:
     data = _content(path)
     if data.startswith(b"\x89PNG") and data[24:25] == b"\x10" and data[25:26] != b"\0":
         raise DataError(
-            f"{path} has several channels of 16 bits, of which only 8 could be read; save it as .npy, or as one gray "
+            f"{path} has several channels of 16 bits, of which only 8 could be read; save it as .npy, or as one "
+            "gray "
             "image per channel."
         )
     with _opened(path, data) as image:
@@ -205,10 +206,11 @@ def _opened(path: Path, data: bytes) -> Image.Image:
         image = Image.open(io.BytesIO(data), formats=[name for name in _FORMATS if name in Image.OPEN])
     except Image.DecompressionBombError:
         raise DataError(f"{path} claims to have a huge number of pixels, {limit}") from None
-    except Image.UnidentifiedImageError:
+    except UnidentifiedImageError:
         what = "is empty" if not data else "is truncated or in an unknown format"
         raise DataError(
-            f"{path} {what}; restore it or leave its pair out; images can be {', '.join(_FORMATS[:6])} or BMP, and "
+            f"{path} {what}; restore it or leave its pair out; images can be {', '.join(_FORMATS[:6])} or BMP, "
+            "and "
             f"depth {DEPTH_FORMATS}."
         ) from None
     except (OSError, SyntaxError, ValueError, struct.error, EOFError):  # what Pillow raises on damaged files
@@ -249,7 +251,7 @@ def _only_member(path: Path, data: bytes, dimensions: tuple[int, ...]) -> Values
 
 
 def _array(path: Path, stream: IO[bytes], dimensions: tuple[int, ...]) -> Values:
-    """The array that begins here, in the machine's byte order; its header is checked before the values are read."""
+    """The array that begins here, in the machine's byte order; its header is checked first."""
     with _npy_headers:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

@@ -46,8 +46,8 @@ def list_nvidia_tree(root: Path, angles_of: str = "") -> Listing:
         angles_of: The class whose angles are used for all classes; "" if they are equal.
 
     Returns:
-        Modalities "rgb" (an image) and "lidar" (points); classes sorted by name; pairs sorted by number, then name,
-        then class.
+        Modalities "rgb" (an image) and "lidar" (points); classes sorted by name; pairs sorted by number, then
+        name, then class.
 
     Raises:
         DataError: There are fewer than two classes, or a class without pairs or angles.

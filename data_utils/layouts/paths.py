@@ -68,8 +68,8 @@ class Inside:
         for part in relative.split("/"):
             if path not in self._names:
                 names = self._names[path] = defaultdict(list)
-                for name in os.listdir(path) if path.is_dir() else ():
-                    names[_key(name)].append(name)
+                for entry in path.iterdir() if path.is_dir() else ():
+                    names[_key(entry.name)].append(entry.name)
             same = self._names[path].get(_key(part), [])
             if len(same) != 1:
                 return None

@@ -86,14 +86,16 @@ def plane(place: str, values: Values, declaration: Declaration, scale: float | N
     declared = scale or declaration.scale
     if integer and values.dtype.itemsize == 1 and declared is None:
         raise DataError(
-            f"{place} holds distances of 8 bits, mostly a picture made for viewing; give the original files (16-bit "
+            f"{place} holds distances of 8 bits, mostly a picture made for viewing; give the original files "
+            "(16-bit "
             "PNG in millimeters, .npy in meters), or declare the scale of these in dataset.toml."
         )
     units = MILLIMETERS if declared == SUN_RGBD or (declared is None and integer) else float(declared or 1)
     missing, left_out = _missing(values, declaration)
     if (negative := (values < 0) & ~missing).any():
         raise DataError(
-            f"{place} contains negative distances ({float(values[negative][0]):g}); store distances of 0 or more, or "
+            f"{place} contains negative distances ({float(values[negative][0]):g}); store distances of 0 or more, "
+            "or "
             f'declare them as missing in dataset.toml: invalid = ["{NEGATIVE}"].'
         )
     measured = ~missing
@@ -178,7 +180,7 @@ def _narrow(values: Values) -> Values:
     """The same values in the narrowest of uint8, uint16, float16 and float32 that torch and the file agree on."""
     if values.dtype in (np.uint8, np.uint16, np.float16, np.float32):
         return values
-    if values.dtype.kind in "ui" and values.size and 0 <= values.min() and values.max() <= 65535:
+    if values.dtype.kind in "ui" and values.size and values.min() >= 0 and values.max() <= 65535:
         return values.astype(np.uint16)
     return values.astype(np.float32)
 
@@ -214,7 +216,8 @@ class Survey:
         if not self.scale_declared and self.furthest > 0 and (kind == "depth" or self.integers):
             scale = "integers are read as millimeters" if self.integers else "values are read as meters"
             sentences.append(
-                f"{name}: no scale of the {kind} is declared, so {scale}: {self.nearest:.2f} to {self.furthest:.2f} m."
+                f"{name}: no scale of the {kind} is declared, so {scale}: {self.nearest:.2f} to "
+                f"{self.furthest:.2f} m."
             )
         sentences += [
             f"{name}: {count / self.pixels:.1%} of pixels {reason} and count as not measured."
@@ -229,20 +232,24 @@ class Survey:
         sentences = []
         if beyond := self.left_out.get(_BEYOND):
             sentences.append(
-                f"{name}: {beyond / self.pixels:.1%} of pixels are beyond {MAX_RANGE_M:g} m, up to {self.furthest:.2f} m, "
-                "and count as no return; declare how far the scanner measures as max_range in dataset.toml, or the "
+                f"{name}: {beyond / self.pixels:.1%} of pixels are beyond {MAX_RANGE_M:g} m, up to "
+                f"{self.furthest:.2f} m, "
+                "and count as no return; declare how far the scanner measures as max_range in dataset.toml, or "
+                "the "
                 "scale if these are no meters."
             )
         elif kind in METRIC and self.pixels and not self.furthest > 0:
             sentences.append(
-                f"{name}: no pixel of any file is measured; check what the files hold, and the scale and invalid values "
+                f"{name}: no pixel of any file is measured; check what the files hold, and the scale and invalid "
+                "values "
                 "in dataset.toml if there are any."
             )
         elif kind in METRIC and self.pixels:
             likely = self._likely_unit()
             if likely:
                 sentences.append(
-                    f"{name}: the {kind} is {self.nearest:.2f} to {self.furthest:.2f} m, which is implausible for most "
+                    f"{name}: the {kind} is {self.nearest:.2f} to {self.furthest:.2f} m, which is implausible for "
+                    "most "
                     f"sensors; {likely}."
                 )
         return sentences
@@ -254,13 +261,16 @@ class Survey:
         if self.integers and (self.furthest > FURTHEST_M or self.furthest < 0.1):
             raw = self.furthest * MILLIMETERS
             return (
-                f"if the files hold 5000 units per meter (TUM RGB-D) it ends at {raw / 5000:.2f} m, with 256 (KITTI) at "
-                f"{raw / 256:.2f} m; declare the scale in dataset.toml or in a column {self.declaration.column}_scale "
+                f"if the files hold 5000 units per meter (TUM RGB-D) it ends at {raw / 5000:.2f} m, with 256 "
+                "(KITTI) at "
+                f"{raw / 256:.2f} m; declare the scale in dataset.toml or in a column "
+                f"{self.declaration.column}_scale "
                 "(1000 if millimeters are right)"
             )
         if not self.integers and self.furthest > IMPLAUSIBLE_M:
             return (
-                f"if the values are millimeters, declare scale = 1000 in dataset.toml ({self.nearest / 1000:.2f} to "
+                f"if the values are millimeters, declare scale = 1000 in dataset.toml ({self.nearest / 1000:.2f} "
+                "to "
                 f"{self.furthest / 1000:.2f} m)"
             )
         return ""

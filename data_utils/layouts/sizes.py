@@ -9,8 +9,6 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.nn import functional as F
 
 from data_utils.errors import DataError
 
@@ -45,7 +43,8 @@ class ImageSize:
         fit = (match[3] or "stretch") if match else ""
         if not match or fit not in get_args(Fit) or not 0 < int(match[1]) <= 4096 >= int(match[2] or 1) > 0:
             raise DataError(
-                f"{text!r} is not an image size; write rows or rows x columns, such as 64 or 48x64, and :crop or :pad "
+                f"{text!r} is not an image size; write rows or rows x columns, such as 64 or 48x64, and :crop or "
+                ":pad "
                 "to keep the aspect, such as 64:crop."
             )
         return cls(int(match[1]), int(match[2] or match[1]), fit)  # type: ignore[arg-type]
@@ -93,16 +92,19 @@ class Resampling(NamedTuple):
         middle = (before[2:] + 0.5) * scales - 0.5 - [self.columns.start, self.rows.start]
         return np.concatenate([before[:2] * scales, middle])
 
-    def nearest(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """Values (H, W, C) from the nearest pixels; 0 in a margin."""
+    def nearest(self, values: npt.NDArray[Any], margin: float = 0) -> npt.NDArray[Any]:
+        """Values (H, W, C) from the nearest pixels; ``margin`` is the value of the pixels in a margin."""
         rows, columns = self.rows.nearest, self.columns.nearest
-        picked = values[np.ix_(rows.clip(0), columns.clip(0))]
-        picked[rows < 0] = 0
-        picked[:, columns < 0] = 0
+        picked: npt.NDArray[Any] = values[np.ix_(rows.clip(0), columns.clip(0))]
+        picked[rows < 0] = margin
+        picked[:, columns < 0] = margin
         return picked
 
     def smooth(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Values (H, W, C), antialiased and of the same type; 0 in a margin."""
+        import torch  # here, as the command line needs sizes before anything is loaded
+        from torch.nn import functional as F
+
         planes = torch.from_numpy(values.astype(np.float32)).permute(2, 0, 1)[None]
         scaled = F.interpolate(
             planes, (self.rows.scaled, self.columns.scaled), mode="bilinear", antialias=True, align_corners=False

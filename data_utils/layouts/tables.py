@@ -76,7 +76,8 @@ def _csv(text: str) -> pd.DataFrame:
     for number, row in enumerate(rows, start=1):
         if any(row[len(header) :]):
             raise csv.Error(
-                f"row {number} has {len(row)} values for {len(header)} columns; write decimal points, not commas, or "
+                f"row {number} has {len(row)} values for {len(header)} columns; write decimal points, not commas, "
+                "or "
                 "separate with semicolons"
             )
     padded = [row[: len(header)] + [""] * (len(header) - len(row)) for row in rows]
