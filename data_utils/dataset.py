@@ -9,7 +9,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -19,7 +19,11 @@ import torch
 from torch import Tensor
 from torch.nn import ModuleDict
 
+from data_utils.decoding import Decoder
 from data_utils.errors import DataError
+from data_utils.geometry import is_scanner, is_xyza
+from data_utils.modality import Modality
+from fusiongauge import printable
 
 if TYPE_CHECKING:
     from data_utils.splits import Shares
@@ -31,10 +35,12 @@ class DatasetInfo:
     """The description of a data set. Models are built from it alone.
 
     Attributes:
-        name: A short name for tables.
+        name: A short name for tables; in all names, bytes that are not UTF-8 are escaped (``printable``).
         classes: Class names; a label is an index into them.
         channels: Modality to number of channels; the order of the entries is the order of the modalities.
         image_size: Rows and columns (H, W), the same for every modality.
+        modalities: The declared modalities; those that are not declared are told by their values
+            (``PairedDataset.modality``).
 
     Raises:
         DataError: There are fewer than two classes, a repeated class, no modality, one whose name cannot be
@@ -45,10 +51,15 @@ class DatasetInfo:
     classes: tuple[str, ...]
     channels: Mapping[str, int]
     image_size: tuple[int, int]
+    modalities: Mapping[str, Modality] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # A private copy: later changes of the caller's dictionary must not change the widths of models.
+        # Names come from files, and a name that is not valid Unicode cannot be written to a record.
+        object.__setattr__(self, "name", printable(self.name))
+        object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
+        # Private copies: later changes of the caller's dictionaries must not change the widths of models.
         object.__setattr__(self, "channels", MappingProxyType(dict(self.channels)))
+        object.__setattr__(self, "modalities", MappingProxyType(dict(self.modalities)))
         if len(self.classes) < 2:
             raise DataError(
                 f"Data set {self.name!r} has {len(self.classes)} class(es) {list(self.classes)}; "
@@ -60,12 +71,19 @@ class DatasetInfo:
             )
         if not self.channels:
             raise DataError(f"Data set {self.name!r} has no modality; add at least one.")
-        for modality in self.channels:
+        for name in self.channels:
             # Networks hold their layers in an nn.ModuleDict, by modality.
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", modality) or hasattr(ModuleDict, modality):
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or hasattr(ModuleDict, name):
                 raise DataError(
-                    f"Data set {self.name!r} has a modality {modality!r}, which cannot name a part of a network; "
+                    f"Data set {self.name!r} has a modality {name!r}, which cannot name a part of a network; "
                     "use letters, digits, '_' and '-', and no name of an attribute of torch.nn.ModuleDict."
+                )
+        for name, modality in self.modalities.items():
+            if modality.channels != self.channels.get(name):
+                raise DataError(
+                    f"Data set {self.name!r} declares a modality {name!r} of {modality.channels} channel(s), but "
+                    "its "
+                    f"channels are {dict(self.channels)}; make them agree."
                 )
         if min(*self.image_size, *self.channels.values()) < 1:
             raise DataError(
@@ -75,7 +93,13 @@ class DatasetInfo:
 
     def __reduce__(self) -> tuple[type["DatasetInfo"], tuple[object, ...]]:
         # A mapping proxy can be neither pickled nor deep-copied; sending a data set to another process needs both.
-        return DatasetInfo, (self.name, self.classes, dict(self.channels), self.image_size)
+        return DatasetInfo, (
+            self.name,
+            self.classes,
+            dict(self.channels),
+            self.image_size,
+            dict(self.modalities),
+        )
 
 
 PARTS = ("train", "valid", "test")
@@ -134,19 +158,22 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class PairedDataset:
-    """All pairs of a data set, in memory.
+    """All pairs of a data set, as they were decoded from files or simulated.
 
     Attributes:
         info: Name, classes, channels and image size.
-        inputs: Modality to tensor (N, C, H, W): uint8 for images in 0-255, float32 for measurements in
-            meters. The modalities and their channels are those of ``info.channels``, in its order.
+        inputs: Modality to tensor (N, c, H, W) as decoded, in the order of ``info.channels``: uint8 or uint16 for
+            images, any of these, float16 or float32 for measurements. Without a decoder these are the measurements
+            themselves, in the channels of ``info.channels`` and in the unit of the modality.
         labels: int64 tensor (N,), indices into ``info.classes``.
         groups: int64 tensor (N,). Pairs of one group (twins, crops of one photograph) resemble each other too much
             to be in both training and validation.
         names: The name of each pair, for messages and error analysis.
-        parts: The part of PARTS that each pair belongs to, where the data come with a split; empty where they do
-            not. Parts that no pair belongs to are drawn from the training pairs.
         notes: What the reader left out or noticed, one sentence each.
+        decoders: Modality to what makes measurements of its tensor, for those that need it.
+        assumptions: Those of the notes that report what the reader took for granted, which is no problem.
+        assigned: The part of PARTS that each pair belongs to, where the data come with a split; empty without one.
+            Parts that no pair belongs to are drawn from the training pairs.
 
     Raises:
         DataError: The parts contradict each other, or a class has no pairs.
@@ -157,10 +184,14 @@ class PairedDataset:
     labels: Tensor
     groups: Tensor
     names: tuple[str, ...]
-    parts: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    decoders: Mapping[str, Decoder] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
+    assigned: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for texts in ("names", "notes", "assumptions"):
+            object.__setattr__(self, texts, tuple(map(printable, getattr(self, texts))))
         name, count = self.info.name, len(self.labels)
         if tuple(self.inputs) != tuple(self.info.channels):
             raise DataError(
@@ -168,16 +199,19 @@ class PairedDataset:
                 f"{list(self.info.channels)}; make the two lists equal."
             )
         for modality, values in self.inputs.items():
-            expected = (count, self.info.channels[modality], *self.info.image_size)
-            if tuple(values.shape) != expected:
+            decoder = self.decoders.get(modality)
+            channels = values.shape[1] if decoder and values.dim() == 4 else self.info.channels[modality]
+            expected = (count, channels, *self.info.image_size)
+            if tuple(values.shape) != expected or (decoder and decoder.channels != self.info.channels[modality]):
                 raise DataError(
                     f"Data set {name!r} holds {modality!r} of shape {tuple(values.shape)}, but its labels "
                     f"and description require {expected}; make them agree."
                 )
-            if values.dtype not in (torch.uint8, torch.float32):
+            if values.dtype not in _DTYPES:
                 raise DataError(
-                    f"Data set {name!r} holds {modality!r} as {values.dtype}; "
-                    "convert it to uint8 (images) or float32 (measurements)."
+                    f"Data set {name!r} holds {modality!r} as {values.dtype}; convert it to uint8 or uint16 "
+                    "(images) "
+                    "or float16 or float32 (measurements)."
                 )
         for what, integers in (("labels", self.labels), ("groups", self.groups)):
             if integers.dtype != torch.int64 or tuple(integers.shape) != (count,):
@@ -189,9 +223,10 @@ class PairedDataset:
             raise DataError(
                 f"Data set {name!r} has {len(self.names)} names for {count} pairs; give every pair one name."
             )
-        if self.parts and (len(self.parts) != count or not set(self.parts) <= set(PARTS)):
+        if self.assigned and (len(self.assigned) != count or not set(self.assigned) <= set(PARTS)):
             raise DataError(
-                f"Data set {name!r} has {len(self.parts)} parts {sorted(set(self.parts))} for {count} pairs; "
+                f"Data set {name!r} assigns {len(self.assigned)} of {count} pairs, to "
+                f"{sorted(set(self.assigned))}; "
                 f"give every pair one of {', '.join(PARTS)}, or none any."
             )
         present = set(self.labels.tolist())
@@ -213,20 +248,21 @@ class PairedDataset:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of all that a run receives: classes, modalities, tensors, labels, groups and the pairs' names.
+        """Hash of all that a run receives: classes, modalities, measurements, labels, groups and the pairs' names.
 
         It includes neither the data set's own name nor its notes: the same pairs read from another folder, or
-        simulated on another machine, have the same hash. It is computed once and does not follow later changes of
-        the tensors.
+        simulated on another machine, have the same hash, however they are stored. It is computed once and does not
+        follow later changes of the tensors.
         """
         return self.sha256_of(torch.arange(len(self)))
 
     def sha256_of(self, pairs: Tensor) -> str:
         """The same of some pairs, int64 (B,), in the order given; those of part of the data cost nothing more."""
+        few = torch.arange(min(1, len(self)))
         # Types and shapes are hashed too: the same bytes in another shape are other data.
-        layout = {m: [str(values.dtype), *values.shape[1:]] for m, values in self.inputs.items()}
+        layout = {m: [str(self.measured(m, few).dtype), *self.shape_of(m)[1:]] for m in self.inputs}
         chosen = pairs.tolist()
-        of_pairs = [[values[i] for i in chosen] for values in (self.names, self.parts) if values]
+        of_pairs = [[values[i] for i in chosen] for values in (self.names, self.assigned) if values]
         digest = hashlib.sha256(json.dumps([self.info.classes, layout, *of_pairs]).encode())
         for integers in (self.labels, self.groups):
             digest.update(integers[pairs].numpy().tobytes())
@@ -236,24 +272,69 @@ class PairedDataset:
 
     @cached_property
     def digests(self) -> list[bytes]:
-        """A hash of the inputs of each pair."""
-        arrays = [values.numpy() for values in self.inputs.values()]
+        """A hash of the measurements of each pair, however they are stored."""
 
-        def digests(first: int) -> list[bytes]:
-            hashes = []
-            for pair in range(first, min(first + _HASHED_AT_ONCE, len(self))):
-                hashed = hashlib.sha256()
-                for values in arrays:
-                    hashed.update(np.ascontiguousarray(values[pair]).data)
-                hashes.append(hashed.digest())
-            return hashes
+        def digests(pairs: Tensor) -> list[bytes]:
+            hashes = [hashlib.sha256() for _ in pairs]
+            for modality in self.inputs:
+                for hashed, values in zip(hashes, self.measured(modality, pairs).numpy(), strict=True):
+                    hashed.update(np.ascontiguousarray(values).data)
+            return [hashed.digest() for hashed in hashes]
 
         with ThreadPoolExecutor() as threads:  # hashing lets other threads run
-            parts = threads.map(digests, range(0, len(self), _HASHED_AT_ONCE))
-            return [digest for part in parts for digest in part]
+            return [digest for part in threads.map(digests, self.parts()) for digest in part]
+
+    @property
+    def stored_bytes(self) -> int:
+        """The size of the tensors of all modalities, as they are stored."""
+        return sum(values.numel() * values.element_size() for values in self.inputs.values())
+
+    def parts(self, pairs: Tensor | None = None) -> tuple[Tensor, ...]:
+        """The pairs in parts whose measurements take little memory at a time.
+
+        Args:
+            pairs: int64 tensor of pairs; None for all.
+        """
+        height, width = self.info.image_size
+        of_pair = 4 * height * width * max(self.info.channels.values())
+        chosen = torch.arange(len(self)) if pairs is None else pairs
+        return tuple(torch.split(chosen, max(1, _PART_BYTES // of_pair)))
+
+    def shape_of(self, modality: str) -> tuple[int, int, int, int]:
+        """The shape (N, C, H, W) of a modality's measurements."""
+        return (len(self), self.info.channels[modality], *self.info.image_size)
+
+    def modality(self, name: str) -> Modality:
+        """The description of a modality: as declared, otherwise told by its values.
+
+        uint8 is an image; four channels of which the last is 0 or 1 are points, of a scanner if they lie along y
+        and of a depth camera if along z; anything else is raw.
+        """
+        return self._modalities[name]
+
+    @cached_property
+    def _modalities(self) -> Mapping[str, Modality]:
+        return {
+            name: self.info.modalities[name]
+            if name in self.info.modalities
+            else _told_by_values(self.measured(name), self.info.channels[name])
+            for name in self.inputs
+        }
+
+    def measured(self, modality: str, pairs: Tensor | None = None) -> Tensor:
+        """What the sensor measured, (B, C, H, W): images as stored (uint8, uint16), others in their own unit.
+
+        Args:
+            modality: Its name.
+            pairs: int64 tensor (B,) of pairs, in the order of the result; None for all pairs.
+        """
+        stored = self.inputs[modality] if pairs is None else _select(self.inputs[modality], pairs)
+        if modality not in self.decoders:
+            return stored
+        return self.decoders[modality](stored, torch.arange(len(self)) if pairs is None else pairs)
 
     def batch(self, indices: Tensor | None = None, modalities: Iterable[str] | None = None) -> "Batch":
-        """The selected pairs as float32, uint8 images divided by 255.
+        """The selected pairs as float32, images divided by their largest possible value (255 or 65535).
 
         Args:
             indices: int64 tensor (B,) of pairs, in the order of the batch; None for all pairs.
@@ -261,7 +342,13 @@ class PairedDataset:
         """
         pairs = torch.arange(len(self)) if indices is None else indices
         names = self.inputs if modalities is None else modalities
-        return Batch({m: _as_float(self.inputs[m][pairs]) for m in names}, self.labels[pairs])
+        return Batch({m: _as_float(self.measured(m, pairs)) for m in names}, self.labels[pairs])
+
+    def decoded(self) -> "PairedDataset":
+        """The same data with measurements in place of what is stored; for a few pairs."""
+        inputs = {modality: self.measured(modality) for modality in self.inputs}
+        info = replace(self.info, modalities=self._modalities)
+        return replace(self, info=info, inputs=inputs, decoders={})
 
     def world(self, shares: "Shares", seed: int) -> "World":
         """The pairs that a seed trains, validates and tests on, split by the seed (``worlds.split_world``)."""
@@ -280,16 +367,19 @@ class PairedDataset:
         """
         return replace(
             self,
-            inputs={m: values[indices] for m, values in self.inputs.items()},
+            inputs={m: _select(values, indices) for m, values in self.inputs.items()},
+            decoders={m: decoder.take(indices) for m, decoder in self.decoders.items()},
             labels=self.labels[indices],
             groups=self.groups[indices],
             names=tuple(self.names[i] for i in indices.tolist()),
-            parts=tuple(self.parts[i] for i in indices.tolist()) if self.parts else (),
+            assigned=tuple(self.assigned[i] for i in indices.tolist()) if self.assigned else (),
         )
 
 
-_HASHED_AT_ONCE = 256
-"""Pairs that one thread hashes in one go."""
+_PART_BYTES = 1 << 22
+"""Float32 measurements of one modality that are in memory at a time where a data set is gone through."""
+
+_DTYPES = (torch.uint8, torch.uint16, torch.float16, torch.float32)
 
 
 def _select(values: Tensor, index: Tensor) -> Tensor:
@@ -301,4 +391,15 @@ def _select(values: Tensor, index: Tensor) -> Tensor:
 
 
 def _as_float(values: Tensor) -> Tensor:
-    return values.to(torch.float32).div_(255) if values.dtype == torch.uint8 else values
+    """Images in [0, 1]; measurements as they are."""
+    if values.dtype in (torch.uint8, torch.uint16):
+        return values.float().div_(torch.iinfo(values.dtype).max)
+    return values.float()
+
+
+def _told_by_values(values: Tensor, channels: int) -> Modality:
+    if values.dtype in (torch.uint8, torch.uint16):
+        return Modality("image", channels)
+    if is_xyza(values):
+        return Modality("range" if is_scanner(values) else "depth", channels, points=True)
+    return Modality("raw", channels)

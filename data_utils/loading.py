@@ -10,11 +10,17 @@ from typing import Any
 
 import torch
 
+from data_utils.audits.findings import some
 from data_utils.dataset import DatasetInfo, PairedDataset
 from data_utils.errors import DataError
+from data_utils.layouts.listing import read_listing
+from data_utils.layouts.paths import folders
+from data_utils.layouts.sizes import ImageSize
+from data_utils.memory import enough_memory
 from data_utils.registry import DATASETS, LAYOUTS, MakeDataset
 from data_utils.simulator.cache import Cache
-from data_utils.simulator.levels import SimulatedDataset
+from data_utils.simulator.levels import DEFAULT_SIZE, SimulatedDataset
+from data_utils.simulator.shapes import Progress, no_progress
 from data_utils.splits import Shares, split, subsample
 from data_utils.worlds import Part, World, split_world
 from fusiongauge import Registry, tree_sha256
@@ -32,7 +38,9 @@ def load(
     pairs: int | None = None,
     seed: int = 0,
     angles_of: str = "",
+    image_size: int | str | ImageSize | None = None,
     cache: Cache | Path | None = None,
+    progress: Progress = no_progress,
 ) -> PairedDataset:
     """The data set of that name or at that path.
 
@@ -43,20 +51,29 @@ def load(
         seed: Decides which pairs are made or kept. Not negative.
         angles_of: For files whose scanner's angles differ between the classes: the class whose angles are used
             for all classes.
+        image_size: The size that all images are brought to, such as 64, "48x64" or "64:crop" (see
+            ``layouts.sizes.ImageSize``); None for that of the files, which must be the same for all. Simulated
+            data are made at that size, which must be square.
         cache: Where simulated pairs are kept, or the folder, so that the next call reads them; None for no cache.
             The data sets of plug-ins are not kept.
+        progress: Called with the number of files that are read, and of all.
 
     Raises:
         DataError: Nothing has that name, or the data cannot be used.
     """
-    source = open_source(name_or_path, angles_of=angles_of, cache=cache)
+    source = open_source(name_or_path, angles_of=angles_of, image_size=image_size, cache=cache, progress=progress)
     if isinstance(source, DrawnPairs):
         return source.pairs(DEFAULT_PAIRS if pairs is None else pairs, seed)
     return source if pairs is None else subsample(source, pairs, seed)
 
 
 def open_source(
-    name_or_path: str, *, angles_of: str = "", cache: Cache | Path | None = None
+    name_or_path: str,
+    *,
+    angles_of: str = "",
+    image_size: int | str | ImageSize | None = None,
+    cache: Cache | Path | None = None,
+    progress: Progress = no_progress,
 ) -> "DrawnPairs | PairedDataset":
     """Where worlds are drawn from: the data set of that name or at that path; see ``load`` for the arguments.
 
@@ -65,16 +82,29 @@ def open_source(
     Raises:
         DataError: Nothing has that name, or the files cannot be used.
     """
+    size = ImageSize.parse(str(image_size)) if image_size is not None else None
     if name_or_path in DATASETS:
         if angles_of:
             raise DataError(f"{name_or_path!r} is not read from files; leave angles_of out.")
-        return DrawnPairs(name_or_path, DATASETS[name_or_path], Cache(cache) if isinstance(cache, Path) else cache)
+        return _drawn(name_or_path, size, Cache(cache) if isinstance(cache, Path) else cache)
     try:
-        return _read(name_or_path, angles_of)
+        with enough_memory(f"reading {name_or_path}"):
+            return _read(name_or_path, angles_of, size, progress)
     except OSError as error:
         raise DataError(
             f"{name_or_path!r} cannot be read ({error.strerror}); check the path and its permissions."
         ) from None
+
+
+def modalities_of(path: str) -> tuple[str, ...]:
+    """The names of the modalities at a path, without reading any image; () if the layout cannot tell them.
+
+    Raises:
+        DataError: The files cannot be listed.
+    """
+    name, place = _located(Path(path).expanduser())
+    layout = LAYOUTS[name]() if name else None
+    return tuple(layout.listing(place, "").sources) if layout and layout.listing else ()
 
 
 @dataclass(frozen=True)
@@ -88,11 +118,13 @@ class DrawnPairs:
         name: As registered.
         make: The registered function.
         cache: Where simulated pairs are kept.
+        image_size: Rows and columns of simulated pairs.
     """
 
     name: str
     make: MakeDataset
     cache: Cache | None = None
+    image_size: int = DEFAULT_SIZE
     _infos: list[DatasetInfo] = field(default_factory=list, compare=False, repr=False)
 
     @property
@@ -109,7 +141,7 @@ class DrawnPairs:
     def info(self) -> DatasetInfo:
         """What models are built from."""
         if isinstance(self.make, SimulatedDataset):
-            return self.make.info
+            return self.make.info(self.image_size)
         if not self._infos:
             self.pairs(DEFAULT_PAIRS, 0)
         return self._infos[0]
@@ -118,7 +150,7 @@ class DrawnPairs:
     def sha256(self) -> str:
         """Hash of the level's settings and the simulator, or of the name and the file of a plug-in's function."""
         if isinstance(self.make, SimulatedDataset):
-            return self.make.sha256
+            return self.make.sha256(self.image_size)
         file = Path(DATASETS.file(self.name))
         code = tree_sha256(file) if file.is_file() else ""
         return hashlib.sha256(f"{self.name}/{code}".encode()).hexdigest()
@@ -130,7 +162,7 @@ class DrawnPairs:
             DataError: The function raises, returns something else, or pairs of another kind than before.
         """
         if isinstance(self.make, SimulatedDataset):
-            return self.make.draw(pairs, seed, self.cache, test=test)
+            return self.make.draw(pairs, seed, self.cache, self.image_size, test=test)
         with _naming_the_file(DATASETS, self.name):
             dataset = _required(self.make(pairs, seed))
             dataset = replace(dataset, info=replace(dataset.info, name=self.name))
@@ -148,16 +180,14 @@ class DrawnPairs:
         wanted = DEFAULT_PAIRS if shares.pairs is None else shares.pairs
         tested = DEFAULT_TEST_PAIRS if shares.test_pairs is None else shares.test_pairs
         dataset = self.pairs(wanted, _seed_of_draw(seed, 0))
-        if dataset.parts:
+        if dataset.assigned:
             return split_world(dataset, shares, seed)
         if not tested:
             return split_world(dataset, replace(shares, test=0.0), seed)
         test = self.pairs(tested, _seed_of_draw(seed, 1), test=True)
         if not self.simulated and {*dataset.digests} & {*test.digests}:
             dataset = self.pairs(wanted + tested, _seed_of_draw(seed, 0))
-            note = (
-                f"{self.name} returns the same pairs for several seeds, so its test pairs are some of its pairs."
-            )
+            note = f"{self.name} returns some pairs for several seeds, so its test pairs are some of its pairs."
             world = split_world(dataset, shares, seed)
             return replace(world, notes=(*world.notes, note))
         parts = split(dataset, replace(shares, test=0.0), seed)
@@ -178,21 +208,81 @@ def _seed_of_draw(seed: int, draw: int) -> int:
     return (2 * seed + draw) * 2_654_435_761 % 2**32
 
 
-def _read(name: str, angles_of: str) -> PairedDataset:
-    """The data set at a path. The layouts of plug-ins are tried first, as they are the more specific ones."""
+def _drawn(name: str, size: ImageSize | None, cache: Cache | None) -> DrawnPairs:
+    make = DATASETS[name]
+    if size is None:
+        return DrawnPairs(name, make, cache)
+    if not isinstance(make, SimulatedDataset):
+        raise DataError(f"{name!r} is made by a plug-in at a size of its own; leave the image size {size} out.")
+    if size.rows != size.columns:
+        raise DataError(f"{name!r} is simulated at square sizes, not at {size}; give one number.")
+    return DrawnPairs(name, make, cache, size.rows)
+
+
+def _read(name: str, angles_of: str, size: ImageSize | None, progress: Progress) -> PairedDataset:
+    """The data set at a path; if the path is none but holds one in folders below, that one."""
     path = Path(name).expanduser()
-    descriptions = []
-    for layout_name in dict.fromkeys([*LAYOUTS.added, *LAYOUTS]):
-        with _naming_the_file(LAYOUTS, layout_name):
-            layout = LAYOUTS[layout_name]()
-            if path.exists() and layout.recognizes(path):
-                return _required(layout.read(path, angles_of))
-            descriptions.append(layout.description)
+    layout, place = _located(path)
+    if layout:
+        dataset = _read_as(layout, place, angles_of, size, progress)
+        if place == path:
+            return dataset
+        note = f"The data set was found in the folder {place.relative_to(path)}."
+        return replace(dataset, notes=(*dataset.notes, note), assumptions=(*dataset.assumptions, note))
     problem = "exists, but in no known layout" if path.exists() else "is neither a data set nor an existing path"
+    descriptions = []
+    for layout in dict.fromkeys([*LAYOUTS.added, *LAYOUTS]):
+        with _naming_the_file(LAYOUTS, layout):
+            descriptions.append(LAYOUTS[layout]().description)
     raise DataError(
         f"{name!r} {problem}; the data sets are: {', '.join(DATASETS)}; "
         f"accepted paths are: {', '.join(descriptions)}."
     )
+
+
+def _located(path: Path) -> tuple[str, Path]:
+    """The layout of a path, and where the data set is: there, or the only one in folders below; "" if none.
+
+    Raises:
+        DataError: There are several data sets below.
+    """
+    if (layout := _layout_of(path)) or not path.is_dir():
+        return layout, path
+    below = _below(path)
+    if len(below) > 1:
+        raise DataError(f"'{path}' holds several data sets; give the path of one: {some(list(map(str, below)))}.")
+    return (_layout_of(below[0]), below[0]) if below else ("", path)
+
+
+def _layout_of(path: Path) -> str:
+    """The layout of a path; "" if it has none. Those of plug-ins are tried first, as the more specific ones."""
+    for name in dict.fromkeys([*LAYOUTS.added, *LAYOUTS]):
+        with _naming_the_file(LAYOUTS, name):
+            if path.exists() and LAYOUTS[name]().recognizes(path):
+                return name
+    return ""
+
+
+def _below(folder: Path, levels: int = 3) -> list[Path]:
+    """The data sets in folders below, not in each other: archives are unpacked into folders of their own."""
+    found = []
+    for inner in folders(folder) if levels else ():
+        found += [inner] if _layout_of(inner) else _below(inner, levels - 1)
+    return found
+
+
+def _read_as(name: str, path: Path, angles_of: str, size: ImageSize | None, progress: Progress) -> PairedDataset:
+    with _naming_the_file(LAYOUTS, name):
+        layout = LAYOUTS[name]()
+        if layout.listing is not None:
+            return read_listing(layout.listing(path, angles_of), size, progress)
+        if layout.read is None:
+            raise DataError(f"the layout {name!r} has neither read nor listing; give it one of them.")
+        if size is not None:
+            raise DataError(
+                f"the layout {name!r} reads images at their own size; leave the image size {size} out."
+            )
+        return _required(layout.read(path, angles_of))
 
 
 def _required(dataset: object) -> PairedDataset:

@@ -68,7 +68,7 @@ class Split:
 def split(dataset: PairedDataset, shares: Shares, seed: int) -> Split:
     """Divide the pairs into parts that are disjoint by group and stratified by class.
 
-    Parts that the data set declares (``PairedDataset.parts``) are kept; those that it lacks are drawn from its
+    Parts that the data set declares (``PairedDataset.assigned``) are kept; those that it lacks are drawn from its
     training pairs. Test pairs are drawn first, then the maximum number of pairs is kept, then these are split.
 
     Accuracy of the shares: if every group holds one class, or all groups hold the classes in the same proportions
@@ -141,10 +141,10 @@ def some_of(dataset: PairedDataset, pairs: Tensor, limit: int, seed: int) -> Ten
 
 def _declared(dataset: PairedDataset, shares: Shares) -> dict[str, Indices]:
     """The pairs of each part that the data set declares; all pairs are training pairs if it declares none."""
-    if not dataset.parts:
+    if not dataset.assigned:
         return {"train": np.arange(len(dataset))}
-    words = np.array(dataset.parts)
-    declared = {part: np.flatnonzero(words == part) for part in dict.fromkeys(dataset.parts)}
+    words = np.array(dataset.assigned)
+    declared = {part: np.flatnonzero(words == part) for part in dict.fromkeys(dataset.assigned)}
     if "train" not in declared:
         raise DataError(
             f"The split that comes with {dataset.info.name!r} has no training pairs, only "
@@ -153,10 +153,11 @@ def _declared(dataset: PairedDataset, shares: Shares) -> dict[str, Indices]:
     first: dict[int, int] = {}
     for pair, group in enumerate(dataset.groups.tolist()):
         other = first.setdefault(group, pair)
-        if shares.keep_groups and dataset.parts[other] != dataset.parts[pair]:
+        if shares.keep_groups and dataset.assigned[other] != dataset.assigned[pair]:
             raise DataError(
                 f"The split that comes with {dataset.info.name!r} has {dataset.names[other]!r} in "
-                f"{dataset.parts[other]} and {dataset.names[pair]!r} of the same group in {dataset.parts[pair]}; "
+                f"{dataset.assigned[other]}, and {dataset.names[pair]!r} of the same group in "
+                f"{dataset.assigned[pair]}; "
                 "put every group in one part, or remove the split so that it is drawn by groups."
             )
     return declared

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from bench.config import Protocol, RunConfig
 from bench.metrics import accuracy, reported
 from bench.records import ProbeRecord, RecordError, RunRecord
+from bench.training.evaluation import predict
 from bench.training.preparation import delivered, predict_part, prepare, ready, world_of
 from bench.training.runs import CHECKPOINTS, build_seeded
 from bench.training.seeding import deterministic, stream
@@ -76,8 +77,9 @@ class Subject:
         """
         data = prepare(self.source, self.protocol, self.record.seed, self.device)
         part = data.world.reported
-        with deterministic():
-            logits = predict_part(self.network, data, part)
+        precision = self.protocol.precision
+        with deterministic(precision):
+            logits = predict_part(self.network, data, part, precision)
         found, recorded = accuracy(logits, part.labels), reported(self.record, "accuracy")
         if found != recorded:
             raise RecordError(
@@ -98,6 +100,10 @@ class Subject:
         """
         scaled = self.prepared(Batch(changed, self.measured.labels))
         return Batch({**self.clean.inputs, **scaled.inputs}, self.clean.labels)
+
+    def predict(self, batch: Batch) -> Tensor:
+        """The model's logits (N, L) of any pairs as it gets them, on the CPU, in the precision of its training."""
+        return predict(self.network, batch, self.protocol.precision)
 
     def records_of(self, benchmark: str) -> MakeRecord:
         """The records of a benchmark that starts now have what the record of the training tells of the model."""

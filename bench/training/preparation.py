@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from bench.config import Protocol
+from bench.config import FP32, Precision, Protocol
 from bench.training.evaluation import EVALUATION_BATCH_SIZE, predict
 from data_utils import Batch, ChannelStatistics, DataError, PairedDataset, Part, Shares, Source, World
 
@@ -77,9 +77,9 @@ class PreparedData:
             yield ready(chunk.batch(), self.statistics, self.scaled, self.device)
 
 
-def predict_part(network: nn.Module, data: PreparedData, part: Part) -> Tensor:
-    """Logits (N, L) of all pairs of a part, on the CPU."""
-    return torch.cat([predict(network, batch) for batch in data.batches(part)])
+def predict_part(network: nn.Module, data: PreparedData, part: Part, precision: Precision = FP32) -> Tensor:
+    """Logits (N, L) of all pairs of a part, on the CPU; see ``evaluation.predict``."""
+    return torch.cat([predict(network, batch, precision) for batch in data.batches(part)])
 
 
 def shares_of(protocol: Protocol) -> Shares:

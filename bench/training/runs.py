@@ -20,6 +20,7 @@ from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord
 from bench.records.sample import samples_path
 from bench.registry import METRICS
 from bench.training.ceiling import ceiling
+from bench.training.device import check_device
 from bench.training.environment import environment
 from bench.training.evaluation import metrics_of, predict
 from bench.training.fingerprint import code_sha256
@@ -102,11 +103,14 @@ def run(
         ModelError: The model is unknown or does not fit the data.
         DataError: The data cannot be read, or cannot be split as the protocol requires.
         PluginError: The model is faulty, or a registered metric is.
+        OptionError: This machine does not have the device, or the device not the protocol's precision.
     """
-    name = "" if isinstance(data, PairedDataset) else str(data)
-    source = data if isinstance(data, PairedDataset) else open_source(name)
     folder = None if results_dir is None else Path(results_dir)
+    name = "" if isinstance(data, PairedDataset) else str(data)
     config = RunConfig(protocol=protocol, device=device, results_dir=folder, dataset=name)
+    check_device(device)
+    config.check_precision()
+    source = data if isinstance(data, PairedDataset) else open_source(name)
     return run_cell(_spec(model), source, seed, config, observe=observe)
 
 
@@ -156,9 +160,9 @@ def run_cell(
     def observe_with_memory(result: EpochResult) -> None:
         observe(replace(result, peak_memory_bytes=fields["peak_memory_bytes"]))
 
-    with deterministic(), seeded(seed, "measurement", device):
+    with deterministic(protocol.precision), seeded(seed, "measurement", device):
         try_model(spec, build, data.train, classes, protocol)
-        fields["ceiling"] = ceiling(device)
+        fields["ceiling"] = ceiling(device, protocol.precision)
         network = build()
         fields |= _peak_memory(build, list(experts_of(network)), data.train, protocol, seed)
         fields["parameters"] = count_parameters(network)
@@ -178,10 +182,12 @@ def run_cell(
             return RunRecord(**fields)
         trainer.restore_best()
         fields |= _best(trainer, fields["pretraining"])
-        fields["train_accuracy"] = accuracy(predict(network, data.train), data.train.labels.cpu())
+        fields["train_accuracy"] = accuracy(
+            predict(network, data.train, protocol.precision), data.train.labels.cpu()
+        )
         # Only now, when nothing is left to choose, are test pairs looked at.
         shown = data.world.reported
-        logits = predict_part(network, data, shown)
+        logits = predict_part(network, data, shown, protocol.precision)
         if shown is data.world.test:
             fields |= _tested(logits, shown)
         fields |= _save_weights(network, config, spec, seed)

@@ -46,13 +46,15 @@ def predictions(logits: Tensor, part: Part, weights_sha256: str) -> list[SampleR
         logits: Of the trained model (N, L), on the CPU.
         part: The N pairs.
         weights_sha256: Of the model's weights.
+        precision: Of its training.
     """
     labels = part.labels
     probability, predicted = probabilities(logits).max(dim=1)
     chosen = chosen_samples(probability, predicted == labels, COUNT)
     pairs = part.indices[torch.tensor(chosen)]
-    drawn = {modality: pictures(values[pairs]) for modality, values in part.dataset.inputs.items()}
-    classes = part.dataset.info.classes
+    dataset = part.dataset
+    drawn = {m: pictures(dataset.measured(m, pairs), dataset.modality(m)) for m in dataset.inputs}
+    classes = dataset.info.classes
     return [
         SampleRecord(
             weights_sha256=weights_sha256,

@@ -40,6 +40,10 @@ LEVELS: Mapping[str, Difficulty] = MappingProxyType(
 """The levels by name."""
 
 
+DEFAULT_SIZE = 64
+"""Rows and columns of simulated images, as of the original's."""
+
+
 @dataclass(frozen=True)
 class SimulatedDataset:
     """The level of that name as a data set."""
@@ -50,13 +54,22 @@ class SimulatedDataset:
         """Simulate pairs; see ``draw``."""
         return self.draw(pairs, seed)
 
-    def draw(self, pairs: int, seed: int, cache: "Cache | None" = None, *, test: bool = False) -> "PairedDataset":
+    def draw(
+        self,
+        pairs: int,
+        seed: int,
+        cache: "Cache | None" = None,
+        image_size: int = DEFAULT_SIZE,
+        *,
+        test: bool = False,
+    ) -> "PairedDataset":
         """Simulate pairs, or read them from the cache.
 
         Args:
             pairs: How many.
             seed: Not negative.
             cache: Where simulated pairs are kept; None for no cache.
+            image_size: Rows and columns.
             test: Whether they are for testing, of which even a level of few pairs has any number.
 
         Raises:
@@ -66,23 +79,21 @@ class SimulatedDataset:
         from data_utils.simulator.shapes import as_dataset, simulate
 
         level = replace(LEVELS[self.name], most_pairs=0) if test else LEVELS[self.name]
-        make = partial(simulate, pairs, seed, difficulty=level)
-        raw, notes = (make(), ()) if cache is None else cached(cache, self.name, (pairs, seed, level), make)
+        make, arguments = partial(simulate, pairs, seed, image_size, level), (pairs, seed, level, image_size)
+        raw, notes = (make(), ()) if cache is None else cached(cache, self.name, arguments, make)
         return replace(as_dataset(self.name, raw), notes=notes)
 
-    @property
-    def info(self) -> "DatasetInfo":
-        """What it returns."""
-        from data_utils.simulator.shapes import info
+    def info(self, image_size: int = DEFAULT_SIZE) -> "DatasetInfo":
+        """The description of what it returns."""
+        from data_utils.dataset import DatasetInfo
 
-        return info(self.name, LEVELS[self.name].classes)
+        return DatasetInfo(self.name, LEVELS[self.name].classes, {"rgb": 4, "lidar": 4}, (image_size, image_size))
 
-    @property
-    def sha256(self) -> str:
+    def sha256(self, image_size: int = DEFAULT_SIZE) -> str:
         """Hash of the settings and of the code that simulates."""
         from data_utils.simulator.cache import key
 
-        return key((LEVELS[self.name],))
+        return key((LEVELS[self.name], image_size))
 
 
 for _name in LEVELS:

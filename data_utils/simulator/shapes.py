@@ -34,9 +34,6 @@ def no_progress(done: int, total: int) -> None:
     """Show no progress."""
 
 
-IMAGE_SIZE = 64
-"""Rows and columns of both modalities, as in the original."""
-
 _CHUNK = 64  # scenes at a time; bounds the memory and does not change the values
 _CLUTTER = ("cubes", "spheres")  # the pieces alternate
 _NEAREST_M = 0.1  # the smallest range that noise can produce
@@ -66,11 +63,6 @@ class Simulation:
     zenith_rad: npt.NDArray[np.float64]
 
 
-def info(name: str, classes: tuple[str, ...], image_size: int = IMAGE_SIZE) -> DatasetInfo:
-    """The description of a simulation as a data set."""
-    return DatasetInfo(name, classes, {"rgb": 4, "lidar": 4}, (image_size, image_size))
-
-
 def as_dataset(name: str, raw: Simulation) -> PairedDataset:
     """A simulation as a data set: RGBA images, and XYZA points in the orientation of the original's range images.
 
@@ -78,7 +70,7 @@ def as_dataset(name: str, raw: Simulation) -> PairedDataset:
     """
     range_m, azimuth, zenith = map(torch.from_numpy, (raw.range_m, raw.azimuth_rad, raw.zenith_rad))
     return PairedDataset(
-        info=info(name, raw.classes, *raw.range_m.shape[1:2]),
+        info=DatasetInfo(name, raw.classes, {"rgb": 4, "lidar": 4}, raw.range_m.shape[1:]),
         inputs={
             "rgb": torch.from_numpy(raw.rgb).permute(0, 3, 1, 2).contiguous(),
             "lidar": range_to_xyza(range_m, azimuth, zenith),
@@ -92,7 +84,7 @@ def as_dataset(name: str, raw: Simulation) -> PairedDataset:
 def simulate(
     pairs: int,
     seed: int,
-    image_size: int = IMAGE_SIZE,
+    image_size: int = 64,
     difficulty: Difficulty = Difficulty(),  # noqa: B008 (frozen)
     progress: Progress = no_progress,
 ) -> Simulation:
