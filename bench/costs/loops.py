@@ -4,6 +4,7 @@ What memory costs depends on the whole process. Ours keeps what it has freed (``
 leaves new tensors unfilled (``bench.training.seeding``); that of a notebook does neither.
 """
 
+import importlib
 import importlib.util
 import logging
 import pickle
@@ -196,6 +197,7 @@ def _set_up(name: str, protocol: Protocol, seed: int, device: str) -> None:
         keep_freed_memory()
     if name == LIGHTNING:  # its hints are for its users
         warnings.simplefilter("ignore")
+        importlib.import_module("lightning.pytorch")  # sets the level that is changed here
         logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     _loop.append(_LOOPS[name](protocol, seed, device))
 
