@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+import pytest
+
 from bench.config import FIRST_SEED, FP32, FULL, TF32
 from bench.harness.session import Session
 from bench.registry import find_study
@@ -30,6 +32,10 @@ def test_engine_against_reference(session: Session, show: Callable[[str], None])
     specs = (
         models() if profile == FULL else list({(spec.family, spec.embedder): spec for spec in models()}.values())
     )
+    info = session.dataset(replace(config, protocol=protocol)).info
+    specs = [spec for spec in specs if not session.misfit(spec, info)]
+    if not specs:
+        pytest.skip(f"no model of two modalities fits {info.name}")
     if lightning_version() is None:
         show("PyTorch Lightning is not installed: only the reference is raced; pip install lightning")
     for precision in (FP32, TF32) if config.device != "cpu" and chosen == FP32 else (chosen,):

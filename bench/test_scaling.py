@@ -8,6 +8,7 @@ Profile smoke stops at the second size, and trains two steps per epoch.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -28,11 +29,14 @@ def test_scaling(axis: str, spec: ModelSpec, session: Session, benchmark: Any) -
     from bench.costs import scaling
     from bench.training.seeding import deterministic
 
+    info = session.any_dataset().info
+    if reason := session.misfit(spec, replace(info, image_size=(scaling.IMAGE_SIZE,) * 2)):
+        pytest.skip(reason)
     profile = session.options.profile
     grows = scaling.axes(1 if profile == SMOKE else scaling.TIMED_STEPS)[axis]
     sizes = list(grows.epochs)[:2] if profile == SMOKE else list(grows.epochs)
     with deterministic():
-        series = scaling.Series(spec, grows, sizes, session.any_dataset().info, session.options.device)
+        series = scaling.Series(spec, grows, sizes, info, session.options.device)
         # An epoch has many steps, so a third of the rounds of other costs are enough.
         benchmark.pedantic(series, rounds=max(1, profile.rounds // 3))
     if benchmark.disabled:

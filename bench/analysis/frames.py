@@ -36,7 +36,8 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
 
     Returns:
         "model" and "strategy" (with the variant), "row" (the model without variant), "modalities" (joined by "+"),
-        "variant", "family", "embedder", "reference", "seed", "target_accuracy", and every metric of
+        "group" (variant, family and stage), "variant", "family",
+        "embedder", "reference", "seed", "target_accuracy", and every metric of
         ``bench.metrics.declarations``; numbers are NaN where a record lacks them. Of several records of the same
         cell the last one counts.
     """
@@ -46,6 +47,7 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
         "strategy": [strategy_of(record) for record in done],
         "row": [record.model for record in done],
         "modalities": ["+".join(record.modalities) for record in done],
+        "group": [f"{record.variant} {record.family}-{record.stage}".strip() for record in done],
     }
     for field in ("variant", "family", "embedder", "reference", "seed"):
         words[field] = [getattr(record, field) for record in done]
@@ -151,6 +153,15 @@ def describe(records: Sequence[RunRecord]) -> list[str]:
     if unfinished:
         lines.append(f"left out, not completed: {', '.join(unfinished)}")
     return lines
+
+
+def reasons(records: Iterable[RunRecord]) -> list[str]:
+    """Why cells were not completed, one line each."""
+    return [
+        f"{record.status}: {record.label} (seed {record.seed}): {record.error or 'the record has no reason'}"
+        for record in latest(records)
+        if record.status != COMPLETED
+    ]
 
 
 def describe_cost(record: CostRecord) -> list[str]:

@@ -26,11 +26,14 @@ from bench.harness.cell import Cell
 from bench.registry import STUDIES, find_study
 from bench.study import Study
 from bench.tracking import TRACKERS
-from data_utils import DATASETS
-from fusion_models.zoo import ModelError, ModelSpec, find_model
+from data_utils import DATASETS, DataError
+from fusion_models.zoo import ModelError, ModelSpec, find_model, with_single_modalities
 from fusiongauge import load_installed_plugins, load_plugin
 
 T = TypeVar("T")
+
+MOST_SEEDS = 1000
+"""The highest number of ``--seeds``."""
 
 
 def load_plugins(words: Iterable[str]) -> None:
@@ -52,7 +55,7 @@ def dataset_help() -> str:
     """The help text of ``--dataset``."""
     return (
         f"a data set ({', '.join(DATASETS)}), or a path: a manifest.csv, a folder in NVIDIA's layout, a FiftyOne "
-        "export; default: the study's, which is shapes for most"
+        "export, folders of classes and modalities (docs/data.md); default: the study's, which is shapes for most"
     )
 
 
@@ -73,6 +76,8 @@ class Options:
         resume: Whether cells that are finished in the folder are taken from their records.
         settings: Protocol fields set by ``--set``, as text.
         plugins: Plug-in files, as given.
+        image_size: The size that all images are brought to, such as "64" or "48x64:crop"; "" for their own.
+        modalities: Of the data at a path; () if they are not known yet.
     """
 
     profile: Profile
@@ -87,6 +92,8 @@ class Options:
     resume: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
+    image_size: str = ""
+    modalities: tuple[str, ...] = ()
 
     def cells(self) -> list[Cell]:
         """Everything to run, in the order of running it.
@@ -99,7 +106,7 @@ class Options:
             for study in self.studies
             for seed in self.seeds
             for config in (self.run_config(study, variant) for variant in study.protocols)
-            for spec in _specs(study)
+            for spec in _specs(study, self.modalities)
         ]
 
     def run_config(self, study: Study, variant: str = "") -> RunConfig:
@@ -131,6 +138,7 @@ class Options:
         words += ["--profile", config.profile, "--seeds", f"{cell.seed},", "--device", config.device]
         if config.dataset != cell.study.dataset:
             words += ["--dataset", config.dataset if config.dataset in DATASETS else "PATH-OF-THE-DATA"]
+        words += ["--image-size", self.image_size] if self.image_size else []
         words += ["--as-published"] if self.as_published else []
         words += [word for name, text in self.settings.items() for word in ("--set", f"{name}={text}")]
         words += [word for plugin in self.plugins for word in ("--plugin", plugin)]
@@ -143,11 +151,12 @@ class Options:
         return " ".join([*before, shlex.join(words)])
 
 
-def _specs(study: Study) -> list[ModelSpec]:
+def _specs(study: Study, modalities: Sequence[str]) -> list[ModelSpec]:
     try:
-        return [find_model(name) for name in study.models]
+        specs = [find_model(name) for name in study.models]
     except ModelError as error:
         raise OptionError(f"--study {study.name}: {error}") from error
+    return with_single_modalities(specs, modalities)
 
 
 def _changes(protocol: Protocol, changed: Protocol) -> list[str]:
@@ -174,20 +183,24 @@ def resolve(
     resume: bool = False,
     settings: Sequence[str] = (),
     plugin: Sequence[str] = (),
+    image_size: str = "",
+    listing: bool = False,
 ) -> Options:
     """The options of a session from the words on its command line; ``bench.harness.plugin`` describes them.
 
     Without ``results_dir`` a run has a new folder in ``results/runs`` of ``root``; with ``resume`` the latest one
-    there of the same study, profile, data and device, if there is one. Plug-ins are loaded already.
+    there of the same study, profile, data and device, if there is one. Plug-ins are loaded already. For a
+    ``listing`` of ids no device is looked for, which would load torch.
 
     Raises:
         OptionError: One of them cannot be used.
     """
-    device = resolve_device(device)
+    device = resolve_device(device, listing=listing)
     default_profile = FULL if device.startswith("cuda") else QUICK
     chosen = _choice(profile, PROFILES, "--profile") if profile else default_profile
     studies = parse_studies(study)
-    data = dataset_slug(dataset) if dataset else studies[0].dataset
+    image_size = parse_image_size(image_size)
+    data = "-".join(filter(None, (dataset_slug(dataset) if dataset else studies[0].dataset, image_size)))
     runs, name = root / "results" / "runs", slug(f"{study}-{chosen.name}-{data}-{device}")
     folder = Path(results_dir).resolve() if results_dir else runs / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{name}"
     if resume and not results_dir:
@@ -205,7 +218,49 @@ def resolve(
         resume=resume,
         settings=parse_settings(settings),
         plugins=tuple(plugin),
+        image_size=image_size,
+        modalities=_modalities(dataset),
     )
+
+
+def parse_image_size(text: str) -> str:
+    """The size of ``--image-size`` in its shortest form; "" for none.
+
+    Raises:
+        OptionError: It is not a size.
+    """
+    if not text:
+        return ""
+    from data_utils.layouts.sizes import ImageSize
+
+    try:
+        return str(ImageSize.parse(text))
+    except DataError as error:
+        raise OptionError(f"--image-size {error}") from None
+
+
+def _modalities(dataset: str) -> tuple[str, ...]:
+    """The modalities of the data at a path; () for a registered data set, and for data that cannot be read."""
+    if not dataset or dataset in DATASETS:
+        return ()
+    from data_utils.loading import modalities_of
+
+    try:
+        return modalities_of(dataset)
+    except (DataError, OSError):
+        return ()  # reported when the data are loaded
+
+
+def check_dataset(name: str) -> None:
+    """Raise OptionError if ``--dataset`` is neither a data set nor a path; its content is looked at later."""
+    try:
+        exists = not name or name in DATASETS or Path(name).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long, with a zero byte, of an unknown user
+        exists = False
+    if not exists:
+        raise OptionError(
+            f"{name!r} is neither a data set nor an existing path; the data sets are: {', '.join(DATASETS)}"
+        )
 
 
 def parse_settings(words: Iterable[str]) -> dict[str, str]:
@@ -242,19 +297,20 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """``"3"`` is three seeds from the published one on, ``"7,9"`` is these two, ``"7,"`` is just seed 7.
 
     Raises:
-        OptionError: Neither a count of at least 1 nor a list of different whole numbers from 0 on.
+        OptionError: Neither a count from 1 to MOST_SEEDS nor a list of different whole numbers below 2**32.
     """
     try:
         numbers = [int(word) for word in text.split(",") if word.strip()]
     except ValueError:
         numbers = []
-    if "," in text and numbers and len(set(numbers)) == len(numbers) and min(numbers) >= 0:
+    different = len(set(numbers)) == len(numbers) <= MOST_SEEDS
+    if "," in text and numbers and different and 0 <= min(numbers) <= max(numbers) < 2**32:
         return tuple(numbers)
-    if "," not in text and numbers and numbers[0] >= 1:
+    if "," not in text and numbers and 1 <= numbers[0] <= MOST_SEEDS:
         return tuple(range(FIRST_SEED, FIRST_SEED + numbers[0]))
     raise OptionError(
         f"--seeds {text}: give a count (3 means {FIRST_SEED},{FIRST_SEED + 1},{FIRST_SEED + 2}) "
-        "or a list of different seeds (7,9 or, for a single one, 7,)"
+        f"or a list of different seeds (7,9 or, for a single one, 7,); at most {MOST_SEEDS}, and below 2**32"
     )
 
 
@@ -277,14 +333,20 @@ def parse_trackers(text: str) -> tuple[str, ...]:
     return names
 
 
-def resolve_device(name: str) -> str:
+def resolve_device(name: str, *, listing: bool = False) -> str:
     """The device to run on: as named, or for "" CUDA where there is a device and else the CPU.
+
+    For a listing it is the CPU, whatever is named.
 
     Raises:
         OptionError: This machine does not have the device.
     """
     if name == "cpu":
         return name
+    if listing:
+        if name and not re.fullmatch(r"cuda(:\d+)?", name):
+            raise OptionError(f"--device {name}: give cpu, cuda or cuda:N")
+        return "cpu"
     import torch
 
     from bench.training.device import check_device
@@ -312,7 +374,7 @@ def history_folder(options: Options, root: Path, device_name: str) -> Path:
     """
     everything = len(options.studies) == len(STUDIES)
     studies = "all" if everything else "-".join(study.name for study in options.studies)
-    data = dataset_slug(options.dataset) if options.dataset else ""
+    data = "-".join(filter(None, (dataset_slug(options.dataset) if options.dataset else "", options.image_size)))
     published = "as-published" if options.as_published else ""
     settings = [f"{name}={text}" for name, text in options.settings.items()]
     name = "-".join(filter(None, (studies, data, published, options.profile.name, *settings, device_name)))

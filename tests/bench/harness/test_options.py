@@ -55,9 +55,13 @@ def test_seeds_are_a_count_or_a_list(text: str, seeds: tuple[int, ...]) -> None:
     assert parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "many", "1.5", ",", "7,7", "7,-1", "7,x", "7 9"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "many", "1.5", ",", "7,7", "7,-1", "7,x", "7 9", "1001", "100000000", "4294967296,"]
+)
 def test_seeds_that_are_neither_are_refused(text: str) -> None:
-    with pytest.raises(OptionError, match=r"--seeds .*: give a count \(3 means 51,52,53\) or a list"):
+    with pytest.raises(
+        OptionError, match=r"--seeds .*: give a count \(3 means 51,52,53\) or a list .*; at most 1000, "
+    ):
         parse_seeds(text)
 
 
