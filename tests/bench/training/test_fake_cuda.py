@@ -22,12 +22,23 @@ from bench.training.preparation import ready
 from bench.training.steps import EagerSteps, make_optimizer
 from data_utils import Batch, ChannelStatistics, PairedDataset
 from fusion_models import MODELS, build_model
+from fusion_models.zoo import FIELD_MODELS
 from tests.bench.samples import MODEL, SMALL, record, small_dataset
 
 DEVICE = torch.device("cuda:1")
 PAIRS = 36
 PROTOCOL = replace(SMALL, batch_size=8)
 """Four batches of 8, and 4 pairs left."""
+
+
+SPECS = [*MODELS.values(), *FIELD_MODELS.values()]
+NAMES = dict.fromkeys(
+    [
+        *{(spec.family, spec.stage, spec.operator): spec.name for spec in SPECS}.values(),
+        *{spec.embedder: spec.name for spec in SPECS}.values(),
+    ]
+)
+"""Every operator at every stage of every family, and every embedder."""
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +115,8 @@ def test_prepared_pairs_are_on_the_device_and_channels_last(prepared: Batch) -> 
         assert values.is_contiguous(memory_format=torch.channels_last)
 
 
-@pytest.mark.parametrize("name", MODELS)
-def test_every_model_trains_and_predicts_on_the_device(
+@pytest.mark.parametrize("name", NAMES)
+def test_models_train_and_predict_on_the_device(
     name: str, data: PairedDataset, prepared: Batch, stubs: list[torch.device]
 ) -> None:
     model = network(name, data)
