@@ -465,7 +465,7 @@ save()
 EOF
 
 # ------------------------------------------------------------------------------------------------------ the steps
-SHORT=quick FULL=full STUDY=downsampling-wide FEWER="" PRECISIONS="tf32 bf16"
+SHORT=quick FULL=full STUDY=downsampling-wide PRECISIONS="tf32 bf16" FEWER=""
 if [ "${DEVICE#cuda}" = "$DEVICE" ]; then # a rehearsal trains less
   SHORT=smoke FULL=smoke STUDY=downsampling-compact PRECISIONS=bf16
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # several threads are slow where others use the cores too
