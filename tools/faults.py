@@ -3,9 +3,9 @@
     python tools/faults.py            # all faults: about ten minutes on two CPU cores
     python tools/faults.py disk -v    # those with "disk" in their name, with their output
 
-For every fault: no traceback, an exit status that is documented, a sentence that names the cause, and every cell that
-had ended on the disk, readable. Faults of the disk mount a small file system in a namespace of their own, which needs
-Linux and root; elsewhere they are skipped and counted as skipped. Exit status: 1 if a promise was broken.
+For every fault: no traceback, an exit status that is documented, a sentence that names the cause, and every cell
+that had ended on the disk, readable. Faults of the disk mount a small file system in a namespace of their own, which
+needs Linux and root; elsewhere they are skipped and counted as skipped. Exit status: 1 if a promise was broken.
 """
 
 import argparse
@@ -50,7 +50,7 @@ STAGES = {
 }
 """Where in a run something can happen: before a function is called, by the function's module and name."""
 
-PLUGIN = '''
+PLUGIN = """
 import importlib, os, pathlib, shutil, signal, subprocess, sys, time
 
 def act():
@@ -74,7 +74,7 @@ def pytest_collection_finish(session):
             act()
         return value
     setattr(owner, name, strike)
-'''
+"""
 """A plug-in of pytest that does something at a stage."""
 
 
@@ -184,14 +184,17 @@ def disks() -> Iterator[Fault]:
     for stage in ("in the first epoch", "after the first cell", "at the tables"):
         act = "shutil.rmtree(os.environ['RUN'])"
         yield at(stage, act, name="the folder deleted", codes=(0, 1), kept=0, says="FusionGauge")
-    yield Fault("a disk that is full before", bench(), codes=(4,), kept=0, room="24m", says="No space left", prepare=fill)
-    yield Fault("a results folder that is a file", bench(), codes=(4,), kept=0, says="File exists|Not a dir", prepare=_file)
+    yield Fault(
+        "a disk that is full before", bench(), codes=(4,), kept=0, room="24m", says="No space left", prepare=fill
+    )
+    yield Fault(
+        "a results folder that is a file", bench(), codes=(4,), kept=0, says="File exists|Not a dir", prepare=_file
+    )
 
 
 def fill(place: Place) -> None:
     """Leave no room in the folder of the run."""
-    place.run.mkdir(exist_ok=True)
-    exec(FILL, {"os": os}, {})  # noqa: S102
+    exec(FILL.replace("os.environ['ROOM']", repr(str(place.run.parent))), {})  # noqa: S102
 
 
 def _file(place: Place) -> None:
@@ -201,9 +204,16 @@ def _file(place: Place) -> None:
 def terminals() -> Iterator[Fault]:
     """Terminals that are closed, narrow, dumb, or cannot encode; output that nobody reads."""
     for start in ("hangup", "head", "devfull", "closed"):
-        yield Fault(f"output: {start}", bench(), codes=(0, 1, 2, 120, 141), kept=0 if start == "hangup" else 2, start=start)
+        yield Fault(
+            f"output: {start}", bench(), codes=(0, 1, 2, 120, 141), kept=0 if start == "hangup" else 2, start=start
+        )
     for encoding in ("ascii", "latin-1", "cp1252", "utf-16"):
-        yield Fault(f"PYTHONIOENCODING={encoding}", bench(), env={"PYTHONIOENCODING": encoding}, says=r"(?s)2\W*records|2.r")
+        yield Fault(
+            f"PYTHONIOENCODING={encoding}",
+            bench(),
+            env={"PYTHONIOENCODING": encoding},
+            says=r"(?s)2\W*records|2.r",
+        )
     for variables in (
         {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
         {"TERM": "dumb"},
@@ -320,9 +330,19 @@ def options() -> Iterator[Fault]:
     ):
         yield Fault(f"allowed: {words}", bench(*words.split(" ")))
     yield Fault("--benchmark-skip", bench("--benchmark-skip"), kept=0)
-    yield Fault("--benchmark-json /dev/full", bench("--benchmark-json", "/dev/full"), codes=(1,), says="could not be written")
-    yield Fault("--benchmark-compare-fail", bench("--benchmark-compare", "--benchmark-compare-fail", "mean:0.0001%"),
-                codes=(1,), says="the times regressed", prepare=_faster)
+    yield Fault(
+        "--benchmark-json /dev/full",
+        bench("--benchmark-json", "/dev/full"),
+        codes=(1,),
+        says="could not be written",
+    )
+    yield Fault(
+        "--benchmark-compare-fail",
+        bench("--benchmark-compare", "--benchmark-compare-fail", "mean:0.0001%"),
+        codes=(1,),
+        says="the times regressed",
+        prepare=_faster,
+    )
 
 
 def _store(place: Place, name: str, content: bytes) -> None:
@@ -335,12 +355,37 @@ def _store(place: Place, name: str, content: bytes) -> None:
 
 def _faster(place: Place) -> None:
     """An earlier run whose times no machine reaches."""
-    stats = {"min": 1e-9, "max": 1e-9, "mean": 1e-9, "stddev": 0, "rounds": 1, "median": 1e-9, "iqr": 0, "q1": 0,
-             "q3": 0, "iqr_outliers": 0, "stddev_outliers": 0, "outliers": "0;0", "ld15iqr": 0, "hd15iqr": 0,
-             "ops": 1e9, "total": 1e-9, "iterations": 1, "data": [1e-9]}
+    stats = {
+        "min": 1e-9,
+        "max": 1e-9,
+        "mean": 1e-9,
+        "stddev": 0,
+        "rounds": 1,
+        "median": 1e-9,
+        "iqr": 0,
+        "q1": 0,
+        "q3": 0,
+        "iqr_outliers": 0,
+        "stddev_outliers": 0,
+        "outliers": "0;0",
+        "ld15iqr": 0,
+        "hd15iqr": 0,
+        "ops": 1e9,
+        "total": 1e-9,
+        "iterations": 1,
+        "data": [1e-9],
+    }
     entries = [
-        {"fullname": f"bench/test_training.py::test_training[{cell}]", "name": cell, "group": None, "params": None,
-         "param": None, "extra_info": {}, "options": {}, "stats": stats}
+        {
+            "fullname": f"bench/test_training.py::test_training[{cell}]",
+            "name": cell,
+            "group": None,
+            "params": None,
+            "param": None,
+            "extra_info": {},
+            "options": {},
+            "stats": stats,
+        }
         for cell in (FIRST, SECOND)
     ]
     saved = {"benchmarks": entries, "machine_info": {}, "commit_info": {}, "version": "5", "datetime": ""}
@@ -355,8 +400,8 @@ def histories() -> Iterator[Fault]:
         "not JSON": b"\x89PNG\r\n\x1a\n\x00\x00",
         "a list": b"[]",
         "without benchmarks": b"{}",
-        "without machine": b'{"benchmarks": [{"fullname": "x", "stats": {}, "extra_info": {"schema_version": 1}}]}',
-        "foreign": b'{"machine_info": {}, "benchmarks": [{"fullname": "x", "stats": {"median": "fast"}, "extra_info": {}}]}',
+        "without machine": b'{"benchmarks": [{"fullname": "", "stats": {}, "extra_info": {"schema_version": 1}}]}',
+        "foreign": b'{"machine_info": {}, "benchmarks": [{"fullname": "x", "stats": {"min": "a"}, "extra_info": {}}]}',
         "of another record": b'{"machine_info": {}, "benchmarks": [{"fullname": "x", "stats": {"min": 1}, '
         b'"extra_info": {"schema_version": 99, "model": 1}}]}',
         "UTF-16": '{"benchmarks": []}'.encode("utf-16"),
@@ -390,9 +435,15 @@ def records() -> Iterator[Fault]:
     """Commands that read records which are none."""
     for name, content in RECORDS.items():
         for command in ("tables", "plots", "report", "nightly"):
-            words = ["-m", "bench", command, "{run}"] + (["--last-good", "{folder}/good"] if command == "nightly" else [])
+            words = ["-m", "bench", command, "{run}"] + (
+                ["--last-good", "{folder}/good"] if command == "nightly" else []
+            )
             yield Fault(
-                f"{command} of records: {name}", words, codes=(2,), kept=0, says="^error: ",
+                f"{command} of records: {name}",
+                words,
+                codes=(2,),
+                kept=0,
+                says="^error: ",
                 prepare=partial(_records, content=content),
             )
 
@@ -402,8 +453,15 @@ def _records(place: Place, content: bytes) -> None:
     (place.run / "records.jsonl").write_bytes(content)
 
 
-GROUPS = {"signals": signals, "disks": disks, "terminals": terminals, "environments": environments,
-          "options": options, "histories": histories, "records": records}
+GROUPS = {
+    "signals": signals,
+    "disks": disks,
+    "terminals": terminals,
+    "environments": environments,
+    "options": options,
+    "histories": histories,
+    "records": records,
+}
 
 
 def inject(fault: Fault) -> tuple[list[str], str]:
@@ -417,6 +475,7 @@ def inject(fault: Fault) -> tuple[list[str], str]:
         place = Place(folder, folder / "disk" / "run" if fault.room else folder / "run")
         if fault.room:
             mounted(place, fault.room)
+            place.run.mkdir()
         if fault.prepare:
             fault.prepare(place)
         (folder / "fault_plugin.py").write_text(PLUGIN, encoding="utf-8")
@@ -432,13 +491,16 @@ def inject(fault: Fault) -> tuple[list[str], str]:
             "TMPDIR": str(folder),
         }
         for variable, value in fault.env.items():
-            env = {**env, variable: value} if value is not None else {k: v for k, v in env.items() if k != variable}
+            env = (
+                {**env, variable: value} if value is not None else {k: v for k, v in env.items() if k != variable}
+            )
         # what is read while modules are loaded needs a new interpreter
-        code, output = STARTS[fault.start](partial(execute, words, env, fresh=bool(fault.env)))
-        problems = list(broken(fault, code, output, place.run, place))
-        if fault.room:
-            subprocess.run(["umount", "-l", str(place.run.parent)], check=False)  # noqa: S603, S607
-        return problems, output
+        try:
+            code, output = STARTS[fault.start](partial(execute, words, env, fresh=bool(fault.env)))
+            return list(broken(fault, code, output, place.run, place)), output
+        finally:
+            if fault.room:
+                subprocess.run(["umount", "-l", str(place.run.parent)], check=False)  # noqa: S603, S607
 
 
 def broken(fault: Fault, code: int, output: str, folder: Path, place: Place) -> Iterator[str]:
@@ -473,7 +535,7 @@ def execute(command: Sequence[str], env: Env, *, fresh: bool) -> None:
         os.execvpe(sys.executable, [sys.executable, *command], dict(env))  # noqa: S606
     os.environ.clear()
     os.environ.update(env)
-    sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: PTH123, SIM115
+    sys.stdout, sys.stderr = (open(number, "w", buffering=1, closefd=False) for number in (1, 2))  # noqa: SIM115
     sys.path[:0] = env["PYTHONPATH"].split(os.pathsep)
     sys.argv = list(command[1:])
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -623,7 +685,9 @@ def main() -> int:
     """Inject the faults that were named and print a line for each."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("only", nargs="*", help="parts of names, or groups: " + ", ".join(GROUPS))
-    parser.add_argument("-v", action="store_true", dest="verbose", help="show the output where a promise is broken")
+    parser.add_argument(
+        "-v", action="store_true", dest="verbose", help="show the output where a promise is broken"
+    )
     parser.add_argument("-j", type=int, default=2, dest="jobs", help="runs at the same time; default: %(default)s")
     arguments = parser.parse_args()
     faults = [
