@@ -29,4 +29,4 @@ def test_files_are_left_as_they_are(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_written_has_a_reason(tmp_path: Path) -> None:
     assert why_no_file(tmp_path) == "it is a folder"
     (tmp_path / "file").touch()
-    assert why_no_file(tmp_path / "file" / "x.json") == "Not a directory"
+    assert why_no_file(tmp_path / "file" / "x.json") == "File exists"
