@@ -67,7 +67,17 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         load_plugins(map(str, config.invocation_params.args))
     except PluginError as error:  # is reported by ``pytest_configure``
         config.stash[FAULTY_PLUGIN] = error
-    group = parser.getgroup("fusiongauge", "FusionGauge benchmarks")
+    try:
+        _declare(parser.getgroup("fusiongauge", "FusionGauge benchmarks"))
+    except ValueError as error:  # ``option names {'--device'} already added``
+        reason = str(error).partition(" (this")[0]
+        raise pytest.UsageError(
+            f"another plug-in of pytest has an option of the benchmarks ({reason}); leave it out with -p no:NAME "
+            "(pytest --trace-config lists the names)"
+        ) from error
+
+
+def _declare(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--plugin",
         action="append",
