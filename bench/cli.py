@@ -104,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command(_run)
     command(_tables, a_run, out("folder for the tables; default: tables/ beside the records"))
-    several = _option("runs", type=Path, nargs="+", metavar="RUN", help=f"{_RUN}; several are drawn together")
+    several = _option("runs", type=Path, nargs="+", metavar="RUN", help=f"{_RUN}; several are taken together")
     command(_plots, several, out("folder for the figures; default: plots/ beside the first records"))
     committed = f"{_RUN}; default: the committed records of a checkout"
     page = "report.html beside the first run's records, results/runs/report.html for committed records"
@@ -117,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     command(
         _baseline, _option("--add", action="extend", type=Path, nargs="+", default=[], metavar="RUN", help=add)
     )
+    command(_merge, several, _option("--out", type=Path, required=True, metavar="RUN", help="a new folder"))
     command(_history, a_run, out("default: history.json beside the records", metavar="FILE"))
     command(_nightly, a_run, last_good, fail_on, out("default: summary.md beside the records", metavar="FILE"))
     command(_keep, a_run, last_good)
@@ -181,6 +182,27 @@ def _plots(options: argparse.Namespace) -> int:
         )
     print("\n".join(map(str, files)))
     return 0
+
+
+def _merge(options: argparse.Namespace) -> int:
+    """Put runs together in a new folder, such as those of --shard: records, checkpoints, tables, plots, page.
+
+    Runs of other code, data or protocols are refused, and so are different results of one cell. Exit status: 0;
+    1 if a shard, or the record of one of its cells, is missing; 2 for input that cannot be used.
+    """
+    from bench.harness.merging import merge, write
+    from bench.plots import write_figures
+    from bench.report.writing import write_page
+    from bench.tables.tabulation import write_tables
+
+    merged = merge(options.runs)
+    write(merged, options.out)
+    run = read_run(options.out)
+    write_tables(run.records, options.out / "tables", run.probes, run.costs)
+    write_figures(run.records, options.out / "plots", run.probes, run.costs)
+    write_page([run], options.out / "report.html")
+    print("\n".join([*merged.notes, *merged.missing, f"{len(run.records)} records written to {options.out}"]))
+    return 1 if merged.missing else 0
 
 
 def _report(options: argparse.Namespace) -> int:

@@ -23,6 +23,7 @@ from bench.config import (
     RunConfig,
 )
 from bench.harness.cell import Cell
+from bench.harness.shards import Shard, parse_shard
 from bench.registry import STUDIES, find_study
 from bench.study import Study
 from bench.tracking import TRACKERS
@@ -73,6 +74,7 @@ class Options:
         resume: Whether cells that are finished in the folder are taken from their records.
         settings: Protocol fields set by ``--set``, as text.
         plugins: Plug-in files, as given.
+        shard: The part that is run; None for all.
     """
 
     profile: Profile
@@ -87,6 +89,7 @@ class Options:
     resume: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
+    shard: Shard | None = None
 
     def cells(self) -> list[Cell]:
         """Everything to run, in the order of running it.
@@ -174,6 +177,7 @@ def resolve(
     resume: bool = False,
     settings: Sequence[str] = (),
     plugin: Sequence[str] = (),
+    shard: str = "",
 ) -> Options:
     """The options of a session from the words on its command line; ``bench.harness.plugin`` describes them.
 
@@ -188,7 +192,9 @@ def resolve(
     chosen = _choice(profile, PROFILES, "--profile") if profile else default_profile
     studies = parse_studies(study)
     data = dataset_slug(dataset) if dataset else studies[0].dataset
+    part = parse_shard(shard)
     runs, name = root / "results" / "runs", slug(f"{study}-{chosen.name}-{data}-{device}")
+    name += f"-shard{part.number}of{part.of}" if part else ""
     folder = Path(results_dir).resolve() if results_dir else runs / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{name}"
     if resume and not results_dir:
         folder = latest_run(runs, name) or folder
@@ -205,6 +211,7 @@ def resolve(
         resume=resume,
         settings=parse_settings(settings),
         plugins=tuple(plugin),
+        shard=part,
     )
 
 

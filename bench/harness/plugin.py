@@ -29,6 +29,7 @@ from bench.harness.options import dataset_help, history_folder, load_plugins, re
 from bench.harness.progress import Progress
 from bench.harness.saved import facts, from_benchmarks
 from bench.harness.session import Session
+from bench.harness.sharding import Sharding
 from bench.records import ProbeRecord, RecordError, RunRecord
 from bench.registry import STUDIES
 from bench.study import PROBES
@@ -102,6 +103,13 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         "continues --results-dir, or the latest folder of this kind in results/runs",
     )
     group.addoption(
+        "--shard",
+        default="",
+        metavar="NUMBER/OF",
+        help="run one of several parts of equal expected time, such as 3/16, each with a --results-dir of its "
+        "own; python -m bench merge puts them together (docs/scaling.md)",
+    )
+    group.addoption(
         "--fail-on", default="", metavar="RULES", help=f"with --benchmark-compare: {gate.fail_on_help()}"
     )
     group.addoption(
@@ -156,6 +164,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if option("numprocesses", None) and any(_selects_benchmarks(config, word) for word in config.args):
         raise pytest.UsageError("benchmarks share the machine's cores when run in parallel; leave -n out")
     config.pluginmanager.register(Benchmarks(config, session, rules))
+    if options.shard:
+        config.pluginmanager.register(Sharding(options.shard, session))
     config.option.keyword = re.sub(r"\bstride\b", STRIDE, config.option.keyword)
     # pytest-benchmark is configured after this, so it finds its storage where comparable runs are.
     if config.option.benchmark_storage == "file://./.benchmarks" and not listing:
