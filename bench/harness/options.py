@@ -75,6 +75,7 @@ class Options:
         settings: Protocol fields set by ``--set``, as text.
         plugins: Plug-in files, as given.
         shard: The part that is run; None for all.
+        executor: Where cells are trained: "ray" or "ray:ADDRESS"; "" for this process.
     """
 
     profile: Profile
@@ -90,6 +91,7 @@ class Options:
     settings: Mapping[str, str] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
     shard: Shard | None = None
+    executor: str = ""
 
     def cells(self) -> list[Cell]:
         """Everything to run, in the order of running it.
@@ -178,6 +180,7 @@ def resolve(
     settings: Sequence[str] = (),
     plugin: Sequence[str] = (),
     shard: str = "",
+    executor: str = "",
 ) -> Options:
     """The options of a session from the words on its command line; ``bench.harness.plugin`` describes them.
 
@@ -212,7 +215,24 @@ def resolve(
         settings=parse_settings(settings),
         plugins=tuple(plugin),
         shard=part,
+        executor=parse_executor(executor),
     )
+
+
+def parse_executor(text: str) -> str:
+    """``"ray"`` or ``"ray:ADDRESS"``, checked; "" for "".
+
+    Raises:
+        OptionError: There is no such executor, or its package is not installed.
+    """
+    if not text:
+        return ""
+    if text.partition(":")[0] != "ray":
+        raise OptionError(f"--executor {text}: give ray or ray:ADDRESS, or leave the option out")
+    from bench.harness.executors.ray_engine import require_ray
+
+    require_ray(f"--executor {text}")
+    return text
 
 
 def parse_settings(words: Iterable[str]) -> dict[str, str]:

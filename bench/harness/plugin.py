@@ -103,6 +103,13 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         "continues --results-dir, or the latest folder of this kind in results/runs",
     )
     group.addoption(
+        "--executor",
+        default="",
+        metavar="ray[:ADDRESS]",
+        help="train cells in other processes, costliest first: on all devices of this machine, or of the Ray "
+        "cluster at an address, such as ray:auto or ray:10.0.0.1:6379 (docs/scaling.md)",
+    )
+    group.addoption(
         "--shard",
         default="",
         metavar="NUMBER/OF",
@@ -270,6 +277,10 @@ class Benchmarks:
         self._progress = Progress(self._show, live=terminal.isatty(), cells=len(to_train))
         for line in self._session.describe(cells):
             terminal.write_line(line)
+        try:
+            self._session.start([cell for cell in cells if cell.name in to_train], self._progress.under_way)
+        except FusionGaugeError as error:
+            raise pytest.UsageError(str(error)) from error
         saved = self._config._benchmarksession  # type: ignore[attr-defined]
         if any("benchmark" in _fixtures(item) for item in benchmarks) and not saved.disabled:
             saved.autosave = saved.autosave or f"{datetime.now(UTC):%Y%m%d_%H%M%S}"
@@ -348,7 +359,10 @@ class Benchmarks:
                 progress.recall(record)
             else:
                 try:
-                    record = session.run_cell(cell, driver, progress.epoch)
+                    if record := session.executed(cell):
+                        replay(record.epoch_seconds)
+                    else:
+                        record = session.run_cell(cell, driver, progress.epoch)
                 except BaseException as error:
                     benchmark.skipped = True  # else it complains that its timer was not used, not of the reason
                     if isinstance(error, FusionGaugeError):  # the message is enough
@@ -367,7 +381,7 @@ class Benchmarks:
 
         if reason := session.misfit(cell.spec, session.dataset(cell.config).info):
             pytest.skip(reason)
-        if session.record_of(cell) is None and session.recall(cell) is None:
+        if session.record_of(cell) is None and session.recall(cell) is None and session.executed(cell) is None:
             self._progress.begin(cell.name)
             self._progress.end(session.run_cell(cell, drive, self._progress.epoch))
         try:

@@ -22,6 +22,7 @@ from bench.harness.options import Options
 from bench.harness.resume import Resumption, resume
 from bench.records import (
     COMPLETED,
+    FAILED,
     CostRecord,
     ProbeRecord,
     RecordError,
@@ -41,6 +42,8 @@ from fusiongauge import FusionGaugeError
 
 if TYPE_CHECKING:
     from bench.config import RunConfig
+    from bench.harness.executors.execution import Execution
+    from bench.harness.executors.pool import Watch
     from bench.probes.subject import Subject
     from bench.tables.text import TextTable
     from bench.training.runs import Driver
@@ -66,6 +69,7 @@ class Session:
         costs: What was measured beside them.
         failures: What could not be written at the end, with the reason and the remedy, a sentence each.
         notes: What a user should know, but no reason to fail; a sentence each.
+        earlier: The records that were in the folder before.
     """
 
     options: Options
@@ -74,8 +78,10 @@ class Session:
     costs: list[CostRecord] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    earlier: list[RunRecord] = field(default_factory=list)
     _resumption: Resumption | None = None
     _datasets: dict[tuple[str, int], PairedDataset] = field(default_factory=dict)
+    _execution: Execution | None = None
 
     @property
     def folder(self) -> Path:
@@ -159,11 +165,11 @@ class Session:
             raise FolderError(
                 f"cannot write results to {self.folder} ({error.strerror}); give another folder with --results-dir"
             ) from error
-        earlier = read(self.records_path, RunRecord)
+        self.earlier = read(self.records_path, RunRecord)
         if self.options.resume:
             fitting = [cell for cell in cells if not self.misfit(cell.spec, self.dataset(cell.config).info)]
             wanted = {cell.name: self.described(cell) for cell in fitting}
-            self._resumption = resume(earlier, wanted, self.folder / "checkpoints")
+            self._resumption = resume(self.earlier, wanted, self.folder / "checkpoints")
 
     @staticmethod
     def misfit(spec: ModelSpec, info: DatasetInfo) -> str:
@@ -206,6 +212,49 @@ class Session:
         resumed = self._resumption.describe() if self._resumption else []
         return [*dict.fromkeys(lines), f"device: {self.device_name}", *resumed, f"results: {self.folder}"]
 
+    def start(self, cells: Sequence[Cell], watch: Watch) -> None:
+        """Hand what is to be trained to the executor, if there is one; ``executed`` waits for it.
+
+        Args:
+            cells: Those that are selected.
+            watch: Shows what is under way.
+
+        Raises:
+            ExecutorError: It cannot be started.
+        """
+        if not self.options.executor:
+            return
+        from bench.harness.executors.execution import Execution
+
+        finished = self._resumption.finished if self._resumption else {}
+        wanted = {
+            cell.name: cell
+            for cell in cells
+            if cell.name not in finished and not self.misfit(cell.spec, self.dataset(cell.config).info)
+        }
+        if wanted:
+            self._execution = Execution(self, list(wanted.values()), watch)
+
+    def executed(self, cell: Cell) -> RunRecord | None:
+        """The record of a cell that the executor trains, when it has ended; None without an executor.
+
+        Raises:
+            ExecutorError: Nothing can be trained by it.
+        """
+        if self._execution is None:
+            return None
+        self._execution.wait(cell)
+        return self.record_of(cell)
+
+    def receive(self, cell: Cell, record: RunRecord, epochs: Sequence[EpochResult]) -> None:
+        """Keep the record of a cell that was trained elsewhere, and tell the trackers of it."""
+        self.trackers.begin(cell.name, msgspec.to_builtins(self.described(cell)))
+        for result in epochs:
+            if not result.stage:
+                self.trackers.epoch(result)
+        self._keep(record)
+        self.trackers.end(record if record.status != FAILED else None, self._samples(record))
+
     def recall(self, cell: Cell) -> RunRecord | None:
         """The finished record that stands for a run of the cell; None if the cell has to run."""
         record = self._resumption.finished.get(cell.name) if self._resumption else None
@@ -215,12 +264,9 @@ class Session:
 
     def run_cell(self, cell: Cell, driver: Driver, observe: Observer) -> RunRecord:
         """Run one cell; its record is on the disk when this returns, also when the run raised."""
-        import torch
-
         from bench.training import runs
 
-        command = self.options.command(cell, threads=torch.get_num_threads())
-        config, dataset = replace(cell.config, command=command), self.dataset(cell.config)
+        config, dataset = self.with_command(cell), self.dataset(cell.config)
 
         def observe_and_track(result: EpochResult) -> None:
             if not result.stage:
@@ -231,7 +277,7 @@ class Session:
         record = None
         try:
             record = runs.run_cell(
-                cell.spec, dataset, cell.seed, config, driver=driver, observe=observe_and_track, note=self._note
+                cell.spec, dataset, cell.seed, config, driver=driver, observe=observe_and_track, note=self.note
             )
         except Exception as error:
             self._keep(runs.failed(cell.spec, dataset, cell.seed, config, error))
@@ -248,7 +294,14 @@ class Session:
         path = samples_path(self.folder, record.checkpoint)
         return read(path, SampleRecord) if path.is_file() else []
 
-    def _note(self, text: str) -> None:
+    def with_command(self, cell: Cell) -> RunConfig:
+        """The settings of a cell's run, with the command that runs it again."""
+        import torch
+
+        return replace(cell.config, command=self.options.command(cell, threads=torch.get_num_threads()))
+
+    def note(self, text: str) -> None:
+        """Add a note, once."""
         if text not in self.notes:
             self.notes.append(text)
 
@@ -302,6 +355,8 @@ class Session:
         """
         tables: list[TextTable] = []
         try:
+            if self._execution is not None:
+                self._execution.close()
             if self.records or self.probes or self.costs:
                 from bench.plots import write_figures
                 from bench.tables.tabulation import write_tables
