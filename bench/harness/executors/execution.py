@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,10 @@ if TYPE_CHECKING:
     from bench.harness.cell import Cell
     from bench.harness.session import Session
     from data_utils import PairedDataset
+
+
+LOG = "execution.log"
+"""In the run's folder: one event per line, such as the start of a cell, with ``time`` in seconds since 1970."""
 
 
 class Execution:
@@ -50,7 +55,7 @@ class Execution:
             versions=versions(),
             cache=options.simulated_dir,
         )
-        self._pool = Pool(engine, self._data, self._receive, watch)
+        self._pool = Pool(engine, self._data, self._receive, watch, self._log)
         earlier = [*committed_records(), *session.earlier]
         seconds = expected_seconds(cells, earlier)
         order = sorted(cells, key=lambda cell: -seconds[cell.name])
@@ -88,6 +93,10 @@ class Execution:
             pairs=config.protocol.pairs if simulated else None,
             data_sha256=session.dataset(config).sha256,
         )
+
+    def _log(self, event: dict[str, object]) -> None:
+        with (self._session.folder / LOG).open("ab") as file:
+            file.write(msgspec.json.encode({"time": time.time(), **event}) + b"\n")
 
     def _data(self, task: Task) -> PairedDataset:
         return self._session.dataset(self._cells[task.name].config)

@@ -93,6 +93,9 @@ class Failed:
 Receive = Callable[[str, Trained | Failed], None]
 """Called with a cell's name and what became of it, once per cell and as soon as it is known."""
 
+Log = Callable[[dict[str, object]], None]
+"""Called with every event: what happened ("event"), to which cell, worker and node."""
+
 Watch = Callable[[int, list[str]], None]
 """Called with the number of cells that wait, and one line for each that is under way."""
 
@@ -105,12 +108,18 @@ class Pool:
         data: The data of a task, for workers that do not have them.
         receive: Called with every cell that ended.
         watch: Called about twice per second while a cell is waited for.
+        log: Called with what happens.
     """
 
     def __init__(
-        self, engine: Engine, data: Callable[[Task], PairedDataset], receive: Receive, watch: Watch
+        self,
+        engine: Engine,
+        data: Callable[[Task], PairedDataset],
+        receive: Receive,
+        watch: Watch,
+        log: Log,
     ) -> None:
-        self._engine, self._data, self._receive, self._watch = engine, data, receive, watch
+        self._engine, self._data, self._receive, self._watch, self._log = engine, data, receive, watch, log
         self._waiting: list[_Cell] = []
         self._workers: dict[Hashable, _Worker] = {}
         self._refused: dict[str, str] = {}  # reasons by node
@@ -164,7 +173,9 @@ class Pool:
         if all_refused or len(self._lost_at_start) > RETRIES:
             return
         for _ in range(missing):
-            self._workers[self._engine.start(frozenset(self._refused))] = _Worker()
+            handle = self._engine.start(frozenset(self._refused))
+            self._workers[handle] = _Worker()
+            self._log({"event": "requested", "worker": handle})
 
     def _handle(self, handle: Hashable, message: Message) -> None:
         worker = self._workers.get(handle)
@@ -173,9 +184,11 @@ class Pool:
         match message:
             case Ready(node):
                 worker.node = node
+                self._log({"event": "ready", "worker": handle, "node": node})
                 self._lost_at_start.clear()
             case Refused(node, reason):
                 self._refused[node] = reason
+                self._log({"event": "refused", "worker": handle, "node": node, "reason": reason})
                 self._remove(handle)
             case DataNeeded():
                 if worker.cell is not None:
@@ -183,9 +196,15 @@ class Pool:
                 return
             case Trained():
                 if worker.cell is not None:
-                    self._receive(worker.cell.task.name, message)
+                    name = worker.cell.task.name
+                    self._log({"event": "ended", "worker": handle, "cell": name, "seconds": message.seconds})
+                    self._receive(name, message)
                 worker.cell = None
             case Raised() | Gone():
+                kind = type(message).__name__.lower()
+                cell = worker.cell.task.name if worker.cell else None
+                lost = {"worker": handle, "node": worker.node, "cell": cell, "reason": message.reason}
+                self._log({"event": kind, **lost})
                 self._remove(handle)
                 if worker.cell is not None:
                     self._failed(worker.cell, worker.node, message)
@@ -214,6 +233,8 @@ class Pool:
             if worker.node and worker.cell is None and (cell := self._next_for(worker.node)) is not None:
                 self._waiting.remove(cell)
                 worker.cell = cell
+                started = {"worker": handle, "node": worker.node, "cell": cell.task.name}
+                self._log({"event": "started", **started})
                 self._engine.train(handle, cell.task, None)
         if not self._waiting:
             for handle in [handle for handle, worker in self._workers.items() if worker.cell is None]:

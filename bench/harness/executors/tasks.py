@@ -85,6 +85,7 @@ class Trained:
         weights: The content of the checkpoint; None where there is none.
         samples: The content of the file of sample predictions; None where there is none.
         notes: What failed beside the result, a sentence each.
+        seconds: That the run took the worker, without data that it had to load.
     """
 
     record: RunRecord
@@ -92,6 +93,7 @@ class Trained:
     weights: bytes | None
     samples: bytes | None
     notes: tuple[str, ...]
+    seconds: float
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -88,18 +89,20 @@ class Worker:
             if dataset is None:
                 return DataNeeded()
             self._data = (task.data_sha256, dataset)
+            start = time.perf_counter()
             with tempfile.TemporaryDirectory(prefix="fusiongauge-") as folder:
                 config = replace(task.config, results_dir=Path(folder))
                 record = runs.run_cell(
                     find_model(task.model), dataset, task.seed, config, observe=observe, note=notes.append
                 )
+                seconds = time.perf_counter() - start
                 weights, samples = None, None
                 if record.checkpoint is not None:
                     weights = _content(Path(folder) / runs.CHECKPOINTS / record.checkpoint)
                     samples = _content(samples_path(Path(folder), record.checkpoint))
         except Exception as error:
             return Raised(f"{type(error).__name__}: {error}", traceback.format_exc())
-        return Trained(record, tuple(epochs), weights, samples, tuple(notes))
+        return Trained(record, tuple(epochs), weights, samples, tuple(notes), seconds)
 
     def _own_data(self, task: Task) -> PairedDataset | None:
         """The task's data as this machine has them; None if it has no such data, or others of that name."""
