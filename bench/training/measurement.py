@@ -98,7 +98,7 @@ def training_memory(build: Callable[[], nn.Module], batch: Batch, protocol: Prot
         own_batch = Batch({m: values.clone() for m, values in batch.inputs.items()}, batch.labels.clone())
         optimizer = make_optimizer(model, protocol)
         for _ in range(MEASURED_STEPS):
-            training_step(model, optimizer, own_batch)
+            training_step(model, optimizer, own_batch, protocol)
 
     device = batch.labels.device
     return _cuda_memory(steps, device) if device.type == "cuda" else _cpu_memory(steps)
@@ -109,14 +109,18 @@ def _cuda_memory(steps: Callable[[], None], device: torch.device) -> PeakMemory:
     synchronize(device)
     gc.collect()
     torch.cuda.empty_cache()
-    allocated, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
+    before = torch.cuda.memory_stats(device)
     torch.cuda.reset_peak_memory_stats(device)
     steps()
     synchronize(device)
+    peak = torch.cuda.memory_stats(device)
+    # Requested, not allocated: a block is allocated whole where too little is left of it to split, and that depends
+    # on what the allocator has been through.
+    requested, reserved = "requested_bytes.all", "reserved_bytes.all"
     return PeakMemory(
-        peak_bytes=torch.cuda.max_memory_allocated(device) - allocated,
-        method="cuda allocator: peak allocated bytes above those before the model was made",
-        reserved_bytes=torch.cuda.max_memory_reserved(device) - reserved,
+        peak_bytes=peak[f"{requested}.peak"] - before[f"{requested}.current"],
+        method="cuda allocator: peak requested bytes above those before the model was made",
+        reserved_bytes=peak[f"{reserved}.peak"] - before[f"{reserved}.current"],
     )
 
 

@@ -155,11 +155,11 @@ def run_cell(
     def observe_with_memory(result: EpochResult) -> None:
         observe(replace(result, peak_memory_bytes=fields["peak_memory_bytes"]))
 
-    with deterministic(), seeded(seed, "measurement", device):
+    with deterministic(protocol.precision), seeded(seed, "measurement", device):
         data = prepare(dataset, protocol, seed, device)
         fields |= {"train_pairs": len(data.train), "valid_pairs": len(data.valid)}
         try_model(spec, build, data.train, len(dataset.info.classes), protocol)
-        fields["ceiling"] = ceiling(device)
+        fields["ceiling"] = ceiling(device, protocol.precision)
         network = build()
         fields |= _peak_memory(build, list(experts_of(network)), data.train, protocol, seed)
         fields["parameters"] = count_parameters(network)
@@ -179,11 +179,13 @@ def run_cell(
             return RunRecord(**fields)
         trainer.restore_best()
         fields |= _best(trainer, fields["pretraining"])
-        fields["train_accuracy"] = accuracy(predict(network, data.train), data.train.labels.cpu())
+        fields["train_accuracy"] = accuracy(
+            predict(network, data.train, protocol.precision), data.train.labels.cpu()
+        )
         fields |= _save_weights(network, config, spec, seed)
         if config.results_dir is not None:
             path = samples_path(config.results_dir, fields["checkpoint"])
-            if reason := save_samples(path, network, dataset, data, fields["weights_sha256"]):
+            if reason := save_samples(path, network, dataset, data, fields["weights_sha256"], protocol.precision):
                 note(reason)
     return RunRecord(**fields, status=COMPLETED)
 
