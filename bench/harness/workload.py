@@ -66,7 +66,12 @@ def pairs_trained(protocol: Protocol) -> float:
 
 
 def operations_per_pair(spec: ModelSpec) -> float | None:
-    """Floating-point operations of training one pair of 64x64 pixels; None where they cannot be counted."""
+    """Floating-point operations of training one pair of 64x64 pixels; None where they cannot be counted.
+
+    The functions of plug-ins are not called: that is for the process that trains their models.
+    """
+    if spec.build is not None:
+        return None
     import torch
 
     from bench.training.measurement import training_flops
@@ -78,7 +83,7 @@ def operations_per_pair(spec: ModelSpec) -> float | None:
             model = build_model(spec, channels=_CHANNELS, image_size=_IMAGE_SIZE, classes=_CLASSES)
             inputs = {m: torch.empty(2, count, *_IMAGE_SIZE) for m, count in _CHANNELS.items()}
             return training_flops(model, Batch(inputs, torch.zeros(2, dtype=torch.int64))) / 2
-    except Exception:  # a model of other modalities, or a plug-in's that cannot be run on shapes alone
+    except Exception:  # a model of other modalities, or with a plug-in's part that cannot be run on shapes alone
         return None
 
 

@@ -27,6 +27,9 @@ from fusiongauge import FusionGaugeError
 RETRIES = 2
 """How often a cell is trained again."""
 
+MOST_LOST_AT_START = 8
+"""How many workers in a row may be lost before they are ready; more will not help."""
+
 MOST_STARTING = 64
 """How many workers are requested at once; more would only wait for the same devices."""
 
@@ -170,7 +173,7 @@ class Pool:
         starting = sum(not worker.node for worker in self._workers.values())
         missing = min(len(self._waiting), MOST_STARTING) - starting
         all_refused = self._refused and self._engine.nodes() <= self._refused.keys()
-        if all_refused or len(self._lost_at_start) > RETRIES:
+        if all_refused or len(self._lost_at_start) >= MOST_LOST_AT_START:
             return
         for _ in range(missing):
             handle = self._engine.start(frozenset(self._refused))
