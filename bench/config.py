@@ -211,9 +211,6 @@ class RunConfig:
         reference: The embedder that others are compared with in the study's tables.
         as_published: Whether the protocol kept the original's mistakes.
         command: Runs the cell again; "" for runs that no command made.
-
-    Raises:
-        OptionError: The device does not have the protocol's precision.
     """
 
     protocol: Protocol
@@ -228,9 +225,13 @@ class RunConfig:
     as_published: bool = False
     command: str = ""
 
-    def __post_init__(self) -> None:
-        if self.protocol.precision == TF32 and not self.device.startswith("cuda"):
+    def check_precision(self) -> None:
+        """Raise unless the device has the protocol's precision.
+
+        Raises:
+            OptionError: It does not.
+        """
+        if self.protocol.precision == TF32 and self.device == "cpu":
             raise OptionError(
-                f"precision=tf32 is a number format of CUDA devices, not of {self.device!r}; set precision=fp32 "
-                "or precision=bf16, or choose a CUDA device"
+                "precision=tf32 is a number format of CUDA devices; on a CPU, set precision=fp32 or precision=bf16"
             )

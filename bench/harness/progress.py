@@ -109,6 +109,7 @@ class Progress:
             self._write(self._line(text))
 
     def _line(self, text: str) -> str:
-        start, width = "\r\x1b[J" if self._live else "", len(str(self._cells))
+        erase = "J" if self._drawn else "K"  # everything below too, or this line alone
+        start, width = f"\r\x1b[{erase}" if self._live else "", len(str(self._cells))
         self._drawn = 0
         return f"{start}[{self._started:{width}}/{self._cells}] {self._name:40} {text}"

@@ -61,7 +61,7 @@ class Sharding:
         plan = ShardPlan(self._shard.number, self._shard.of, self._cells, skipped)
         self._session.folder.mkdir(parents=True, exist_ok=True)
         (self._session.folder / plan.file_name).write_bytes(msgspec.json.encode(plan) + b"\n")
-        session.config._benchmarksession.autosave = None  # type: ignore[attr-defined] # no run to compare with
+        session.config._benchmarksession.autosave = None  # type: ignore[attr-defined]  # a part is no run to compare with
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """A shard without benchmarks is a success: there were fewer than shards."""

@@ -7,6 +7,7 @@ timed, so kernels are chosen and allocators filled by then.
 import copy
 import gc
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -20,6 +21,8 @@ from bench.metrics import classification_loss
 from bench.training.steps import make_optimizer, seconds_of, synchronize, training_step
 from data_utils import Batch
 
+_CLOCK_RATE_SECONDS = 0.3
+
 MEASURED_STEPS = 2
 """Optimizers allocate their state in the first step, so the second is the first with everything in place."""
 
@@ -32,6 +35,13 @@ def count_parameters(model: nn.Module) -> int:
 def count_trainable_parameters(model: nn.Module) -> int:
     """Weights and biases that training changes."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def warm_up(work: Callable[[], object], device: torch.device) -> None:
+    """Keep a GPU busy with some work until it has raised its clock rate; on a CPU do nothing."""
+    start = time.perf_counter()
+    while device.type == "cuda" and time.perf_counter() < start + _CLOCK_RATE_SECONDS:
+        work()
 
 
 def rounds_within(seconds: float, work: Callable[[], object], *, least: int, most: int) -> int:
@@ -114,7 +124,7 @@ def _cuda_memory(steps: Callable[[], None], device: torch.device) -> PeakMemory:
     steps()
     synchronize(device)
     peak = torch.cuda.memory_stats(device)
-    # Requested, not allocated: a block is allocated whole where too little is left of it to split, and that depends
+    # Requested, not allocated: a block is allocated whole where too little of it is left to split, which depends
     # on what the allocator has been through.
     requested, reserved = "requested_bytes.all", "reserved_bytes.all"
     return PeakMemory(

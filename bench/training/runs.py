@@ -20,6 +20,7 @@ from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord
 from bench.records.sample import samples_path
 from bench.registry import METRICS
 from bench.training.ceiling import ceiling
+from bench.training.device import check_device
 from bench.training.environment import environment
 from bench.training.evaluation import predict
 from bench.training.fingerprint import code_sha256
@@ -102,13 +103,16 @@ def run(
         ModelError: The model is unknown or does not fit the data.
         DataError: The data cannot be read, or cannot be split as the protocol requires.
         PluginError: The model is faulty, or a registered metric is.
+        OptionError: This machine does not have the device, or the device not the protocol's precision.
     """
+    folder = None if results_dir is None else Path(results_dir)
     name = "" if isinstance(data, PairedDataset) else str(data)
+    config = RunConfig(protocol=protocol, device=device, results_dir=folder, dataset=name)
+    check_device(device)
+    config.check_precision()
     if not isinstance(data, PairedDataset):
         # A simulator makes the requested number of pairs; of files each seed draws its own share.
         data = load(name, pairs=protocol.pairs if name in DATASETS else None)
-    folder = None if results_dir is None else Path(results_dir)
-    config = RunConfig(protocol=protocol, device=device, results_dir=folder, dataset=name)
     return run_cell(_spec(model), data, seed, config, observe=observe)
 
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 import msgspec
 import torch
 
-from bench.harness.executors.pool import Failed, Pool, Watch
+from bench.harness.executors.pool import ExecutorError, Failed, Pool, Watch
 from bench.harness.executors.ray_engine import RayEngine
 from bench.harness.executors.tasks import Task, Trained
 from bench.harness.executors.worker import versions
 from bench.harness.workload import committed_records, expected_seconds
+from bench.harness.writable import FolderError
 from bench.records import FAILED, RunRecord
 from bench.records.sample import samples_path
 from bench.training import runs
@@ -47,6 +48,7 @@ class Execution:
         self._session = session
         self._cells = {cell.name: cell for cell in cells}
         self._tracebacks: dict[str, str] = {}
+        self._errors: dict[str, Exception] = {}
         options = session.options
         engine = RayEngine(
             str(options.executor).partition(":")[2],
@@ -65,13 +67,16 @@ class Execution:
         """Return when a cell has ended; its record is kept then. A worker's traceback is printed.
 
         Raises:
-            ExecutorError: No worker can be started.
+            ExecutorError: The cell failed, or no worker can be started.
+            FolderError: Its files could not be written.
         """
         self._pool.wait(cell.name)
         if text := self._tracebacks.pop(cell.name, ""):
             print(text)
         if not self._pool.unfinished:
             self.close()
+        if error := self._errors.pop(cell.name, None):
+            raise error
 
     def close(self) -> None:
         """End all workers, whatever they do."""
@@ -102,10 +107,24 @@ class Execution:
         return self._session.dataset(self._cells[task.name].config)
 
     def _receive(self, name: str, outcome: Trained | Failed) -> None:
+        try:
+            self._keep(name, outcome)
+        except OSError as error:  # it is the benchmark of this cell that fails, and not the one that waits now
+            folder = self._session.folder
+            self._errors[name] = (
+                error
+                if isinstance(error, FolderError)
+                else FolderError(
+                    f"cannot write to {folder} ({error.strerror}); make room on the disk and use --resume"
+                )
+            )
+
+    def _keep(self, name: str, outcome: Trained | Failed) -> None:
         cell, session = self._cells[name], self._session
         here = session.described(cell)
         if isinstance(outcome, Failed):
             self._tracebacks[name] = outcome.traceback
+            self._errors[name] = ExecutorError(outcome.reason)
             here["command"] = session.with_command(cell).command
             here["environment"] = {**here["environment"], "node": outcome.node}
             session.receive(cell, RunRecord(**here, status=FAILED, error=outcome.reason), ())

@@ -199,10 +199,9 @@ class Pool:
                 return
             case Trained():
                 if worker.cell is not None:
-                    name = worker.cell.task.name
+                    name, worker.cell = worker.cell.task.name, None
                     self._log({"event": "ended", "worker": handle, "cell": name, "seconds": message.seconds})
                     self._receive(name, message)
-                worker.cell = None
             case Raised() | Gone():
                 kind = type(message).__name__.lower()
                 cell = worker.cell.task.name if worker.cell else None

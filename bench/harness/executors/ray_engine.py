@@ -11,7 +11,9 @@ import importlib.util
 import logging
 import os
 import shutil
+import signal
 import tempfile
+import threading
 import warnings
 from collections.abc import Hashable, Mapping
 from importlib.metadata import version
@@ -95,6 +97,7 @@ class RayEngine:
                 "object_store_memory": _LOCAL_OBJECT_STORE_BYTES,
                 "_temp_dir": str(self._folder / "ray"),
             }
+        terminated = signal.getsignal(signal.SIGTERM)  # Ray's handler would end the session in the middle
         try:
             self._ray.init(
                 **words,
@@ -107,6 +110,9 @@ class RayEngine:
             raise ExecutorError(
                 f"--executor ray: no Ray {where} ({_first_line(error)}); see docs/scaling.md for how to start one"
             ) from error
+        finally:
+            if threading.current_thread() is threading.main_thread():
+                signal.signal(signal.SIGTERM, terminated)
         if self._local and not self.nodes():
             wanted = f"{self._needs['num_cpus']} CPUs" + (" and a GPU" if self._needs["num_gpus"] else "")
             raise ExecutorError(

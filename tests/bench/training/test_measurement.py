@@ -12,6 +12,7 @@ from bench.training.measurement import (
     rounds_within,
     training_flops,
     training_memory,
+    warm_up,
 )
 from data_utils import Batch
 from tests.bench.toys import Toy
@@ -54,6 +55,15 @@ def test_rounds_fill_the_time(durations: list[float], rounds: int, monkeypatch: 
     monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
     assert rounds_within(1.0, lambda: calls.append(None), least=3, most=50) == rounds
     assert len(calls) == len(durations)
+
+
+@pytest.mark.parametrize(("device", "calls"), [("cuda:1", 4), ("cpu", 0)])
+def test_a_gpu_is_kept_busy_before_it_is_timed(device: str, calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([0.0, 0.0, 0.1, 0.2, 0.29, 0.31])
+    work: list[None] = []
+    monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
+    warm_up(lambda: work.append(None), torch.device(device))
+    assert len(work) == calls
 
 
 class OneConvolution(nn.Module):

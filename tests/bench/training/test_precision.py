@@ -63,14 +63,14 @@ def test_a_training_in_bf16_is_recorded_repeats_its_bits_and_is_another_one() ->
     assert first.train_losses == pytest.approx(full.train_losses, rel=0.05)  # of the same computation
 
 
-@pytest.mark.parametrize("device", ["cpu", "cuda", "cuda:1"])
-def test_tf32_needs_cuda(device: str) -> None:
+def test_tf32_needs_cuda() -> None:
     protocol = replace(SMALL, precision=TF32)
-    if device != "cpu":
-        assert RunConfig(protocol, device).protocol is protocol
-        return
-    with pytest.raises(OptionError, match=r"tf32 is a number format of CUDA devices, not of 'cpu'; set precision"):
-        RunConfig(protocol, device)
+    for device in ("cuda", "cuda:1"):
+        RunConfig(protocol, device).check_precision()
+    for precision in (FP32, BF16):
+        RunConfig(replace(SMALL, precision=precision), "cpu").check_precision()
+    with pytest.raises(OptionError, match="tf32 is a number format of CUDA devices; on a CPU, set precision=fp32"):
+        run(MODEL, small_dataset(), protocol=protocol)
 
 
 def test_sample_predictions_and_probes_are_in_the_precision_of_the_training(tmp_path: Path) -> None:

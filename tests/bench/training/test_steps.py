@@ -1,4 +1,5 @@
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from torch import nn
 
 from bench.config import STANDARD
-from bench.training.steps import EagerSteps, make_optimizer, set_learning_rate, training_step
+from bench.training.steps import EagerSteps, make_optimizer, set_learning_rate, timed, training_step
 from data_utils import Batch
 from tests.bench.toys import Toy, toy, toy_batch
 
@@ -69,3 +70,19 @@ def test_every_step_needs_a_rate(rates: list[float]) -> None:
     eager = EagerSteps(model, adam(model, 0.1), toy_batch(4), replace(STANDARD, batch_size=2))
     with pytest.raises(ValueError, match="zip"):
         list(eager.epoch(torch.arange(4), rates))
+
+
+def test_the_first_step_is_not_timed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def steps() -> Iterator[str]:
+        for step in ("first", "second", "third"):
+            events.append(step)
+            yield step
+
+    def clock() -> float:
+        events.append("clock")
+        return float(len(events))
+
+    events: list[str] = []
+    monkeypatch.setattr("time.perf_counter", clock)
+    assert timed(steps(), torch.device("cpu")) == ("third", 5.0 - 2.0)
+    assert events == ["first", "clock", "second", "third", "clock"]

@@ -11,11 +11,11 @@ import msgspec
 import pytest
 
 from bench.harness.executors import execution
-from bench.harness.executors.pool import Watch
+from bench.harness.executors.pool import ExecutorError, Watch
 from bench.harness.executors.tasks import DataNeeded, Message, Raised, Ready, Refused, Task, Trained, Versions
 from bench.harness.executors.worker import Worker, versions
 from bench.harness.options import resolve
-from bench.harness.session import Session
+from bench.harness.session import FolderError, Session
 from bench.records import COMPLETED, FAILED, RunRecord, read
 from bench.records.sample import samples_path
 from bench.tracking import register_tracker
@@ -170,16 +170,20 @@ def test_a_cell_that_raised_three_times_is_recorded_with_the_reason(
     make: Make, engines: list[Here], capsys: pytest.CaptureFixture[str]
 ) -> None:
     session = make("run", "ray")
-    first, second = (cell.name for cell in session.cells[:2])
+    first = session.cells[0].name
     Here.fails = {first: [Raised("ValueError: boom", "Traceback: of the worker")] * 3}
-    records = train(session)
-    assert records[first].status == FAILED
-    assert records[first].error == "ValueError: boom (attempt 3; tried on here)"
-    assert records[first].environment["node"] == "here"
+    session.start(session.cells[:2], unwatched)
+    reason = "ValueError: boom (attempt 3; tried on here)"
+    with pytest.raises(ExecutorError, match=f"^{re.escape(reason)}$"):
+        session.executed(session.cells[0])
     assert "Traceback: of the worker" in capsys.readouterr().out
-    assert records[second].status == COMPLETED
+    session.executed(session.cells[1])
+    session.finish()
+    records = {record.model: record for record in read(session.records_path, RunRecord)}
+    failed = records[session.cells[0].spec.name]
+    assert (failed.status, failed.error, failed.environment["node"]) == (FAILED, reason, "here")
+    assert records[session.cells[1].spec.name].status == COMPLETED
     assert engines[0].trained.count(first) == 3
-    assert read(session.records_path, RunRecord) == session.records
 
 
 def test_trackers_get_every_epoch_of_a_cell_when_it_has_ended(make: Make, engines: list[Here]) -> None:
@@ -271,3 +275,16 @@ def test_a_worker_leaves_no_files(task: Task, tmp_path: Path, monkeypatch: pytes
     assert isinstance(trained, Trained)
     assert trained.weights is not None
     assert list((tmp_path / "temporary").iterdir()) == []
+
+
+def test_files_that_cannot_be_written_fail_the_benchmark_of_their_cell_alone(
+    make: Make, engines: list[Here]
+) -> None:
+    session = make("run", "ray")
+    session.start(session.cells[:2], unwatched)
+    (session.folder / "checkpoints").touch()  # a file where the folder should be
+    for cell in session.cells[:2]:
+        with pytest.raises(FolderError, match=r"cannot write to .*; make room on the disk and use --resume"):
+            session.executed(cell)
+    session.finish()
+    assert engines[0].closed
