@@ -152,6 +152,29 @@ def _parser() -> argparse.ArgumentParser:
         "and wide-intermediate-concat are one function, as in the published tables, so a study with both has a "
         "finding",
     )
+    plan = command(_schedule)
+    plan.add_argument(
+        "--study", default="claims", metavar="NAMES", help="as for pytest bench; default: %(default)s"
+    )
+    plan.add_argument("--seeds", default="20", metavar="N-or-LIST", help="default: %(default)s")
+    plan.add_argument("--profile", default=FULL.name, help="smoke, quick or full; default: %(default)s")
+    plan.add_argument("--devices", default="1,8,64,512", metavar="NUMBERS", help="default: %(default)s")
+    plan.add_argument(
+        "--from",
+        dest="records",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help=f"earlier runs that tell how long cells take; {_RUN}; default: the committed records",
+    )
+    plan.add_argument(
+        "--beside",
+        type=float,
+        default=1.5,
+        metavar="SECONDS",
+        help="what a cell takes on its device beside its training; default: %(default)s, the most that "
+        "tools/ray_check.py allows",
+    )
     corruptions = command(_corruptions, _option("file", type=Path, help="the PNG to write"))
     corruptions.add_argument("--dataset", default="shapes-hard", metavar="NAME-or-PATH", help=dataset_help())
     corruptions.add_argument("--pair", type=int, default=0, help="number of the pair; default: %(default)s")
@@ -334,6 +357,31 @@ def _audit(options: argparse.Namespace) -> int:
         count += sum(len(outcome.findings) for outcome in outcomes)
     print(f"{count or 'no'} finding{'' if count == 1 else 's'}")
     return 1 if count else 0
+
+
+def _schedule(options: argparse.Namespace) -> int:
+    """Estimate how long a study takes on several numbers of devices.
+
+    The trainings alone, the costliest first, on devices like the one of the earlier records; nothing is trained.
+    Probes, and what else the session's own process does after the trainings, are not counted.
+    """
+    from bench.analysis.schedule import schedule
+    from bench.harness.options import parse_devices
+    from bench.harness.workload import committed_records, expected_seconds, of_one_device
+    from bench.tables.schedule import schedule_table
+
+    resolved = resolve(
+        root=Path.cwd(), profile=options.profile, study=options.study, seeds=options.seeds, device="cpu"
+    )
+    cells = resolved.cells()
+    records = [r for run in read_runs(options.records) for r in run.records] if options.records else []
+    earlier = of_one_device(records or committed_records())
+    seconds = expected_seconds(cells, earlier).values()
+    plans = [schedule(seconds, count, beside=options.beside) for count in parse_devices(options.devices)]
+    models = {cell.spec.name for cell in cells}
+    unknown = models - {record.model for record in earlier}
+    _print([schedule_table(plans, list(seconds), earlier, len(models), len(unknown))])
+    return 0
 
 
 def _corruptions(options: argparse.Namespace) -> int:

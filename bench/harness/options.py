@@ -303,6 +303,21 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     )
 
 
+def parse_devices(text: str) -> tuple[int, ...]:
+    """``"1,8,64"``.
+
+    Raises:
+        OptionError: Not whole numbers from 1 on.
+    """
+    try:
+        numbers = tuple(int(word) for word in text.split(",") if word.strip())
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise OptionError(f"--devices {text}: give numbers of devices, such as 1,8,64,512")
+    return numbers
+
+
 def parse_trackers(text: str) -> tuple[str, ...]:
     """``"none"``, or the names of trackers with commas between them.
 

@@ -179,7 +179,9 @@ class Session:
         if self.options.resume:
             fitting = [cell for cell in cells if not self.misfit(cell.spec, self.dataset(cell.config).info)]
             wanted = {cell.name: self.described(cell) for cell in fitting}
-            self._resumption = resume(self.earlier, wanted, self.folder / "checkpoints")
+            on_cluster = bool(self.options.executor.partition(":")[2])
+            checkpoints = self.folder / "checkpoints"
+            self._resumption = resume(self.earlier, wanted, checkpoints, any_device=on_cluster)
 
     def _cannot_write(self, reason: str | None) -> str:
         return f"cannot write results to {self.folder} ({reason}); give another folder with --results-dir"

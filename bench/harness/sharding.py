@@ -11,10 +11,11 @@ from statistics import fmean
 import msgspec
 import pytest
 
+from bench.analysis.schedule import partition
 from bench.config import FIRST_SEED
 from bench.harness.cell import Cell, cell_name
 from bench.harness.session import Session
-from bench.harness.shards import Shard, ShardPlan, partition
+from bench.harness.shards import Shard, ShardPlan
 from bench.harness.workload import committed_records, expected_seconds
 
 

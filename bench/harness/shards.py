@@ -5,9 +5,7 @@ with the same selection finds the same shards. ``merging.py`` puts them together
 """
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
-from heapq import heapify, heapreplace
 
 import msgspec
 
@@ -59,19 +57,3 @@ def parse_shard(text: str) -> Shard | None:
     if not 1 <= shard.number <= shard.of:
         raise OptionError(f"--shard {text}: give a number and how many there are, such as 3/16, counted from 1")
     return shard
-
-
-def partition(seconds: Mapping[str, float], shards: int) -> dict[str, int]:
-    """The shard of each part, counted from 1: the costliest part first, each to the shard with the least so far.
-
-    The longest shard takes at most 4/3 of the shortest possible time (Graham 1969, "Bounds on multiprocessing
-    timing anomalies"). Equal arguments give equal shards, in whatever order the parts are.
-    """
-    loads = [(0.0, number) for number in range(1, shards + 1)]
-    heapify(loads)
-    placed = {}
-    for name in sorted(seconds, key=lambda name: (-seconds[name], name)):
-        load, number = loads[0]
-        placed[name] = number
-        heapreplace(loads, (load + seconds[name], number))
-    return placed

@@ -53,7 +53,7 @@ def expected_seconds(
             most records count, as times of different ones cannot be compared.
         operations: Counts a model's operations per pair; ``operations_per_pair``, which loads torch, by default.
     """
-    per_pair = _seconds_per_pair(_of_one_device(records))
+    per_pair = _seconds_per_pair(of_one_device(records))
     specs = {cell.spec.name: cell.spec for cell in cells}
     if specs.keys() - per_pair.keys():
         per_pair |= _from_operations(specs, per_pair, operations or operations_per_pair)
@@ -87,7 +87,8 @@ def operations_per_pair(spec: ModelSpec) -> float | None:
         return None
 
 
-def _of_one_device(records: Iterable[RunRecord]) -> list[RunRecord]:
+def of_one_device(records: Iterable[RunRecord]) -> list[RunRecord]:
+    """The records that expectations are from: completed, and of the device model with the most of them."""
     by_device: dict[object, list[RunRecord]] = {}
     for record in records:
         if record.status == COMPLETED and record.train_seconds and record.train_pairs:

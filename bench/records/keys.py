@@ -64,6 +64,11 @@ def device_model(record: RunRecord) -> tuple[object, ...]:
     return (record.device, environment.get("device_name"), environment.get("threads"))
 
 
+def same_device(one: RunRecord, other: RunRecord) -> bool:
+    """Whether times, memory and bits of two records can be compared."""
+    return device_model(one) == device_model(other)
+
+
 def same_result(one: RunRecord, other: RunRecord) -> bool:
     """Whether two records of a cell hold the same bits: the losses of all epochs, and the weights."""
     return (one.status, one.weights_sha256, one.train_losses, one.valid_losses) == (

@@ -4,37 +4,11 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bench.config import OptionError
 from bench.harness.merging import read_plans
-from bench.harness.shards import Shard, ShardPlan, parse_shard, partition
+from bench.harness.shards import Shard, ShardPlan, parse_shard
 from tests.bench.nested import nested
-
-SECONDS = st.dictionaries(st.text("abcdef", min_size=1, max_size=3), st.floats(0, 100), max_size=20)
-
-
-def test_the_costliest_part_goes_first_to_the_shard_with_the_least() -> None:
-    seconds = {"a": 5.0, "b": 4.0, "c": 3.0, "d": 3.0, "e": 3.0}
-    # a and b open two shards; c joins b (4 < 5), d joins a (5 < 7), e joins b (7 < 8).
-    assert partition(seconds, 2) == {"a": 1, "b": 2, "c": 2, "d": 1, "e": 2}
-
-
-@given(SECONDS, st.integers(1, 8))
-def test_every_part_is_in_one_shard_in_whatever_order_parts_come(seconds: dict[str, float], shards: int) -> None:
-    placed = partition(seconds, shards)
-    assert placed.keys() == seconds.keys()
-    assert set(placed.values()) <= set(range(1, shards + 1))
-    assert placed == partition(dict(reversed(seconds.items())), shards)
-
-
-@given(SECONDS, st.integers(1, 8))
-def test_no_shard_is_longer_than_the_mean_and_one_part(seconds: dict[str, float], shards: int) -> None:
-    loads = dict.fromkeys(range(1, shards + 1), 0.0)
-    for name, shard in partition(seconds, shards).items():
-        loads[shard] += seconds[name]
-    assert max(loads.values()) <= sum(seconds.values()) / shards + max(seconds.values(), default=0.0) + 1e-9
 
 
 @pytest.mark.parametrize(
