@@ -38,7 +38,8 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
 
     Returns:
         "model" and "strategy" (with the variant), "row" (the model without variant), "modalities" (joined by "+"),
-        "variant", "family", "embedder", "reference", "seed", "target_accuracy", and every metric of
+        "group" (variant, family and stage), "variant", "family",
+        "embedder", "reference", "seed", "target_accuracy", and every metric of
         ``bench.metrics.declarations``; numbers are NaN where a record lacks them. Of several records of the same
         cell the last one counts. Times and memory of different device models do not stand together: those of the
         model with the most cells are here, the others are NaN.
@@ -50,6 +51,7 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
         "strategy": [strategy_of(record) for record in done],
         "row": [record.model for record in done],
         "modalities": ["+".join(record.modalities) for record in done],
+        "group": [f"{record.variant} {record.family}-{record.stage}".strip() for record in done],
     }
     for field in ("variant", "family", "embedder", "reference", "seed"):
         words[field] = [getattr(record, field) for record in done]

@@ -27,8 +27,8 @@ from bench.harness.shards import Shard, parse_shard
 from bench.registry import STUDIES, find_study
 from bench.study import Study
 from bench.tracking import TRACKERS
-from data_utils import DATASETS
-from fusion_models.zoo import ModelError, ModelSpec, find_model
+from data_utils import DATASETS, DataError
+from fusion_models.zoo import ModelError, ModelSpec, find_model, with_single_modalities
 from fusiongauge import load_installed_plugins, load_plugin
 
 T = TypeVar("T")
@@ -56,7 +56,7 @@ def dataset_help() -> str:
     """The help text of ``--dataset``."""
     return (
         f"a data set ({', '.join(DATASETS)}), or a path: a manifest.csv, a folder in NVIDIA's layout, a FiftyOne "
-        "export; default: the study's, which is shapes for most"
+        "export, folders of classes and modalities (docs/data.md); default: the study's, which is shapes for most"
     )
 
 
@@ -79,6 +79,8 @@ class Options:
         plugins: Plug-in files, as given.
         shard: The part that is run; None for all.
         executor: Where cells are trained: "ray" or "ray:ADDRESS"; "" for this process.
+        image_size: The size that all images are brought to, such as "64" or "48x64:crop"; "" for their own.
+        modalities: Of the data at a path; () if they are not known yet.
     """
 
     profile: Profile
@@ -95,6 +97,8 @@ class Options:
     plugins: tuple[str, ...] = ()
     shard: Shard | None = None
     executor: str = ""
+    image_size: str = ""
+    modalities: tuple[str, ...] = ()
 
     def cells(self) -> list[Cell]:
         """Everything to run, in the order of running it.
@@ -107,7 +111,7 @@ class Options:
             for study in self.studies
             for seed in self.seeds
             for config in (self.run_config(study, variant) for variant in study.protocols)
-            for spec in _specs(study)
+            for spec in _specs(study, self.modalities)
         ]
 
     def run_config(self, study: Study, variant: str = "") -> RunConfig:
@@ -139,6 +143,7 @@ class Options:
         words += ["--profile", config.profile, "--seeds", f"{cell.seed},", "--device", config.device]
         if config.dataset != cell.study.dataset:
             words += ["--dataset", config.dataset if config.dataset in DATASETS else "PATH-OF-THE-DATA"]
+        words += ["--image-size", self.image_size] if self.image_size else []
         words += ["--as-published"] if self.as_published else []
         words += [word for name, text in self.settings.items() for word in ("--set", f"{name}={text}")]
         words += [word for plugin in self.plugins for word in ("--plugin", plugin)]
@@ -151,11 +156,12 @@ class Options:
         return " ".join([*before, shlex.join(words)])
 
 
-def _specs(study: Study) -> list[ModelSpec]:
+def _specs(study: Study, modalities: Sequence[str]) -> list[ModelSpec]:
     try:
-        return [find_model(name) for name in study.models]
+        specs = [find_model(name) for name in study.models]
     except ModelError as error:
         raise OptionError(f"--study {study.name}: {error}") from error
+    return with_single_modalities(specs, modalities)
 
 
 def _changes(protocol: Protocol, changed: Protocol) -> list[str]:
@@ -184,6 +190,7 @@ def resolve(
     plugin: Sequence[str] = (),
     shard: str = "",
     executor: str = "",
+    image_size: str = "",
     listing: bool = False,
 ) -> Options:
     """The options of a session from the words on its command line; ``bench.harness.plugin`` describes them.
@@ -199,8 +206,9 @@ def resolve(
     default_profile = FULL if device.startswith("cuda") else QUICK
     chosen = _choice(profile, PROFILES, "--profile") if profile else default_profile
     studies = parse_studies(study)
-    data = dataset_slug(dataset) if dataset else studies[0].dataset
     part = parse_shard(shard)
+    image_size = parse_image_size(image_size)
+    data = "-".join(filter(None, (dataset_slug(dataset) if dataset else studies[0].dataset, image_size)))
     runs, name = root / "results" / "runs", slug(f"{study}-{chosen.name}-{data}-{device}")
     name += f"-shard{part.number}of{part.of}" if part else ""
     folder = Path(results_dir).resolve() if results_dir else runs / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{name}"
@@ -221,6 +229,8 @@ def resolve(
         plugins=tuple(plugin),
         shard=part,
         executor=parse_executor(executor),
+        image_size=image_size,
+        modalities=_modalities(dataset),
     )
 
 
@@ -238,6 +248,34 @@ def parse_executor(text: str) -> str:
 
     require_ray(f"--executor {text}")
     return text
+
+
+def parse_image_size(text: str) -> str:
+    """The size of ``--image-size`` in its shortest form; "" for none.
+
+    Raises:
+        OptionError: It is not a size.
+    """
+    if not text:
+        return ""
+    from data_utils.layouts.sizes import ImageSize
+
+    try:
+        return str(ImageSize.parse(text))
+    except DataError as error:
+        raise OptionError(f"--image-size {error}") from None
+
+
+def _modalities(dataset: str) -> tuple[str, ...]:
+    """The modalities of the data at a path; () for a registered data set, and for data that cannot be read."""
+    if not dataset or dataset in DATASETS:
+        return ()
+    from data_utils.loading import modalities_of
+
+    try:
+        return modalities_of(dataset)
+    except (DataError, OSError):
+        return ()  # reported when the data are loaded
 
 
 def check_dataset(name: str) -> None:
@@ -378,7 +416,7 @@ def history_folder(options: Options, root: Path, device_name: str) -> Path:
     """
     everything = len(options.studies) == len(STUDIES)
     studies = "all" if everything else "-".join(study.name for study in options.studies)
-    data = dataset_slug(options.dataset) if options.dataset else ""
+    data = "-".join(filter(None, (dataset_slug(options.dataset) if options.dataset else "", options.image_size)))
     published = "as-published" if options.as_published else ""
     settings = [f"{name}={text}" for name, text in options.settings.items()]
     name = "-".join(filter(None, (studies, data, published, options.profile.name, *settings, device_name)))

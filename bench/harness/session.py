@@ -116,12 +116,17 @@ class Session:
         """The data of a run, simulated or read on first use."""
         from data_utils import load
 
+        words = self.loading(config)
+        key = (config.dataset, words["pairs"] or 0)
+        if key not in self._datasets:
+            self._datasets[key] = load(config.dataset, **words, cache=self.options.simulated_dir)
+        return self._datasets[key]
+
+    def loading(self, config: RunConfig) -> dict[str, Any]:
+        """How ``data_utils.load`` is called for a run, apart from the name and the cache."""
         # A simulator makes as many pairs as the protocol uses; from files every seed draws its own share.
         pairs = config.protocol.pairs if config.dataset in DATASETS else None
-        key = (config.dataset, pairs or 0)
-        if key not in self._datasets:
-            self._datasets[key] = load(config.dataset, pairs=pairs, cache=self.options.simulated_dir)
-        return self._datasets[key]
+        return {"pairs": pairs, "image_size": self.options.image_size or None}
 
     @property
     def device_name(self) -> str:

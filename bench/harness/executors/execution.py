@@ -84,18 +84,18 @@ class Execution:
 
     def _task(self, cell: Cell) -> Task:
         config, session = cell.config, self._session
-        simulated = config.dataset in DATASETS
+        registered = config.dataset in DATASETS
         return Task(
             name=cell.name,
-            model=cell.spec.name,
+            model=cell.spec if cell.spec.build is None else cell.spec.name,
             seed=cell.seed,
             config=replace(
                 session.with_command(cell),
                 results_dir=None,
                 device=torch.device(config.device).type,
-                dataset=config.dataset if simulated else str(Path(config.dataset).expanduser().resolve()),
+                dataset=config.dataset if registered else str(Path(config.dataset).expanduser().resolve()),
             ),
-            pairs=config.protocol.pairs if simulated else None,
+            loading=session.loading(config),
             data_sha256=session.dataset(config).sha256,
         )
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.config import RunConfig
 from bench.records import RunRecord
 
 if TYPE_CHECKING:
     from bench.training.trainer import EpochResult
+    from fusion_models import ModelSpec
 
 
 @dataclass(frozen=True)
@@ -40,18 +42,18 @@ class Task:
 
     Attributes:
         name: Of the cell.
-        model: Its name.
+        model: Or the name of a model that is a plug-in's function, which does not travel itself.
         seed: Of all random streams.
         config: Without a folder; its device is that of the worker.
-        pairs: How many pairs a simulator makes; None for other data.
+        loading: Arguments of ``data_utils.load``, beside the name of the data and the cache.
         data_sha256: Of the data that it has to be trained on.
     """
 
     name: str
-    model: str
+    model: ModelSpec | str
     seed: int
     config: RunConfig
-    pairs: int | None
+    loading: Mapping[str, Any]
     data_sha256: str
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import tempfile
 import time
 import traceback
@@ -18,7 +19,7 @@ from bench.training import runs
 from bench.training.allocator import keep_freed_memory
 from bench.training.fingerprint import code_sha256
 from bench.training.trainer import EpochResult
-from data_utils import DATASETS, DataError, PairedDataset, load
+from data_utils import DataError, PairedDataset, load
 from fusion_models import find_model
 from fusiongauge import PluginError, load_installed_plugins, load_plugin
 
@@ -92,9 +93,8 @@ class Worker:
             start = time.perf_counter()
             with tempfile.TemporaryDirectory(prefix="fusiongauge-") as folder:
                 config = replace(task.config, results_dir=Path(folder))
-                record = runs.run_cell(
-                    find_model(task.model), dataset, task.seed, config, observe=observe, note=notes.append
-                )
+                spec = find_model(task.model) if isinstance(task.model, str) else task.model
+                record = runs.run_cell(spec, dataset, task.seed, config, observe=observe, note=notes.append)
                 seconds = time.perf_counter() - start
                 weights, samples = None, None
                 if record.checkpoint is not None:
@@ -116,12 +116,11 @@ class Worker:
         return dataset if dataset.sha256 == task.data_sha256 else None
 
     def _load(self, task: Task) -> PairedDataset:
-        name = task.config.dataset
-        if name not in DATASETS:
-            return load(name)
+        name, words = task.config.dataset, task.loading
         self._cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(self._cache / f"{name}-{task.pairs}.lock"):  # one process simulates, the others read
-            return load(name, pairs=task.pairs, cache=self._cache)
+        key = hashlib.sha256(repr((name, sorted(words.items()))).encode()).hexdigest()[:16]
+        with FileLock(self._cache / f"{key}.lock"):  # one process simulates or decodes, the others read
+            return load(name, **words, cache=self._cache)
 
 
 def _content(path: Path) -> bytes | None:

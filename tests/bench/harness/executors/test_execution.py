@@ -212,9 +212,8 @@ def test_without_cells_no_executor_is_started(make: Make, engines: list[Here]) -
 def task(make: Make) -> Task:
     session = make("run", "ray")
     cell = session.cells[0]
-    return Task(
-        cell.name, MODEL, 51, replace(cell.config, results_dir=None), 80, session.dataset(cell.config).sha256
-    )
+    config = replace(cell.config, results_dir=None)
+    return Task(cell.name, MODEL, 51, config, {"pairs": 80}, session.dataset(cell.config).sha256)
 
 
 def worker(tmp_path: Path) -> Worker:
@@ -258,7 +257,7 @@ def test_data_of_another_hash_are_asked_for_and_those_that_come_are_used(task: T
 
 def test_a_path_that_a_worker_lacks_is_asked_for(task: Task, tmp_path: Path) -> None:
     config = replace(task.config, dataset=str(tmp_path / "nowhere"))
-    assert worker(tmp_path).train(replace(task, config=config, pairs=None)) == DataNeeded()
+    assert worker(tmp_path).train(replace(task, config=config, loading={})) == DataNeeded()
 
 
 def test_an_error_travels_as_text(task: Task, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ DEAD = Gone("its node is gone")
 
 
 def task(name: str) -> Task:
-    return Task(name, MODEL, 51, RunConfig(STANDARD), 80, "0" * 64)
+    return Task(name, MODEL, 51, RunConfig(STANDARD), {}, "0" * 64)
 
 
 @dataclass
