@@ -71,7 +71,7 @@ def build_model(
     if any(size % 2**downs for size in image_size):
         raise ModelError(
             f"{spec.name} halves images {downs} times: height and width must be multiples of {2**downs}, "
-            f"not {image_size[0]}x{image_size[1]}"
+            f"not {image_size[0]}x{image_size[1]}; {_fitting(image_size, 2**downs)} would fit"
         )
     seen = {modality: channels[modality] for modality in modalities}
     if spec.control:
@@ -239,3 +239,10 @@ def _operations(network: nn.Module, channels: Mapping[str, int], image_size: tup
     with FlopCounterMode(display=False) as counter:
         network(inputs).sum().backward()
     return int(counter.get_total_flops())
+
+
+def _fitting(image_size: tuple[int, int], step: int) -> str:
+    """The sizes nearest to this one, below and above it, whose rows and columns are multiples of a step."""
+    below = [max(step, side // step * step) for side in image_size]
+    above = [-(-side // step) * step for side in image_size]
+    return " or ".join(dict.fromkeys(f"{rows}x{columns}" for rows, columns in (below, above)))

@@ -6,7 +6,7 @@ FIELD_MODELS those of the family in which every operator meets every embedder; `
 no torch, so that ids and help need none.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -282,6 +282,24 @@ MODELS: Mapping[str, ModelSpec] = _Models(_standard_specs)
 
 FIELD_MODELS: Mapping[str, ModelSpec] = _Models(_field_specs)
 """The models of the family FIELD, which studies of their own train."""
+
+
+def with_single_modalities(specs: Sequence[ModelSpec], modalities: Iterable[str]) -> list[ModelSpec]:
+    """The models, and where the single-modality models of the usual modalities are among them, those of others.
+
+    Args:
+        specs: Models in the order of tables.
+        modalities: Of the data; usual ones add nothing.
+    """
+    others = [modality for modality in modalities if modality not in _SINGLES]
+    extended: list[ModelSpec] = []
+    for spec in specs:
+        extended.append(spec)
+        if spec.modalities == _SINGLES[-1:] and {replace(spec, modalities=(usual,)) for usual in _SINGLES} <= set(
+            specs
+        ):
+            extended += [replace(spec, modalities=(modality,)) for modality in others]
+    return extended
 
 
 def find_model(name: str) -> ModelSpec:
