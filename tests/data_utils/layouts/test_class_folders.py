@@ -1,6 +1,7 @@
 """Folders of classes and modalities, in both orders and with any names."""
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from data_utils import DataError, load
 from data_utils.layouts.class_folders import is_class_folders
+from data_utils.layouts.media import Values
 from tests.data_utils.layouts.files import write_class_folders
 
 RGB = np.zeros((8, 8, 3), dtype=np.uint8)
@@ -25,7 +27,7 @@ DEPTH = np.full((8, 8), 1500, dtype=np.uint16)
         pytest.param({"left": RGB, "nir": RGB[..., 0]}, id="told by the files"),
     ],
 )
-def test_both_orders_and_any_names(order: str, names: dict[str, np.ndarray], tmp_path: Path) -> None:
+def test_both_orders_and_any_names(order: str, names: dict[str, Values], tmp_path: Path) -> None:
     write_class_folders(tmp_path, names, order, stems="012")
     assert is_class_folders(tmp_path)
     data = load(str(tmp_path))
@@ -79,8 +81,8 @@ def test_files_without_a_partner_and_copies(tmp_path: Path) -> None:
     assert data.notes[0] == "1 file(s) without a partner were left out: b/depth/1.png."
 
 
-def remove(*names: str):  # type: ignore[no-untyped-def]
-    return lambda folder: [shutil.rmtree(folder / name) for name in names]
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda folder: shutil.rmtree(folder / name)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,9 @@ def remove(*names: str):  # type: ignore[no-untyped-def]
         ),
     ],
 )
-def test_refuses_in_one_sentence(names, damage, message: str, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
+def test_refuses_in_one_sentence(
+    names: dict[str, Values], damage: Callable[[Path], object], message: str, tmp_path: Path
+) -> None:
     write_class_folders(tmp_path, names, "class", "0")
     damage(tmp_path)
     with pytest.raises(DataError, match=message) as caught:

@@ -10,14 +10,13 @@ import torch
 
 from data_utils import DataError, load
 from data_utils.layouts.media import Values
-from data_utils.modality import Kind
 from tests.data_utils.layouts.files import DEPTH_M, depth_of, write_pairs
 
 MEASURED = np.where(DEPTH_M > 0, DEPTH_M, np.nan)
 MM = DEPTH_M * 1000
 
 
-def declare(folder: Path, kind: Kind = "depth", **entries: str) -> None:
+def declare(folder: Path, kind: str = "depth", **entries: str) -> None:
     """A ``dataset.toml`` of the manifest's two modalities."""
     lines = ["[modalities.rgb]", 'kind = "image"', "[modalities.lidar]", 'column = "depth"', f'kind = "{kind}"']
     (folder / "dataset.toml").write_text(

@@ -138,8 +138,8 @@ def test_the_rays_of_a_scanner_are_resampled_with_its_ranges(size: str, tmp_path
     picked = full.batch().inputs["lidar"][:, :, rows.clip(0)][:, :, :, columns.clip(0)]
     points = part.batch().inputs["lidar"]
     assert points.shape[2:] == wanted
-    assert bool(inside.all()) == (":pad" not in size)
     inside = torch.from_numpy((rows >= 0)[:, None] & (columns >= 0))
+    assert bool(inside.all()) == (":pad" not in size)
     assert torch.equal(points[..., inside], picked[..., inside])
     assert not points[:, 3, ~inside].any()  # no returns in a margin
 
