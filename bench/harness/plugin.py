@@ -29,6 +29,7 @@ from bench.harness.interruption import as_interruptions
 from bench.harness.options import check_dataset, dataset_help, history_folder, load_plugins, resolve
 from bench.harness.progress import Progress
 from bench.harness.saved import facts, from_benchmarks
+from bench.harness.selection import no_match
 from bench.harness.session import Session
 from bench.harness.terminal import Terminal
 from bench.records import ProbeRecord, RecordError, RunRecord
@@ -274,10 +275,8 @@ class Benchmarks:
         """Before the first benchmark: load the data, make the folder, check whatever can be known."""
         option = self._config.option
         if not session.items and option.keyword:
-            from fusion_models import MODELS
-
-            self._terminal.line(f"-k {option.keyword!r} matches no id; benchmarks are named after their models:")
-            self._terminal.line(", ".join(MODELS))
+            for line in no_match(option.keyword, self._session.options.studies):
+                self._terminal.line(line)
         benchmarks = [item for item in session.items if "session" in _fixtures(item)]
         if not benchmarks or option.collectonly:
             return
