@@ -306,6 +306,6 @@ def _data_hashes(old: RunRecord, new: RunRecord) -> tuple[str | None, str | None
 
 
 def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """An environment with its packages among the other entries, without the commit that was run."""
-    rest = {key: value for key, value in environment.items() if key not in ("packages", "commit", "dirty")}
+    """An environment with its packages among the other entries, without the commit that was run, and where."""
+    rest = {key: value for key, value in environment.items() if key not in ("packages", "commit", "dirty", "node")}
     return {**rest, **environment.get("packages", {})}

@@ -110,8 +110,8 @@ def test_tags_that_split_scenes_are_not_used(written: Path) -> None:
     dataset = with_tags(written, [["train"], ["validation"]])
     assert dataset.assigned == ()
     assert dataset.notes == (
-        "12 of 12 scenes have pairs with different tags (12 train, 12 valid pairs), so a split by tags would leak; "
-        "the tags are not used, and the parts are drawn by whole scenes.",
+        "12 of 12 scenes have pairs with different tags (12 train, 12 valid pairs), so a split by tags would "
+        "leak; the tags are not used, and the parts are drawn by whole scenes.",
     )
 
 
