@@ -24,7 +24,7 @@ from data_utils.simulator.shapes import Progress, Simulation, no_progress
 
 
 def is_nvidia_tree(path: Path) -> bool:
-    """Whether the path has a class folder of range images or angles, and no ``dataset.toml`` declares modalities."""
+    """Whether the path has a class folder of range images or angles, and declares no modalities."""
     classes = _class_folders(path) if path.is_dir() else []
     if not any((folder / "lidar").is_dir() or (folder / "azimuth.npy").is_file() for folder in classes):
         return False
