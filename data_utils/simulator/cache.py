@@ -20,10 +20,10 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from data_utils import geometry
-from data_utils.simulator import difficulty, raycasting, scenes, sensors, shapes, solids
+from data_utils.simulator import difficulty, light, raycasting, scenes, sensors, shapes, solids
 from data_utils.simulator.shapes import Simulation
 
-_CODE = (difficulty, geometry, raycasting, scenes, sensors, shapes, solids)
+_CODE = (difficulty, geometry, light, raycasting, scenes, sensors, shapes, solids)
 """The modules that decide the simulated values."""
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
