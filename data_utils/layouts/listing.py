@@ -102,6 +102,7 @@ class Listing:
         classes: Class names.
         labels: Index into ``classes`` of every pair; ``groups``: its group; ``names``: its name.
         sources: The files by modality, in the order of the modalities.
+        assigned: The part of ``dataset.PARTS`` of every pair; empty where the files come without a split.
         notes: What was left out, one sentence each; ``problems``: what cannot be used.
         assumptions: Those of the notes that are no problem.
     """
@@ -115,6 +116,7 @@ class Listing:
     notes: Sequence[str] = ()
     problems: Sequence[str] = ()
     assumptions: Sequence[str] = ()
+    assigned: Sequence[str] = ()
 
     def of_classes(self, classes: Sequence[str], place: str) -> "Listing":
         """The pairs of these classes alone, in their order.
@@ -137,6 +139,7 @@ class Listing:
             labels=[kept.index(self.classes[self.labels[pair]]) for pair in pairs],
             groups=[self.groups[pair] for pair in pairs],
             names=[self.names[pair] for pair in pairs],
+            assigned=[self.assigned[pair] for pair in pairs] if self.assigned else (),
             sources={name: source.take(pairs) for name, source in self.sources.items()},
         )
 
@@ -226,6 +229,7 @@ def _dataset(
         notes=tuple(dict.fromkeys((*notes, *assumptions))),
         decoders=decoders,
         assumptions=tuple(assumptions),
+        assigned=tuple(listing.assigned[pair] for pair in chosen) if listing.assigned else (),
     )
 
 
