@@ -76,6 +76,7 @@ class TensorFusion(Operator):
         """Weigh all products."""
         outer = reduce(lambda a, b: (a.unsqueeze(2) * b.unsqueeze(1)).flatten(1, 2), map(_with_one, features))
         fused: Tensor = self.weigh(outer)
+        return fused
 
 
 def _with_one(features: Tensor) -> Tensor:
