@@ -426,3 +426,32 @@ def test_the_standard_protocol_scales_all_modalities_of_the_data(dataset: Paired
     assert prepare(three, SMALL, 51, "cpu").train.inputs["thermal"].mean().abs() < 1e-4
     pair = ModelSpec("compact", "late", "concat", "strided", ("rgb", "thermal"))
     assert run(pair, three, protocol=SMALL).modalities == ["rgb", "thermal"]
+
+
+def test_memory_and_operations_are_measured_once_for_all_seeds_of_a_row(
+    dataset: PairedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[str] = []
+
+    def counted(name: str) -> Callable[..., Any]:
+        original = getattr(runs, name)
+
+        def count(*arguments: Any) -> Any:
+            measured.append(name)
+            return original(*arguments)
+
+        return count
+
+    for name in ("_peak_memory", "_flops"):
+        monkeypatch.setattr(runs, name, counted(name))
+    monkeypatch.setattr(runs, "_measured", {})
+    first, second = (cell(dataset, run_config(tmp_path), seed=seed) for seed in (51, 52))
+    assert measured == ["_peak_memory", "_flops"]
+    assert first.weights_sha256 != second.weights_sha256
+    assert first.peak_memory_bytes == second.peak_memory_bytes
+    assert first.flops_per_step == second.flops_per_step
+    larger = cell(dataset, run_config(tmp_path, replace(SMALL, batch_size=32)))
+    assert measured == ["_peak_memory", "_flops"] * 2
+    assert larger.peak_memory_bytes is not None
+    assert first.peak_memory_bytes is not None
+    assert larger.peak_memory_bytes > first.peak_memory_bytes
