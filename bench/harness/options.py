@@ -23,6 +23,7 @@ from bench.config import (
     RunConfig,
 )
 from bench.harness.cell import Cell
+from bench.harness.shards import Shard, parse_shard
 from bench.registry import STUDIES, find_study
 from bench.study import Study
 from bench.tracking import TRACKERS
@@ -76,6 +77,8 @@ class Options:
         resume: Whether cells that are finished in the folder are taken from their records.
         settings: Protocol fields set by ``--set``, as text.
         plugins: Plug-in files, as given.
+        shard: The part that is run; None for all.
+        executor: Where cells are trained: "ray" or "ray:ADDRESS"; "" for this process.
         image_size: The size that all images are brought to, such as "64" or "48x64:crop"; "" for their own.
         modalities: Of the data at a path; () if they are not known yet.
     """
@@ -92,6 +95,8 @@ class Options:
     resume: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
+    shard: Shard | None = None
+    executor: str = ""
     image_size: str = ""
     modalities: tuple[str, ...] = ()
 
@@ -183,6 +188,8 @@ def resolve(
     resume: bool = False,
     settings: Sequence[str] = (),
     plugin: Sequence[str] = (),
+    shard: str = "",
+    executor: str = "",
     image_size: str = "",
     listing: bool = False,
 ) -> Options:
@@ -199,9 +206,11 @@ def resolve(
     default_profile = FULL if device.startswith("cuda") else QUICK
     chosen = _choice(profile, PROFILES, "--profile") if profile else default_profile
     studies = parse_studies(study)
+    part = parse_shard(shard)
     image_size = parse_image_size(image_size)
     data = "-".join(filter(None, (dataset_slug(dataset) if dataset else studies[0].dataset, image_size)))
     runs, name = root / "results" / "runs", slug(f"{study}-{chosen.name}-{data}-{device}")
+    name += f"-shard{part.number}of{part.of}" if part else ""
     folder = Path(results_dir).resolve() if results_dir else runs / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{name}"
     if resume and not results_dir:
         folder = latest_run(runs, name) or folder
@@ -218,9 +227,27 @@ def resolve(
         resume=resume,
         settings=parse_settings(settings),
         plugins=tuple(plugin),
+        shard=part,
+        executor=parse_executor(executor),
         image_size=image_size,
         modalities=_modalities(dataset),
     )
+
+
+def parse_executor(text: str) -> str:
+    """``"ray"`` or ``"ray:ADDRESS"``, checked; "" for "".
+
+    Raises:
+        OptionError: There is no such executor, or its package is not installed.
+    """
+    if not text:
+        return ""
+    if text.partition(":")[0] != "ray":
+        raise OptionError(f"--executor {text}: give ray or ray:ADDRESS, or leave the option out")
+    from bench.harness.executors.ray_engine import require_ray
+
+    require_ray(f"--executor {text}")
+    return text
 
 
 def parse_image_size(text: str) -> str:
@@ -312,6 +339,21 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         f"--seeds {text}: give a count (3 means {FIRST_SEED},{FIRST_SEED + 1},{FIRST_SEED + 2}) "
         f"or a list of different seeds (7,9 or, for a single one, 7,); at most {MOST_SEEDS}, and below 2**32"
     )
+
+
+def parse_devices(text: str) -> tuple[int, ...]:
+    """``"1,8,64"``.
+
+    Raises:
+        OptionError: Not whole numbers from 1 on.
+    """
+    try:
+        numbers = tuple(int(word) for word in text.split(",") if word.strip())
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise OptionError(f"--devices {text}: give numbers of devices, such as 1,8,64,512")
+    return numbers
 
 
 def parse_trackers(text: str) -> tuple[str, ...]:

@@ -167,3 +167,10 @@ def test_runs_of_a_seed_that_saw_different_data_are_no_pair() -> None:
 def test_a_run_without_the_quantity_is_left_out() -> None:
     a = {seed: Run(record(seed=seed)) for seed in (51, 52)}
     assert pair("A", "B", LOSS, a, {**a, 52: Run(record(best_valid_loss=None))}).n == 1
+
+
+def test_times_and_memory_of_two_device_models_are_no_pair_and_losses_are() -> None:
+    elsewhere = {"device_name": "another processor", "threads": 2}
+    runs_a = {51: Run(record()), 52: Run(record(environment=elsewhere))}
+    runs_b = {51: Run(record()), 52: Run(record())}
+    assert [pair("A", "B", quantity, runs_a, runs_b).n for quantity in (EPOCH_TIME, MEMORY, LOSS)] == [1, 1, 2]
