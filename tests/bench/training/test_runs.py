@@ -396,7 +396,7 @@ def test_samples_are_saved_beside_the_checkpoint(completed: RunRecord, folder: P
 def test_samples_that_cannot_be_drawn_leave_a_note(
     dataset: PairedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: object) -> None:
+    def fail(*_: object) -> None:
         raise OSError("no ink")
 
     notes: list[str] = []
