@@ -115,8 +115,9 @@ def _numbered(dataset: PairedDataset) -> PairedDataset:
     numbers = torch.arange(len(dataset), dtype=torch.float32)
     return replace(
         dataset,
-        info=replace(dataset.info, channels={"number": 1}, image_size=(1, 1)),
+        info=replace(dataset.info, channels={"number": 1}, image_size=(1, 1), modalities={}),
         inputs={"number": numbers[:, None, None, None]},
+        decoders={},
     )
 
 
