@@ -353,6 +353,7 @@ class Benchmarks:
         from bench.training.runs import drive
 
         progress = self._progress
+        benchmark.cprofile = False  # it would train one more epoch
 
         def driver(train_epoch: Callable[[], None], finish_epoch: Callable[[], None], epochs: int) -> None:
             try:
