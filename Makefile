@@ -1,11 +1,12 @@
 # make bench: compare MaxPool with strided convolution in every model, in minutes on a CPU
 # make test:  the tests                make lint: formatter, linter, type checker
 # make smoke: every benchmark once     make install: only the virtual environment, in .venv
+# make faults: faults injected into runs, as docs/reliability.md lists them; ten minutes
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python -m
 
-.PHONY: bench test lint smoke install clean
+.PHONY: bench test lint smoke faults install clean
 
 bench: $(VENV)/installed
 	$(RUN) pytest bench -k stride
@@ -15,6 +16,9 @@ test: $(VENV)/installed
 
 smoke: $(VENV)/installed
 	$(RUN) pytest bench --profile smoke
+
+faults: $(VENV)/installed
+	$(VENV)/bin/python tools/faults.py
 
 lint: $(VENV)/installed
 	$(RUN) ruff format --check .
