@@ -32,6 +32,8 @@ WITH_VALUE = (
     "--fail-on",
     "--track",
     "--study",
+    "--shard",
+    "--executor",
 )
 """The options of the plug-in that take a value."""
 

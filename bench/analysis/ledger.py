@@ -25,6 +25,7 @@ from bench.analysis.quantities import LOSS, Run
 from bench.analysis.statistics import ALPHA
 from bench.analysis.verdicts import Outcome, Verdict, judge, pair, seeds_text
 from bench.config import FULL
+from bench.metrics import reported, reported_part
 from bench.records import COMPLETED, Conditions, ProbeRecord, RunRecord, conditions_of
 
 
@@ -285,8 +286,12 @@ def _entries(runs: Runs, conditions: ClaimConditions) -> Iterator[Entry]:
 
 def _judged(runs: Runs, conditions: ClaimConditions, parts: Sequence[tuple[str, Part]]) -> list[PartEntry]:
     models = [(part, runs.get((conditions, study), {})) for study, part in parts]
+    # One part of the pairs for all comparisons under the same conditions.
+    pairs = reported_part(
+        run.record for _, of_study in models for seeds in of_study.values() for run in seeds.values()
+    )
     verdicts = judge(
-        pair(part.a, part.b, part.quantity, of_study.get(part.a, {}), of_study.get(part.b, {}))
+        pair(part.a, part.b, part.quantity.on(pairs), of_study.get(part.a, {}), of_study.get(part.b, {}))
         for part, of_study in models
     )
     return [
@@ -298,7 +303,7 @@ def _judged(runs: Runs, conditions: ClaimConditions, parts: Sequence[tuple[str, 
 def _at_chance(runs: Mapping[int, Run]) -> bool:
     """Whether no run's loss is below that of equal probabilities for all classes, by as much as matters."""
     return bool(runs) and all(
-        (run.record.best_valid_loss or 0) > log(run.record.classes) - LOSS.metric.margin for run in runs.values()
+        (reported(run.record, "loss") or 0) > log(run.record.classes) - LOSS.metric.margin for run in runs.values()
     )
 
 

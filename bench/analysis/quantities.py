@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from bench.analysis.published import overall_accuracy
 from bench.analysis.robustness import relative_robustness
-from bench.metrics import declarations, value
+from bench.metrics import CHOSEN, REPORTED, declarations, name_on, value
 from bench.records import Metric, ProbeRecord, RunRecord
 
 
@@ -30,6 +30,14 @@ class Quantity:
 
     metric: Metric
     of: Callable[[Run], float | None] = field(repr=False)
+
+    def on(self, part: str) -> "Quantity":
+        """The same on a part of the pairs; itself if it is not evaluated on either part."""
+        if self.metric.part in ("", part):
+            return self
+        evaluated = self.metric.name.removeprefix(f"{self.metric.part}_")
+        other = _METRICS[name_on(evaluated, part)]
+        return measured(replace(other, margin=self.metric.margin, reason=self.metric.reason))
 
     def with_margin(self, margin: float, reason: str) -> "Quantity":
         """The same with another smallest difference that matters."""
@@ -75,17 +83,19 @@ def _mean_loss(run: Run) -> float | None:
 
 
 _METRICS = declarations()
-LOSS = measured(_METRICS["best_valid_loss"])
-ACCURACY = measured(_METRICS["valid_accuracy"])
+LOSS = measured(_METRICS[name_on("loss", REPORTED)])
+ACCURACY = measured(_METRICS[name_on("accuracy", REPORTED)])
 EPOCH_TIME = measured(_METRICS["epoch_seconds"])
 MEMORY = measured(_METRICS["peak_memory_bytes"])
 # Neither more nor fewer parameters are better, but published claims call fewer an advantage.
 PARAMETERS = measured(replace(_METRICS["parameters"], higher_is_better=False))
-MEAN_LOSS = Quantity(replace(LOSS.metric, name="mean_valid_loss", title="mean valid loss"), _mean_loss)
+_BY_EPOCH = replace(_METRICS[name_on("loss", CHOSEN)], part="")
+MEAN_LOSS = Quantity(replace(_BY_EPOCH, name="mean_valid_loss", title="mean valid loss"), _mean_loss)
 ALL_ACCURACY = Quantity(
     replace(
         ACCURACY.metric,
         name="overall_accuracy",
+        part="",
         title="accuracy over all pairs",
         reason="as for accuracy; the published one is over training and validation pairs together",
     ),

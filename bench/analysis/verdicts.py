@@ -38,6 +38,7 @@ from bench.analysis.statistics import (
     seeds_needed,
 )
 from bench.records import Metric, same_data
+from bench.records.keys import same_device
 
 CLEAR = 0.75
 """P(A beats B) from which Bouthillier et al. 2021 (arXiv 2103.03098) call a difference meaningful."""
@@ -175,12 +176,13 @@ def seeds_text(more: int) -> str:
 def pair(a: str, b: str, quantity: Quantity, runs_a: Mapping[int, Run], runs_b: Mapping[int, Run]) -> Pairing:
     """The models named ``a`` and ``b``, with runs by seed, over the seeds that both have the quantity of.
 
-    Runs of one seed that did not see the same data are no pair.
+    Runs of one seed that did not see the same data are no pair, nor are times or memory of two device models.
     """
     pairs = [
         (float(x), float(y))
         for seed in sorted(runs_a.keys() & runs_b.keys())
         if same_data(runs_a[seed].record, runs_b[seed].record)
+        and (not quantity.metric.per_machine or same_device(runs_a[seed].record, runs_b[seed].record))
         and (x := quantity.of(runs_a[seed])) is not None
         and (y := quantity.of(runs_b[seed])) is not None
     ]

@@ -23,6 +23,7 @@ from bench.config import (
     RunConfig,
 )
 from bench.harness.cell import Cell
+from bench.harness.shards import Shard, parse_shard
 from bench.registry import STUDIES, find_study
 from bench.study import Study
 from bench.tracking import TRACKERS
@@ -70,12 +71,14 @@ class Options:
         device: "cpu", "cuda" or "cuda:N".
         seeds: Every model is run once for each.
         results_dir: The folder of this run.
-        simulated_dir: Where simulated data are kept for later sessions.
+        simulated_dir: Where simulated data are kept for later sessions; ``cache_bytes``: how much of them.
         trackers: Names of ``bench.tracking.TRACKERS``.
         as_published: Whether protocols are run with the mistakes of the originals.
         resume: Whether cells that are finished in the folder are taken from their records.
         settings: Protocol fields set by ``--set``, as text.
         plugins: Plug-in files, as given.
+        shard: The part that is run; None for all.
+        executor: Where cells are trained: "ray" or "ray:ADDRESS"; "" for this process.
         image_size: The size that all images are brought to, such as "64" or "48x64:crop"; "" for their own.
         modalities: Of the data at a path; () if they are not known yet.
     """
@@ -87,11 +90,14 @@ class Options:
     seeds: tuple[int, ...]
     results_dir: Path
     simulated_dir: Path
+    cache_bytes: int
     trackers: tuple[str, ...] = ()
     as_published: bool = False
     resume: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
+    shard: Shard | None = None
+    executor: str = ""
     image_size: str = ""
     modalities: tuple[str, ...] = ()
 
@@ -181,8 +187,11 @@ def resolve(
     tracker: str = "none",
     published: bool = False,
     resume: bool = False,
+    cache_size: str = "4GB",
     settings: Sequence[str] = (),
     plugin: Sequence[str] = (),
+    shard: str = "",
+    executor: str = "",
     image_size: str = "",
     listing: bool = False,
 ) -> Options:
@@ -199,9 +208,11 @@ def resolve(
     default_profile = FULL if device.startswith("cuda") else QUICK
     chosen = _choice(profile, PROFILES, "--profile") if profile else default_profile
     studies = parse_studies(study)
+    part = parse_shard(shard)
     image_size = parse_image_size(image_size)
     data = "-".join(filter(None, (dataset_slug(dataset) if dataset else studies[0].dataset, image_size)))
     runs, name = root / "results" / "runs", slug(f"{study}-{chosen.name}-{data}-{device}")
+    name += f"-shard{part.number}of{part.of}" if part else ""
     folder = Path(results_dir).resolve() if results_dir else runs / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{name}"
     if resume and not results_dir:
         folder = latest_run(runs, name) or folder
@@ -213,14 +224,45 @@ def resolve(
         seeds=parse_seeds(seeds),
         results_dir=folder,
         simulated_dir=runs / "simulated",
+        cache_bytes=parse_size(cache_size),
         trackers=parse_trackers(tracker),
         as_published=published,
         resume=resume,
         settings=parse_settings(settings),
         plugins=tuple(plugin),
+        shard=part,
+        executor=parse_executor(executor),
         image_size=image_size,
         modalities=_modalities(dataset),
     )
+
+
+def parse_size(text: str) -> int:
+    """A number of bytes, such as ``"500MB"`` or ``"4GB"`` (powers of ten) or ``"0"``.
+
+    Raises:
+        OptionError: Not such a number.
+    """
+    parts = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", text.strip(), re.IGNORECASE)
+    if parts is None:
+        raise OptionError(f"--cache-size {text}: give a size such as 500MB or 4GB, or 0")
+    return int(float(parts[1]) * 1000 ** " kMGT".lower().index(parts[2].lower() or " "))
+
+
+def parse_executor(text: str) -> str:
+    """``"ray"`` or ``"ray:ADDRESS"``, checked; "" for "".
+
+    Raises:
+        OptionError: There is no such executor, or its package is not installed.
+    """
+    if not text:
+        return ""
+    if text.partition(":")[0] != "ray":
+        raise OptionError(f"--executor {text}: give ray or ray:ADDRESS, or leave the option out")
+    from bench.harness.executors.ray_engine import require_ray
+
+    require_ray(f"--executor {text}")
+    return text
 
 
 def parse_image_size(text: str) -> str:
@@ -312,6 +354,21 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         f"--seeds {text}: give a count (3 means {FIRST_SEED},{FIRST_SEED + 1},{FIRST_SEED + 2}) "
         f"or a list of different seeds (7,9 or, for a single one, 7,); at most {MOST_SEEDS}, and below 2**32"
     )
+
+
+def parse_devices(text: str) -> tuple[int, ...]:
+    """``"1,8,64"``.
+
+    Raises:
+        OptionError: Not whole numbers from 1 on.
+    """
+    try:
+        numbers = tuple(int(word) for word in text.split(",") if word.strip())
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise OptionError(f"--devices {text}: give numbers of devices, such as 1,8,64,512")
+    return numbers
 
 
 def parse_trackers(text: str) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ from bench.harness.progress import Progress
 from bench.harness.saved import facts, from_benchmarks
 from bench.harness.selection import no_match
 from bench.harness.session import Session
+from bench.harness.sharding import Sharding
 from bench.harness.terminal import Terminal
 from bench.records import ProbeRecord, RecordError, RunRecord
 from bench.registry import STUDIES
@@ -131,6 +132,27 @@ def _declare(group: pytest.OptionGroup) -> None:
         "continues --results-dir, or the latest folder of this kind in results/runs",
     )
     group.addoption(
+        "--cache-size",
+        default="4GB",
+        metavar="SIZE",
+        help="limit of results/runs/simulated, where simulated data are kept for later runs; beyond it, those "
+        "used least recently are deleted; 0 to keep none; default: %(default)s",
+    )
+    group.addoption(
+        "--executor",
+        default="",
+        metavar="ray[:ADDRESS]",
+        help="train cells in other processes, costliest first: on all devices of this machine, or of the Ray "
+        "cluster at an address, such as ray:auto or ray:10.0.0.1:6379 (docs/scaling.md)",
+    )
+    group.addoption(
+        "--shard",
+        default="",
+        metavar="NUMBER/OF",
+        help="run one of several parts of equal expected time, such as 3/16, each with a --results-dir of its "
+        "own; python -m bench merge puts them together (docs/scaling.md)",
+    )
+    group.addoption(
         "--fail-on", default="", metavar="RULES", help=f"with --benchmark-compare: {gate.fail_on_help()}"
     )
     group.addoption(
@@ -185,6 +207,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if rules and not option("benchmark_compare"):
         raise pytest.UsageError("--fail-on compares with an earlier run; add --benchmark-compare")
     config.pluginmanager.register(Benchmarks(config, session, rules))
+    if options.shard:
+        config.pluginmanager.register(Sharding(options.shard, session))
     config.option.keyword = re.sub(r"\bstride\b", STRIDE, config.option.keyword)
     if not config.pluginmanager.hasplugin("benchmark"):
         return
@@ -309,6 +333,10 @@ class Benchmarks:
         for line in (*self._session.describe(cells), *(f"note: {note}" for note in self._session.notes)):
             self._terminal.line(line)
         self._restore = as_interruptions()
+        try:
+            self._session.start([c for c in cells if c.name in self._unfinished], self._progress.under_way)
+        except FusionGaugeError as error:
+            raise pytest.UsageError(str(error)) from error
 
     def _none_fits(self, benchmarks: Sequence[pytest.Item]) -> list[str]:
         """The note on a run in which every training, or every benchmark, is skipped; [] if one is not.
@@ -321,17 +349,17 @@ class Benchmarks:
         for item in trained or benchmarks:
             cell: Cell | None = _parameter(item, "cell")
             spec = cell.spec if cell else _parameter(item, "each_model")
-            data = self._session.dataset(cell.config) if cell else self._session.any_dataset()
+            data = self._session.source(cell.config) if cell else self._session.any_source()
             reason = self._session.misfit(spec, data.info) if spec else ""
             if not reason:
                 return []
             reasons[reason] = None
         few, more = list(reasons)[:5], f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
         sentence = (
-            f"no selected model fits the data, so nothing is measured: {'; '.join(few)}{more}. Choose other models, "
-            "or change the data: --image-size brings the images to another size"
+            f"no selected model fits the data, so nothing is measured: {'; '.join(few)}{more}. Choose other "
+            "models, or change the data: --image-size brings the images to another size"
         )
-        if all(self._session.misfit(cell.spec, self._session.dataset(cell.config).info) for cell in self._session.cells):
+        if all(self._session.misfit(c.spec, self._session.source(c.config).info) for c in self._session.cells):
             raise OptionError(sentence)
         return [sentence]
 
@@ -348,7 +376,7 @@ class Benchmarks:
     @pytest.fixture
     def fitting_model(self, each_model: ModelSpec, session: Session) -> ModelSpec:
         """Each model of the selected studies; skips those that do not fit the data."""
-        if reason := session.misfit(each_model, session.any_dataset().info):
+        if reason := session.misfit(each_model, session.any_source().info):
             pytest.skip(reason)
         return each_model
 
@@ -387,7 +415,10 @@ class Benchmarks:
                 progress.recall(record)
             else:
                 try:
-                    record = session.run_cell(cell, driver, progress.epoch)
+                    if record := session.executed(cell):
+                        replay(record.epoch_seconds)
+                    else:
+                        record = session.run_cell(cell, driver, progress.epoch)
                 except FusionGaugeError as error:  # the message is enough
                     raise pytest.fail.Exception(str(error), pytrace=False) from None
                 progress.end(record)
@@ -404,11 +435,11 @@ class Benchmarks:
 
         if reason := session.why_skipped(cell):
             pytest.skip(reason)
-        if session.record_of(cell) is None and session.recall(cell) is None:
-            self._progress.begin(cell.name)
-            self._progress.end(session.run_cell(cell, drive, self._progress.epoch))
-        self._unfinished.discard(cell.name)
         try:
+            if not (session.record_of(cell) or session.recall(cell) or session.executed(cell)):
+                self._progress.begin(cell.name)
+                self._progress.end(session.run_cell(cell, drive, self._progress.epoch))
+            self._unfinished.discard(cell.name)
             return session.subject(cell)
         except FusionGaugeError as error:  # the message is enough
             raise pytest.fail.Exception(str(error), pytrace=False) from None
@@ -481,7 +512,7 @@ class Benchmarks:
             self._session,
             self._earlier if self._compares else None,
             self._rules,
-            len(self._unfinished) if interrupted else 0,
+            len(self._unfinished - self._session.received) if interrupted else 0,
         )
         self._timing.end(ending)
         with ending.noting("pytest or one of its plug-ins failed at the end"):

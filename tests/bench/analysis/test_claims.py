@@ -5,13 +5,12 @@ from itertools import chain
 import pytest
 
 from bench.analysis.claims import CONTRADICTIONS, HYPOTHESES, SETTINGS, STUDIES_NEEDED, Hypothesis, Part
-from bench.analysis.published import published_folder, published_studies, read_published
+from bench.analysis.published import published_studies, read_published
 from bench.analysis.quantities import SHIFT_CONSISTENCY, SHIFT_SIMILARITY, ZERO_GRADIENTS
-from bench.records import ProbeRecord, read
+from bench.probes.corruptions import corruptions_of
 from bench.registry import STUDIES, find_study
 from fusion_models import MODELS
-
-COMMITTED_PROBES = published_folder().parent / "baseline" / "robustness.probes.jsonl"
+from tests.bench.samples import small_dataset
 
 
 def test_claims_and_hypotheses_are_one_to_one() -> None:
@@ -59,7 +58,7 @@ def test_sources_of_one_setting_share_their_protocol() -> None:
 
 def test_the_studies_needed_train_and_probe_all_that_claims_compare() -> None:
     assert set(published_studies()) <= set(STUDIES_NEEDED) <= set(STUDIES)
-    corruptions = {probe.probe for probe in read(COMMITTED_PROBES, ProbeRecord) if probe.benchmark == "robustness"}
+    corruptions = {corruption.name for corruption in corruptions_of(small_dataset())}
     for claim in HYPOTHESES:
         probes = set(chain.from_iterable(find_study(source).probes for source in _sources(claim)))
         for part in claim.parts:

@@ -148,7 +148,7 @@ def test_more_comparisons_make_a_verdict_harder() -> None:
 def test_runs_are_paired_by_seed() -> None:
     a = {seed: Run(record(seed=seed, best_valid_loss=loss)) for seed, loss in ((53, 0.3), (51, 0.1), (52, 0.2))}
     b = {seed: Run(record(seed=seed, best_valid_loss=loss)) for seed, loss in ((51, 0.5), (53, 0.7), (60, 0.9))}
-    pairing = pair("A", "B", LOSS, a, b)
+    pairing = pair("A", "B", LOSS.on("valid"), a, b)
     assert (pairing.values_a, pairing.values_b) == ((0.1, 0.3), (0.5, 0.7))
 
 
@@ -161,9 +161,23 @@ def test_runs_of_a_seed_that_saw_different_data_are_no_pair() -> None:
         seed: Run(record(seed=seed, data_sha256=data))
         for seed, data in zip(range(5), ["a", "b", None, "b", None], strict=True)
     }
-    assert pair("A", "B", LOSS, one, other).n == 4  # all but seed 1: where one does not say, the name counts
+    assert (
+        pair("A", "B", LOSS.on("valid"), one, other).n == 4
+    )  # all but seed 1: where one does not say, the name counts
 
 
 def test_a_run_without_the_quantity_is_left_out() -> None:
     a = {seed: Run(record(seed=seed)) for seed in (51, 52)}
-    assert pair("A", "B", LOSS, a, {**a, 52: Run(record(best_valid_loss=None))}).n == 1
+    assert pair("A", "B", LOSS.on("valid"), a, {**a, 52: Run(record(best_valid_loss=None))}).n == 1
+    assert pair("A", "B", LOSS, a, a).n == 0  # these have no test pairs
+
+
+def test_times_and_memory_of_two_device_models_are_no_pair_and_losses_are() -> None:
+    elsewhere = {"device_name": "another processor", "threads": 2}
+    runs_a = {51: Run(record()), 52: Run(record(environment=elsewhere))}
+    runs_b = {51: Run(record()), 52: Run(record())}
+    assert [pair("A", "B", quantity, runs_a, runs_b).n for quantity in (EPOCH_TIME, MEMORY, LOSS.on("valid"))] == [
+        1,
+        1,
+        2,
+    ]
