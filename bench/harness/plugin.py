@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bench.analysis import gate
-from bench.config import DEFAULT_STUDY, PROFILES
+from bench.config import DEFAULT_STUDY, PROFILES, OptionError
 from bench.harness import timing
 from bench.harness.cell import Cell
 from bench.harness.ending import Ending
@@ -339,24 +339,29 @@ class Benchmarks:
             raise pytest.UsageError(str(error)) from error
 
     def _none_fits(self, benchmarks: Sequence[pytest.Item]) -> list[str]:
-        """The note on a run in which every training, or every benchmark, is skipped; [] if one is not."""
+        """The note on a run in which every training, or every benchmark, is skipped; [] if one is not.
+
+        Raises:
+            OptionError: Nor does any other model of the studies fit the data.
+        """
         trained = [item for item in benchmarks if _parameter(item, "cell") is not None]
-        reasons = []
+        reasons: dict[str, None] = {}
         for item in trained or benchmarks:
             cell: Cell | None = _parameter(item, "cell")
             spec = cell.spec if cell else _parameter(item, "each_model")
             data = self._session.source(cell.config) if cell else self._session.any_source()
-            reasons.append(self._session.misfit(spec, data.info) if spec else "")
-            if not reasons[-1]:
+            reason = self._session.misfit(spec, data.info) if spec else ""
+            if not reason:
                 return []
-        few, more = list(dict.fromkeys(reasons)), ""
-        if len(few) > 5:
-            few, more = few[:5], f"; and {len(few) - 5} more"
-        return [
+            reasons[reason] = None
+        few, more = list(reasons)[:5], f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
+        sentence = (
             f"no selected model fits the data, so nothing is measured: {'; '.join(few)}{more}. Choose other "
-            "models, "
-            "or change the data: --image-size brings the images to another size"
-        ]
+            "models, or change the data: --image-size brings the images to another size"
+        )
+        if all(self._session.misfit(c.spec, self._session.source(c.config).info) for c in self._session.cells):
+            raise OptionError(sentence)
+        return [sentence]
 
     @pytest.fixture
     def session(self) -> Session:
@@ -381,6 +386,7 @@ class Benchmarks:
         from bench.training.runs import drive
 
         progress = self._progress
+        benchmark.cprofile = False  # it would train one more epoch
 
         def driver(train_epoch: Callable[[], None], finish_epoch: Callable[[], None], epochs: int) -> None:
             try:
