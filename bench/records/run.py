@@ -61,6 +61,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
         pretraining: The experts trained before, for late fusion of experts; their epochs are not among the lists
             above.
         train_seconds: Sum of all epochs, experts included.
+        total_seconds: Of the whole run: making the pairs, measuring, training, validating, testing, writing.
         target_accuracy: The validation accuracy that ``seconds_to_target`` is about.
         seconds_to_target: Training time, experts included, until an epoch first ended with it; None if none did.
         flops_per_step: Floating-point operations of one step of the last stage of training, a multiply-add
@@ -127,6 +128,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
     epoch_seconds: list[float]
     pretraining: list[Pretraining]
     train_seconds: float | None = None
+    total_seconds: float | None = None
     target_accuracy: float | None = None
     seconds_to_target: float | None = None
     flops_per_step: int | None = None

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import re
+import time
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -152,6 +153,7 @@ def run_cell(
         observe: Called after every epoch, those of experts included (they name their stage).
         note: Called with a sentence where something beside the result failed.
     """
+    start = time.perf_counter()
     protocol, device = config.protocol, config.device
     with deterministic():
         data = prepare(source, protocol, seed, device)
@@ -185,7 +187,7 @@ def run_cell(
         if trainer is not None:
             fields |= _history(trainer, fields["pretraining"])
         if trainer is None or "status" in fields:
-            return RunRecord(**fields)
+            return RunRecord(**fields, total_seconds=time.perf_counter() - start)
         trainer.restore_best()
         fields |= _best(trainer, fields["pretraining"])
         fields["train_accuracy"] = accuracy(
@@ -201,7 +203,7 @@ def run_cell(
             path = samples_path(config.results_dir, fields["checkpoint"])
             if reason := save_samples(path, logits, shown, fields["weights_sha256"]):
                 note(reason)
-    return RunRecord(**fields, status=COMPLETED)
+    return RunRecord(**fields, status=COMPLETED, total_seconds=time.perf_counter() - start)
 
 
 def _world(world: World) -> dict[str, Any]:
