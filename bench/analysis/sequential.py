@@ -1,4 +1,4 @@
-"""Group-sequential tests of paired runs: seeds are added in looks declared beforehand, and a clear answer stops early.
+"""Group-sequential tests of paired runs: seeds come in looks declared beforehand, and a clear answer stops early.
 
 A comparison that is tested again and again until it is significant finds differences that do not exist. Here each
 look may spend only a share of the 5%: little at the first, all of it at the last (``spent``, of O'Brien and
@@ -8,15 +8,20 @@ Fleming's type, Lan and DeMets 1983). Two tests use it:
   sign. A look's bound depends on the absolute differences alone, so the share of all sign patterns that cross any
   bound, and with it the chance of a false alarm, is at most the share spent.
 - ``resampled_t`` for seeds that divide the same pairs again and again: their results depend on each other, so the
-  variance is that of Nadeau and Bengio 2003, and the bounds are those of a normal distribution.
+  variance is that of Nadeau and Bengio 2003. The bounds are those of independent normal differences; dependent
+  ones change less from look to look, and so cross by chance less often.
+
+What a look decides depends on the differences up to it alone: later seeds never change an earlier look.
 
 No library is used: scipy, statsmodels and confseq have no group-sequential tests; the well-kept ones (gsDesign,
-rpact, ldbounds) are written in R. ``tests/bench/analysis/test_sequential.py`` compares with their published bounds.
+rpact, ldbounds) are written in R. ``tests/bench/analysis/test_sequential.py`` compares with their bounds.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import pairwise
+from math import copysign, inf
 
 import numpy as np
 import scipy
@@ -25,13 +30,13 @@ from numpy.typing import ArrayLike
 from bench.analysis.statistics import ALPHA, SEED, Floats
 
 MOST_EXACT = 20
-"""Up to so many differences all sign patterns are tried; for more, RANDOM_PATTERNS of them."""
+"""Up to this many differences at the last look, all sign patterns are tried; for more, RANDOM_PATTERNS of them."""
 
 RANDOM_PATTERNS = 2**17
 
-_TIE = 1e-12  # sums that differ by less are equal but for rounding
-_GRID = 2_001  # points of the numerical integration; the levels are good to five digits
-_FURTHEST = 8.0  # standard deviations
+_TIE = 1e-12  # sums that differ by less than this share of all absolute differences are equal but for rounding
+_NODES = 200  # of the numerical integration
+_FURTHEST = 8.0  # standard deviations; nothing is further
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,10 @@ class Look:
 
 
 def spent(share: float, alpha: float = ALPHA) -> float:
-    """How much of ``alpha`` may be spent once a share of all seeds has been seen; 0 to 1 -> 0 to alpha."""
+    """How much of ``alpha`` may be spent once a share of all seeds has been seen; 0 to 1 -> 0 to ``alpha``.
+
+    It is spent on both sides together where a test has two.
+    """
     quantile = scipy.special.ndtri(1 - alpha / 2)
     return float(2 * scipy.special.ndtr(-quantile / np.sqrt(share))) if share > 0 else 0.0
 
@@ -63,50 +71,56 @@ def sign_flips(
     """The looks of the exact sign-flip test that were reached.
 
     Args:
-        differences: In the order of the seeds, (n,).
+        differences: In the order of the seeds, (n,); nan for a pair of runs that says nothing, which is as good as
+            one without a difference.
         looks: All declared numbers of differences, increasing; also those not reached.
         alpha: The chance of a false alarm over all looks.
         two_sided: Whether a mean below zero counts as well as one above it.
     """
-    x = np.asarray(differences, dtype=float)
+    x = np.nan_to_num(np.asarray(differences, dtype=float), nan=0.0)
     reached = [look for look in looks if look <= x.size]
     if not reached:
         return []
-    x = x[: reached[-1]]
-    paths = _paths(x / (np.abs(x).sum() or 1.0), reached, two_sided)  # sums lie between -1 and 1
-    waiting = np.ones(paths[-1].size, dtype=bool)  # the sign patterns that crossed no bound yet
-    results = []
-    for look, sums in zip(reached, paths, strict=True):
-        allowed = int(spent(look / looks[-1], alpha) * waiting.size + 1e-9) - int((~waiting).sum())
+    exact = looks[-1] <= MOST_EXACT
+    waiting: np.ndarray = np.ones(1, dtype=bool)  # the sign patterns that crossed no bound yet
+    results: list[Look] = []
+    for look, sums in zip(reached, _sums(x, reached, exact=exact, two_sided=two_sided), strict=True):
+        # Later differences only repeat the patterns so far, for each pattern of their own.
+        waiting = np.tile(waiting, sums.size // waiting.size)
+        tie = _TIE * np.abs(x[:look]).sum()
+        allowed = int(spent(look / looks[-1], alpha) * sums.size + 1e-9) - int((~waiting).sum())
         left = sums[waiting]
         if allowed <= 0:
-            bound = np.inf
+            bound = inf
         else:  # the largest of those that may not cross
-            bound = np.partition(left, -allowed - 1)[-allowed - 1] if allowed < left.size else -np.inf
-        crosses = sums > bound + _TIE
-        p = float((sums >= sums[-1] - _TIE).mean())
+            bound = np.partition(left, -allowed - 1)[-allowed - 1] if allowed < left.size else -inf
+        crosses = sums > bound + tie
+        p = float((sums >= sums[-1] - tie).mean())
         results.append(Look(look, p, float(crosses.mean()), bool(crosses[-1])))
         waiting &= ~crosses
     return results
 
 
-def _paths(x: Floats, looks: Sequence[int], two_sided: bool) -> list[Floats]:
-    """The sum at each look for every sign pattern, (patterns,) each; the last pattern is the observed one."""
-    if x.size <= MOST_EXACT:
+def _sums(x: Floats, looks: Sequence[int], *, exact: bool, two_sided: bool) -> Iterator[Floats]:
+    """The sum at each look for every sign pattern, (patterns,); the last pattern is the observed one.
+
+    Each look's patterns are those of the look before, repeated.
+    """
+    if exact:
         # By symmetry the first sign can be fixed where the sums' own signs do not count.
         sums = x[:1] if two_sided else np.array([-x[0], x[0]])
-        at_looks = {1: sums}
-        for number, value in enumerate(x[1:], 2):
-            sums = np.concatenate((sums - value, sums + value))
-            at_looks[number] = sums
-        size = sums.size
-        paths = [np.tile(at_looks[look], size // at_looks[look].size) for look in looks]
     else:
-        signs = np.random.default_rng(SEED).choice((-1.0, 1.0), size=(RANDOM_PATTERNS, x.size))
-        signs[-1] = 1.0
-        cumulated = np.cumsum(signs * x, axis=1)
-        paths = [cumulated[:, look - 1] for look in looks]
-    return [np.abs(path) for path in paths] if two_sided else paths
+        rng = np.random.default_rng(SEED)
+        sums = np.zeros(RANDOM_PATTERNS)
+    for number, value in enumerate(x[: looks[-1]], 1):
+        if exact and number > 1:
+            sums = np.concatenate((sums - value, sums + value))
+        elif not exact:  # one draw per seed, so that more seeds change no earlier one
+            signs = rng.choice((-1.0, 1.0), size=RANDOM_PATTERNS)
+            signs[-1] = 1.0
+            sums = sums + signs * value
+        if number in looks:
+            yield np.abs(sums) if two_sided else sums
 
 
 def resampled_t(
@@ -120,7 +134,7 @@ def resampled_t(
     """The looks of the corrected resampled t test (Nadeau and Bengio 2003) that were reached.
 
     Args:
-        differences: In the order of the seeds, (n,).
+        differences: In the order of the seeds, (n,); those that are nan are left out.
         looks: As in ``sign_flips``.
         ratio: Test pairs per training pair; the variance of the mean is (1 / n + ratio) times that of one.
         alpha: As in ``sign_flips``.
@@ -137,14 +151,18 @@ def resampled_t(
 
 
 def resampled_p(differences: ArrayLike, ratio: float, *, two_sided: bool = True) -> float:
-    """The p value of the corrected resampled t test at one look; see ``resampled_t``."""
+    """The p value of the corrected resampled t test at one look; see ``resampled_t``.
+
+    It is never below that of n equal signs: differences without any spread do not make a few seeds certain.
+    """
     x = np.asarray(differences, dtype=float)
-    mean, deviation = x.mean(), x.std(ddof=1)
-    if not deviation:
-        return 0.0 if mean > 0 or (two_sided and mean) else 1.0
-    t = mean / (deviation * np.sqrt(1 / x.size + ratio))
-    upper = float(scipy.special.stdtr(x.size - 1, -(abs(t) if two_sided else t)))
-    return 2 * upper if two_sided else upper
+    x = x[~np.isnan(x)]
+    if x.size < 2 or not x.any():
+        return 1.0
+    mean, error = x.mean(), x.std(ddof=1) * np.sqrt(1 / x.size + ratio)
+    t = mean / error if error else copysign(inf, mean)
+    upper = scipy.special.stdtr(x.size - 1, -abs(t) if two_sided else -t)
+    return float(max(upper, 0.5**x.size)) * (2 if two_sided else 1)
 
 
 @lru_cache(maxsize=32)
@@ -153,27 +171,38 @@ def levels(looks: tuple[int, ...], alpha: float = ALPHA, two_sided: bool = True)
 
     By recursive integration over the sums that crossed no bound so far (Armitage, McPherson and Rowe 1969).
     """
-    z = np.linspace(-_FURTHEST, _FURTHEST, _GRID)
-    rejected, density, before = 0.0, np.array([1.0]), 0
-    points = np.array([0.0])  # the sums at the look before, and the probability of each
+    unit, weights = np.polynomial.legendre.leggauss(_NODES)
+    points, masses = np.array([0.0]), np.array([1.0])  # the sums so far, and the probability that each stands for
     result: list[float] = []
-    for look in looks:
-        sums = z * np.sqrt(look)
-        step = sums[1] - sums[0]
-        spread = np.sqrt(look - before)
-        reached = scipy.stats.norm.pdf((sums[:, None] - points[None, :]) / spread) / spread @ density * step
-        wanted = spent(look / looks[-1], alpha) - rejected
-
-        def excess(bound: float, points: Floats = points, density: Floats = density, look: int = look) -> float:
-            edge, scale = bound * np.sqrt(look), np.sqrt(look - before)  # noqa: B023 (used before it changes)
-            beyond = scipy.special.ndtr((points - edge) / scale)
-            if two_sided:
-                beyond = beyond + scipy.special.ndtr((-edge - points) / scale)
-            return float(density @ beyond) - wanted  # noqa: B023
-
-        bound = float(scipy.optimize.brentq(excess, 0.0, _FURTHEST))
-        result.append(float(scipy.special.ndtr(-bound)) * (2 if two_sided else 1))
-        inside = np.abs(z) <= bound if two_sided else z <= bound
-        points, density, before = sums[inside], reached[inside], look
-        rejected = spent(look / looks[-1], alpha)
+    for before, look in pairwise((0, *looks)):
+        spread, furthest = np.sqrt(look - before), _FURTHEST * np.sqrt(look)
+        wanted = spent(look / looks[-1], alpha) - spent(before / looks[-1], alpha)
+        bound = _bound(points, masses, spread, wanted, two_sided=two_sided)
+        result.append(float(scipy.special.ndtr(-bound / np.sqrt(look))) * (2 if two_sided else 1))
+        highest = min(bound, furthest)
+        lowest = -highest if two_sided else -furthest
+        sums, half = lowest + (unit + 1) * (highest - lowest) / 2, (highest - lowest) / 2
+        density = scipy.stats.norm.pdf((sums[:, None] - points) / spread) / spread @ masses
+        points, masses = sums, weights * half * density
     return tuple(result)
+
+
+def _bound(points: Floats, masses: Floats, spread: float, wanted: float, *, two_sided: bool) -> float:
+    """The sum that is exceeded next with a probability of ``wanted``; infinite where that is too small to compute.
+
+    Args:
+        points: The sums so far, (k,).
+        masses: The probability of each, (k,).
+        spread: Standard deviation of what is added to them.
+        wanted: The probability.
+        two_sided: Whether the negative of the bound counts too.
+    """
+
+    def excess(bound: float) -> float:
+        beyond = scipy.special.ndtr((points - bound) / spread)
+        if two_sided:
+            beyond = beyond + scipy.special.ndtr((-bound - points) / spread)
+        return float(masses @ beyond) - wanted
+
+    furthest = np.abs(points).max() + _FURTHEST * spread
+    return float(scipy.optimize.brentq(excess, 0.0, furthest)) if excess(furthest) < 0 else inf
