@@ -7,8 +7,8 @@ import pandas as pd
 from bench.analysis import formats
 from bench.analysis.evidence import evidence
 from bench.analysis.frames import describe, evaluated
-from bench.analysis.statistics import ALPHA, sign_flip_p
-from bench.analysis.verdicts import CLEAR, Verdict
+from bench.analysis.statistics import ALPHA, CLEAR
+from bench.analysis.verdicts import Verdict
 from bench.records import Metric, RunRecord
 from bench.tables.text import TextTable
 
