@@ -149,6 +149,7 @@ def _write(path: Path, records: Sequence[msgspec.Struct]) -> None:
 
 def pages() -> dict[Path, str]:
     """Every generated file with its text: the tables of all studies, the ledger of claims, and the README."""
+    from bench.analysis.claims import published_claims
     from bench.analysis.ledger import ledger
     from bench.tables.claims import page
     from bench.tables.tabulation import tables_by_study
@@ -162,7 +163,7 @@ def pages() -> dict[Path, str]:
             if (study, table.name) in HEADLINES:
                 shown.append(f"{find_study(study).question}\n\n{table.markdown()}")
     files[FOLDER.parent / "claims.md"] = page(
-        ledger(committed(), probes), lambda study: f"{FOLDER.name}/{_records_path(study).name}"
+        ledger(committed(), probes, published_claims()), lambda study: f"{FOLDER.name}/{_records_path(study).name}"
     )
     section = "\n".join(shown) or "*No runs are committed yet.*\n"
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)

@@ -155,7 +155,7 @@ def divided(seeds: int = LOOKS[-1]) -> Floats:
     return np.asarray(np.sqrt(common) * shared + np.sqrt(1 - common) * own)
 
 
-def tested_repeatedly(differences: Floats, looks: Sequence[int] = LOOKS) -> float:
+def repeated_testing(differences: Floats, looks: Sequence[int] = LOOKS) -> float:
     """The share of sequences, (S, n), that a t test at 5% calls different at one of the looks at least."""
     return float(np.any([difference_p(differences[:, :look]) <= ALPHA for look in looks], axis=0).mean())
 

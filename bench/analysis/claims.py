@@ -1,26 +1,26 @@
 """Claims as hypotheses that runs can decide, declared in TOML files before anything is run.
 
-``results/published/<study>.toml`` has those of a published study: its ``claims`` in the JSON file beside it, referred
-to by number, and what its text claims besides, in words of our own. Other files of the same form can be passed in
-their place; nothing here knows a model or a study. A file says, for all of its claims::
+``results/published/<study>.toml`` has those of a published study: its ``claims`` in the JSON file beside it, by
+number, and what its text claims besides, in words of our own. Other files of the same form can be passed in their
+place; nothing here knows a model or a study. A file says, for all of its claims::
 
-    looks = [10, 15, 20]                # seeds after which runs are looked at; the last is the most
-    run = ["fusion-wide", "robustness"] # the studies that `--study claims` runs for them
+    looks = [10, 15, 20]                 # seeds after which runs are looked at; the last is the most
+    run = ["fusion-wide", "robustness"]  # the studies that `--study claims` runs for them
 
-    [settings]                          # protocols, each with the sources of its runs: study, or study/variant
+    [settings]                           # protocols, each with the sources of its runs: study, or study/variant
     "as published" = ["fusion-wide"]
 
 and then ``[[claims]]``, each with a ``number`` or a ``name`` and ``words``, an optional ``reading``, and
 ``[[claims.tests]]``: an ``estimand`` of ``bench.analysis.quantities``, ``comparisons`` such as
-"A is better than B", and ``margin`` with its ``reason`` where they are not the estimand's own. A and B are names of
-models, with a variant before it (``raw:NAME``) where the sources are several variants of one study; or the
+"A is better than B", and ``margin`` with its ``reason`` where they are not the estimand's own. A and B are names
+of models, with a variant before it (``raw:NAME``) where the sources are several variants of one study; or the
 difference between two models, "A over B is better than C over D". A test of what is lost under a corruption has
-``levels``, and a manipulation check: at these levels the compared models must lose ``least_drop`` of their accuracy
-and stay ``above_chance``, or the claim is not decided.
+``levels``, and a manipulation check: at these levels the compared models must lose ``least_drop`` of their
+accuracy and stay ``above_chance``, or the claim is not decided.
 
 A claim of several comparisons is a conjunction: it holds if every one does, each tested at 5% (intersection-union
-test, Berger 1982). ``sha256`` is over everything a claim declares; records hold it, so that a claim that was changed
-after its runs is known.
+test, Berger 1982). ``sha256`` is over everything a claim declares; records hold it, so that a claim that was
+changed after its runs is known.
 """
 
 import re
@@ -30,6 +30,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,8 @@ class Question:
     Attributes:
         question: In words.
         claims: Names of claims.
-        parts: The same comparison in several studies, each with the name of a claim whose settings it is made under.
+        parts: The same comparison in several studies, each with the name of a claim whose settings it is made
+            under.
     """
 
     question: str
@@ -251,7 +253,7 @@ def _read(path: Path) -> _File:
             f"{path}: not a file of claims ({error}); bench/analysis/claims.py has its form"
         ) from error
     looks = content.looks
-    if not looks or looks[0] < FEWEST_SEEDS or any(a >= b for a, b in zip(looks, looks[1:], strict=False)):
+    if not looks or looks[0] < FEWEST_SEEDS or any(a >= b for a, b in pairwise(looks)):
         raise ClaimError(
             f"{path}: looks = {looks}; give increasing numbers of seeds, the first at least {FEWEST_SEEDS}: "
             "fewer cannot decide"
@@ -311,8 +313,8 @@ def _compared(where: str, comparison: str) -> tuple[str, Relation, str]:
     words = _COMPARISON.fullmatch(comparison.strip())
     if words is None or words[1] == words[3]:
         raise ClaimError(
-            f"{where}: {comparison!r} compares nothing; write A, one of {', '.join(map(repr, map(str, Relation)))}, "
-            "and B, which are names of different models"
+            f"{where}: {comparison!r} compares nothing; write the names of two models and one of "
+            f"{', '.join(map(repr, map(str, Relation)))} between them"
         )
     return words[1], Relation(words[2]), words[3]
 

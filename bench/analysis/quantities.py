@@ -18,11 +18,12 @@ from bench.metrics import declarations, value
 from bench.records import COMPLETED, DIVERGED, Metric, ProbeRecord, RunRecord
 
 LEARNED_SHARE = 0.05
-"""A run has learned where its loss is below that of chance by this share: a model that knows nothing but the classes'
-proportions in its training pairs is off by less than 1% of it on a few hundred others."""
+"""A run has learned where its loss is below that of chance by this share: a model that knows nothing but the
+classes' proportions in its training pairs is off by less than 1% of it on a few hundred others."""
 
 LEARNED_ACCURACY = 0.05
-"""And where its balanced accuracy is above that of chance by this much: two standard errors of a half over 400 pairs."""
+"""And where its balanced accuracy is above that of chance by this much: twice the standard error of a half over
+400 pairs."""
 
 _SMALLEST_LOSS = 1e-12  # nats; smaller ones are rounding, and have no ratio
 _CLEAN = 0.0  # the level of no corruption
@@ -64,7 +65,7 @@ def measured(metric: Metric) -> Quantity:
 
 
 def result(record: RunRecord, name: str) -> float | None:
-    """A metric on the pairs that are reported: the test pairs, or the validation pairs of records without those."""
+    """A metric on the pairs that are reported: the test pairs, or validation pairs where a record has none."""
     return (record.valid_metrics or {}).get(name)
 
 

@@ -58,8 +58,9 @@ def mean_interval(values: ArrayLike, *, confidence: float = CONFIDENCE, ratio: f
     Args:
         values: One per seed.
         confidence: 0.9 for the interval that two one-sided tests at 5% belong to.
-        ratio: Test pairs per training pair where seeds divide the same pairs again and again: values then depend on
-            each other, and the variance of the mean is (1 / n + ratio) times that of one (Nadeau and Bengio 2003).
+        ratio: Test pairs per training pair where seeds divide the same pairs again and again: values then depend
+            on each other, and the variance of the mean is (1 / n + ratio) times that of one (Nadeau and Bengio
+            2003).
     """
     x = np.asarray(values, dtype=float)
     if x.size < 2:

@@ -2,19 +2,20 @@
 
 - ``equivalent within d``: two one-sided tests rule out every difference of d or more (Schuirmann 1987). This comes
   first: a significant difference below the margin d counts as equivalent.
-- ``A superior``, ``B superior``: the test rules out that there is no difference, and the observed one is d or more.
+- ``A superior``, ``B superior``: the test rules out that there is no difference, and the observed one is d or
+  more.
 - ``direction only``: likewise, but the observed difference is below d.
 - ``undecided``: everything else.
 - ``not judged``: the metric has no direction.
 
-Tests are exact sign flips where each seed has pairs of its own, and the corrected t test of Nadeau and Bengio where
-seeds divide the same pairs. ``judge`` decides all comparisons of a table together (Holm 1979); ``follow`` decides
-one comparison in looks declared beforehand. Metrics that do not depend on the seed (``Metric.comparison`` is
-"exact") are decided by one run, without a test.
+Tests are exact sign flips where each seed has pairs of its own, and the corrected t test of Nadeau and Bengio
+where seeds divide the same pairs. ``judge`` decides all comparisons of a table together (Holm 1979); ``follow``
+decides one comparison in looks declared beforehand. Metrics that do not depend on the seed (``Metric.comparison``
+is "exact") are decided by one run, without a test.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from math import exp, isnan, log1p, nan
@@ -67,6 +68,7 @@ class Pairing:
         values_a: One per seed; nan in both where the pair does not count. ``values_b`` likewise.
         ratio: Reported pairs per training pair if seeds divide the same pairs again and again; 0 if each seed has
             pairs of its own.
+        seeds: Ascending; () where they are not known.
     """
 
     a: str
@@ -75,6 +77,7 @@ class Pairing:
     values_a: tuple[float, ...]
     values_b: tuple[float, ...]
     ratio: float = 0.0
+    seeds: tuple[int, ...] = ()
 
     @property
     def n(self) -> int:
@@ -118,8 +121,9 @@ class Pairing:
 
     def first(self, n: int) -> "Pairing":
         """The same over the first n seeds."""
-        values = (self.values_a[:n], self.values_b[:n])
-        return self if n >= self.n else Pairing(self.a, self.b, self.metric, *values, self.ratio)
+        if n >= self.n:
+            return self
+        return replace(self, values_a=self.values_a[:n], values_b=self.values_b[:n], seeds=self.seeds[:n])
 
     def effect(self, advantage: Interval) -> Interval:
         """An interval of advantages as one of A - B or A / B."""
@@ -137,8 +141,8 @@ class Verdict:
 
     Attributes:
         pairing: What was compared, with the seeds that were looked at.
-        difference_p: That there is no difference. Among other comparisons of a table adjusted for their number; nan
-            where nothing was tested.
+        difference_p: That there is no difference. Among other comparisons of a table adjusted for their number;
+            nan where nothing was tested.
         equivalence_p: That there is one of the margin or more; likewise.
         not_worse_p: That A is worse by the margin or more; likewise.
         differs: Whether the test rules out that there is no difference.
@@ -240,11 +244,6 @@ class Verdict:
         """The effect with the bootstrap's interval, shown to the reader; no verdict depends on it."""
         return self.pairing.effect(bootstrap_interval(self.pairing.advantages))
 
-    @property
-    def bootstrap_text(self) -> str:
-        """The bootstrap's interval."""
-        return self._ends(self.bootstrap) or "-"
-
     def _text(self, interval: Interval) -> str:
         if not interval.n:
             return "-"
@@ -267,21 +266,46 @@ def pair(a: str, b: str, quantity: Quantity, runs_a: Mapping[int, Run], runs_b: 
     Runs of one seed that did not see the same data are no pair. Pairs in which a model did not learn, or diverged,
     keep their place and do not count where the quantity is about models that did.
     """
-    values: list[tuple[float, float]] = []
-    paired: list[Run] = []
+    values: dict[int, tuple[float, float]] = {}
     for seed in sorted(runs_a.keys() & runs_b.keys()):
         both = (runs_a[seed], runs_b[seed])
         if not same_data(both[0].record, both[1].record):
             continue
         if _left_out(quantity, both):
-            values.append((nan, nan))
+            values[seed] = (nan, nan)
         elif (x := quantity.of(both[0])) is not None and (y := quantity.of(both[1])) is not None:
-            values.append((float(x), float(y)))
-        else:
-            continue
-        paired.append(both[0])
-    ratio = resampling(run.record for run in paired)
-    return Pairing(a, b, quantity.metric, tuple(x for x, _ in values), tuple(y for _, y in values), ratio)
+            values[seed] = (float(x), float(y))
+    return Pairing(
+        a,
+        b,
+        quantity.metric,
+        tuple(x for x, _ in values.values()),
+        tuple(y for _, y in values.values()),
+        resampling(runs_a[seed].record for seed in values),
+        tuple(values),
+    )
+
+
+def over(one: Pairing, other: Pairing) -> Pairing:
+    """What A is beside B in one pairing, compared with the same in another one: A - B of each, or A / B."""
+    sides = [dict(zip(pairing.seeds, _beside(pairing), strict=True)) for pairing in (one, other)]
+    seeds = tuple(seed for seed in one.seeds if seed in sides[1])
+    pairs = [(sides[0][seed], sides[1][seed]) for seed in seeds]
+    pairs = [(nan, nan) if isnan(sum(pair)) else pair for pair in pairs]
+    return Pairing(
+        f"{one.a} over {one.b}",
+        f"{other.a} over {other.b}",
+        one.metric,
+        tuple(value for value, _ in pairs),
+        tuple(value for _, value in pairs),
+        max(one.ratio, other.ratio),
+        seeds,
+    )
+
+
+def _beside(pairing: Pairing) -> list[float]:
+    values = zip(pairing.values_a, pairing.values_b, strict=True)
+    return [a / b if pairing.metric.ratio else a - b for a, b in values]
 
 
 def _left_out(quantity: Quantity, runs: Iterable[Run]) -> bool:
@@ -316,7 +340,7 @@ def judge(pairings: Iterable[Pairing]) -> list[Verdict]:
     tests = (_differs, _equivalent, _not_worse)
     p_values = zip(*(holm([test(pairing) for pairing in tested]) for test in tests), strict=True)
     return [
-        _tested(pairing, *next(p_values)) if pairing.can_decide and not pairing.exact else _untested(pairing)
+        _exact(pairing) if pairing.exact or not pairing.can_decide else _tested(pairing, *next(p_values))
         for pairing in pairings
     ]
 
@@ -353,10 +377,15 @@ def _tested(pairing: Pairing, difference: float, equivalence: float, not_worse: 
     )
 
 
-def _untested(pairing: Pairing) -> Verdict:
+def untested(pairing: Pairing) -> Verdict:
+    """The verdict where nothing is tested: undecided."""
+    return Verdict(pairing, nan, nan, nan, differs=False, equivalent=False, not_worse=False)
+
+
+def _exact(pairing: Pairing) -> Verdict:
     """The verdict on a metric without chance, with p values of 0 or 1; undecided where nothing can be said."""
     if not pairing.can_decide:
-        return Verdict(pairing, nan, nan, nan, differs=False, equivalent=False, not_worse=False)
+        return untested(pairing)
     advantages, threshold = pairing.advantages, pairing.threshold
     mean, largest = advantages.mean(), abs(advantages).max()
     differs, equivalent, not_worse = abs(mean) > threshold, largest <= threshold, mean >= -threshold
@@ -382,9 +411,11 @@ def follow(pairing: Pairing, looks: Sequence[int], settles: Callable[[Verdict], 
         looks: The declared numbers of seeds, increasing.
         settles: Whether a verdict answers what was asked.
     """
-    if pairing.exact or pairing.metric.higher_is_better is None or pairing.n < looks[0]:
-        return _untested(pairing)
-    verdict = _untested(pairing)
+    if pairing.exact:
+        return _exact(pairing)
+    verdict = untested(pairing)
+    if pairing.metric.higher_is_better is None:
+        return verdict
     for number, look in enumerate((look for look in looks if look <= pairing.n), 1):
         seen = pairing.first(look)
         difference_p, differs = _crossed(seen, seen.differences, looks, two_sided=True)

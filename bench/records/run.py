@@ -71,6 +71,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
         data_sha256: Of the data set's content, as it was given to the run.
         code_sha256: Of the code that decides the result, plug-ins included.
         plugins: The files of the plug-ins that were loaded.
+        claims: The hashes of the claims that this run is evidence for, by name, as they were declared before it.
         command: Runs this cell again, in the project's folder; "" where it was not run by a command.
         environment: Versions, machine, device, threads, commit.
     """
@@ -130,6 +131,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
     data_sha256: str | None = None
     code_sha256: str | None = None
     plugins: list[str] = []
+    claims: dict[str, str] = {}
     command: str = ""
     environment: dict[str, Any]
 

@@ -20,9 +20,9 @@ from bench.analysis.calibration import (
     false_alarms,
     fixed_seeds,
     power,
+    repeated_testing,
     sign_flip_power,
     stops,
-    tested_repeatedly,
 )
 from bench.analysis.formats import number
 from bench.analysis.sequential import LOOKS
@@ -91,7 +91,7 @@ def sequential_false_alarm_table() -> TextTable:
     shares = {}
     for world, (differences, ratio) in sequences.items():
         found = stops(differences, ratio=ratio)
-        shares[world] = [*map(found.different_by, LOOKS), tested_repeatedly(differences)]
+        shares[world] = [*map(found.different_by, LOOKS), repeated_testing(differences)]
     columns = [*(f"until n = {look}" for look in LOOKS), "t test at 5% at every look"]
     return _table("False alarms in percent over all looks", "runs of A and B alike", columns, shares)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench.analysis.claims import Claims, published_claims
 from bench.analysis.frames import comparable, file_stem
 from bench.analysis.ledger import decide_claims, ledger
 from bench.records import CostRecord, ProbeRecord, RunRecord
@@ -24,13 +25,15 @@ def write_tables(
     folder: Path,
     probes: Sequence[ProbeRecord] = (),
     costs: Sequence[CostRecord] = (),
+    claims: Claims | None = None,
 ) -> list[TextTable]:
     """Make every table the records allow, and write each as Markdown, LaTeX and CSV.
 
     Files are ``<table>.md``, ``.tex`` and ``.csv`` for the standard study and for costs, ``<study>-<table>`` for
-    the other studies. Where there are records of studies that decide published claims, ``claims.md`` is the ledger
-    of these runs.
+    the other studies. Where there are records of runs that are evidence for claims (by default the published
+    ones), ``claims.md`` is the ledger of these runs.
     """
+    claims = published_claims() if claims is None else claims
     by_file = {
         file_stem(study, table.name): table
         for study, tables in tables_by_study(records, probes).items()
@@ -39,10 +42,10 @@ def write_tables(
     for stem, table in by_file.items():
         write_table(table, folder, stem)
     tables = list(by_file.values())
-    if decide_claims(records):
-        claims = ledger(records, probes)
-        (folder / "claims.md").write_text(page(claims, lambda _: "../records.jsonl"), encoding="utf-8")
-        tables.append(verdicts_table(claims))
+    if decide_claims(records, claims):
+        decided = ledger(records, probes, claims)
+        (folder / "claims.md").write_text(page(decided, lambda _: "../records.jsonl"), encoding="utf-8")
+        tables.append(verdicts_table(decided))
     return tables
 
 
