@@ -316,6 +316,8 @@ def _compared(where: str, comparison: str) -> tuple[str, Relation, str]:
             f"{where}: {comparison!r} compares nothing; write the names of two models and one of "
             f"{', '.join(map(repr, map(str, Relation)))} between them"
         )
+    if (OVER in words[1]) != (OVER in words[3]):
+        raise ClaimError(f"{where}: {comparison!r} compares a model with two; write{OVER}on both sides or on none")
     return words[1], Relation(words[2]), words[3]
 
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.frames import frame
-from bench.analysis.statistics import FEWEST_SEEDS, mean_interval
+from bench.analysis.statistics import FEWEST_MARKED, mean_interval
 from bench.analysis.thresholds import above_chance
 from bench.config import SMOKE
 from bench.metrics import declarations
@@ -41,8 +41,8 @@ def _best(cells: pd.DataFrame) -> str:
     loss = formats.mean(declarations()["best_valid_loss"], mean_interval(losses[first]))
     lowest = f"{first} has the lowest validation loss, {loss} "
     lowest += "with one seed" if seeds == 1 else f"on average over {seeds} seeds"
-    if seeds < FEWEST_SEEDS:
-        return f"{lowest}; fewer than {FEWEST_SEEDS} seeds are not tested for significance."
+    if seeds < FEWEST_MARKED:
+        return f"{lowest}; fewer than {FEWEST_MARKED} seeds are not tested for significance."
     alike = best(losses, higher_is_better=False)
     if not alike:
         return f"{lowest}; it is not significantly different from any other model."

@@ -90,7 +90,7 @@ def page(ledger: Ledger, link: Link) -> str:
         "The smallest differences that matter:",
         "\n".join(f"- {short_title(metric)}: {margin(metric)} ({metric.reason})" for metric in margins),
         "## Every comparison",
-        *(_parts_table(ledger, conditions).markdown() for conditions in ledger.conditions),
+        *(table.markdown() for table in comparison_tables(ledger)),
     ]
     return "\n\n".join(block.rstrip("\n") for block in blocks) + "\n"
 
@@ -119,16 +119,22 @@ def claims_table(ledger: Ledger) -> TextTable:
     return _text_table("Claims", _CLAIM_HEADER, list(map(_claim_row, ledger.entries)), _CLAIM_NOTES)
 
 
-def comparisons_table(ledger: Ledger) -> TextTable:
-    """One row per comparison of every claim that was run, with what was published and what was measured."""
-    header = ["claim", "data", "protocol", "A", "claimed", "B", *_MEASURED, "as claimed"]
-    rows = [
-        [entry.claim.name, entry.conditions.shared.dataset, entry.conditions.protocol, *_part_row(entry, part)[1:]]
-        for entry in ledger.entries
-        if entry.conditions is not None
-        for part in entry.parts
+def comparison_tables(ledger: Ledger) -> list[TextTable]:
+    """One table per set of conditions: every comparison, with what was published and what was measured."""
+    return [
+        _text_table(
+            f"{conditions.shared.dataset}, {conditions.protocol}, {conditions.device}",
+            ["claim", "comparison of A and B", *_MEASURED, "as claimed"],
+            [
+                _part_row(entry, part)
+                for entry in ledger.entries
+                if entry.conditions == conditions
+                for part in entry.parts
+            ],
+            _NOTES,
+        )
+        for conditions in ledger.conditions
     ]
-    return _text_table("Published beside measured: every comparison", header, rows, _NOTES)
 
 
 def _linked_claims_table(ledger: Ledger, link: Link) -> TextTable:
@@ -176,25 +182,10 @@ def _question(ledger: Ledger, question: Question) -> list[str]:
     return [f"### {question.question}", "\n".join(claims), table.markdown() if rows else "Nothing was run."]
 
 
-def _parts_table(ledger: Ledger, conditions: ClaimConditions) -> TextTable:
-    rows = [
-        _part_row(entry, part)
-        for entry in ledger.entries
-        if entry.conditions == conditions
-        for part in entry.parts
-    ]
-    return _text_table(
-        f"{conditions.shared.dataset}, {conditions.protocol}, {conditions.device}",
-        ["claim", "A", "claimed", "B", *_MEASURED, "as claimed"],
-        rows,
-        _NOTES,
-    )
-
-
 def _part_row(entry: Entry, part: PartEntry) -> list[str]:
     study = entry.claim.name.partition("/")[0]
-    compared = [part.part.a, part.part.relation.value, part.part.b]
-    return [entry.claim.name, *compared, *_measured(study, part), part.ruling.value]
+    compared = f"{part.part.a} {part.part.relation} {part.part.b}"
+    return [entry.claim.name, compared, *_measured(study, part), part.ruling.value]
 
 
 def _measured(study: str, part: PartEntry) -> list[str]:

@@ -94,6 +94,18 @@ def test_looks_are_those_of_a_brute_enumeration(x: np.ndarray, two_sided: bool) 
     assert found.tolist() == by_enumeration(x, looks, two_sided=two_sided)
 
 
+@pytest.mark.parametrize("x", [NORMAL, TIED, WON, RNG.standard_t(2, size=10)])
+@pytest.mark.parametrize("two_sided", [True, False])
+def test_of_all_sign_patterns_at_most_alpha_cross_at_any_look(x: np.ndarray, two_sided: bool) -> None:
+    """The chance of a false alarm given the absolute differences: a count of all cases, not an estimate."""
+    looks = (6, 7, 8)
+    crossed = [
+        any(look.crossed for look in sign_flips(x[:8] * signs, looks, two_sided=two_sided))
+        for signs in product((-1, 1), repeat=8)
+    ]
+    assert 0 < np.mean(crossed) <= 0.05
+
+
 def test_wins_and_losses_give_mcnemars_exact_test() -> None:
     # 7 wins and 1 loss of 10; McNemar's table counts only the pairs that differ.
     (look,) = sign_flips(WON, (10,))
