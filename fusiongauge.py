@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.metadata import entry_points
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,32 @@ ENTRY_POINT_GROUP = "fusiongauge"
 
 class FusionGaugeError(Exception):
     """Base of every error that FusionGauge raises on purpose; the message names the cause and the remedy."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
+
+def printable(text: str) -> str:
+    r"""The text with bytes of file names that are not UTF-8 written as ``\xfc``, so that every file can hold it.
+
+    Python keeps such bytes as surrogates, which neither UTF-8 nor JSON has.
+    """
+    return text if text.isascii() else _SURROGATE.sub(_escaped, text)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    number = ord(match.group())
+    return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"
+
+
+def escape_on_terminals() -> None:
+    """Have ``print`` escape the characters that a terminal or a pipe cannot encode, instead of raising."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class PluginError(FusionGaugeError, ValueError):

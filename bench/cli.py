@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -19,7 +21,7 @@ from bench.harness.options import dataset_help, load_plugins, resolve
 from bench.records import RecordError
 from bench.records.reading import load_records, read_run, read_runs
 from bench.registry import STUDIES
-from fusiongauge import FusionGaugeError
+from fusiongauge import FusionGaugeError, escape_on_terminals, printable
 
 if TYPE_CHECKING:
     from bench.records import RunRecord
@@ -38,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         be used. That of ``run`` is pytest's.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    escape_on_terminals()
     try:
         if words[:1] == ["run"]:
             return _run(words[1:])
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(words)
         status: int = options.command(options)
     except (FusionGaugeError, OSError) as error:  # OSError: a file that cannot be written or read
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
     return status
 
@@ -56,7 +59,7 @@ def _run(words: Sequence[str]) -> int:
     Example: python -m bench run -k stride --profile smoke
     """
     # In a process of its own: pytest warns about modules that were imported before it.
-    pytest = [sys.executable, "-m", "pytest", "-p", "bench.harness.plugin", f"--rootdir={Path.cwd()}"]
+    pytest = [sys.executable, "-m", "pytest", "-p", "fusiongauge_pytest", f"--rootdir={Path.cwd()}"]
     return subprocess.call([*pytest, "--pyargs", "bench", *words])  # noqa: S603
 
 
@@ -156,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _tables(options: argparse.Namespace) -> int:
     """Write and print the tables of a run from its records."""
-    from bench.analysis.frames import describe
+    from bench.analysis.frames import describe, reasons
     from bench.tables.tabulation import write_tables
 
     run = read_run(options.run)
@@ -164,6 +167,7 @@ def _tables(options: argparse.Namespace) -> int:
     tables = write_tables(run.records, folder, run.probes, run.costs)
     print("\n".join(describe(run.records)))
     _print(tables)
+    print("".join(f"{reason}\n" for reason in reasons(run.records)), end="")
     print(f"written to {folder}")
     return 0
 
@@ -334,7 +338,10 @@ def _beside(run: Path) -> Path:
 
 
 def _print(tables: Sequence[TextTable]) -> None:
-    from bench.tables.text import as_text
+    from bench.tables.text import MAX_WIDTH, as_text
 
+    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    width = shutil.get_terminal_size().columns if told else MAX_WIDTH
     for table in tables:
-        print(as_text(table, color=sys.stdout.isatty()))
+        print(as_text(table, color=color, encoding=sys.stdout.encoding or "utf-8", width=width))

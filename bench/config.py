@@ -18,6 +18,11 @@ class OptionError(FusionGaugeError, ValueError):
 
 Schedule = Literal["constant", "cosine-step", "cosine-epoch"]
 
+Precision = Literal["fp32", "tf32", "bf16"]
+FP32: Precision = "fp32"
+TF32: Precision = "tf32"
+BF16: Precision = "bf16"
+
 ALL = ("all",)
 """As ``Protocol.normalized``: every modality of the data."""
 
@@ -48,6 +53,9 @@ class Protocol:
             published protocols that ignored groups.
         valid_whole_batches: Whether validation leaves out the pairs after its last whole batch. True only in
             published protocols that did.
+        precision: What convolutions and matrix products compute in: "fp32"; "tf32", which rounds their float32
+            inputs to 10 bits of mantissa and needs CUDA; or "bf16", automatic mixed precision with bfloat16.
+            Weights, optimizer and loss are float32 in each.
 
     Raises:
         OptionError: A value is outside its range.
@@ -64,6 +72,7 @@ class Protocol:
     normalized: tuple[str, ...]
     keep_groups: bool = True
     valid_whole_batches: bool = False
+    precision: Precision = FP32
 
     def __post_init__(self) -> None:
         counts = (self.pairs, self.epochs, self.batch_size)
@@ -215,3 +224,14 @@ class RunConfig:
     reference: str = "maxpool"
     as_published: bool = False
     command: str = ""
+
+    def check_precision(self) -> None:
+        """Raise unless the device has the protocol's precision.
+
+        Raises:
+            OptionError: It does not.
+        """
+        if self.protocol.precision == TF32 and self.device == "cpu":
+            raise OptionError(
+                "precision=tf32 is a number format of CUDA devices; on a CPU, set precision=fp32 or precision=bf16"
+            )

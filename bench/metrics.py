@@ -187,11 +187,20 @@ def achieved_flops(record: RunRecord) -> float | None:
 
 
 def efficiency(record: RunRecord) -> float | None:
-    """Achieved operations per second as a share of the device's own ceiling; None where either is unknown."""
+    """Achieved operations per second as a share of the device's own ceiling, at most 1; None where one is unknown.
+
+    A training that is faster than what the ceiling was measured with is the ceiling itself.
+    """
     achieved = achieved_flops(record)
     if achieved is None or record.ceiling is None:
         return None
-    return achieved / record.ceiling["flops_per_second"]
+    return achieved / max(achieved, record.ceiling["flops_per_second"])
+
+
+def fastest_operation(record: RunRecord) -> str | None:
+    """The name of the operation that the ceiling was reached with; None in records that do not tell."""
+    reached = {name: speed for name, speed in (record.ceiling or {}).items() if name.endswith("_flops_per_second")}
+    return max(reached, key=reached.__getitem__).removesuffix("_flops_per_second") if reached else None
 
 
 _COMPUTED: Mapping[str, Callable[[RunRecord], float | None]] = MappingProxyType(

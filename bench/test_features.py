@@ -25,8 +25,10 @@ def test_features(
     from bench.training.evaluation import evaluate
     from bench.training.seeding import deterministic
 
-    with deterministic():
-        assert evaluate(subject.network, subject.valid)["accuracy"] == subject.record.valid_accuracy
+    precision = subject.protocol.precision
+    with deterministic(precision):
+        metrics = evaluate(subject.network, subject.valid, precision)
+    assert metrics["accuracy"] == subject.record.valid_accuracy
     probes = features.measure(subject, session.earlier_subjects(cell))
     keep_probes(probes)
     side = max(subject.dataset.info.image_size)

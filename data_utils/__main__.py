@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from data_utils.errors import DataError
 from data_utils.registry import DATASETS, LAYOUTS
 from data_utils.simulator.levels import LEVELS
-from fusiongauge import FusionGaugeError, load_installed_plugins, load_plugin
+from fusiongauge import FusionGaugeError, escape_on_terminals, load_installed_plugins, load_plugin
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status: 0, 1 for problems of a data set, 2 for usage errors."""
     options = _parser().parse_args(arguments)
+    escape_on_terminals()
     try:
         load_installed_plugins()
         for path in options.plugin:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import ModuleDict
 
 from data_utils.errors import DataError
+from fusiongauge import printable
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class DatasetInfo:
     """The description of a data set. Models are built from it alone.
 
     Attributes:
-        name: A short name for tables.
+        name: A short name for tables; in all names, bytes that are not UTF-8 are escaped (``printable``).
         classes: Class names; a label is an index into them.
         channels: Modality to number of channels; the order of the entries is the order of the modalities.
         image_size: Rows and columns (H, W), the same for every modality.
@@ -42,6 +43,8 @@ class DatasetInfo:
     def __post_init__(self) -> None:
         # A private copy: later changes of the caller's dictionary must not change the widths of models.
         object.__setattr__(self, "channels", MappingProxyType(dict(self.channels)))
+        object.__setattr__(self, "name", printable(self.name))
+        object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
         if len(self.classes) < 2:
             raise DataError(
                 f"Data set {self.name!r} has {len(self.classes)} class(es) {list(self.classes)}; "
@@ -137,6 +140,8 @@ class PairedDataset:
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for field in ("names", "notes"):
+            object.__setattr__(self, field, tuple(map(printable, getattr(self, field))))
         name, count = self.info.name, len(self.labels)
         if tuple(self.inputs) != tuple(self.info.channels):
             raise DataError(

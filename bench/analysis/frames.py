@@ -153,6 +153,15 @@ def describe(records: Sequence[RunRecord]) -> list[str]:
     return lines
 
 
+def reasons(records: Iterable[RunRecord]) -> list[str]:
+    """Why cells were not completed, one line each."""
+    return [
+        f"{record.status}: {record.label} (seed {record.seed}): {record.error or 'the record has no reason'}"
+        for record in latest(records)
+        if record.status != COMPLETED
+    ]
+
+
 def describe_cost(record: CostRecord) -> list[str]:
     """What a cost was measured under, one line each."""
     inputs = [f"inputs: {record.inputs}"] if isinstance(record, InferenceRecord) else []

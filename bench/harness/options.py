@@ -32,6 +32,9 @@ from fusiongauge import load_installed_plugins, load_plugin
 
 T = TypeVar("T")
 
+MOST_SEEDS = 1000
+"""The highest number of ``--seeds``."""
+
 
 def load_plugins(words: Iterable[str]) -> None:
     """Load the installed plug-ins, and those that ``--plugin`` names on a command line.
@@ -174,16 +177,18 @@ def resolve(
     resume: bool = False,
     settings: Sequence[str] = (),
     plugin: Sequence[str] = (),
+    listing: bool = False,
 ) -> Options:
     """The options of a session from the words on its command line; ``bench.harness.plugin`` describes them.
 
     Without ``results_dir`` a run has a new folder in ``results/runs`` of ``root``; with ``resume`` the latest one
-    there of the same study, profile, data and device, if there is one. Plug-ins are loaded already.
+    there of the same study, profile, data and device, if there is one. Plug-ins are loaded already. For a
+    ``listing`` of ids no device is looked for, which would load torch.
 
     Raises:
         OptionError: One of them cannot be used.
     """
-    device = resolve_device(device)
+    device = resolve_device(device, listing=listing)
     default_profile = FULL if device.startswith("cuda") else QUICK
     chosen = _choice(profile, PROFILES, "--profile") if profile else default_profile
     studies = parse_studies(study)
@@ -206,6 +211,18 @@ def resolve(
         settings=parse_settings(settings),
         plugins=tuple(plugin),
     )
+
+
+def check_dataset(name: str) -> None:
+    """Raise OptionError if ``--dataset`` is neither a data set nor a path; its content is looked at later."""
+    try:
+        exists = not name or name in DATASETS or Path(name).expanduser().exists()
+    except (OSError, ValueError, RuntimeError):  # too long, with a zero byte, of an unknown user
+        exists = False
+    if not exists:
+        raise OptionError(
+            f"{name!r} is neither a data set nor an existing path; the data sets are: {', '.join(DATASETS)}"
+        )
 
 
 def parse_settings(words: Iterable[str]) -> dict[str, str]:
@@ -242,19 +259,20 @@ def parse_seeds(text: str) -> tuple[int, ...]:
     """``"3"`` is three seeds from the published one on, ``"7,9"`` is these two, ``"7,"`` is just seed 7.
 
     Raises:
-        OptionError: Neither a count of at least 1 nor a list of different whole numbers from 0 on.
+        OptionError: Neither a count from 1 to MOST_SEEDS nor a list of different whole numbers below 2**32.
     """
     try:
         numbers = [int(word) for word in text.split(",") if word.strip()]
     except ValueError:
         numbers = []
-    if "," in text and numbers and len(set(numbers)) == len(numbers) and min(numbers) >= 0:
+    different = len(set(numbers)) == len(numbers) <= MOST_SEEDS
+    if "," in text and numbers and different and 0 <= min(numbers) <= max(numbers) < 2**32:
         return tuple(numbers)
-    if "," not in text and numbers and numbers[0] >= 1:
+    if "," not in text and numbers and 1 <= numbers[0] <= MOST_SEEDS:
         return tuple(range(FIRST_SEED, FIRST_SEED + numbers[0]))
     raise OptionError(
         f"--seeds {text}: give a count (3 means {FIRST_SEED},{FIRST_SEED + 1},{FIRST_SEED + 2}) "
-        "or a list of different seeds (7,9 or, for a single one, 7,)"
+        f"or a list of different seeds (7,9 or, for a single one, 7,); at most {MOST_SEEDS}, and below 2**32"
     )
 
 
@@ -277,30 +295,30 @@ def parse_trackers(text: str) -> tuple[str, ...]:
     return names
 
 
-def resolve_device(name: str) -> str:
+def resolve_device(name: str, *, listing: bool = False) -> str:
     """The device to run on: as named, or for "" CUDA where there is a device and else the CPU.
+
+    For a listing it is the CPU, whatever is named.
 
     Raises:
         OptionError: This machine does not have the device.
     """
     if name == "cpu":
         return name
-    if name and not re.fullmatch(r"cuda(:\d+)?", name):
-        raise OptionError(f"--device {name}: give cpu, cuda or cuda:N")
+    if listing:
+        if name and not re.fullmatch(r"cuda(:\d+)?", name):
+            raise OptionError(f"--device {name}: give cpu, cuda or cuda:N")
+        return "cpu"
     import torch
+
+    from bench.training.device import check_device
 
     if not name:
         return "cuda" if torch.cuda.is_available() else "cpu"
-    if not torch.cuda.is_available():
-        raise OptionError(
-            f"--device {name}: torch {torch.__version__} finds no CUDA device here; leave the option out "
-            "to run on the CPU, or check the driver and that this torch was built for CUDA"
-        )
-    _, _, index = name.partition(":")
-    if int(index or 0) >= torch.cuda.device_count():
-        raise OptionError(
-            f"--device {name}: there are only {torch.cuda.device_count()} CUDA devices, from cuda:0 on"
-        )
+    try:
+        check_device(name)
+    except OptionError as error:
+        raise OptionError(f"--{error}") from error
     return name
 
 

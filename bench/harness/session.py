@@ -6,6 +6,7 @@ matplotlib are imported where they are needed: a session that only lists its cel
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -20,16 +21,18 @@ from bench.config import OptionError
 from bench.harness.cell import Cell
 from bench.harness.options import Options
 from bench.harness.resume import Resumption, resume
+from bench.harness.writable import why_no_folder
 from bench.records import (
     COMPLETED,
     CostRecord,
+    Outbox,
     ProbeRecord,
     RecordError,
     RunRecord,
     SampleRecord,
-    append,
     cell_key,
     cell_of,
+    escaped,
     read,
 )
 from bench.records.cost import FILE_NAME as COSTS
@@ -52,7 +55,7 @@ T = TypeVar("T")
 
 
 class FolderError(FusionGaugeError, OSError):
-    """The folder of a run cannot be written, or another run is writing it; the message has the remedy."""
+    """The files of a run cannot be written, or another run is writing them; the message has the remedy."""
 
 
 @dataclass
@@ -64,7 +67,8 @@ class Session:
         records: Of the cells that have ended, in this session or in one that it resumes.
         probes: What was measured on their trained models.
         costs: What was measured beside them.
-        failures: What could not be written at the end, with the reason and the remedy, a sentence each.
+        skipped: Why cells cannot run on their data, by their names.
+        failures: What could not be written and fails the run, with the reason and the remedy, a sentence each.
         notes: What a user should know, but no reason to fail; a sentence each.
     """
 
@@ -72,10 +76,12 @@ class Session:
     records: list[RunRecord] = field(default_factory=list)
     probes: list[ProbeRecord] = field(default_factory=list)
     costs: list[CostRecord] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     _resumption: Resumption | None = None
     _datasets: dict[tuple[str, int], PairedDataset] = field(default_factory=dict)
+    _outbox: Outbox = field(default_factory=Outbox)
 
     @property
     def folder(self) -> Path:
@@ -126,14 +132,12 @@ class Session:
         """The data of the first cell, for measurements that depend on their shapes alone."""
         return self.dataset(self.cells[0].config)
 
-    def open(self, cells: Sequence[Cell]) -> None:
-        """Load the data, check that they can be split as the protocols ask, and take the folder.
+    def load(self, cells: Sequence[Cell]) -> None:
+        """Load the data, and check that they can be split as the protocols ask.
 
         Raises:
             DataError: The data cannot be read, or not be split.
-            FolderError: The folder cannot be written, or another run is writing it.
             OptionError: ``--set`` names a modality that the data lack.
-            RecordError: The folder has records that cannot be read.
         """
         from bench.training.preparation import choose
 
@@ -146,8 +150,18 @@ class Session:
                     f"--set normalized={text}: the data have no modality {absent[0]!r}; "
                     f"they have {', '.join(channels)}"
                 )
+
+    def open(self, cells: Sequence[Cell]) -> None:
+        """Load the data (see ``load``), and take the folder.
+
+        Raises:
+            FolderError: The folder cannot be written, or another run is writing it.
+            RecordError: The folder has records that cannot be read.
+        """
+        self.load(cells)
+        if reason := why_no_folder(self.folder):
+            raise FolderError(self._cannot_write(reason))
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
             self.records_path.touch()
         except Timeout as error:
@@ -156,14 +170,15 @@ class Session:
                 "with --results-dir"
             ) from error
         except OSError as error:
-            raise FolderError(
-                f"cannot write results to {self.folder} ({error.strerror}); give another folder with --results-dir"
-            ) from error
+            raise FolderError(self._cannot_write(error.strerror)) from error
         earlier = read(self.records_path, RunRecord)
         if self.options.resume:
             fitting = [cell for cell in cells if not self.misfit(cell.spec, self.dataset(cell.config).info)]
             wanted = {cell.name: self.described(cell) for cell in fitting}
             self._resumption = resume(earlier, wanted, self.folder / "checkpoints")
+
+    def _cannot_write(self, reason: str | None) -> str:
+        return f"cannot write results to {self.folder} ({reason}); give another folder with --results-dir"
 
     @staticmethod
     def misfit(spec: ModelSpec, info: DatasetInfo) -> str:
@@ -184,6 +199,13 @@ class Session:
         except Exception:  # noqa: S110 - a fault of a plug-in: running the model reports it
             pass
         return ""
+
+    def why_skipped(self, cell: Cell) -> str:
+        """Why a cell cannot run on its data, which is remembered; "" if it can."""
+        reason = self.misfit(cell.spec, self.dataset(cell.config).info)
+        if reason:
+            self.skipped[cell.name] = reason
+        return reason
 
     def described(self, cell: Cell) -> dict[str, Any]:
         """The fields of a cell's record that are known before training."""
@@ -237,24 +259,38 @@ class Session:
             self._keep(runs.failed(cell.spec, dataset, cell.seed, config, error))
             raise
         else:
-            self._keep(record)
+            record = self._keep(record)
         finally:
             self.trackers.end(record, self._samples(record))
         return record
 
     def _samples(self, record: RunRecord | None) -> list[SampleRecord]:
-        if record is None or record.checkpoint is None:
-            return []
-        path = samples_path(self.folder, record.checkpoint)
-        return read(path, SampleRecord) if path.is_file() else []
+        path = samples_path(self.folder, record.checkpoint) if record and record.checkpoint else None
+        return read(path, SampleRecord) if path and path.is_file() else []
 
     def _note(self, text: str) -> None:
         if text not in self.notes:
             self.notes.append(text)
 
-    def _keep(self, record: RunRecord) -> None:
-        append(self.records_path, record)
+    def _keep(self, record: RunRecord) -> RunRecord:
+        record = escaped(record)
         self.records.append(record)
+        self._write(self.records_path, record)
+        return record
+
+    def _write(self, path: Path, record: msgspec.Struct) -> None:
+        """Write a record to the disk; one that cannot be written waits for the next one, or the end.
+
+        Raises:
+            FolderError: It cannot be written now.
+        """
+        try:
+            self._outbox.add(path, record)
+        except OSError as error:
+            raise FolderError(
+                f"the record cannot be written to {path} ({error.strerror}); it is written with the next one, or "
+                "at the end, if that is possible then: make room on the disk"
+            ) from error
 
     def record_of(self, cell: Cell) -> RunRecord | None:
         """The latest record of a cell in this session; None if it has not ended yet."""
@@ -283,36 +319,64 @@ class Session:
 
     def keep_probes(self, probes: Sequence[ProbeRecord]) -> None:
         """Write probe records to the disk and remember them."""
-        for probe in probes:
-            append(self.folder / PROBES, probe)
+        probes = [escaped(probe) for probe in probes]
         self.probes += probes
+        for probe in probes:
+            self._write(self.folder / PROBES, probe)
 
     def keep_cost(self, cost: CostRecord) -> None:
         """Write a measurement to the disk and remember it."""
-        append(self.folder / COSTS, cost)
+        cost = escaped(cost)
         self.costs.append(cost)
+        self._write(self.folder / COSTS, cost)
 
     def finish(self) -> list[TextTable]:
         """Write the tables and figures of everything that ended, tell the trackers, and release the folder.
 
-        One part that cannot be written does not keep the others from being written; ``failures`` says which.
+        One part that cannot be written does not keep the others from being written. A record or a table that is
+        missing is one of the ``failures``. Figures are among the ``notes``: a command makes them again.
 
         Returns:
             The tables.
         """
         tables: list[TextTable] = []
         try:
+            self._write_what_waits()
             if self.records or self.probes or self.costs:
                 from bench.plots import write_figures
-                from bench.tables.tabulation import write_tables
+                from bench.tables.tabulation import all_tables, write_tables
 
-                tables = self._attempt("tables", "tables", write_tables) or []
-                self._attempt("figures", "plots", write_figures)
+                tables = self._attempt("tables", "tables", write_tables, self.failures) or []
+                with suppress(Exception):  # then there are none to show, which is one of the failures
+                    tables = tables or [*all_tables(self.records, self.probes, self.costs).values()]
+                self._attempt("figures", "plots", write_figures, self.notes)
             if self.records:
                 self._tell_trackers()
+        except KeyboardInterrupt:
+            self.notes.append(
+                "interrupted once more while tables and figures were written; the records are complete, and this "
+                f"writes the rest: python -m bench tables {self.folder}; python -m bench plots {self.folder}"
+            )
         finally:
             self._lock.release()
         return tables
+
+    def _write_what_waits(self) -> None:
+        count = len(self._outbox)
+        try:
+            self._outbox.send()
+        except OSError as error:
+            reason, elsewhere = error.strerror, Path(tempfile.mkdtemp(prefix="fusiongauge-"))
+            self._outbox.redirect(elsewhere)
+            with suppress(OSError):
+                self._outbox.send()
+            where = (
+                f"they are in {elsewhere}; make room and append its files to those of the same names"
+                if not self._outbox
+                else "they are lost, apart from the tables; make room and run the benchmark again"
+            )
+            records = "1 record" if count == 1 else f"{count} records"
+            self.failures.append(f"{records} could not be written to {self.folder} ({reason}); {where}")
 
     def _tell_trackers(self) -> None:
         from bench.tables.tabulation import tables_by_study
@@ -325,12 +389,12 @@ class Session:
         self.trackers.close(self.records, tables)
         self.notes += self.trackers.notes
 
-    def _attempt(self, what: str, command: str, write: Callable[..., T]) -> T | None:
+    def _attempt(self, what: str, command: str, write: Callable[..., T], otherwise: list[str]) -> T | None:
         """Write one part to the folder that is named as the command that writes it again."""
         try:
             return write(self.records, self.folder / command, self.probes, self.costs)
         except Exception as error:
-            self.failures.append(
+            otherwise.append(
                 f"the {what} could not be written ({type(error).__name__}: {error}); the records are in "
                 f"{self.folder}; try again: python -m bench {command} {self.folder}"
             )

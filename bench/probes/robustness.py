@@ -6,7 +6,6 @@ from bench.metrics import accuracy
 from bench.probes.corruptions import corrupted, corruptions_of
 from bench.probes.subject import Subject
 from bench.records import ProbeRecord
-from bench.training.evaluation import predict
 from bench.training.seeding import deterministic
 from data_utils import Batch
 
@@ -22,10 +21,10 @@ def measure(subject: Subject) -> list[ProbeRecord]:
     """
 
     def accuracy_on(batch: Batch) -> float:
-        return accuracy(predict(subject.network, batch), batch.labels.cpu())
+        return accuracy(subject.predict(batch), batch.labels.cpu())
 
     probe, probes = subject.records_of("robustness"), []
-    with deterministic():
+    with deterministic(subject.protocol.precision):
         clean = accuracy_on(subject.valid)
         for corruption in corruptions_of(subject.dataset):
             modality = corruption.modality

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from bench.config import Protocol, RunConfig
 from bench.records import ProbeRecord, RecordError, RunRecord
+from bench.training.evaluation import predict
 from bench.training.preparation import measured_sides, ready
 from bench.training.runs import CHECKPOINTS, build_seeded
 from data_utils import Batch, ChannelStatistics, PairedDataset
@@ -71,6 +72,10 @@ class Subject:
         """
         scaled = self.prepared(Batch(changed, self.measured.labels))
         return Batch({**self.valid.inputs, **scaled.inputs}, self.valid.labels)
+
+    def predict(self, batch: Batch) -> Tensor:
+        """The model's logits (N, L) of any pairs as it gets them, on the CPU, in the precision of its training."""
+        return predict(self.network, batch, self.protocol.precision)
 
     def records_of(self, benchmark: str) -> MakeRecord:
         """The records of a benchmark that starts now have what the record of the training tells of the model."""

@@ -31,6 +31,7 @@ class InferenceRecord(_Cost, frozen=True, kw_only=True, tag="inference"):
     Attributes:
         model: Its name; ``parameters``: weights and biases.
         batch_size: Pairs per pass; 1 measures latency, more measure throughput.
+        graph: Whether a pass is the replay of a CUDA graph, or else launched operation by operation.
         seconds: Of each pass.
         inputs: Of the data the model was built for, in words.
     """
@@ -38,6 +39,7 @@ class InferenceRecord(_Cost, frozen=True, kw_only=True, tag="inference"):
     model: str
     parameters: int
     batch_size: int
+    graph: bool = False
     seconds: list[float]
     inputs: str
 
@@ -50,7 +52,7 @@ class GrowthRecord(_Cost, frozen=True, kw_only=True, tag="scaling"):
         axis: What grew ("pairs", "batch", "image"); ``axis_title``: in words.
         work: The exponent of the pixels that an epoch processes, which proportional cost would have.
         sizes: Ascending.
-        seconds: Of each epoch, one list per size, of equal lengths.
+        seconds: Of each epoch without its first step, one list per size, of equal lengths.
     """
 
     model: str

@@ -24,8 +24,12 @@ def cost_tables(costs: Iterable[CostRecord]) -> list[TextTable]:
 
 
 def inference_table(name: str, records: Sequence[InferenceRecord]) -> TextTable:
-    """One row per model, in the order they were measured; passes of one pair are latency, of more throughput."""
-    latency = {record.model: record for record in records if record.batch_size == 1}
+    """One row per model, in the order they were measured; passes of one pair are latency, of more throughput.
+
+    Replays of CUDA graphs have a column of their own, if there are any.
+    """
+    latency = {record.model: record for record in records if record.batch_size == 1 and not record.graph}
+    replayed = {record.model: record for record in records if record.batch_size == 1 and record.graph}
     throughput = {record.model: record for record in records if record.batch_size > 1}
     rows, data = [], []
     for model, parameters in {record.model: record.parameters for record in records}.items():
@@ -34,19 +38,26 @@ def inference_table(name: str, records: Sequence[InferenceRecord]) -> TextTable:
         spread = float(np.subtract(*np.quantile(single.seconds, (0.75, 0.25)))) if single else nan
         rate = many.batch_size / median(many.seconds) if many else nan
         milliseconds = (number(1e3 * seconds, ".2f"), number(1e3 * spread, ".2f"))
-        rows.append([model, f"{parameters:,}", *milliseconds, number(rate, ",.0f")])
-        data.append([model, parameters, seconds, spread, many and many.batch_size, rate])
-    columns = ["model", "parameters", "latency_seconds", "latency_iqr_seconds"]
+        graph = median(replayed[model].seconds) if model in replayed else nan
+        of_graph = [number(1e3 * graph, ".2f")] if replayed else []
+        rows.append([model, f"{parameters:,}", *milliseconds, *of_graph, number(rate, ",.0f")])
+        data.append([model, parameters, seconds, spread, graph, many and many.batch_size, rate])
+    columns = ["model", "parameters", "latency_seconds", "latency_iqr_seconds", "graph_latency_seconds"]
     columns += ["throughput_batch", "pairs_per_second"]
     batches = ", ".join(dict.fromkeys(str(record.batch_size) for record in throughput.values()))
     return TextTable(
         name=name,
         title="Inference",
-        header=["model", "parameters", "latency (ms)", "its IQR (ms)", "throughput (pairs/s)"],
+        header=[
+            *("model", "parameters", "latency (ms)", "its IQR (ms)"),
+            *(["latency as a graph (ms)"] if replayed else []),
+            "throughput (pairs/s)",
+        ],
         labels=1,
         rows=rows,
         notes=[
             "forward passes with untrained weights, medians; latency: of a single pair"
+            + ("; as a graph: the same pass as the replay of a CUDA graph" if replayed else "")
             + (f"; throughput: in batches of {batches}" if batches else "")
         ],
         conditions=describe_cost(records[0]),
@@ -80,7 +91,7 @@ def scaling_table(name: str, records: Sequence[GrowthRecord]) -> TextTable:
                 f"{axis}: {record.axis_title}; in proportion to pixels the exponent is {record.work}"
                 for axis, record in axes.items()
             ),
-            "times are medians of an epoch",
+            "times are those of the median epoch",
             "exponent: of cost = a * size ** exponent, least squares of logarithms over all epochs",
         ],
         conditions=describe_cost(records[0]),

@@ -8,7 +8,7 @@ import pandas as pd
 from bench.analysis import formats
 from bench.analysis.frames import evaluated, frame
 from bench.analysis.statistics import Interval, mean_interval
-from bench.metrics import QUANTITIES
+from bench.metrics import QUANTITIES, fastest_operation
 from bench.records import COMPLETED, Metric, RunRecord
 from bench.tables.seeds import BEST_OF_COLUMN, Best, best, better_is_higher, raw, seed_table
 from bench.tables.text import TextTable
@@ -53,6 +53,12 @@ def cost_table(records: Sequence[RunRecord]) -> TextTable | None:
     measured = [metric for metric in costs if cells[_evidence(metric)].notna().any()]
     missing = ", ".join(metric.title for metric in costs if metric not in measured)
     notes = [*(COSTS[metric.name] for metric in measured), f"not in these records: {missing}" if missing else ""]
+    fastest = dict.fromkeys(filter(None, map(fastest_operation, records)))
+    if fastest:
+        operations = " or ".join(name.replace("_", " ") for name in fastest)
+        notes.append(
+            f"ceiling: measured with several operations, reached by {operations}; a faster model has 100%"
+        )
     return _models_table("cost", "what the models cost", records, measured, filter(None, notes))
 
 

@@ -20,6 +20,20 @@ from bench.tables.thresholds import threshold_table
 from bench.tables.variants import variants_table
 
 
+def all_tables(
+    records: Sequence[RunRecord], probes: Sequence[ProbeRecord] = (), costs: Sequence[CostRecord] = ()
+) -> dict[str, TextTable]:
+    """Every table the records allow, by the stem of its files.
+
+    A stem is ``<table>`` for the standard study and for costs, ``<study>-<table>`` for the other studies.
+    """
+    return {
+        file_stem(study, table.name): table
+        for study, tables in tables_by_study(records, probes).items()
+        for table in tables
+    } | {table.name: table for table in cost_tables(costs)}
+
+
 def write_tables(
     records: Sequence[RunRecord],
     folder: Path,
@@ -29,16 +43,11 @@ def write_tables(
 ) -> list[TextTable]:
     """Make every table the records allow, and write each as Markdown, LaTeX and CSV.
 
-    Files are ``<table>.md``, ``.tex`` and ``.csv`` for the standard study and for costs, ``<study>-<table>`` for
-    the other studies. Where there are records of runs that are evidence for claims (by default the published
-    ones), ``claims.md`` is the ledger of these runs.
+    Where there are records of studies that are run for claims (by default the published ones), ``claims.md`` is the
+    ledger of these runs.
     """
     claims = published_claims() if claims is None else claims
-    by_file = {
-        file_stem(study, table.name): table
-        for study, tables in tables_by_study(records, probes).items()
-        for table in tables
-    } | {table.name: table for table in cost_tables(costs)}
+    by_file = all_tables(records, probes, costs)
     for stem, table in by_file.items():
         write_table(table, folder, stem)
     tables = list(by_file.values())

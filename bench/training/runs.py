@@ -20,6 +20,7 @@ from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord
 from bench.records.sample import samples_path
 from bench.registry import METRICS
 from bench.training.ceiling import ceiling
+from bench.training.device import check_device
 from bench.training.environment import environment
 from bench.training.evaluation import predict
 from bench.training.fingerprint import code_sha256
@@ -102,13 +103,16 @@ def run(
         ModelError: The model is unknown or does not fit the data.
         DataError: The data cannot be read, or cannot be split as the protocol requires.
         PluginError: The model is faulty, or a registered metric is.
+        OptionError: This machine does not have the device, or the device not the protocol's precision.
     """
+    folder = None if results_dir is None else Path(results_dir)
     name = "" if isinstance(data, PairedDataset) else str(data)
+    config = RunConfig(protocol=protocol, device=device, results_dir=folder, dataset=name)
+    check_device(device)
+    config.check_precision()
     if not isinstance(data, PairedDataset):
         # A simulator makes the requested number of pairs; of files each seed draws its own share.
         data = load(name, pairs=protocol.pairs if name in DATASETS else None)
-    folder = None if results_dir is None else Path(results_dir)
-    config = RunConfig(protocol=protocol, device=device, results_dir=folder, dataset=name)
     return run_cell(_spec(model), data, seed, config, observe=observe)
 
 
@@ -155,11 +159,11 @@ def run_cell(
     def observe_with_memory(result: EpochResult) -> None:
         observe(replace(result, peak_memory_bytes=fields["peak_memory_bytes"]))
 
-    with deterministic(), seeded(seed, "measurement", device):
+    with deterministic(protocol.precision), seeded(seed, "measurement", device):
         data = prepare(dataset, protocol, seed, device)
         fields |= {"train_pairs": len(data.train), "valid_pairs": len(data.valid)}
         try_model(spec, build, data.train, len(dataset.info.classes), protocol)
-        fields["ceiling"] = ceiling(device)
+        fields["ceiling"] = ceiling(device, protocol.precision)
         network = build()
         fields |= _peak_memory(build, list(experts_of(network)), data.train, protocol, seed)
         fields["parameters"] = count_parameters(network)
@@ -179,11 +183,13 @@ def run_cell(
             return RunRecord(**fields)
         trainer.restore_best()
         fields |= _best(trainer, fields["pretraining"])
-        fields["train_accuracy"] = accuracy(predict(network, data.train), data.train.labels.cpu())
+        fields["train_accuracy"] = accuracy(
+            predict(network, data.train, protocol.precision), data.train.labels.cpu()
+        )
         fields |= _save_weights(network, config, spec, seed)
         if config.results_dir is not None:
             path = samples_path(config.results_dir, fields["checkpoint"])
-            if reason := save_samples(path, network, dataset, data, fields["weights_sha256"]):
+            if reason := save_samples(path, network, dataset, data, fields["weights_sha256"], protocol.precision):
                 note(reason)
     return RunRecord(**fields, status=COMPLETED)
 

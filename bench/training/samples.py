@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from bench.config import FP32, Precision
 from bench.records import SampleRecord
 from bench.training.evaluation import predict
 from bench.training.preparation import PreparedData
@@ -24,7 +25,12 @@ COUNT = 8
 
 
 def save_samples(
-    path: Path, network: nn.Module, dataset: PairedDataset, data: PreparedData, weights_sha256: str
+    path: Path,
+    network: nn.Module,
+    dataset: PairedDataset,
+    data: PreparedData,
+    weights_sha256: str,
+    precision: Precision = FP32,
 ) -> str:
     """Write ``predictions`` to a path (``bench.records.sample.samples_path``); an earlier file is replaced.
 
@@ -33,7 +39,7 @@ def save_samples(
     """
     try:
         path.unlink(missing_ok=True)
-        records = predictions(network, dataset, data, weights_sha256)
+        records = predictions(network, dataset, data, weights_sha256, precision)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.Encoder().encode_lines(records))
     except Exception as error:
@@ -42,7 +48,11 @@ def save_samples(
 
 
 def predictions(
-    network: nn.Module, dataset: PairedDataset, data: PreparedData, weights_sha256: str
+    network: nn.Module,
+    dataset: PairedDataset,
+    data: PreparedData,
+    weights_sha256: str,
+    precision: Precision = FP32,
 ) -> list[SampleRecord]:
     """Predictions of COUNT validation pairs: up to half of them mistakes, the surest first, then right ones.
 
@@ -54,9 +64,10 @@ def predictions(
         dataset: The data set that ``data`` was prepared from.
         data: Of the run.
         weights_sha256: Of the model's weights.
+        precision: Of its training.
     """
     labels = data.valid.labels.cpu()
-    probability, predicted = probabilities(predict(network, data.valid)).max(dim=1)
+    probability, predicted = probabilities(predict(network, data.valid, precision)).max(dim=1)
     chosen = chosen_samples(probability, predicted == labels, COUNT)
     pairs = data.valid_pairs[torch.tensor(chosen)]
     drawn = {modality: pictures(values[pairs]) for modality, values in dataset.inputs.items()}

@@ -95,7 +95,7 @@ class Trainer:
     """Trains a model under a protocol and remembers its best epoch.
 
     On CUDA the step is recorded here, before anything is timed, with the settings that hold now: make the trainer
-    and train under the same ``seeding.deterministic``.
+    and train under the same ``seeding.deterministic``, which has the protocol's precision.
 
     Attributes:
         model: The model, as far as it has been trained.
@@ -130,7 +130,7 @@ class Trainer:
         self._steps_per_epoch = steps_per_epoch(len(train), protocol)
         self._used = min(len(train), self._steps_per_epoch * protocol.batch_size)
         self._rates = learning_rates(protocol, self._steps_per_epoch)
-        eager = EagerSteps(model, make_optimizer(model, protocol), train, protocol.batch_size)
+        eager = EagerSteps(model, make_optimizer(model, protocol), train, protocol)
         self._steps = fastest(eager, self._used)
         self._best_weights = _copy_weights(model)
         self._running: tuple[Tensor, float, float] | None = None
@@ -171,7 +171,7 @@ class Trainer:
             epoch=len(self.history.results) + 1,
             epochs=self._protocol.epochs,
             train_loss=loss_sum.item() / self._used,
-            valid=evaluate(self.model, self._valid),
+            valid=evaluate(self.model, self._valid, self._protocol.precision),
             learning_rate=learning_rate,
             seconds=seconds,
             stage=self._stage,

@@ -66,5 +66,5 @@ def _fault(network: nn.Module, batch: Batch, classes: int, protocol: Protocol) -
     if not logits.requires_grad:
         return "returns logits that depend on no trainable parameter"
     for part in (network, *experts_of(network).values()):
-        training_step(part, make_optimizer(part, protocol), batch)
+        training_step(part, make_optimizer(part, protocol), batch, protocol)
     return ""

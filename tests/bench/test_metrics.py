@@ -3,7 +3,15 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bench.metrics import QUANTITIES, achieved_flops, declarations, efficiency, on_validation, value
+from bench.metrics import (
+    QUANTITIES,
+    achieved_flops,
+    declarations,
+    efficiency,
+    fastest_operation,
+    on_validation,
+    value,
+)
 from bench.registry import METRICS
 from tests.bench.analysis.samples import BRIER, foreign
 from tests.bench.samples import record
@@ -29,6 +37,17 @@ def test_achieved_operations_are_those_of_an_epoch_over_its_median_time() -> Non
 
 def test_efficiency_is_the_share_of_the_ceiling() -> None:
     assert efficiency(record(**measured())) == 0.25
+
+
+def test_a_training_faster_than_its_ceiling_is_the_ceiling() -> None:
+    assert efficiency(record(**measured(ceiling={"flops_per_second": 2_000.0}))) == 1.0
+
+
+def test_the_operation_that_reached_the_ceiling_is_known_by_name() -> None:
+    speeds = {"flops_per_second": 3.0, "product_flops_per_second": 2.0, "convolution_flops_per_second": 3.0}
+    assert fastest_operation(record(ceiling=speeds)) == "convolution"
+    assert fastest_operation(record(ceiling={"flops_per_second": 3.0})) is None
+    assert fastest_operation(record()) is None
 
 
 @pytest.mark.parametrize(("drop_last", "pairs"), [(False, 650), (True, 640)])

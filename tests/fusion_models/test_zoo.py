@@ -67,8 +67,8 @@ def fusion_net(model: ModelSpec | str, *, size: int, classes: int) -> FusionNet:
 
 def build(model: ModelSpec | str, *, size: int = 16, classes: int = 2, seed: int = 0) -> FusionNet:
     """The model for small images; equal seeds draw equal weights."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         return fusion_net(model, size=size, classes=classes)
 
 

@@ -1,8 +1,11 @@
 import re
-from collections.abc import Callable
+import resource
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, rmtree
 from typing import Any
 
 import pytest
@@ -375,7 +378,7 @@ def test_finishing_without_a_record_writes_nothing(opened: Session) -> None:
         ("plots", r"the figures could not be written \(FileExistsError: .*\)", ["tables/fusion.csv"]),
     ],
 )
-def test_a_folder_that_cannot_be_written_is_a_failure_and_the_rest_is_written(
+def test_tables_or_figures_that_cannot_be_written_are_said_and_the_rest_is_written(
     folder: str, failure: str, others: list[str], make: Make, notebook: Notebook
 ) -> None:
     session = make(tracker="notebook")
@@ -383,7 +386,7 @@ def test_a_folder_that_cannot_be_written_is_a_failure_and_the_rest_is_written(
     session.records.append(record())
     (session.folder / folder).touch()  # a file where the folder should be
     session.finish()
-    (message,) = session.failures
+    (message,) = session.failures if folder == "tables" else session.notes[:1]
     remedy = f"; the records are in {session.folder}; try again: python -m bench {folder} {session.folder}"
     assert message.endswith(remedy)
     assert re.fullmatch(failure, message.removesuffix(remedy))
@@ -407,6 +410,50 @@ def test_records_that_no_table_can_show_are_a_failure_and_trackers_are_closed(
     assert failure.startswith("the tables could not be written (ZeroDivisionError: no seeds)")
     assert (session.folder / "plots" / "curves.png").is_file()
     assert notebook.notes == [("close", (1, {}))]
+
+
+def test_a_record_that_cannot_be_written_waits_for_room(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = make()
+    session.open([cell(session)])
+    monkeypatch.setattr(runs, "run_cell", lambda *_, **__: record())
+    with largest_file(100), pytest.raises(FolderError, match=r"cannot be written to .*records\.jsonl \(File too"):
+        session.run_cell(cell(session), drive, silent)
+    assert session.records_path.stat().st_size == 100  # cut off in its line
+    assert read(session.records_path, RunRecord) == []
+    session.run_cell(cell(session), drive, silent)
+    assert read(session.records_path, RunRecord) == session.records == [record(), record()]
+    session.finish()
+    assert session.failures == []
+
+
+def test_records_that_find_no_room_until_the_end_are_kept_elsewhere(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(runs, "run_cell", lambda *_, **__: record())
+    session = make()
+    session.open([cell(session)])
+    rmtree(session.folder)
+    with pytest.raises(FolderError, match=r"cannot be written to .* \(No such file or directory\)"):
+        session.run_cell(cell(session), drive, silent)
+    session.finish()
+    (failure,) = session.failures
+    (elsewhere,) = tmp_path.glob("fusiongauge-*/records.jsonl")
+    assert failure.startswith(f"1 record could not be written to {session.folder} (No such file or directory); ")
+    assert str(elsewhere.parent) in failure
+    assert read(elsewhere, RunRecord) == [record()]
+    assert (session.folder / "tables" / "fusion.md").is_file()
+
+
+@contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """As on a disk that has no more room: what is written of a file beyond this size fails."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_the_tracker_gets_the_tables_and_its_notes_are_kept(make: Make, notebook: Notebook) -> None:

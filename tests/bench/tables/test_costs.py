@@ -24,6 +24,14 @@ def test_inference_has_one_row_per_model_and_leaves_open_what_was_not_measured()
     assert table.conditions == ["inputs: 4 channels", *CONDITIONS]
 
 
+def test_replays_of_graphs_have_a_column_of_their_own() -> None:
+    (table,) = cost_tables([inference(), inference(graph=True, seconds=[0.0005]), inference(model="other")])
+    assert table.header[2:5] == ["latency (ms)", "its IQR (ms)", "latency as a graph (ms)"]
+    assert [row[2:] for row in table.rows] == [["2.00", "1.00", "0.50", "-"], ["2.00", "1.00", "-", "-"]]
+    assert table.data.graph_latency_seconds[0] == 0.0005
+    assert "as a graph: the same pass as the replay of a CUDA graph" in table.notes[0]
+
+
 def test_the_spread_of_latency_is_between_quartiles() -> None:
     (table,) = cost_tables([inference(seconds=[0.1, 0.2, 0.4, 0.6, 9.0])])
     assert table.rows[0][2:4] == ["400.00", "400.00"]
