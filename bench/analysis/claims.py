@@ -25,7 +25,7 @@ changed after its runs is known.
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
@@ -218,7 +218,35 @@ def published_claims() -> Claims:
     Raises:
         ClaimError: One of the files cannot be used.
     """
-    return read_claims(sorted(published_folder().glob("*.toml")))
+    return read_claims(published_files())
+
+
+def published_files() -> list[Path]:
+    """The files of the claims that ship here."""
+    return sorted(published_folder().glob("*.toml"))
+
+
+def compared(a: str, b: str, sources: Mapping[str, Source], looks: Sequence[int]) -> Claims:
+    """Two models compared in test accuracy and loss, declared on a command line instead of in a file.
+
+    Args:
+        a: Name of a model.
+        b: Likewise.
+        sources: By protocol, the source of its runs.
+        looks: Numbers of seeds after which runs are looked at.
+    """
+    settings = {setting: [source] for setting, source in sources.items()}
+    claims = []
+    for estimand in ("accuracy", "loss"):
+        quantity = ESTIMANDS[estimand]
+        text = f"{a} is better than {b} in {quantity.metric.title}"
+        everything = (text, quantity.metric, looks, settings)
+        part = Part(a, Relation.BETTER, b, quantity)
+        settings_of = {setting: tuple(of_setting) for setting, of_setting in settings.items()}
+        claims.append(
+            Claim(f"compared/{estimand}", text, (part,), tuple(looks), settings_of, "", _hash(everything))
+        )
+    return Claims(tuple(claims), studies=tuple(dict.fromkeys(study for study, _ in sources.values())))
 
 
 def read_claims(paths: Iterable[Path]) -> Claims:
@@ -273,8 +301,11 @@ def _claim(path: Path, content: _File, declared: _Claim) -> Claim:
         setting: tuple(_source(source) for source in sources) for setting, sources in content.settings.items()
     }
     everything = (name, text, declared, content.looks, content.settings)
-    digest = sha256(msgspec.json.encode(msgspec.to_builtins(everything), order="sorted")).hexdigest()[:12]
-    return Claim(name, text, parts, tuple(content.looks), settings, declared.reading, digest)
+    return Claim(name, text, parts, tuple(content.looks), settings, declared.reading, _hash(everything))
+
+
+def _hash(declared: object) -> str:
+    return sha256(msgspec.json.encode(msgspec.to_builtins(declared), order="sorted")).hexdigest()[:12]
 
 
 def _words(path: Path, declared: _Claim) -> tuple[str, str]:

@@ -43,8 +43,8 @@ def write_tables(
 ) -> list[TextTable]:
     """Make every table the records allow, and write each as Markdown, LaTeX and CSV.
 
-    Where there are records of studies that are run for claims (by default the published ones), ``claims.md`` is the
-    ledger of these runs.
+    Where there are records of studies that are run for claims (by default the published ones), ``claims.md`` is
+    the ledger of these runs.
     """
     claims = published_claims() if claims is None else claims
     by_file = all_tables(records, probes, costs)

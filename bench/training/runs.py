@@ -243,6 +243,7 @@ def describe(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConf
         "data_sha256": dataset.sha256,
         "code_sha256": code_sha256(*own_code),
         "plugins": [plugin.file.name for plugin in plugins()],
+        "claims": dict(config.claims),
         "command": config.command,
         "environment": environment(device),
     }
