@@ -8,7 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -16,7 +16,10 @@ import torch
 from torch import Tensor
 from torch.nn import ModuleDict
 
+from data_utils.decoding import Decoder
 from data_utils.errors import DataError
+from data_utils.geometry import is_scanner, is_xyza
+from data_utils.modality import Modality
 from fusiongauge import printable
 
 
@@ -29,6 +32,8 @@ class DatasetInfo:
         classes: Class names; a label is an index into them.
         channels: Modality to number of channels; the order of the entries is the order of the modalities.
         image_size: Rows and columns (H, W), the same for every modality.
+        modalities: The declared modalities; those that are not declared are told by their values
+            (``PairedDataset.modality``).
 
     Raises:
         DataError: There are fewer than two classes, a repeated class, no modality, one whose name cannot be
@@ -39,12 +44,15 @@ class DatasetInfo:
     classes: tuple[str, ...]
     channels: Mapping[str, int]
     image_size: tuple[int, int]
+    modalities: Mapping[str, Modality] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # A private copy: later changes of the caller's dictionary must not change the widths of models.
-        object.__setattr__(self, "channels", MappingProxyType(dict(self.channels)))
+        # Names come from files, and a name that is not valid Unicode cannot be written to a record.
         object.__setattr__(self, "name", printable(self.name))
         object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
+        # Private copies: later changes of the caller's dictionaries must not change the widths of models.
+        object.__setattr__(self, "channels", MappingProxyType(dict(self.channels)))
+        object.__setattr__(self, "modalities", MappingProxyType(dict(self.modalities)))
         if len(self.classes) < 2:
             raise DataError(
                 f"Data set {self.name!r} has {len(self.classes)} class(es) {list(self.classes)}; "
@@ -56,12 +64,19 @@ class DatasetInfo:
             )
         if not self.channels:
             raise DataError(f"Data set {self.name!r} has no modality; add at least one.")
-        for modality in self.channels:
+        for name in self.channels:
             # Networks hold their layers in an nn.ModuleDict, by modality.
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", modality) or hasattr(ModuleDict, modality):
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or hasattr(ModuleDict, name):
                 raise DataError(
-                    f"Data set {self.name!r} has a modality {modality!r}, which cannot name a part of a network; "
+                    f"Data set {self.name!r} has a modality {name!r}, which cannot name a part of a network; "
                     "use letters, digits, '_' and '-', and no name of an attribute of torch.nn.ModuleDict."
+                )
+        for name, modality in self.modalities.items():
+            if modality.channels != self.channels.get(name):
+                raise DataError(
+                    f"Data set {self.name!r} declares a modality {name!r} of {modality.channels} channel(s), but "
+                    "its "
+                    f"channels are {dict(self.channels)}; make them agree."
                 )
         if min(*self.image_size, *self.channels.values()) < 1:
             raise DataError(
@@ -71,7 +86,13 @@ class DatasetInfo:
 
     def __reduce__(self) -> tuple[type["DatasetInfo"], tuple[object, ...]]:
         # A mapping proxy can be neither pickled nor deep-copied; sending a data set to another process needs both.
-        return DatasetInfo, (self.name, self.classes, dict(self.channels), self.image_size)
+        return DatasetInfo, (
+            self.name,
+            self.classes,
+            dict(self.channels),
+            self.image_size,
+            dict(self.modalities),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,17 +137,20 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class PairedDataset:
-    """All pairs of a data set, in memory.
+    """All pairs of a data set, as they were decoded from files or simulated.
 
     Attributes:
         info: Name, classes, channels and image size.
-        inputs: Modality to tensor (N, C, H, W): uint8 for images in 0-255, float32 for measurements in
-            meters. The modalities and their channels are those of ``info.channels``, in its order.
+        inputs: Modality to tensor (N, c, H, W) as decoded, in the order of ``info.channels``: uint8 or uint16 for
+            images, any of these, float16 or float32 for measurements. Without a decoder these are the measurements
+            themselves, in the channels of ``info.channels`` and in the unit of the modality.
         labels: int64 tensor (N,), indices into ``info.classes``.
         groups: int64 tensor (N,). Pairs of one group (twins, crops of one photograph) resemble each other too much
             to be in both training and validation.
         names: The name of each pair, for messages and error analysis.
         notes: What the reader left out or noticed, one sentence each.
+        decoders: Modality to what makes measurements of its tensor, for those that need it.
+        assumptions: Those of the notes that report what the reader took for granted, which is no problem.
 
     Raises:
         DataError: The parts contradict each other, or a class has no pairs.
@@ -138,10 +162,12 @@ class PairedDataset:
     groups: Tensor
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    decoders: Mapping[str, Decoder] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for field in ("names", "notes"):
-            object.__setattr__(self, field, tuple(map(printable, getattr(self, field))))
+        for texts in ("names", "notes", "assumptions"):
+            object.__setattr__(self, texts, tuple(map(printable, getattr(self, texts))))
         name, count = self.info.name, len(self.labels)
         if tuple(self.inputs) != tuple(self.info.channels):
             raise DataError(
@@ -149,16 +175,19 @@ class PairedDataset:
                 f"{list(self.info.channels)}; make the two lists equal."
             )
         for modality, values in self.inputs.items():
-            expected = (count, self.info.channels[modality], *self.info.image_size)
-            if tuple(values.shape) != expected:
+            decoder = self.decoders.get(modality)
+            channels = values.shape[1] if decoder and values.dim() == 4 else self.info.channels[modality]
+            expected = (count, channels, *self.info.image_size)
+            if tuple(values.shape) != expected or (decoder and decoder.channels != self.info.channels[modality]):
                 raise DataError(
                     f"Data set {name!r} holds {modality!r} of shape {tuple(values.shape)}, but its labels "
                     f"and description require {expected}; make them agree."
                 )
-            if values.dtype not in (torch.uint8, torch.float32):
+            if values.dtype not in _DTYPES:
                 raise DataError(
-                    f"Data set {name!r} holds {modality!r} as {values.dtype}; "
-                    "convert it to uint8 (images) or float32 (measurements)."
+                    f"Data set {name!r} holds {modality!r} as {values.dtype}; convert it to uint8 or uint16 "
+                    "(images) "
+                    "or float16 or float32 (measurements)."
                 )
         for what, integers in (("labels", self.labels), ("groups", self.groups)):
             if integers.dtype != torch.int64 or tuple(integers.shape) != (count,):
@@ -189,23 +218,75 @@ class PairedDataset:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of all that a run receives: classes, modalities, tensors, labels, groups and the pairs' names.
+        """Hash of all that a run receives: classes, modalities, measurements, labels, groups and the pairs' names.
 
         It includes neither the data set's own name nor its notes: the same pairs read from another folder, or
-        simulated on another machine, have the same hash. It is computed once and does not follow later changes of
-        the tensors.
+        simulated on another machine, have the same hash, however they are stored. It is computed once and does not
+        follow later changes of the tensors.
         """
-        tensors = {**self.inputs, "labels": self.labels, "groups": self.groups}
+        few = torch.arange(min(1, len(self)))
         # Types and shapes are hashed too: the same bytes in another shape are other data.
-        layout = {what: [str(values.dtype), *values.shape] for what, values in tensors.items()}
+        layout = {m: [str(self.measured(m, few).dtype), *self.shape_of(m)] for m in self.inputs}
+        layout |= {what: ["torch.int64", len(self)] for what in ("labels", "groups")}
         digest = hashlib.sha256(json.dumps([self.info.classes, self.names, layout]).encode())
-        for values in tensors.values():
-            for part in values.split(_HASHED_AT_ONCE):
-                digest.update(part.contiguous().flatten().numpy())
+        for modality in self.inputs:
+            for pairs in self.parts():
+                digest.update(self.measured(modality, pairs).contiguous().numpy().data)
+        for integers in (self.labels, self.groups):
+            digest.update(integers.contiguous().numpy().data)
         return digest.hexdigest()
 
+    @property
+    def stored_bytes(self) -> int:
+        """The size of the tensors of all modalities, as they are stored."""
+        return sum(values.numel() * values.element_size() for values in self.inputs.values())
+
+    def parts(self, pairs: Tensor | None = None) -> tuple[Tensor, ...]:
+        """The pairs in parts whose measurements take little memory at a time.
+
+        Args:
+            pairs: int64 tensor of pairs; None for all.
+        """
+        height, width = self.info.image_size
+        of_pair = 4 * height * width * max(self.info.channels.values())
+        chosen = torch.arange(len(self)) if pairs is None else pairs
+        return tuple(torch.split(chosen, max(1, _PART_BYTES // of_pair)))
+
+    def shape_of(self, modality: str) -> tuple[int, int, int, int]:
+        """The shape (N, C, H, W) of a modality's measurements."""
+        return (len(self), self.info.channels[modality], *self.info.image_size)
+
+    def modality(self, name: str) -> Modality:
+        """The description of a modality: as declared, otherwise told by its values.
+
+        uint8 is an image; four channels of which the last is 0 or 1 are points, of a scanner if they lie along y
+        and of a depth camera if along z; anything else is raw.
+        """
+        return self._modalities[name]
+
+    @cached_property
+    def _modalities(self) -> Mapping[str, Modality]:
+        return {
+            name: self.info.modalities[name]
+            if name in self.info.modalities
+            else _told_by_values(self.measured(name), self.info.channels[name])
+            for name in self.inputs
+        }
+
+    def measured(self, modality: str, pairs: Tensor | None = None) -> Tensor:
+        """What the sensor measured, (B, C, H, W): images as stored (uint8, uint16), others in their own unit.
+
+        Args:
+            modality: Its name.
+            pairs: int64 tensor (B,) of pairs, in the order of the result; None for all pairs.
+        """
+        stored = self.inputs[modality] if pairs is None else _select(self.inputs[modality], pairs)
+        if modality not in self.decoders:
+            return stored
+        return self.decoders[modality](stored, torch.arange(len(self)) if pairs is None else pairs)
+
     def batch(self, indices: Tensor | None = None, modalities: Iterable[str] | None = None) -> "Batch":
-        """The selected pairs as float32, uint8 images divided by 255.
+        """The selected pairs as float32, images divided by their largest possible value (255 or 65535).
 
         Args:
             indices: int64 tensor (B,) of pairs, in the order of the batch; None for all pairs.
@@ -213,7 +294,13 @@ class PairedDataset:
         """
         pairs = torch.arange(len(self)) if indices is None else indices
         names = self.inputs if modalities is None else modalities
-        return Batch({m: _as_float(self.inputs[m][pairs]) for m in names}, self.labels[pairs])
+        return Batch({m: _as_float(self.measured(m, pairs)) for m in names}, self.labels[pairs])
+
+    def decoded(self) -> "PairedDataset":
+        """The same data with measurements in place of what is stored; for a few pairs."""
+        inputs = {modality: self.measured(modality) for modality in self.inputs}
+        info = replace(self.info, modalities=self._modalities)
+        return replace(self, info=info, inputs=inputs, decoders={})
 
     def take(self, indices: Tensor) -> "PairedDataset":
         """A data set of the selected pairs only, with the same classes.
@@ -226,15 +313,18 @@ class PairedDataset:
         """
         return replace(
             self,
-            inputs={m: values[indices] for m, values in self.inputs.items()},
+            inputs={m: _select(values, indices) for m, values in self.inputs.items()},
+            decoders={m: decoder.take(indices) for m, decoder in self.decoders.items()},
             labels=self.labels[indices],
             groups=self.groups[indices],
             names=tuple(self.names[i] for i in indices.tolist()),
         )
 
 
-_HASHED_AT_ONCE = 1024
-"""Pairs. Tensors that are not contiguous are copied to be hashed; this bounds the size of the copy."""
+_PART_BYTES = 1 << 22
+"""Float32 measurements of one modality that are in memory at a time where a data set is gone through."""
+
+_DTYPES = (torch.uint8, torch.uint16, torch.float16, torch.float32)
 
 
 def _select(values: Tensor, index: Tensor) -> Tensor:
@@ -246,4 +336,15 @@ def _select(values: Tensor, index: Tensor) -> Tensor:
 
 
 def _as_float(values: Tensor) -> Tensor:
-    return values.to(torch.float32).div_(255) if values.dtype == torch.uint8 else values
+    """Images in [0, 1]; measurements as they are."""
+    if values.dtype in (torch.uint8, torch.uint16):
+        return values.float().div_(torch.iinfo(values.dtype).max)
+    return values.float()
+
+
+def _told_by_values(values: Tensor, channels: int) -> Modality:
+    if values.dtype in (torch.uint8, torch.uint16):
+        return Modality("image", channels)
+    if is_xyza(values):
+        return Modality("range" if is_scanner(values) else "depth", channels, points=True)
+    return Modality("raw", channels)

@@ -10,6 +10,7 @@ from .registry import register_model as register_model
 from .registry import register_operator as register_operator
 from .zoo import BLUEPRINTS as BLUEPRINTS
 from .zoo import FAMILIES as FAMILIES
+from .zoo import FIELD_MODELS as FIELD_MODELS
 from .zoo import MODELS as MODELS
 from .zoo import ModelError as ModelError
 from .zoo import ModelSpec as ModelSpec

@@ -1,10 +1,14 @@
 """From the name of a model to its module."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 from math import prod
 
+import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from fusion_models.network import FusionNet
 from fusion_models.operators import Operator, Shape
@@ -12,6 +16,7 @@ from fusion_models.registry import BACKBONES, EMBEDDERS, OPERATORS
 from fusion_models.zoo import (
     BLUEPRINTS,
     Block,
+    Blueprint,
     Down,
     Flatten,
     Keep,
@@ -66,34 +71,48 @@ def build_model(
     if any(size % 2**downs for size in image_size):
         raise ModelError(
             f"{spec.name} halves images {downs} times: height and width must be multiples of {2**downs}, "
-            f"not {image_size[0]}x{image_size[1]}"
+            f"not {image_size[0]}x{image_size[1]}; {_fitting(image_size, 2**downs)} would fit"
         )
+    seen = {modality: channels[modality] for modality in modalities}
+    if spec.control:
+        blueprint = matched(spec, tuple(seen.items()), image_size, classes)
+    return _assemble(spec, blueprint, seen, image_size, classes)
+
+
+def _assemble(
+    spec: ModelSpec, blueprint: Blueprint, channels: Mapping[str, int], image_size: tuple[int, int], classes: int
+) -> FusionNet:
+    """The network of a blueprint for the modalities of ``channels``."""
     logits = blueprint.binary_logits if classes == 2 else classes
     stems: dict[str, nn.Module] = {}
-    shapes: list[Shape] = []
-    for modality in modalities:
-        stem, shape = _stack(blueprint.stem, (channels[modality], *image_size), spec.embedder)
-        if blueprint.expert_head:
-            stem, shape = nn.Sequential(stem, _mlp(shape, blueprint.expert_head, logits)), (logits,)
+    shapes: list[list[Shape]] = []  # of each modality, after each stage
+    for modality, count in channels.items():
+        stem, after = _stack(blueprint.stem, (count, *image_size), spec.block)
+        if blueprint.stem_head is not None:
+            stem, after = nn.Sequential(stem, _mlp(after[-1], blueprint.stem_head, logits)), [after[-1], (logits,)]
         stems[modality] = stem
-        shapes.append(shape)
-    operator = _operator(spec, shapes)
-    trunk, shape = _stack(blueprint.trunk, operator.out_shape, spec.embedder)
+        shapes.append(after)
+    exchanges, operator = _fusion(spec, shapes)
+    trunk, after = _stack(blueprint.trunk, operator.out_shape, spec.block)
     return FusionNet(
         stems=stems,
+        exchanges=exchanges,
         operator=operator,
         trunk=trunk,
-        head=_mlp(shape, blueprint.head, logits),
-        stems_are_experts=bool(blueprint.expert_head),
+        head=nn.Identity() if decides(operator) else _mlp(after[-1], blueprint.head, logits),
+        stems_are_experts=blueprint.experts,
     )
 
 
-def _operator(spec: ModelSpec, shapes: list[Shape]) -> Operator:
+def _fusion(spec: ModelSpec, shapes: Sequence[Sequence[Shape]]) -> tuple[list[nn.Module], Operator]:
+    """What exchanges features after each stage, and the operator, for the shapes of each modality by stage."""
+    make = OPERATORS[spec.operator].make
+    exchange = getattr(make, "exchange", None)
     try:
-        operator: Operator = OPERATORS[spec.operator].make(shapes)
+        exchanges = [exchange(list(after)) for after in zip(*shapes, strict=True)] if exchange else []
+        return exchanges, make([after[-1] for after in shapes])
     except ValueError as error:
         raise ModelError(f"{spec.name}: {error}") from error
-    return operator
 
 
 class GlobalAverage(nn.Module):
@@ -116,14 +135,20 @@ def _on_backbone(
             for (modality, stem), shape in zip(stems.items(), shapes, strict=True)
         }
         shapes = [(classes,)] * len(stems)
-    operator = _operator(spec, shapes)
+    exchanges, operator = _fusion(spec, [[shape] for shape in shapes])
     head = nn.Sequential(GlobalAverage(), nn.Linear(operator.out_shape[0], classes))
-    return FusionNet(stems=stems, operator=operator, trunk=nn.Identity(), head=head)
+    return FusionNet(stems=stems, exchanges=exchanges, operator=operator, trunk=nn.Identity(), head=head)
 
 
-def _stack(blocks: tuple[Block, ...], shape: Shape, embedder: str) -> tuple[nn.Module, Shape]:
-    """The blocks as one module, and the shape (without batch) that it makes of ``shape``."""
-    layers = []
+def decides(operator: nn.Module) -> bool:
+    """Whether an operator, also one of a plug-in that is not an ``Operator``, returns the model's logits."""
+    return bool(getattr(operator, "decides", False))
+
+
+def _stack(blocks: Sequence[Block], shape: Shape, embedder: str) -> tuple[nn.Module, list[Shape]]:
+    """The blocks as one module, and the shape (without batch) after each; ``[shape]`` without blocks."""
+    layers: list[nn.Module] = []
+    shapes = [shape]
     for block in blocks:
         match block:
             case Down(width):
@@ -140,7 +165,8 @@ def _stack(blocks: tuple[Block, ...], shape: Shape, embedder: str) -> tuple[nn.M
             case Linear(width):
                 layers.append(nn.Sequential(nn.Flatten(), nn.Linear(prod(shape), width)))
                 shape = (width,)
-    return nn.Sequential(*layers), shape
+        shapes.append(shape)
+    return nn.Sequential(*layers), shapes[1:] or shapes
 
 
 def _mlp(shape: Shape, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
@@ -149,3 +175,74 @@ def _mlp(shape: Shape, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
     for i, (width, next_width) in enumerate(pairwise(widths)):
         layers += [nn.ReLU()] * (i > 0) + [nn.Linear(width, next_width)]
     return nn.Sequential(*layers)
+
+
+@cache
+def matched(
+    spec: ModelSpec, channels: tuple[tuple[str, int], ...], image_size: tuple[int, int], classes: int
+) -> Blueprint:
+    """The blueprint of a control: the widths with which it has the parameters or operations of ``spec.matches()``.
+
+    All convolutions before and after the operator are scaled by one factor and rounded to whole channels; of these
+    networks, the one closest to the other model is taken. The head keeps its hidden widths.
+
+    Args:
+        spec: A control.
+        channels: Modalities that it sees, and their channels.
+        image_size: Height and width, in pixels.
+        classes: Number of classes.
+    """
+    blueprint, other = BLUEPRINTS[spec.family, spec.stage], spec.matches()
+    measure = _parameters if spec.control == "parameters" else _operations
+
+    def size(spec: ModelSpec, blueprint: Blueprint) -> int:
+        with torch.device("meta"):
+            network = _assemble(spec, blueprint, dict(channels), image_size, classes)
+        return measure(network, dict(channels), image_size)
+
+    target = size(other, blueprint)
+    steps = _FINEST * max(block.width for block in (*blueprint.stem, *blueprint.trunk) if hasattr(block, "width"))
+
+    def scaled(step: int) -> Blueprint:
+        return _scaled(blueprint, step / steps)
+
+    low, high = 1, steps  # in steps of a factor; sizes grow with it
+    while size(spec, scaled(high)) < target:
+        low, high = high, 2 * high
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if size(spec, scaled(middle)) < target else (low, middle)
+    return min((scaled(low), scaled(high)), key=lambda candidate: abs(size(spec, candidate) - target))
+
+
+_FINEST = 4
+"""Steps of the factor per channel of the widest convolution: the narrower ones are rounded elsewhere."""
+
+
+def _scaled(blueprint: Blueprint, factor: float) -> Blueprint:
+    def wider(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+        return tuple(
+            replace(block, width=max(1, round(block.width * factor))) if isinstance(block, Down | Keep) else block
+            for block in blocks
+        )
+
+    return replace(blueprint, stem=wider(blueprint.stem), trunk=wider(blueprint.trunk))
+
+
+def _parameters(network: nn.Module, *_: object) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _operations(network: nn.Module, channels: Mapping[str, int], image_size: tuple[int, int]) -> int:
+    """Floating-point operations of one sample's forward and backward pass, by the shapes alone."""
+    inputs = {m: torch.empty(1, count, *image_size, device="meta") for m, count in channels.items()}
+    with FlopCounterMode(display=False) as counter:
+        network(inputs).sum().backward()
+    return int(counter.get_total_flops())
+
+
+def _fitting(image_size: tuple[int, int], step: int) -> str:
+    """The sizes nearest to this one, below and above it, whose rows and columns are multiples of a step."""
+    below = [max(step, side // step * step) for side in image_size]
+    above = [-(-side // step) * step for side in image_size]
+    return " or ".join(dict.fromkeys(f"{rows}x{columns}" for rows, columns in (below, above)))

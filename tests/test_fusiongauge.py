@@ -228,7 +228,7 @@ def test_a_plugin_that_takes_a_used_name_is_named(tmp_path: Path) -> None:
     file.write_text(OPERATOR.replace("first-alone", "add"))
     with pytest.raises(
         PluginError,
-        match=r"^--plugin .*taken\.py: .*taken\.py: the operator 'add' is already registered, by .*operators\.py",
+        match=r"^--plugin .*taken\.py: .*taken\.py: the operator 'add' is already registered, by .*elementary\.py",
     ):
         load_plugin(str(file))
 

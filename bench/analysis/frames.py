@@ -36,7 +36,8 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
 
     Returns:
         "model" and "strategy" (with the variant), "row" (the model without variant), "modalities" (joined by "+"),
-        "variant", "family", "embedder", "reference", "seed", "target_accuracy", and every metric of
+        "group" (variant, family and stage), "variant", "family",
+        "embedder", "reference", "seed", "target_accuracy", and every metric of
         ``bench.metrics.declarations``; numbers are NaN where a record lacks them. Of several records of the same
         cell the last one counts.
     """
@@ -46,6 +47,7 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
         "strategy": [strategy_of(record) for record in done],
         "row": [record.model for record in done],
         "modalities": ["+".join(record.modalities) for record in done],
+        "group": [f"{record.variant} {record.family}-{record.stage}".strip() for record in done],
     }
     for field in ("variant", "family", "embedder", "reference", "seed"):
         words[field] = [getattr(record, field) for record in done]

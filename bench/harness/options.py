@@ -30,8 +30,8 @@ from bench.harness.cell import Cell
 from bench.registry import STUDIES, find_study
 from bench.study import Study
 from bench.tracking import TRACKERS
-from data_utils import DATASETS
-from fusion_models.zoo import ModelError, ModelSpec, find_model
+from data_utils import DATASETS, DataError
+from fusion_models.zoo import ModelError, ModelSpec, find_model, with_single_modalities
 from fusiongauge import load_installed_plugins, load_plugin
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def dataset_help() -> str:
     """The help text of ``--dataset``."""
     return (
         f"a data set ({', '.join(DATASETS)}), or a path: a manifest.csv, a folder in NVIDIA's layout, a FiftyOne "
-        "export; default: the study's, which is shapes for most"
+        "export, folders of classes and modalities (docs/data.md); default: the study's, which is shapes for most"
     )
 
 
@@ -87,6 +87,8 @@ class Options:
         until_decided: Whether cells that no open claim needs are left out.
         budget: Seconds after which no further cell starts.
         claim_files: Files of claims beside the published ones.
+        image_size: The size that all images are brought to, such as "64" or "48x64:crop"; "" for their own.
+        modalities: Of the data at a path; () if they are not known yet.
     """
 
     profile: Profile
@@ -105,6 +107,8 @@ class Options:
     until_decided: bool = False
     budget: float = inf
     claim_files: tuple[Path, ...] = ()
+    image_size: str = ""
+    modalities: tuple[str, ...] = ()
 
     def cells(self) -> list[Cell]:
         """Everything to run, in the order of running it.
@@ -117,7 +121,7 @@ class Options:
             for study in self.studies
             for seed in self.seeds
             for config in (self.run_config(study, variant) for variant in study.protocols)
-            for spec in _specs(study)
+            for spec in _specs(study, self.modalities)
         ]
 
     @cached_property
@@ -172,6 +176,7 @@ class Options:
         if config.dataset != cell.study.dataset:
             words += ["--dataset", config.dataset if config.dataset in DATASETS else "PATH-OF-THE-DATA"]
         words += ["--compare-models", *self.models] if self.models else []
+        words += ["--image-size", self.image_size] if self.image_size else []
         words += ["--as-published"] if self.as_published else []
         words += [word for name, text in self.settings.items() for word in ("--set", f"{name}={text}")]
         words += [word for plugin in self.plugins for word in ("--plugin", plugin)]
@@ -184,11 +189,12 @@ class Options:
         return " ".join([*before, shlex.join(words)])
 
 
-def _specs(study: Study) -> list[ModelSpec]:
+def _specs(study: Study, modalities: Sequence[str]) -> list[ModelSpec]:
     try:
-        return [find_model(name) for name in study.models]
+        specs = [find_model(name) for name in study.models]
     except ModelError as error:
         raise OptionError(f"--study {study.name}: {error}") from error
+    return with_single_modalities(specs, modalities)
 
 
 def _changes(protocol: Protocol, changed: Protocol) -> list[str]:
@@ -220,6 +226,7 @@ def resolve(
     budget: str = "",
     compare_models: Sequence[str] = (),
     claims: Sequence[str] = (),
+    image_size: str = "",
     listing: bool = False,
 ) -> Options:
     """The options of a session from the words on its command line; ``bench.harness.plugin`` describes them.
@@ -241,7 +248,8 @@ def resolve(
     studies = parse_studies(study, claim_files)
     if compare_models:
         studies = tuple(replace(chosen_study, models=tuple(compare_models)) for chosen_study in studies)
-    data = dataset_slug(dataset) if dataset else studies[0].dataset
+    image_size = parse_image_size(image_size)
+    data = "-".join(filter(None, (dataset_slug(dataset) if dataset else studies[0].dataset, image_size)))
     runs, name = root / "results" / "runs", slug(f"{study}-{chosen.name}-{data}-{device}")
     folder = Path(results_dir).resolve() if results_dir else runs / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{name}"
     if resume and not results_dir:
@@ -263,7 +271,37 @@ def resolve(
         until_decided=until_decided,
         budget=parse_budget(budget),
         claim_files=claim_files,
+        image_size=image_size,
+        modalities=_modalities(dataset),
     )
+
+
+def parse_image_size(text: str) -> str:
+    """The size of ``--image-size`` in its shortest form; "" for none.
+
+    Raises:
+        OptionError: It is not a size.
+    """
+    if not text:
+        return ""
+    from data_utils.layouts.sizes import ImageSize
+
+    try:
+        return str(ImageSize.parse(text))
+    except DataError as error:
+        raise OptionError(f"--image-size {error}") from None
+
+
+def _modalities(dataset: str) -> tuple[str, ...]:
+    """The modalities of the data at a path; () for a registered data set, and for data that cannot be read."""
+    if not dataset or dataset in DATASETS:
+        return ()
+    from data_utils.loading import modalities_of
+
+    try:
+        return modalities_of(dataset)
+    except (DataError, OSError):
+        return ()  # reported when the data are loaded
 
 
 def check_dataset(name: str) -> None:
@@ -441,7 +479,7 @@ def history_folder(options: Options, root: Path, device_name: str) -> Path:
     """
     everything = len(options.studies) == len(STUDIES)
     studies = "all" if everything else "-".join(study.name for study in options.studies)
-    data = dataset_slug(options.dataset) if options.dataset else ""
+    data = "-".join(filter(None, (dataset_slug(options.dataset) if options.dataset else "", options.image_size)))
     published = "as-published" if options.as_published else ""
     settings = [f"{name}={text}" for name, text in options.settings.items()]
     name = "-".join(filter(None, (studies, data, published, options.profile.name, *settings, device_name)))

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bench.analysis import gate
-from bench.config import DEFAULT_STUDY, PROFILES, OptionError
+from bench.config import DEFAULT_STUDY, PROFILES
 from bench.harness import timing
 from bench.harness.cell import Cell
 from bench.harness.ending import Ending
@@ -29,6 +29,7 @@ from bench.harness.interruption import as_interruptions
 from bench.harness.options import check_dataset, dataset_help, history_folder, load_plugins, resolve
 from bench.harness.progress import Progress
 from bench.harness.saved import facts, from_benchmarks
+from bench.harness.selection import no_match
 from bench.harness.session import Session
 from bench.harness.terminal import Terminal
 from bench.records import ProbeRecord, RecordError, RunRecord
@@ -84,6 +85,13 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         "default: full on CUDA, quick on a CPU",
     )
     group.addoption("--dataset", default="", metavar="NAME-or-PATH", help=dataset_help())
+    group.addoption(
+        "--image-size",
+        default="",
+        metavar="SIZE",
+        help="bring all images to this size: rows, or rows x columns, such as 64 or 48x64; with :crop or :pad the "
+        "aspect is kept; default: that of the files",
+    )
     group.addoption("--device", default="", help="cpu, cuda or cuda:N; default: CUDA where there is one")
     group.addoption(
         "--seeds",
@@ -301,10 +309,8 @@ class Benchmarks:
         """Before the first benchmark: load the data, make the folder, check whatever can be known."""
         option = self._config.option
         if not session.items and option.keyword:
-            from fusion_models import MODELS
-
-            self._terminal.line(f"-k {option.keyword!r} matches no id; benchmarks are named after their models:")
-            self._terminal.line(", ".join(MODELS))
+            for line in no_match(option.keyword, self._session.options.studies):
+                self._terminal.line(line)
         benchmarks = [item for item in session.items if "session" in _fixtures(item)]
         if not benchmarks or option.collectonly:
             return
@@ -317,7 +323,7 @@ class Benchmarks:
             keep_freed_memory()
             self._timing = timing.Timing(self._config, benchmarks)
             self._session.load(cells)
-            self._check_that_a_model_fits(benchmarks)
+            self._session.notes += self._none_fits(benchmarks)
             self._timing.check_files()
             self._session.open(cells)
             self._session.notes += self._timing.start(self._session.folder)
@@ -328,12 +334,8 @@ class Benchmarks:
             self._terminal.line(line)
         self._restore = as_interruptions()
 
-    def _check_that_a_model_fits(self, benchmarks: Sequence[pytest.Item]) -> None:
-        """Refuse a run in which every training, or every benchmark, would be skipped.
-
-        Raises:
-            OptionError: No model of the selected benchmarks fits the data.
-        """
+    def _none_fits(self, benchmarks: Sequence[pytest.Item]) -> list[str]:
+        """The note on a run in which every training, or every benchmark, is skipped; [] if one is not."""
         trained = [item for item in benchmarks if _parameter(item, "cell") is not None]
         reasons = []
         for item in trained or benchmarks:
@@ -342,14 +344,15 @@ class Benchmarks:
             data = self._session.dataset(cell.config) if cell else self._session.any_dataset()
             reasons.append(self._session.misfit(spec, data.info) if spec else "")
             if not reasons[-1]:
-                return
+                return []
         few, more = list(dict.fromkeys(reasons)), ""
         if len(few) > 5:
             few, more = few[:5], f"; and {len(few) - 5} more"
-        raise OptionError(
-            f"no selected model fits the data: {'; '.join(few)}{more}. Choose other models, or change the data: "
-            "crop or pad the images, or add the modality"
-        )
+        return [
+            f"no selected model fits the data, so nothing is measured: {'; '.join(few)}{more}. Choose other "
+            "models, "
+            "or change the data: --image-size brings the images to another size"
+        ]
 
     @pytest.fixture
     def session(self) -> Session:

@@ -123,7 +123,12 @@ class Session:
         pairs = config.protocol.pairs if config.dataset in DATASETS else None
         key = (config.dataset, pairs or 0)
         if key not in self._datasets:
-            self._datasets[key] = load(config.dataset, pairs=pairs, cache=self.options.simulated_dir)
+            self._datasets[key] = load(
+                config.dataset,
+                pairs=pairs,
+                image_size=self.options.image_size or None,
+                cache=self.options.simulated_dir,
+            )
         return self._datasets[key]
 
     @property

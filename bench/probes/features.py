@@ -151,7 +151,7 @@ def _under_shifts(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
             offsets = torch.randint(-level, level + 1, (len(measured), 2), generator=generator)
             move = partial(moved_by, offsets=offsets)
             moved = {
-                modality: changed(values, sensed_channels(subject.dataset.inputs[modality]), move)
+                modality: changed(values, sensed_channels(subject.dataset.modality(modality)), move)
                 for modality, values in measured.inputs.items()
             }
             shifted.append(_features(subject, subject.with_inputs(moved)))

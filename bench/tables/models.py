@@ -93,6 +93,7 @@ def _models_table(
         seeds=cells.seed.nunique(),
         best=BEST_OF_COLUMN,
         after=notes,
+        groups=list(cells.groupby("model", sort=False).group.first()),
     )
 
 

@@ -39,6 +39,7 @@ def seed_table(
     spread: str = SPREAD,
     before: Iterable[str] = (),
     after: Iterable[str] = (),
+    groups: Sequence[str] = (),
 ) -> TextTable:
     """A ``TextTable`` of means over ``seeds`` seeds, titled after the study of its records.
 
@@ -58,6 +59,7 @@ def seed_table(
         conditions=describe(records),
         data=pd.DataFrame(data),
         marked=marked,
+        groups=groups,
     )
 
 

@@ -11,6 +11,7 @@ from bench.tables.claims import page, verdicts_table
 from bench.tables.costs import cost_tables
 from bench.tables.downsampling import downsampling_table
 from bench.tables.evidence import evidence_table
+from bench.tables.matrix import matrix_tables
 from bench.tables.modalities import modalities_table
 from bench.tables.models import cost_table, fusion_table
 from bench.tables.probes import probe_tables
@@ -86,6 +87,7 @@ def _tables_of(group: Sequence[RunRecord | ProbeRecord]) -> list[TextTable]:
         published_table(records),
         threshold_table(records),
         modalities_table(records),
+        *matrix_tables(records),
         downsampling_table(records),
         evidence_table(records),
     ]

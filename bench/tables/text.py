@@ -42,6 +42,7 @@ class TextTable:
         notes: Lines below it.
         conditions: What the numbers were obtained under; in files, after the notes.
         marked: The cells that stand out, as (row, column); the notes tell why.
+        groups: What each row belongs to, where that is not its first column; rows of a group are adjacent.
     """
 
     name: str
@@ -53,6 +54,7 @@ class TextTable:
     notes: list[str] = field(default_factory=list)
     conditions: list[str] = field(default_factory=list)
     marked: frozenset[tuple[int, int]] = frozenset()
+    groups: Sequence[str] = ()
 
     def markdown(self) -> str:
         """GitHub's Markdown; marked cells are bold."""
@@ -90,7 +92,7 @@ class TextTable:
         return "\n".join(lines) + "\n"
 
     def terminal(self, *, encoding: str = "utf-8") -> Table:
-        """For a rich console; a rule is drawn wherever the first column changes.
+        """For a rich console; a rule is drawn before each further group of rows.
 
         Marked cells are bold and have a star, which shows without colors too.
         """
@@ -129,13 +131,18 @@ class TextTable:
     def _grouped(self) -> Iterator[tuple[bool, list[str]]]:
         """Whether a row starts a further group, and its cells without the first word of its group.
 
-        Only tables with several columns of words have groups.
+        Without ``groups``, the first of several columns of words tells which rows belong together.
         """
-        previous = None
-        for row in self.rows:
-            same = self.labels > 1 and row[0] == previous
-            yield self.labels > 1 and previous is not None and not same, ["" if same else row[0], *row[1:]]
-            previous = row[0]
+        first_words = [row[0] for row in self.rows] if self.labels > 1 else []
+        starts = self.starts()
+        for i, row in enumerate(self.rows):
+            same = bool(first_words) and i > 0 and first_words[i] == first_words[i - 1]
+            yield i in starts, ["" if same else row[0], *row[1:]]
+
+    def starts(self) -> set[int]:
+        """The rows that start a further group."""
+        groups = self.groups or ([row[0] for row in self.rows] if self.labels > 1 else [])
+        return {i for i in range(1, len(groups)) if groups[i] != groups[i - 1]}
 
 
 def as_text(table: TextTable, *, color: bool, encoding: str = "utf-8", width: int = MAX_WIDTH) -> str:

@@ -70,7 +70,7 @@ def predictions(
     probability, predicted = probabilities(predict(network, data.valid, precision)).max(dim=1)
     chosen = chosen_samples(probability, predicted == labels, COUNT)
     pairs = data.valid_pairs[torch.tensor(chosen)]
-    drawn = {modality: pictures(values[pairs]) for modality, values in dataset.inputs.items()}
+    drawn = {m: pictures(dataset.measured(m, pairs), dataset.modality(m)) for m in dataset.inputs}
     classes = dataset.info.classes
     return [
         SampleRecord(

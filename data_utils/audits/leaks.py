@@ -6,18 +6,17 @@ Each audit yields its findings, none if there is no problem. None of them trains
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from data_utils.audits.findings import Finding, Outcome, some
 from data_utils.dataset import PairedDataset
-from data_utils.geometry import is_xyza
 from data_utils.splits import Split
 
 JUDGED_PAIRS = 10
 """With fewer pairs of a class, a value may be constant by chance, so it is not judged."""
 
-_CHUNK = 256  # pairs converted to float32 at a time; bounds the memory
 _TOLERANCE = 1e-5  # relative to a modality's largest value: above float32 rounding, below any sensor's resolution
 
 
@@ -122,12 +121,12 @@ def label_dependent_inputs(dataset: PairedDataset) -> Iterator[Finding]:
 
     Values that vary within every class, such as the intrinsics of many cameras, cannot be judged this way.
     """
-    for modality, values in dataset.inputs.items():
+    for modality in dataset.inputs:
         views: dict[str, Callable[[Tensor], Tensor]] = {"values": Tensor.float}
-        if is_xyza(values):
+        if dataset.modality(modality).points:
             views["directions of points"] = _directions
         for what, view in views.items():
-            message = _leak(dataset, values, what, view)
+            message = _leak(dataset, modality, what, view)
             if message:
                 yield Finding("label-dependent inputs", modality, message)
 
@@ -141,21 +140,27 @@ def extents(parts: Iterable[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         Three tensors of the shape of a pair; inf and -inf where no pair has a value.
     """
-    low, high, pairs = [], [], []
-    for part in parts:
+    low = high = pairs = torch.empty(0)
+    for number, part in enumerate(parts):
         missing = part.isnan()
-        low.append(part.masked_fill(missing, torch.inf).amin(dim=0))
-        high.append(part.masked_fill(missing, -torch.inf).amax(dim=0))
-        pairs.append((~missing).sum(dim=0))
-    return torch.stack(low).amin(dim=0), torch.stack(high).amax(dim=0), torch.stack(pairs).sum(dim=0)
+        of_part = (
+            part.masked_fill(missing, torch.inf).amin(dim=0),
+            part.masked_fill(missing, -torch.inf).amax(dim=0),
+            (~missing).sum(dim=0, dtype=torch.int32),
+        )
+        if number == 0:
+            low, high, pairs = of_part
+        else:
+            low, high, pairs = low.minimum(of_part[0]), high.maximum(of_part[1]), pairs + of_part[2]
+    return low, high, pairs
 
 
 def _digests(dataset: PairedDataset) -> list[bytes]:
-    """A hash of each pair's inputs."""
+    """A hash of each pair's inputs, as they are stored."""
     hashes = [hashlib.blake2b(digest_size=16) for _ in range(len(dataset))]
     for values in dataset.inputs.values():
-        for digest, content in zip(hashes, values.numpy(), strict=True):
-            digest.update(content.tobytes())
+        for digest, content in zip(hashes, values, strict=True):
+            digest.update(content.contiguous().numpy().data)
     return [digest.digest() for digest in hashes]
 
 
@@ -165,33 +170,37 @@ def _directions(xyza: Tensor) -> Tensor:
     return points / points.square().sum(dim=1, keepdim=True).sqrt()
 
 
-def _leak(dataset: PairedDataset, values: Tensor, what: str, view: Callable[[Tensor], Tensor]) -> str:
+def _leak(dataset: PairedDataset, modality: str, what: str, view: Callable[[Tensor], Tensor]) -> str:
     """The message on values that are constant in one class and different in another; "" if there are none."""
     classes = dataset.info.classes
     of_classes = [
-        extents(view(values[pairs]) for pairs in torch.nonzero(dataset.labels == label).flatten().split(_CHUNK))
+        extents(
+            view(dataset.measured(modality, pairs))
+            for pairs in dataset.parts(torch.nonzero(dataset.labels == label).flatten())
+        )
         for label in range(len(classes))
     ]
     low, high, pairs = (torch.stack(parts) for parts in zip(*of_classes, strict=True))  # (classes, C, H, W)
     judged = pairs >= JUDGED_PAIRS
     if not judged.any():
         return ""
-    tolerance = _TOLERANCE * max(low[judged].abs().max().item(), high[judged].abs().max().item())
+    tolerance = _TOLERANCE * max(float(bound.where(judged, 0).abs().max()) for bound in (low, high))
     constant = judged & (high - low <= tolerance)
     # It is enough to compare with the class of the lowest maximum and with the class of the highest minimum.
     lowest, highest = high.where(judged, torch.inf), low.where(judged, -torch.inf)
     above, below = low - lowest.amin(dim=0) > tolerance, highest.amax(dim=0) - high > tolerance
-    leaking = torch.nonzero(constant & (above | below)).tolist()
-    if not leaking:
+    leaking = constant & (above | below)
+    count = int(leaking.any(dim=0).sum())
+    if not count:
         return ""
-    label, *place = leaking[0]
-    at = (slice(None), *place)
-    other = int(lowest[at].argmin() if above[label, *place] else highest[at].argmax())
-    channel, row, column = place
-    places = {tuple(place) for _, *place in leaking}
+    label, channel, row, column = (
+        int(index) for index in np.unravel_index(int(leaking.flatten().int().argmax()), leaking.shape)
+    )
+    at = (slice(None), channel, row, column)
+    other = int(lowest[at].argmin() if above[at][label] else highest[at].argmax())
     return (
-        f"{len(places)} of {low[0].numel()} {what} are the same in all pairs of one class and different in all of "
-        f"another (channel {channel}, row {row}, column {column}: {low[label, *place].item():.6g} in "
-        f"{classes[label]!r}, {low[other, *place].item():.6g} to {high[other, *place].item():.6g} in "
+        f"{count} of {low[0].numel()} {what} are the same in all pairs of one class and different in all of "
+        f"another (channel {channel}, row {row}, column {column}: {low[at][label].item():.6g} in "
+        f"{classes[label]!r}, {low[at][other].item():.6g} to {high[at][other].item():.6g} in "
         f"{classes[other]!r}), so they reveal the label; record and prepare all classes alike."
     )

@@ -9,8 +9,8 @@ def _manifest() -> Layout:
     from data_utils.layouts import manifest as m
 
     columns = f"{','.join(m.DEPTH_COLUMNS)} or {','.join(m.RANGE_COLUMNS)}"
-    description = f"a CSV (or a folder with a {m.FILE_NAME}) with the columns {columns}"
-    return Layout(description, m.is_manifest, m.read_manifest, m.write_manifest)
+    description = f"a CSV or parquet table (or a folder with a {m.FILE_NAME}) with the columns {columns}"
+    return Layout(description, m.is_manifest, write=m.write_manifest, listing=m.list_manifest)
 
 
 @register_layout("fiftyone")
@@ -19,7 +19,7 @@ def _fiftyone() -> Layout:
     from data_utils.layouts import fiftyone_export as f
 
     description = "a FiftyOne export or hub snapshot, a folder with metadata.json and samples.json"
-    return Layout(description, f.is_fiftyone_export, f.read_fiftyone_export, f.write_fiftyone_export)
+    return Layout(description, f.is_fiftyone_export, write=f.write_fiftyone_export, listing=f.list_fiftyone_export)
 
 
 @register_layout("nvidia-tree")
@@ -30,4 +30,13 @@ def _nvidia_tree() -> Layout:
     description = (
         "a folder with <class>/rgb/*.png, <class>/lidar/*.npy, <class>/azimuth.npy and <class>/zenith.npy"
     )
-    return Layout(description, n.is_nvidia_tree, n.read_nvidia_tree, n.write_nvidia_tree)
+    return Layout(description, n.is_nvidia_tree, write=n.write_nvidia_tree, listing=n.list_nvidia_tree)
+
+
+@register_layout("class-folders")
+def _class_folders() -> Layout:
+    """Paired folders of classes and modalities. It is tried last, as it takes any names."""
+    from data_utils.layouts import class_folders as c
+
+    description = "a folder with <class>/<modality>/<id>.* or <modality>/<class>/<id>.*, paired by <id>"
+    return Layout(description, c.is_class_folders, listing=c.list_class_folders)

@@ -40,19 +40,26 @@ LEVELS: Mapping[str, Difficulty] = MappingProxyType(
 """The levels by name."""
 
 
+DEFAULT_SIZE = 64
+"""Rows and columns of simulated images, as of the original's."""
+
+
 @dataclass(frozen=True)
 class SimulatedDataset:
     """The level of that name as a data set."""
 
     name: str
 
-    def __call__(self, pairs: int, seed: int, cache: Path | None = None) -> "PairedDataset":
+    def __call__(
+        self, pairs: int, seed: int, cache: Path | None = None, image_size: int = DEFAULT_SIZE
+    ) -> "PairedDataset":
         """Simulate pairs, or read them from the cache.
 
         Args:
             pairs: How many.
             seed: Not negative.
             cache: The folder of the cache; None for no cache.
+            image_size: Rows and columns.
 
         Raises:
             DataError: The level cannot have this number of pairs.
@@ -61,8 +68,9 @@ class SimulatedDataset:
         from data_utils.simulator.shapes import as_dataset, simulate
 
         level = LEVELS[self.name]
-        make = partial(simulate, pairs, seed, difficulty=level)
-        raw, notes = (make(), ()) if cache is None else cached(cache, self.name, (pairs, seed, level), make)
+        make = partial(simulate, pairs, seed, image_size, level)
+        arguments = (pairs, seed, level) if image_size == DEFAULT_SIZE else (pairs, seed, level, image_size)
+        raw, notes = (make(), ()) if cache is None else cached(cache, self.name, arguments, make)
         return replace(as_dataset(self.name, raw), notes=notes)
 
 

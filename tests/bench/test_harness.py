@@ -355,7 +355,9 @@ def test_a_history_that_cannot_be_written_leaves_a_note(tmp_path: Path) -> None:
     (tmp_path / "history").touch()  # a file where the folder should be
     ended = bench(tmp_path / "run", tmp_path / "history", *SMOKE, "-k", ONE_CELL, "--benchmark-compare")
     assert ended.code == 0, ended.output
-    note = "this run is not kept for later comparisons, as its history cannot be written to .*; name another folder"
+    note = (
+        "this run is not kept for later comparisons, as its history cannot be written to .*; name another folder"
+    )
     said, summary = (found.start() for found in re.finditer(note, ended.output))
     assert said < ended.output.index("[1/1]") < summary  # before the training, and at the end
     assert "Traceback" not in ended.output

@@ -7,7 +7,7 @@ from bench.costs import scaling
 from bench.costs.scaling import BATCH_SIZE, IMAGE_SIZE, TIMED_STEPS, Axis, Epoch, Series, axes
 from bench.test_scaling import SPECS
 from data_utils import DatasetInfo
-from fusion_models import EMBEDDERS, FAMILIES, ModelSpec, build_model, find_model
+from fusion_models import MODELS, ModelSpec, build_model, find_model
 from tests.bench.samples import MODEL, small_dataset
 
 AXES = axes()
@@ -21,7 +21,7 @@ def info() -> DatasetInfo:
 
 def test_there_is_one_model_of_each_family_and_embedder() -> None:
     kinds = [(spec.family, spec.embedder) for spec in SPECS]
-    assert sorted(kinds) == sorted((family, embedder) for family in FAMILIES for embedder in EMBEDDERS)
+    assert sorted(kinds) == sorted({(spec.family, spec.embedder) for spec in MODELS.values()})
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,10 @@ def test_a_sample_is_of_the_pair_that_it_names(
     network: nn.Module, dataset: PairedDataset, data: PreparedData
 ) -> None:
     samples = predict(network, dataset, data)
-    ranges = pictures(dataset.inputs["lidar"][[dataset.names.index(sample.name) for sample in samples]])
+    ranges = pictures(
+        dataset.measured("lidar")[[dataset.names.index(sample.name) for sample in samples]],
+        dataset.modality("lidar"),
+    )
     for sample, expected in zip(samples, ranges, strict=True):
         pair = dataset.names.index(sample.name)
         assert pair in data.valid_pairs.tolist()

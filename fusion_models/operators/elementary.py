@@ -1,53 +1,13 @@
-"""How modalities meet: an operator turns one feature tensor per modality into one.
-
-An operator is built from the shapes of its inputs and declares the shape of its output in ``out_shape``, so no
-other code has to know that concatenation widens. To add one, write the class and register it. The models that ship
-are listed in ``zoo.py``, so the operators here join no further families.
-
-Shapes are without the batch: maps (C, H, W) or vectors (D,). Features come in the model's order of modalities.
-"""
+"""Operators without parameters, and the ones that combine decisions."""
 
 from collections.abc import Sequence
 from functools import reduce
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from fusion_models.operators.base import Operator, Shape, common_size
 from fusion_models.registry import register_operator
-
-Shape = tuple[int, ...]
-
-
-class Operator(nn.Module):
-    """Base of all operators.
-
-    Args:
-        shapes: Of the features, one per modality.
-
-    Attributes:
-        out_shape: Of the fused features.
-
-    Raises:
-        ValueError: Features of these shapes cannot be combined.
-    """
-
-    out_shape: Shape
-
-    def __init__(self, shapes: Sequence[Shape]) -> None:
-        super().__init__()
-        if not shapes:
-            raise ValueError(f"{type(self).__name__} needs at least one modality")
-        self.out_shape = self._fuse_shapes([tuple(shape) for shape in shapes])
-
-    def _fuse_shapes(self, shapes: list[Shape]) -> Shape:
-        """Element-wise operators keep the common shape; the others override this."""
-        if len(set(shapes)) > 1:
-            raise ValueError(f"{type(self).__name__} needs equal shapes of all modalities, not {shapes}")
-        return shapes[0]
-
-    def forward(self, features: Sequence[Tensor]) -> Tensor:
-        """Fuse (B, *shape) tensors, one per modality, into (B, *out_shape)."""
-        raise NotImplementedError
 
 
 @register_operator("none", families=())
@@ -64,22 +24,20 @@ class PassThrough(Operator):
         return features[0]
 
 
-@register_operator("concat", families=())
+@register_operator("concat", families=("field",))
 @register_operator("logits", families=())  # its published name where decisions meet instead of features
 class Concat(Operator):
     """Stacks channels: as wide as all modalities together; their other dimensions must agree."""
 
     def _fuse_shapes(self, shapes: list[Shape]) -> Shape:
-        if len({shape[1:] for shape in shapes}) > 1:
-            raise ValueError(f"Concat needs equal sizes after the channels, not {shapes}")
-        return (sum(shape[0] for shape in shapes), *shapes[0][1:])
+        return (sum(shape[0] for shape in shapes), *common_size(self, shapes))
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Concatenate along the channels."""
         return torch.cat(list(features), dim=1)
 
 
-@register_operator("add", families=())
+@register_operator("add", families=("field",))
 class Add(Operator):
     """Element-wise sum."""
 
@@ -88,7 +46,7 @@ class Add(Operator):
         return reduce(torch.add, features)
 
 
-@register_operator("hadamard", families=())
+@register_operator("hadamard", families=("field",))
 class Hadamard(Operator):
     """Element-wise product."""
 
@@ -97,7 +55,7 @@ class Hadamard(Operator):
         return reduce(torch.mul, features)
 
 
-@register_operator("matmul", families=())
+@register_operator("matmul", families=("field",))
 class Matmul(Operator):
     """Matrix product of the maps, channel by channel: F_first @ F_second @ ..., so maps must be square."""
 
@@ -110,3 +68,25 @@ class Matmul(Operator):
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """Multiply (B, C, N, N) maps as matrices, first to last."""
         return reduce(torch.matmul, features)
+
+
+@register_operator("mean", families=("field",))
+class Mean(Add):
+    """Mean of the logits of one classifier per modality: the normalized geometric mean of their probabilities."""
+
+    decides = True
+
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Average all modalities."""
+        return super().forward(features) / len(features)
+
+
+@register_operator("product", families=("field",))
+class ProductOfExperts(Add):
+    """Sum of the logits: log p = sum of log p_i, up to a constant that softmax removes.
+
+    Hinton 2002, "Training products of experts by minimizing contrastive divergence", without its prior. A single
+    logit is the log odds, whose sum is the product of the odds.
+    """
+
+    decides = True
