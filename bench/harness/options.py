@@ -121,7 +121,7 @@ class Options:
             for study in self.studies
             for seed in self.seeds
             for config in (self.run_config(study, variant) for variant in study.protocols)
-            for spec in _specs(study, self.modalities)
+            for spec in _specs(study, () if self.models else self.modalities)
         ]
 
     @cached_property

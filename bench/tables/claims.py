@@ -5,6 +5,7 @@ from math import log
 
 import pandas as pd
 
+from bench.analysis.across import across
 from bench.analysis.claims import OVER, Question
 from bench.analysis.formats import margin, short_title
 from bench.analysis.ledger import ClaimConditions, Entry, Ledger, PartEntry, Ruling
@@ -12,6 +13,7 @@ from bench.analysis.published import published_values
 from bench.analysis.quantities import LEARNED_ACCURACY, LEARNED_SHARE, LOSS, LOSS_RATIO
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS
 from bench.analysis.verdicts import Verdict
+from bench.tables.across import summary_table
 from bench.tables.text import TextTable
 
 Link = Callable[[str], str]
@@ -85,6 +87,7 @@ def page(ledger: Ledger, link: Link) -> str:
         "\n".join(f"- {limit}" for limit in _limits(ledger)),
         "## Questions with more than one answer",
         *(block for question in ledger.answers for block in _question(ledger, question)),
+        *_over_datasets(ledger),
         "## How the claims were read",
         "\n".join(f"- {claim.name}: {claim.reading}." for claim in claims if claim.reading),
         "The smallest differences that matter:",
@@ -180,6 +183,19 @@ def _question(ledger: Ledger, question: Question) -> list[str]:
     ]
     table = _text_table("Side by side", ["data", "protocol", "A", "B", *_MEASURED], rows)
     return [f"### {question.question}", "\n".join(claims), table.markdown() if rows else "Nothing was run."]
+
+
+def _over_datasets(ledger: Ledger) -> list[str]:
+    """The comparisons that were made on several data sets, protocol by protocol; nothing if there are none."""
+    verdicts: dict[str, list[tuple[str, Verdict]]] = {}
+    for entry in ledger.entries:
+        if entry.conditions is not None:
+            under = f"{entry.conditions.protocol}, {entry.conditions.device}"
+            of_parts = [(entry.conditions.shared.dataset, part.verdict) for part in entry.parts]
+            verdicts.setdefault(under, []).extend(of_parts)
+    tables = [summary_table(under, across(of_protocol)) for under, of_protocol in verdicts.items()]
+    shown = [table.markdown() for table in tables if table]
+    return ["## Over data sets", *shown] if shown else []
 
 
 def _part_row(entry: Entry, part: PartEntry) -> list[str]:

@@ -6,12 +6,22 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from bench.analysis import ledger as ledgers
 from bench.analysis.claims import Claims, published_claims, read_claims
 from bench.analysis.ledger import Entry, Ruling, decide_claims
 from bench.analysis.quantities import ACCURACY
 from bench.records import DIVERGED, ProbeRecord, RunRecord
-from tests.bench.analysis import claim_runs
-from tests.bench.analysis.claim_runs import EXPERTS, MAXPOOL, STRIDED, compact, deep, experts, ledger, wide
+from tests.bench.analysis.claim_runs import (
+    EXPERTS,
+    MAXPOOL,
+    STRIDED,
+    compact,
+    declared,
+    deep,
+    experts,
+    ledger,
+    wide,
+)
 from tests.bench.analysis.samples import SPREAD, around, foreign, seeds
 from tests.bench.probes.samples import probe_record
 
@@ -297,7 +307,7 @@ def test_runs_that_no_claim_needs_are_ignored() -> None:
 
 
 def test_a_claim_changed_after_its_runs_is_exploratory() -> None:
-    before = claim_runs.declared(deep(0.1, 0.3))
+    before = declared(deep(0.1, 0.3))
     claims = published_claims()
     changed = Claims(tuple(other(c, sha256="another") for c in claims.claims), claims.questions, claims.studies)
     for records, of_claims, exploratory in (
@@ -305,7 +315,7 @@ def test_a_claim_changed_after_its_runs_is_exploratory() -> None:
         (before, changed, True),
         ([*before[1:], replace(before[0], claims={})], claims, True),
     ):
-        found = claim_runs.ledgers.ledger(records, [], of_claims)
+        found = ledgers.ledger(records, [], of_claims)
         (entry,) = (e for e in found.entries if e.claim.name == "downsampling-deep/1")
         assert entry.exploratory is exploratory
         assert entry.words.endswith("; exploratory") is exploratory

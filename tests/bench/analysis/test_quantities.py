@@ -1,6 +1,7 @@
 """What is read from a run."""
 
 from math import log
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,7 @@ def test_every_estimand_has_a_direction_and_a_reason() -> None:
         assert quantity.metric.margin >= 0
 
 
-def ended(loss: float, balanced: float, classes: int = 2, **changes: object) -> RunRecord:
+def ended(loss: float, balanced: float, classes: int = 2, **changes: Any) -> RunRecord:
     metrics = {"loss": loss, "accuracy": 0.9, "balanced_accuracy": balanced}
     return record(valid_metrics=metrics, classes=classes, **changes)
 

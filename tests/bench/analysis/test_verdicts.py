@@ -1,6 +1,7 @@
 """Every verdict on numbers one can check by eye."""
 
 from math import isnan, nan
+from typing import Any
 
 import numpy as np
 import pytest
@@ -214,7 +215,7 @@ def test_seeds_that_divide_the_same_pairs_take_clearer_differences() -> None:
     assert same.effect.high - same.effect.low > own.effect.high - own.effect.low
 
 
-def runs_of(losses: dict[int, float], **changes: object) -> dict[int, Run]:
+def runs_of(losses: dict[int, float], **changes: Any) -> dict[int, Run]:
     return {
         seed: Run(
             record(
