@@ -7,8 +7,8 @@ place; nothing here knows a model or a study. A file says, for all of its claims
     looks = [10, 15, 20]                 # seeds after which runs are looked at; the last is the most
     run = ["fusion-wide", "robustness"]  # the studies that `--study claims` runs for them
 
-    [settings]                           # protocols, each with the sources of its runs: study, or study/variant
-    "as published" = ["fusion-wide"]
+    [settings]                           # protocols, each with the sources of its runs: study, or study/variant;
+    "as published" = ["fusion-wide"]     # study/* is of all its variants the best, chosen on validation pairs
 
 and then ``[[claims]]``, each with a ``number`` or a ``name`` and ``words``, an optional ``reading``, and
 ``[[claims.tests]]``: an ``estimand`` of ``bench.analysis.quantities``, ``comparisons`` such as
@@ -62,7 +62,15 @@ class Relation(StrEnum):
 
 
 Source = tuple[str, str]
-"""A study and a variant of its protocol."""
+"""A study and a variant of its protocol; BEST for the best variant of each model and seed."""
+
+BEST = "*"
+"""In place of a variant: for each model and seed, the one with the lowest validation loss of all that were run."""
+
+
+def is_of(source: Source, declared: Source) -> bool:
+    """Whether runs under a protocol of a study are of a declared source."""
+    return source[0] == declared[0] and declared[1] in (BEST, source[1])
 
 
 @dataclass(frozen=True)
@@ -135,7 +143,8 @@ class Claim:
     def needs(self, source: Source, model: str) -> bool:
         """Whether runs of a model under a protocol of a study are evidence for it."""
         named = {model, f"{source[1]}:{model}"} & self.models
-        return bool(named) and any(source in sources for sources in self.settings.values())
+        declared = (of_setting for sources in self.settings.values() for of_setting in sources)
+        return bool(named) and any(is_of(source, of_setting) for of_setting in declared)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from math import isnan
+from math import inf, isnan
 from statistics import fmean
 
-from bench.analysis.claims import OVER, Claim, Claims, Manipulation, Part, Question, Relation, Source
+from bench.analysis.claims import BEST, OVER, Claim, Claims, Manipulation, Part, Question, Relation, Source
 from bench.analysis.frames import grouped
 from bench.analysis.quantities import Quantity, Run, accuracy_under, count_learned
 from bench.analysis.verdicts import Outcome, Pairing, Verdict, follow, over, pair, untested
@@ -231,6 +231,12 @@ class Entry:
         return tuple(part for part in self.parts if not part.stopped)
 
     @property
+    def tuned(self) -> bool:
+        """Whether every model has its best variant of a study."""
+        of_setting = self.claim.settings[self.conditions.setting] if self.conditions else ()
+        return any(variant == BEST for _, variant in of_setting)
+
+    @property
     def words(self) -> str:
         """The ruling, with the look it was reached at or what is missing, and how to read it."""
         words = [self.ruling.value]
@@ -379,13 +385,37 @@ def _models(claim: Claim, by_source: Mapping[Source, Sequence[Run]]) -> dict[Cla
     for setting, sources in claim.settings.items():
         of_setting: dict[ClaimConditions, dict[str, dict[int, Run]]] = {}
         for source in sources:
-            for run in by_source.get(source, ()):
-                if claim.needs(source, run.record.model):
-                    models = of_setting.setdefault(_conditions(run.record, setting), {})
-                    for name in {run.record.model, f"{source[1]}:{run.record.model}"} & claim.models:
-                        models.setdefault(name, {})[run.record.seed] = run
+            for run in best(by_source, source[0]) if source[1] == BEST else by_source.get(source, ()):
+                record = run.record
+                for name in {record.model, f"{record.variant}:{record.model}"} & claim.models:
+                    models = of_setting.setdefault(_conditions(record, setting), {})
+                    models.setdefault(name, {})[record.seed] = run
         found |= dict(sorted(of_setting.items(), key=lambda item: item[0].cut_short))
     return dict(found)
+
+
+def best(by_source: Mapping[Source, Sequence[Run]], study: str) -> list[Run]:
+    """Of the variants of a study, the run with the lowest validation loss for each model, seed and data.
+
+    All variants must have ended, so that every model was tuned with the same effort; a run that diverged is not
+    chosen unless all did.
+    """
+    variants = {source for source in by_source if source[0] == study}
+    cells = grouped(
+        (run for source in by_source if source in variants for run in by_source[source]),
+        lambda run: (conditions_of(run.record), run.record.model, run.record.seed),
+    )
+    chosen = []
+    for runs in cells.values():
+        latest = {run.record.variant: run for run in runs}
+        if len(latest) == len(variants):
+            chosen.append(min(latest.values(), key=_validation_loss))
+    return chosen
+
+
+def _validation_loss(run: Run) -> float:
+    loss = run.record.best_valid_loss
+    return inf if loss is None or run.record.status != COMPLETED else loss
 
 
 def _conditions(record: RunRecord, setting: str) -> ClaimConditions:

@@ -69,13 +69,21 @@ class Plan:
             trained.setdefault(_source(cell), set()).add(cell.spec.name)
         return trained
 
-    def _trained_for(self, claim: Claim, setting: str) -> dict[str, tuple[tuple[str, str], str]]:
-        """Where the models of a claim are trained, by their names in it; of several sources the first one."""
-        found = {}
-        for source in reversed(claim.settings[setting]):
-            for model in self._trained.get(source, ()):
-                for name in {model, f"{source[1]}:{model}"} & claim.models:
-                    found[name] = (source, model)
+    def _trained_for(self, claim: Claim, setting: str) -> dict[str, list[tuple[tuple[str, str], str]]]:
+        """Where the models of a claim are trained, by their names in it.
+
+        One place each, as several sources repeat the same runs; but all variants of which the best is taken.
+        """
+        from bench.analysis.claims import is_of
+
+        found: dict[str, list[tuple[tuple[str, str], str]]] = {}
+        for declared in claim.settings[setting]:
+            of_source: dict[str, list[tuple[tuple[str, str], str]]] = {}
+            for source, models in self._trained.items():
+                for model in models if is_of(source, declared) else ():
+                    for name in {model, f"{source[1]}:{model}"} & claim.models:
+                        of_source.setdefault(name, []).append((source, model))
+            found = of_source | found
         return found
 
     @cached_property
@@ -93,8 +101,9 @@ class Plan:
         """By source and model: the claims that need its runs, and its name in each."""
         needs: dict[tuple[tuple[str, str], str], list[tuple[Target, str]]] = {}
         for target, claim in self._pursued.items():
-            for name, trained in self._trained_for(claim, target[1]).items():
-                needs.setdefault(trained, []).append((target, name))
+            for name, places in self._trained_for(claim, target[1]).items():
+                for trained in places:
+                    needs.setdefault(trained, []).append((target, name))
         return needs
 
     def why_not(self, cell: Cell, records: Sequence[RunRecord], probes: Sequence[ProbeRecord]) -> str:

@@ -22,7 +22,7 @@ from bench.report import cells
 from bench.report.figures import Image, images
 from bench.report.gallery import gallery
 from bench.report.highlights import highlights
-from bench.tables.claims import claims_table, comparison_tables
+from bench.tables.claims import claims_table, comparison_tables, tuning_tables
 from bench.tables.costs import cost_tables
 from bench.tables.tabulation import tables_by_study
 from bench.tables.text import TextTable
@@ -51,7 +51,7 @@ def page(runs: Sequence[Run], *, draw: Draw = _draw) -> str:
     tables = tables_by_study(records, probes)
     published = published_claims()
     decided = ledger(records, probes, published) if decide_claims(records, published) else None
-    claims = [claims_table(decided), *comparison_tables(decided)] if decided else []
+    claims = [claims_table(decided), *comparison_tables(decided), *tuning_tables(decided)] if decided else []
     run_of = {id(record): run for run in runs for record in run.records}
     sections = [
         _section(group, tables[group.name], [run_of[id(record)] for record in group.records])

@@ -1,6 +1,8 @@
 """The ledger as tables and as a page of Markdown."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from math import log
 
 import pandas as pd
@@ -12,7 +14,7 @@ from bench.analysis.ledger import ClaimConditions, Entry, Ledger, PartEntry, Rul
 from bench.analysis.published import published_values
 from bench.analysis.quantities import LEARNED_ACCURACY, LEARNED_SHARE, LOSS, LOSS_RATIO
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS
-from bench.analysis.verdicts import Verdict
+from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Verdict
 from bench.tables.across import summary_table
 from bench.tables.text import TextTable
 
@@ -87,6 +89,7 @@ def page(ledger: Ledger, link: Link) -> str:
         "\n".join(f"- {limit}" for limit in _limits(ledger)),
         "## Questions with more than one answer",
         *(block for question in ledger.answers for block in _question(ledger, question)),
+        *_tuned(ledger),
         *_over_datasets(ledger),
         "## How the claims were read",
         "\n".join(f"- {claim.name}: {claim.reading}." for claim in claims if claim.reading),
@@ -183,6 +186,80 @@ def _question(ledger: Ledger, question: Question) -> list[str]:
     ]
     table = _text_table("Side by side", ["data", "protocol", "A", "B", *_MEASURED], rows)
     return [f"### {question.question}", "\n".join(claims), table.markdown() if rows else "Nothing was run."]
+
+
+def tuning_tables(ledger: Ledger) -> list[TextTable]:
+    """Which rankings survive tuning, and the variants that were chosen; nothing where no model was tuned."""
+    pairs = [
+        (tuned, plain)
+        for tuned in ledger.entries
+        for plain in ledger.entries
+        if tuned.tuned and not plain.tuned and plain.claim == tuned.claim and _alike(tuned, plain)
+    ]
+    if not pairs:
+        return []
+    rows = [
+        [
+            tuned.claim.name,
+            f"{part.part.a} {part.part.relation} {part.part.b}",
+            short_title(part.part.quantity.metric),
+            f"{before.verdict.words}: {before.verdict.effect_text}",
+            f"{part.verdict.words}: {part.verdict.effect_text}",
+            _survives(before, part),
+        ]
+        for tuned, plain in pairs
+        for before, part in zip(plain.parts, tuned.parts, strict=True)
+    ]
+    chosen = {
+        model: Counter(run.record.variant for _, run in sorted(runs.items()))
+        for tuned, _ in pairs
+        for part in tuned.parts
+        for model, runs in part.runs.items()
+    }
+    variants = sorted({variant for counts in chosen.values() for variant in counts})
+    return [
+        _text_table(
+            "Does the ranking survive tuning?",
+            [
+                "claim",
+                "comparison of A and B",
+                "estimand",
+                "one protocol for all",
+                "the best for each",
+                "survives",
+            ],
+            rows,
+            ["survives: the same side is ahead by the verdicts before and after; open: one of them is undecided"],
+        ),
+        _text_table(
+            "What was chosen on the validation pairs",
+            ["model", *variants],
+            [[model, *(str(counts[variant]) for variant in variants)] for model, counts in chosen.items()],
+            ["seeds in which the variant had the lowest validation loss; results are those on the test pairs"],
+        ),
+    ]
+
+
+def _alike(one: Entry, other: Entry) -> bool:
+    """Whether two results of a claim are of one study, on the same data and device."""
+    if one.conditions is None or other.conditions is None or set(one.sources) != set(other.sources):
+        return False
+    return replace(one.conditions, setting="") == replace(other.conditions, setting="")
+
+
+def _survives(before: PartEntry, after: PartEntry) -> str:
+    outcomes = (before.verdict.outcome, after.verdict.outcome)
+    if Outcome.UNDECIDED in outcomes:
+        return "open"
+    same = any(
+        all(outcome in side for outcome in outcomes) for side in (A_BETTER, B_BETTER, (Outcome.EQUIVALENT,))
+    )
+    return "yes" if same else "NO"
+
+
+def _tuned(ledger: Ledger) -> list[str]:
+    tables = [table.markdown() for table in tuning_tables(ledger)]
+    return ["## Fair training", *tables] if tables else []
 
 
 def _over_datasets(ledger: Ledger) -> list[str]:

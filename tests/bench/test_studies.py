@@ -6,6 +6,7 @@ import pytest
 from bench.analysis.published import published_studies, read_published
 from bench.config import STANDARD, OptionError
 from bench.registry import STUDIES, find_study
+from bench.studies.shipped import LEARNING_RATES
 from bench.study import Study
 from data_utils import DATASETS
 from fusion_models import MODELS, find_model
@@ -94,3 +95,14 @@ def test_what_is_wrong_with_a_study_is_said(wrong: dict[str, Any], message: str)
     values = {"models": ("wide-rgb-strided",), "protocols": {"": STANDARD}, **wrong}
     with pytest.raises(OptionError, match=f"study 'mine' {message}"):
         Study(name="mine", question="?", **values)
+
+
+def test_tuned_models_share_one_grid_and_everything_else() -> None:
+    study = find_study("tuned")
+    assert [protocol.learning_rate for protocol in study.protocols.values()] == sorted(LEARNING_RATES)
+    for protocol in study.protocols.values():
+        same = replace(STANDARD, learning_rate=protocol.learning_rate, pairs=2_000)
+        assert protocol == replace(same, final_learning_rate=protocol.final_learning_rate)
+        assert protocol.final_learning_rate == pytest.approx(protocol.learning_rate / 1_000)
+    assert STANDARD.learning_rate in LEARNING_RATES
+    assert {"wide-rgb-maxpool", "wide-lidar-strided"} < set(study.models)

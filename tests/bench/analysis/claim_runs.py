@@ -76,3 +76,14 @@ def wide(add: float, concat: float) -> list[RunRecord]:
         for shift, (model, (loss, parameters)) in enumerate(losses.items())
         for run in seeds(model, "fusion-wide", losses=around(loss, 10, shift=shift), dataset="shapes-uneven")
     ]
+
+
+def tuned(**losses: tuple[float, float]) -> list[RunRecord]:
+    """Runs of two learning rates: the losses of the compact models with these operators at 0.001 and at 0.003."""
+    runs = []
+    for operator, of_rates in losses.items():
+        model = f"compact-intermediate-{operator}-maxpool"
+        for variant, loss in zip(("lr 0.001", "lr 0.003"), of_rates, strict=True):
+            of_model = seeds(model, "tuned", losses=around(loss, 10, shift=len(model)), variant=variant)
+            runs += [replace(run, seed=51 + i) for i, run in enumerate(of_model)]
+    return runs

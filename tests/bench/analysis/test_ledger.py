@@ -20,6 +20,7 @@ from tests.bench.analysis.claim_runs import (
     deep,
     experts,
     ledger,
+    tuned,
     wide,
 )
 from tests.bench.analysis.samples import SPREAD, around, foreign, seeds
@@ -366,3 +367,45 @@ def test_other_quantities_are_shown_over_the_same_seeds() -> None:
     (entry,) = entries("downsampling-deep/1", [*deep(0.1, 0.3, n=12)])
     beside = entry.parts[0].beside(ACCURACY)
     assert (beside.effect.mean, beside.effect.n, beside.look) == (0.0, 10, 0)
+
+
+def of_settings(claim: str, records: list[RunRecord]) -> dict[str, Entry]:
+    return {entry.conditions.setting: entry for entry in entries(claim, records) if entry.conditions}
+
+
+def test_each_model_has_its_best_variant_chosen_on_validation() -> None:
+    runs = tuned(concat=(0.3, 0.1), add=(0.2, 0.4), hadamard=(0.5, 0.6))
+    found = of_settings("fusion-compact/hadamard-close", runs)
+    plain, best = found["one learning rate"], found["best learning rate of four"]
+    assert (plain.tuned, best.tuned) == (False, True)
+    assert plain.parts[0].verdict.effect.mean == pytest.approx(0.5 - 0.3, abs=0.01)
+    assert best.parts[0].verdict.effect.mean == pytest.approx(0.5 - 0.1, abs=0.01)
+
+
+def test_what_is_chosen_on_validation_is_reported_as_it_is() -> None:
+    runs = [
+        replace(run, best_valid_loss=0.9) if "concat" in run.model and run.variant == "lr 0.003" else run
+        for run in tuned(concat=(0.3, 0.1), hadamard=(0.5, 0.6))
+    ]
+    best = of_settings("fusion-compact/hadamard-close", runs)["best learning rate of four"]
+    assert best.parts[0].verdict.effect.mean == pytest.approx(
+        0.5 - 0.3, abs=0.01
+    )  # not 0.1, which is better there
+
+
+def test_a_model_without_all_variants_is_not_tuned() -> None:
+    runs = [
+        run for run in tuned(concat=(0.3, 0.1), hadamard=(0.5, 0.6)) if (run.seed, run.variant) != (60, "lr 0.003")
+    ]
+    found = of_settings("fusion-compact/hadamard-close", runs)
+    assert found["one learning rate"].parts[0].verdict.pairing.n == 10
+    assert found["best learning rate of four"].parts[0].verdict.pairing.n == 9
+
+
+def test_a_run_that_diverged_is_not_chosen() -> None:
+    runs = [
+        replace(run, status=DIVERGED, best_valid_loss=0.0) if run.variant == "lr 0.003" else run
+        for run in tuned(concat=(0.3, 0.1), hadamard=(0.5, 0.6))
+    ]
+    best = of_settings("fusion-compact/hadamard-close", runs)["best learning rate of four"]
+    assert best.parts[0].verdict.effect.mean == pytest.approx(0.5 - 0.3, abs=0.01)

@@ -228,3 +228,17 @@ def test_files_of_ones_own_join_the_published_claims(claims: Claims, tmp_path: P
     mine = tmp_path / "more.toml"
     mine.write_text(f'run = ["standard"]\n{(tmp_path / "mine.toml").read_text()}')
     assert "standard" in [study.name for study in parse_studies("claims", [mine])]
+
+
+def test_all_variants_of_which_the_best_is_taken_are_needed(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        CLAIMS.replace("{A}", A).replace("{B}", B).replace("{C}", C).replace("input-scaling/raw", "tuned/*")
+    )
+    plan = Plan(read_claims([path]), options("tuned", tmp_path=tmp_path).cells())
+    first = [cell for cell in plan.ordered() if cell.seed == 51 and not plan.why_not(cell, [], [])]
+    assert {(cell.spec.name, cell.config.variant) for cell in first} == {
+        (model, variant)
+        for model in (A, B, C, "compact-late-concat-maxpool")
+        for variant in first[0].study.protocols
+    }

@@ -4,8 +4,8 @@ from msgspec.structs import replace
 
 from bench.analysis.claims import published_claims
 from bench.records import DIVERGED, RunRecord
-from bench.tables.claims import claims_table, comparison_tables, page, verdicts_table
-from tests.bench.analysis.claim_runs import MAXPOOL, STRIDED, compact, deep, experts, ledger, wide
+from bench.tables.claims import claims_table, comparison_tables, page, tuning_tables, verdicts_table
+from tests.bench.analysis.claim_runs import MAXPOOL, STRIDED, compact, deep, experts, ledger, tuned, wide
 
 
 def shown(records: list[RunRecord]) -> str:
@@ -104,3 +104,22 @@ def test_the_long_table_has_every_claim() -> None:
     rows = {row[1]: row[2:] for row in table.rows}
     assert rows["downsampling-deep/1"][0] == "holds (look 1 of 3)"
     assert rows["fusion-wide/1"] == ["not run", *["-"] * 6]
+
+
+def test_rankings_that_do_not_survive_tuning_are_named() -> None:
+    # Concatenation is worse than Hadamard and better than addition with one rate; tuned, it is ahead of both.
+    found = ledger(tuned(concat=(0.4, 0.1), add=(0.5, 0.5), hadamard=(0.2, 0.2)))
+    survives, chosen = tuning_tables(found)
+    rows = {(row[0], row[1]): row[3:] for row in survives.rows}
+    close = "compact-intermediate-hadamard-maxpool is as good as compact-intermediate-concat-maxpool"
+    worst = "compact-intermediate-concat-maxpool is better than compact-intermediate-add-maxpool"
+    before, after, survived = rows["fusion-compact/hadamard-close", close]
+    assert before.startswith("A superior: -0.2 ")
+    assert after.startswith("B superior: +0.1 ")
+    assert survived == "NO"
+    assert rows["fusion-compact/2", worst][-1] == "yes"
+    late = "compact-late-concat-maxpool is better than compact-intermediate-add-maxpool"
+    assert rows["fusion-compact/2", late][-1] == "open"
+    assert ["compact-intermediate-concat-maxpool", "0", "10"] in chosen.rows
+    assert "## Fair training" in page(found, str)
+    assert "## Fair training" not in shown(deep(0.1, 0.3))
