@@ -31,6 +31,8 @@ WITH_VALUE = (
     "--fail-on",
     "--track",
     "--study",
+    "--shard",
+    "--executor",
 )
 """The options of the plug-in that take a value."""
 

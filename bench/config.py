@@ -56,6 +56,11 @@ class Protocol:
         precision: What convolutions and matrix products compute in: "fp32"; "tf32", which rounds their float32
             inputs to 10 bits of mantissa and needs CUDA; or "bf16", automatic mixed precision with bfloat16.
             Weights, optimizer and loss are float32 in each.
+        modality_dropout: Probability with which each modality of a training pair is replaced by zeros, drawn
+            anew in each epoch; in [0, 1). Of this and the next two, ``bench.training.methods`` has the formulas.
+        unimodal_loss: Weight of the losses of a linear classifier on each modality's own features, which are
+            added to that of the fused predictions; 0 for none.
+        ogm_ge: Strength alpha of OGM-GE, which slows the modality down that predicts better alone; 0 for none.
 
     Raises:
         OptionError: A value is outside its range.
@@ -73,6 +78,9 @@ class Protocol:
     keep_groups: bool = True
     valid_whole_batches: bool = False
     precision: Precision = FP32
+    modality_dropout: float = 0.0
+    unimodal_loss: float = 0.0
+    ogm_ge: float = 0.0
 
     def __post_init__(self) -> None:
         counts = (self.pairs, self.epochs, self.batch_size)
@@ -83,6 +91,11 @@ class Protocol:
         first, last = self.learning_rate, self.final_learning_rate
         if not 0 <= last <= first < inf:
             raise OptionError(f"learning rates must be positive and fall, not go from {first} to {last}")
+        if not 0 <= self.modality_dropout < 1:
+            raise OptionError(f"modality_dropout is a probability below 1, not {self.modality_dropout}")
+        for name in ("unimodal_loss", "ogm_ge"):
+            if not 0 <= getattr(self, name) < inf:
+                raise OptionError(f"{name} must be 0 or positive, not {getattr(self, name)}")
 
     def on(self, modalities: Mapping[str, object]) -> "Protocol":
         """The protocol with ALL resolved to the modalities of some data."""

@@ -292,6 +292,6 @@ def _warnings(pairs: Sequence[Pair]) -> tuple[str, ...]:
 
 
 def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """An environment with its packages among the other entries, without the commit that was run."""
-    rest = {key: value for key, value in environment.items() if key not in ("packages", "commit", "dirty")}
+    """An environment with its packages among the other entries, without the commit that was run, and where."""
+    rest = {key: value for key, value in environment.items() if key not in ("packages", "commit", "dirty", "node")}
     return {**rest, **environment.get("packages", {})}

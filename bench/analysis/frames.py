@@ -1,5 +1,6 @@
 """From records to the frames that tables and figures are made of, and which records may stand together in one."""
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -19,6 +20,7 @@ from bench.records import (
     latest,
     machine,
 )
+from bench.records.keys import device_model
 
 AnyRecord = TypeVar("AnyRecord", bound=RunRecord | ProbeRecord)
 AnyCost = TypeVar("AnyCost", bound=CostRecord)
@@ -39,9 +41,11 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
         "group" (variant, family and stage), "variant", "family",
         "embedder", "reference", "seed", "target_accuracy", and every metric of
         ``bench.metrics.declarations``; numbers are NaN where a record lacks them. Of several records of the same
-        cell the last one counts.
+        cell the last one counts. Times and memory of different device models do not stand together: those of the
+        model with the most cells are here, the others are NaN.
     """
     done = completed(records)
+    measured_here = main_device(done)
     words: dict[str, Any] = {
         "model": [record.label for record in done],
         "strategy": [strategy_of(record) for record in done],
@@ -51,9 +55,18 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
     }
     for field in ("variant", "family", "embedder", "reference", "seed"):
         words[field] = [getattr(record, field) for record in done]
-    for metric in ("target_accuracy", *declarations(records)):
-        words[metric] = np.array([value(record, metric) for record in done], dtype=float)
+    words["target_accuracy"] = np.array([record.target_accuracy for record in done], dtype=float)
+    for name, metric in declarations(records).items():
+        shown = [not metric.per_machine or device_model(record) == measured_here for record in done]
+        values = [value(record, name) if here else None for record, here in zip(done, shown, strict=True)]
+        words[name] = np.array(values, dtype=float)
     return pd.DataFrame(words)
+
+
+def main_device(records: Iterable[RunRecord]) -> tuple[object, ...] | None:
+    """The device model (and number of threads) of the most records, the first of equals; None without records."""
+    counts = Counter(map(device_model, records))
+    return max(counts, key=lambda device: counts[device], default=None)
 
 
 def strategy_of(record: RunRecord | ProbeRecord) -> str:
@@ -147,6 +160,12 @@ def describe(records: Sequence[RunRecord]) -> list[str]:
         f"seeds: {', '.join(map(str, seeds))} (n = {len(seeds)})",
         _device(record.environment for record in done),
     ]
+    elsewhere = sum(device_model(record) != main_device(done) for record in done)
+    if elsewhere:
+        lines.append(
+            f"times and memory: of {(main_device(done) or ('',))[1]} alone; {elsewhere} of {len(done)} runs had "
+            "another device model or number of threads"
+        )
     unfinished = [
         f"{record.label} (seed {record.seed}, {record.status})" for record in records if record.status != COMPLETED
     ]

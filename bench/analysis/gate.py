@@ -7,13 +7,13 @@ the earlier value. Commas separate rules: ``valid_accuracy:-0.01,peak_memory:+5%
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analysis import formats
 from bench.analysis.comparison import Change, Comparison, compared_metrics
 from bench.config import OptionError
-from bench.records import RunRecord
+from bench.records import Metric, RunRecord
 
 _RULE = re.compile(r"(?P<metric>[^:\s]+)\s*:\s*(?P<sign>[+-])(?P<number>\d+(\.\d*)?|\.\d+)(?P<percent>%?)")
 
@@ -52,10 +52,11 @@ def parse(text: str, records: Iterable[RunRecord] = ()) -> tuple[Rule, ...]:
     """The rules of a ``--fail-on``; none for an empty text. They may be about the metrics that records declare.
 
     Raises:
-        OptionError: A word is not a rule, or names a metric that does not exist.
+        OptionError: A word is not a rule, names a metric that does not exist, or would fail a run that is better.
     """
+    metrics = compared_metrics(records := list(records))
     names = metric_names(records)
-    return tuple(_rule(word.strip(), names) for word in text.split(",")) if text.strip() else ()
+    return tuple(_rule(word.strip(), names, metrics) for word in text.split(",")) if text.strip() else ()
 
 
 def metric_names(records: Iterable[RunRecord] = ()) -> dict[str, str]:
@@ -73,7 +74,7 @@ def fail_on_help() -> str:
     )
 
 
-def _rule(word: str, names: dict[str, str]) -> Rule:
+def _rule(word: str, names: Mapping[str, str], metrics: Mapping[str, Metric]) -> Rule:
     parts = _RULE.fullmatch(word)
     if parts is None:
         raise OptionError(
@@ -84,10 +85,17 @@ def _rule(word: str, names: dict[str, str]) -> Rule:
         raise OptionError(
             f"--fail-on {word!r}: there is no metric {parts['metric']}; give one of {', '.join(names)}"
         )
+    metric, direction = metrics[names[parts["metric"]]], 1 if parts["sign"] == "+" else -1
+    if metric.higher_is_better is not None and metric.higher_is_better == (direction > 0):
+        better, bad = ("higher", "-") if metric.higher_is_better else ("lower", "+")
+        raise OptionError(
+            f"--fail-on {word!r}: {better} is better for {parts['metric']}, so this would fail a better run; "
+            f"the sign is the bad direction: {parts['metric']}:{bad}{parts['number']}{parts['percent']}"
+        )
     return Rule(
         text=word,
-        metric=names[parts["metric"]],
-        direction=1 if parts["sign"] == "+" else -1,
+        metric=metric.name,
+        direction=direction,
         allowance=float(parts["number"]) / (100 if parts["percent"] else 1),
         relative=bool(parts["percent"]),
     )

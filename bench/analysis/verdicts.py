@@ -40,6 +40,7 @@ from bench.analysis.statistics import (
     three_outcomes,
 )
 from bench.records import COMPLETED, Metric, RunRecord, same_data
+from bench.records.keys import same_device
 
 
 class Outcome(StrEnum):
@@ -263,13 +264,14 @@ class Verdict:
 def pair(a: str, b: str, quantity: Quantity, runs_a: Mapping[int, Run], runs_b: Mapping[int, Run]) -> Pairing:
     """The models named ``a`` and ``b``, with runs by seed, over the seeds that both have the quantity of.
 
-    Runs of one seed that did not see the same data are no pair. Pairs in which a model did not learn, or diverged,
-    keep their place and do not count where the quantity is about models that did.
+    Runs of one seed that did not see the same data are no pair, nor are times or memory of two device models. Pairs
+    in which a model did not learn, or diverged, keep their place and do not count where the quantity is about
+    models that did.
     """
     values: dict[int, tuple[float, float]] = {}
     for seed in sorted(runs_a.keys() & runs_b.keys()):
         both = (runs_a[seed], runs_b[seed])
-        if not same_data(both[0].record, both[1].record):
+        if not _comparable(quantity, *both):
             continue
         if _left_out(quantity, both):
             values[seed] = (nan, nan)
@@ -284,6 +286,11 @@ def pair(a: str, b: str, quantity: Quantity, runs_a: Mapping[int, Run], runs_b: 
         resampling(runs_a[seed].record for seed in values),
         tuple(values),
     )
+
+
+def _comparable(quantity: Quantity, one: Run, other: Run) -> bool:
+    same = same_device(one.record, other.record) if quantity.metric.per_machine else True
+    return same and same_data(one.record, other.record)
 
 
 def over(one: Pairing, other: Pairing) -> Pairing:

@@ -27,6 +27,7 @@ from bench.config import (
     RunConfig,
 )
 from bench.harness.cell import Cell
+from bench.harness.shards import Shard, parse_shard
 from bench.registry import STUDIES, find_study
 from bench.study import Study
 from bench.tracking import TRACKERS
@@ -87,6 +88,8 @@ class Options:
         until_decided: Whether cells that no open claim needs are left out.
         budget: Seconds after which no further cell starts.
         claim_files: Files of claims beside the published ones.
+        shard: The part that is run; None for all.
+        executor: Where cells are trained: "ray" or "ray:ADDRESS"; "" for this process.
         image_size: The size that all images are brought to, such as "64" or "48x64:crop"; "" for their own.
         modalities: Of the data at a path; () if they are not known yet.
     """
@@ -107,6 +110,8 @@ class Options:
     until_decided: bool = False
     budget: float = inf
     claim_files: tuple[Path, ...] = ()
+    shard: Shard | None = None
+    executor: str = ""
     image_size: str = ""
     modalities: tuple[str, ...] = ()
 
@@ -226,6 +231,8 @@ def resolve(
     budget: str = "",
     compare_models: Sequence[str] = (),
     claims: Sequence[str] = (),
+    shard: str = "",
+    executor: str = "",
     image_size: str = "",
     listing: bool = False,
 ) -> Options:
@@ -244,13 +251,18 @@ def resolve(
     for name, text in (("--max-seeds", max_seeds), ("--budget", budget)):
         if text and not until_decided:
             raise OptionError(f"{name} {text}: limits --until-decided; add it, or leave {name} out")
+    for name, text in (("--shard", shard), ("--executor", executor)):
+        if text and until_decided:
+            raise OptionError(f"{name} {text}: --until-decided needs all results so far; leave one of the two out")
     claim_files = tuple(Path(file).resolve() for file in claims)
     studies = parse_studies(study, claim_files)
     if compare_models:
         studies = tuple(replace(chosen_study, models=tuple(compare_models)) for chosen_study in studies)
+    part = parse_shard(shard)
     image_size = parse_image_size(image_size)
     data = "-".join(filter(None, (dataset_slug(dataset) if dataset else studies[0].dataset, image_size)))
     runs, name = root / "results" / "runs", slug(f"{study}-{chosen.name}-{data}-{device}")
+    name += f"-shard{part.number}of{part.of}" if part else ""
     folder = Path(results_dir).resolve() if results_dir else runs / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{name}"
     if resume and not results_dir:
         folder = latest_run(runs, name) or folder
@@ -271,9 +283,27 @@ def resolve(
         until_decided=until_decided,
         budget=parse_budget(budget),
         claim_files=claim_files,
+        shard=part,
+        executor=parse_executor(executor),
         image_size=image_size,
         modalities=_modalities(dataset),
     )
+
+
+def parse_executor(text: str) -> str:
+    """``"ray"`` or ``"ray:ADDRESS"``, checked; "" for "".
+
+    Raises:
+        OptionError: There is no such executor, or its package is not installed.
+    """
+    if not text:
+        return ""
+    if text.partition(":")[0] != "ray":
+        raise OptionError(f"--executor {text}: give ray or ray:ADDRESS, or leave the option out")
+    from bench.harness.executors.ray_engine import require_ray
+
+    require_ray(f"--executor {text}")
+    return text
 
 
 def parse_image_size(text: str) -> str:
@@ -417,6 +447,21 @@ def parse_seeds(text: str) -> tuple[int, ...]:
         f"--seeds {text}: give a count (3 means {FIRST_SEED},{FIRST_SEED + 1},{FIRST_SEED + 2}) "
         f"or a list of different seeds (7,9 or, for a single one, 7,); at most {MOST_SEEDS}, and below 2**32"
     )
+
+
+def parse_devices(text: str) -> tuple[int, ...]:
+    """``"1,8,64"``.
+
+    Raises:
+        OptionError: Not whole numbers from 1 on.
+    """
+    try:
+        numbers = tuple(int(word) for word in text.split(",") if word.strip())
+    except ValueError:
+        numbers = ()
+    if not numbers or min(numbers) < 1:
+        raise OptionError(f"--devices {text}: give numbers of devices, such as 1,8,64,512")
+    return numbers
 
 
 def parse_trackers(text: str) -> tuple[str, ...]:

@@ -31,6 +31,7 @@ from bench.harness.progress import Progress
 from bench.harness.saved import facts, from_benchmarks
 from bench.harness.selection import no_match
 from bench.harness.session import Session
+from bench.harness.sharding import Sharding
 from bench.harness.terminal import Terminal
 from bench.records import ProbeRecord, RecordError, RunRecord
 from bench.registry import STUDIES
@@ -67,7 +68,17 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         load_plugins(map(str, config.invocation_params.args))
     except PluginError as error:  # is reported by ``pytest_configure``
         config.stash[FAULTY_PLUGIN] = error
-    group = parser.getgroup("fusiongauge", "FusionGauge benchmarks")
+    try:
+        _declare(parser.getgroup("fusiongauge", "FusionGauge benchmarks"))
+    except ValueError as error:  # ``option names {'--device'} already added``
+        reason = str(error).partition(" (this")[0]
+        raise pytest.UsageError(
+            f"another plug-in of pytest has an option of the benchmarks ({reason}); leave it out with -p no:NAME "
+            "(pytest --trace-config lists the names)"
+        ) from error
+
+
+def _declare(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--plugin",
         action="append",
@@ -119,6 +130,20 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         action="store_true",
         help="take finished cells from their records where code, data, protocol and machine are the same; "
         "continues --results-dir, or the latest folder of this kind in results/runs",
+    )
+    group.addoption(
+        "--executor",
+        default="",
+        metavar="ray[:ADDRESS]",
+        help="train cells in other processes, costliest first: on all devices of this machine, or of the Ray "
+        "cluster at an address, such as ray:auto or ray:10.0.0.1:6379 (docs/scaling.md)",
+    )
+    group.addoption(
+        "--shard",
+        default="",
+        metavar="NUMBER/OF",
+        help="run one of several parts of equal expected time, such as 3/16, each with a --results-dir of its "
+        "own; python -m bench merge puts them together (docs/scaling.md)",
     )
     group.addoption(
         "--fail-on", default="", metavar="RULES", help=f"with --benchmark-compare: {gate.fail_on_help()}"
@@ -207,6 +232,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if rules and not option("benchmark_compare"):
         raise pytest.UsageError("--fail-on compares with an earlier run; add --benchmark-compare")
     config.pluginmanager.register(Benchmarks(config, session, rules))
+    if options.shard:
+        config.pluginmanager.register(Sharding(options.shard, session))
     config.option.keyword = re.sub(r"\bstride\b", STRIDE, config.option.keyword)
     if not config.pluginmanager.hasplugin("benchmark"):
         return
@@ -333,6 +360,10 @@ class Benchmarks:
         for line in (*self._session.describe(cells), *(f"note: {note}" for note in self._session.notes)):
             self._terminal.line(line)
         self._restore = as_interruptions()
+        try:
+            self._session.start([c for c in cells if c.name in self._unfinished], self._progress.under_way)
+        except FusionGaugeError as error:
+            raise pytest.UsageError(str(error)) from error
 
     def _none_fits(self, benchmarks: Sequence[pytest.Item]) -> list[str]:
         """The note on a run in which every training, or every benchmark, is skipped; [] if one is not."""
@@ -405,7 +436,10 @@ class Benchmarks:
                 progress.recall(record)
             else:
                 try:
-                    record = session.run_cell(cell, driver, progress.epoch)
+                    if record := session.executed(cell):
+                        replay(record.epoch_seconds)
+                    else:
+                        record = session.run_cell(cell, driver, progress.epoch)
                 except FusionGaugeError as error:  # the message is enough
                     raise pytest.fail.Exception(str(error), pytrace=False) from None
                 progress.end(record)
@@ -422,11 +456,11 @@ class Benchmarks:
 
         if reason := session.why_skipped(cell):
             pytest.skip(reason)
-        if session.record_of(cell) is None and session.recall(cell) is None:
-            self._progress.begin(cell.name)
-            self._progress.end(session.run_cell(cell, drive, self._progress.epoch))
-        self._unfinished.discard(cell.name)
         try:
+            if not (session.record_of(cell) or session.recall(cell) or session.executed(cell)):
+                self._progress.begin(cell.name)
+                self._progress.end(session.run_cell(cell, drive, self._progress.epoch))
+            self._unfinished.discard(cell.name)
             return session.subject(cell)
         except FusionGaugeError as error:  # the message is enough
             raise pytest.fail.Exception(str(error), pytrace=False) from None
@@ -499,7 +533,7 @@ class Benchmarks:
             self._session,
             self._earlier if self._compares else None,
             self._rules,
-            len(self._unfinished) if interrupted else 0,
+            len(self._unfinished - self._session.received) if interrupted else 0,
         )
         self._timing.end(ending)
         with ending.noting("pytest or one of its plug-ins failed at the end"):

@@ -31,13 +31,16 @@ class Resumption:
         return [taken, *(f"rerun, {reason}: {', '.join(names)}" for reason, names in self.reruns.items())]
 
 
-def resume(records: Sequence[RunRecord], wanted: Mapping[str, Described], checkpoints: Path) -> Resumption:
+def resume(
+    records: Sequence[RunRecord], wanted: Mapping[str, Described], checkpoints: Path, *, any_device: bool = False
+) -> Resumption:
     """Sort the wanted cells by what their records allow; of several records of a cell the last counts.
 
     Args:
         records: Of earlier sessions.
         wanted: By the cell's name.
         checkpoints: The folder of the records' checkpoints.
+        any_device: Whether device models may differ, as those of a cluster's nodes do.
     """
     last: dict[CellKey, RunRecord] = {cell_key(record): record for record in records}
     finished: dict[str, RunRecord] = {}
@@ -46,24 +49,29 @@ def resume(records: Sequence[RunRecord], wanted: Mapping[str, Described], checkp
         record = last.get(cell_of(described))
         if record is None:
             continue
-        if reason := reason_to_rerun(record, described, checkpoints):
+        if reason := reason_to_rerun(record, described, checkpoints, any_device=any_device):
             reruns.setdefault(reason, []).append(name)
         else:
             finished[name] = record
     return Resumption(finished, reruns)
 
 
-def reason_to_rerun(record: RunRecord, described: Described, checkpoints: Path) -> str:
+def reason_to_rerun(
+    record: RunRecord, described: Described, checkpoints: Path, *, any_device: bool = False
+) -> str:
     """Why a record of a cell cannot stand for a run of it; "" if it can."""
     if record.status != COMPLETED:
         return f"it had {record.status}"
     for what in ("code", "data"):
-        before = getattr(record, f"{what}_sha256")
-        if before != described[f"{what}_sha256"]:
-            return f"{what} changed" if before else f"the record does not tell which {what}"
+        known = getattr(record, f"{what}_sha256")
+        if known != described[f"{what}_sha256"]:
+            return f"{what} changed" if known else f"the record does not tell which {what}"
+    before, now = machine(record.environment), machine(described["environment"])
+    if any_device:
+        now |= {name: before[name] for name in ("device_name", "cpu")}
     for what, changes in (
         ("protocol", differences(canonical(record.protocol), canonical(described["protocol"]))),
-        ("machine", differences(machine(record.environment), machine(described["environment"]))),
+        ("machine", differences(before, now)),
     ):
         if changes:
             return f"{what} changed ({', '.join(changes)})"

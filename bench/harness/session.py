@@ -22,9 +22,11 @@ from bench.harness.cell import Cell
 from bench.harness.looks import Plan
 from bench.harness.options import Options
 from bench.harness.resume import Resumption, resume
+from bench.harness.writable import FolderError as FolderError
 from bench.harness.writable import why_no_folder
 from bench.records import (
     COMPLETED,
+    FAILED,
     CostRecord,
     Outbox,
     ProbeRecord,
@@ -41,10 +43,11 @@ from bench.records.probe import FILE_NAME as PROBES
 from bench.records.sample import samples_path
 from bench.tracking import TRACKERS, Shield
 from data_utils import DATASETS
-from fusiongauge import FusionGaugeError
 
 if TYPE_CHECKING:
     from bench.config import RunConfig
+    from bench.harness.executors.execution import Execution
+    from bench.harness.executors.pool import Watch
     from bench.probes.subject import Subject
     from bench.tables.text import TextTable
     from bench.training.runs import Driver
@@ -53,10 +56,6 @@ if TYPE_CHECKING:
     from fusion_models import ModelSpec
 
 T = TypeVar("T")
-
-
-class FolderError(FusionGaugeError, OSError):
-    """The files of a run cannot be written, or another run is writing them; the message has the remedy."""
 
 
 @dataclass
@@ -71,6 +70,8 @@ class Session:
         skipped: Why cells cannot run on their data, by their names.
         failures: What could not be written and fails the run, with the reason and the remedy, a sentence each.
         notes: What a user should know, but no reason to fail; a sentence each.
+        earlier: The records that were in the folder before.
+        received: The names of the cells that ended elsewhere.
     """
 
     options: Options
@@ -80,8 +81,11 @@ class Session:
     skipped: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    earlier: list[RunRecord] = field(default_factory=list)
+    received: set[str] = field(default_factory=set)
     _resumption: Resumption | None = None
     _datasets: dict[tuple[str, int], PairedDataset] = field(default_factory=dict)
+    _execution: Execution | None = None
     _outbox: Outbox = field(default_factory=Outbox)
 
     @property
@@ -119,17 +123,17 @@ class Session:
         """The data of a run, simulated or read on first use."""
         from data_utils import load
 
+        words = self.loading(config)
+        key = (config.dataset, words["pairs"] or 0)
+        if key not in self._datasets:
+            self._datasets[key] = load(config.dataset, **words, cache=self.options.simulated_dir)
+        return self._datasets[key]
+
+    def loading(self, config: RunConfig) -> dict[str, Any]:
+        """How ``data_utils.load`` is called for a run, apart from the name and the cache."""
         # A simulator makes as many pairs as the protocol uses; from files every seed draws its own share.
         pairs = config.protocol.pairs if config.dataset in DATASETS else None
-        key = (config.dataset, pairs or 0)
-        if key not in self._datasets:
-            self._datasets[key] = load(
-                config.dataset,
-                pairs=pairs,
-                image_size=self.options.image_size or None,
-                cache=self.options.simulated_dir,
-            )
-        return self._datasets[key]
+        return {"pairs": pairs, "image_size": self.options.image_size or None}
 
     @property
     def device_name(self) -> str:
@@ -183,11 +187,13 @@ class Session:
             ) from error
         except OSError as error:
             raise FolderError(self._cannot_write(error.strerror)) from error
-        earlier = read(self.records_path, RunRecord)
+        self.earlier = read(self.records_path, RunRecord)
         if self.options.resume:
             fitting = [cell for cell in cells if not self.misfit(cell.spec, self.dataset(cell.config).info)]
             wanted = {cell.name: self.described(cell) for cell in fitting}
-            self._resumption = resume(earlier, wanted, self.folder / "checkpoints")
+            on_cluster = bool(self.options.executor.partition(":")[2])
+            checkpoints = self.folder / "checkpoints"
+            self._resumption = resume(self.earlier, wanted, checkpoints, any_device=on_cluster)
 
     def _cannot_write(self, reason: str | None) -> str:
         return f"cannot write results to {self.folder} ({reason}); give another folder with --results-dir"
@@ -244,6 +250,53 @@ class Session:
         resumed = self._resumption.describe() if self._resumption else []
         return [*dict.fromkeys(lines), f"device: {self.device_name}", *resumed, f"results: {self.folder}"]
 
+    def start(self, cells: Sequence[Cell], watch: Watch) -> None:
+        """Hand what is to be trained to the executor, if there is one; ``executed`` waits for it.
+
+        Args:
+            cells: Those that are selected.
+            watch: Shows what is under way.
+
+        Raises:
+            ExecutorError: It cannot be started.
+        """
+        if not self.options.executor:
+            return
+        from bench.harness.executors.execution import Execution
+
+        finished = self._resumption.finished if self._resumption else {}
+        wanted = {
+            cell.name: cell
+            for cell in cells
+            if cell.name not in finished and not self.misfit(cell.spec, self.dataset(cell.config).info)
+        }
+        if wanted:
+            self._execution = Execution(self, list(wanted.values()), watch)
+
+    def executed(self, cell: Cell) -> RunRecord | None:
+        """The record of a cell that the executor trains, when it has ended; None without an executor.
+
+        Raises:
+            ExecutorError: It failed, or nothing can be trained by the executor.
+            FolderError: Its files could not be written.
+        """
+        if self._execution is None:
+            return None
+        self._execution.wait(cell)
+        return self.record_of(cell)
+
+    def receive(self, cell: Cell, record: RunRecord, epochs: Sequence[EpochResult]) -> None:
+        """Keep the record of a cell that was trained elsewhere, and tell the trackers of it."""
+        self.received.add(cell.name)
+        self.trackers.begin(cell.name, msgspec.to_builtins(self.described(cell)))
+        for result in epochs:
+            if not result.stage:
+                self.trackers.epoch(result)
+        try:
+            record = self._keep(record)
+        finally:
+            self.trackers.end(record if record.status != FAILED else None, self._samples(record))
+
     def recall(self, cell: Cell) -> RunRecord | None:
         """The finished record that stands for a run of the cell; None if the cell has to run."""
         record = self._resumption.finished.get(cell.name) if self._resumption else None
@@ -253,13 +306,9 @@ class Session:
 
     def run_cell(self, cell: Cell, driver: Driver, observe: Observer) -> RunRecord:
         """Run one cell; its record is on the disk when this returns, also when the run raised."""
-        import torch
-
         from bench.training import runs
 
-        command = self.options.command(cell, threads=torch.get_num_threads())
-        claims = self.options.claims.hashes((cell.study.name, cell.config.variant), cell.spec.name)
-        config, dataset = replace(cell.config, command=command, claims=claims), self.dataset(cell.config)
+        config, dataset = self.with_command(cell), self.dataset(cell.config)
 
         def observe_and_track(result: EpochResult) -> None:
             if not result.stage:
@@ -270,7 +319,7 @@ class Session:
         record = None
         try:
             record = runs.run_cell(
-                cell.spec, dataset, cell.seed, config, driver=driver, observe=observe_and_track, note=self._note
+                cell.spec, dataset, cell.seed, config, driver=driver, observe=observe_and_track, note=self.note
             )
         except Exception as error:
             self._keep(runs.failed(cell.spec, dataset, cell.seed, config, error))
@@ -285,7 +334,16 @@ class Session:
         path = samples_path(self.folder, record.checkpoint) if record and record.checkpoint else None
         return read(path, SampleRecord) if path and path.is_file() else []
 
-    def _note(self, text: str) -> None:
+    def with_command(self, cell: Cell) -> RunConfig:
+        """The settings of a cell's run, with the command that runs it again and the claims it is evidence for."""
+        import torch
+
+        command = self.options.command(cell, threads=torch.get_num_threads())
+        claims = self.options.claims.hashes((cell.study.name, cell.config.variant), cell.spec.name)
+        return replace(cell.config, command=command, claims=claims)
+
+    def note(self, text: str) -> None:
+        """Add a note, once."""
         if text not in self.notes:
             self.notes.append(text)
 
@@ -358,6 +416,8 @@ class Session:
         """
         tables: list[TextTable] = []
         try:
+            if self._execution is not None:
+                self._execution.close()
             self._write_what_waits()
             if self.records or self.probes or self.costs:
                 from bench.plots import write_figures

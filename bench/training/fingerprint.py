@@ -44,13 +44,13 @@ def _code_sha256(loaded: tuple[Plugin, ...], further: tuple[Path, ...]) -> str:
     decisive = source_files(ROOT, DECISIVE, lambda module: module != SHOWN and _top(module) in OWN_PACKAGES)
     hashes = {path.relative_to(ROOT).as_posix(): tree_sha256(path) for path in decisive}
     for plugin in loaded:
-        root, files = _files_of(plugin)
+        root, files = plugin_files(plugin)
         hashes |= {path.relative_to(root).as_posix(): tree_sha256(path) for path in files}
     hashes |= {path.name: tree_sha256(path) for path in further if path.is_file()}
     return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
 
-def _files_of(plugin: Plugin) -> tuple[Path, list[Path]]:
+def plugin_files(plugin: Plugin) -> tuple[Path, list[Path]]:
     """A plug-in's root folder and its files there."""
     if plugin.name == str(plugin.file):  # given by its path: all that it imports from its folder
         root = plugin.file.parent

@@ -85,7 +85,7 @@ class GraphSteps:
         self._rates = torch.zeros(whole_batches + bool(rest), device=device)
         self._step = torch.zeros(1, dtype=torch.int64, device=device)
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-        weights = {name: tensor.clone() for name, tensor in eager.model.state_dict().items()}
+        weights = {name: tensor.clone() for name, tensor in eager.trained.state_dict().items()}
         eager.model.train()
         undo = partial(self._start_again, weights)
         self._replays: list[Callable[[], None]] = []
@@ -117,7 +117,7 @@ class GraphSteps:
         self._step += 1
 
     def _start_again(self, weights: dict[str, Tensor]) -> None:
-        self._eager.model.load_state_dict(weights)
+        self._eager.trained.load_state_dict(weights)
         self._eager.optimizer.zero_grad(set_to_none=True)
         moments = chain.from_iterable(state.values() for state in self._eager.optimizer.state.values())
         for tensor in (*moments, self._step, self._loss_sum):  # all of them start at 0

@@ -18,7 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.config import Protocol
 from bench.metrics import classification_loss
-from bench.training.steps import make_optimizer, seconds_of, synchronize, training_step
+from bench.training.methods import make_methods
+from bench.training.steps import make_optimizer, seconds_of, synchronize, trained_with, training_step
 from data_utils import Batch
 
 _CLOCK_RATE_SECONDS = 0.3
@@ -106,9 +107,10 @@ def training_memory(build: Callable[[], nn.Module], batch: Batch, protocol: Prot
     def steps() -> None:
         model = build()
         own_batch = Batch({m: values.clone() for m, values in batch.inputs.items()}, batch.labels.clone())
-        optimizer = make_optimizer(model, protocol)
+        methods = make_methods(model, protocol, own_batch, seed=0)
+        optimizer = make_optimizer(trained_with(model, methods), protocol)
         for _ in range(MEASURED_STEPS):
-            training_step(model, optimizer, own_batch, protocol)
+            training_step(model, optimizer, own_batch, protocol, methods)
 
     device = batch.labels.device
     return _cuda_memory(steps, device) if device.type == "cuda" else _cpu_memory(steps)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from bench.config import Protocol
 from bench.metrics import classification_loss
+from bench.training.methods import Methods
 from bench.training.precision import forward
 from data_utils import Batch
 
@@ -36,13 +37,27 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float | Tensor) ->
             group["lr"] = rate
 
 
-def training_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch, protocol: Protocol) -> Tensor:
+def training_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    protocol: Protocol,
+    methods: Methods | None = None,
+) -> Tensor:
     """One update of the weights; returns the detached mean loss of the batch, still on its device."""
     optimizer.zero_grad(set_to_none=True)
-    loss = classification_loss(forward(model, batch.inputs, protocol.precision), batch.labels)
-    loss.backward()
+    if methods is not None:
+        loss = methods.backward(batch)
+    else:
+        loss = classification_loss(forward(model, batch.inputs, protocol.precision), batch.labels)
+        loss.backward()
     optimizer.step()
     return loss.detach()
+
+
+def trained_with(model: nn.Module, methods: Methods | None) -> nn.Module:
+    """The model with what its training methods train beside it."""
+    return model if methods is None else nn.ModuleList([model, methods.heads])
 
 
 def synchronize(device: torch.device) -> None:
@@ -83,16 +98,26 @@ class EagerSteps:
         optimizer: Of its parameters.
         train: All training pairs, on the device.
         protocol: Its ``batch_size`` is that of all steps of an epoch but the last, which takes what is left.
+        methods: The protocol's training methods.
     """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     train: Batch
     protocol: Protocol
+    methods: Methods | None = None
+
+    @property
+    def trained(self) -> nn.Module:
+        """All that the steps train."""
+        return trained_with(self.model, self.methods)
 
     def step(self, indices: Tensor) -> Tensor:
         """One step with these training pairs; returns the sum of their losses, float32 () on the device."""
-        return training_step(self.model, self.optimizer, self.train[indices], self.protocol) * len(indices)
+        batch = self.train[indices]
+        if self.methods is not None:
+            batch = self.methods.dropped(batch, indices)
+        return training_step(self.model, self.optimizer, batch, self.protocol, self.methods) * len(indices)
 
     def epoch(self, order: Tensor, rates: Sequence[float]) -> Iterator[Tensor]:
         """Take one step per iteration.

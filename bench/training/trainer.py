@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from bench.config import Protocol
 from bench.training.evaluation import evaluate
 from bench.training.graphs import fastest
+from bench.training.methods import make_methods
 from bench.training.seeding import epoch_order
-from bench.training.steps import EagerSteps, make_optimizer, synchronize
+from bench.training.steps import EagerSteps, make_optimizer, synchronize, trained_with
 from data_utils import Batch
 from fusiongauge import FusionGaugeError
 
@@ -107,7 +108,7 @@ class Trainer:
         train: All training pairs, on the device.
         valid: All validation pairs, on the device.
         protocol: Epochs, batch size, optimizer and learning rates.
-        seed: Decides the order of each epoch.
+        seed: Decides the order of each epoch, and what training methods draw.
         observe: Called after every epoch.
         stage: What is trained, where it is not the model itself; for the observer.
     """
@@ -130,7 +131,9 @@ class Trainer:
         self._steps_per_epoch = steps_per_epoch(len(train), protocol)
         self._used = min(len(train), self._steps_per_epoch * protocol.batch_size)
         self._rates = learning_rates(protocol, self._steps_per_epoch)
-        eager = EagerSteps(model, make_optimizer(model, protocol), train, protocol)
+        self._methods = make_methods(model, protocol, train, seed)
+        optimizer = make_optimizer(trained_with(model, self._methods), protocol)
+        eager = EagerSteps(model, optimizer, train, protocol, self._methods)
         self._steps = fastest(eager, self._used)
         self._best_weights = _copy_weights(model)
         self._running: tuple[Tensor, float, float] | None = None
@@ -152,6 +155,8 @@ class Trainer:
         self.model.train()
         epoch = len(self.history.results)
         order = epoch_order(self._seed, epoch + 1, len(self._train))[: self._used].to(self.device)
+        if self._methods is not None:
+            self._methods.begin(epoch + 1)
         rates = self._rates[epoch * self._steps_per_epoch :][: self._steps_per_epoch]
         for loss_sum in self._steps.epoch(order, rates):
             yield loss_sum

@@ -8,9 +8,9 @@
 
 Paths are relative to the folder of the table. ``label`` is the name of the class. Pairs of one ``group`` stay on
 one side of a split. fx, fy, cx, cy are the pinhole intrinsics of the row, in pixels of its depth file; without
-these columns depth is not turned into points. ``azimuth`` and ``zenith`` are npy files with one angle per row and per
-column of a range image, in radians, the same in all rows of the table. A column ``depth_scale`` holds the units
-per meter of the row's depth. Other modalities are declared in ``dataset.toml`` (``declared``).
+these columns depth is not turned into points. ``azimuth`` and ``zenith`` are npy files with one angle per row and
+per column of a range image, in radians, the same in all rows of the table. A column ``depth_scale`` holds the
+units per meter of the row's depth. Other modalities are declared in ``dataset.toml`` (``declared``).
 """
 
 import math

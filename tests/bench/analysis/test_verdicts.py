@@ -289,3 +289,10 @@ def test_two_differences_are_compared_over_their_common_seeds() -> None:
     assert found.values_a[:2] == (0.5, 2.0)
     assert found.values_b[:2] == (0.25, 1.0)
     assert found.counted == 2
+
+
+def test_times_and_memory_of_two_device_models_are_no_pair_and_losses_are() -> None:
+    elsewhere = {"device_name": "another processor", "threads": 2}
+    runs_a = {51: Run(record()), 52: Run(record(environment=elsewhere))}
+    runs_b = {51: Run(record()), 52: Run(record())}
+    assert [pair("A", "B", quantity, runs_a, runs_b).n for quantity in (EPOCH_TIME, MEMORY, LOSS)] == [1, 1, 2]

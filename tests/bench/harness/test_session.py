@@ -1,8 +1,6 @@
 import re
-import resource
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from shutil import copytree, rmtree
@@ -32,6 +30,7 @@ from bench.training.runs import drive, silent
 from bench.training.trainer import Observer
 from data_utils import DataError, PairedDataset, register_dataset
 from fusion_models import ModelSpec, find_model, register_model
+from tests.bench.harness.faults import largest_file
 from tests.bench.probes.samples import probe_record
 from tests.bench.report.pages import inference
 from tests.bench.samples import MODEL, TWIN, record, small_dataset
@@ -443,17 +442,6 @@ def test_records_that_find_no_room_until_the_end_are_kept_elsewhere(
     assert str(elsewhere.parent) in failure
     assert read(elsewhere, RunRecord) == [record()]
     assert (session.folder / "tables" / "fusion.md").is_file()
-
-
-@contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    """As on a disk that has no more room: what is written of a file beyond this size fails."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_the_tracker_gets_the_tables_and_its_notes_are_kept(make: Make, notebook: Notebook) -> None:

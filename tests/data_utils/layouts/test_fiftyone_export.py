@@ -75,9 +75,9 @@ def repository(export: Path, tmp_path: Path) -> Path:
 
 
 def test_a_snapshot_of_the_hub_is_an_export(repository: Path) -> None:
-    expected = shapes(6, 0, image_size=16).inputs
+    expected = shapes(6, 0, image_size=16).measured("lidar")
     for path in (repository, repository / "snapshots" / "0123abc"):
-        assert torch.equal(load(str(path)).inputs["lidar"], expected["lidar"])
+        assert torch.equal(load(str(path)).measured("lidar"), expected)
 
 
 def test_two_snapshots_are_ambiguous(repository: Path) -> None:
