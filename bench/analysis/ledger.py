@@ -260,7 +260,7 @@ class Entry:
             return f" after {self.claim.looks[-1]} seeds"
         seeds = min(part.verdict.pairing.n for part in waiting)
         following = next(look for look in self.claim.looks if look > seeds)
-        return f" so far: {seeds} seeds, next look at {following}"
+        return f" so far: {seeds} seed{'' if seeds == 1 else 's'}, next look at {following}"
 
     @property
     def look(self) -> int:

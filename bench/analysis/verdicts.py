@@ -264,9 +264,9 @@ class Verdict:
 def pair(a: str, b: str, quantity: Quantity, runs_a: Mapping[int, Run], runs_b: Mapping[int, Run]) -> Pairing:
     """The models named ``a`` and ``b``, with runs by seed, over the seeds that both have the quantity of.
 
-    Runs of one seed that did not see the same data are no pair, nor are times or memory of two device models. Pairs
-    in which a model did not learn, or diverged, keep their place and do not count where the quantity is about
-    models that did.
+    Runs of one seed that did not see the same data are no pair, nor are times or memory of two device models.
+    Pairs in which a model did not learn, or diverged, keep their place and do not count where the quantity is
+    about models that did.
     """
     values: dict[int, tuple[float, float]] = {}
     for seed in sorted(runs_a.keys() & runs_b.keys()):

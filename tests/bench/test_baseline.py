@@ -76,7 +76,7 @@ def test_the_ledger_of_claims_is_made_from_the_committed_records(project: Path) 
     baseline.add([sample_record("deep-intermediate-concat-strided", study="downsampling-deep", profile="full")])
     baseline.write()
     ledger = (project / "claims.md").read_text(encoding="utf-8")
-    assert "undecided: 4 more seeds would be needed" in ledger
+    assert "undecided so far: 1 seed, next look at 10" in ledger
     assert "[downsampling-deep](baseline/downsampling-deep.jsonl)" in ledger
 
 
