@@ -32,7 +32,7 @@ def test_engine_against_reference(session: Session, show: Callable[[str], None])
     specs = (
         models() if profile == FULL else list({(spec.family, spec.embedder): spec for spec in models()}.values())
     )
-    info = session.dataset(replace(config, protocol=protocol)).info
+    info = session.source(replace(config, protocol=protocol)).info
     specs = [spec for spec in specs if not session.misfit(spec, info)]
     if not specs:
         pytest.skip(f"no model of two modalities fits {info.name}")
@@ -41,7 +41,7 @@ def test_engine_against_reference(session: Session, show: Callable[[str], None])
     for precision in (FP32, TF32) if config.device != "cpu" and chosen == FP32 else (chosen,):
         races = []
         config = replace(config, protocol=replace(protocol, precision=precision))
-        with race_on(session.dataset(config), FIRST_SEED, config) as race:
+        with race_on(session.source(config), FIRST_SEED, config) as race:
             for spec in specs:
                 record = race(spec)
                 session.keep_cost(record)

@@ -8,10 +8,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import ModuleDict
@@ -21,6 +24,10 @@ from data_utils.errors import DataError
 from data_utils.geometry import is_scanner, is_xyza
 from data_utils.modality import Modality
 from fusiongauge import printable
+
+if TYPE_CHECKING:
+    from data_utils.splits import Shares
+    from data_utils.worlds import World
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,20 @@ class DatasetInfo:
         )
 
 
+PARTS = ("train", "valid", "test")
+"""What pairs are used for: training, choosing the best epoch, and reporting."""
+
+_PART_OF_WORD = {"training": "train", "val": "valid", "validation": "valid"} | {part: part for part in PARTS}
+
+PART_WORDS = ", ".join(_PART_OF_WORD)
+"""The words that name a part in files."""
+
+
+def part_of(word: str) -> str:
+    """The part that a word in a file names; "" if it names none."""
+    return _PART_OF_WORD.get(word.strip().lower(), "")
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Pairs ready for a model.
@@ -151,6 +172,8 @@ class PairedDataset:
         notes: What the reader left out or noticed, one sentence each.
         decoders: Modality to what makes measurements of its tensor, for those that need it.
         assumptions: Those of the notes that report what the reader took for granted, which is no problem.
+        assigned: The part of PARTS that each pair belongs to, where the data come with a split; empty without one.
+            Parts that no pair belongs to are drawn from the training pairs.
 
     Raises:
         DataError: The parts contradict each other, or a class has no pairs.
@@ -164,6 +187,7 @@ class PairedDataset:
     notes: tuple[str, ...] = ()
     decoders: Mapping[str, Decoder] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
+    assigned: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for texts in ("names", "notes", "assumptions"):
@@ -199,6 +223,12 @@ class PairedDataset:
             raise DataError(
                 f"Data set {name!r} has {len(self.names)} names for {count} pairs; give every pair one name."
             )
+        if self.assigned and (len(self.assigned) != count or not set(self.assigned) <= set(PARTS)):
+            raise DataError(
+                f"Data set {name!r} assigns {len(self.assigned)} of {count} pairs, to "
+                f"{sorted(set(self.assigned))}; "
+                f"give every pair one of {', '.join(PARTS)}, or none any."
+            )
         present = set(self.labels.tolist())
         strays = sorted(present - set(range(len(self.info.classes))))
         if strays:
@@ -224,17 +254,35 @@ class PairedDataset:
         simulated on another machine, have the same hash, however they are stored. It is computed once and does not
         follow later changes of the tensors.
         """
+        return self.sha256_of(torch.arange(len(self)))
+
+    def sha256_of(self, pairs: Tensor) -> str:
+        """The same of some pairs, int64 (B,), in the order given; those of part of the data cost nothing more."""
         few = torch.arange(min(1, len(self)))
         # Types and shapes are hashed too: the same bytes in another shape are other data.
-        layout = {m: [str(self.measured(m, few).dtype), *self.shape_of(m)] for m in self.inputs}
-        layout |= {what: ["torch.int64", len(self)] for what in ("labels", "groups")}
-        digest = hashlib.sha256(json.dumps([self.info.classes, self.names, layout]).encode())
-        for modality in self.inputs:
-            for pairs in self.parts():
-                digest.update(self.measured(modality, pairs).contiguous().numpy().data)
+        layout = {m: [str(self.measured(m, few).dtype), *self.shape_of(m)[1:]] for m in self.inputs}
+        chosen = pairs.tolist()
+        of_pairs = [[values[i] for i in chosen] for values in (self.names, self.assigned) if values]
+        digest = hashlib.sha256(json.dumps([self.info.classes, layout, *of_pairs]).encode())
         for integers in (self.labels, self.groups):
-            digest.update(integers.contiguous().numpy().data)
+            digest.update(integers[pairs].numpy().tobytes())
+        for pair in chosen:
+            digest.update(self.digests[pair])
         return digest.hexdigest()
+
+    @cached_property
+    def digests(self) -> list[bytes]:
+        """A hash of the measurements of each pair, however they are stored."""
+
+        def digests(pairs: Tensor) -> list[bytes]:
+            hashes = [hashlib.sha256() for _ in pairs]
+            for modality in self.inputs:
+                for hashed, values in zip(hashes, self.measured(modality, pairs).numpy(), strict=True):
+                    hashed.update(np.ascontiguousarray(values).data)
+            return [hashed.digest() for hashed in hashes]
+
+        with ThreadPoolExecutor() as threads:  # hashing lets other threads run
+            return [digest for part in threads.map(digests, self.parts()) for digest in part]
 
     @property
     def stored_bytes(self) -> int:
@@ -302,6 +350,12 @@ class PairedDataset:
         info = replace(self.info, modalities=self._modalities)
         return replace(self, info=info, inputs=inputs, decoders={})
 
+    def world(self, shares: "Shares", seed: int) -> "World":
+        """The pairs that a seed trains, validates and tests on, split by the seed (``worlds.split_world``)."""
+        from data_utils.worlds import split_world  # here, as worlds are made of data sets
+
+        return split_world(self, shares, seed)
+
     def take(self, indices: Tensor) -> "PairedDataset":
         """A data set of the selected pairs only, with the same classes.
 
@@ -318,6 +372,7 @@ class PairedDataset:
             labels=self.labels[indices],
             groups=self.groups[indices],
             names=tuple(self.names[i] for i in indices.tolist()),
+            assigned=tuple(self.assigned[i] for i in indices.tolist()) if self.assigned else (),
         )
 
 

@@ -5,8 +5,7 @@ import re
 import subprocess
 from pathlib import Path
 
-from bench.harness.options import parse_shard
-from bench.harness.shards import Shard
+from bench.harness.shards import Shard, parse_shard
 
 PAGE = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text(encoding="utf-8")
 (SCRIPT,) = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)

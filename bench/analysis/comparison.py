@@ -25,7 +25,7 @@ import numpy as np
 from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
 from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Pairing, Verdict, judge
 from bench.config import canonical
-from bench.metrics import declarations, value
+from bench.metrics import CHOSEN, REPORTED, declarations, value
 from bench.records import (
     COMPLETED,
     CellKey,
@@ -107,7 +107,9 @@ class Comparison:
     """Two runs side by side: all that tables, ``--fail-on`` and the summary of a nightly run need.
 
     Attributes:
-        changes: One metric of one model each, models in the order of the later run.
+        changes: One metric of one model each, models in the order of the later run. Metrics are those on the test
+            pairs where both runs have some, otherwise those on the validation pairs.
+        further: The changes of the metrics on the other part, as far as both runs have it; without a verdict.
         cells: The number of cells that both runs completed on the same data.
         days: The first and the last day of the earlier run, ISO 8601; empty without an earlier run.
         only_before: Models with seeds that only the earlier run has.
@@ -118,6 +120,7 @@ class Comparison:
     """
 
     changes: tuple[Change, ...]
+    further: tuple[Change, ...]
     cells: int
     days: tuple[str, ...]
     only_before: tuple[str, ...]
@@ -142,6 +145,9 @@ def compare(before: Iterable[RunRecord], now: Iterable[RunRecord]) -> Comparison
             pairs.setdefault(names[_model(key)], []).append(pair)
     metrics = compared_metrics((*earlier.values(), *later.values()))
     changes = [_change(model, metric, pairs[model]) for model in pairs for metric in metrics.values()]
+    comparable = list(filter(None, changes))
+    parts = {change.metric.part for change in comparable}
+    other_part = {CHOSEN} if REPORTED in parts else {REPORTED}
     unfinished = {
         key: f"{names[_model(key)]} (seed {key.seed}): {record.status}, {record.error}"
         for key, record in later.items()
@@ -149,7 +155,8 @@ def compare(before: Iterable[RunRecord], now: Iterable[RunRecord]) -> Comparison
     }
     days = sorted(record.started_at[:10] for record in earlier.values())
     return Comparison(
-        changes=tuple(_judged([change for change in changes if change is not None])),
+        changes=tuple(_judged([change for change in comparable if change.metric.part not in other_part])),
+        further=tuple(change for change in comparable if change.metric.part in other_part),
         cells=sum(map(len, pairs.values())),
         days=tuple(dict.fromkeys((days[0], days[-1]))) if days else (),
         only_before=_alone(names, earlier, later),
@@ -161,7 +168,7 @@ def compare(before: Iterable[RunRecord], now: Iterable[RunRecord]) -> Comparison
 
 
 def compared_metrics(records: Iterable[RunRecord] = ()) -> dict[str, Metric]:
-    """The metrics that two runs are compared in, by name: those that tables show."""
+    """The metrics that two runs are compared in, by name: those that tables show, on any part of the pairs."""
     return {name: metric for name, metric in declarations(records).items() if metric.shown}
 
 
@@ -282,13 +289,22 @@ def _warnings(pairs: Sequence[Pair]) -> tuple[str, ...]:
         environment: differing(lambda record: _flat(record.environment)),
         "NOT THE SAME PROTOCOL as the earlier run": differing(lambda record: canonical(record.protocol)),
         "NOT THE SAME DATA as the earlier run: these cells are not compared": hashes(
-            (old.dataset, old.data_sha256, new.data_sha256) for old, new in pairs
+            (old.dataset, *_data_hashes(old, new)) for old, new in pairs if not same_data(old, new)
         ),
         "the code changed since the earlier run": hashes(
             ("code", old.code_sha256, new.code_sha256) for old, new in pairs
         ),
     }
     return tuple("\n  ".join((title, *lines)) for title, lines in warnings.items() if lines)
+
+
+def _data_hashes(old: RunRecord, new: RunRecord) -> tuple[str | None, str | None]:
+    """The hashes by which the data of two records differ."""
+    for name in ("train_sha256", "valid_sha256", "test_sha256"):
+        before, now = getattr(old, name), getattr(new, name)
+        if before and now and before != now:
+            return before, now
+    return old.data_sha256, new.data_sha256
 
 
 def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.config import DEFAULT_STUDY
-from bench.metrics import QUANTITIES, declarations, value
+from bench.metrics import declarations, name_on, reported_part, value
 from bench.records import (
     COMPLETED,
     CostRecord,
@@ -74,18 +74,24 @@ def strategy_of(record: RunRecord | ProbeRecord) -> str:
     return f"{record.variant} {record.strategy}".strip()
 
 
+def shown(records: Sequence[RunRecord]) -> list[Metric]:
+    """The metrics that tables show of these records: evaluated on the part that they report, and quantities."""
+    part = reported_part(records)
+    return [metric for metric in declarations(records).values() if metric.shown and metric.part in ("", part)]
+
+
 def evaluated(records: Sequence[RunRecord]) -> list[Metric]:
-    """The metrics that tables show and evaluations computed for some of the records, in order of declaration."""
+    """Those of them that evaluations computed for some of the records, in order of declaration."""
     return [
         metric
-        for name, metric in declarations(records).items()
-        if metric.shown and name not in QUANTITIES and any(value(record, name) is not None for record in records)
+        for metric in shown(records)
+        if metric.part and any(value(record, metric.name) is not None for record in records)
     ]
 
 
 def outcomes(records: Sequence[RunRecord]) -> list[Metric]:
     """The same, accuracy first."""
-    return sorted(evaluated(records), key=lambda metric: metric.name != "valid_accuracy")
+    return sorted(evaluated(records), key=lambda metric: metric.name != name_on("accuracy", metric.part))
 
 
 def embedder_pairs(cells: pd.DataFrame) -> pd.DataFrame:
@@ -154,7 +160,7 @@ def describe(records: Sequence[RunRecord]) -> list[str]:
     lines = [
         f"data: {_distinct(r.dataset for r in done)}, {_distinct(r.classes for r in done)} classes, "
         f"{_distinct(r.train_pairs for r in done)} training pairs, "
-        f"{_distinct(r.valid_pairs for r in done)} validation pairs",
+        f"{_distinct(r.valid_pairs for r in done)} validation pairs{_test_pairs(done)}",
         f"profile: {_distinct(r.profile for r in done)}, "
         f"{_distinct(r.protocol.get('epochs', 'unknown') for r in done)} epochs, "
         f"seeds: {', '.join(map(str, seeds))} (n = {len(seeds)})",
@@ -172,6 +178,15 @@ def describe(records: Sequence[RunRecord]) -> list[str]:
     if unfinished:
         lines.append(f"left out, not completed: {', '.join(unfinished)}")
     return lines
+
+
+def _test_pairs(records: Sequence[RunRecord]) -> str:
+    """The number of test pairs, and whether the pairs of all seeds come from one source."""
+    known = any(record.test_pairs is not None for record in records)
+    text = f", {_distinct(record.test_pairs for record in records)} test pairs" if known else ""
+    sources = {(record.dataset, record.data_sha256) for record in records if record.train_sha256}
+    versions = len(sources) - len({name for name, _ in sources})
+    return f"{text}; NOT ALL FROM ONE VERSION of the data" if versions > 0 else text
 
 
 def reasons(records: Iterable[RunRecord]) -> list[str]:

@@ -2,7 +2,7 @@
 
 A rule is ``<metric>:<sign><number>`` or ``<metric>:<sign><number>%``. The sign is the bad direction; the number is
 how far a model's mean over seeds (of times: the median) may move that way, in the unit of records or in percent of
-the earlier value. Commas separate rules: ``valid_accuracy:-0.01,peak_memory:+5%,epoch_time:+15%``.
+the earlier value. Commas separate rules: ``test_accuracy:-0.01,peak_memory:+5%,epoch_time:+15%``.
 """
 
 import math
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from bench.analysis import formats
 from bench.analysis.comparison import Change, Comparison, compared_metrics
 from bench.config import OptionError
+from bench.metrics import reported_part
 from bench.records import Metric, RunRecord
 
 _RULE = re.compile(r"(?P<metric>[^:\s]+)\s*:\s*(?P<sign>[+-])(?P<number>\d+(\.\d*)?|\.\d+)(?P<percent>%?)")
@@ -59,10 +60,16 @@ def parse(text: str, records: Iterable[RunRecord] = ()) -> tuple[Rule, ...]:
     return tuple(_rule(word.strip(), names, metrics) for word in text.split(",")) if text.strip() else ()
 
 
-def metric_names(records: Iterable[RunRecord] = ()) -> dict[str, str]:
+def metric_names(records: Sequence[RunRecord] = ()) -> dict[str, str]:
     """The names that rules can use, then the shorter ones, each with the name of its metric."""
     metrics = compared_metrics(records)
-    shorter = {metric.alias: name for name, metric in metrics.items() if metric.alias not in ("", *metrics)}
+    # A shorter name is of the part of the pairs that the records report on.
+    part = reported_part(records)
+    shorter = {
+        metric.alias: name
+        for name, metric in sorted(metrics.items(), key=lambda named: named[1].part in ("", part))
+        if metric.alias not in ("", *metrics)
+    }
     return {name: name for name in metrics} | shorter
 
 
@@ -79,7 +86,7 @@ def _rule(word: str, names: Mapping[str, str], metrics: Mapping[str, Metric]) ->
     if parts is None:
         raise OptionError(
             f"--fail-on {word!r}: give a metric, a sign and how far it may move that way, "
-            "such as valid_accuracy:-0.01 or epoch_time:+15%"
+            "such as test_accuracy:-0.01 or epoch_time:+15%"
         )
     if parts["metric"] not in names:
         raise OptionError(
@@ -116,16 +123,21 @@ def broken(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
     """The metrics that moved further than the rules allow, one sentence each."""
     return [
         _sentence(rule, change)
-        for change in comparison.changes
+        for change in _all(comparison)
         for rule in rules
         if rule.judges(change) and rule.is_broken(change)
     ]
 
 
+def _all(comparison: Comparison) -> tuple[Change, ...]:
+    """Rules may be about metrics on test and on validation pairs."""
+    return (*comparison.changes, *comparison.further)
+
+
 def unjudged(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
     """The rules that do not judge every model of both runs, one sentence each."""
-    total = len({change.model for change in comparison.changes})
-    counts = [len({change.model for change in comparison.changes if rule.judges(change)}) for rule in rules]
+    total = len({change.model for change in _all(comparison)})
+    counts = [len({change.model for change in _all(comparison) if rule.judges(change)}) for rule in rules]
     return [
         f"{rule.text}: judged for {count} of the {total} models in both runs"
         for rule, count in zip(rules, counts, strict=True)

@@ -14,7 +14,7 @@ from statistics import fmean
 from msgspec.structs import replace
 
 from bench.analysis.published import overall_accuracy
-from bench.metrics import declarations, value
+from bench.metrics import REPORTED, declarations, name_on, reported, reported_part, value
 from bench.records import COMPLETED, DIVERGED, Metric, ProbeRecord, RunRecord
 
 LEARNED_SHARE = 0.05
@@ -64,21 +64,20 @@ def measured(metric: Metric) -> Quantity:
     return Quantity(metric, lambda run: value(run.record, metric.name))
 
 
-def result(record: RunRecord, name: str) -> float | None:
-    """A metric on the pairs that are reported: the test pairs, or validation pairs where a record has none."""
-    return (record.valid_metrics or {}).get(name)
-
-
 def chance_loss(record: RunRecord) -> float:
-    """The loss of a model that knows nothing but the classes' proportions among the reported pairs, in nats."""
-    return log(record.classes)
+    """The loss of a model that knows nothing but the classes' proportions among the reported pairs, in nats.
+
+    It is their entropy: 0.693 for two classes of the same size, and for those of records that do not tell.
+    """
+    counts = (record.class_counts or {}).get(reported_part([record])) or [1] * record.classes
+    return -sum(count / sum(counts) * log(count / sum(counts)) for count in counts if count)
 
 
 def learned(record: RunRecord) -> bool | None:
     """Whether a run ended clearly better than chance; None where its record does not tell."""
     if record.status == DIVERGED:
         return False
-    loss, balanced = result(record, "loss"), result(record, "balanced_accuracy")
+    loss, balanced = reported(record, "loss"), reported(record, "balanced_accuracy")
     if record.status != COMPLETED or loss is None:
         return None
     accurate = balanced is None or balanced >= 1 / record.classes + LEARNED_ACCURACY
@@ -122,8 +121,8 @@ def probed(title: str, probe: str, margin: float, reason: str, layer: str | None
     return Quantity(Metric(name=title, title=title, margin=margin, reason=reason, higher_is_better=True), mean)
 
 
-def _result(name: str) -> Callable[[Run], float | None]:
-    return lambda run: result(run.record, name)
+def _reported(name: str) -> Callable[[Run], float | None]:
+    return lambda run: reported(run.record, name)
 
 
 def _learned(run: Run) -> float | None:
@@ -132,7 +131,7 @@ def _learned(run: Run) -> float | None:
 
 
 def _loss_with_a_ratio(run: Run) -> float | None:
-    loss = result(run.record, "loss")
+    loss = reported(run.record, "loss")
     return None if loss is None else max(loss, _SMALLEST_LOSS)
 
 
@@ -163,10 +162,11 @@ def _epochs_to_target(run: Run) -> float | None:
 
 
 _METRICS = declarations()
-_LOSS, _ACCURACY = _METRICS["best_valid_loss"], _METRICS["valid_accuracy"]
+# What claims call loss and accuracy is that on the reported pairs: of a test part, where a record has one.
+_LOSS, _ACCURACY = (replace(_METRICS[name_on(name, REPORTED)], part="") for name in ("loss", "accuracy"))
 _QUARTER = "losses within a quarter of each other are the same to one digit"
 
-LOSS = Quantity(replace(_LOSS, name="loss", title="loss"), _result("loss"))
+LOSS = Quantity(replace(_LOSS, name="loss", title="loss"), _reported("loss"))
 """What a user gets on average, runs that learned nothing included."""
 LEARNED = Quantity(
     Metric(
@@ -184,7 +184,7 @@ LOSS_RATIO = Quantity(
     _loss_with_a_ratio,
     if_learned=True,
 )
-ACCURACY = Quantity(replace(_ACCURACY, name="accuracy", title="accuracy"), _result("accuracy"))
+ACCURACY = Quantity(replace(_ACCURACY, name="accuracy", title="accuracy"), _reported("accuracy"))
 FINAL_ACCURACY = Quantity(
     replace(_ACCURACY, name="final accuracy", title="accuracy after the last epoch"), _final_accuracy
 )

@@ -39,6 +39,7 @@ from bench.analysis.statistics import (
     probability_better,
     three_outcomes,
 )
+from bench.metrics import reported_pairs, reported_part
 from bench.records import COMPLETED, Metric, RunRecord, same_data
 from bench.records.keys import same_device
 
@@ -289,8 +290,11 @@ def pair(a: str, b: str, quantity: Quantity, runs_a: Mapping[int, Run], runs_b: 
 
 
 def _comparable(quantity: Quantity, one: Run, other: Run) -> bool:
-    same = same_device(one.record, other.record) if quantity.metric.per_machine else True
-    return same and same_data(one.record, other.record)
+    records = (one.record, other.record)
+    if quantity.metric.per_machine and not same_device(*records):
+        return False
+    parts = {reported_part([record]) for record in records if record.status == COMPLETED}
+    return same_data(*records) and len(parts) < 2
 
 
 def over(one: Pairing, other: Pairing) -> Pairing:
@@ -324,16 +328,18 @@ def _left_out(quantity: Quantity, runs: Iterable[Run]) -> bool:
 
 
 def resampling(records: Iterable[RunRecord]) -> float:
-    """The reported pairs per training pair of records that divide the same pairs; 0 if each seed has its own.
+    """The reported pairs per training pair of seeds that divide the same pairs; 0 if each seed has its own.
 
-    Records that do not tell which data they saw count as of their own data.
+    Seeds of simulated data have their own, since records hold the hash of the training pairs.
     """
     records = list(records)
-    seen = [record.data_sha256 for record in records if record.data_sha256 is not None]
-    if len(set(seen)) == len(seen):
+    if len(records) < 2:
         return 0.0
-    ratios = [(record.valid_pairs or 0) / record.train_pairs for record in records if record.train_pairs]
-    return max(ratios, default=0.0)
+    drawn = [record.train_sha256 for record in records if record.simulated and record.train_sha256]
+    if len(set(drawn)) == len(records):
+        return 0.0
+    counts = [(reported_pairs(record), record.train_pairs) for record in records]
+    return max((reported / train for reported, train in counts if reported and train), default=0.0)
 
 
 def judge(pairings: Iterable[Pairing]) -> list[Verdict]:

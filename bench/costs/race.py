@@ -18,14 +18,14 @@ from bench.records import RaceRecord
 from bench.training.preparation import prepare
 from bench.training.runs import build_seeded
 from bench.training.trainer import steps_per_epoch
-from data_utils import Batch, PairedDataset
+from data_utils import Batch, Source
 from fusion_models import MODELS, ModelSpec
 from fusion_models.zoo import SINGLE
 
 FAMILIES = ("compact", "deep", "wide")
 """The published families whose networks are trained in a single stage."""
 
-PROTOCOL = replace(STANDARD, pairs=600, epochs=6)
+PROTOCOL = replace(STANDARD, pairs=600, test_pairs=0, epochs=6)
 """15 steps per epoch; the first epoch of each loop warms up, and so does the first step of each epoch."""
 
 
@@ -50,26 +50,34 @@ Race = Callable[[ModelSpec], RaceRecord]
 
 
 @contextmanager
-def race_on(dataset: PairedDataset, seed: int, config: RunConfig) -> Iterator[Race]:
+def race_on(dataset: Source, seed: int, config: RunConfig) -> Iterator[Race]:
     """A race for each model, in the same processes one after the other.
 
     Raises:
         OptionError: There are fewer than two epochs, or two steps per epoch.
     """
     protocol, device = config.protocol, config.device
-    train = prepare(dataset, protocol, seed, "cpu").train
+    prepared = prepare(dataset, protocol, seed, "cpu")
+    train = prepared.train
     steps = steps_per_epoch(len(train), protocol)
     if min(steps, protocol.epochs) < 2:
         raise OptionError(
             f"a race takes at least two epochs of two steps, the first of each to warm up; {len(train)} training "
             f"pairs in batches of {protocol.batch_size} are {steps} per epoch, of {protocol.epochs}"
         )
+    pairs = len(train) + len(prepared.valid)
     with racers(train, protocol, seed, device) as loops:
-        yield lambda spec: _race(spec, loops, steps, dataset, seed, config)
+        yield lambda spec: _race(spec, loops, steps, pairs, dataset, seed, config)
 
 
 def _race(
-    spec: ModelSpec, loops: Mapping[str, Racer], steps: int, dataset: PairedDataset, seed: int, config: RunConfig
+    spec: ModelSpec,
+    loops: Mapping[str, Racer],
+    steps: int,
+    pairs: int,
+    dataset: Source,
+    seed: int,
+    config: RunConfig,
 ) -> RaceRecord:
     protocol, device = config.protocol, config.device
     for racer in loops.values():
@@ -80,7 +88,6 @@ def _race(
             epochs[name].append(racer.train_epoch())
     losses = {name: [loss for loss, _ in of_loop] for name, of_loop in epochs.items()}
     seconds = {name: [seconds for _, seconds in of_loop[1:]] for name, of_loop in epochs.items()}
-    pairs = min(len(dataset), protocol.pairs)
     exact = exact_differences({name: racer.losses for name, racer in loops.items()}, spec, dataset, seed, protocol)
     return RaceRecord(
         model=spec.name,
@@ -106,7 +113,7 @@ def _race(
 
 
 def exact_differences(
-    losses: Mapping[str, Losses], spec: ModelSpec, dataset: PairedDataset, seed: int, protocol: Protocol
+    losses: Mapping[str, Losses], spec: ModelSpec, dataset: Source, seed: int, protocol: Protocol
 ) -> dict[str, float]:
     """How far the losses of loops are from the reference's in double precision: whether all compute the same.
 

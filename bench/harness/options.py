@@ -78,7 +78,7 @@ class Options:
         device: "cpu", "cuda" or "cuda:N".
         seeds: Every model is run once for each.
         results_dir: The folder of this run.
-        simulated_dir: Where simulated data are kept for later sessions.
+        simulated_dir: Where simulated data are kept for later sessions; ``cache_bytes``: how much of them.
         trackers: Names of ``bench.tracking.TRACKERS``.
         as_published: Whether protocols are run with the mistakes of the originals.
         resume: Whether cells that are finished in the folder are taken from their records.
@@ -101,6 +101,7 @@ class Options:
     seeds: tuple[int, ...]
     results_dir: Path
     simulated_dir: Path
+    cache_bytes: int
     trackers: tuple[str, ...] = ()
     as_published: bool = False
     resume: bool = False
@@ -224,6 +225,7 @@ def resolve(
     tracker: str = "none",
     published: bool = False,
     resume: bool = False,
+    cache_size: str = "4GB",
     settings: Sequence[str] = (),
     plugin: Sequence[str] = (),
     until_decided: bool = False,
@@ -274,6 +276,7 @@ def resolve(
         seeds=parse_max_seeds(max_seeds, seeds) if until_decided else parse_seeds(seeds),
         results_dir=folder,
         simulated_dir=runs / "simulated",
+        cache_bytes=parse_size(cache_size),
         trackers=parse_trackers(tracker),
         as_published=published,
         resume=resume,
@@ -288,6 +291,18 @@ def resolve(
         image_size=image_size,
         modalities=_modalities(dataset),
     )
+
+
+def parse_size(text: str) -> int:
+    """A number of bytes, such as ``"500MB"`` or ``"4GB"`` (powers of ten) or ``"0"``.
+
+    Raises:
+        OptionError: Not such a number.
+    """
+    parts = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", text.strip(), re.IGNORECASE)
+    if parts is None:
+        raise OptionError(f"--cache-size {text}: give a size such as 500MB or 4GB, or 0")
+    return int(float(parts[1]) * 1000 ** " kMGT".lower().index(parts[2].lower() or " "))
 
 
 def parse_executor(text: str) -> str:

@@ -132,6 +132,13 @@ def _declare(group: pytest.OptionGroup) -> None:
         "continues --results-dir, or the latest folder of this kind in results/runs",
     )
     group.addoption(
+        "--cache-size",
+        default="4GB",
+        metavar="SIZE",
+        help="limit of results/runs/simulated, where simulated data are kept for later runs; beyond it, those "
+        "used least recently are deleted; 0 to keep none; default: %(default)s",
+    )
+    group.addoption(
         "--executor",
         default="",
         metavar="ray[:ADDRESS]",
@@ -372,7 +379,7 @@ class Benchmarks:
         for item in trained or benchmarks:
             cell: Cell | None = _parameter(item, "cell")
             spec = cell.spec if cell else _parameter(item, "each_model")
-            data = self._session.dataset(cell.config) if cell else self._session.any_dataset()
+            data = self._session.source(cell.config) if cell else self._session.any_source()
             reasons.append(self._session.misfit(spec, data.info) if spec else "")
             if not reasons[-1]:
                 return []
@@ -398,7 +405,7 @@ class Benchmarks:
     @pytest.fixture
     def fitting_model(self, each_model: ModelSpec, session: Session) -> ModelSpec:
         """Each model of the selected studies; skips those that do not fit the data."""
-        if reason := session.misfit(each_model, session.any_dataset().info):
+        if reason := session.misfit(each_model, session.any_source().info):
             pytest.skip(reason)
         return each_model
 

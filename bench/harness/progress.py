@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import nan
 from shutil import get_terminal_size
 from time import monotonic
 from typing import TYPE_CHECKING
 
+from bench.metrics import reported, reported_part
 from bench.records import COMPLETED, RunRecord
 
 if TYPE_CHECKING:
@@ -96,8 +98,9 @@ class Progress:
 
     def _result(self, record: RunRecord, origin: str) -> None:
         if record.status == COMPLETED:
+            part, loss, accuracy = reported_part([record]), reported(record, "loss"), reported(record, "accuracy")
             text = (
-                f"loss {record.best_valid_loss:<9.4g} accuracy {record.valid_accuracy:.3f}  "
+                f"loss {nan if loss is None else loss:<9.4g} accuracy {accuracy:.3f} ({part})  "
                 f"{record.train_seconds:6.1f} s  {(record.peak_memory_bytes or 0) / 1e6:5.0f} MB"
             )
         else:

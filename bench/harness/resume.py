@@ -8,8 +8,11 @@ from typing import Any
 from bench.config import canonical
 from bench.records import COMPLETED, CellKey, RunRecord, cell_key, cell_of, differences, machine
 
+_DATA = ("data_sha256", "train_sha256", "valid_sha256", "test_sha256")
+
 Described = Mapping[str, Any]
-"""The fields of a run's record that are known before training (``bench.training.runs.describe``)."""
+"""The fields of a run's record that are known before training (``bench.training.runs.describe``), and the hashes
+of its pairs where those cannot be told from that of the data."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +65,10 @@ def reason_to_rerun(
     """Why a record of a cell cannot stand for a run of it; "" if it can."""
     if record.status != COMPLETED:
         return f"it had {record.status}"
-    for what in ("code", "data"):
-        known = getattr(record, f"{what}_sha256")
-        if known != described[f"{what}_sha256"]:
+    hashes = {"code_sha256": "code", **dict.fromkeys(_DATA, "data")}
+    for name, what in hashes.items():
+        known = getattr(record, name)
+        if name in described and known != described[name]:
             return f"{what} changed" if known else f"the record does not tell which {what}"
     before, now = machine(record.environment), machine(described["environment"])
     if any_device:

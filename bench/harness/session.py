@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from bench.tables.text import TextTable
     from bench.training.runs import Driver
     from bench.training.trainer import EpochResult, Observer
-    from data_utils import DatasetInfo, PairedDataset
+    from data_utils import DatasetInfo, Source, World
     from fusion_models import ModelSpec
 
 T = TypeVar("T")
@@ -84,7 +84,7 @@ class Session:
     earlier: list[RunRecord] = field(default_factory=list)
     received: set[str] = field(default_factory=set)
     _resumption: Resumption | None = None
-    _datasets: dict[tuple[str, int], PairedDataset] = field(default_factory=dict)
+    _sources: dict[str, Source] = field(default_factory=dict)
     _execution: Execution | None = None
     _outbox: Outbox = field(default_factory=Outbox)
 
@@ -119,21 +119,25 @@ class Session:
         """Held while the folder is written; the system releases it when the process dies, however it dies."""
         return FileLock(self.folder / "run.lock", timeout=0)
 
-    def dataset(self, config: RunConfig) -> PairedDataset:
-        """The data of a run, simulated or read on first use."""
-        from data_utils import load
+    def source(self, config: RunConfig) -> Source:
+        """Where the worlds of a run's seeds come from; files are read on first use."""
+        from data_utils import open_source
+        from data_utils.simulator.cache import Cache
 
-        words = self.loading(config)
-        key = (config.dataset, words["pairs"] or 0)
-        if key not in self._datasets:
-            self._datasets[key] = load(config.dataset, **words, cache=self.options.simulated_dir)
-        return self._datasets[key]
+        if config.dataset not in self._sources:
+            cache = Cache(self.options.simulated_dir, self.options.cache_bytes)
+            self._sources[config.dataset] = open_source(config.dataset, **self.loading(), cache=cache)
+        return self._sources[config.dataset]
 
-    def loading(self, config: RunConfig) -> dict[str, Any]:
-        """How ``data_utils.load`` is called for a run, apart from the name and the cache."""
-        # A simulator makes as many pairs as the protocol uses; from files every seed draws its own share.
-        pairs = config.protocol.pairs if config.dataset in DATASETS else None
-        return {"pairs": pairs, "image_size": self.options.image_size or None}
+    def world(self, config: RunConfig, seed: int) -> World:
+        """The pairs that a run uses for what; see ``bench.training.preparation.world_of``."""
+        from bench.training.preparation import world_of
+
+        return world_of(self.source(config), config.protocol, seed)
+
+    def loading(self) -> dict[str, Any]:
+        """How ``data_utils.open_source`` is called, apart from the name and the cache."""
+        return {"image_size": self.options.image_size or None}
 
     @property
     def device_name(self) -> str:
@@ -144,22 +148,27 @@ class Session:
 
         return device_name(torch.device(self.options.device))
 
-    def any_dataset(self) -> PairedDataset:
-        """The data of the first cell, for measurements that depend on their shapes alone."""
-        return self.dataset(self.cells[0].config)
+    def any_source(self) -> Source:
+        """That of the first cell, for measurements that depend on the shapes of its data alone."""
+        return self.source(self.cells[0].config)
 
     def load(self, cells: Sequence[Cell]) -> None:
-        """Load the data, and check that they can be split as the protocols ask.
+        """Open the data, and check that they can be split as the protocols ask.
+
+        Files are split for every seed; pairs that are made for a seed are made for the first one only.
 
         Raises:
             DataError: The data cannot be read, or not be split.
             OptionError: ``--set`` names a modality that the data lack.
         """
-        from bench.training.preparation import choose
-
-        for config, seed in dict.fromkeys((cell.config, cell.seed) for cell in cells):
-            choose(self.dataset(config), config.protocol, seed)
-            channels, text = self.dataset(config).info.channels, self.options.settings.get("normalized")
+        seeds: dict[RunConfig, dict[int, None]] = {}
+        for cell in cells:
+            seeds.setdefault(cell.config, {})[cell.seed] = None
+        for config, of_config in seeds.items():
+            source, (first, *others) = self.source(config), of_config
+            for seed in (first, *(others if config.dataset not in DATASETS else ())):
+                self.world(config, seed)
+            channels, text = source.info.channels, self.options.settings.get("normalized")
             absent = [modality for modality in config.protocol.on(channels).normalized if modality not in channels]
             if absent and text is not None:
                 raise OptionError(
@@ -189,11 +198,21 @@ class Session:
             raise FolderError(self._cannot_write(error.strerror)) from error
         self.earlier = read(self.records_path, RunRecord)
         if self.options.resume:
-            fitting = [cell for cell in cells if not self.misfit(cell.spec, self.dataset(cell.config).info)]
-            wanted = {cell.name: self.described(cell) for cell in fitting}
+            fitting = [cell for cell in cells if not self.misfit(cell.spec, self.source(cell.config).info)]
+            wanted = {cell.name: self.described(cell) | self._content(cell) for cell in fitting}
             on_cluster = bool(self.options.executor.partition(":")[2])
             checkpoints = self.folder / "checkpoints"
             self._resumption = resume(self.earlier, wanted, checkpoints, any_device=on_cluster)
+
+    def _content(self, cell: Cell) -> dict[str, str]:
+        """Hashes of the pairs of a cell where a plug-in makes them, as that may read them from somewhere."""
+        from data_utils import DrawnPairs
+
+        source = self.source(cell.config)
+        if not isinstance(source, DrawnPairs) or source.simulated:
+            return {}
+        parts = self.world(cell.config, cell.seed).parts
+        return {f"{name}_sha256": part.sha256 for name, part in parts.items() if len(part)}
 
     def _cannot_write(self, reason: str | None) -> str:
         return f"cannot write results to {self.folder} ({reason}); give another folder with --results-dir"
@@ -222,7 +241,7 @@ class Session:
         """Why a cell cannot run on its data, or need not run, which is remembered; "" if it is to run."""
         if cell.name in self.skipped:
             return self.skipped[cell.name]
-        reason = self.misfit(cell.spec, self.dataset(cell.config).info)
+        reason = self.misfit(cell.spec, self.source(cell.config).info)
         if not reason and self.plan and self.record_of(cell) is None:
             reason = self.plan.why_not(cell, self.records, self.probes)
         if reason:
@@ -233,20 +252,21 @@ class Session:
         """The fields of a cell's record that are known before training."""
         from bench.training.runs import describe
 
-        return describe(cell.spec, self.dataset(cell.config), cell.seed, cell.config)
+        return describe(cell.spec, self.source(cell.config), cell.seed, cell.config)
 
     def describe(self, cells: Sequence[Cell]) -> list[str]:
         """What is going to be run, and what the readers of the data noticed; one line each."""
         lines = []
-        for config in dict.fromkeys(cell.config for cell in cells):
-            dataset, protocol = self.dataset(config), config.protocol
-            study = " ".join(filter(None, (config.study, config.variant)))
+        for config, seed in {cell.config: cell.seed for cell in reversed(cells)}.items():
+            world, study = self.world(config, seed), " ".join(filter(None, (config.study, config.variant)))
+            tested = f"{len(world.test)} test" if len(world.test) else "no test"
+            counts = f"{len(world.train)} training, {len(world.valid)} validation and {tested}"
             lines.append(
-                f"{study}: {min(len(dataset), protocol.pairs)} pairs of {dataset.info.name} "
-                f"({len(dataset.info.classes)} classes), profile {config.profile}, {protocol.epochs} epochs, "
+                f"{study}: {counts} pairs of {world.info.name} ({len(world.info.classes)} classes), "
+                f"profile {config.profile}, {config.protocol.epochs} epochs, "
                 f"seeds {', '.join(map(str, self.options.seeds))}"
             )
-            lines += [f"note: {note}" for note in dataset.notes]
+            lines += [f"note: {note}" for note in world.notes]
         resumed = self._resumption.describe() if self._resumption else []
         return [*dict.fromkeys(lines), f"device: {self.device_name}", *resumed, f"results: {self.folder}"]
 
@@ -268,7 +288,7 @@ class Session:
         wanted = {
             cell.name: cell
             for cell in cells
-            if cell.name not in finished and not self.misfit(cell.spec, self.dataset(cell.config).info)
+            if cell.name not in finished and not self.misfit(cell.spec, self.source(cell.config).info)
         }
         if wanted:
             self._execution = Execution(self, list(wanted.values()), watch)
@@ -308,7 +328,7 @@ class Session:
         """Run one cell; its record is on the disk when this returns, also when the run raised."""
         from bench.training import runs
 
-        config, dataset = self.with_command(cell), self.dataset(cell.config)
+        config, source = self.with_command(cell), self.source(cell.config)
 
         def observe_and_track(result: EpochResult) -> None:
             if not result.stage:
@@ -319,10 +339,10 @@ class Session:
         record = None
         try:
             record = runs.run_cell(
-                cell.spec, dataset, cell.seed, config, driver=driver, observe=observe_and_track, note=self.note
+                cell.spec, source, cell.seed, config, driver=driver, observe=observe_and_track, note=self.note
             )
         except Exception as error:
-            self._keep(runs.failed(cell.spec, dataset, cell.seed, config, error))
+            self._keep(runs.failed(cell.spec, source, cell.seed, config, error))
             raise
         else:
             record = self._keep(record)
@@ -383,7 +403,7 @@ class Session:
         record = self.record_of(cell)
         if record is None:
             raise RecordError(f"{cell.name} has not been trained in this session; run its cell first")
-        return load_subject(record, self.dataset(cell.config), cell.config)
+        return load_subject(record, self.source(cell.config), cell.config)
 
     def earlier_subjects(self, cell: Cell) -> list[Subject]:
         """The trained models of the same name from the seeds before this one, as far as there are any."""

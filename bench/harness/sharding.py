@@ -57,7 +57,7 @@ class Sharding:
         skipped = [
             cell.name
             for cell in _cells(session.items)
-            if self._session.misfit(cell.spec, self._session.dataset(cell.config).info)
+            if self._session.misfit(cell.spec, self._session.source(cell.config).info)
         ]
         plan = ShardPlan(self._shard.number, self._shard.of, self._cells, skipped)
         self._session.folder.mkdir(parents=True, exist_ok=True)

@@ -80,8 +80,16 @@ def same_result(one: RunRecord, other: RunRecord) -> bool:
 
 
 def same_data(one: RunRecord, other: RunRecord) -> bool:
-    """Whether two records are of the same data, not only by name; a record that does not tell agrees with any."""
-    return len({one.data_sha256, other.data_sha256} - {None}) < 2
+    """Whether two records of a seed are of the same pairs, not only of data of one name.
+
+    Known by the hashes of the parts where both have them, otherwise by that of the data; a record that does not
+    tell agrees with any.
+    """
+    named = ("train_sha256", "valid_sha256", "test_sha256")
+    parts = [{getattr(one, part), getattr(other, part)} for part in named]
+    if None in parts[0]:
+        parts = [{one.data_sha256, other.data_sha256}]
+    return all(len(hashes - {None}) < 2 for hashes in parts)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

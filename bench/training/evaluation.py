@@ -39,7 +39,11 @@ def evaluate(model: nn.Module, batch: Batch, precision: Precision = FP32) -> dic
     Raises:
         PluginError: A metric raises, or returns something other than a number.
     """
-    logits, labels = predict(model, batch, precision), batch.labels.cpu()
+    return metrics_of(predict(model, batch, precision), batch.labels.cpu())
+
+
+def metrics_of(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """Every metric by name, over samples whose logits (N, L) and labels (N,) are on the CPU; see ``evaluate``."""
     return {name: _value(name, logits, labels) for name in METRICS}
 
 

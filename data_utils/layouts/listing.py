@@ -90,6 +90,7 @@ class Listing:
         classes: Class names.
         labels: Index into ``classes`` of every pair; ``groups``: its group; ``names``: its name.
         sources: The files by modality, in the order of the modalities.
+        assigned: The part of ``dataset.PARTS`` of every pair; empty where the files come without a split.
         notes: What was left out, one sentence each; ``problems``: what cannot be used.
     """
 
@@ -101,6 +102,7 @@ class Listing:
     sources: Mapping[str, Source]
     notes: Sequence[str] = ()
     problems: Sequence[str] = ()
+    assigned: Sequence[str] = ()
 
 
 def read_listing(
@@ -185,6 +187,7 @@ def _dataset(
         notes=(*notes, *assumptions),
         decoders=decoders,
         assumptions=tuple(assumptions),
+        assigned=tuple(listing.assigned[pair] for pair in chosen) if listing.assigned else (),
     )
 
 

@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bench.config import SMOKE, STANDARD, Protocol, RunConfig
 from bench.records import COMPLETED, RunRecord
 from bench.registry import METRICS
@@ -14,8 +16,11 @@ from tests.data_utils.samples import shapes
 MODEL = "compact-late-concat-strided"
 TWIN = "compact-late-concat-maxpool"
 
-SMALL = replace(SMOKE.shorten(STANDARD, simulated=True), batch_size=16)
-"""Two epochs over 80 pairs."""
+SMALL = replace(SMOKE.shorten(STANDARD, simulated=True), batch_size=16, test_pairs=0)
+"""Two epochs over 80 pairs, without a test."""
+
+TESTED = replace(SMALL, test_pairs=20)
+"""The same with test pairs."""
 
 
 def record(model: str = MODEL, **changes: Any) -> RunRecord:
@@ -67,6 +72,14 @@ def record(model: str = MODEL, **changes: Any) -> RunRecord:
         "environment": {"device_name": "a processor", "threads": 2, "packages": {"torch": "2.0"}},
     }
     return RunRecord(**{**values, **changes})
+
+
+def with_test_figures(one: RunRecord, loss: float = 0.3, accuracy: float = 0.88) -> RunRecord:
+    """The record with figures on 1,000 test pairs beside those on its validation pairs."""
+    metrics = {"loss": loss, "accuracy": accuracy, "balanced_accuracy": accuracy}
+    return msgspec.structs.replace(
+        one, test_pairs=1000, test_loss=loss, test_accuracy=accuracy, test_metrics=metrics
+    )
 
 
 def small_dataset() -> PairedDataset:

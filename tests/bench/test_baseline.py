@@ -21,7 +21,6 @@ def test_every_committed_record_is_of_a_model_of_its_study() -> None:
     paths = {study: baseline.FOLDER / f"{study}.jsonl" for study in STUDIES}
     probes = {study: baseline.FOLDER / f"{study}.probes.jsonl" for study in STUDIES}
     assert set(baseline.FOLDER.glob("*.jsonl")) <= {*paths.values(), *probes.values()}
-    assert any(path.is_file() for path in paths.values())
     for study, path in paths.items():
         for record in read(path, RunRecord) if path.is_file() else []:
             assert record.study == study
@@ -126,6 +125,20 @@ def test_a_record_of_an_earlier_version_serves_the_same_studies() -> None:
         del protocol[later]
     cell = sample_record("compact-late-concat-maxpool", study="input-scaling", variant="raw", protocol=protocol)
     assert [record.study for record in baseline.for_every_study([cell])] == ["fusion-compact", "input-scaling"]
+    del protocol["test_pairs"]  # a run without a test serves none that asks for one
+    assert [record.study for record in baseline.for_every_study([cell])] == ["input-scaling"]
+
+
+@pytest.mark.usefixtures("project")
+def test_without_records_there_is_no_ledger(project: Path) -> None:
+    baseline.write()
+    assert not (project / "claims.md").exists()
+    baseline.add([sample_record("deep-intermediate-concat-maxpool", study="downsampling-deep", profile="full")])
+    baseline.write()
+    assert (project / "claims.md").is_file()
+    (project / "baseline" / "downsampling-deep.jsonl").unlink()
+    baseline.write()
+    assert not (project / "claims.md").exists()
 
 
 def test_all_modalities_are_those_of_the_record() -> None:

@@ -129,14 +129,14 @@ def test_a_second_run_is_compared_in_times_and_in_results(first: Ended, history:
     assert f"test_training[{MODEL}] (0001" in second.output
     assert "Compared with the earlier run" in second.output
     # Equal bits: loss, accuracy, parameters and memory have no change.
-    same = re.findall(r"(best valid loss|valid accuracy|parameters|peak memory).* = .* same\b", second.output)
+    same = re.findall(r"(test loss|test accuracy|parameters|peak memory).* = .* same\b", second.output)
     assert len(same) == 4
     (a,), (b,) = first.benchmarks, second.benchmarks
     assert a["extra_info"]["weights_sha256"] == b["extra_info"]["weights_sha256"]
 
 
 def test_without_an_earlier_run_nothing_is_compared_and_nothing_fails(tmp_path: Path) -> None:
-    rules = ("--fail-on", "valid_accuracy:-0.01,epoch_time:+15%")
+    rules = ("--fail-on", "test_accuracy:-0.01,valid_accuracy:-0.01,epoch_time:+15%")
     ended = bench(tmp_path / "run", tmp_path / "history", *SMOKE, "-k", ONE_CELL, "--benchmark-compare", *rules)
     assert ended.code == 0, ended.output
     assert "no earlier run of this kind to compare with" in ended.output
@@ -215,7 +215,7 @@ def test_without_the_timer_all_epochs_are_trained(history: Path, tmp_path: Path)
         (["--results-dir", __file__], r"cannot write results to .*; give another folder with --results-dir"),
         (
             ["--fail-on", "speed:+1%"],
-            r"--fail-on 'speed:\+1%': there is no metric speed; give one of best_valid_loss, .*",
+            r"--fail-on 'speed:\+1%': there is no metric speed; give one of test_loss, .*",
         ),
         (["--fail-on", "parameters:+0"], r"--fail-on compares with an earlier run; add --benchmark-compare"),
         (["-n", "2"], r"benchmarks share the machine's cores when run in parallel; leave -n out"),

@@ -25,7 +25,7 @@ from data_utils import DATASETS
 if TYPE_CHECKING:
     from bench.harness.cell import Cell
     from bench.harness.session import Session
-    from data_utils import PairedDataset
+    from data_utils import Source
 
 
 LOG = "execution.log"
@@ -95,16 +95,16 @@ class Execution:
                 device=torch.device(config.device).type,
                 dataset=config.dataset if registered else str(Path(config.dataset).expanduser().resolve()),
             ),
-            loading=session.loading(config),
-            data_sha256=session.dataset(config).sha256,
+            loading=session.loading(),
+            data_sha256=session.source(config).sha256,
         )
 
     def _log(self, event: dict[str, object]) -> None:
         with (self._session.folder / LOG).open("ab") as file:
             file.write(msgspec.json.encode({"time": time.time(), **event}) + b"\n")
 
-    def _data(self, task: Task) -> PairedDataset:
-        return self._session.dataset(self._cells[task.name].config)
+    def _data(self, task: Task) -> Source:
+        return self._session.source(self._cells[task.name].config)
 
     def _receive(self, name: str, outcome: Trained | Failed) -> None:
         try:

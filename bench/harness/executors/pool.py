@@ -21,7 +21,7 @@ from bench.harness.executors.tasks import (
     Task,
     Trained,
 )
-from data_utils import PairedDataset
+from data_utils import Source
 from fusiongauge import FusionGaugeError
 
 RETRIES = 2
@@ -47,7 +47,7 @@ class Engine(Protocol):
     def start(self, avoid: frozenset[str]) -> Hashable:
         """Request a worker with a device of its own on none of these nodes; it says Ready or Refused first."""
 
-    def train(self, worker: Hashable, task: Task, data: PairedDataset | None) -> None:
+    def train(self, worker: Hashable, task: Task, data: Source | None) -> None:
         """Let a worker that is ready train; its message is Trained, Raised or DataNeeded."""
 
     def stop(self, worker: Hashable) -> None:
@@ -117,7 +117,7 @@ class Pool:
     def __init__(
         self,
         engine: Engine,
-        data: Callable[[Task], PairedDataset],
+        data: Callable[[Task], Source],
         receive: Receive,
         watch: Watch,
         log: Log,

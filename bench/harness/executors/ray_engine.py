@@ -24,7 +24,7 @@ from bench.config import OptionError
 from bench.harness.executors.pool import ExecutorError
 from bench.harness.executors.staging import stage
 from bench.harness.executors.tasks import Gone, Message, Task, Versions
-from data_utils import PairedDataset
+from data_utils import Source
 
 OLDEST = (2, 60)
 
@@ -139,7 +139,7 @@ class RayEngine:
         self._answers[prepared] = self._count
         return self._count
 
-    def train(self, worker: Hashable, task: Task, data: PairedDataset | None) -> None:
+    def train(self, worker: Hashable, task: Task, data: Source | None) -> None:
         """Call the actor; data go through the object store, once."""
         reference = None
         if data is not None:

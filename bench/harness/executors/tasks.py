@@ -45,7 +45,7 @@ class Task:
         model: Or the name of a model that is a plug-in's function, which does not travel itself.
         seed: Of all random streams.
         config: Without a folder; its device is that of the worker.
-        loading: Arguments of ``data_utils.load``, beside the name of the data and the cache.
+        loading: Arguments of ``data_utils.open_source``, beside the name of the data and the cache.
         data_sha256: Of the data that it has to be trained on.
     """
 

@@ -19,7 +19,8 @@ from bench.training import runs
 from bench.training.allocator import keep_freed_memory
 from bench.training.fingerprint import code_sha256
 from bench.training.trainer import EpochResult
-from data_utils import DataError, PairedDataset, load
+from data_utils import DataError, Source, open_source
+from data_utils.simulator.cache import Cache
 from fusion_models import find_model
 from fusiongauge import PluginError, load_installed_plugins, load_plugin
 
@@ -44,7 +45,7 @@ class Worker:
     def __init__(self, node: str, report: Report, cache: Path) -> None:
         self._node, self._report = node, report
         self._cache = cache if cache.is_dir() else Path(tempfile.gettempdir()) / "fusiongauge-simulated"
-        self._data: tuple[str, PairedDataset] | None = None  # the latest, by its hash
+        self._data: tuple[str, Source] | None = None  # the latest, by its hash
 
     def prepare(
         self, wanted: Versions, threads: int, plugins: Sequence[str], *, installed: bool
@@ -70,7 +71,7 @@ class Worker:
             return Refused(self._node, f"it has {different}; install the same versions there")
         return Ready(self._node)
 
-    def train(self, task: Task, data: PairedDataset | None = None) -> Trained | Raised | DataNeeded:
+    def train(self, task: Task, data: Source | None = None) -> Trained | Raised | DataNeeded:
         """Train one cell.
 
         Args:
@@ -104,7 +105,7 @@ class Worker:
             return Raised(f"{type(error).__name__}: {error}", traceback.format_exc())
         return Trained(record, tuple(epochs), weights, samples, tuple(notes), seconds)
 
-    def _own_data(self, task: Task) -> PairedDataset | None:
+    def _own_data(self, task: Task) -> Source | None:
         """The task's data as this machine has them; None if it has no such data, or others of that name."""
         if self._data is not None and self._data[0] == task.data_sha256:
             return self._data[1]
@@ -115,12 +116,12 @@ class Worker:
             return None
         return dataset if dataset.sha256 == task.data_sha256 else None
 
-    def _load(self, task: Task) -> PairedDataset:
+    def _load(self, task: Task) -> Source:
         name, words = task.config.dataset, task.loading
         self._cache.mkdir(parents=True, exist_ok=True)
         key = hashlib.sha256(repr((name, sorted(words.items()))).encode()).hexdigest()[:16]
-        with FileLock(self._cache / f"{key}.lock"):  # one process simulates or decodes, the others read
-            return load(name, **words, cache=self._cache)
+        with FileLock(self._cache / f"{key}.lock"):  # one process decodes, the others read
+            return open_source(name, **words, cache=Cache(self._cache))
 
 
 def _content(path: Path) -> bytes | None:

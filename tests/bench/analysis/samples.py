@@ -34,7 +34,7 @@ def seeds(model: str, study: str, *, losses: Sequence[float], **changes: Any) ->
                 "study": study,
                 "profile": "full",
                 "seed": 51 + i,
-                "data_sha256": f"data of seed {51 + i}",
+                "train_sha256": f"pairs of seed {51 + i}",
                 "best_valid_loss": loss,
                 "valid_metrics": {"loss": loss, "accuracy": 0.9, "balanced_accuracy": 0.9},
                 **changes,

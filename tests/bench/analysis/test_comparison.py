@@ -18,7 +18,7 @@ from bench.analysis.comparison import (
 )
 from bench.records import DIVERGED, FAILED, RunRecord
 from tests.bench.analysis.samples import BRIER, foreign
-from tests.bench.samples import MODEL, TWIN, record
+from tests.bench.samples import MODEL, TWIN, record, with_test_figures
 
 SEEDS = tuple(range(51, 61))
 SAME_LOSS = "equivalent within 0.01 nats"
@@ -134,16 +134,27 @@ def test_a_slow_seed_does_not_move_the_time_of_a_model() -> None:
 
 
 def test_every_shown_metric_is_compared_and_no_other() -> None:
-    names = [
-        "best_valid_loss",
-        "valid_accuracy",
+    on_test, on_valid = ["test_loss", "test_accuracy"], ["best_valid_loss", "valid_accuracy"]
+    quantities = [
         "parameters",
         "epoch_seconds",
         "train_seconds",
         "peak_memory_bytes",
     ]
-    assert list(compared_metrics()) == list(verdicts([record()], [record()])) == names
-    assert list(compared_metrics([foreign()]))[:3] == [*names[:2], "valid_brier"]
+    assert list(compared_metrics()) == on_test + on_valid + quantities
+    assert list(compared_metrics([foreign()]))[:3] == [*on_test, "test_brier"]
+    old, new = record(), with_test_figures(record())
+    assert list(verdicts([old], [old])) == list(verdicts([old], [new])) == on_valid + quantities
+    assert list(verdicts([new], [new])) == on_test + quantities
+    further = compare([new], [new]).further
+    assert [change.metric.name for change in further] == on_valid
+
+
+def test_cells_without_test_figures_are_not_mixed_with_those_that_have_some() -> None:
+    old, new = (record(seed=seed) for seed in SEEDS), [with_test_figures(record(seed=seed)) for seed in SEEDS]
+    before = [*new[:3], *list(old)[3:]]
+    (change, *_) = compare(before, new).changes
+    assert (change.metric.name, change.seeds) == ("test_loss", SEEDS[:3])
 
 
 def test_a_metric_that_only_records_declare_is_compared() -> None:

@@ -67,9 +67,7 @@ def replace_text(rule: Rule, text: str) -> Rule:
     ],
 )
 def test_a_word_that_is_not_a_rule_is_named_with_an_example(text: str) -> None:
-    with pytest.raises(
-        OptionError, match=r"--fail-on '.*': give a metric, a sign .* such as valid_accuracy:-0.01"
-    ):
+    with pytest.raises(OptionError, match=r"--fail-on '.*': give a metric, a sign .* such as test_accuracy:-0.01"):
         parse(text)
 
 
@@ -77,7 +75,7 @@ def test_a_word_that_is_not_a_rule_is_named_with_an_example(text: str) -> None:
 def test_an_unknown_metric_is_answered_with_all_metrics(name: str) -> None:
     with pytest.raises(
         OptionError,
-        match=rf"'{name}:-0.1': there is no metric {name}; give one of best_valid_loss, valid_acc.*, peak",
+        match=rf"'{name}:-0.1': there is no metric {name}; give one of test_loss, .*, best_valid_loss, .*, peak",
     ):
         parse(f"parameters:+0,{name}:-0.1")
 

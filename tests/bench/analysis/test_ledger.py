@@ -73,7 +73,7 @@ def test_seeds_before_the_first_look_decide_nothing() -> None:
 def test_a_decided_comparison_stays_decided() -> None:
     reversed_later = [
         *deep(0.1, 0.3),
-        *(replace(run, seed=run.seed + 10, data_sha256=None) for run in deep(0.3, 0.1)),
+        *(replace(run, seed=run.seed + 10, train_sha256=f"later {run.seed}") for run in deep(0.3, 0.1)),
     ]
     (entry,) = entries("downsampling-deep/1", reversed_later)
     assert (entry.words, entry.parts[0].verdict.pairing.n) == ("holds (look 1 of 3)", 10)
@@ -192,7 +192,7 @@ def test_what_is_not_the_published_protocol_says_so() -> None:
 
 def test_runs_of_the_same_protocol_count_for_the_claim_whatever_study_they_were_run_for() -> None:
     raw = [replace(run, study="input-scaling", variant="raw") for run in compact(0.1, 0.101)]
-    scaled = [replace(run, variant="normalized", valid_metrics={"loss": 0.1}) for run in raw]
+    scaled = [replace(run, variant="normalized", best_valid_loss=0.1) for run in raw]
     first, second = entries("fusion-compact/1", [*raw, *scaled])
     assert (first.ruling, first.sources) == (Ruling.HOLDS, ("input-scaling",))
     assert first.conditions is not None
@@ -352,7 +352,14 @@ def test_a_difference_of_differences(tmp_path: Path) -> None:
     claims = read_claims([path])
     losses = {"late-maxpool": 0.01, "late-strided": 0.1, "early-maxpool": 0.05, "early-strided": 0.1}
     runs = [
-        foreign(seed=51 + i, model=model, data_sha256=str(i), valid_metrics={"loss": loss + SPREAD[i % 5] / 10})
+        foreign(
+            seed=51 + i,
+            model=model,
+            simulated=True,
+            train_sha256=str(i),
+            best_valid_loss=loss + SPREAD[i % 5] / 10,
+            valid_metrics={"loss": loss + SPREAD[i % 5] / 10},
+        )
         for model, loss in losses.items()
         for i in range(10)
     ]
@@ -366,7 +373,8 @@ def test_a_difference_of_differences(tmp_path: Path) -> None:
 def test_other_quantities_are_shown_over_the_same_seeds() -> None:
     (entry,) = entries("downsampling-deep/1", [*deep(0.1, 0.3, n=12)])
     beside = entry.parts[0].beside(ACCURACY)
-    assert (beside.effect.mean, beside.effect.n, beside.look) == (0.0, 10, 0)
+    assert beside.effect.mean == pytest.approx(0.2, abs=0.01)
+    assert (beside.effect.n, beside.look) == (10, 0)
 
 
 def of_settings(claim: str, records: list[RunRecord]) -> dict[str, Entry]:

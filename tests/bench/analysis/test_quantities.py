@@ -4,9 +4,11 @@ from math import log
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bench.analysis.formats import margin
 from bench.analysis.quantities import (
+    ACCURACY,
     ALL_ACCURACY,
     EPOCH_TIME,
     EPOCHS,
@@ -33,7 +35,7 @@ from bench.metrics import declarations
 from bench.records import DIVERGED, FAILED, RunRecord
 from tests.bench.analysis.samples import BRIER, foreign
 from tests.bench.probes.samples import probe_record
-from tests.bench.samples import record
+from tests.bench.samples import record, with_test_figures
 
 
 def test_what_records_hold() -> None:
@@ -66,6 +68,8 @@ def test_what_records_lack() -> None:
             valid_accuracies=[],
             epoch_seconds=[],
             train_accuracy=None,
+            best_valid_loss=None,
+            valid_accuracy=None,
             valid_metrics=None,
             peak_memory_bytes=None,
             parameters=None,
@@ -84,7 +88,7 @@ def test_every_estimand_has_a_direction_and_a_reason() -> None:
 
 def ended(loss: float, balanced: float, classes: int = 2, **changes: Any) -> RunRecord:
     metrics = {"loss": loss, "accuracy": 0.9, "balanced_accuracy": balanced}
-    return record(valid_metrics=metrics, classes=classes, **changes)
+    return record(best_valid_loss=loss, valid_metrics=metrics, classes=classes, **changes)
 
 
 @pytest.mark.parametrize(
@@ -109,8 +113,27 @@ def test_chance_depends_on_the_number_of_classes() -> None:
     assert learned(ended(1.3, 0.29, classes=4)) is False
 
 
+def test_chance_is_the_entropy_of_the_classes_proportions() -> None:
+    uneven = ended(0.45, 0.6, class_counts={"train": [50, 50], "valid": [80, 20]})
+    # -(0.8 ln 0.8 + 0.2 ln 0.2) = 0.5004, of which 5% are 0.475.
+    assert chance_loss(uneven) == pytest.approx(0.5004, abs=1e-4)
+    assert learned(uneven) is True
+    assert (
+        learned(replace(uneven, best_valid_loss=0.48)) is False
+    )  # below ln 2, and no better than the proportions
+    rare = ended(0.1, 0.6, class_counts={"valid": [100, 0]})
+    assert (chance_loss(rare), learned(rare)) == (0.0, False)
+
+
+def test_results_are_those_on_the_test_pairs_where_there_are_any() -> None:
+    run = with_test_figures(ended(0.1, 0.9, class_counts={"valid": [50, 50], "test": [900, 100]}), loss=0.33)
+    assert (LOSS.of(Run(run)), ACCURACY.of(Run(run))) == (0.33, 0.88)
+    assert chance_loss(run) == pytest.approx(0.3251, abs=1e-4)
+    assert learned(run) is False
+
+
 def test_a_run_that_diverged_has_not_learned_and_one_that_failed_does_not_tell() -> None:
-    runs = [record(status=DIVERGED), record(status=FAILED), ended(0.1, 0.9), record(valid_metrics=None)]
+    runs = [record(status=DIVERGED), record(status=FAILED), ended(0.1, 0.9), record(best_valid_loss=None)]
     assert [learned(run) for run in runs] == [False, None, True, None]
     assert count_learned(map(Run, runs)) == (1, 2)
 

@@ -23,7 +23,7 @@ from bench.analysis.sequential import LOOKS
 from bench.analysis.verdicts import Outcome, Pairing, Verdict, follow, judge, over, pair, resampling
 from bench.records import DIVERGED, Metric
 from tests.bench.analysis.samples import seeds
-from tests.bench.samples import MODEL, record
+from tests.bench.samples import MODEL, record, with_test_figures
 
 
 def pairing(quantity: Quantity | Metric, a: list[float], b: list[float], ratio: float = 0.0) -> Pairing:
@@ -220,6 +220,7 @@ def runs_of(losses: dict[int, float], **changes: Any) -> dict[int, Run]:
         seed: Run(
             record(
                 seed=seed,
+                best_valid_loss=loss,
                 valid_metrics={"loss": loss, "accuracy": 0.9, "balanced_accuracy": 0.9},
                 **changes,
             )
@@ -247,7 +248,7 @@ def test_runs_of_a_seed_that_saw_different_data_are_no_pair() -> None:
 
 def test_a_run_without_the_quantity_is_left_out() -> None:
     a = runs_of({51: 0.1, 52: 0.2})
-    assert pair("A", "B", LOSS, a, {**a, 52: Run(record(valid_metrics=None))}).n == 1
+    assert pair("A", "B", LOSS, a, {**a, 52: Run(record(best_valid_loss=None))}).n == 1
 
 
 def test_pairs_in_which_one_did_not_learn_keep_their_place_and_do_not_count() -> None:
@@ -273,12 +274,21 @@ def test_a_pair_without_any_that_count_is_undecided() -> None:
     assert (found.words, found.look, found.effect_text) == ("undecided: fewer than 6 seeds", 3, "-")
 
 
-def test_seeds_divide_the_same_pairs_where_their_data_are_the_same() -> None:
+def test_seeds_have_pairs_of_their_own_where_these_are_simulated_for_each() -> None:
     own = seeds(MODEL, "standard", losses=[0.1] * 3)
     assert resampling(own) == 0.0
-    assert resampling([replace(run, data_sha256="one") for run in own]) == 100 / 400
-    assert resampling([replace(run, data_sha256=None) for run in own]) == 0.0
-    assert resampling([]) == 0.0
+    for changes in ({"train_sha256": "one"}, {"train_sha256": None}, {"simulated": False}, {"simulated": None}):
+        assert resampling([replace(run, **changes) for run in own]) == 100 / 400
+    tested = [with_test_figures(replace(run, simulated=False)) for run in own]
+    assert resampling(tested) == 1000 / 400
+    assert resampling(own[:1]) == resampling([]) == 0.0
+
+
+def test_what_is_reported_on_test_pairs_is_not_paired_with_what_is_on_validation_pairs() -> None:
+    a = runs_of({51: 0.1, 52: 0.1})
+    b = {51: a[51], 52: Run(with_test_figures(a[52].record, loss=0.2))}
+    assert pair("A", "B", LOSS, a, b).seeds == (51,)
+    assert pair("A", "B", LOSS, b, b).values_a == (0.1, 0.2)
 
 
 def test_two_differences_are_compared_over_their_common_seeds() -> None:
@@ -295,4 +305,8 @@ def test_times_and_memory_of_two_device_models_are_no_pair_and_losses_are() -> N
     elsewhere = {"device_name": "another processor", "threads": 2}
     runs_a = {51: Run(record()), 52: Run(record(environment=elsewhere))}
     runs_b = {51: Run(record()), 52: Run(record())}
-    assert [pair("A", "B", quantity, runs_a, runs_b).n for quantity in (EPOCH_TIME, MEMORY, LOSS)] == [1, 1, 2]
+    assert [pair("A", "B", quantity, runs_a, runs_b).n for quantity in (EPOCH_TIME, MEMORY, LOSS)] == [
+        1,
+        1,
+        2,
+    ]

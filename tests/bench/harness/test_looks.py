@@ -85,7 +85,7 @@ def ended(cells: Iterable[Cell], losses: dict[str, float | list[float]]) -> list
         loss, i = losses.get(cell.spec.name, 0.3), cell.seed - 51
         value = loss[i] if isinstance(loss, list) else around(loss, i + 1, shift=len(cell.spec.name))[i]
         (record,) = seeds(cell.spec.name, cell.study.name, losses=[value], variant=cell.config.variant)
-        records.append(replace(record, seed=cell.seed, data_sha256=f"seed {cell.seed}"))
+        records.append(replace(record, seed=cell.seed, train_sha256=f"seed {cell.seed}"))
     return records
 
 

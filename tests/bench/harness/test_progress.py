@@ -3,7 +3,7 @@ import pytest
 from bench.harness.progress import Progress
 from bench.records import DIVERGED
 from bench.training.trainer import EpochResult
-from tests.bench.samples import record
+from tests.bench.samples import record, with_test_figures
 
 EPOCH = EpochResult(epoch=2, epochs=20, train_loss=0.123456, valid={"loss": 0.5}, learning_rate=0.1, seconds=1.234)
 
@@ -23,9 +23,14 @@ def shown(*, live: bool) -> list[str]:
 def test_without_a_live_terminal_a_cell_gets_a_line_when_it_ends() -> None:
     first, second = shown(live=False)
     assert first.startswith("[ 1/12] first ")
-    assert first.split()[3:] == ["loss", "0.25", "accuracy", "0.900", "6.0", "s", "40", "MB"]
+    assert first.split()[3:] == ["loss", "0.25", "accuracy", "0.900", "(valid)", "6.0", "s", "40", "MB"]
     assert second.startswith("[ 2/12] second ")
     assert second.endswith("diverged: the loss is not finite\n")
+    lines: list[str] = []
+    progress = Progress(lines.append, live=False, cells=1)
+    progress.begin("tested")
+    progress.end(with_test_figures(record()))
+    assert lines[-1].split()[2:7] == ["loss", "0.3", "accuracy", "0.880", "(test)"]
     assert first.count("\n") == second.count("\n") == 1
 
 

@@ -84,13 +84,13 @@ def test_a_metric_without_a_direction_is_shown_and_not_judged() -> None:
 
 def test_seeds_that_divide_the_same_pairs_are_tested_so() -> None:
     runs = [
-        replace(run, data_sha256="one set of files")
+        replace(run, simulated=False)
         for model, loss in ((LATE, 0.1), (CONCAT, 0.3))
         for run in seeds(model, "standard", losses=around(loss, 10, shift=len(model)))
     ]
     judged = made(evidence_table(runs))
     assert "t test of Nadeau and Bengio, as seeds divide the same pairs" in judged.markdown()
     # 100 validation pairs per 400 training pairs: the standard error is sqrt(1/10 + 1/4) in place of sqrt(1/10).
-    own = made(evidence_table([replace(run, data_sha256=None) for run in runs]))
+    own = made(evidence_table([replace(run, simulated=True) for run in runs]))
     width = judged.data.high[0] - judged.data.low[0]
     assert width == pytest.approx((own.data.high[0] - own.data.low[0]) * (0.35 / 0.1) ** 0.5)

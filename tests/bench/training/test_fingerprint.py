@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bench.training import fingerprint
-from bench.training.fingerprint import DECISIVE, ROOT, SHOWN, code_sha256, source_files, tree_sha256
-from fusiongauge import Plugin, load_plugin
+from bench.training.fingerprint import DECISIVE, ROOT, SHOWN, code_sha256, source_files
+from fusiongauge import Plugin, load_plugin, tree_sha256
 
 
 def project(root: Path, files: dict[str, str]) -> Path:

@@ -83,7 +83,7 @@ def rotate(dataset: PairedDataset) -> PairedDataset:
 @pytest.mark.parametrize(
     ("damage", "problems"),
     [
-        (repeat, {"repeated pairs", "pairs in both splits"}),
+        (repeat, {"repeated pairs", "pairs in several parts"}),
         (mark, {"label-dependent inputs"}),
         (rotate, {"label-dependent inputs"}),
         (lambda d: replace(d, notes=("3 file(s) were left out.",)), {"reading"}),

@@ -213,7 +213,7 @@ def task(make: Make) -> Task:
     session = make("run", "ray")
     cell = session.cells[0]
     config = replace(cell.config, results_dir=None)
-    return Task(cell.name, MODEL, 51, config, {"pairs": 80}, session.dataset(cell.config).sha256)
+    return Task(cell.name, MODEL, 51, config, {}, session.source(cell.config).sha256)
 
 
 def worker(tmp_path: Path) -> Worker:

@@ -8,7 +8,7 @@ import pytest
 from bench.config import STANDARD, RunConfig
 from bench.harness.executors.pool import RETRIES, ExecutorError, Failed, Pool
 from bench.harness.executors.tasks import DataNeeded, Gone, Message, Raised, Ready, Refused, Task, Trained
-from data_utils import PairedDataset
+from data_utils import Source
 from tests.bench.samples import MODEL, record
 
 TRAINED = Trained(record(), (), b"weights", None, (), 1.0)
@@ -67,7 +67,7 @@ class Machines:
                 )
                 del self._pending[worker]
 
-    def train(self, worker: Hashable, task: Task, data: PairedDataset | None) -> None:
+    def train(self, worker: Hashable, task: Task, data: Source | None) -> None:
         assert isinstance(worker, int)
         if data is not None:
             self.data.append(task.name)
