@@ -156,6 +156,7 @@ def pages() -> dict[Path, str]:
     from bench.analysis.claims import published_claims
     from bench.analysis.ledger import decide_claims, ledger
     from bench.tables.claims import page
+    from bench.tables.findings import findings
     from bench.tables.tabulation import tables_by_study
 
     files = {}
@@ -168,9 +169,9 @@ def pages() -> dict[Path, str]:
                 shown.append(f"{find_study(study).question}\n\n{table.markdown()}")
     claims = published_claims()
     if decide_claims(records, claims):
-        files[_claims_path()] = page(
-            ledger(records, probes, claims), lambda study: f"{FOLDER.name}/{_records_path(study).name}"
-        )
+        decided = ledger(records, probes, claims)
+        files[_claims_path()] = page(decided, lambda study: f"{FOLDER.name}/{_records_path(study).name}")
+        shown.insert(0, findings(decided))
     section = "\n".join(shown) or "*No runs are committed yet.*\n"
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)

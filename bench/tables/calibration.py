@@ -133,7 +133,7 @@ def sequential_equivalence_table() -> TextTable:
     columns = ["alike: equivalent (%)", "alike: called different (%)", "alike: seeds, mean"]
     columns += [f"alike: runs saved against n = {LOOKS[-1]} (%)"]
     columns += ["A better by the margin: called equivalent (%)", "B better by the margin: called equivalent (%)"]
-    return _table("Stops for equivalence", "differences, margin / spread", columns, rows, plain=(2,))
+    return _table("Stops for equivalence", "differences, margin", columns, rows, plain=(2,))
 
 
 def _sequences(effect: float) -> Floats:
