@@ -314,12 +314,19 @@ class PairedDataset:
 
     @cached_property
     def _modalities(self) -> Mapping[str, Modality]:
-        return {
-            name: self.info.modalities[name]
-            if name in self.info.modalities
-            else _told_by_values(self.measured(name), self.info.channels[name])
-            for name in self.inputs
-        }
+        told = {name: self._told(name) for name in self.inputs if name not in self.info.modalities}
+        return {name: told.get(name) or self.info.modalities[name] for name in self.inputs}
+
+    def _told(self, name: str) -> Modality:
+        channels, values = self.info.channels[name], self.inputs[name]
+        if name in self.decoders:
+            kind = self.decoders[name].points
+            return Modality(kind or "raw", channels, points=kind is not None)
+        if values.dtype in (torch.uint8, torch.uint16):
+            return Modality("image", channels)
+        if is_xyza(values):
+            return Modality("range" if is_scanner(values) else "depth", channels, points=True)
+        return Modality("raw", channels)
 
     def measured(self, modality: str, pairs: Tensor | None = None) -> Tensor:
         """What the sensor measured, (B, C, H, W): images as stored (uint8, uint16), others in their own unit.
@@ -343,6 +350,17 @@ class PairedDataset:
         pairs = torch.arange(len(self)) if indices is None else indices
         names = self.inputs if modalities is None else modalities
         return Batch({m: _as_float(self.measured(m, pairs)) for m in names}, self.labels[pairs])
+
+    def to(self, device: torch.device | str) -> "PairedDataset":
+        """The same data with everything that batches are made of on a device; itself if it is there already."""
+        if self.labels.device == torch.device(device):
+            return self
+        return replace(
+            self,
+            inputs={modality: values.to(device) for modality, values in self.inputs.items()},
+            labels=self.labels.to(device),
+            decoders={modality: decoder.to(device) for modality, decoder in self.decoders.items()},
+        )
 
     def decoded(self) -> "PairedDataset":
         """The same data with measurements in place of what is stored; for a few pairs."""
@@ -387,19 +405,14 @@ def _select(values: Tensor, index: Tensor) -> Tensor:
     if values.dim() == 4 and values.is_contiguous(memory_format=torch.channels_last):
         # Plain indexing would copy element by element here, at about four times the cost.
         return values.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
+    if values.dtype == torch.uint16:  # CUDA selects only signed ones
+        return values.view(torch.int16).index_select(0, index).view(torch.uint16)
     return values.index_select(0, index)
 
 
 def _as_float(values: Tensor) -> Tensor:
     """Images in [0, 1]; measurements as they are."""
     if values.dtype in (torch.uint8, torch.uint16):
-        return values.float().div_(torch.iinfo(values.dtype).max)
+        # A tensor on the device: CUDA multiplies by the reciprocal of a number, which has other bits.
+        return values.float().div_(torch.full((), torch.iinfo(values.dtype).max, device=values.device))
     return values.float()
-
-
-def _told_by_values(values: Tensor, channels: int) -> Modality:
-    if values.dtype in (torch.uint8, torch.uint16):
-        return Modality("image", channels)
-    if is_xyza(values):
-        return Modality("range" if is_scanner(values) else "depth", channels, points=True)
-    return Modality("raw", channels)

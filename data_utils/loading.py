@@ -13,6 +13,7 @@ import torch
 from data_utils.audits.findings import some
 from data_utils.dataset import DatasetInfo, PairedDataset
 from data_utils.errors import DataError
+from data_utils.layouts.declared import read_declaration
 from data_utils.layouts.listing import read_listing
 from data_utils.layouts.paths import folders
 from data_utils.layouts.sizes import ImageSize
@@ -275,7 +276,11 @@ def _read_as(name: str, path: Path, angles_of: str, size: ImageSize | None, prog
     with _naming_the_file(LAYOUTS, name):
         layout = LAYOUTS[name]()
         if layout.listing is not None:
-            return read_listing(layout.listing(path, angles_of), size, progress)
+            listing = layout.listing(path, angles_of)
+            folder = path if path.is_dir() else path.parent
+            if (declared := read_declaration(folder)) and declared.classes:
+                listing = listing.of_classes(declared.classes, str(folder / "dataset.toml"))
+            return read_listing(listing, size, progress)
         if layout.read is None:
             raise DataError(f"the layout {name!r} has neither read nor listing; give it one of them.")
         if size is not None:

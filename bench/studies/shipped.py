@@ -195,6 +195,17 @@ def _downsampling() -> Study:
     )
 
 
+@register_study("backbones")
+def _backbones() -> Study:
+    places = ("layer2-add", "intermediate-concat", "intermediate-add", "late-logits", "late-mean")
+    return Study(
+        question="With torchvision's ResNet-18 per modality, where should they be fused?",
+        models=tuple(f"resnet-{place}" for place in ("rgb", "lidar", *places)),
+        protocols={"": _FIELD},
+        dataset="shapes-hard",
+    )
+
+
 LEARNING_RATES = (0.0001, 0.0003, 0.001, 0.003)
 """The grid of the study ``tuned``, declared before it was run; the standard protocol has the third."""
 

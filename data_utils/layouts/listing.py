@@ -11,7 +11,7 @@ import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ from data_utils.decoding import CameraPoints, Decoder, Scaled, ScannerPoints
 from data_utils.errors import DataError, UnreadableError
 from data_utils.geometry import MAX_RANGE_M, ray_directions
 from data_utils.layouts.declared import Declaration
-from data_utils.layouts.media import Values, read_image, read_values
+from data_utils.layouts.media import Values, as_rgba, read_image, read_values
 from data_utils.layouts.planes import Plane, Survey, image_plane, plane
 from data_utils.layouts.sizes import ImageSize, Resampling
 from data_utils.memory import enough_memory
@@ -62,6 +62,17 @@ class Source:
     intrinsics: npt.NDArray[np.float64] | None = None
     angles: Angles | None = None
 
+    def take(self, pairs: Sequence[int]) -> "Source":
+        """The files of these pairs, in their order."""
+        whole = self.read
+        return replace(
+            self,
+            files=[self.files[pair] for pair in pairs],
+            read=None if whole is None else lambda pair: whole(pairs[pair]),
+            scales=None if self.scales is None else self.scales[list(pairs)],
+            intrinsics=None if self.intrinsics is None else self.intrinsics[list(pairs)],
+        )
+
     @property
     def points(self) -> bool:
         """Whether the measurements become points."""
@@ -70,7 +81,8 @@ class Source:
     def plane(self, pair: int) -> Plane:
         """What is stored of a pair's file, before its size is changed."""
         if self.declaration.kind == "image":
-            return image_plane(read_image(self.files[pair]) if self.read is None else self.read(pair))
+            file = self.files[pair]
+            return image_plane(read_image(file) if self.read is None else as_rgba(file, self.read(pair)))
         values = read_values(self.files[pair]) if self.read is None else self.read(pair)
         scale = None if self.scales is None else float(self.scales[pair])
         return plane(str(self.files[pair]), values, self.declaration, scale, points=self.angles is not None)
@@ -92,6 +104,7 @@ class Listing:
         sources: The files by modality, in the order of the modalities.
         assigned: The part of ``dataset.PARTS`` of every pair; empty where the files come without a split.
         notes: What was left out, one sentence each; ``problems``: what cannot be used.
+        assumptions: Those of the notes that are no problem.
     """
 
     name: str
@@ -102,7 +115,33 @@ class Listing:
     sources: Mapping[str, Source]
     notes: Sequence[str] = ()
     problems: Sequence[str] = ()
+    assumptions: Sequence[str] = ()
     assigned: Sequence[str] = ()
+
+    def of_classes(self, classes: Sequence[str], place: str) -> "Listing":
+        """The pairs of these classes alone, in their order.
+
+        Args:
+            classes: At least two of those that there are.
+            place: Where they are declared, for messages.
+
+        Raises:
+            DataError: A class does not exist.
+        """
+        unknown = [name for name in classes if name not in self.classes]
+        if unknown:
+            raise DataError(f"{place} declares a class {unknown[0]!r}; there are {', '.join(self.classes)}.")
+        pairs = [pair for pair, label in enumerate(self.labels) if self.classes[label] in classes]
+        kept = sorted(set(classes))
+        return replace(
+            self,
+            classes=tuple(kept),
+            labels=[kept.index(self.classes[self.labels[pair]]) for pair in pairs],
+            groups=[self.groups[pair] for pair in pairs],
+            names=[self.names[pair] for pair in pairs],
+            assigned=[self.assigned[pair] for pair in pairs] if self.assigned else (),
+            sources={name: source.take(pairs) for name, source in self.sources.items()},
+        )
 
 
 def read_listing(
@@ -139,7 +178,10 @@ def read_listing(
     if size is None and (different := _different_sizes(columns)):
         problems.append(different)
     notes = [*listing.notes, *(note for column in columns.values() for note in column.survey.doubts())]
-    assumptions = [note for column in columns.values() for note in column.survey.assumptions()]
+    assumptions = [
+        *listing.assumptions,
+        *(note for column in columns.values() for note in column.survey.assumptions()),
+    ]
     usable = np.logical_and.reduce([column.good & column.has_angles for column in columns.values()])
     if not problems:
         return _dataset(listing, columns, notes, assumptions)
@@ -184,7 +226,7 @@ def _dataset(
         labels=torch.tensor([listing.labels[pair] for pair in chosen]),
         groups=torch.tensor([listing.groups[pair] for pair in chosen]),
         names=tuple(listing.names[pair] for pair in chosen),
-        notes=(*notes, *assumptions),
+        notes=tuple(dict.fromkeys((*notes, *assumptions))),
         decoders=decoders,
         assumptions=tuple(assumptions),
         assigned=tuple(listing.assigned[pair] for pair in chosen) if listing.assigned else (),
