@@ -6,6 +6,7 @@ place; nothing here knows a model or a study. A file says, for all of its claims
 
     looks = [10, 15, 20]                 # seeds after which runs are looked at; the last is the most
     run = ["fusion-wide", "robustness"]  # the studies that `--study claims` runs for them
+    times = ["costs"]                    # sources of further runs for claims about costs alone
 
     [settings]                           # protocols, each with the sources of its runs: study, or study/variant;
     "as published" = ["fusion-wide"]     # study/* is of all its variants the best, chosen on validation pairs
@@ -44,6 +45,9 @@ from fusiongauge import FusionGaugeError
 
 OVER = " over "
 """Between the names of two models whose difference is compared."""
+
+TIMES = "costs in turn"
+"""The setting of claims about costs alone, whose runs are those of ``times``."""
 
 LOST_UNDER = "accuracy lost under "
 """Before the name of a corruption: the estimand that needs levels."""
@@ -215,6 +219,7 @@ class _Question(msgspec.Struct, forbid_unknown_fields=True):
 class _File(msgspec.Struct, forbid_unknown_fields=True):
     looks: list[int] = msgspec.field(default_factory=lambda: list(LOOKS))
     run: list[str] = []
+    times: list[str] = []
     settings: dict[str, list[str]] = {}
     claims: list[_Claim] = []
     questions: list[_Question] = []
@@ -309,7 +314,9 @@ def _claim(path: Path, content: _File, declared: _Claim) -> Claim:
     settings = {
         setting: tuple(_source(source) for source in sources) for setting, sources in content.settings.items()
     }
-    everything = (name, text, declared, content.looks, content.settings)
+    if all(part.quantity.metric.per_machine or part.quantity.metric.comparison == "exact" for part in parts):
+        settings |= {TIMES: tuple(map(_source, content.times))} if content.times else {}
+    everything = (name, text, declared, content.looks, content.settings, content.times)
     return Claim(name, text, parts, tuple(content.looks), settings, declared.reading, _hash(everything))
 
 

@@ -62,6 +62,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
         pretraining: The experts trained before, for late fusion of experts; their epochs are not among the lists
             above.
         train_seconds: Sum of all epochs, experts included.
+        other_load: Cores that other processes kept busy meanwhile, on average; None where nobody counts them.
         target_accuracy: The validation accuracy that ``seconds_to_target`` is about.
         seconds_to_target: Training time, experts included, until an epoch first ended with it; None if none did.
         flops_per_step: Floating-point operations of one step of the last stage of training, a multiply-add
@@ -130,6 +131,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
     epoch_seconds: list[float]
     pretraining: list[Pretraining]
     train_seconds: float | None = None
+    other_load: float | None = None
     target_accuracy: float | None = None
     seconds_to_target: float | None = None
     flops_per_step: int | None = None

@@ -224,3 +224,12 @@ def _tuned() -> Study:
         },
         dataset="shapes-hard",
     )
+
+
+@register_study("costs")
+def _costs() -> Study:
+    return Study(
+        question="What does an epoch cost, one model after the other in each of several rounds (seeds)?",
+        models=tuple(MODELS),
+        protocols={"": replace(STANDARD, pairs=1_000, epochs=3)},
+    )

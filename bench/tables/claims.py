@@ -12,7 +12,7 @@ from bench.analysis.claims import OVER, Question
 from bench.analysis.formats import margin, short_title
 from bench.analysis.ledger import ClaimConditions, Entry, Ledger, PartEntry, Ruling
 from bench.analysis.published import published_values
-from bench.analysis.quantities import LEARNED_ACCURACY, LEARNED_SHARE, LOSS, LOSS_RATIO
+from bench.analysis.quantities import IDLE, LEARNED_ACCURACY, LEARNED_SHARE, LOSS, LOSS_RATIO
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS
 from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Verdict
 from bench.tables.across import summary_table
@@ -87,12 +87,12 @@ def page(ledger: Ledger, link: Link) -> str:
         _linked_claims_table(ledger, link).markdown(),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(ledger)),
-        "## Questions with more than one answer",
+        *(["## Questions with more than one answer"] if ledger.answers else []),
         *(block for question in ledger.answers for block in _question(ledger, question)),
         *_tuned(ledger),
         *_over_datasets(ledger),
         "## How the claims were read",
-        "\n".join(f"- {claim.name}: {claim.reading}." for claim in claims if claim.reading),
+        *filter(None, ["\n".join(f"- {claim.name}: {claim.reading}." for claim in claims if claim.reading)]),
         "The smallest differences that matter:",
         "\n".join(f"- {short_title(metric)}: {margin(metric)} ({metric.reason})" for metric in margins),
         "## Every comparison",
@@ -356,6 +356,7 @@ def _limits(ledger: Ledger) -> list[str]:
         "A claim does not hold if one of its comparisons contradicts it. Each comparison does so wrongly in at "
         f"most {ALPHA:.0%} of cases, so a claim of many comparisons is contradicted wrongly more often.",
         f"Fewer than {FEWEST_SEEDS} seeds decide only what does not depend on the seed: parameters and memory.",
+        f"Times count of runs alone during which other processes kept at most {IDLE:g} cores busy.",
         "Equivalence by sign flips rests on differences that spread evenly to both sides.",
         "wide-late-concat and wide-intermediate-concat are one function, so their comparisons repeat each other.",
     ]

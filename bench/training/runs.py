@@ -24,6 +24,7 @@ from bench.training.device import check_device
 from bench.training.environment import environment
 from bench.training.evaluation import metrics_of, predict
 from bench.training.fingerprint import code_sha256
+from bench.training.load import OtherLoad
 from bench.training.measurement import (
     count_parameters,
     count_trainable_parameters,
@@ -179,7 +180,9 @@ def run_cell(
                 fields["trainable_parameters"] = count_trainable_parameters(network)
                 fields["flops_per_step"] = _once("flops", row, lambda: _flops(spec, network, data.train[:batch]))
                 trainer = Trainer(network, data.train, data.valid, protocol, seed, observe_with_memory)
+                load = OtherLoad()
                 driver(trainer.train_epoch, trainer.finish_epoch, protocol.epochs)
+                fields["other_load"] = load.cores
             except DivergedError as error:
                 fields |= {"status": DIVERGED, "error": str(error)}
         if trainer is not None:

@@ -7,6 +7,7 @@ import pytest
 
 from bench.analysis.claims import (
     BEST,
+    TIMES,
     Claim,
     ClaimError,
     Part,
@@ -148,6 +149,16 @@ def test_a_file_of_ones_own_by_eye(tmp_path: Path) -> None:
     assert claims.studies == ("my-study",)
     (question,) = claims.questions
     assert question.parts[0][1].models == ("one", "two")
+
+
+def test_claims_about_costs_alone_have_further_sources(tmp_path: Path) -> None:
+    text = MINE.replace('run = ["my-study"]', 'run = ["my-study"]\ntimes = ["costs"]')
+    first, second = read_claims([written(tmp_path, text)]).claims
+    assert list(first.settings) == list(second.settings) == ["mine"]
+    first, _ = read_claims(
+        [written(tmp_path, text.replace('estimand = "accuracy"', 'estimand = "epoch time"'))]
+    ).claims
+    assert first.settings == {"mine": (("my-study", ""), ("other", "raw")), TIMES: (("costs", ""),)}
 
 
 def test_records_hold_the_hashes_of_the_claims_they_are_evidence_for(tmp_path: Path) -> None:

@@ -46,6 +46,11 @@ def test_what_records_hold() -> None:
     assert (LOSS.of(run), LOSS_RATIO.of(run)) == (0.25, 0.25)
 
 
+@pytest.mark.parametrize(("load", "seconds"), [(0.0, 2.0), (0.2, 2.0), (0.21, None), (None, None)])
+def test_times_of_a_busy_machine_do_not_count(load: float | None, seconds: float | None) -> None:
+    assert EPOCH_TIME.of(Run(record(epoch_seconds=[1.0, 9.0, 2.0], other_load=load))) == seconds
+
+
 def test_the_final_accuracy_is_that_of_the_last_epoch() -> None:
     run = Run(record(valid_accuracies=[0.5, 0.9, 0.8], valid_accuracy=0.9))
     assert FINAL_ACCURACY.of(run) == 0.8
