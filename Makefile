@@ -2,6 +2,7 @@
 # make test:  the tests                make lint: formatter, linter, type checker
 # make smoke: every benchmark once     make install: only the virtual environment, in .venv
 # make test-oldest: the tests with the oldest declared version of every dependency, in .venv-oldest
+# make costs: measures what results/costs/ holds, half an hour on an idle CPU
 PYTHON ?= python3
 VENV ?= .venv
 RUN = $(VENV)/bin/python -m
@@ -10,7 +11,9 @@ RUN = $(VENV)/bin/python -m
 OLDEST_PYTHON ?= python3.11
 OLDEST ?= .venv-oldest
 
-.PHONY: bench test test-oldest lint smoke install clean
+MEASURED = results/runs/costs
+
+.PHONY: bench test test-oldest lint smoke costs install clean
 
 bench: $(VENV)/installed
 	$(RUN) pytest bench -k stride
@@ -23,6 +26,17 @@ test-oldest: $(OLDEST)/installed
 
 smoke: $(VENV)/installed
 	$(RUN) pytest bench --profile smoke
+
+costs: $(VENV)/installed
+	rm -rf $(MEASURED)
+	$(RUN) pytest bench -k "engine or latency or throughput or scaling or resident" --profile full --device cpu \
+		--results-dir $(MEASURED)
+	cp $(MEASURED)/tables/engine.md $(MEASURED)/tables/engine.csv results/costs/
+	cp $(MEASURED)/tables/inference.md $(MEASURED)/tables/inference.csv results/costs/
+	cp $(MEASURED)/tables/scaling.md $(MEASURED)/tables/scaling.csv results/costs/
+	cp $(MEASURED)/tables/resident-memory.md $(MEASURED)/tables/resident-memory.csv results/costs/
+	cp $(MEASURED)/plots/scaling.png $(MEASURED)/plots/scaling.svg results/costs/
+	grep '"kind":"engine"' $(MEASURED)/costs.jsonl > results/costs/engine.jsonl
 
 lint: $(VENV)/installed
 	$(RUN) ruff format --check .

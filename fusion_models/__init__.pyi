@@ -1,3 +1,4 @@
+from .backbones import torchvision_backbone as torchvision_backbone
 from .building import build_model as build_model
 from .network import FusionNet as FusionNet
 from .operators import Operator as Operator

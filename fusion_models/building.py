@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from itertools import pairwise
 from math import prod
 
@@ -10,11 +10,14 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from fusion_models.network import FusionNet
+from fusion_models.backbones import shapes_after, torchvision_backbone
+from fusion_models.network import FusionNet, stages_of
 from fusion_models.operators import Operator, Shape
+from fusion_models.operators.base import averaged
 from fusion_models.registry import BACKBONES, EMBEDDERS, OPERATORS
 from fusion_models.zoo import (
     BLUEPRINTS,
+    SINGLE,
     Block,
     Blueprint,
     Down,
@@ -24,6 +27,7 @@ from fusion_models.zoo import (
     ModelError,
     ModelSpec,
     find_model,
+    is_torchvision,
 )
 
 
@@ -63,7 +67,7 @@ def build_model(
         if not isinstance(module, nn.Module):
             raise TypeError(f"its function returns a {type(module).__name__} instead of a torch.nn.Module")
         return module
-    if spec.family in BACKBONES:
+    if spec.family in BACKBONES or is_torchvision(spec.family):
         return _on_backbone(spec, {modality: channels[modality] for modality in modalities}, image_size, classes)
 
     blueprint = BLUEPRINTS[spec.family, spec.stage]
@@ -120,24 +124,61 @@ class GlobalAverage(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Average over height and width."""
-        return features.mean(dim=(2, 3)) if features.dim() == 4 else features
+        return averaged(features)
 
 
 def _on_backbone(
     spec: ModelSpec, channels: Mapping[str, int], image_size: tuple[int, int], classes: int
 ) -> FusionNet:
-    """One backbone per modality, averaged after the operator; in late fusion each has a classifier of its own."""
-    stems: dict[str, nn.Module] = {m: BACKBONES[spec.family](count, image_size) for m, count in channels.items()}
-    shapes: list[Shape] = [tuple(stem.out_shape) for stem in stems.values()]  # type: ignore[arg-type]
+    """One backbone per modality up to the stage of fusion; what follows is shared.
+
+    After the last stage, maps are averaged before one linear layer; in late fusion each modality has its own.
+    Operators that exchange features do so after each stage of backbones that are plain sequences.
+    """
+    make = BACKBONES.get(spec.family) or partial(torchvision_backbone, spec.family)
+    backbones: dict[str, nn.Module] = {m: make(count, image_size) for m, count in channels.items()}
+    shapes = [_shapes(backbone, (channels[m], *image_size)) for m, backbone in backbones.items()]
+    stems, trunk = backbones, nn.Sequential()
     if spec.stage == "late":
         stems = {
-            modality: nn.Sequential(stem, GlobalAverage(), nn.Linear(shape[0], classes))
-            for (modality, stem), shape in zip(stems.items(), shapes, strict=True)
+            modality: nn.Sequential(backbone, GlobalAverage(), nn.Linear(after[-1][0], classes))
+            for (modality, backbone), after in zip(backbones.items(), shapes, strict=True)
         }
-        shapes = [(classes,)] * len(stems)
-    exchanges, operator = _fusion(spec, [[shape] for shape in shapes])
-    head = nn.Sequential(GlobalAverage(), nn.Linear(operator.out_shape[0], classes))
-    return FusionNet(stems=stems, exchanges=exchanges, operator=operator, trunk=nn.Identity(), head=head)
+        shapes = [[(classes,)]] * len(stems)
+    elif spec.stage not in ("intermediate", SINGLE):
+        number = _stage_number(spec, next(iter(backbones.values())))
+        stems = {m: nn.Sequential(*stages_of(backbone)[:number]) for m, backbone in backbones.items()}
+        shapes = [after[:number] for after in shapes]
+        trunk = nn.Sequential(*stages_of(next(iter(backbones.values())))[number:])
+    exchanges, operator = _fusion(spec, shapes)
+    width = shapes[0][-1][0]
+    if len(trunk) and operator.out_shape[0] != width:  # as after concatenation
+        trunk = nn.Sequential(nn.Conv2d(operator.out_shape[0], width, kernel_size=1), *trunk)
+    head: nn.Module = nn.Identity()
+    if not decides(operator):
+        width = shapes_after(trunk, operator.out_shape)[-1][0] if len(trunk) else operator.out_shape[0]
+        head = nn.Sequential(GlobalAverage(), nn.Linear(width, classes))
+    return FusionNet(stems=stems, exchanges=exchanges, operator=operator, trunk=trunk, head=head)
+
+
+def _stage_number(spec: ModelSpec, backbone: nn.Module) -> int:
+    """How many stages a backbone has up to the one that the model is named after.
+
+    Raises:
+        ModelError: It has no stage of this name after which others follow.
+    """
+    names = [name for name, _ in backbone.named_children()][:-1] if type(backbone) is nn.Sequential else []
+    if spec.stage not in names:
+        stages = ", ".join((*names, "intermediate (after the last one)", "late"))
+        raise ModelError(f"{spec.name}: the backbone {spec.family} has no stage {spec.stage!r}; it has {stages}")
+    return names.index(spec.stage) + 1
+
+
+def _shapes(backbone: nn.Module, shape: Shape) -> list[Shape]:
+    """The shape of the features after each stage; after the whole for a backbone that is no plain sequence."""
+    if type(backbone) is nn.Sequential:
+        return shapes_after(backbone, shape)
+    return [tuple(backbone.out_shape)]  # type: ignore[arg-type]
 
 
 def decides(operator: nn.Module) -> bool:

@@ -127,6 +127,16 @@ CUSTOM = "custom"
 """Family and stage of models that are functions of a plug-in or of a Python prompt."""
 
 
+TORCHVISION: Mapping[str, str] = MappingProxyType(
+    {
+        "resnet": "resnet18",
+        "convnext": "convnext_tiny",
+        "efficientnet": "efficientnet_b0",
+        "mobilenet": "mobilenet_v3_small",
+    }
+)
+"""The kinds of torchvision's networks that can be backbones, each with the one that the kind alone stands for."""
+
 REFERENCE = "maxpool"
 """The embedder that controls are matched with."""
 
@@ -144,7 +154,8 @@ class ModelSpec:
 
     Attributes:
         family: A set of widths, the name of a backbone, or CUSTOM.
-        stage: "early", "intermediate", "late", SINGLE or CUSTOM.
+        stage: "early", "intermediate", "late", SINGLE or CUSTOM; of a backbone also the name of one of its stages,
+            after which modalities are fused.
         operator: A name of OPERATORS; "none" for one modality, "" for custom models.
         embedder: A name of EMBEDDERS, for controls with ".parameters" or ".operations" after it; "" for backbones
             and custom models.
@@ -305,25 +316,48 @@ def with_single_modalities(specs: Sequence[ModelSpec], modalities: Iterable[str]
 def find_model(name: str) -> ModelSpec:
     """The model of this name.
 
-    Single-modality models exist for any modality that data may have, and controls for any model with an embedder.
+    Single-modality models exist for any modality that data may have, controls for any model with an embedder, and
+    models on a backbone for any of its stages and all operators.
 
     Raises:
         ModelError: No model has the name; the message lists all that exist.
     """
-    spec = MODELS.get(name) or FIELD_MODELS.get(name) or _single(name) or _control(name)
+    spec = MODELS.get(name) or FIELD_MODELS.get(name) or _single(name) or _on_backbone(name) or _control(name)
     if spec is None:
-        raise ModelError(f"unknown model {name!r}; the models are: {', '.join((*MODELS, *FIELD_MODELS))}")
+        raise ModelError(
+            f"unknown model {name!r}; the models are: {', '.join(MODELS)}; those of the family {FIELD}, such as "
+            f"field-intermediate-mmtm-blurpool; and those on torchvision's {', '.join(TORCHVISION)}, such as "
+            "resnet18-late-mean, resnet50-layer2-add and resnet-rgb"
+        )
     return spec
 
 
 def _single(name: str) -> ModelSpec | None:
     family, _, rest = name.partition("-")
-    modality, _, embedder = rest.rpartition("-") if family in FAMILIES else (rest, "", "")
-    if not modality or "-" in modality:
+    modality, _, embedder = rest.rpartition("-")
+    exists = (family, SINGLE) in BLUEPRINTS and embedder in embedders_of(family)
+    if not exists or not modality or "-" in modality:
         return None
-    if (family, SINGLE) in BLUEPRINTS and embedder in embedders_of(family):
-        return ModelSpec(family, SINGLE, "none", embedder, (modality,))
-    return ModelSpec(family, SINGLE, "none", "", (modality,)) if family in BACKBONES.added else None
+    return ModelSpec(family, SINGLE, "none", embedder, (modality,))
+
+
+def _on_backbone(name: str) -> ModelSpec | None:
+    family, _, rest = name.partition("-")
+    stage, _, operator = rest.partition("-")
+    if not stage or not (family in BACKBONES.added or is_torchvision(family)):
+        return None
+    if not operator:
+        return ModelSpec(family, SINGLE, "none", "", (stage,))
+    decisions = (*BLUEPRINTS[FIELD, "late"].operators, *BLUEPRINTS["experts", "late"].operators)
+    features = (*BLUEPRINTS[FIELD, "intermediate"].operators, *OPERATORS.added)
+    if operator not in (decisions if stage == "late" else features):
+        return None
+    return ModelSpec(family, stage, operator, "")
+
+
+def is_torchvision(family: str) -> bool:
+    """Whether a family is named after a network of torchvision that may be a backbone."""
+    return family.startswith(tuple(TORCHVISION))
 
 
 def _control(name: str) -> ModelSpec | None:

@@ -59,24 +59,21 @@ class Progress:
             waiting: How many cells have not begun.
             lines: One for each that is under way; none after the last one.
         """
-        text = f"{len(lines)} cells under way, {waiting} waiting"
+        text = f"under way: {len(lines)}, waiting: {waiting}"
+        size = get_terminal_size()
+        shown = min(_SHOWN, max(1, size.lines - 4))  # the block must not scroll
         if self._live:
-            hidden = f"and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
-            block = [
-                text,
-                *(f"  {line}" for line in lines[:_SHOWN]),
-                *filter(None, [f"  {hidden}" if hidden else ""]),
-            ]
-            self._redraw(block if lines or waiting else [])
+            hidden = [f"and {len(lines) - shown} more"] if len(lines) > shown else []
+            block = [text, *(f"  {line}" for line in (*lines[:shown], *hidden))]
+            self._redraw([line[: size.columns - 1] for line in block] if lines or waiting else [])
         elif (lines or waiting) and monotonic() - self._told >= _SECONDS:
             self._told = monotonic()
-            self._write(f"{text}: {'; '.join(' '.join(line.split()) for line in lines[:_SHOWN])}\n")
+            self._write(f"{text}; {'; '.join(' '.join(line.split()) for line in lines[:shown])}\n")
 
     def _redraw(self, block: Sequence[str]) -> None:
         """Put a block of lines in place of the one that was drawn last, and the cursor before it."""
-        width = get_terminal_size().columns - 1
         if block or self._drawn:
-            self._write("".join(["\r\x1b[J", *(f"{line[:width]}\n" for line in block)]))
+            self._write("".join(["\r\x1b[J", *(f"{line}\n" for line in block)]))
             self._write(f"\x1b[{len(block)}A" if block else "")
         self._drawn = len(block)
 

@@ -14,7 +14,7 @@ def no_match(keyword: str, selected: Collection[Study]) -> list[str]:
 
     They name the other studies with ids that match, or, without any, the models.
     """
-    chosen = {study.name for study in selected}
+    chosen = [study.name for study in selected]
     others = [name for name in STUDIES if name not in chosen and _matches(keyword, find_study(name))]
     if others:
         names = ", ".join(others)

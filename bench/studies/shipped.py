@@ -193,3 +193,14 @@ def _downsampling() -> Study:
         protocols={"": _FIELD},
         dataset="shapes-hard",
     )
+
+
+@register_study("backbones")
+def _backbones() -> Study:
+    places = ("layer2-add", "intermediate-concat", "intermediate-add", "late-logits", "late-mean")
+    return Study(
+        question="With torchvision's ResNet-18 per modality, where should they be fused?",
+        models=tuple(f"resnet-{place}" for place in ("rgb", "lidar", *places)),
+        protocols={"": _FIELD},
+        dataset="shapes-hard",
+    )

@@ -3,12 +3,12 @@
 import hashlib
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from safetensors.torch import save_file
@@ -41,6 +41,8 @@ from fusion_models import FusionNet, ModelError, ModelSpec, build_model, find_mo
 from fusion_models.registry import CUSTOM_MODELS, BuildModel
 from fusion_models.zoo import CUSTOM
 from fusiongauge import plugins, source_file
+
+T = TypeVar("T")
 
 CHECKPOINTS = "checkpoints"
 """The folder of checkpoints in a run's folder."""
@@ -165,14 +167,18 @@ def run_cell(
         try_model(spec, build, data.train, classes, protocol)
         fields["ceiling"] = ceiling(device, protocol.precision)
         network = build()
-        fields |= _peak_memory(build, list(experts_of(network)), data.train, protocol, seed)
+        batch = min(len(data.train), protocol.batch_size)
+        shapes = (tuple(source.info.channels.items()), source.info.image_size, classes, batch)
+        row = (spec, protocol, shapes, device, torch.get_num_threads())
+        experts = list(experts_of(network))
+        fields |= _once("memory", row, lambda: _peak_memory(build, experts, data.train, protocol, seed))
         fields["parameters"] = count_parameters(network)
         trainer = None
         with seeded(seed, "training", device):  # of models with dropout; no other draws while it is trained
             try:
                 fields["pretraining"] = _train_experts(network, data, protocol, seed, observe_with_memory)
                 fields["trainable_parameters"] = count_trainable_parameters(network)
-                fields["flops_per_step"] = _flops(spec, network, data.train[: protocol.batch_size])
+                fields["flops_per_step"] = _once("flops", row, lambda: _flops(spec, network, data.train[:batch]))
                 trainer = Trainer(network, data.train, data.valid, protocol, seed, observe_with_memory)
                 driver(trainer.train_epoch, trainer.finish_epoch, protocol.epochs)
             except DivergedError as error:
@@ -287,6 +293,16 @@ def _with_frozen_experts(network: nn.Module) -> nn.Module:
     if isinstance(network, FusionNet):
         network.freeze_experts()
     return network
+
+
+def _once(what: str, row: Hashable, measure: Callable[[], T]) -> T:
+    """What is the same for all seeds of a row, a model under a protocol, is measured once in a process."""
+    if (what, row) not in _measured:
+        _measured[what, row] = measure()
+    return cast(T, _measured[what, row])
+
+
+_measured: dict[tuple[str, Hashable], object] = {}
 
 
 def _peak_memory(

@@ -70,7 +70,7 @@ def test_cells_under_way_are_a_block_that_is_drawn_over(monkeypatch: pytest.Monk
     progress.begin("a")
     progress.under_way(7, ["a  epoch 1/2", "b  epoch 1/2 " + "x" * 40])
     assert "".join(written[1:]) == (
-        "\r\x1b[J2 cells under way, 7 waiting\n  a  epoch 1/2\n  b  epoch 1/2 " + "x" * 25 + "\n\x1b[3A"
+        "\r\x1b[Junder way: 2, waiting: 7\n  a  epoch 1/2\n  b  epoch 1/2 " + "x" * 25 + "\n\x1b[3A"
     )
     written.clear()
     progress.end(record())
@@ -83,13 +83,21 @@ def test_cells_under_way_are_a_block_that_is_drawn_over(monkeypatch: pytest.Monk
 def test_of_many_cells_under_way_the_first_are_shown() -> None:
     written: list[str] = []
     progress = Progress(written.append, live=True, cells=64)
-    progress.under_way(0, [f"cell {number}" for number in range(64)])
+    progress.under_way(0, [f"cell {number}" for number in range(64)])  # without a terminal it has 24 lines
     text = "".join(written)
     assert "cell 11\n" in text
     assert "cell 12\n" not in text
     assert "and 52 more\n" in text
     progress.under_way(0, [])
     assert written[-2:] == ["\r\x1b[J", ""]
+
+
+def test_the_block_is_lower_than_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LINES", "8")
+    written: list[str] = []
+    Progress(written.append, live=True, cells=64).under_way(0, [f"cell {number}" for number in range(9)])
+    assert "".join(written).count("\n") == 6
+    assert "and 5 more\n" in "".join(written)
 
 
 def test_where_lines_cannot_be_rewritten_cells_under_way_are_one_line_per_minute(
@@ -101,4 +109,4 @@ def test_where_lines_cannot_be_rewritten_cells_under_way_are_one_line_per_minute
     progress = Progress(written.append, live=False, cells=9)
     for _ in range(4):
         progress.under_way(7, ["a    epoch 1/2", "b    starts"])
-    assert written == ["2 cells under way, 7 waiting: a epoch 1/2; b starts\n"] * 2
+    assert written == ["under way: 2, waiting: 7; a epoch 1/2; b starts\n"] * 2

@@ -399,7 +399,7 @@ def test_samples_are_saved_beside_the_checkpoint(completed: RunRecord, folder: P
 def test_samples_that_cannot_be_drawn_leave_a_note(
     dataset: PairedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: object) -> None:
+    def fail(*_: object) -> None:
         raise OSError("no ink")
 
     notes: list[str] = []
@@ -533,3 +533,32 @@ def test_experts_are_trained_without_the_test_pairs(dataset: PairedDataset) -> N
     record = run(EXPERTS, dataset, protocol=replace(TESTED, epochs=1))
     assert record.test_pairs == 16
     assert record.test_accuracy is not None
+
+
+def test_memory_and_operations_are_measured_once_for_all_seeds_of_a_row(
+    dataset: PairedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[str] = []
+
+    def counted(name: str) -> Callable[..., Any]:
+        original = getattr(runs, name)
+
+        def count(*arguments: Any) -> Any:
+            measured.append(name)
+            return original(*arguments)
+
+        return count
+
+    for name in ("_peak_memory", "_flops"):
+        monkeypatch.setattr(runs, name, counted(name))
+    monkeypatch.setattr(runs, "_measured", {})
+    first, second = (cell(dataset, run_config(tmp_path), seed=seed) for seed in (51, 52))
+    assert measured == ["_peak_memory", "_flops"]
+    assert first.weights_sha256 != second.weights_sha256
+    assert first.peak_memory_bytes == second.peak_memory_bytes
+    assert first.flops_per_step == second.flops_per_step
+    larger = cell(dataset, run_config(tmp_path, replace(SMALL, batch_size=32)))
+    assert measured == ["_peak_memory", "_flops"] * 2
+    assert larger.peak_memory_bytes is not None
+    assert first.peak_memory_bytes is not None
+    assert larger.peak_memory_bytes > first.peak_memory_bytes
