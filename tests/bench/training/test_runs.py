@@ -420,13 +420,13 @@ def test_a_folder_that_is_not_given_is_not_written(
 
 
 def test_the_standard_protocol_scales_all_modalities_of_the_data(dataset: PairedDataset) -> None:
-    thermal = dataset.inputs["lidar"][:, :1] + 3
+    thermal = dataset.measured("lidar")[:, :1] + 3
     info = replace(dataset.info, channels={**dataset.info.channels, "thermal": 1})
     three = replace(dataset, info=info, inputs={**dataset.inputs, "thermal": thermal})
     record = run(MODEL, three, protocol=SMALL)
     assert SMALL.normalized == STANDARD.normalized
     assert record.protocol["normalized"] == record.modalities == ["rgb", "lidar", "thermal"]
-    assert prepare(three, SMALL, 51, "cpu").train.inputs["thermal"].mean().abs() < 1e-4
+    assert prepare(three, SMALL, 51, "cpu").train[:].inputs["thermal"].mean().abs() < 1e-4
     pair = ModelSpec("compact", "late", "concat", "strided", ("rgb", "thermal"))
     assert run(pair, three, protocol=SMALL).modalities == ["rgb", "thermal"]
 
