@@ -165,13 +165,13 @@ def ready(measured: Batch, statistics: ChannelStatistics, modalities: tuple[str,
 
     They are channels last, as the models' weights are: convolutions then run without copying between layouts.
     """
-    to_scale = {m: values for m, values in measured.inputs.items() if m in modalities}
-    scaled = statistics.normalize(Batch(to_scale, measured.labels)).inputs
+    moved = measured.to(device)  # first, so that the device scales and arranges them
+    to_scale = {m: values for m, values in moved.inputs.items() if m in modalities}
+    scaled = statistics.normalize(Batch(to_scale, moved.labels)).inputs
     inputs = {
-        m: values.to(device).contiguous(memory_format=torch.channels_last)
-        for m, values in {**measured.inputs, **scaled}.items()
+        m: values.contiguous(memory_format=torch.channels_last) for m, values in {**moved.inputs, **scaled}.items()
     }
-    return Batch(inputs, measured.labels.to(device))
+    return Batch(inputs, moved.labels)
 
 
 def _bytes_of_world(world: World) -> int:

@@ -440,6 +440,14 @@ def tested_run(dataset: PairedDataset) -> RunRecord:
     return run(MODEL, dataset, protocol=TESTED)
 
 
+def test_a_record_counts_the_classes_of_each_part_and_what_else_ran(tested_run: RunRecord) -> None:
+    counts = tested_run.class_counts or {}
+    sizes = {"train": tested_run.train_pairs, "valid": tested_run.valid_pairs, "test": tested_run.test_pairs}
+    assert {part: sum(of_part) for part, of_part in counts.items()} == sizes
+    assert all(len(of_part) == tested_run.classes for of_part in counts.values())
+    assert tested_run.other_load is None or tested_run.other_load >= 0
+
+
 def test_a_run_reports_every_metric_on_its_test_pairs(tested_run: RunRecord, dataset: PairedDataset) -> None:
     world = dataset.world(shares_of(TESTED), 51)
     assert (tested_run.train_pairs, tested_run.valid_pairs, tested_run.test_pairs) == tuple(
