@@ -119,7 +119,7 @@ def mapped(place: Path) -> PairedDataset | None:
     """The data set in a folder; None if it is not complete."""
     try:
         rest = json.loads((place / _REST).read_text(encoding="utf-8"))
-        with np.load(place / _ARRAYS) as content:
+        with (place / _ARRAYS).open("rb") as stream, np.load(stream) as content:
             arrays = {name: torch.from_numpy(content[name]) for name in content.files}
         # Copy on write: torch has no tensors that cannot be written, and nothing writes to these.
         inputs = {
