@@ -1,6 +1,7 @@
 # make bench: compare MaxPool with strided convolution in every model, in minutes on a CPU
 # make test:  the tests                make lint: formatter, linter, type checker
 # make smoke: every benchmark once     make install: only the virtual environment, in .venv
+# make faults: faults injected into runs, as docs/reliability.md lists them; ten minutes
 # make test-oldest: the tests with the oldest declared version of every dependency, in .venv-oldest
 # make costs: measures what results/costs/ holds, half an hour on an idle CPU
 PYTHON ?= python3
@@ -13,7 +14,7 @@ OLDEST ?= .venv-oldest
 
 MEASURED = results/runs/costs
 
-.PHONY: bench test test-oldest lint smoke costs install clean
+.PHONY: bench test test-oldest lint smoke costs faults install clean
 
 bench: $(VENV)/installed
 	$(RUN) pytest bench -k stride
@@ -26,6 +27,9 @@ test-oldest: $(OLDEST)/installed
 
 smoke: $(VENV)/installed
 	$(RUN) pytest bench --profile smoke
+
+faults: $(VENV)/installed
+	$(VENV)/bin/python tools/faults.py
 
 costs: $(VENV)/installed
 	rm -rf $(MEASURED)

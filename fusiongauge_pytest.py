@@ -27,6 +27,7 @@ WITH_VALUE = (
     "--device",
     "--seeds",
     "--set",
+    "--image-size",
     "--results-dir",
     "--fail-on",
     "--track",

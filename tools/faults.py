@@ -4,8 +4,8 @@
     python tools/faults.py disk -v    # those with "disk" in their name, with their output
 
 For every fault: no traceback, an exit status that is documented, a sentence that names the cause, and every cell
-that had ended on the disk, readable. Faults of the disk mount a small file system in a namespace of their own, which
-needs Linux and root; elsewhere they are skipped and counted as skipped. Exit status: 1 if a promise was broken.
+that had ended on the disk, readable. Faults of the disk mount a small file system in a namespace of their own, for
+which they need Linux and root; elsewhere they are skipped and counted. Exit status: 1 if a promise was broken.
 """
 
 import argparse
@@ -259,7 +259,6 @@ def environments() -> Iterator[Fault]:
         "PYTEST_ADDOPTS=-n 2": "leave -n out",
         "PYTEST_ADDOPTS=-n auto": "leave -n out",
         "PYTEST_ADDOPTS=--nonsense": "unrecognized arguments",
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD=1": "pytest-benchmark",
     }
     for variable, says in refused.items():
         name, _, value = variable.partition("=")
@@ -273,7 +272,6 @@ def options() -> Iterator[Fault]:
         ("-n auto", "leave -n out"),
         ("--dist load", "leave -n out"),
         ("--tx 2*popen --dist each", "leave -n out"),
-        ("-p no:benchmark", "pytest-benchmark"),
         ("--dataset nowhere", "neither a data set nor an existing path"),
         ("--dataset nowhere --collect-only", "neither a data set nor an existing path"),
         ("--dataset {folder}", "in no known layout|holds no"),
@@ -329,6 +327,11 @@ def options() -> Iterator[Fault]:
         "--set epochs=1 --seeds 1",
     ):
         yield Fault(f"allowed: {words}", bench(*words.split(" ")))
+    alone = [*RUN, *TINY, "--results-dir", "{run}"]
+    says = "need the plug-in pytest-benchmark"
+    yield Fault("refused: -p no:benchmark", [*alone, "-p", "no:benchmark"], codes=(4,), kept=0, says=says)
+    no_plugins = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    yield Fault("refused: PYTEST_DISABLE_PLUGIN_AUTOLOAD", alone, codes=(4,), kept=0, env=no_plugins, says=says)
     yield Fault("--benchmark-skip", bench("--benchmark-skip"), kept=0)
     yield Fault(
         "--benchmark-json /dev/full",
@@ -401,7 +404,7 @@ def histories() -> Iterator[Fault]:
         "a list": b"[]",
         "without benchmarks": b"{}",
         "without machine": b'{"benchmarks": [{"fullname": "", "stats": {}, "extra_info": {"schema_version": 1}}]}',
-        "foreign": b'{"machine_info": {}, "benchmarks": [{"fullname": "x", "stats": {"min": "a"}, "extra_info": {}}]}',
+        "foreign": b'{"machine_info": {}, "benchmarks": [{"fullname": "x", "stats": {"min": "a"}}]}',
         "of another record": b'{"machine_info": {}, "benchmarks": [{"fullname": "x", "stats": {"min": 1}, '
         b'"extra_info": {"schema_version": 99, "model": 1}}]}',
         "UTF-16": '{"benchmarks": []}'.encode("utf-16"),

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bench.analysis import gate
-from bench.config import DEFAULT_STUDY, PROFILES
+from bench.config import DEFAULT_STUDY, PROFILES, OptionError
 from bench.harness import timing
 from bench.harness.cell import Cell
 from bench.harness.ending import Ending
@@ -168,7 +168,39 @@ def _declare(group: pytest.OptionGroup) -> None:
         default=DEFAULT_STUDY,
         metavar="NAMES",
         help=f"what is run: {', '.join(STUDIES)} (several with commas between them), "
-        "claims (those that decide the published claims), or all; default: %(default)s",
+        "claims (those that are run for claims), or all; default: %(default)s",
+    )
+    group.addoption(
+        "--until-decided",
+        action="store_true",
+        help="add seeds in the looks that the claims declare, and run no cell that no open claim needs; with "
+        "--study claims, or --compare-models",
+    )
+    group.addoption(
+        "--max-seeds",
+        default="",
+        metavar="N",
+        help="with --until-decided: the most seeds; default: 20",
+    )
+    group.addoption(
+        "--budget",
+        default="",
+        metavar="TIME",
+        help="with --until-decided: start no further cell after this time, such as 2h or 90m",
+    )
+    group.addoption(
+        "--compare-models",
+        nargs=2,
+        default=[],
+        metavar=("A", "B"),
+        help="train these two models alone, under the protocol of --study, and decide which is better",
+    )
+    group.addoption(
+        "--claims",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a TOML file of claims of your own, beside the published ones (docs/evidence.md); may be repeated",
     )
     group.addoption(
         "--as-published",
@@ -300,8 +332,10 @@ class Benchmarks:
         def beside(item: pytest.Item) -> bool:
             return "session" in _fixtures(item) and "cell" not in _fixtures(item)
 
-        items.sort(key=lambda item: (bool(_probe(item.path)), beside(item)))
-        if self._config.getoption("study") != DEFAULT_STUDY:
+        plan = self._session.plan
+        looks = {item: plan.look_of(cell) if plan and (cell := _parameter(item, "cell")) else 0 for item in items}
+        items.sort(key=lambda item: (looks[item], bool(_probe(item.path)), beside(item)))
+        if self._config.getoption("study") != DEFAULT_STUDY or self._session.options.models or plan:
             self._config.hook.pytest_deselected(items=[item for item in items if beside(item)])
             items[:] = [item for item in items if not beside(item)]
 
@@ -339,24 +373,29 @@ class Benchmarks:
             raise pytest.UsageError(str(error)) from error
 
     def _none_fits(self, benchmarks: Sequence[pytest.Item]) -> list[str]:
-        """The note on a run in which every training, or every benchmark, is skipped; [] if one is not."""
+        """The note on a run in which every training, or every benchmark, is skipped; [] if one is not.
+
+        Raises:
+            OptionError: Nor does any other model of the studies fit the data.
+        """
         trained = [item for item in benchmarks if _parameter(item, "cell") is not None]
-        reasons = []
+        reasons: dict[str, None] = {}
         for item in trained or benchmarks:
             cell: Cell | None = _parameter(item, "cell")
             spec = cell.spec if cell else _parameter(item, "each_model")
             data = self._session.source(cell.config) if cell else self._session.any_source()
-            reasons.append(self._session.misfit(spec, data.info) if spec else "")
-            if not reasons[-1]:
+            reason = self._session.misfit(spec, data.info) if spec else ""
+            if not reason:
                 return []
-        few, more = list(dict.fromkeys(reasons)), ""
-        if len(few) > 5:
-            few, more = few[:5], f"; and {len(few) - 5} more"
-        return [
+            reasons[reason] = None
+        few, more = list(reasons)[:5], f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
+        sentence = (
             f"no selected model fits the data, so nothing is measured: {'; '.join(few)}{more}. Choose other "
-            "models, "
-            "or change the data: --image-size brings the images to another size"
-        ]
+            "models, or change the data: --image-size brings the images to another size"
+        )
+        if all(self._session.misfit(c.spec, self._session.source(c.config).info) for c in self._session.cells):
+            raise OptionError(sentence)
+        return [sentence]
 
     @pytest.fixture
     def session(self) -> Session:
@@ -381,6 +420,7 @@ class Benchmarks:
         from bench.training.runs import drive
 
         progress = self._progress
+        benchmark.cprofile = False  # it would train one more epoch
 
         def driver(train_epoch: Callable[[], None], finish_epoch: Callable[[], None], epochs: int) -> None:
             try:

@@ -157,7 +157,7 @@ def prepare_world(world: World, protocol: Protocol, device: str) -> PreparedData
 def ready(measured: Batch, statistics: ChannelStatistics, modalities: tuple[str, ...], device: str) -> Batch:
     """Pairs as the models get them: these modalities scaled, the others unchanged, all on the device."""
     scaling = {m: (statistics.mean[m], statistics.std[m]) for m in modalities if m in measured.inputs}
-    return as_inputs(measured, scaling).to(device)
+    return as_inputs(measured.to(device), scaling)  # moved first, so that the device scales and arranges them
 
 
 def _bytes_of_world(world: World) -> int:

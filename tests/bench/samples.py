@@ -65,6 +65,7 @@ def record(model: str = MODEL, **changes: Any) -> RunRecord:
         "epoch_seconds": [1.0, 3.0, 2.0],
         "pretraining": [],
         "train_seconds": 6.0,
+        "other_load": 0.0,
         "peak_memory_bytes": 40_000_000,
         "peak_memory_method": "counted by hand",
         "weights_sha256": "0" * 64,

@@ -163,7 +163,7 @@ class Saved:
     save: str | None = None
     autosave: str | None = None
     group_by = "group"
-    histogram = cprofile_dump = None
+    histogram = cprofile_dump = cprofile_sort_by = None
     skip = disabled = False
     compare_fail: list[str] | None = None
     compared_mapping: dict[str, object] = {}  # noqa: RUF012
