@@ -153,8 +153,10 @@ def _write(path: Path, records: Sequence[msgspec.Struct]) -> None:
 
 def pages() -> dict[Path, str]:
     """Every generated file with its text: the tables of all studies, the ledger of claims, and the README."""
+    from bench.analysis.claims import published_claims
     from bench.analysis.ledger import decide_claims, ledger
     from bench.tables.claims import page
+    from bench.tables.findings import findings
     from bench.tables.tabulation import tables_by_study
 
     files = {}
@@ -165,10 +167,11 @@ def pages() -> dict[Path, str]:
             files[FOLDER / "tables" / f"{study}-{table.name}.md"] = table.markdown()
             if (study, table.name) in HEADLINES:
                 shown.append(f"{find_study(study).question}\n\n{table.markdown()}")
-    if decide_claims(records):
-        files[_claims_path()] = page(
-            ledger(records, probes), lambda study: f"{FOLDER.name}/{_records_path(study).name}"
-        )
+    claims = published_claims()
+    if decide_claims(records, claims):
+        decided = ledger(records, probes, claims)
+        files[_claims_path()] = page(decided, lambda study: f"{FOLDER.name}/{_records_path(study).name}")
+        shown.insert(0, findings(decided))
     section = "\n".join(shown) or "*No runs are committed yet.*\n"
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from math import inf
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
@@ -245,6 +245,7 @@ class RunConfig:
         variant: Which of the study's protocols.
         reference: The embedder that others are compared with in the study's tables.
         as_published: Whether the protocol kept the original's mistakes.
+        claims: The hashes of the claims that the run is evidence for, by name.
         command: Runs the cell again; "" for runs that no command made.
     """
 
@@ -258,6 +259,7 @@ class RunConfig:
     variant: str = ""
     reference: str = "maxpool"
     as_published: bool = False
+    claims: Mapping[str, str] = field(default_factory=dict, hash=False)
     command: str = ""
 
     def check_precision(self) -> None:

@@ -4,10 +4,10 @@ Cells are paired by ``bench.records.cell_key`` where both runs saw the same data
 machine give equal bits, so every difference has a cause; a verdict says whether it is large enough to matter.
 
 - ``same``: equal to the bit.
-- ``better``, ``worse``, ``no difference larger than d``, ``undecided``: the verdict of ``bench.analysis.verdicts``
+- ``better``, ``worse``, ``equivalent within d``, ``undecided``: the verdict of ``bench.analysis.verdicts``
   on the later run as A and the earlier one as B, with Holm's adjustment over the whole comparison.
 - ``changed``: neither direction is better, or the changes of a metric without chance cancel out.
-- ``changed, fewer than 5 seeds``: too few for a verdict.
+- ``changed, fewer than 6 seeds``: too few for a verdict.
 - ``within noise``: of metrics that vary by themselves (``Metric.comparison`` is "epochs": times). Two sessions of
   one machine differ in speed as a whole, so their seeds are not independent and no test over seeds applies. Times
   are better or worse where the middle halves of all epochs lie apart and the medians differ by more than a tenth.
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
-from bench.analysis.verdicts import Outcome, Pairing, Verdict, judge
+from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Pairing, Verdict, judge
 from bench.config import canonical
 from bench.metrics import CHOSEN, REPORTED, declarations, value
 from bench.records import (
@@ -229,8 +229,10 @@ def _words(verdict: Verdict) -> str:
     if verdict.outcome is Outcome.UNDECIDED:
         if pairing.exact:
             return CHANGED
-        return verdict.words.removesuffix(" would be needed") if pairing.can_decide else FEW_SEEDS
-    return {Outcome.A_BETTER: BETTER, Outcome.B_BETTER: WORSE}.get(verdict.outcome, verdict.words)
+        return verdict.words if pairing.can_decide else FEW_SEEDS
+    if verdict.outcome in A_BETTER:
+        return BETTER
+    return WORSE if verdict.outcome in B_BETTER else verdict.words
 
 
 def _verdict_on_times(change: Change) -> str:

@@ -135,10 +135,17 @@ def _require_alike(runs: Sequence[Run]) -> None:
     """Every pair of records that stands together in a table has the same code, data and protocol."""
     for what, key, value in (
         ("code", lambda r: r.model if r.family == "custom" else "", lambda r: r.code_sha256),
-        ("data", lambda r: (r.study, r.variant, conditions_of(r), r.seed), lambda r: r.data_sha256),
+        ("data", lambda r: (r.study, r.variant, conditions_of(r)), lambda r: r.data_sha256),
+        ("pairs of one seed", lambda r: (r.study, r.variant, conditions_of(r), r.seed), _pairs),
         ("protocol", lambda r: (r.study, r.variant, conditions_of(r)), lambda r: canonical(r.protocol)),
     ):
         _require_same(runs, what, key, value)
+
+
+def _pairs(record: RunRecord) -> dict[str, str | None] | None:
+    """Hashes of the parts; None of a record that failed before it had them, or is of an older version."""
+    parts = {part: getattr(record, f"{part}_sha256") for part in ("train", "valid", "test")}
+    return parts if parts["train"] else None
 
 
 def _require_same(

@@ -1,15 +1,19 @@
 """Command-line words -> frozen Options. Every default is chosen here, and nowhere else."""
 
+from __future__ import annotations
+
 import argparse
 import hashlib
 import importlib.util
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import cached_property
+from math import inf
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from bench.config import (
     DEFAULT_STUDY,
@@ -30,6 +34,9 @@ from bench.tracking import TRACKERS
 from data_utils import DATASETS, DataError
 from fusion_models.zoo import ModelError, ModelSpec, find_model, with_single_modalities
 from fusiongauge import load_installed_plugins, load_plugin
+
+if TYPE_CHECKING:
+    from bench.analysis.claims import Claims
 
 T = TypeVar("T")
 
@@ -77,6 +84,10 @@ class Options:
         resume: Whether cells that are finished in the folder are taken from their records.
         settings: Protocol fields set by ``--set``, as text.
         plugins: Plug-in files, as given.
+        models: What every study trains; () for its own models.
+        until_decided: Whether cells that no open claim needs are left out.
+        budget: Seconds after which no further cell starts.
+        claim_files: Files of claims beside the published ones.
         shard: The part that is run; None for all.
         executor: Where cells are trained: "ray" or "ray:ADDRESS"; "" for this process.
         image_size: The size that all images are brought to, such as "64" or "48x64:crop"; "" for their own.
@@ -96,6 +107,10 @@ class Options:
     resume: bool = False
     settings: Mapping[str, str] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    until_decided: bool = False
+    budget: float = inf
+    claim_files: tuple[Path, ...] = ()
     shard: Shard | None = None
     executor: str = ""
     image_size: str = ""
@@ -112,8 +127,30 @@ class Options:
             for study in self.studies
             for seed in self.seeds
             for config in (self.run_config(study, variant) for variant in study.protocols)
-            for spec in _specs(study, self.modalities)
+            for spec in _specs(study, () if self.models else self.modalities)
         ]
+
+    @cached_property
+    def claims(self) -> Claims:
+        """The claims that this session's runs are evidence for.
+
+        Raises:
+            ClaimError: A file of claims cannot be used.
+        """
+        from bench.analysis.claims import compared
+
+        if self.models:
+            sources = {
+                " ".join(filter(None, (study.name, variant))): (
+                    study.name,
+                    self.run_config(study, variant).variant,
+                )
+                for study in self.studies
+                for variant in study.protocols
+            }
+            a, b = self.models
+            return compared(a, b, sources, looks_within(self.seeds))
+        return all_claims(self.claim_files)
 
     def run_config(self, study: Study, variant: str = "") -> RunConfig:
         """The settings of the runs of one variant of a study."""
@@ -144,6 +181,7 @@ class Options:
         words += ["--profile", config.profile, "--seeds", f"{cell.seed},", "--device", config.device]
         if config.dataset != cell.study.dataset:
             words += ["--dataset", config.dataset if config.dataset in DATASETS else "PATH-OF-THE-DATA"]
+        words += ["--compare-models", *self.models] if self.models else []
         words += ["--image-size", self.image_size] if self.image_size else []
         words += ["--as-published"] if self.as_published else []
         words += [word for name, text in self.settings.items() for word in ("--set", f"{name}={text}")]
@@ -190,6 +228,11 @@ def resolve(
     cache_size: str = "4GB",
     settings: Sequence[str] = (),
     plugin: Sequence[str] = (),
+    until_decided: bool = False,
+    max_seeds: str = "",
+    budget: str = "",
+    compare_models: Sequence[str] = (),
+    claims: Sequence[str] = (),
     shard: str = "",
     executor: str = "",
     image_size: str = "",
@@ -207,7 +250,16 @@ def resolve(
     device = resolve_device(device, listing=listing)
     default_profile = FULL if device.startswith("cuda") else QUICK
     chosen = _choice(profile, PROFILES, "--profile") if profile else default_profile
-    studies = parse_studies(study)
+    for name, text in (("--max-seeds", max_seeds), ("--budget", budget)):
+        if text and not until_decided:
+            raise OptionError(f"{name} {text}: limits --until-decided; add it, or leave {name} out")
+    for name, text in (("--shard", shard), ("--executor", executor)):
+        if text and until_decided:
+            raise OptionError(f"{name} {text}: --until-decided needs all results so far; leave one of the two out")
+    claim_files = tuple(Path(file).resolve() for file in claims)
+    studies = parse_studies(study, claim_files)
+    if compare_models:
+        studies = tuple(replace(chosen_study, models=tuple(compare_models)) for chosen_study in studies)
     part = parse_shard(shard)
     image_size = parse_image_size(image_size)
     data = "-".join(filter(None, (dataset_slug(dataset) if dataset else studies[0].dataset, image_size)))
@@ -221,7 +273,7 @@ def resolve(
         studies=studies,
         dataset=dataset,
         device=device,
-        seeds=parse_seeds(seeds),
+        seeds=parse_max_seeds(max_seeds, seeds) if until_decided else parse_seeds(seeds),
         results_dir=folder,
         simulated_dir=runs / "simulated",
         cache_bytes=parse_size(cache_size),
@@ -230,6 +282,10 @@ def resolve(
         resume=resume,
         settings=parse_settings(settings),
         plugins=tuple(plugin),
+        models=tuple(compare_models),
+        until_decided=until_decided,
+        budget=parse_budget(budget),
+        claim_files=claim_files,
         shard=part,
         executor=parse_executor(executor),
         image_size=image_size,
@@ -320,19 +376,71 @@ def parse_settings(words: Iterable[str]) -> dict[str, str]:
     return settings
 
 
-def parse_studies(text: str) -> tuple[Study, ...]:
-    """The studies of these names, each once; "claims" stands for those that decide the published claims.
+def all_claims(files: Sequence[Path] = ()) -> Claims:
+    """The published claims, and those of some files.
 
     Raises:
+        ClaimError: A file cannot be used.
+    """
+    from bench.analysis.claims import published_claims, published_files, read_claims
+
+    return read_claims([*published_files(), *files]) if files else published_claims()
+
+
+def parse_studies(text: str, claim_files: Sequence[Path] = ()) -> tuple[Study, ...]:
+    """The studies of these names, each once; "claims" stands for those that are run for claims.
+
+    Raises:
+        ClaimError: A file of claims cannot be used.
         OptionError: No study has one of the names.
     """
-    from bench.analysis.claims import STUDIES_NEEDED  # here, as it loads numpy
-
-    groups = {"all": tuple(STUDIES), "claims": STUDIES_NEEDED}
+    groups = {"all": tuple(STUDIES), "claims": all_claims(claim_files).studies}
     names = [name for word in text.split(",") for name in groups.get(word.strip(), (word.strip(),))]
     for name in names:
         _choice(name, STUDIES, "--study", *groups)
     return tuple(find_study(name) for name in dict.fromkeys(names))
+
+
+def parse_max_seeds(text: str, seeds: str) -> tuple[int, ...]:
+    """All seeds that ``--until-decided`` may use: ``--max-seeds`` of them, from the published one on.
+
+    Raises:
+        OptionError: Not a number that a look can be at, or ``--seeds`` was given too.
+    """
+    from bench.analysis.sequential import LOOKS
+    from bench.analysis.statistics import FEWEST_SEEDS
+
+    if seeds != "1":
+        raise OptionError(f"--seeds {seeds}: --until-decided adds seeds by itself; limit them with --max-seeds")
+    if not text:
+        return parse_seeds(str(LOOKS[-1]))
+    if not text.isdecimal() or int(text) < FEWEST_SEEDS:
+        raise OptionError(f"--max-seeds {text}: give a number from {FEWEST_SEEDS} on; fewer seeds decide nothing")
+    return parse_seeds(text)
+
+
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+def parse_budget(text: str) -> float:
+    """``"2h"``, ``"90m"`` or a number of seconds; infinity for "".
+
+    Raises:
+        OptionError: It is none of these, or not positive.
+    """
+    if not text:
+        return inf
+    words = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
+    if words is None or not float(words[1]):
+        raise OptionError(f"--budget {text}: give a time such as 2h, 90m or 300s")
+    return float(words[1]) * _UNITS[words[2]]
+
+
+def looks_within(seeds: Sequence[int]) -> tuple[int, ...]:
+    """The looks of a comparison of two models: the usual ones up to the number of seeds, which is the last."""
+    from bench.analysis.sequential import LOOKS
+
+    return (*(look for look in LOOKS if look < len(seeds)), len(seeds))
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

@@ -168,7 +168,39 @@ def _declare(group: pytest.OptionGroup) -> None:
         default=DEFAULT_STUDY,
         metavar="NAMES",
         help=f"what is run: {', '.join(STUDIES)} (several with commas between them), "
-        "claims (those that decide the published claims), or all; default: %(default)s",
+        "claims (those that are run for claims), or all; default: %(default)s",
+    )
+    group.addoption(
+        "--until-decided",
+        action="store_true",
+        help="add seeds in the looks that the claims declare, and run no cell that no open claim needs; with "
+        "--study claims, or --compare-models",
+    )
+    group.addoption(
+        "--max-seeds",
+        default="",
+        metavar="N",
+        help="with --until-decided: the most seeds; default: 20",
+    )
+    group.addoption(
+        "--budget",
+        default="",
+        metavar="TIME",
+        help="with --until-decided: start no further cell after this time, such as 2h or 90m",
+    )
+    group.addoption(
+        "--compare-models",
+        nargs=2,
+        default=[],
+        metavar=("A", "B"),
+        help="train these two models alone, under the protocol of --study, and decide which is better",
+    )
+    group.addoption(
+        "--claims",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a TOML file of claims of your own, beside the published ones (docs/evidence.md); may be repeated",
     )
     group.addoption(
         "--as-published",
@@ -300,8 +332,10 @@ class Benchmarks:
         def beside(item: pytest.Item) -> bool:
             return "session" in _fixtures(item) and "cell" not in _fixtures(item)
 
-        items.sort(key=lambda item: (bool(_probe(item.path)), beside(item)))
-        if self._config.getoption("study") != DEFAULT_STUDY:
+        plan = self._session.plan
+        looks = {item: plan.look_of(cell) if plan and (cell := _parameter(item, "cell")) else 0 for item in items}
+        items.sort(key=lambda item: (looks[item], bool(_probe(item.path)), beside(item)))
+        if self._config.getoption("study") != DEFAULT_STUDY or self._session.options.models or plan:
             self._config.hook.pytest_deselected(items=[item for item in items if beside(item)])
             items[:] = [item for item in items if not beside(item)]
 

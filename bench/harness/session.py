@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from bench.config import OptionError
 from bench.harness.cell import Cell
+from bench.harness.looks import Plan
 from bench.harness.options import Options
 from bench.harness.resume import Resumption, resume
 from bench.harness.writable import FolderError as FolderError
@@ -100,7 +101,13 @@ class Session:
     @cached_property
     def cells(self) -> list[Cell]:
         """Everything to run, in the order of running it."""
-        return self.options.cells()
+        return self.plan.ordered() if self.plan else self.options.cells()
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """Which cells are still needed; None where all are run."""
+        options = self.options
+        return Plan(options.claims, options.cells(), options.budget) if options.until_decided else None
 
     @cached_property
     def trackers(self) -> Shield:
@@ -231,8 +238,12 @@ class Session:
         return ""
 
     def why_skipped(self, cell: Cell) -> str:
-        """Why a cell cannot run on its data, which is remembered; "" if it can."""
+        """Why a cell cannot run on its data, or need not run, which is remembered; "" if it is to run."""
+        if cell.name in self.skipped:
+            return self.skipped[cell.name]
         reason = self.misfit(cell.spec, self.source(cell.config).info)
+        if not reason and self.plan and self.record_of(cell) is None:
+            reason = self.plan.why_not(cell, self.records, self.probes)
         if reason:
             self.skipped[cell.name] = reason
         return reason
@@ -344,10 +355,12 @@ class Session:
         return read(path, SampleRecord) if path and path.is_file() else []
 
     def with_command(self, cell: Cell) -> RunConfig:
-        """The settings of a cell's run, with the command that runs it again."""
+        """The settings of a cell's run, with the command that runs it again and the claims it is evidence for."""
         import torch
 
-        return replace(cell.config, command=self.options.command(cell, threads=torch.get_num_threads()))
+        command = self.options.command(cell, threads=torch.get_num_threads())
+        claims = self.options.claims.hashes((cell.study.name, cell.config.variant), cell.spec.name)
+        return replace(cell.config, command=command, claims=claims)
 
     def note(self, text: str) -> None:
         """Add a note, once."""
@@ -430,7 +443,12 @@ class Session:
                 from bench.plots import write_figures
                 from bench.tables.tabulation import all_tables, write_tables
 
-                tables = self._attempt("tables", "tables", write_tables, self.failures) or []
+                tables = (
+                    self._attempt(
+                        "tables", "tables", partial(write_tables, claims=self.options.claims), self.failures
+                    )
+                    or []
+                )
                 with suppress(Exception):  # then there are none to show, which is one of the failures
                     tables = tables or [*all_tables(self.records, self.probes, self.costs).values()]
                 self._attempt("figures", "plots", write_figures, self.notes)

@@ -1,7 +1,7 @@
 """How long cells are expected to take, so that shards are equal and the costliest cell starts first.
 
-The expectation is of training alone, in seconds of one device. It comes from earlier records of the same model;
-for a model without any, from its floating-point operations, at the speed of those that have records.
+The expectation is in seconds of one device. It comes from earlier records of the same model; for a model without
+any, from its floating-point operations, at the speed of those that have records.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def expected_seconds(
     records: Iterable[RunRecord],
     operations: Callable[[ModelSpec], float | None] | None = None,
 ) -> dict[str, float]:
-    """The expected training time of each cell, by its name; depends on the arguments alone.
+    """The expected time of each cell, by its name; depends on the arguments alone.
 
     Args:
         cells: Of any studies.
@@ -101,8 +101,9 @@ def _seconds_per_pair(records: Iterable[RunRecord]) -> dict[str, float]:
     rates: dict[str, list[float]] = {}
     for record in records:
         pairs = (record.train_pairs or 0) * len(record.epoch_seconds)
-        if pairs:
-            rates.setdefault(record.model, []).append((record.train_seconds or 0.0) / pairs)
+        if pairs:  # records of older versions do not tell the time of the whole run
+            seconds = record.total_seconds or record.train_seconds or 0.0
+            rates.setdefault(record.model, []).append(seconds / pairs)
     return {model: median(values) for model, values in rates.items()}
 
 

@@ -43,6 +43,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
         channels: Of each modality of the data; ``image_size``: rows and columns of all of them.
         train_pairs: Used for training; ``valid_pairs`` for choosing the best epoch; ``test_pairs`` for reporting:
             0 for none, None where the version had no test.
+        class_counts: The pairs of each class, in the order of labels, by part: "train", "valid", "test".
         seed: Of all random streams.
         profile: Its name; ``protocol``: every setting, as run.
         device: "cpu" or "cuda"; ``environment`` tells which.
@@ -61,6 +62,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
         pretraining: The experts trained before, for late fusion of experts; their epochs are not among the lists
             above.
         train_seconds: Sum of all epochs, experts included.
+        total_seconds: Of the whole run: making the pairs, measuring, training, validating, testing, writing.
+        other_load: Cores that other processes kept busy meanwhile, on average; None where nobody counts them.
         target_accuracy: The validation accuracy that ``seconds_to_target`` is about.
         seconds_to_target: Training time, experts included, until an epoch first ended with it; None if none did.
         flops_per_step: Floating-point operations of one step of the last stage of training, a multiply-add
@@ -76,6 +79,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
         train_sha256: Of the content of the training pairs; ``valid_sha256`` and ``test_sha256`` likewise.
         code_sha256: Of the code that decides the result, plug-ins included.
         plugins: The files of the plug-ins that were loaded.
+        claims: The hashes of the claims that this run is evidence for, by name, as they were declared before it.
         command: Runs this cell again, in the project's folder; "" where it was not run by a command.
         environment: Versions, machine, device, threads, commit.
     """
@@ -103,6 +107,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
     train_pairs: int | None = None
     valid_pairs: int | None = None
     test_pairs: int | None = None
+    class_counts: dict[str, list[int]] | None = None
     seed: int
     profile: str
     protocol: dict[str, Any]
@@ -127,6 +132,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
     epoch_seconds: list[float]
     pretraining: list[Pretraining]
     train_seconds: float | None = None
+    total_seconds: float | None = None
+    other_load: float | None = None
     target_accuracy: float | None = None
     seconds_to_target: float | None = None
     flops_per_step: int | None = None
@@ -142,6 +149,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
     test_sha256: str | None = None
     code_sha256: str | None = None
     plugins: list[str] = []
+    claims: dict[str, str] = {}
     command: str = ""
     environment: dict[str, Any]
 

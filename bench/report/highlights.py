@@ -6,7 +6,7 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.frames import frame
-from bench.analysis.statistics import FEWEST_SEEDS, mean_interval
+from bench.analysis.statistics import FEWEST_MARKED, mean_interval
 from bench.analysis.thresholds import above_chance
 from bench.config import SMOKE
 from bench.metrics import IN_WORDS, declarations, name_on, reported, reported_pairs, reported_part
@@ -42,8 +42,8 @@ def _best(cells: pd.DataFrame, part: str) -> str:
     loss = formats.mean(metric, mean_interval(losses[first]))
     lowest = f"{first} has the lowest {IN_WORDS[part]} loss, {loss} "
     lowest += "with one seed" if seeds == 1 else f"on average over {seeds} seeds"
-    if seeds < FEWEST_SEEDS:
-        return f"{lowest}; fewer than {FEWEST_SEEDS} seeds are not tested for significance."
+    if seeds < FEWEST_MARKED:
+        return f"{lowest}; fewer than {FEWEST_MARKED} seeds are not tested for significance."
     alike = best(losses, higher_is_better=False)
     if not alike:
         return f"{lowest}; it is not significantly different from any other model."

@@ -3,6 +3,7 @@
 import hashlib
 import math
 import re
+import time
 from collections.abc import Callable, Hashable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -24,12 +25,14 @@ from bench.training.device import check_device
 from bench.training.environment import environment
 from bench.training.evaluation import metrics_of, predict
 from bench.training.fingerprint import code_sha256
+from bench.training.load import OtherLoad
 from bench.training.measurement import (
     count_parameters,
     count_trainable_parameters,
     training_flops,
     training_memory,
 )
+from bench.training.pairs import Pairs
 from bench.training.preparation import PreparedData, predict_part, prepare
 from bench.training.samples import save_samples
 from bench.training.seeding import deterministic, epoch_order, seeded
@@ -152,6 +155,7 @@ def run_cell(
         observe: Called after every epoch, those of experts included (they name their stage).
         note: Called with a sentence where something beside the result failed.
     """
+    start = time.perf_counter()
     protocol, device = config.protocol, config.device
     with deterministic():
         data = prepare(source, protocol, seed, device)
@@ -179,13 +183,15 @@ def run_cell(
                 fields["trainable_parameters"] = count_trainable_parameters(network)
                 fields["flops_per_step"] = _once("flops", row, lambda: _flops(spec, network, data.train[:batch]))
                 trainer = Trainer(network, data.train, data.valid, protocol, seed, observe_with_memory)
+                load = OtherLoad()
                 driver(trainer.train_epoch, trainer.finish_epoch, protocol.epochs)
+                fields["other_load"] = load.cores
             except DivergedError as error:
                 fields |= {"status": DIVERGED, "error": str(error)}
         if trainer is not None:
             fields |= _history(trainer, fields["pretraining"])
         if trainer is None or "status" in fields:
-            return RunRecord(**fields)
+            return RunRecord(**fields, total_seconds=time.perf_counter() - start)
         trainer.restore_best()
         fields |= _best(trainer, fields["pretraining"])
         fields["train_accuracy"] = accuracy(
@@ -201,14 +207,15 @@ def run_cell(
             path = samples_path(config.results_dir, fields["checkpoint"])
             if reason := save_samples(path, logits, shown, fields["weights_sha256"]):
                 note(reason)
-    return RunRecord(**fields, status=COMPLETED)
+    return RunRecord(**fields, status=COMPLETED, total_seconds=time.perf_counter() - start)
 
 
 def _world(world: World) -> dict[str, Any]:
     """What a record tells of the pairs."""
-    parts = {part: pairs for part, pairs in world.parts.items() if len(pairs)}
+    parts, classes = {part: pairs for part, pairs in world.parts.items() if len(pairs)}, len(world.info.classes)
     return {
         "dataset_notes": list(world.notes),
+        "class_counts": {part: pairs.labels.bincount(minlength=classes).tolist() for part, pairs in parts.items()},
         "test_pairs": 0,
         **{f"{part}_pairs": len(pairs) for part, pairs in parts.items()},
         **{f"{part}_sha256": pairs.sha256 for part, pairs in parts.items()},
@@ -269,6 +276,7 @@ def describe(spec: ModelSpec, source: Source, seed: int, config: RunConfig) -> d
         "data_sha256": source.sha256,
         "code_sha256": code_sha256(*own_code),
         "plugins": [plugin.file.name for plugin in plugins()],
+        "claims": dict(config.claims),
         "command": config.command,
         "environment": environment(device),
     }
@@ -305,7 +313,7 @@ _measured: dict[tuple[str, Hashable], object] = {}
 
 
 def _peak_memory(
-    build: Callable[[], nn.Module], experts: list[str], train: Batch, protocol: Protocol, seed: int
+    build: Callable[[], nn.Module], experts: list[str], train: Pairs, protocol: Protocol, seed: int
 ) -> dict[str, Any]:
     """The peaks over all stages of training, so that experts count for late fusion."""
     batch = train[epoch_order(seed, 1, len(train))[: protocol.batch_size].to(train.labels.device)]

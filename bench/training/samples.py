@@ -46,7 +46,6 @@ def predictions(logits: Tensor, part: Part, weights_sha256: str) -> list[SampleR
         logits: Of the trained model (N, L), on the CPU.
         part: The N pairs.
         weights_sha256: Of the model's weights.
-        precision: Of its training.
     """
     labels = part.labels
     probability, predicted = probabilities(logits).max(dim=1)

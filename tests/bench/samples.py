@@ -65,6 +65,7 @@ def record(model: str = MODEL, **changes: Any) -> RunRecord:
         "epoch_seconds": [1.0, 3.0, 2.0],
         "pretraining": [],
         "train_seconds": 6.0,
+        "other_load": 0.0,
         "peak_memory_bytes": 40_000_000,
         "peak_memory_method": "counted by hand",
         "weights_sha256": "0" * 64,
@@ -84,7 +85,7 @@ def with_test_figures(one: RunRecord, loss: float = 0.3, accuracy: float = 0.88)
 
 def small_dataset() -> PairedDataset:
     """80 simulated pairs of 16x16."""
-    return shapes(80, 0, image_size=16)
+    return shapes(80, 0, image_size=16).decoded()
 
 
 def run_config(results_dir: Path, protocol: Protocol = SMALL) -> RunConfig:

@@ -75,7 +75,11 @@ def test_the_ledger_of_claims_is_made_from_the_committed_records(project: Path) 
     baseline.add([sample_record("deep-intermediate-concat-strided", study="downsampling-deep", profile="full")])
     baseline.write()
     ledger = (project / "claims.md").read_text(encoding="utf-8")
-    assert "undecided: 4 more seeds would be needed" in ledger
+    assert "undecided so far: 1 seed, next look at 10" in ledger
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    generated = readme.partition(baseline.BEGIN)[2].partition(baseline.END)[0]
+    assert '"MaxPool reaches lower validation loss and higher accuracy": **undecided so far: 1 seed' in generated
+    assert "n = 1; learned: 1 of 1, 1 of 1." in generated
     assert "[downsampling-deep](baseline/downsampling-deep.jsonl)" in ledger
 
 

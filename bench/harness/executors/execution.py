@@ -20,6 +20,7 @@ from bench.harness.writable import FolderError
 from bench.records import FAILED, RunRecord
 from bench.records.sample import samples_path
 from bench.training import runs
+from bench.training.preparation import shares_of
 from data_utils import DATASETS
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Execution:
         earlier = [*committed_records(), *session.earlier]
         seconds = expected_seconds(cells, earlier)
         order = sorted(cells, key=lambda cell: -seconds[cell.name])
-        self._pool.submit([self._task(cell) for cell in order])
+        self._pool.submit([self._task(cell, seconds[cell.name]) for cell in order])
 
     def wait(self, cell: Cell) -> None:
         """Return when a cell has ended; its record is kept then. A worker's traceback is printed.
@@ -82,7 +83,7 @@ class Execution:
         """End all workers, whatever they do."""
         self._pool.close()
 
-    def _task(self, cell: Cell) -> Task:
+    def _task(self, cell: Cell, expected_seconds: float) -> Task:
         config, session = cell.config, self._session
         registered = config.dataset in DATASETS
         return Task(
@@ -97,6 +98,9 @@ class Execution:
             ),
             loading=session.loading(),
             data_sha256=session.source(config).sha256,
+            cache_bytes=session.options.cache_bytes,
+            world=(session.source(config).sha256, shares_of(config.protocol), cell.seed),
+            expected_seconds=expected_seconds,
         )
 
     def _log(self, event: dict[str, object]) -> None:

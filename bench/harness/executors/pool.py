@@ -1,6 +1,7 @@
 """Which worker trains which cell, and what happens when one fails.
 
-A worker has one cell at a time and is kept for the next one; after a failure it is replaced. A cell whose worker
+A worker has one cell at a time and is kept for the next one, which is the costliest that waits, or one that is
+nearly as costly and has the same data; after a failure it is replaced. A cell whose worker
 raised or disappeared is trained again, on another node if there is one, at most ``RETRIES`` times. A node whose
 versions differ is not used again.
 """
@@ -29,6 +30,9 @@ RETRIES = 2
 
 MOST_LOST_AT_START = 8
 """How many workers in a row may be lost before they are ready; more will not help."""
+
+NEARLY = 0.75
+"""The share of the costliest cell's time from which one of the same data goes before it."""
 
 MOST_STARTING = 64
 """How many workers are requested at once; more would only wait for the same devices."""
@@ -76,6 +80,7 @@ class _Cell:
 class _Worker:
     node: str = ""  # "" until it is ready
     cell: _Cell | None = None
+    world: Hashable = None  # of its latest cell
 
 
 @dataclass(frozen=True)
@@ -232,9 +237,9 @@ class Pool:
     def _assign(self) -> None:
         """Give every idle worker the first cell that it may train; end those that no cell needs."""
         for handle, worker in list(self._workers.items()):
-            if worker.node and worker.cell is None and (cell := self._next_for(worker.node)) is not None:
+            if worker.node and worker.cell is None and (cell := self._next_for(worker)) is not None:
                 self._waiting.remove(cell)
-                worker.cell = cell
+                worker.cell, worker.world = cell, cell.task.world
                 started = {"worker": handle, "node": worker.node, "cell": cell.task.name}
                 self._log({"event": "started", **started})
                 self._engine.train(handle, cell.task, None)
@@ -242,14 +247,22 @@ class Pool:
             for handle in [handle for handle, worker in self._workers.items() if worker.cell is None]:
                 self._remove(handle)
 
-    def _next_for(self, node: str) -> _Cell | None:
-        """The first cell that has not failed on the node, or that has failed on all nodes that have workers."""
-        nodes = {worker.node for worker in self._workers.values() if worker.node}
-        for cell in self._waiting:
-            failed_on = {where for where, _ in cell.failures}
-            if node not in failed_on or nodes <= failed_on:
-                return cell
-        return None
+    def _next_for(self, worker: _Worker) -> _Cell | None:
+        """The first cell that waits, or one of the same data that is nearly as costly.
+
+        A cell is not trained where it has failed, unless it has failed on all nodes that have workers.
+        """
+        nodes = {other.node for other in self._workers.values() if other.node}
+        allowed = [
+            cell
+            for cell in self._waiting
+            if worker.node not in (failed_on := {where for where, _ in cell.failures}) or nodes <= failed_on
+        ]
+        least = NEARLY * max((cell.task.expected_seconds for cell in allowed[:1]), default=0.0)
+        alike = (
+            cell for cell in allowed if cell.task.world == worker.world and cell.task.expected_seconds >= least
+        )
+        return next(alike, allowed[0] if allowed else None)
 
     def _why_none(self) -> str:
         refused = [f"{node} is not used: {reason}" for node, reason in self._refused.items()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +47,9 @@ class Task:
         config: Without a folder; its device is that of the worker.
         loading: Arguments of ``data_utils.open_source``, beside the name of the data and the cache.
         data_sha256: Of the data that it has to be trained on.
+        cache_bytes: How much of simulated data a node keeps.
+        world: Equal for cells that are trained on the same pairs.
+        expected_seconds: Of its training.
     """
 
     name: str
@@ -55,6 +58,9 @@ class Task:
     config: RunConfig
     loading: Mapping[str, Any]
     data_sha256: str
+    cache_bytes: int
+    world: Hashable
+    expected_seconds: float
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from bench.records.sample import samples_path
 from bench.training import runs
 from bench.training.allocator import keep_freed_memory
 from bench.training.fingerprint import code_sha256
+from bench.training.preparation import world_of
 from bench.training.trainer import EpochResult
 from data_utils import DataError, Source, open_source
 from data_utils.simulator.cache import Cache
@@ -92,6 +93,8 @@ class Worker:
                 return DataNeeded()
             self._data = (task.data_sha256, dataset)
             start = time.perf_counter()
+            with self._alone(task.world):  # one process of the machine simulates, the others read
+                world_of(dataset, task.config.protocol, task.seed)
             with tempfile.TemporaryDirectory(prefix="fusiongauge-") as folder:
                 config = replace(task.config, results_dir=Path(folder))
                 spec = find_model(task.model) if isinstance(task.model, str) else task.model
@@ -117,11 +120,12 @@ class Worker:
         return dataset if dataset.sha256 == task.data_sha256 else None
 
     def _load(self, task: Task) -> Source:
-        name, words = task.config.dataset, task.loading
+        return open_source(task.config.dataset, **task.loading, cache=Cache(self._cache, task.cache_bytes))
+
+    def _alone(self, what: object) -> FileLock:
+        """Held by one process of this machine at a time."""
         self._cache.mkdir(parents=True, exist_ok=True)
-        key = hashlib.sha256(repr((name, sorted(words.items()))).encode()).hexdigest()[:16]
-        with FileLock(self._cache / f"{key}.lock"):  # one process decodes, the others read
-            return open_source(name, **words, cache=Cache(self._cache))
+        return FileLock(self._cache / f"{hashlib.sha256(repr(what).encode()).hexdigest()[:16]}.lock")
 
 
 def _content(path: Path) -> bytes | None:

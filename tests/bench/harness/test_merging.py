@@ -105,13 +105,15 @@ def test_a_cell_that_failed_elsewhere_counts_as_ended(tmp_path: Path, *, reverse
     [
         ("code", {"code_sha256": "b" * 64}, "aaaaaaaaaaaa and bbbbbbbbbbbb"),
         ("data", {"data_sha256": "b" * 64}, "aaaaaaaaaaaa and bbbbbbbbbbbb"),
+        ("pairs of one seed", {"test_sha256": "b" * 64}, f"test: {'a' * 64} -> {'b' * 64}"),
         ("protocol", {"protocol": {"epochs": 4, "batch_size": 32, "drop_last": False}}, "epochs: 3 -> 4"),
     ],
 )
 def test_runs_of_other_code_data_or_protocol_are_refused(
     what: str, changes: dict[str, Any], how: str, tmp_path: Path
 ) -> None:
-    hashes = {"code_sha256": "a" * 64, "data_sha256": "a" * 64}
+    names = ("code", "data", "train", "valid", "test")
+    hashes = {f"{name}_sha256": "a" * 64 for name in names}
     a, b = run(tmp_path / "a", record(**hashes)), run(tmp_path / "b", record(TWIN, **{**hashes, **changes}))
     message = (
         rf"^{a} \({MODEL}\) and {b} \({TWIN}\) have different {what}: {re.escape(how)}; merge runs of one {what}"

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from bench.analysis.claims import published_claims
 from bench.config import OptionError, RunConfig
 from bench.harness.cell import Cell
 from bench.harness.options import resolve
@@ -217,6 +218,8 @@ def test_a_cell_that_ended_is_on_the_disk_and_the_tracker_knows(make: Make, note
     ]
     assert observed == [1, 2]
     assert ended.command == session.options.command(cell(session), threads=torch.get_num_threads())
+    assert ended.claims == published_claims().hashes(("standard", ""), MODEL)
+    assert "downsampling-compact/1" in ended.claims
     assert len(read(samples_path(session.folder, str(ended.checkpoint)), SampleRecord)) == 8
 
 

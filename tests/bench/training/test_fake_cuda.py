@@ -52,14 +52,20 @@ def fake() -> Iterator[FakeTensorMode]:
         yield mode
 
 
-@pytest.fixture
-def prepared(data: PairedDataset, fake: FakeTensorMode) -> Batch:
-    """Some pairs as models get them on CUDA."""
+def on_the_cpu(data: PairedDataset, fake: FakeTensorMode) -> tuple[Batch, ChannelStatistics]:
+    """Some pairs, faked, and their real statistics."""
     with torch._subclasses.fake_tensor.unset_fake_temporarily():
         measured = data.batch(torch.arange(PAIRS))
         statistics = ChannelStatistics.from_batch(measured)
     inputs = {modality: fake.from_tensor(values) for modality, values in measured.inputs.items()}
-    return ready(Batch(inputs, fake.from_tensor(measured.labels)), statistics, ("rgb",), str(DEVICE))
+    return Batch(inputs, fake.from_tensor(measured.labels)), statistics
+
+
+@pytest.fixture
+def prepared(data: PairedDataset, fake: FakeTensorMode) -> Batch:
+    """Some pairs as models get them on CUDA."""
+    measured, statistics = on_the_cpu(data, fake)
+    return ready(measured, statistics, ("rgb",), str(DEVICE))
 
 
 def network(name: str, data: PairedDataset) -> nn.Module:
@@ -154,16 +160,13 @@ def test_bf16_is_autocast_of_the_device_without_its_cache(
         assert entered == expected
 
 
-def test_probed_pairs_are_on_the_device(data: PairedDataset, fake: FakeTensorMode) -> None:
-    with torch._subclasses.fake_tensor.unset_fake_temporarily():
-        subject = Subject(nn.Identity(), record(), data, PROTOCOL, str(DEVICE))
-        measured, _ = subject.measured, subject.statistics
-    changed = {"rgb": fake.from_tensor(measured.inputs["rgb"])}
-    subject = replace(subject, network=network(MODEL, data))
-    subject.__dict__["measured"] = Batch(
-        {modality: fake.from_tensor(values) for modality, values in measured.inputs.items()},
-        fake.from_tensor(measured.labels),
-    )
-    batch = subject.with_inputs(changed)
+def test_probed_pairs_are_on_the_device(
+    data: PairedDataset, fake: FakeTensorMode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured, statistics = on_the_cpu(data, fake)
+    monkeypatch.setattr(Subject, "measured", measured)
+    monkeypatch.setattr(Subject, "statistics", statistics)
+    subject = Subject(network(MODEL, data), record(), data, PROTOCOL, str(DEVICE))
+    batch = subject.with_inputs({"rgb": measured.inputs["rgb"]})
     assert {values.device for values in (*batch.inputs.values(), batch.labels)} == {DEVICE}
     assert subject.predict(batch).device == torch.device("cpu")

@@ -151,7 +151,7 @@ def test_what_a_killed_process_left_is_removed_when_it_is_old(cache_file: Path) 
     assert [file.exists() for file in (old, new, other, cache_file)] == [False, True, True, True]
 
 
-@pytest.mark.parametrize("share", [0.0, 0.01, 0.49, 0.51, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.4, 0.6, 1.0])
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
 def test_arrays_are_the_same_however_much_of_them_is_one_value(share: float, dtype: str) -> None:
     generator = np.random.default_rng(0)

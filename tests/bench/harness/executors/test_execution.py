@@ -26,7 +26,7 @@ from tests.bench.tracking.session import Notebook
 
 pytestmark = pytest.mark.usefixtures("registries")
 
-TIMES = ("started_at", "epoch_seconds", "train_seconds", "seconds_to_target", "ceiling")
+TIMES = ("started_at", "epoch_seconds", "train_seconds", "total_seconds", "seconds_to_target", "ceiling")
 
 
 class Here:
@@ -213,7 +213,7 @@ def task(make: Make) -> Task:
     session = make("run", "ray")
     cell = session.cells[0]
     config = replace(cell.config, results_dir=None)
-    return Task(cell.name, MODEL, 51, config, {}, session.source(cell.config).sha256)
+    return Task(cell.name, MODEL, 51, config, {}, session.source(cell.config).sha256, 0, "world", 1.0)
 
 
 def worker(tmp_path: Path) -> Worker:

@@ -16,8 +16,13 @@ BOOM = Raised("ValueError: boom", "the traceback")
 DEAD = Gone("its node is gone")
 
 
+COSTS = {"a": 9.0, "b": 9.0, "c": 8.0, "d": 8.0, "e": 3.0, "f": 3.0}
+"""Other cells take a second. Cells have the same data where the rest of their names is the same: "a1", "b1"."""
+
+
 def task(name: str) -> Task:
-    return Task(name, MODEL, 51, RunConfig(STANDARD), {}, "0" * 64)
+    seconds = COSTS.get(name[0], 1.0)
+    return Task(name, MODEL, 51, RunConfig(STANDARD), {}, "0" * 64, 0, name[1:] or name, seconds)
 
 
 @dataclass
@@ -140,6 +145,19 @@ def test_cells_start_in_the_given_order_on_all_devices_and_workers_are_kept() ->
     assert machines.started == [("a", "x"), ("b", "y"), ("c", "x"), ("d", "y"), ("e", "x")]
     assert len(set(machines.processes)) == 2
     assert kept.outcomes == dict.fromkeys("abcde", TRAINED)
+
+
+def test_a_worker_keeps_to_its_data_among_cells_that_are_nearly_as_costly() -> None:
+    machines = Machines({"x": 1, "y": 1})
+    run(machines, "a1", "a2", "b1", "b2", "c1", "c2", "e1", "e2")
+    by_node = {node: [name for name, where in machines.started if where == node] for node in "xy"}
+    assert by_node == {"x": ["a1", "b1", "c1", "e1"], "y": ["a2", "b2", "c2", "e2"]}
+
+
+def test_a_much_costlier_cell_goes_before_one_of_the_same_data() -> None:
+    machines = Machines({"x": 1})
+    run(machines, "a1", "c2", "e1")
+    assert [name for name, _ in machines.started] == ["a1", "c2", "e1"]
 
 
 def test_what_ends_while_another_is_waited_for_is_received_too() -> None:
