@@ -200,7 +200,7 @@ class PairedDataset:
             )
         for modality, values in self.inputs.items():
             decoder = self.decoders.get(modality)
-            channels = values.shape[1] if decoder and values.dim() == 4 else self.info.channels[modality]
+            channels = decoder.stored_channels if decoder else self.info.channels[modality]
             expected = (count, channels, *self.info.image_size)
             if tuple(values.shape) != expected or (decoder and decoder.channels != self.info.channels[modality]):
                 raise DataError(
@@ -363,10 +363,8 @@ class PairedDataset:
         )
 
     def decoded(self) -> "PairedDataset":
-        """The same data with measurements in place of what is stored; for a few pairs."""
-        inputs = {modality: self.measured(modality) for modality in self.inputs}
-        info = replace(self.info, modalities=self._modalities)
-        return replace(self, info=info, inputs=inputs, decoders={})
+        """The same data with measurements in place of what is stored; for few pairs, as these take more memory."""
+        return replace(self, inputs={modality: self.measured(modality) for modality in self.inputs}, decoders={})
 
     def world(self, shares: "Shares", seed: int) -> "World":
         """The pairs that a seed trains, validates and tests on, split by the seed (``worlds.split_world``)."""

@@ -25,6 +25,11 @@ class Decoder(Protocol):
         ...
 
     @property
+    def stored_channels(self) -> int:
+        """Of the stored values."""
+        ...
+
+    @property
     def points(self) -> Kind | None:
         """The kind of a modality whose measurements are points; None if they are not."""
         ...
@@ -60,6 +65,11 @@ class Scaled:
     per_unit: Tensor
     points: None = None
 
+    @property
+    def stored_channels(self) -> int:
+        """As many as there are measured."""
+        return self.channels
+
     def __call__(self, stored: Tensor, pairs: Tensor) -> Tensor:
         """See ``Decoder``."""
         scale = self.per_unit[pairs, None, None, None] if self.per_unit.dim() else self.per_unit
@@ -90,6 +100,11 @@ class CameraPoints:
     def channels(self) -> int:
         """XYZA."""
         return 4
+
+    @property
+    def stored_channels(self) -> int:
+        """The depth."""
+        return 1
 
     @property
     def points(self) -> Kind:
@@ -125,6 +140,11 @@ class ScannerPoints:
     def channels(self) -> int:
         """XYZA."""
         return 4
+
+    @property
+    def stored_channels(self) -> int:
+        """The range."""
+        return 1
 
     @property
     def points(self) -> Kind:

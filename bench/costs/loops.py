@@ -25,6 +25,7 @@ from bench.config import Protocol
 from bench.costs.lightning_loop import LightningLoop
 from bench.costs.reference import ReferenceLoop, Sample, as_published, samples
 from bench.training.allocator import keep_freed_memory
+from bench.training.pairs import Pairs
 from bench.training.processes import fresh_process
 from bench.training.runs import silent
 from bench.training.seeding import deterministic, new_tensors_filled
@@ -57,7 +58,7 @@ class Racer:
 
 
 @contextmanager
-def racers(train: Batch, protocol: Protocol, seed: int, device: str) -> Iterator[dict[str, Racer]]:
+def racers(train: Pairs, protocol: Protocol, seed: int, device: str) -> Iterator[dict[str, Racer]]:
     """Our loop, the reference and, where it is installed, PyTorch Lightning's, by name.
 
     Args:
@@ -95,7 +96,7 @@ def losses_of(
     return [loop.train_epoch()[0] for _ in range(protocol.epochs)]
 
 
-def _racer(name: str, process: ProcessPoolExecutor, train: Batch, seed: int, device: str) -> Racer:
+def _racer(name: str, process: ProcessPoolExecutor, train: Pairs, seed: int, device: str) -> Racer:
     # Pickled here: multiprocessing would use shared memory, of which containers have little.
     list(process.map(_take, map(pickle.dumps, _parts(name, train))))
 
@@ -129,7 +130,7 @@ class _Ours:
         self._settings = protocol, seed
         self._device = device
 
-    def take(self, part: Batch) -> None:
+    def take(self, part: Pairs) -> None:
         self._train = part.to(self._device)
 
     def start(self, model: nn.Module) -> None:
@@ -180,7 +181,7 @@ _LOOPS: Mapping[str, Callable[[Protocol, int, str], _Loop]] = MappingProxyType(
 )
 
 
-def _parts(name: str, train: Batch) -> Sequence[Batch | Sample]:
+def _parts(name: str, train: Pairs) -> Sequence[Pairs | Sample]:
     """The training pairs in the parts that a loop takes.
 
     Others than ours get one sample at a time, as notebooks read them: glibc adapts to the largest block freed.

@@ -17,24 +17,24 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bench.config import Protocol
 from bench.metrics import classification_loss
+from bench.training.pairs import Pairs
 from bench.training.precision import forward
 from bench.training.seeding import epoch_order
 from bench.training.trainer import schedule
-from data_utils import Batch
 from fusion_models.embedders import MaxPool
 
 Sample = tuple[dict[str, Tensor], Tensor]
 
 
-def samples(batch: Batch) -> list[Sample]:
-    """The pairs of a batch one by one, contiguous (C, H, W), in the host's memory; none shares memory."""
-    on_host = batch.to("cpu")
+def samples(pairs: Pairs) -> list[Sample]:
+    """The pairs one by one, contiguous (C, H, W), in the host's memory; none shares memory."""
+    on_host = pairs[:].to("cpu")
     return [
         (
             {m: values[i].clone(memory_format=torch.contiguous_format) for m, values in on_host.inputs.items()},
             on_host.labels[i].clone(),
         )
-        for i in range(len(batch))
+        for i in range(len(pairs))
     ]
 
 

@@ -102,7 +102,7 @@ def as_delivered(world: World, protocol: Protocol) -> World:
 
     of_numbers = world.mapped(lambda _, part: replace(part, dataset=numbered[part.dataset]))
     data = prepare_world(of_numbers, replace(protocol, normalized=()), "cpu")
-    batches = {"train": [data.train], "valid": [data.valid], "test": [*data.batches(data.world.test)]}
+    batches = {"train": [data.train[:]], "valid": [data.valid[:]], "test": [*data.batches(data.world.test)]}
     indices = {
         name: torch.cat([torch.empty(0), *(batch.inputs["number"].flatten() for batch in of_part)]).long()
         for name, of_part in batches.items()

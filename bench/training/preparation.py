@@ -12,7 +12,9 @@ from torch import Tensor, nn
 
 from bench.config import FP32, Precision, Protocol
 from bench.training.evaluation import EVALUATION_BATCH_SIZE, predict
+from bench.training.pairs import StoredPairs, as_inputs
 from data_utils import Batch, ChannelStatistics, DataError, PairedDataset, Part, Shares, Source, World
+from data_utils.normalization import CHUNK
 
 KEPT_BYTES = 1 << 30
 """How much of worlds, and of prepared data, is kept; the latest of each in any case."""
@@ -54,7 +56,9 @@ class Latest(Generic[Value]):
 
 @dataclass(frozen=True, eq=False)
 class PreparedData:
-    """One seed's pairs as the models get them. The test pairs are prepared when they are asked for, in chunks.
+    """One seed's pairs, of which batches are taken as the models get them.
+
+    The test pairs are prepared when they are asked for, in chunks.
 
     Attributes:
         train: The training pairs on the device; ``valid``: the validation pairs.
@@ -64,8 +68,8 @@ class PreparedData:
         device: "cpu", "cuda" or "cuda:N".
     """
 
-    train: Batch
-    valid: Batch
+    train: StoredPairs
+    valid: StoredPairs
     world: World
     scaled: tuple[str, ...]
     statistics: ChannelStatistics
@@ -141,37 +145,19 @@ def prepare_world(world: World, protocol: Protocol, device: str) -> PreparedData
     """A world, scaled by the statistics of its training pairs and moved to the device."""
     world = delivered(world, protocol)
     scaled = protocol.on(world.info.channels).normalized
-    inputs: list[dict[str, Tensor]] = [{}, {}]
-    mean: dict[str, Tensor] = {}
-    std: dict[str, Tensor] = {}
-    # One modality at a time: otherwise all of them would be in memory as measured, as scaled and as arranged.
-    for modality in world.info.channels:
-        measured = world.train.batch([modality])
-        statistics = ChannelStatistics.from_batch(measured)
-        mean |= statistics.mean
-        std |= statistics.std
-        inputs[0] |= ready(measured, statistics, scaled, device).inputs
-        del measured
-        inputs[1] |= ready(world.valid.batch([modality]), statistics, scaled, device).inputs
+    statistics = ChannelStatistics.of(lambda: (chunk.batch() for chunk in world.train.chunks(CHUNK)))
+    placed = {part.dataset: part.dataset.to(device) for part in (world.train, world.valid)}
     train, valid = (
-        Batch(of_part, part.labels.to(device))
-        for of_part, part in zip(inputs, (world.train, world.valid), strict=True)
+        StoredPairs.of(replace(part, dataset=placed[part.dataset]), statistics, scaled, device)
+        for part in (world.train, world.valid)
     )
-    return PreparedData(train, valid, world, scaled, ChannelStatistics(mean, std), device)
+    return PreparedData(train, valid, world, scaled, statistics, device)
 
 
 def ready(measured: Batch, statistics: ChannelStatistics, modalities: tuple[str, ...], device: str) -> Batch:
-    """Pairs as the models get them: these modalities scaled, the others unchanged, all on the device.
-
-    They are channels last, as the models' weights are: convolutions then run without copying between layouts.
-    """
-    moved = measured.to(device)  # first, so that the device scales and arranges them
-    to_scale = {m: values for m, values in moved.inputs.items() if m in modalities}
-    scaled = statistics.normalize(Batch(to_scale, moved.labels)).inputs
-    inputs = {
-        m: values.contiguous(memory_format=torch.channels_last) for m, values in {**moved.inputs, **scaled}.items()
-    }
-    return Batch(inputs, moved.labels)
+    """Pairs as the models get them: these modalities scaled, the others unchanged, all on the device."""
+    scaling = {m: (statistics.mean[m], statistics.std[m]) for m in modalities if m in measured.inputs}
+    return as_inputs(measured.to(device), scaling)  # moved first, so that the device scales and arranges them
 
 
 def _bytes_of_world(world: World) -> int:
@@ -180,7 +166,9 @@ def _bytes_of_world(world: World) -> int:
 
 
 def _bytes_prepared(data: PreparedData) -> int:
-    return sum(values.nbytes for batch in (data.train, data.valid) for values in batch.inputs.values())
+    """What it takes beside the data set itself, which on a CPU is the one of the world."""
+    datasets = {pairs.dataset for pairs in (data.train, data.valid)}
+    return 0 if data.device == "cpu" else sum(dataset.stored_bytes for dataset in datasets)
 
 
 _worlds: Latest[World] = Latest()

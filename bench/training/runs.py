@@ -32,6 +32,7 @@ from bench.training.measurement import (
     training_flops,
     training_memory,
 )
+from bench.training.pairs import Pairs
 from bench.training.preparation import PreparedData, predict_part, prepare
 from bench.training.samples import save_samples
 from bench.training.seeding import deterministic, epoch_order, seeded
@@ -312,7 +313,7 @@ _measured: dict[tuple[str, Hashable], object] = {}
 
 
 def _peak_memory(
-    build: Callable[[], nn.Module], experts: list[str], train: Batch, protocol: Protocol, seed: int
+    build: Callable[[], nn.Module], experts: list[str], train: Pairs, protocol: Protocol, seed: int
 ) -> dict[str, Any]:
     """The peaks over all stages of training, so that experts count for late fusion."""
     batch = train[epoch_order(seed, 1, len(train))[: protocol.batch_size].to(train.labels.device)]

@@ -85,7 +85,7 @@ def with_test_figures(one: RunRecord, loss: float = 0.3, accuracy: float = 0.88)
 
 def small_dataset() -> PairedDataset:
     """80 simulated pairs of 16x16."""
-    return shapes(80, 0, image_size=16)
+    return shapes(80, 0, image_size=16).decoded()
 
 
 def run_config(results_dir: Path, protocol: Protocol = SMALL) -> RunConfig:

@@ -294,10 +294,11 @@ def test_a_model_that_does_not_fit_is_refused_before_anything_is_trained(
     }.items():
         with pytest.raises(ModelError, match=message):
             run(model, dataset, protocol=SMALL, results_dir=tmp_path, observe=epochs.append)
+    whole = dataset.decoded()
     odd = replace(
-        dataset,
-        info=replace(dataset.info, image_size=(12, 16)),
-        inputs={modality: values[:, :, :12] for modality, values in dataset.inputs.items()},
+        whole,
+        info=replace(whole.info, image_size=(12, 16)),
+        inputs={modality: values[:, :, :12] for modality, values in whole.inputs.items()},
     )
     with pytest.raises(ModelError, match="multiples of 8, not 12x16"):
         run(MODEL, odd, protocol=SMALL, results_dir=tmp_path, observe=epochs.append)
@@ -420,13 +421,13 @@ def test_a_folder_that_is_not_given_is_not_written(
 
 
 def test_the_standard_protocol_scales_all_modalities_of_the_data(dataset: PairedDataset) -> None:
-    thermal = dataset.inputs["lidar"][:, :1] + 3
+    thermal = dataset.measured("lidar")[:, :1] + 3
     info = replace(dataset.info, channels={**dataset.info.channels, "thermal": 1})
     three = replace(dataset, info=info, inputs={**dataset.inputs, "thermal": thermal})
     record = run(MODEL, three, protocol=SMALL)
     assert SMALL.normalized == STANDARD.normalized
     assert record.protocol["normalized"] == record.modalities == ["rgb", "lidar", "thermal"]
-    assert prepare(three, SMALL, 51, "cpu").train.inputs["thermal"].mean().abs() < 1e-4
+    assert prepare(three, SMALL, 51, "cpu").train[:].inputs["thermal"].mean().abs() < 1e-4
     pair = ModelSpec("compact", "late", "concat", "strided", ("rgb", "thermal"))
     assert run(pair, three, protocol=SMALL).modalities == ["rgb", "thermal"]
 

@@ -41,7 +41,7 @@ def test_all_of_them_together_give_the_accuracy(
     monkeypatch.setattr("bench.training.samples.COUNT", len(data.valid))
     samples = predict(network, data)
     with torch.no_grad():
-        right = (network(data.valid.inputs)[:, 0] > 0) == data.valid.labels
+        right = (network(data.valid[:].inputs)[:, 0] > 0) == data.valid.labels
     assert sum(sample.right for sample in samples) == right.sum()
     assert len({sample.name for sample in samples}) == len(data.valid) == len(samples)
 

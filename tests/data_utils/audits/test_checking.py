@@ -14,7 +14,7 @@ from tests.data_utils.samples import tiny_dataset
 
 @pytest.fixture(scope="module")
 def dataset() -> PairedDataset:
-    return load("shapes", pairs=80)
+    return load("shapes", pairs=80).decoded()
 
 
 def audits(report: Report) -> set[str]:

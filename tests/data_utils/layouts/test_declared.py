@@ -58,7 +58,7 @@ def test_a_folder_without_declaration_has_none(tmp_path: Path) -> None:
         ("name = 5", "needs name = "),
         ("modalities = 5", "modalities as tables"),
         ("[modalities]\nrgb = 5", r"has rgb as a value; make it a table, \[modalities.rgb\]"),
-        ("title = 5", "unknown entry 'title'; the entries are name, modalities"),
+        ("title = 5", "unknown entry 'title'; the entries are name, classes, modalities"),
         (DEPTH + "offset = 5", r"unknown entry 'offset' in \[modalities.depth\]"),
         ('[modalities.a]\nkind = "sound"', "kind = 'sound' in .*; use one of image, depth, range, thermal, raw"),
         ("[modalities.a]", "kind = None"),
