@@ -115,7 +115,7 @@ def test_simulated_data_are_loaded_once_with_the_pairs_that_the_protocol_uses(
 
 def test_data_that_cannot_be_split_are_refused_before_anything_is_made(make: Make) -> None:
     register_dataset("tiny")(lambda pairs, seed: small_dataset().take(torch.arange(20)))  # noqa: ARG005
-    session = make(dataset="tiny")
+    session = make(dataset="tiny", settings=["drop_last=true"])
     with pytest.raises(DataError, match="14 training pairs are fewer than one batch of 32; add pairs"):
         session.open(session.cells)
     assert not session.folder.exists()
