@@ -502,7 +502,9 @@ def inject(fault: Fault) -> tuple[list[str], str]:
             return list(broken(fault, code, output, place.run, place)), output
         finally:
             if fault.room:
-                subprocess.run(["umount", "-l", str(place.run.parent)], check=False)  # noqa: S603, S607
+                unmount = ["umount", "-l", str(place.run.parent)]
+                while subprocess.run(unmount, capture_output=True, check=False).returncode == 0:  # noqa: S603
+                    pass  # a fault may have mounted it once more
 
 
 def broken(fault: Fault, code: int, output: str, folder: Path, place: Place) -> Iterator[str]:
