@@ -683,16 +683,14 @@ def preload() -> None:
         "statsmodels.stats.multitest",
     ):
         importlib.import_module(module)
-    seeding, reading, plots, tabulation = (
-        importlib.import_module(f"bench.{name}")
-        for name in ("training.seeding", "records.reading", "plots", "tables.tabulation")
+    seeding, plots, tabulation, samples = map(
+        importlib.import_module,
+        ("bench.training.seeding", "bench.plots", "bench.tables.tabulation", "tests.bench.samples"),
     )
     with seeding.deterministic():  # loads parts of torch
         pass
-    records = next(iter(reading.load_records(ROOT / "results" / "baseline" / "fusion-compact.jsonl")), None)
-    if records is not None:
-        plots.figures([records])
-        tabulation.all_tables([records])
+    plots.figures([samples.record()])
+    tabulation.all_tables([samples.record()])
 
 
 def main() -> int:

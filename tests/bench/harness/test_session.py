@@ -283,6 +283,18 @@ def test_what_is_beside_a_result_and_fails_leaves_a_note(make: Make) -> None:
     assert session.failures == []
 
 
+def test_a_checkpoint_that_finds_no_room_leaves_a_note_and_the_record(make: Make) -> None:
+    session = make()
+    session.open(session.cells)
+    with largest_file(50_000):  # the weights are larger, the record is smaller
+        completed = session.run_cell(cell(session), drive, silent)
+    assert (completed.status, completed.checkpoint) == ("completed", None)
+    assert read(session.records_path, RunRecord) == [completed]
+    assert list((session.folder / "checkpoints").iterdir()) == []
+    (note,) = session.notes
+    assert "could not be saved, so this model is not resumed or probed (" in note
+
+
 def test_a_cell_that_diverged_has_no_sample_predictions(
     make: Make, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
