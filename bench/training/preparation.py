@@ -107,7 +107,7 @@ def world_of(source: Source, protocol: Protocol, seed: int) -> World:
     # The pairs of a data set in memory are there anyway.
     size = _bytes_of_world if not isinstance(source, PairedDataset) else lambda _: 0
     world = _worlds.get((source, shares, seed), lambda: source.world(shares, seed), size)
-    in_batches = {"training": world.train}
+    in_batches = {"training": world.train} if protocol.drop_last else {}  # else one smaller batch is an epoch
     if protocol.valid_whole_batches:
         in_batches["validation"] = world.valid
     for use, part in in_batches.items():
