@@ -54,8 +54,8 @@ def torchvision_backbone(
     if weights is not None and not convolution.weight.is_meta:
         _load(network, name, Path(weights), f"{first}.weight")
     stages = _stages(network)
-    stages.shapes = _shapes(name, image_size)
-    stages.out_shape = stages.shapes[-1]  # type: ignore[assignment, index]
+    shapes = _shapes(name, image_size)
+    stages.shapes, stages.out_shape = shapes, shapes[-1]  # type: ignore[assignment]
     return stages
 
 
