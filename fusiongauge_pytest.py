@@ -27,10 +27,13 @@ WITH_VALUE = (
     "--device",
     "--seeds",
     "--set",
+    "--image-size",
     "--results-dir",
     "--fail-on",
     "--track",
     "--study",
+    "--shard",
+    "--executor",
 )
 """The options of the plug-in that take a value."""
 

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from math import inf
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
@@ -39,7 +39,12 @@ class Protocol:
 
     Attributes:
         pairs: Maximum number of pairs used, training and validation combined.
-        valid_fraction: Share of them that validates, by groups and stratified; in (0, 1).
+        valid_fraction: Share of them that validates, by groups and stratified; in (0, 1). Data that come with
+            validation pairs keep these.
+        test_pairs: Maximum number of pairs that are only tested on, beside ``pairs``: fresh ones where pairs are
+            drawn from the seed; 0 for no test.
+        test_fraction: Share of the pairs of files that tests, by groups and stratified; in [0, 1). Data that come
+            with test pairs keep these.
         epochs: Passes over the training pairs; experts of a late fusion get as many each.
         batch_size: Pairs per step.
         drop_last: Whether an epoch leaves out its last batch where that is smaller.
@@ -75,6 +80,8 @@ class Protocol:
     schedule: Schedule
     final_learning_rate: float
     normalized: tuple[str, ...]
+    test_pairs: int = 0
+    test_fraction: float = 0.0
     keep_groups: bool = True
     valid_whole_batches: bool = False
     precision: Precision = FP32
@@ -88,6 +95,11 @@ class Protocol:
             raise OptionError("pairs, epochs and batch_size must be at least 1, not {}, {} and {}".format(*counts))
         if not 0 < self.valid_fraction < 1:
             raise OptionError(f"valid_fraction must lie between 0 and 1, not be {self.valid_fraction}")
+        if self.test_pairs < 0 or not 0 <= self.test_fraction < 1:
+            raise OptionError(
+                f"test_pairs must be at least 0 and test_fraction from 0 to below 1, not {self.test_pairs} and "
+                f"{self.test_fraction}"
+            )
         first, last = self.learning_rate, self.final_learning_rate
         if not 0 <= last <= first < inf:
             raise OptionError(f"learning rates must be positive and fall, not go from {first} to {last}")
@@ -163,6 +175,7 @@ class Profile:
         name: As in ``--profile`` and in records.
         simulated_pairs: Upper limit of the pairs that a simulator makes.
         pairs: Upper limit of the pairs drawn from files. Larger: real classes are more, harder and uneven.
+        test_pairs: Upper limit of the test pairs.
         epochs: Upper limit of the protocol's epochs.
         rounds: Minimum number of repetitions when a cost is measured.
         batch: Upper limit of the batch size in these measurements.
@@ -171,27 +184,36 @@ class Profile:
     name: str
     simulated_pairs: int
     pairs: int
+    test_pairs: int
     epochs: int
     rounds: int
     batch: int
 
     def shorten(self, protocol: Protocol, *, simulated: bool) -> Protocol:
-        """The protocol with no more pairs and epochs than this profile allows."""
+        """The protocol with no more pairs, test pairs and epochs than this profile allows."""
         limit = self.simulated_pairs if simulated else self.pairs
-        return replace(protocol, pairs=min(protocol.pairs, limit), epochs=min(protocol.epochs, self.epochs))
+        return replace(
+            protocol,
+            pairs=min(protocol.pairs, limit),
+            test_pairs=min(protocol.test_pairs, self.test_pairs),
+            epochs=min(protocol.epochs, self.epochs),
+        )
 
 
-SMOKE = Profile("smoke", simulated_pairs=80, pairs=400, epochs=2, rounds=1, batch=32)
-QUICK = Profile("quick", simulated_pairs=800, pairs=2_400, epochs=4, rounds=3, batch=sys.maxsize)
-FULL = Profile(
-    "full", simulated_pairs=sys.maxsize, pairs=sys.maxsize, epochs=sys.maxsize, rounds=10, batch=sys.maxsize
-)
+_ANY = sys.maxsize
+
+SMOKE = Profile("smoke", simulated_pairs=80, pairs=400, test_pairs=80, epochs=2, rounds=1, batch=32)
+# 1,000 test pairs are answered in the time of some 15 training steps; a share of 0.9 has a standard error of 0.01.
+QUICK = Profile("quick", simulated_pairs=800, pairs=2_400, test_pairs=1_000, epochs=4, rounds=3, batch=_ANY)
+FULL = Profile("full", simulated_pairs=_ANY, pairs=_ANY, test_pairs=_ANY, epochs=_ANY, rounds=10, batch=_ANY)
 
 PROFILES = {profile.name: profile for profile in (SMOKE, QUICK, FULL)}
 
 STANDARD = Protocol(
     pairs=10_000,
     valid_fraction=0.2,
+    test_pairs=4_000,
+    test_fraction=0.2,
     epochs=20,
     batch_size=32,
     drop_last=False,
@@ -223,6 +245,7 @@ class RunConfig:
         variant: Which of the study's protocols.
         reference: The embedder that others are compared with in the study's tables.
         as_published: Whether the protocol kept the original's mistakes.
+        claims: The hashes of the claims that the run is evidence for, by name.
         command: Runs the cell again; "" for runs that no command made.
     """
 
@@ -236,6 +259,7 @@ class RunConfig:
     variant: str = ""
     reference: str = "maxpool"
     as_published: bool = False
+    claims: Mapping[str, str] = field(default_factory=dict, hash=False)
     command: str = ""
 
     def check_precision(self) -> None:

@@ -33,7 +33,7 @@ def infer(session: Session, benchmark: Any) -> Infer:
         options = session.options
         device, profile = torch.device(options.device), options.profile
         with deterministic():
-            forward = ForwardPass(spec, session.any_dataset(), batch_size, options.device)
+            forward = ForwardPass(spec, session.any_source(), batch_size, options.device)
             warm_up(forward, device)
             rounds = rounds_within(SECONDS, forward, least=profile.rounds, most=MOST_ROUNDS)
             benchmark.pedantic(forward, rounds=rounds)

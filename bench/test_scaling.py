@@ -29,7 +29,7 @@ def test_scaling(axis: str, spec: ModelSpec, session: Session, benchmark: Any) -
     from bench.costs import scaling
     from bench.training.seeding import deterministic
 
-    info = session.any_dataset().info
+    info = session.any_source().info
     if reason := session.misfit(spec, replace(info, image_size=(scaling.IMAGE_SIZE,) * 2)):
         pytest.skip(reason)
     profile = session.options.profile

@@ -8,10 +8,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import ModuleDict
@@ -21,6 +24,10 @@ from data_utils.errors import DataError
 from data_utils.geometry import is_scanner, is_xyza
 from data_utils.modality import Modality
 from fusiongauge import printable
+
+if TYPE_CHECKING:
+    from data_utils.splits import Shares
+    from data_utils.worlds import World
 
 
 @dataclass(frozen=True)
@@ -95,6 +102,20 @@ class DatasetInfo:
         )
 
 
+PARTS = ("train", "valid", "test")
+"""What pairs are used for: training, choosing the best epoch, and reporting."""
+
+_PART_OF_WORD = {"training": "train", "val": "valid", "validation": "valid"} | {part: part for part in PARTS}
+
+PART_WORDS = ", ".join(_PART_OF_WORD)
+"""The words that name a part in files."""
+
+
+def part_of(word: str) -> str:
+    """The part that a word in a file names; "" if it names none."""
+    return _PART_OF_WORD.get(word.strip().lower(), "")
+
+
 @dataclass(frozen=True, eq=False)
 class Batch:
     """Pairs ready for a model.
@@ -151,6 +172,8 @@ class PairedDataset:
         notes: What the reader left out or noticed, one sentence each.
         decoders: Modality to what makes measurements of its tensor, for those that need it.
         assumptions: Those of the notes that report what the reader took for granted, which is no problem.
+        assigned: The part of PARTS that each pair belongs to, where the data come with a split; empty without one.
+            Parts that no pair belongs to are drawn from the training pairs.
 
     Raises:
         DataError: The parts contradict each other, or a class has no pairs.
@@ -164,6 +187,7 @@ class PairedDataset:
     notes: tuple[str, ...] = ()
     decoders: Mapping[str, Decoder] = field(default_factory=dict)
     assumptions: tuple[str, ...] = ()
+    assigned: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for texts in ("names", "notes", "assumptions"):
@@ -176,7 +200,7 @@ class PairedDataset:
             )
         for modality, values in self.inputs.items():
             decoder = self.decoders.get(modality)
-            channels = values.shape[1] if decoder and values.dim() == 4 else self.info.channels[modality]
+            channels = decoder.stored_channels if decoder else self.info.channels[modality]
             expected = (count, channels, *self.info.image_size)
             if tuple(values.shape) != expected or (decoder and decoder.channels != self.info.channels[modality]):
                 raise DataError(
@@ -198,6 +222,12 @@ class PairedDataset:
         if len(self.names) != count:
             raise DataError(
                 f"Data set {name!r} has {len(self.names)} names for {count} pairs; give every pair one name."
+            )
+        if self.assigned and (len(self.assigned) != count or not set(self.assigned) <= set(PARTS)):
+            raise DataError(
+                f"Data set {name!r} assigns {len(self.assigned)} of {count} pairs, to "
+                f"{sorted(set(self.assigned))}; "
+                f"give every pair one of {', '.join(PARTS)}, or none any."
             )
         present = set(self.labels.tolist())
         strays = sorted(present - set(range(len(self.info.classes))))
@@ -224,17 +254,35 @@ class PairedDataset:
         simulated on another machine, have the same hash, however they are stored. It is computed once and does not
         follow later changes of the tensors.
         """
+        return self.sha256_of(torch.arange(len(self)))
+
+    def sha256_of(self, pairs: Tensor) -> str:
+        """The same of some pairs, int64 (B,), in the order given; those of part of the data cost nothing more."""
         few = torch.arange(min(1, len(self)))
         # Types and shapes are hashed too: the same bytes in another shape are other data.
-        layout = {m: [str(self.measured(m, few).dtype), *self.shape_of(m)] for m in self.inputs}
-        layout |= {what: ["torch.int64", len(self)] for what in ("labels", "groups")}
-        digest = hashlib.sha256(json.dumps([self.info.classes, self.names, layout]).encode())
-        for modality in self.inputs:
-            for pairs in self.parts():
-                digest.update(self.measured(modality, pairs).contiguous().numpy().data)
+        layout = {m: [str(self.measured(m, few).dtype), *self.shape_of(m)[1:]] for m in self.inputs}
+        chosen = pairs.tolist()
+        of_pairs = [[values[i] for i in chosen] for values in (self.names, self.assigned) if values]
+        digest = hashlib.sha256(json.dumps([self.info.classes, layout, *of_pairs]).encode())
         for integers in (self.labels, self.groups):
-            digest.update(integers.contiguous().numpy().data)
+            digest.update(integers[pairs].numpy().tobytes())
+        for pair in chosen:
+            digest.update(self.digests[pair])
         return digest.hexdigest()
+
+    @cached_property
+    def digests(self) -> list[bytes]:
+        """A hash of the measurements of each pair, however they are stored."""
+
+        def digests(pairs: Tensor) -> list[bytes]:
+            hashes = [hashlib.sha256() for _ in pairs]
+            for modality in self.inputs:
+                for hashed, values in zip(hashes, self.measured(modality, pairs).numpy(), strict=True):
+                    hashed.update(np.ascontiguousarray(values).data)
+            return [hashed.digest() for hashed in hashes]
+
+        with ThreadPoolExecutor() as threads:  # hashing lets other threads run
+            return [digest for part in threads.map(digests, self.parts()) for digest in part]
 
     @property
     def stored_bytes(self) -> int:
@@ -266,12 +314,19 @@ class PairedDataset:
 
     @cached_property
     def _modalities(self) -> Mapping[str, Modality]:
-        return {
-            name: self.info.modalities[name]
-            if name in self.info.modalities
-            else _told_by_values(self.measured(name), self.info.channels[name])
-            for name in self.inputs
-        }
+        told = {name: self._told(name) for name in self.inputs if name not in self.info.modalities}
+        return {name: told.get(name) or self.info.modalities[name] for name in self.inputs}
+
+    def _told(self, name: str) -> Modality:
+        channels, values = self.info.channels[name], self.inputs[name]
+        if name in self.decoders:
+            kind = self.decoders[name].points
+            return Modality(kind or "raw", channels, points=kind is not None)
+        if values.dtype in (torch.uint8, torch.uint16):
+            return Modality("image", channels)
+        if is_xyza(values):
+            return Modality("range" if is_scanner(values) else "depth", channels, points=True)
+        return Modality("raw", channels)
 
     def measured(self, modality: str, pairs: Tensor | None = None) -> Tensor:
         """What the sensor measured, (B, C, H, W): images as stored (uint8, uint16), others in their own unit.
@@ -296,11 +351,26 @@ class PairedDataset:
         names = self.inputs if modalities is None else modalities
         return Batch({m: _as_float(self.measured(m, pairs)) for m in names}, self.labels[pairs])
 
+    def to(self, device: torch.device | str) -> "PairedDataset":
+        """The same data with everything that batches are made of on a device; itself if it is there already."""
+        if self.labels.device == torch.device(device):
+            return self
+        return replace(
+            self,
+            inputs={modality: values.to(device) for modality, values in self.inputs.items()},
+            labels=self.labels.to(device),
+            decoders={modality: decoder.to(device) for modality, decoder in self.decoders.items()},
+        )
+
     def decoded(self) -> "PairedDataset":
-        """The same data with measurements in place of what is stored; for a few pairs."""
-        inputs = {modality: self.measured(modality) for modality in self.inputs}
-        info = replace(self.info, modalities=self._modalities)
-        return replace(self, info=info, inputs=inputs, decoders={})
+        """The same data with measurements in place of what is stored; for few pairs, as these take more memory."""
+        return replace(self, inputs={modality: self.measured(modality) for modality in self.inputs}, decoders={})
+
+    def world(self, shares: "Shares", seed: int) -> "World":
+        """The pairs that a seed trains, validates and tests on, split by the seed (``worlds.split_world``)."""
+        from data_utils.worlds import split_world  # here, as worlds are made of data sets
+
+        return split_world(self, shares, seed)
 
     def take(self, indices: Tensor) -> "PairedDataset":
         """A data set of the selected pairs only, with the same classes.
@@ -318,6 +388,7 @@ class PairedDataset:
             labels=self.labels[indices],
             groups=self.groups[indices],
             names=tuple(self.names[i] for i in indices.tolist()),
+            assigned=tuple(self.assigned[i] for i in indices.tolist()) if self.assigned else (),
         )
 
 
@@ -332,19 +403,14 @@ def _select(values: Tensor, index: Tensor) -> Tensor:
     if values.dim() == 4 and values.is_contiguous(memory_format=torch.channels_last):
         # Plain indexing would copy element by element here, at about four times the cost.
         return values.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
+    if values.dtype == torch.uint16:  # CUDA selects only signed ones
+        return values.view(torch.int16).index_select(0, index).view(torch.uint16)
     return values.index_select(0, index)
 
 
 def _as_float(values: Tensor) -> Tensor:
     """Images in [0, 1]; measurements as they are."""
     if values.dtype in (torch.uint8, torch.uint16):
-        return values.float().div_(torch.iinfo(values.dtype).max)
+        # A tensor on the device: CUDA multiplies by the reciprocal of a number, which has other bits.
+        return values.float().div_(torch.full((), torch.iinfo(values.dtype).max, device=values.device))
     return values.float()
-
-
-def _told_by_values(values: Tensor, channels: int) -> Modality:
-    if values.dtype in (torch.uint8, torch.uint16):
-        return Modality("image", channels)
-    if is_xyza(values):
-        return Modality("range" if is_scanner(values) else "depth", channels, points=True)
-    return Modality("raw", channels)

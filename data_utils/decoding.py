@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from data_utils.geometry import MAX_RANGE_M, depth_to_xyza
+from data_utils.modality import Kind
 
 
 class Decoder(Protocol):
@@ -21,6 +22,16 @@ class Decoder(Protocol):
     @property
     def channels(self) -> int:
         """Of the measurements."""
+        ...
+
+    @property
+    def stored_channels(self) -> int:
+        """Of the stored values."""
+        ...
+
+    @property
+    def points(self) -> Kind | None:
+        """The kind of a modality whose measurements are points; None if they are not."""
         ...
 
     def __call__(self, stored: Tensor, pairs: Tensor) -> Tensor:
@@ -52,6 +63,12 @@ class Scaled:
 
     channels: int
     per_unit: Tensor
+    points: None = None
+
+    @property
+    def stored_channels(self) -> int:
+        """As many as there are measured."""
+        return self.channels
 
     def __call__(self, stored: Tensor, pairs: Tensor) -> Tensor:
         """See ``Decoder``."""
@@ -84,6 +101,16 @@ class CameraPoints:
         """XYZA."""
         return 4
 
+    @property
+    def stored_channels(self) -> int:
+        """The depth."""
+        return 1
+
+    @property
+    def points(self) -> Kind:
+        """Depth."""
+        return "depth"
+
     def __call__(self, stored: Tensor, pairs: Tensor) -> Tensor:
         """See ``Decoder``."""
         return depth_to_xyza(self.depth(stored, pairs)[:, 0], *self.intrinsics[pairs].unbind(dim=1))
@@ -113,6 +140,16 @@ class ScannerPoints:
     def channels(self) -> int:
         """XYZA."""
         return 4
+
+    @property
+    def stored_channels(self) -> int:
+        """The range."""
+        return 1
+
+    @property
+    def points(self) -> Kind:
+        """Ranges."""
+        return "range"
 
     def __call__(self, stored: Tensor, pairs: Tensor) -> Tensor:  # noqa: ARG002 - one geometry for all pairs
         """See ``Decoder``."""

@@ -16,7 +16,7 @@ from bench.training.measurement import count_parameters
 from bench.training.runs import build_seeded
 from bench.training.seeding import seeded
 from bench.training.steps import synchronize
-from data_utils import Batch, DatasetInfo, PairedDataset
+from data_utils import Batch, DatasetInfo, Source
 from fusion_models import ModelSpec
 
 LATENCY_BATCH = 1
@@ -49,7 +49,7 @@ class ForwardPass:
         parameters: Weights and biases of the model.
     """
 
-    def __init__(self, spec: ModelSpec, dataset: PairedDataset, batch_size: int, device: str) -> None:
+    def __init__(self, spec: ModelSpec, dataset: Source, batch_size: int, device: str) -> None:
         self._model, self._info, self._batch_size, self._device = spec.name, dataset.info, batch_size, device
         self._network = build_seeded(spec, dataset.info, FIRST_SEED, device).eval()
         batch = random_batch(dataset.info, batch_size, device)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bench.analysis import gate
-from bench.config import DEFAULT_STUDY, PROFILES
+from bench.config import DEFAULT_STUDY, PROFILES, OptionError
 from bench.harness import timing
 from bench.harness.cell import Cell
 from bench.harness.ending import Ending
@@ -31,6 +31,7 @@ from bench.harness.progress import Progress
 from bench.harness.saved import facts, from_benchmarks
 from bench.harness.selection import no_match
 from bench.harness.session import Session
+from bench.harness.sharding import Sharding
 from bench.harness.terminal import Terminal
 from bench.records import ProbeRecord, RecordError, RunRecord
 from bench.registry import STUDIES
@@ -67,7 +68,17 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         load_plugins(map(str, config.invocation_params.args))
     except PluginError as error:  # is reported by ``pytest_configure``
         config.stash[FAULTY_PLUGIN] = error
-    group = parser.getgroup("fusiongauge", "FusionGauge benchmarks")
+    try:
+        _declare(parser.getgroup("fusiongauge", "FusionGauge benchmarks"))
+    except ValueError as error:  # ``option names {'--device'} already added``
+        reason = str(error).partition(" (this")[0]
+        raise pytest.UsageError(
+            f"another plug-in of pytest has an option of the benchmarks ({reason}); leave it out with -p no:NAME "
+            "(pytest --trace-config lists the names)"
+        ) from error
+
+
+def _declare(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--plugin",
         action="append",
@@ -121,6 +132,27 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         "continues --results-dir, or the latest folder of this kind in results/runs",
     )
     group.addoption(
+        "--cache-size",
+        default="4GB",
+        metavar="SIZE",
+        help="limit of results/runs/simulated, where simulated data are kept for later runs; beyond it, those "
+        "used least recently are deleted; 0 to keep none; default: %(default)s",
+    )
+    group.addoption(
+        "--executor",
+        default="",
+        metavar="ray[:ADDRESS]",
+        help="train cells in other processes, costliest first: on all devices of this machine, or of the Ray "
+        "cluster at an address, such as ray:auto or ray:10.0.0.1:6379 (docs/scaling.md)",
+    )
+    group.addoption(
+        "--shard",
+        default="",
+        metavar="NUMBER/OF",
+        help="run one of several parts of equal expected time, such as 3/16, each with a --results-dir of its "
+        "own; python -m bench merge puts them together (docs/scaling.md)",
+    )
+    group.addoption(
         "--fail-on", default="", metavar="RULES", help=f"with --benchmark-compare: {gate.fail_on_help()}"
     )
     group.addoption(
@@ -136,7 +168,39 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         default=DEFAULT_STUDY,
         metavar="NAMES",
         help=f"what is run: {', '.join(STUDIES)} (several with commas between them), "
-        "claims (those that decide the published claims), or all; default: %(default)s",
+        "claims (those that are run for claims), or all; default: %(default)s",
+    )
+    group.addoption(
+        "--until-decided",
+        action="store_true",
+        help="add seeds in the looks that the claims declare, and run no cell that no open claim needs; with "
+        "--study claims, or --compare-models",
+    )
+    group.addoption(
+        "--max-seeds",
+        default="",
+        metavar="N",
+        help="with --until-decided: the most seeds; default: 20",
+    )
+    group.addoption(
+        "--budget",
+        default="",
+        metavar="TIME",
+        help="with --until-decided: start no further cell after this time, such as 2h or 90m",
+    )
+    group.addoption(
+        "--compare-models",
+        nargs=2,
+        default=[],
+        metavar=("A", "B"),
+        help="train these two models alone, under the protocol of --study, and decide which is better",
+    )
+    group.addoption(
+        "--claims",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a TOML file of claims of your own, beside the published ones (docs/evidence.md); may be repeated",
     )
     group.addoption(
         "--as-published",
@@ -175,6 +239,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if rules and not option("benchmark_compare"):
         raise pytest.UsageError("--fail-on compares with an earlier run; add --benchmark-compare")
     config.pluginmanager.register(Benchmarks(config, session, rules))
+    if options.shard:
+        config.pluginmanager.register(Sharding(options.shard, session))
     config.option.keyword = re.sub(r"\bstride\b", STRIDE, config.option.keyword)
     if not config.pluginmanager.hasplugin("benchmark"):
         return
@@ -266,8 +332,10 @@ class Benchmarks:
         def beside(item: pytest.Item) -> bool:
             return "session" in _fixtures(item) and "cell" not in _fixtures(item)
 
-        items.sort(key=lambda item: (bool(_probe(item.path)), beside(item)))
-        if self._config.getoption("study") != DEFAULT_STUDY:
+        plan = self._session.plan
+        looks = {item: plan.look_of(cell) if plan and (cell := _parameter(item, "cell")) else 0 for item in items}
+        items.sort(key=lambda item: (looks[item], bool(_probe(item.path)), beside(item)))
+        if self._config.getoption("study") != DEFAULT_STUDY or self._session.options.models or plan:
             self._config.hook.pytest_deselected(items=[item for item in items if beside(item)])
             items[:] = [item for item in items if not beside(item)]
 
@@ -299,26 +367,35 @@ class Benchmarks:
         for line in (*self._session.describe(cells), *(f"note: {note}" for note in self._session.notes)):
             self._terminal.line(line)
         self._restore = as_interruptions()
+        try:
+            self._session.start([c for c in cells if c.name in self._unfinished], self._progress.under_way)
+        except FusionGaugeError as error:
+            raise pytest.UsageError(str(error)) from error
 
     def _none_fits(self, benchmarks: Sequence[pytest.Item]) -> list[str]:
-        """The note on a run in which every training, or every benchmark, is skipped; [] if one is not."""
+        """The note on a run in which every training, or every benchmark, is skipped; [] if one is not.
+
+        Raises:
+            OptionError: Nor does any other model of the studies fit the data.
+        """
         trained = [item for item in benchmarks if _parameter(item, "cell") is not None]
-        reasons = []
+        reasons: dict[str, None] = {}
         for item in trained or benchmarks:
             cell: Cell | None = _parameter(item, "cell")
             spec = cell.spec if cell else _parameter(item, "each_model")
-            data = self._session.dataset(cell.config) if cell else self._session.any_dataset()
-            reasons.append(self._session.misfit(spec, data.info) if spec else "")
-            if not reasons[-1]:
+            data = self._session.source(cell.config) if cell else self._session.any_source()
+            reason = self._session.misfit(spec, data.info) if spec else ""
+            if not reason:
                 return []
-        few, more = list(dict.fromkeys(reasons)), ""
-        if len(few) > 5:
-            few, more = few[:5], f"; and {len(few) - 5} more"
-        return [
+            reasons[reason] = None
+        few, more = list(reasons)[:5], f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
+        sentence = (
             f"no selected model fits the data, so nothing is measured: {'; '.join(few)}{more}. Choose other "
-            "models, "
-            "or change the data: --image-size brings the images to another size"
-        ]
+            "models, or change the data: --image-size brings the images to another size"
+        )
+        if all(self._session.misfit(c.spec, self._session.source(c.config).info) for c in self._session.cells):
+            raise OptionError(sentence)
+        return [sentence]
 
     @pytest.fixture
     def session(self) -> Session:
@@ -333,7 +410,7 @@ class Benchmarks:
     @pytest.fixture
     def fitting_model(self, each_model: ModelSpec, session: Session) -> ModelSpec:
         """Each model of the selected studies; skips those that do not fit the data."""
-        if reason := session.misfit(each_model, session.any_dataset().info):
+        if reason := session.misfit(each_model, session.any_source().info):
             pytest.skip(reason)
         return each_model
 
@@ -343,6 +420,7 @@ class Benchmarks:
         from bench.training.runs import drive
 
         progress = self._progress
+        benchmark.cprofile = False  # it would train one more epoch
 
         def driver(train_epoch: Callable[[], None], finish_epoch: Callable[[], None], epochs: int) -> None:
             try:
@@ -371,7 +449,10 @@ class Benchmarks:
                 progress.recall(record)
             else:
                 try:
-                    record = session.run_cell(cell, driver, progress.epoch)
+                    if record := session.executed(cell):
+                        replay(record.epoch_seconds)
+                    else:
+                        record = session.run_cell(cell, driver, progress.epoch)
                 except FusionGaugeError as error:  # the message is enough
                     raise pytest.fail.Exception(str(error), pytrace=False) from None
                 progress.end(record)
@@ -388,11 +469,11 @@ class Benchmarks:
 
         if reason := session.why_skipped(cell):
             pytest.skip(reason)
-        if session.record_of(cell) is None and session.recall(cell) is None:
-            self._progress.begin(cell.name)
-            self._progress.end(session.run_cell(cell, drive, self._progress.epoch))
-        self._unfinished.discard(cell.name)
         try:
+            if not (session.record_of(cell) or session.recall(cell) or session.executed(cell)):
+                self._progress.begin(cell.name)
+                self._progress.end(session.run_cell(cell, drive, self._progress.epoch))
+            self._unfinished.discard(cell.name)
             return session.subject(cell)
         except FusionGaugeError as error:  # the message is enough
             raise pytest.fail.Exception(str(error), pytrace=False) from None
@@ -465,7 +546,7 @@ class Benchmarks:
             self._session,
             self._earlier if self._compares else None,
             self._rules,
-            len(self._unfinished) if interrupted else 0,
+            len(self._unfinished - self._session.received) if interrupted else 0,
         )
         self._timing.end(ending)
         with ending.noting("pytest or one of its plug-ins failed at the end"):

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,11 +19,14 @@ from filelock import FileLock, Timeout
 
 from bench.config import OptionError
 from bench.harness.cell import Cell
+from bench.harness.looks import Plan
 from bench.harness.options import Options
 from bench.harness.resume import Resumption, resume
+from bench.harness.writable import FolderError as FolderError
 from bench.harness.writable import why_no_folder
 from bench.records import (
     COMPLETED,
+    FAILED,
     CostRecord,
     Outbox,
     ProbeRecord,
@@ -40,22 +43,19 @@ from bench.records.probe import FILE_NAME as PROBES
 from bench.records.sample import samples_path
 from bench.tracking import TRACKERS, Shield
 from data_utils import DATASETS
-from fusiongauge import FusionGaugeError
 
 if TYPE_CHECKING:
     from bench.config import RunConfig
+    from bench.harness.executors.execution import Execution
+    from bench.harness.executors.pool import Watch
     from bench.probes.subject import Subject
     from bench.tables.text import TextTable
     from bench.training.runs import Driver
     from bench.training.trainer import EpochResult, Observer
-    from data_utils import DatasetInfo, PairedDataset
+    from data_utils import DatasetInfo, Source, World
     from fusion_models import ModelSpec
 
 T = TypeVar("T")
-
-
-class FolderError(FusionGaugeError, OSError):
-    """The files of a run cannot be written, or another run is writing them; the message has the remedy."""
 
 
 @dataclass
@@ -70,6 +70,8 @@ class Session:
         skipped: Why cells cannot run on their data, by their names.
         failures: What could not be written and fails the run, with the reason and the remedy, a sentence each.
         notes: What a user should know, but no reason to fail; a sentence each.
+        earlier: The records that were in the folder before.
+        received: The names of the cells that ended elsewhere.
     """
 
     options: Options
@@ -79,8 +81,11 @@ class Session:
     skipped: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    earlier: list[RunRecord] = field(default_factory=list)
+    received: set[str] = field(default_factory=set)
     _resumption: Resumption | None = None
-    _datasets: dict[tuple[str, int], PairedDataset] = field(default_factory=dict)
+    _sources: dict[str, Source] = field(default_factory=dict)
+    _execution: Execution | None = None
     _outbox: Outbox = field(default_factory=Outbox)
 
     @property
@@ -96,7 +101,13 @@ class Session:
     @cached_property
     def cells(self) -> list[Cell]:
         """Everything to run, in the order of running it."""
-        return self.options.cells()
+        return self.plan.ordered() if self.plan else self.options.cells()
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """Which cells are still needed; None where all are run."""
+        options = self.options
+        return Plan(options.claims, options.cells(), options.budget) if options.until_decided else None
 
     @cached_property
     def trackers(self) -> Shield:
@@ -108,21 +119,25 @@ class Session:
         """Held while the folder is written; the system releases it when the process dies, however it dies."""
         return FileLock(self.folder / "run.lock", timeout=0)
 
-    def dataset(self, config: RunConfig) -> PairedDataset:
-        """The data of a run, simulated or read on first use."""
-        from data_utils import load
+    def source(self, config: RunConfig) -> Source:
+        """Where the worlds of a run's seeds come from; files are read on first use."""
+        from data_utils import open_source
+        from data_utils.simulator.cache import Cache
 
-        # A simulator makes as many pairs as the protocol uses; from files every seed draws its own share.
-        pairs = config.protocol.pairs if config.dataset in DATASETS else None
-        key = (config.dataset, pairs or 0)
-        if key not in self._datasets:
-            self._datasets[key] = load(
-                config.dataset,
-                pairs=pairs,
-                image_size=self.options.image_size or None,
-                cache=self.options.simulated_dir,
-            )
-        return self._datasets[key]
+        if config.dataset not in self._sources:
+            cache = Cache(self.options.simulated_dir, self.options.cache_bytes)
+            self._sources[config.dataset] = open_source(config.dataset, **self.loading(), cache=cache)
+        return self._sources[config.dataset]
+
+    def world(self, config: RunConfig, seed: int) -> World:
+        """The pairs that a run uses for what; see ``bench.training.preparation.world_of``."""
+        from bench.training.preparation import world_of
+
+        return world_of(self.source(config), config.protocol, seed)
+
+    def loading(self) -> dict[str, Any]:
+        """How ``data_utils.open_source`` is called, apart from the name and the cache."""
+        return {"image_size": self.options.image_size or None}
 
     @property
     def device_name(self) -> str:
@@ -133,22 +148,27 @@ class Session:
 
         return device_name(torch.device(self.options.device))
 
-    def any_dataset(self) -> PairedDataset:
-        """The data of the first cell, for measurements that depend on their shapes alone."""
-        return self.dataset(self.cells[0].config)
+    def any_source(self) -> Source:
+        """That of the first cell, for measurements that depend on the shapes of its data alone."""
+        return self.source(self.cells[0].config)
 
     def load(self, cells: Sequence[Cell]) -> None:
-        """Load the data, and check that they can be split as the protocols ask.
+        """Open the data, and check that they can be split as the protocols ask.
+
+        Files are split for every seed; pairs that are made for a seed are made for the first one only.
 
         Raises:
             DataError: The data cannot be read, or not be split.
             OptionError: ``--set`` names a modality that the data lack.
         """
-        from bench.training.preparation import choose
-
-        for config, seed in dict.fromkeys((cell.config, cell.seed) for cell in cells):
-            choose(self.dataset(config), config.protocol, seed)
-            channels, text = self.dataset(config).info.channels, self.options.settings.get("normalized")
+        seeds: dict[RunConfig, dict[int, None]] = {}
+        for cell in cells:
+            seeds.setdefault(cell.config, {})[cell.seed] = None
+        for config, of_config in seeds.items():
+            source, (first, *others) = self.source(config), of_config
+            for seed in (first, *(others if config.dataset not in DATASETS else ())):
+                self.world(config, seed)
+            channels, text = source.info.channels, self.options.settings.get("normalized")
             absent = [modality for modality in config.protocol.on(channels).normalized if modality not in channels]
             if absent and text is not None:
                 raise OptionError(
@@ -176,11 +196,23 @@ class Session:
             ) from error
         except OSError as error:
             raise FolderError(self._cannot_write(error.strerror)) from error
-        earlier = read(self.records_path, RunRecord)
+        self.earlier = read(self.records_path, RunRecord)
         if self.options.resume:
-            fitting = [cell for cell in cells if not self.misfit(cell.spec, self.dataset(cell.config).info)]
-            wanted = {cell.name: self.described(cell) for cell in fitting}
-            self._resumption = resume(earlier, wanted, self.folder / "checkpoints")
+            fitting = [cell for cell in cells if not self.misfit(cell.spec, self.source(cell.config).info)]
+            wanted = {cell.name: self.described(cell) | self._content(cell) for cell in fitting}
+            on_cluster = bool(self.options.executor.partition(":")[2])
+            checkpoints = self.folder / "checkpoints"
+            self._resumption = resume(self.earlier, wanted, checkpoints, any_device=on_cluster)
+
+    def _content(self, cell: Cell) -> dict[str, str]:
+        """Hashes of the pairs of a cell where a plug-in makes them, as that may read them from somewhere."""
+        from data_utils import DrawnPairs
+
+        source = self.source(cell.config)
+        if not isinstance(source, DrawnPairs) or source.simulated:
+            return {}
+        parts = self.world(cell.config, cell.seed).parts
+        return {f"{name}_sha256": part.sha256 for name, part in parts.items() if len(part)}
 
     def _cannot_write(self, reason: str | None) -> str:
         return f"cannot write results to {self.folder} ({reason}); give another folder with --results-dir"
@@ -206,8 +238,12 @@ class Session:
         return ""
 
     def why_skipped(self, cell: Cell) -> str:
-        """Why a cell cannot run on its data, which is remembered; "" if it can."""
-        reason = self.misfit(cell.spec, self.dataset(cell.config).info)
+        """Why a cell cannot run on its data, or need not run, which is remembered; "" if it is to run."""
+        if cell.name in self.skipped:
+            return self.skipped[cell.name]
+        reason = self.misfit(cell.spec, self.source(cell.config).info)
+        if not reason and self.plan and self.record_of(cell) is None:
+            reason = self.plan.why_not(cell, self.records, self.probes)
         if reason:
             self.skipped[cell.name] = reason
         return reason
@@ -216,22 +252,73 @@ class Session:
         """The fields of a cell's record that are known before training."""
         from bench.training.runs import describe
 
-        return describe(cell.spec, self.dataset(cell.config), cell.seed, cell.config)
+        return describe(cell.spec, self.source(cell.config), cell.seed, cell.config)
 
     def describe(self, cells: Sequence[Cell]) -> list[str]:
         """What is going to be run, and what the readers of the data noticed; one line each."""
         lines = []
-        for config in dict.fromkeys(cell.config for cell in cells):
-            dataset, protocol = self.dataset(config), config.protocol
-            study = " ".join(filter(None, (config.study, config.variant)))
+        firsts: dict[RunConfig, int] = {}
+        for cell in cells:
+            firsts.setdefault(cell.config, cell.seed)
+        for config, seed in firsts.items():
+            world, study = self.world(config, seed), " ".join(filter(None, (config.study, config.variant)))
+            tested = f"{len(world.test)} test" if len(world.test) else "no test"
+            counts = f"{len(world.train)} training, {len(world.valid)} validation and {tested}"
             lines.append(
-                f"{study}: {min(len(dataset), protocol.pairs)} pairs of {dataset.info.name} "
-                f"({len(dataset.info.classes)} classes), profile {config.profile}, {protocol.epochs} epochs, "
+                f"{study}: {counts} pairs of {world.info.name} ({len(world.info.classes)} classes), "
+                f"profile {config.profile}, {config.protocol.epochs} epochs, "
                 f"seeds {', '.join(map(str, self.options.seeds))}"
             )
-            lines += [f"note: {note}" for note in dataset.notes]
+            lines += [f"note: {note}" for note in world.notes]
         resumed = self._resumption.describe() if self._resumption else []
         return [*dict.fromkeys(lines), f"device: {self.device_name}", *resumed, f"results: {self.folder}"]
+
+    def start(self, cells: Sequence[Cell], watch: Watch) -> None:
+        """Hand what is to be trained to the executor, if there is one; ``executed`` waits for it.
+
+        Args:
+            cells: Those that are selected.
+            watch: Shows what is under way.
+
+        Raises:
+            ExecutorError: It cannot be started.
+        """
+        if not self.options.executor:
+            return
+        from bench.harness.executors.execution import Execution
+
+        finished = self._resumption.finished if self._resumption else {}
+        wanted = {
+            cell.name: cell
+            for cell in cells
+            if cell.name not in finished and not self.misfit(cell.spec, self.source(cell.config).info)
+        }
+        if wanted:
+            self._execution = Execution(self, list(wanted.values()), watch)
+
+    def executed(self, cell: Cell) -> RunRecord | None:
+        """The record of a cell that the executor trains, when it has ended; None without an executor.
+
+        Raises:
+            ExecutorError: It failed, or nothing can be trained by the executor.
+            FolderError: Its files could not be written.
+        """
+        if self._execution is None:
+            return None
+        self._execution.wait(cell)
+        return self.record_of(cell)
+
+    def receive(self, cell: Cell, record: RunRecord, epochs: Sequence[EpochResult]) -> None:
+        """Keep the record of a cell that was trained elsewhere, and tell the trackers of it."""
+        self.received.add(cell.name)
+        self.trackers.begin(cell.name, msgspec.to_builtins(self.described(cell)))
+        for result in epochs:
+            if not result.stage:
+                self.trackers.epoch(result)
+        try:
+            record = self._keep(record)
+        finally:
+            self.trackers.end(record if record.status != FAILED else None, self._samples(record))
 
     def recall(self, cell: Cell) -> RunRecord | None:
         """The finished record that stands for a run of the cell; None if the cell has to run."""
@@ -242,12 +329,9 @@ class Session:
 
     def run_cell(self, cell: Cell, driver: Driver, observe: Observer) -> RunRecord:
         """Run one cell; its record is on the disk when this returns, also when the run raised."""
-        import torch
-
         from bench.training import runs
 
-        command = self.options.command(cell, threads=torch.get_num_threads())
-        config, dataset = replace(cell.config, command=command), self.dataset(cell.config)
+        config, source = self.with_command(cell), self.source(cell.config)
 
         def observe_and_track(result: EpochResult) -> None:
             if not result.stage:
@@ -258,10 +342,10 @@ class Session:
         record = None
         try:
             record = runs.run_cell(
-                cell.spec, dataset, cell.seed, config, driver=driver, observe=observe_and_track, note=self._note
+                cell.spec, source, cell.seed, config, driver=driver, observe=observe_and_track, note=self.note
             )
         except Exception as error:
-            self._keep(runs.failed(cell.spec, dataset, cell.seed, config, error))
+            self._keep(runs.failed(cell.spec, source, cell.seed, config, error))
             raise
         else:
             record = self._keep(record)
@@ -273,7 +357,16 @@ class Session:
         path = samples_path(self.folder, record.checkpoint) if record and record.checkpoint else None
         return read(path, SampleRecord) if path and path.is_file() else []
 
-    def _note(self, text: str) -> None:
+    def with_command(self, cell: Cell) -> RunConfig:
+        """The settings of a cell's run, with the command that runs it again and the claims it is evidence for."""
+        import torch
+
+        command = self.options.command(cell, threads=torch.get_num_threads())
+        claims = self.options.claims.hashes((cell.study.name, cell.config.variant), cell.spec.name)
+        return replace(cell.config, command=command, claims=claims)
+
+    def note(self, text: str) -> None:
+        """Add a note, once."""
         if text not in self.notes:
             self.notes.append(text)
 
@@ -313,7 +406,7 @@ class Session:
         record = self.record_of(cell)
         if record is None:
             raise RecordError(f"{cell.name} has not been trained in this session; run its cell first")
-        return load_subject(record, self.dataset(cell.config), cell.config)
+        return load_subject(record, self.source(cell.config), cell.config)
 
     def earlier_subjects(self, cell: Cell) -> list[Subject]:
         """The trained models of the same name from the seeds before this one, as far as there are any."""
@@ -346,12 +439,19 @@ class Session:
         """
         tables: list[TextTable] = []
         try:
+            if self._execution is not None:
+                self._execution.close()
             self._write_what_waits()
             if self.records or self.probes or self.costs:
                 from bench.plots import write_figures
                 from bench.tables.tabulation import all_tables, write_tables
 
-                tables = self._attempt("tables", "tables", write_tables, self.failures) or []
+                tables = (
+                    self._attempt(
+                        "tables", "tables", partial(write_tables, claims=self.options.claims), self.failures
+                    )
+                    or []
+                )
                 with suppress(Exception):  # then there are none to show, which is one of the failures
                     tables = tables or [*all_tables(self.records, self.probes, self.costs).values()]
                 self._attempt("figures", "plots", write_figures, self.notes)

@@ -82,29 +82,27 @@ class _Unfailing:
     """
 
     def __init__(self, stream: Any) -> None:
-        self._stream = stream
+        self._stream, self._silent = stream, False
 
     def write(self, text: str) -> int:
         """Write text; characters that the encoding lacks are escaped."""
-        try:
+        if not self._silent:
             try:
                 self._stream.write(text)
             except UnicodeEncodeError:
                 encoding = self._stream.encoding
-                self._stream.write(text.encode(encoding, "backslashreplace").decode(encoding))
-        except (OSError, ValueError):  # ValueError: it is closed
-            self._fall_silent()
+                self.write(text.encode(encoding, "backslashreplace").decode(encoding))
+            except (OSError, ValueError):  # ValueError: it is closed
+                self._silent = True
         return len(text)
 
     def flush(self) -> None:
         """Pass on what was written."""
-        try:
-            self._stream.flush()
-        except (OSError, ValueError):
-            self._fall_silent()
-
-    def _fall_silent(self) -> None:
-        self._stream = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 - as long as the session
+        if not self._silent:
+            try:
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._silent = True
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)

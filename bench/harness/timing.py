@@ -162,13 +162,17 @@ class Timing:
         if not self._timed or saved.disabled or saved.skip:
             return []
         saved.json = saved.json or folder / "benchmark.json"
+        notes = []
+        if saved.cprofile_sort_by:
+            notes.append("--benchmark-cprofile: trainings are not profiled, as an epoch cannot be trained twice")
         if reason := self._why_not_kept():
             return [
+                *notes,
                 "this run is not kept for later comparisons, as its history cannot be written to "
-                f"{saved.storage} ({reason}); name another folder with --benchmark-storage"
+                f"{saved.storage} ({reason}); name another folder with --benchmark-storage",
             ]
         saved.autosave = saved.autosave or f"{datetime.now(UTC):%Y%m%d_%H%M%S}"
-        return []
+        return notes
 
     def _why_not_kept(self) -> str:
         get = getattr(self._saved.storage, "get", None)  # of files

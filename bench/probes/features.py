@@ -38,9 +38,9 @@ def measure(subject: Subject, earlier: Sequence[Subject] = ()) -> list[ProbeReco
 
     Args:
         subject: The model.
-        earlier: The same model trained from other seeds. Features are compared on the validation pairs of the
-            first of them, each model with inputs scaled as its own training pairs were; a later seed may have
-            trained on some of these pairs.
+        earlier: The same model trained from other seeds. Features are compared on the test pairs of the
+            first of them, each model with inputs scaled as its own training pairs were; where all seeds have the
+            same files, a later seed may have trained on some of these pairs.
     """
     probe = subject.records_of("features")
     with deterministic(subject.protocol.precision):
@@ -143,7 +143,7 @@ def receptive_field_px(network: FusionNet, batch: Batch, modality: str) -> float
 def _under_shifts(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
     """Logits and features of shifted pairs, against those of another shift and of none."""
     measured, seed = subject.measured, subject.record.seed
-    _, clean = _features(subject, subject.valid)
+    _, clean = _features(subject, subject.clean)
     for level in SHIFTS_PX:
         generator = torch.Generator().manual_seed(stream(seed, f"shift/{level}"))
         shifted = []
@@ -184,14 +184,14 @@ def _similarities(
 
 
 def _gradients(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
-    batch = subject.valid[:EVALUATION_BATCH_SIZE]
+    batch = subject.clean[:EVALUATION_BATCH_SIZE]
     shares = zero_gradients(subject.network, batch, subject.protocol.precision)
     for layer, share in shares.items():
         yield probe(probe="zero-gradients", metric="share", layer=layer, value=share, samples=len(batch))
 
 
 def _receptive_fields(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
-    network, batch = subject.network, subject.valid[:EVALUATION_BATCH_SIZE]
+    network, batch = subject.network, subject.clean[:EVALUATION_BATCH_SIZE]
     if not isinstance(network, FusionNet):
         return
     for modality in network.modalities:

@@ -25,7 +25,7 @@ def measure(subject: Subject) -> list[ProbeRecord]:
 
     probe, probes = subject.records_of("robustness"), []
     with deterministic(subject.protocol.precision):
-        clean = accuracy_on(subject.valid)
+        clean = accuracy_on(subject.clean)
         for corruption in corruptions_of(subject.dataset):
             seen = set(corruption.modality.split(TOGETHER)) & set(subject.record.modalities)
             for level in corruption.levels:

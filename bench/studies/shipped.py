@@ -204,3 +204,32 @@ def _backbones() -> Study:
         protocols={"": _FIELD},
         dataset="shapes-hard",
     )
+
+
+LEARNING_RATES = (0.0001, 0.0003, 0.001, 0.003)
+"""The grid of the study ``tuned``, declared before it was run; the standard protocol has the third."""
+
+
+@register_study("tuned")
+def _tuned() -> Study:
+    return Study(
+        question="Does a ranking survive if every model has its best learning rate of one grid?",
+        models=(
+            *_models("compact", _COMPACT_STRATEGIES, "maxpool", "strided"),
+            *_models("wide", "early-concat late-concat rgb lidar", "maxpool", "strided"),
+        ),
+        protocols={
+            f"lr {rate:g}": replace(STANDARD, pairs=2_000, learning_rate=rate, final_learning_rate=rate / 1_000)
+            for rate in LEARNING_RATES
+        },
+        dataset="shapes-hard",
+    )
+
+
+@register_study("costs")
+def _costs() -> Study:
+    return Study(
+        question="What does an epoch cost, one model after the other in each of several rounds (seeds)?",
+        models=tuple(MODELS),
+        protocols={"": replace(STANDARD, pairs=1_000, epochs=3)},
+    )

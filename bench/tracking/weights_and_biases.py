@@ -31,7 +31,9 @@ OF_ONE_RUN = (
 )
 """Variables that scripts of a single run set. With them all cells would be one run, so they are not followed."""
 
-OF_THE_RECORD = ("status", "best_epoch", "best_valid_loss", "parameters", "train_seconds")
+OF_THE_RECORD = (
+    *("status", "best_epoch", "best_valid_loss", "test_loss", "test_accuracy", "parameters", "train_seconds"),
+)
 
 
 class WeightsAndBiases:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from bench.config import FP32, Precision
 from bench.registry import METRICS
+from bench.training.pairs import Pairs
 from bench.training.precision import forward
-from data_utils import Batch
 from fusiongauge import PluginError
 
 EVALUATION_BATCH_SIZE = 256
@@ -20,26 +20,30 @@ EVALUATION_BATCH_SIZE = 256
 
 
 @torch.no_grad()
-def predict(model: nn.Module, batch: Batch, precision: Precision = FP32) -> Tensor:
+def predict(model: nn.Module, pairs: Pairs, precision: Precision = FP32) -> Tensor:
     """Logits (N, L) of all samples, on the CPU, the model in evaluation mode.
 
     The precision is that of the model's training: others have other predictions.
     """
     model.eval()
     parts = [
-        forward(model, batch[start : start + EVALUATION_BATCH_SIZE].inputs, precision)
-        for start in range(0, len(batch), EVALUATION_BATCH_SIZE)
+        forward(model, pairs[start : start + EVALUATION_BATCH_SIZE].inputs, precision)
+        for start in range(0, len(pairs), EVALUATION_BATCH_SIZE)
     ]
     return torch.cat(parts).cpu()
 
 
-def evaluate(model: nn.Module, batch: Batch, precision: Precision = FP32) -> dict[str, float]:
-    """Every metric of ``bench.registry.METRICS`` by name, over every sample of ``batch``; see ``predict``.
+def evaluate(model: nn.Module, pairs: Pairs, precision: Precision = FP32) -> dict[str, float]:
+    """Every metric of ``bench.registry.METRICS`` by name, over all of the pairs; see ``predict``.
 
     Raises:
         PluginError: A metric raises, or returns something other than a number.
     """
-    logits, labels = predict(model, batch, precision), batch.labels.cpu()
+    return metrics_of(predict(model, pairs, precision), pairs.labels.cpu())
+
+
+def metrics_of(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """Every metric by name, over samples whose logits (N, L) and labels (N,) are on the CPU; see ``evaluate``."""
     return {name: _value(name, logits, labels) for name in METRICS}
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bench.config import Protocol
 from bench.metrics import classification_loss
+from bench.training.pairs import Pairs
 from bench.training.precision import forward
 from bench.training.seeding import seeded, stream
 from data_utils import Batch
@@ -78,7 +79,7 @@ class Methods:
         ModelError: A method needs the stems of a ``FusionNet``, and the model is none.
     """
 
-    def __init__(self, model: nn.Module, protocol: Protocol, train: Batch, seed: int) -> None:
+    def __init__(self, model: nn.Module, protocol: Protocol, train: Pairs, seed: int) -> None:
         self._model, self._protocol, self._seed = model, protocol, seed
         needs_stems = [name for name in ("unimodal_loss", "ogm_ge") if getattr(protocol, name)]
         if needs_stems and not isinstance(model, FusionNet):
@@ -86,7 +87,7 @@ class Methods:
                 f"{needs_stems[0]}={getattr(protocol, needs_stems[0])} needs a FusionNet, a model with a stem for "
                 f"each modality, not a {type(model).__name__}; leave it out, or select other models"
             )
-        self._modalities = model.modalities if isinstance(model, FusionNet) else tuple(train.inputs)
+        self._modalities = model.modalities if isinstance(model, FusionNet) else tuple(train[:1].inputs)
         fuses = len(self._modalities) > 1
         self._drops = fuses and protocol.modality_dropout > 0
         # The network, if it has stems that can be trained for their modality.
@@ -165,7 +166,7 @@ class Methods:
                     parameter.grad.mul_(share).add_(noise)
 
 
-def make_methods(model: nn.Module, protocol: Protocol, train: Batch, seed: int) -> Methods | None:
+def make_methods(model: nn.Module, protocol: Protocol, train: Pairs, seed: int) -> Methods | None:
     """The training methods of a protocol; None if it has none. See ``Methods``."""
     uses_any = protocol.modality_dropout or protocol.unimodal_loss or protocol.ogm_ge
     return Methods(model, protocol, train, seed) if uses_any else None

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from bench.config import Protocol
 from bench.metrics import classification_loss
 from bench.training.methods import Methods
+from bench.training.pairs import Pairs
 from bench.training.precision import forward
 from data_utils import Batch
 
@@ -103,7 +104,7 @@ class EagerSteps:
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    train: Batch
+    train: Pairs
     protocol: Protocol
     methods: Methods | None = None
 

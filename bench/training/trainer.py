@@ -17,9 +17,9 @@ from bench.config import Protocol
 from bench.training.evaluation import evaluate
 from bench.training.graphs import fastest
 from bench.training.methods import make_methods
+from bench.training.pairs import Pairs
 from bench.training.seeding import epoch_order
 from bench.training.steps import EagerSteps, make_optimizer, synchronize, trained_with
-from data_utils import Batch
 from fusiongauge import FusionGaugeError
 
 TARGET_ACCURACY = 0.95
@@ -116,8 +116,8 @@ class Trainer:
     def __init__(
         self,
         model: nn.Module,
-        train: Batch,
-        valid: Batch,
+        train: Pairs,
+        valid: Pairs,
         protocol: Protocol,
         seed: int,
         observe: Observer,

@@ -13,13 +13,14 @@ import torch
 from torch import Tensor
 
 from data_utils.audits.findings import Finding, Outcome
-from data_utils.audits.leaks import audit_dataset, audit_split, extents
+from data_utils.audits.leaks import audit_dataset, audit_world, extents
 from data_utils.dataset import PairedDataset
 from data_utils.errors import DataError
-from data_utils.splits import split
+from data_utils.splits import Shares
+from data_utils.worlds import split_world
 
-VALID_FRACTION = 0.2
-"""The validation share of the split that is examined for leaks."""
+SHARES = Shares(valid=0.2, test=0.2)
+"""Of the split that is examined for leaks; what the data declare is kept."""
 
 _ONE_DIRECTION = 1e-4  # radians; float32 points at 50 m are accurate to about 1e-6
 
@@ -188,7 +189,7 @@ def _of_reading(dataset: PairedDataset, problems: Sequence[str]) -> list[Outcome
 
 def _of_split(dataset: PairedDataset, seed: int) -> list[Outcome]:
     try:
-        outcomes = audit_split(dataset, split(dataset, VALID_FRACTION, seed))
+        outcomes = audit_world(split_world(dataset, SHARES, seed))
     except DataError as error:
         return [Outcome("split", f"seed {seed}", [Finding("split", dataset.info.name, str(error), stops=True)])]
     return [replace(outcome, looked_at=f"{outcome.looked_at} (seed {seed})") for outcome in outcomes]

@@ -3,8 +3,8 @@
 Each audit yields its findings, none if there is no problem. None of them trains or needs a model.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -12,7 +12,9 @@ from torch import Tensor
 
 from data_utils.audits.findings import Finding, Outcome, some
 from data_utils.dataset import PairedDataset
-from data_utils.splits import Split
+from data_utils.worlds import Part, World
+
+_USE = {"train": "training", "valid": "validation", "test": "test"}
 
 JUDGED_PAIRS = 10
 """With fewer pairs of a class, a value may be constant by chance, so it is not judged."""
@@ -34,12 +36,12 @@ def audit_dataset(dataset: PairedDataset) -> list[Outcome]:
     ]
 
 
-def audit_split(dataset: PairedDataset, split: Split) -> list[Outcome]:
-    """The audits of a split."""
-    pairs = f"{len(split.train)} training and {len(split.valid)} validation pairs"
+def audit_world(world: World) -> list[Outcome]:
+    """The audits of what trains, validates and tests."""
+    pairs = f"{', '.join(f'{len(part)} {_USE[name]}' for name, part in world.parts.items())} pairs"
     return [
-        Outcome("pairs in both splits", pairs, [*pairs_in_both_splits(dataset, split)]),
-        Outcome("groups split apart", pairs, [*groups_split_apart(dataset, split)]),
+        Outcome("pairs in several parts", pairs, [*pairs_in_several_parts(world)]),
+        Outcome("groups split apart", pairs, [*groups_split_apart(world)]),
     ]
 
 
@@ -49,7 +51,7 @@ def repeated_pairs(dataset: PairedDataset) -> Iterator[Finding]:
     They count twice, and a split by names or groups does not keep them together.
     """
     first: dict[bytes, int] = {}
-    originals = [first.setdefault(digest, pair) for pair, digest in enumerate(_digests(dataset))]
+    originals = [first.setdefault(digest, pair) for pair, digest in enumerate(dataset.digests)]
     copies = [(copy, original) for copy, original in enumerate(originals) if copy != original]
     if copies:
         mislabeled = sum(bool(dataset.labels[copy] != dataset.labels[original]) for copy, original in copies)
@@ -62,53 +64,62 @@ def repeated_pairs(dataset: PairedDataset) -> Iterator[Finding]:
         )
 
 
-def pairs_in_both_splits(dataset: PairedDataset, split: Split) -> Iterator[Finding]:
-    """Validation pairs whose content is also in training; a copy under another name counts."""
-    digests = _digests(dataset)
-    trained = {digests[pair]: pair for pair in split.train.tolist()}
-    shared = [
-        f"{dataset.names[pair]} = {dataset.names[trained[digests[pair]]]}"
-        for pair in split.valid.tolist()
-        if digests[pair] in trained
-    ]
-    if shared:
-        yield Finding(
-            "pairs in both splits",
-            dataset.info.name,
-            f"{len(shared)} of {len(split.valid)} validation pairs are also training pairs ({some(shared)}); "
-            "list every pair once, or put its copies in one group.",
-        )
+def pairs_in_several_parts(world: World) -> Iterator[Finding]:
+    """Validation or test pairs whose content is in an earlier part too; a copy under another name counts."""
+    for (used, other), (name, part) in _pairs_of_parts(world):
+        first = {other.dataset.digests[pair]: pair for pair in other.indices.tolist()}
+        shared = [
+            f"{part.dataset.names[pair]} = {other.dataset.names[first[digest]]}"
+            for pair in part.indices.tolist()
+            if (digest := part.dataset.digests[pair]) in first
+        ]
+        if shared:
+            yield Finding(
+                "pairs in several parts",
+                world.info.name,
+                f"{len(shared)} of {len(part)} {_USE[name]} pairs are also {_USE[used]} pairs ({some(shared)}); "
+                "list every pair once, or put its copies in one group.",
+            )
 
 
-def groups_split_apart(dataset: PairedDataset, split: Split) -> Iterator[Finding]:
-    """Groups (twins, crops of one photograph) with pairs on both sides of the split."""
-    trained = {int(dataset.groups[pair]): pair for pair in split.train.tolist()}
-    apart = {
-        group: f"{dataset.names[pair]} from {dataset.names[trained[group]]}"
-        for pair in split.valid.tolist()
-        if (group := int(dataset.groups[pair])) in trained
-    }
-    if apart:
-        groups = len(dataset.groups[torch.cat([split.train, split.valid])].unique())
-        yield Finding(
-            "groups split apart",
-            dataset.info.name,
-            f"{len(apart)} of {groups} groups have pairs both in training and in validation "
-            f"({some(list(apart.values()))}); split by groups.",
-        )
+def groups_split_apart(world: World) -> Iterator[Finding]:
+    """Groups (twins, crops of one photograph) with pairs in several parts."""
+    for (used, other), (name, part) in _pairs_of_parts(world):
+        if part.dataset is not other.dataset:  # groups are numbered by data set
+            continue
+        groups, names = part.dataset.groups, part.dataset.names
+        first = {int(groups[pair]): pair for pair in other.indices.tolist()}
+        apart = {
+            group: f"{names[pair]} from {names[first[group]]}"
+            for pair in part.indices.tolist()
+            if (group := int(groups[pair])) in first
+        }
+        if apart:
+            total = len(groups[torch.cat([other.indices, part.indices])].unique())
+            yield Finding(
+                "groups split apart",
+                world.info.name,
+                f"{len(apart)} of {total} groups have pairs both in {_USE[used]} and in {_USE[name]} "
+                f"({some(list(apart.values()))}); split by groups.",
+            )
 
 
-def validation_left_out(dataset: PairedDataset, drawn: Split, delivered: Split) -> Iterator[Finding]:
-    """Validation pairs of the split as it was drawn that are not in the split as it reaches the models."""
-    scored = set(delivered.valid.tolist())
-    lost = [dataset.names[pair] for pair in drawn.valid.tolist() if pair not in scored]
+def validation_left_out(drawn: World, delivered: World) -> Iterator[Finding]:
+    """Validation pairs of the world as it was drawn that are not in the world as it reaches the models."""
+    scored = set(delivered.valid.indices.tolist())
+    lost = [drawn.valid.dataset.names[pair] for pair in drawn.valid.indices.tolist() if pair not in scored]
     if lost:
         yield Finding(
             "validation pairs left out",
-            dataset.info.name,
+            drawn.info.name,
             f"{len(lost)} of {len(drawn.valid)} validation pairs reach no metric ({some(lost)}); "
             "keep the last batch of the validation pairs even if it is smaller.",
         )
+
+
+def _pairs_of_parts(world: World) -> Iterator[tuple[tuple[str, Part], tuple[str, Part]]]:
+    """Every part with each later one."""
+    return combinations(world.parts.items(), 2)
 
 
 def label_dependent_inputs(dataset: PairedDataset) -> Iterator[Finding]:
@@ -153,15 +164,6 @@ def extents(parts: Iterable[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         else:
             low, high, pairs = low.minimum(of_part[0]), high.maximum(of_part[1]), pairs + of_part[2]
     return low, high, pairs
-
-
-def _digests(dataset: PairedDataset) -> list[bytes]:
-    """A hash of each pair's inputs, as they are stored."""
-    hashes = [hashlib.blake2b(digest_size=16) for _ in range(len(dataset))]
-    for values in dataset.inputs.values():
-        for digest, content in zip(hashes, values, strict=True):
-            digest.update(content.contiguous().numpy().data)
-    return [digest.digest() for digest in hashes]
 
 
 def _directions(xyza: Tensor) -> Tensor:

@@ -109,7 +109,7 @@ def _tree(root: Path) -> Tree:
         if media:
             tree[first.name] = media
     pairs = sum(map(len, tree.values()))
-    if len(tree) == 1 and not set(tree) & set(NAMES):
+    if len(tree) == 1 and not {*tree, *next(iter(tree.values()))} & set(NAMES):
         return {}
     return tree if pairs > len(tree) or len({name for media in tree.values() for name in media}) < pairs else {}
 

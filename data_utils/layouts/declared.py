@@ -1,6 +1,7 @@
 """What a user declares of files in ``dataset.toml``: the modalities, their kinds, scales and missing values.
 
     name = "kitchen"
+    classes = ["mug", "box"]  # of those that the files have; all if left out
 
     [modalities.depth]
     column = "depth"          # of the manifest; in folders of classes: folder = "depth"
@@ -68,10 +69,17 @@ class Declaration:
 
 @dataclass(frozen=True)
 class DeclaredDataset:
-    """A ``dataset.toml``: the name of the data set, "" for that of its folder, and its modalities in order."""
+    """A ``dataset.toml``.
+
+    Attributes:
+        name: Of the data set; "" for that of its folder.
+        modalities: In order; empty if they are told by the files.
+        classes: Those that are used; () for all.
+    """
 
     name: str
     modalities: Mapping[str, Declaration]
+    classes: tuple[str, ...] = ()
 
 
 def read_declaration(folder: Path) -> DeclaredDataset | None:
@@ -87,12 +95,15 @@ def read_declaration(folder: Path) -> DeclaredDataset | None:
         return None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataError(f"{file} cannot be read as TOML ({error}); correct it.") from None
-    _known(file, "", content, ("name", "modalities"))
+    _known(file, "", content, ("name", "classes", "modalities"))
     name, tables = content.get("name", ""), content.get("modalities", {})
     if not isinstance(name, str) or not isinstance(tables, dict):
         raise DataError(f'{file} needs name = "..." as text and modalities as tables, such as [modalities.depth].')
     modalities = {modality: _modality(file, modality, table) for modality, table in tables.items()}
-    return DeclaredDataset(name, modalities)
+    classes = content.get("classes", [])
+    if not isinstance(classes, list) or not all(isinstance(label, str) for label in classes):
+        raise DataError(f"{file} has classes = {classes!r}; write a list of names.")
+    return DeclaredDataset(name, modalities, tuple(classes))
 
 
 def _modality(file: Path, name: str, table: object) -> Declaration:

@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from data_utils.dataset import part_of
 from data_utils.errors import DataError
 from data_utils.layouts.listing import Angles, Listing
 from data_utils.layouts.media import check_angles
@@ -49,7 +50,8 @@ def list_fiftyone_export(path: Path, angles_of: str = "") -> Listing:
     """The pairs of an export.
 
     Images whose names begin with the same number form a group, since they may show the same scene. Tags such as
-    "train" and "validation" are ignored; a note reports it if pairs of one scene have different tags.
+    "train" and "validation" assign pairs to parts, unless they put pairs of one scene in different parts, which a
+    note reports.
 
     Args:
         path: The folder of samples.json, or of a hub repository with one snapshot.
@@ -88,8 +90,12 @@ def list_fiftyone_export(path: Path, angles_of: str = "") -> Listing:
         )
     problems: list[str] = []
     angles = common_angles(str(root / "metadata.json"), _angles(root, classes), angles_of, problems)
-    pairs = [RangePair(classes.index(image.label), image.path, scan.path) for image, scan in complete]
-    notes = (*without_partner(alone), *_tag_notes([image for image, _ in complete]))
+    parts, tag_notes = _assigned(root / "samples.json", [image for image, _ in complete])
+    pairs = [
+        RangePair(classes.index(image.label), image.path, scan.path, part)
+        for (image, scan), part in zip(complete, parts, strict=True)
+    ]
+    notes = (*without_partner(alone), *tag_notes)
     return list_range_pairs(_name(root), tuple(classes), pairs, angles, notes, problems)
 
 
@@ -221,20 +227,32 @@ def _angles(root: Path, classes: Sequence[str]) -> dict[str, Angles]:
     return angles
 
 
-def _tag_notes(images: Sequence[_Sample]) -> tuple[str, ...]:
-    """The note on scenes whose pairs have different tags; no note without such scenes."""
-    scenes: dict[tuple[float, str], set[tuple[str, ...]]] = {}
+def _assigned(file: Path, images: Sequence[_Sample]) -> tuple[list[str], list[str]]:
+    """The part that the tags of each image name, "" for all if tags cannot be used; and notes."""
+    parts = []
     for image in images:
-        scenes.setdefault(scene_of(image.path.stem), set()).add(image.tags)
-    apart = sum(len(tags) > 1 for tags in scenes.values())
+        named = sorted({part for tag in image.tags if (part := part_of(tag))})
+        if len(named) > 1:
+            raise DataError(f"{file} tags {image.path.name} as {' and '.join(named)}; leave one of these tags.")
+        parts.append(named[0] if named else "")
+    if not any(parts):
+        return parts, []
+    notes = []
+    if untagged := parts.count(""):
+        parts = [part or "train" for part in parts]
+        notes.append(f"{untagged} pairs without a tag such as train, validation or test are used for training.")
+    scenes: dict[tuple[float, str], set[str]] = {}
+    for image, part in zip(images, parts, strict=True):
+        scenes.setdefault(scene_of(image.path.stem), set()).add(part)
+    apart = sum(len(of_scene) > 1 for of_scene in scenes.values())
     if not apart:
-        return ()
-    counts = Counter(tag for image in images for tag in image.tags)
-    tagged_pairs = ", ".join(f"{count} {tag}" for tag, count in counts.items())
-    return (
-        f"{apart} of {len(scenes)} scenes have pairs with different tags ({tagged_pairs} pairs), so a split by "
-        "tags would leak; the splits of FusionGauge keep scenes whole and ignore tags.",
+        return parts, notes
+    tagged = ", ".join(f"{count} {part}" for part, count in Counter(parts).items())
+    notes.append(
+        f"{apart} of {len(scenes)} scenes have pairs with different tags ({tagged} pairs), so a split by tags "
+        "would leak; the tags are not used, and the parts are drawn by whole scenes."
     )
+    return [""] * len(parts), notes
 
 
 def _field(name: str, kind: str, **more: object) -> dict[str, object]:

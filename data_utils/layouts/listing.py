@@ -11,7 +11,7 @@ import os
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,8 @@ from data_utils.decoding import CameraPoints, Decoder, Scaled, ScannerPoints
 from data_utils.errors import DataError, UnreadableError
 from data_utils.geometry import MAX_RANGE_M, ray_directions
 from data_utils.layouts.declared import Declaration
-from data_utils.layouts.media import Values, read_image, read_values
+from data_utils.layouts.decoded import Workspace, key_of, mapped_of
+from data_utils.layouts.media import Values, as_rgba, read_image, read_values
 from data_utils.layouts.planes import Plane, Survey, image_plane, plane
 from data_utils.layouts.sizes import ImageSize, Resampling
 from data_utils.memory import enough_memory
@@ -62,6 +63,17 @@ class Source:
     intrinsics: npt.NDArray[np.float64] | None = None
     angles: Angles | None = None
 
+    def take(self, pairs: Sequence[int]) -> "Source":
+        """The files of these pairs, in their order."""
+        whole = self.read
+        return replace(
+            self,
+            files=[self.files[pair] for pair in pairs],
+            read=None if whole is None else lambda pair: whole(pairs[pair]),
+            scales=None if self.scales is None else self.scales[list(pairs)],
+            intrinsics=None if self.intrinsics is None else self.intrinsics[list(pairs)],
+        )
+
     @property
     def points(self) -> bool:
         """Whether the measurements become points."""
@@ -70,7 +82,8 @@ class Source:
     def plane(self, pair: int) -> Plane:
         """What is stored of a pair's file, before its size is changed."""
         if self.declaration.kind == "image":
-            return image_plane(read_image(self.files[pair]) if self.read is None else self.read(pair))
+            file = self.files[pair]
+            return image_plane(read_image(file) if self.read is None else as_rgba(file, self.read(pair)))
         values = read_values(self.files[pair]) if self.read is None else self.read(pair)
         scale = None if self.scales is None else float(self.scales[pair])
         return plane(str(self.files[pair]), values, self.declaration, scale, points=self.angles is not None)
@@ -90,7 +103,9 @@ class Listing:
         classes: Class names.
         labels: Index into ``classes`` of every pair; ``groups``: its group; ``names``: its name.
         sources: The files by modality, in the order of the modalities.
+        assigned: The part of ``dataset.PARTS`` of every pair; empty where the files come without a split.
         notes: What was left out, one sentence each; ``problems``: what cannot be used.
+        assumptions: Those of the notes that are no problem.
     """
 
     name: str
@@ -101,17 +116,49 @@ class Listing:
     sources: Mapping[str, Source]
     notes: Sequence[str] = ()
     problems: Sequence[str] = ()
+    assumptions: Sequence[str] = ()
+    assigned: Sequence[str] = ()
+
+    def of_classes(self, classes: Sequence[str], place: str) -> "Listing":
+        """The pairs of these classes alone, in their order.
+
+        Args:
+            classes: At least two of those that there are.
+            place: Where they are declared, for messages.
+
+        Raises:
+            DataError: A class does not exist.
+        """
+        unknown = [name for name in classes if name not in self.classes]
+        if unknown:
+            raise DataError(f"{place} declares a class {unknown[0]!r}; there are {', '.join(self.classes)}.")
+        pairs = [pair for pair, label in enumerate(self.labels) if self.classes[label] in classes]
+        kept = sorted(set(classes))
+        return replace(
+            self,
+            classes=tuple(kept),
+            labels=[kept.index(self.classes[self.labels[pair]]) for pair in pairs],
+            groups=[self.groups[pair] for pair in pairs],
+            names=[self.names[pair] for pair in pairs],
+            assigned=[self.assigned[pair] for pair in pairs] if self.assigned else (),
+            sources={name: source.take(pairs) for name, source in self.sources.items()},
+        )
 
 
 def read_listing(
-    listing: Listing, size: ImageSize | None = None, progress: Progress = no_progress
+    listing: Listing,
+    size: ImageSize | None = None,
+    progress: Progress = no_progress,
+    cache: Path | None = None,
 ) -> PairedDataset:
-    """Read all files of a listing into memory, as decoded.
+    """Read all files of a listing, as decoded.
 
     Args:
         listing: With at least one pair.
         size: The size of all images; None if the files have one size.
         progress: Called with the number of files that are read, and of all.
+        cache: A folder where large data sets are kept decoded and mapped from, so that they need not fit into
+            memory and the next call reads them at once; None to read them into memory.
 
     Returns:
         Images as RGBA, depth and ranges with the sensor's geometry as points (XYZA), other values in their own
@@ -120,12 +167,44 @@ def read_listing(
     Raises:
         UnreadableError: Files cannot be used, or have different sizes without ``size``.
     """
+    key = _key(listing, size) if cache is not None else ""
+    if cache is not None and key and (kept := mapped_of(cache, key)) is not None:
+        return kept
+    workspace = Workspace(cache if key else None, key)
+    try:
+        dataset = _read(listing, size, progress, workspace)
+        kept = workspace.keep(dataset)
+    finally:
+        workspace.discard()
+    notes = tuple(workspace.notes)
+    return replace(kept, notes=(*kept.notes, *notes), assumptions=(*kept.assumptions, *notes))
+
+
+def _key(listing: Listing, size: ImageSize | None) -> str:
+    """What names the decoded files in a cache; "" if they are no files or have problems."""
+    sources = listing.sources.values()
+    if listing.problems or any(source.read is not None for source in sources):
+        return ""
+    declared = [
+        [getattr(listing, name) for name in ("name", "classes", "labels", "groups", "names", "notes", "assigned")],
+        str(size),
+    ]
+    for source in sources:
+        arrays = [source.scales, source.intrinsics, *(source.angles or ())]
+        declared.append([source.declaration, *(None if array is None else array.tolist() for array in arrays)])
+    try:
+        return key_of((file for source in sources for file in source.files), declared)
+    except OSError:
+        return ""  # reading reports it
+
+
+def _read(listing: Listing, size: ImageSize | None, progress: Progress, workspace: Workspace) -> PairedDataset:
     problems = list(listing.problems)
     total, done = len(listing.labels) * len(listing.sources), 0
     columns: dict[str, _Column] = {}
     target = size
     for modality, source in listing.sources.items():
-        column = _Column(source, target)
+        column = _Column(source, target, workspace)
         for pair, result in enumerate(_in_parallel(column.read, len(source.files))):
             column.keep(pair, result)
             done += 1
@@ -137,7 +216,10 @@ def read_listing(
     if size is None and (different := _different_sizes(columns)):
         problems.append(different)
     notes = [*listing.notes, *(note for column in columns.values() for note in column.survey.doubts())]
-    assumptions = [note for column in columns.values() for note in column.survey.assumptions()]
+    assumptions = [
+        *listing.assumptions,
+        *(note for column in columns.values() for note in column.survey.assumptions()),
+    ]
     usable = np.logical_and.reduce([column.good & column.has_angles for column in columns.values()])
     if not problems:
         return _dataset(listing, columns, notes, assumptions)
@@ -182,9 +264,10 @@ def _dataset(
         labels=torch.tensor([listing.labels[pair] for pair in chosen]),
         groups=torch.tensor([listing.groups[pair] for pair in chosen]),
         names=tuple(listing.names[pair] for pair in chosen),
-        notes=(*notes, *assumptions),
+        notes=tuple(dict.fromkeys((*notes, *assumptions))),
         decoders=decoders,
         assumptions=tuple(assumptions),
+        assigned=tuple(listing.assigned[pair] for pair in chosen) if listing.assigned else (),
     )
 
 
@@ -206,13 +289,13 @@ class _Column:
         sizes: Rows and columns of the files, each with the first file that has them.
     """
 
-    def __init__(self, source: Source, size: ImageSize | None) -> None:
+    def __init__(self, source: Source, size: ImageSize | None, workspace: Workspace) -> None:
         self.size = size
         self.stored: npt.NDArray[Any] = np.empty(0)
         self.good = np.zeros(len(source.files), dtype=np.bool_)
         declared = source.declaration.scale is not None or source.scales is not None
         self.survey = Survey(source.declaration, scale_declared=declared)
-        self._source = source
+        self._source, self._workspace = source, workspace
         self._errors: list[tuple[Path, DataError]] = []
         self.sizes: dict[tuple[int, int], Path] = {}
         self._per_unit = np.ones(len(source.files), dtype=np.float32)
@@ -243,8 +326,7 @@ class _Column:
         values = self._fitted(result.values).transpose(2, 0, 1)
         if not self.good.any():
             shape = (len(self.good), *values.shape)
-            with enough_memory(f"reading {self._source.declaration.name}", math.prod(shape) * values.itemsize):
-                self.stored = np.zeros(shape, dtype=values.dtype)
+            self.stored = self._empty(shape, values.dtype)
         try:
             self._store(pair, values)
         except DataError as error:
@@ -274,9 +356,17 @@ class _Column:
         if values.dtype != self.stored.dtype:
             deeper = 257 if self._source.declaration.kind == "image" else 1  # 255 becomes 65535
             dtype = np.result_type(values, self.stored)
-            self.stored = self.stored.astype(dtype) * dtype.type(deeper if self.stored.dtype != dtype else 1)
+            if self.stored.dtype != dtype:
+                before, self.stored = self.stored, self._empty(self.stored.shape, dtype)
+                for number, earlier in enumerate(before[:pair]):
+                    self.stored[number] = earlier.astype(dtype) * dtype.type(deeper)
             values = values.astype(dtype) * dtype.type(deeper if values.dtype != dtype else 1)
         self.stored[pair] = values
+
+    def _empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Values:
+        name = self._source.declaration.name
+        with enough_memory(f"reading {name}", math.prod(shape) * dtype.itemsize):
+            return self._workspace.empty(name, shape, dtype)
 
     def problems(self) -> list[str]:
         """What cannot be used: one sentence or two per kind of problem, the most frequent first."""

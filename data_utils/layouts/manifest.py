@@ -6,11 +6,12 @@
     rgb,range,label,group,azimuth,zenith
     cubes/rgb/0000.png,cubes/lidar/0000.npy,cubes,0000,azimuth.npy,zenith.npy
 
-Paths are relative to the folder of the table. ``label`` is the name of the class. Pairs of one ``group`` stay on
-one side of a split. fx, fy, cx, cy are the pinhole intrinsics of the row, in pixels of its depth file; without
-these columns depth is not turned into points. ``azimuth`` and ``zenith`` are npy files with one angle per row and per
-column of a range image, in radians, the same in all rows of the table. A column ``depth_scale`` holds the units
-per meter of the row's depth. Other modalities are declared in ``dataset.toml`` (``declared``).
+Paths are relative to the folder of the table. ``label`` is the name of the class. Pairs of one ``group`` stay in
+one part of a split. fx, fy, cx, cy are the pinhole intrinsics of the row, in pixels of its depth file; without
+these columns depth is not turned into points. ``azimuth`` and ``zenith`` are npy files with one angle per row and
+per column of a range image, in radians, the same in all rows of the table. A column ``depth_scale`` holds the
+units per meter of the row's depth. A column ``split`` tells which pairs train, validate and test. Other modalities
+are declared in ``dataset.toml`` (``declared``).
 """
 
 import math
@@ -24,6 +25,7 @@ import pandas as pd
 from PIL import Image
 
 from data_utils.audits.findings import some
+from data_utils.dataset import PART_WORDS, part_of
 from data_utils.errors import DataError
 from data_utils.layouts.declared import Declaration, DeclaredDataset, read_declaration
 from data_utils.layouts.listing import Angles, Listing, Source
@@ -42,6 +44,9 @@ RANGE_COLUMNS = ("rgb", "range", "label", "group", "azimuth", "zenith")
 
 FILE_NAME = "manifest.csv"
 """The name of the manifest if a folder is given; .tsv, .txt and .parquet are read too."""
+
+SPLIT = "split"
+"""The column of the part that a pair belongs to; parts that no row names are drawn from the training pairs."""
 
 _INTRINSICS = ("fx", "fy", "cx", "cy")
 _ANGLES = ("azimuth", "zenith")
@@ -116,6 +121,7 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
         sources=sources,
         notes=notes,
         problems=problems,
+        assigned=_assigned(file, table),
     )
 
 
@@ -179,6 +185,19 @@ def _source(
     if declaration.kind == "range" and not source.points and set(_ANGLES) <= set(table.columns):
         source = replace(source, angles=_angles(file, table, angles_of, problems))
     return source
+
+
+def _assigned(file: Path, table: pd.DataFrame) -> list[str]:
+    """The part that each row's column ``split`` names; [] without such a column, or if it is empty."""
+    if SPLIT not in table.columns or not table[SPLIT].any():
+        return []
+    for row, word in table[SPLIT].items():
+        if not part_of(word):
+            raise DataError(
+                f"{file} has {word!r} in column {SPLIT!r} of row {row}; write one of {PART_WORDS} in every row, "
+                "or remove the column."
+            )
+    return list(map(part_of, table[SPLIT]))
 
 
 def _angles(file: Path, table: pd.DataFrame, angles_of: str, problems: list[str]) -> Angles:

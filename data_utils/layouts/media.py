@@ -80,11 +80,11 @@ def read_image(path: Path) -> Values:
         DataError: The file is missing, damaged, too large, in an unknown format, or has values of other types.
     """
     if path.suffix.lower() in _ARRAYS:
-        return _as_rgba(path, _read_array(path))
+        return as_rgba(path, _read_array(path))
     data = _content(path)
     with _opened(path, data) as image:
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-            return _as_rgba(path, _own_values(path, image, data))
+            return as_rgba(path, _own_values(path, image, data))
         return np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))
 
 
@@ -134,8 +134,12 @@ def check_angles(place: str, angles: Tensor) -> Tensor:
     return angles.double()
 
 
-def _as_rgba(path: Path, values: Values) -> Values:
-    """Values of 8 or 16 bits with 1 to 4 channels as RGBA."""
+def as_rgba(path: Path, values: Values) -> Values:
+    """Values of 8 or 16 bits, (H, W) or (H, W, C) with 1 to 4 channels, as RGBA.
+
+    Raises:
+        DataError: They are something else.
+    """
     values = values[..., None] if values.ndim == 2 else values
     if values.dtype not in (np.uint8, np.uint16) or values.shape[2] > 4:
         raise DataError(

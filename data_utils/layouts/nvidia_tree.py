@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from data_utils.errors import DataError
-from data_utils.layouts.declared import FILE_NAME
+from data_utils.layouts.declared import read_declaration
 from data_utils.layouts.listing import Angles, Listing
 from data_utils.layouts.media import by_stem, read_angles
 from data_utils.layouts.paths import folders
@@ -24,14 +24,12 @@ from data_utils.simulator.shapes import Progress, Simulation, no_progress
 
 
 def is_nvidia_tree(path: Path) -> bool:
-    """Whether the path is a folder with at least one class folder of range images or angles."""
-    return (
-        path.is_dir()
-        and not (path / FILE_NAME).is_file()
-        and any(
-            (folder / "lidar").is_dir() or (folder / "azimuth.npy").is_file() for folder in _class_folders(path)
-        )
-    )
+    """Whether the path has a class folder of range images or angles, and declares no modalities."""
+    classes = _class_folders(path) if path.is_dir() else []
+    if not any((folder / "lidar").is_dir() or (folder / "azimuth.npy").is_file() for folder in classes):
+        return False
+    declared = read_declaration(path)
+    return declared is None or not declared.modalities
 
 
 def list_nvidia_tree(root: Path, angles_of: str = "") -> Listing:

@@ -20,11 +20,12 @@ _EQUAL_RAD = 1e-6  # above float32 rounding of an angle, and far below any senso
 
 
 class RangePair(NamedTuple):
-    """A pair of files: an index into the classes, an image, and a file of ranges."""
+    """A pair of files: an index into the classes, an image, a file of ranges, and the part it is assigned to."""
 
     label: int
     image: Path
     scan: Path
+    part: str = ""
 
 
 def scene_of(stem: str) -> tuple[float, str]:
@@ -79,6 +80,7 @@ def list_range_pairs(
         },
         notes=notes,
         problems=problems,
+        assigned=[pair.part for pair in pairs] if any(pair.part for pair in pairs) else (),
     )
 
 

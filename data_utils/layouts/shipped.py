@@ -22,6 +22,32 @@ def _fiftyone() -> Layout:
     return Layout(description, f.is_fiftyone_export, write=f.write_fiftyone_export, listing=f.list_fiftyone_export)
 
 
+@register_layout("nyu-depth-v2")
+def _nyu_depth_v2() -> Layout:
+    """The labeled part of NYU Depth v2."""
+    from data_utils.layouts import nyu_depth_v2 as n
+
+    return Layout(f"{n.FILE_NAME} or its folder", n.is_nyu_depth_v2, listing=n.list_nyu_depth_v2)
+
+
+@register_layout("sun-rgbd")
+def _sun_rgbd() -> Layout:
+    """SUN RGB-D."""
+    from data_utils.layouts import sun_rgbd as s
+
+    description = "the folder SUNRGBD with kv1, kv2, realsense and xtion"
+    return Layout(description, s.is_sun_rgbd, listing=s.list_sun_rgbd)
+
+
+@register_layout("washington-rgbd")
+def _washington_rgbd() -> Layout:
+    """The Washington RGB-D Object data set."""
+    from data_utils.layouts import washington_rgbd as w
+
+    description = "a folder with <category>/<instance>/*_crop.png, *_depthcrop.png and *_loc.txt"
+    return Layout(description, w.is_washington_rgbd, listing=w.list_washington_rgbd)
+
+
 @register_layout("nvidia-tree")
 def _nvidia_tree() -> Layout:
     """The folders of NVIDIA's cubes-and-spheres data."""

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from data_utils.geometry import MAX_RANGE_M
+from data_utils.simulator.light import LIGHT, Light
 from data_utils.simulator.raycasting import Floats
 from data_utils.simulator.scenes import Scenes
 from data_utils.simulator.solids import find_solid
@@ -21,7 +22,6 @@ FOCAL_LENGTH = 73.3 / 64
 """Focal length of the camera in image widths: 24 mm behind an aperture of 20.955 mm."""
 
 _SAMPLES = 4  # rays per pixel along each axis, for smooth edges
-_LIGHT = 15.0  # radiance of a white face that faces the light; the tone curve maps it to 239 of 255
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,12 +70,17 @@ def scan(scenes: Scenes, solid: str, size: int) -> Windows:
     return Windows(np.minimum(kind.distance(directions, scenes), MAX_RANGE_M), rows, columns)
 
 
-def photograph(scenes: Scenes, solid: str, size: int) -> tuple[Windows, Floats]:
+def photograph(scenes: Scenes, solid: str, size: int, light: Light = LIGHT) -> tuple[Windows, Floats]:
     """Colors, uint8 with red, green and blue last; rows run down and columns to the right.
 
-    A pinhole camera: x / y and -z / y grow with the column and the row. Faces are matte (Lambert) and there is one
-    directional light. Each pixel is the mean of its rays, mapped by the tone curve x / (1 + x), which desaturates
-    highlights.
+    A pinhole camera: x / y and -z / y grow with the column and the row. Each pixel is the mean of its rays, mapped
+    by the light's tone curve.
+
+    Args:
+        scenes: n scenes.
+        solid: A name of ``solids.SOLIDS``.
+        size: S, rows and columns of the whole image.
+        light: Its strength is multiplied by that of each scene.
 
     Returns:
         The colors, and the share of each pixel that the object covers, (n, h, w).
@@ -91,13 +96,16 @@ def photograph(scenes: Scenes, solid: str, size: int) -> tuple[Windows, Floats]:
     slopes = slopes.astype(np.float32)  # half the time, and still far finer than the 256 levels of an image
     right = slopes[columns].reshape(len(scenes), 1, -1)
     down = slopes[rows].reshape(len(scenes), -1, 1)
-    lit = kind.lit((right, np.ones_like(right), -down), scenes)
-    lit = lit.reshape(len(scenes), rows.shape[1], _SAMPLES, columns.shape[1], _SAMPLES)
-    light = np.float32(_LIGHT) * scenes.light.astype(np.float32)[:, None, None]
-    radiance = (light * lit.mean(axis=(2, 4)))[..., None] * scenes.albedos.astype(np.float32)[:, None, None, :]
-    exposed = radiance / (1 + radiance)
-    colors = Windows((255 * exposed + 0.5).astype(np.uint8), rows, columns)
-    return colors, (lit > 0).mean(axis=(2, 4), dtype=np.float32)
+    parts = kind.lit((right, np.ones_like(right), -down), scenes, light)
+    matte, coat = (
+        part.reshape(len(scenes), rows.shape[1], _SAMPLES, columns.shape[1], _SAMPLES) for part in parts
+    )
+    strength = np.float32(light.strength) * scenes.light.astype(np.float32)[:, None, None, None]
+    colored = matte.mean(axis=(2, 4))[..., None] * scenes.albedos.astype(np.float32)[:, None, None, :]
+    values = light.exposed(strength * (colored + coat.mean(axis=(2, 4))[..., None]))
+    return Windows((255 * values + 0.5).astype(np.uint8), rows, columns), (matte > 0).mean(
+        axis=(2, 4), dtype=np.float32
+    )
 
 
 def _window(middle: Floats, half: Floats, grid: Floats) -> npt.NDArray[np.intp]:

@@ -3,23 +3,21 @@
 A new kind is two functions and an entry in SOLIDS. Shapes: n scenes, (n, p, q) rays.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import numpy as np
+import numpy.typing as npt
 
 from data_utils.errors import DataError
+from data_utils.simulator.light import Light
 from data_utils.simulator.raycasting import Directions, Floats, dot, ray_cube, ray_frustum, ray_sphere
 from data_utils.simulator.scenes import Scenes
 
 CUBE_EDGE_M = 3.0
 SPHERE_RADIUS_M = 1.45
 _HEIGHT_M, _CYLINDER_RADIUS_M, _CONE_RADIUS_M = 2.8, 1.35, 1.75  # about as visible as the other two
-
-# The light is fitted to the mean, the standard deviation and the lit pixels of the original's images.
-_LIGHT_PHASE_RAD = np.deg2rad(107.0)  # at the object, between the directions to the light and to the camera
-_AMBIENT = 0.001  # light on faces in the shade, as a share of the light
 
 
 @dataclass(frozen=True)
@@ -29,13 +27,13 @@ class Solid:
     Attributes:
         reach_m: Radius of a ball that contains an object of size 1 in any rotation.
         distance: The distance along each ray to the object, (n, p, q); inf for a miss.
-        lit: The light that each ray sees, (n, p, q): 0 for a miss, slightly more in the shade, about 1 on a face
-            that faces the light. In the precision of the rays.
+        lit: The light that each ray sees, matte and from the coat (``Light.reflected``), each (n, p, q): 0 for a
+            miss, slightly more in the shade. In the precision of the rays.
     """
 
     reach_m: float
     distance: Callable[[Directions, Scenes], Floats]
-    lit: Callable[[Directions, Scenes], Floats]
+    lit: Callable[[Directions, Scenes, Light], tuple[Floats, Floats]]
 
 
 def find_solid(name: str) -> Solid:
@@ -49,35 +47,38 @@ def find_solid(name: str) -> Solid:
     return SOLIDS[name]
 
 
-def to_light() -> Floats:
-    """Unit vector (3,) from every object to the light: at the upper left and partly behind the object."""
-    to_camera, up_left = np.array([0.0, -1.0, 0.0]), np.array([-1.0, 0.0, 1.0]) / np.sqrt(2)
-    direction: Floats = np.cos(_LIGHT_PHASE_RAD) * to_camera + np.sin(_LIGHT_PHASE_RAD) * up_left
-    return direction
-
-
 def _cube_distance(directions: Directions, scenes: Scenes) -> Floats:
     distance, _ = ray_cube(directions, scenes.centers, scenes.rotations, CUBE_EDGE_M * scenes.sizes)
     return distance
 
 
-def _cube_lit(directions: Directions, scenes: Scenes) -> Floats:
+def _cube_lit(directions: Directions, scenes: Scenes, light: Light) -> tuple[Floats, Floats]:
     centers, rotations = scenes.centers.astype(np.float32), scenes.rotations.astype(np.float32)
     distance, face = ray_cube(directions, centers, rotations, CUBE_EDGE_M * scenes.sizes)
     axes = scenes.rotations.transpose(1, 0, 2)
+    to_light, to_camera, to_half = (dot(axes, way) for way in _ways(scenes, light, 2))
     # Per axis of the cube: which of its two faces is visible from the sensors, and how that face is lit.
-    end = -np.sign(dot(scenes.centers.T[:, :, None], axes))
-    light = _lambert(end * dot(to_light(), axes))
-    one, two, three = light.astype(np.float32).T[:, :, None, None]
-    seen = np.where(face == 0, one, np.where(face == 1, two, three))
-    return np.where(np.isfinite(distance), seen, np.float32(0))
+    end = np.sign(to_camera)
+    hit = np.isfinite(distance)
+    matte, coat = (
+        np.where(hit, _chosen(face, part.astype(np.float32)), np.float32(0))
+        for part in light.reflected(end * to_light, end * to_camera, end * to_half)
+    )
+    return matte, coat
+
+
+def _chosen(face: npt.NDArray[np.intp], values: Floats) -> Floats:
+    """Of three values per scene (n, 3), that of the face (n, p, q)."""
+    one, two, three = values.T[:, :, None, None]
+    chosen: Floats = np.where(face == 0, one, np.where(face == 1, two, three))
+    return chosen
 
 
 def _sphere_distance(directions: Directions, scenes: Scenes) -> Floats:
     return ray_sphere(directions, scenes.centers, SPHERE_RADIUS_M * scenes.sizes)
 
 
-def _sphere_lit(directions: Directions, scenes: Scenes) -> Floats:
+def _sphere_lit(directions: Directions, scenes: Scenes, light: Light) -> tuple[Floats, Floats]:
     centers = scenes.centers.astype(np.float32)
     radii = SPHERE_RADIUS_M * scenes.sizes
     distance = ray_sphere(directions, centers, radii)
@@ -87,7 +88,32 @@ def _sphere_lit(directions: Directions, scenes: Scenes) -> Floats:
         (part * distance - center[:, None, None]) / radii.astype(np.float32)[:, None, None]
         for part, center in zip(directions, centers.T, strict=True)
     ]
-    return np.where(hit, _lambert(dot(to_light().astype(np.float32), normals)), np.float32(0))
+    return _seen(hit, normals, scenes, light)
+
+
+def _ways(scenes: Scenes, light: Light, dimensions: int) -> Iterator[Directions]:
+    """The directions to the light, to the camera and half-way between them, of objects in these scenes.
+
+    The camera's direction is taken at the object's center: an object is small compared with its distance.
+    """
+    to_camera = -scenes.centers / np.sqrt((scenes.centers**2).sum(axis=1, keepdims=True))
+    to_light = np.broadcast_to(light.direction, to_camera.shape)
+    half = to_light + to_camera
+    half = half / np.sqrt((half**2).sum(axis=1, keepdims=True))
+    for way in (to_light, to_camera, half):
+        x, y, z = way.T.reshape(3, len(scenes), *(dimensions - 1) * (1,))
+        yield x, y, z
+
+
+def _seen(
+    hit: npt.NDArray[np.bool_], normals: Sequence[Floats], scenes: Scenes, light: Light
+) -> tuple[Floats, Floats]:
+    """What rays see of a curved surface, as ``Solid.lit``, from its unit normals (n, p, q) where they hit it."""
+    to_light, to_camera, to_half = (
+        dot([part.astype(np.float32) for part in way], normals) for way in _ways(scenes, light, 3)
+    )
+    matte, coat = light.reflected(to_light, np.maximum(to_camera, np.float32(0)), to_half)
+    return np.where(hit, matte, np.float32(0)), np.where(hit, coat, np.float32(0))
 
 
 def _frustum(foot_radius_m: float, top_radius_m: float) -> Solid:
@@ -100,16 +126,11 @@ def _frustum(foot_radius_m: float, top_radius_m: float) -> Solid:
     def distance(directions: Directions, scenes: Scenes) -> Floats:
         return meet(directions, scenes)[0]
 
-    def lit(directions: Directions, scenes: Scenes) -> Floats:
+    def lit(directions: Directions, scenes: Scenes, light: Light) -> tuple[Floats, Floats]:
         ranges, normals = meet(directions, scenes)
-        return np.where(np.isfinite(ranges), _lambert(dot(to_light(), normals)), 0).astype(np.float32)
+        return _seen(np.isfinite(ranges), [part.astype(np.float32) for part in normals], scenes, light)
 
     return Solid(float(np.hypot(_HEIGHT_M / 2, max(foot_radius_m, top_radius_m))), distance, lit)
-
-
-def _lambert(facing: Floats) -> Floats:
-    """The light that a matte face reflects; ``facing`` is the cosine between its normal and the light."""
-    return np.maximum(facing, 0) + facing.dtype.type(_AMBIENT)
 
 
 SOLIDS: Mapping[str, Solid] = MappingProxyType(

@@ -206,8 +206,8 @@ def test_measurements_alone_can_be_shown(tmp_path: Path, capsys: pytest.CaptureF
 # Words
 
 COMMANDS = (
-    *("run", "tables", "plots", "report", "compare", "baseline", "history", "nightly", "keep", "audit"),
-    "corruptions",
+    *("run", "tables", "plots", "report", "compare", "baseline", "merge", "history", "nightly", "keep"),
+    *("audit", "schedule", "corruptions"),
 )
 
 

@@ -8,6 +8,7 @@ from torch import nn
 from bench.analysis.published import published_studies, read_published
 from bench.config import STANDARD, OptionError
 from bench.registry import STUDIES, find_study
+from bench.studies.shipped import LEARNING_RATES
 from bench.study import Study
 from bench.training.measurement import count_parameters, training_flops
 from data_utils import DATASETS, Batch
@@ -107,6 +108,17 @@ def test_what_is_wrong_with_a_study_is_said(wrong: dict[str, Any], message: str)
     values = {"models": ("wide-rgb-strided",), "protocols": {"": STANDARD}, **wrong}
     with pytest.raises(OptionError, match=f"study 'mine' {message}"):
         Study(name="mine", question="?", **values)
+
+
+def test_tuned_models_share_one_grid_and_everything_else() -> None:
+    study = find_study("tuned")
+    assert [protocol.learning_rate for protocol in study.protocols.values()] == sorted(LEARNING_RATES)
+    for protocol in study.protocols.values():
+        same = replace(STANDARD, learning_rate=protocol.learning_rate, pairs=2_000)
+        assert protocol == replace(same, final_learning_rate=protocol.final_learning_rate)
+        assert protocol.final_learning_rate == pytest.approx(protocol.learning_rate / 1_000)
+    assert STANDARD.learning_rate in LEARNING_RATES
+    assert {"wide-rgb-maxpool", "wide-lidar-strided"} < set(study.models)
 
 
 FIELD_STUDIES = ("field", "operators", "downsampling")

@@ -35,7 +35,7 @@ EVERY = pytest.mark.parametrize("name", CORRUPTIONS)
 
 @cache
 def dataset() -> PairedDataset:
-    return load("shapes-hard", pairs=40)
+    return load("shapes-hard", pairs=40).decoded()
 
 
 @cache

@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from bench.tables.costs import cost_tables
-from tests.bench.costs.samples import growth, inference, race, resident
+from tests.bench.costs.samples import growth, inference, lightning, race, resident
 from tests.bench.samples import MODEL
 
 CONDITIONS = ["data: made up", "profile: full", "device: a processor, threads: 2, torch 2.0"]
@@ -67,6 +67,19 @@ def test_the_engine_has_one_row_per_model_and_the_geometric_mean() -> None:
     assert table.data.reference_step_seconds.tolist() == [0.4, 0.4]
     (other,) = cost_tables([race(target=None)])
     assert "target" not in other.notes[0]
+
+
+def test_lightning_has_columns_of_its_own_where_it_was_raced() -> None:
+    (table,) = cost_tables([lightning(), lightning(model="other", lightning_seconds=[16.0, 8.0, 16.0])])
+    assert table.header[1:7] == [
+        *("reference (ms)", "Lightning (ms)", "ours (ms)", "ratio", "its range", "ratio to Lightning"),
+    ]
+    assert table.rows[0] == [MODEL, "400.00", "300.00", "200.00", "2.00", "2.00 to 3.00", "2.00", "1e-14", "1e-02"]
+    assert (
+        table.notes[0] == "geometric mean of the ratios: 2.00; target: at least 1.7; of those to Lightning: 4.00"
+    )
+    tables = cost_tables([lightning(), race()])
+    assert [table.name for table in tables] == ["engine", "engine-2"]
 
 
 def test_memory_is_one_row_of_megabytes() -> None:

@@ -42,7 +42,7 @@ def test_depth_is_blended_pixel_by_pixel() -> None:
     focal = torch.full((4,), 60.0)
     points = depth_to_xyza(depth, focal, focal, focal / 2, focal / 2)
     sheet = np.asarray(
-        contact_sheet(replace(dataset, inputs={"rgb": dataset.inputs["rgb"], "lidar": points}), [0])
+        contact_sheet(replace(dataset.decoded(), inputs={"rgb": dataset.inputs["rgb"], "lidar": points}), [0])
     )
     over = sheet[62 : 62 + 128, 8 + 2 * 136 : 8 + 2 * 136 + 128]
     assert (over[:64].max(axis=-1) > 50).all()

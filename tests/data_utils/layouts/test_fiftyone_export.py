@@ -75,9 +75,9 @@ def repository(export: Path, tmp_path: Path) -> Path:
 
 
 def test_a_snapshot_of_the_hub_is_an_export(repository: Path) -> None:
-    expected = shapes(6, 0, image_size=16).inputs
+    expected = shapes(6, 0, image_size=16).measured("lidar")
     for path in (repository, repository / "snapshots" / "0123abc"):
-        assert torch.equal(load(str(path)).inputs["lidar"], expected["lidar"])
+        assert torch.equal(load(str(path)).measured("lidar"), expected)
 
 
 def test_two_snapshots_are_ambiguous(repository: Path) -> None:
@@ -89,7 +89,7 @@ def test_two_snapshots_are_ambiguous(repository: Path) -> None:
 def test_scenes_with_two_tags_are_noted(export: Path) -> None:
     edit(export / "samples.json", lambda content: content["samples"][0].update(tags=["validation"]))
     (note,) = read(export).notes
-    assert note.startswith("1 of 3 scenes have pairs with different tags (3 validation, 3 train pairs)")
+    assert note.startswith("1 of 3 scenes have pairs with different tags (3 valid, 3 train pairs)")
 
 
 def test_a_group_without_one_slice_is_left_out_and_counted(export: Path) -> None:

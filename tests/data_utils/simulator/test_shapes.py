@@ -3,7 +3,9 @@
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +16,17 @@ import data_utils.simulator.shapes
 from data_utils import DataError
 from data_utils.geometry import xyza_to_range
 from data_utils.simulator.levels import LEVELS
+from data_utils.simulator.light import LIGHT, Light
 from data_utils.simulator.scenes import Scenes, draw_scenes
 from data_utils.simulator.sensors import lidar_angles, photograph, scan
 from data_utils.simulator.shapes import Simulation, simulate
 from data_utils.simulator.solids import SPHERE_RADIUS_M
 from tests.data_utils.samples import shapes
+from tools.camera.population import mixture
 
 REPOSITORY = Path(__file__).parents[3]
-LIT = 13  # of 255: brighter than faces in the shade
+LIT = 20  # of 255, as in docs/data.md
+EVEN = Light(strength=1.0, ambient=1.0, coat=0.0)  # shows the whole silhouette
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +45,9 @@ def whole_scan(scenes: Scenes, shape: str) -> npt.NDArray[np.float64]:
     return image
 
 
-def whole_photo(scenes: Scenes, shape: str) -> npt.NDArray[np.uint8]:
+def whole_photo(scenes: Scenes, shape: str, light: Light = LIGHT) -> npt.NDArray[np.uint8]:
     image = np.zeros((64, 64, 3), dtype=np.uint8)
-    colors, opacity = photograph(scenes, shape, 64)
+    colors, opacity = photograph(scenes, shape, 64, light)
     colors.paste_over(image[None], opacity)
     return image
 
@@ -76,24 +81,24 @@ def test_a_window_loses_no_ray() -> None:
 
 
 def test_a_sphere_far_from_the_middle_of_the_image_is_where_the_pinhole_says() -> None:
-    photo = whole_photo(one_scene(4.0, 22.0, -3.0), "spheres")
+    photo = whole_photo(one_scene(4.0, 22.0, -3.0), "spheres", EVEN)
     row, column = centroid(photo.max(axis=-1) > 0)
     assert column + 0.5 == pytest.approx(32 + 73.3 * 4 / 22, abs=0.3)
     assert row + 0.5 == pytest.approx(32 + 73.3 * 3 / 22, abs=0.3)
 
 
 def test_a_cube_in_front_shows_its_size_without_jagged_edges() -> None:
-    """Face-on in the shade the cube is 3 * 73.3 / 23.5 pixels wide, and its edge lies within a pixel."""
-    radiance = whole_photo(one_scene(0.0, 25.0, 0.0), "cubes")[..., 0].astype(float)
-    assert radiance[32, 32] > 0
-    width = radiance[32].sum() / radiance[32, 32]
+    """Face-on the cube is 3 * 73.3 / 23.5 pixels wide, and its edge lies within a pixel."""
+    values = whole_photo(one_scene(0.0, 25.0, 0.0), "cubes", EVEN)[..., 0].astype(float)
+    assert values[32, 32] > 100
+    width = values[32].sum() / values[32, 32]
     assert width == pytest.approx(3 * 73.3 / 23.5, abs=0.3)
 
 
 def test_the_light_comes_from_the_upper_left() -> None:
-    """Of a cube below and to the right of the camera the top and the left face are lit, and the front is not."""
+    """Of a cube below and to the right of the camera the top and left faces are bright, the front is dark."""
     photo = whole_photo(one_scene(4.0, 22.0, -4.0), "cubes")[..., 0]
-    lit, shade = photo > 128, (photo > 0) & (photo < LIT)
+    lit, shade = photo > 128, (photo > 0) & (photo < 64)
     assert lit.sum() > 5
     assert shade.sum() > 50
     assert (centroid(lit) < centroid(shade)).all()
@@ -101,14 +106,17 @@ def test_the_light_comes_from_the_upper_left() -> None:
     assert (from_above_right > 128).sum() == 0
 
 
-def test_rotating_the_range_image_aligns_it_with_the_photo(simulation: Simulation) -> None:
+def test_rotating_the_range_image_aligns_it_with_the_photo() -> None:
     """The silhouette in the photo is that of ``range_m.T[:, ::-1]``, 0.64 times as large about the middle."""
     scale, offsets, unrotated = 73.3 * np.deg2rad(0.5), [], []
+    scenes = draw_scenes(range(200), 0, LEVELS["shapes"])
+    scenes = replace(scenes, albedos=np.ones((200, 3)))
     for pair in range(200):
-        silhouette = simulation.rgb[pair, ..., :3].max(axis=-1) > 0
-        hits = simulation.range_m[pair] < 50
-        if hits[[0, -1]].any() or hits[:, [0, -1]].any() or silhouette.sum() < 20:
-            continue  # cut off by the border, or black
+        scene, shape = scenes[np.array([pair])], ("cubes", "spheres")[pair % 2]
+        silhouette = whole_photo(scene, shape, EVEN).max(axis=-1) > 64
+        hits = whole_scan(scene, shape) < 50
+        if hits[[0, -1]].any() or hits[:, [0, -1]].any():
+            continue  # cut off by the border
         expected = [scale * (centroid(h) - 31.5) + 31.5 for h in (hits.T[:, ::-1], hits)]
         offsets.append(np.abs(expected[0] - centroid(silhouette)).max())
         unrotated.append(np.abs(expected[1] - centroid(silhouette)).max())
@@ -133,12 +141,13 @@ def test_files_have_the_formats_of_the_original(simulation: Simulation) -> None:
 
 
 def test_images_are_as_bright_as_the_original(simulation: Simulation) -> None:
-    """Mean 0.00525 and deviation 0.0589 (the mean over batches of 64 images), to a tenth."""
-    batches = simulation.rgb[..., :3].reshape(-1, 64 * 64 * 64, 3)
-    moments = np.mean([(batch.mean(axis=0), batch.std(axis=0)) for batch in batches], axis=0) / 255
-    np.testing.assert_allclose(moments[0], [0.00524, 0.00522, 0.00529], rtol=0.1)
-    np.testing.assert_allclose(moments[1], [0.0588, 0.0587, 0.0593], rtol=0.1)
-    assert 230 <= simulation.rgb[..., :3].max() <= 245
+    """Mean 0.00525 and deviation 0.0589, as published for 2,501 cubes and 9,999 spheres, each to a twentieth.
+
+    The deviation is the mean over batches of 64 images.
+    """
+    moments = mixture(simulation.rgb[..., :3], simulation.labels == 0, np.random.default_rng(0))
+    np.testing.assert_allclose(moments, [0.00525, 0.0589], rtol=0.05)
+    assert 235 <= simulation.rgb[..., :3].max() <= 245
 
 
 @pytest.mark.parametrize(
@@ -173,7 +182,7 @@ def test_twins_share_place_and_color() -> None:
         for image in raw.rgb[raw.index == index]:
             brightest = image[..., :3].reshape(-1, 3)[image[..., :3].sum(axis=-1).argmax()]
             if brightest.max() > LIT:
-                assert (np.argsort(brightest)[::2] == np.argsort(scenes.albedos[index])[::2]).all()
+                assert (np.diff(brightest[np.argsort(scenes.albedos[index])].astype(int)) >= 0).all()
 
 
 def test_rotations_are_rotations_and_uniform() -> None:
@@ -206,11 +215,35 @@ def test_same_bits_in_another_process_with_other_threads() -> None:
     assert digest(simulate(200, 6)) != other.stdout.strip()
 
 
-@pytest.mark.parametrize("chunk", [1, 7, 1000])
-def test_chunks_do_not_change_the_values(chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("chunk", "threads"), [(1, 3), (7, 1), (1000, 8)])
+def test_chunks_and_threads_do_not_change_the_values(
+    chunk: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     expected = digest(simulate(150, 2))
     monkeypatch.setattr(data_utils.simulator.shapes, "_CHUNK", chunk)
+    monkeypatch.setattr(data_utils.simulator.shapes, "_MOST_THREADS", threads)
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
     assert digest(simulate(150, 2)) == expected
+
+
+def test_an_interruption_starts_no_further_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while the first pairs are reported: the chunks that wait are not simulated."""
+    started: list[int] = []
+
+    def interrupt(*_: int) -> None:
+        raise KeyboardInterrupt
+
+    class Chunk(data_utils.simulator.shapes._Chunk):
+        def __init__(self, indices: range, *arguments: Any) -> None:
+            started.append(indices.start)
+            super().__init__(indices, *arguments)
+
+    monkeypatch.setattr(data_utils.simulator.shapes, "_Chunk", Chunk)
+    monkeypatch.setattr(data_utils.simulator.shapes, "_CHUNK", 2)
+    monkeypatch.setattr(data_utils.simulator.shapes, "_MOST_THREADS", 1)
+    with pytest.raises(KeyboardInterrupt):
+        simulate(800, 0, progress=interrupt)
+    assert 0 < len(started) < 150
 
 
 def test_a_larger_simulation_begins_with_a_smaller_one() -> None:
@@ -226,7 +259,7 @@ def test_shapes_is_the_simulation_as_a_data_set() -> None:
     assert dataset.info.classes == ("cubes", "spheres")
     assert list(dataset.info.channels.items()) == [("rgb", 4), ("lidar", 4)]
     assert torch.equal(dataset.inputs["rgb"].permute(0, 2, 3, 1), torch.from_numpy(raw.rgb))
-    torch.testing.assert_close(xyza_to_range(dataset.inputs["lidar"]).float(), torch.from_numpy(raw.range_m))
+    torch.testing.assert_close(xyza_to_range(dataset.measured("lidar")).float(), torch.from_numpy(raw.range_m))
     assert torch.equal(dataset.groups, torch.from_numpy(raw.index))
     assert dataset.names[:3] == ("cubes/0000", "spheres/0000", "cubes/0001")
 
