@@ -90,7 +90,8 @@ def open_source(
         return _drawn(name_or_path, size, Cache(cache) if isinstance(cache, Path) else cache)
     try:
         with enough_memory(f"reading {name_or_path}"):
-            return _read(name_or_path, angles_of, size, progress)
+            folder = cache.folder if isinstance(cache, Cache) else cache
+            return _read(name_or_path, angles_of, size, progress, folder)
     except OSError as error:
         raise DataError(
             f"{name_or_path!r} cannot be read ({error.strerror}); check the path and its permissions."
@@ -220,12 +221,14 @@ def _drawn(name: str, size: ImageSize | None, cache: Cache | None) -> DrawnPairs
     return DrawnPairs(name, make, cache, size.rows)
 
 
-def _read(name: str, angles_of: str, size: ImageSize | None, progress: Progress) -> PairedDataset:
+def _read(
+    name: str, angles_of: str, size: ImageSize | None, progress: Progress, cache: Path | None
+) -> PairedDataset:
     """The data set at a path; if the path is none but holds one in folders below, that one."""
     path = Path(name).expanduser()
     layout, place = _located(path)
     if layout:
-        dataset = _read_as(layout, place, angles_of, size, progress)
+        dataset = _read_as(layout, place, angles_of, size, progress, cache)
         if place == path:
             return dataset
         note = f"The data set was found in the folder {place.relative_to(path)}."
@@ -272,7 +275,9 @@ def _below(folder: Path, levels: int = 3) -> list[Path]:
     return found
 
 
-def _read_as(name: str, path: Path, angles_of: str, size: ImageSize | None, progress: Progress) -> PairedDataset:
+def _read_as(
+    name: str, path: Path, angles_of: str, size: ImageSize | None, progress: Progress, cache: Path | None
+) -> PairedDataset:
     with _naming_the_file(LAYOUTS, name):
         layout = LAYOUTS[name]()
         if layout.listing is not None:
@@ -280,7 +285,7 @@ def _read_as(name: str, path: Path, angles_of: str, size: ImageSize | None, prog
             folder = path if path.is_dir() else path.parent
             if (declared := read_declaration(folder)) and declared.classes:
                 listing = listing.of_classes(declared.classes, str(folder / "dataset.toml"))
-            return read_listing(listing, size, progress)
+            return read_listing(listing, size, progress, cache)
         if layout.read is None:
             raise DataError(f"the layout {name!r} has neither read nor listing; give it one of them.")
         if size is not None:

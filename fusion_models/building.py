@@ -1,5 +1,6 @@
 """From the name of a model to its module."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache, partial
@@ -236,28 +237,26 @@ def matched(
     blueprint, other = BLUEPRINTS[spec.family, spec.stage], spec.matches()
     measure = _parameters if spec.control == "parameters" else _operations
 
+    @cache
     def size(spec: ModelSpec, blueprint: Blueprint) -> int:
         with torch.device("meta"):
             network = _assemble(spec, blueprint, dict(channels), image_size, classes)
         return measure(network, dict(channels), image_size)
 
-    target = size(other, blueprint)
-    steps = _FINEST * max(block.width for block in (*blueprint.stem, *blueprint.trunk) if hasattr(block, "width"))
-
     def scaled(step: int) -> Blueprint:
         return _scaled(blueprint, step / steps)
 
-    low, high = 1, steps  # in steps of a factor; sizes grow with it
-    while size(spec, scaled(high)) < target:
-        low, high = high, 2 * high
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if size(spec, scaled(middle)) < target else (low, middle)
-    return min((scaled(low), scaled(high)), key=lambda candidate: abs(size(spec, candidate) - target))
-
-
-_FINEST = 4
-"""Steps of the factor per channel of the widest convolution: the narrower ones are rounded elsewhere."""
+    target = size(other, blueprint)
+    # The factor in steps, four per channel of the widest convolution, as narrower ones are rounded elsewhere.
+    steps = step = 4 * max(block.width for block in (*blueprint.stem, *blueprint.trunk) if hasattr(block, "width"))
+    for _ in range(3):  # sizes grow about with the square of the factor
+        step = max(1, round(step * math.sqrt(target / size(spec, scaled(step)))))
+    while size(spec, scaled(step)) < target:
+        step += 1
+    while step > 1 and size(spec, scaled(step - 1)) >= target:
+        step -= 1
+    around = (scaled(step), scaled(max(1, step - 1)))
+    return min(around, key=lambda candidate: abs(size(spec, candidate) - target))
 
 
 def _scaled(blueprint: Blueprint, factor: float) -> Blueprint:

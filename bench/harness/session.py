@@ -258,7 +258,10 @@ class Session:
     def describe(self, cells: Sequence[Cell]) -> list[str]:
         """What is going to be run, and what the readers of the data noticed; one line each."""
         lines = []
-        for config, seed in {cell.config: cell.seed for cell in reversed(cells)}.items():
+        firsts: dict[RunConfig, int] = {}
+        for cell in cells:
+            firsts.setdefault(cell.config, cell.seed)
+        for config, seed in firsts.items():
             world, study = self.world(config, seed), " ".join(filter(None, (config.study, config.variant)))
             tested = f"{len(world.test)} test" if len(world.test) else "no test"
             counts = f"{len(world.train)} training, {len(world.valid)} validation and {tested}"

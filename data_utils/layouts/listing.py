@@ -26,6 +26,7 @@ from data_utils.decoding import CameraPoints, Decoder, Scaled, ScannerPoints
 from data_utils.errors import DataError, UnreadableError
 from data_utils.geometry import MAX_RANGE_M, ray_directions
 from data_utils.layouts.declared import Declaration
+from data_utils.layouts.decoded import Workspace, key_of, mapped_of
 from data_utils.layouts.media import Values, as_rgba, read_image, read_values
 from data_utils.layouts.planes import Plane, Survey, image_plane, plane
 from data_utils.layouts.sizes import ImageSize, Resampling
@@ -145,14 +146,19 @@ class Listing:
 
 
 def read_listing(
-    listing: Listing, size: ImageSize | None = None, progress: Progress = no_progress
+    listing: Listing,
+    size: ImageSize | None = None,
+    progress: Progress = no_progress,
+    cache: Path | None = None,
 ) -> PairedDataset:
-    """Read all files of a listing into memory, as decoded.
+    """Read all files of a listing, as decoded.
 
     Args:
         listing: With at least one pair.
         size: The size of all images; None if the files have one size.
         progress: Called with the number of files that are read, and of all.
+        cache: A folder where large data sets are kept decoded and mapped from, so that they need not fit into
+            memory and the next call reads them at once; None to read them into memory.
 
     Returns:
         Images as RGBA, depth and ranges with the sensor's geometry as points (XYZA), other values in their own
@@ -161,12 +167,44 @@ def read_listing(
     Raises:
         UnreadableError: Files cannot be used, or have different sizes without ``size``.
     """
+    key = _key(listing, size) if cache is not None else ""
+    if cache is not None and key and (kept := mapped_of(cache, key)) is not None:
+        return kept
+    workspace = Workspace(cache if key else None, key)
+    try:
+        dataset = _read(listing, size, progress, workspace)
+        kept = workspace.keep(dataset)
+    finally:
+        workspace.discard()
+    notes = tuple(workspace.notes)
+    return replace(kept, notes=(*kept.notes, *notes), assumptions=(*kept.assumptions, *notes))
+
+
+def _key(listing: Listing, size: ImageSize | None) -> str:
+    """What names the decoded files in a cache; "" if they are no files or have problems."""
+    sources = listing.sources.values()
+    if listing.problems or any(source.read is not None for source in sources):
+        return ""
+    declared = [
+        [getattr(listing, name) for name in ("name", "classes", "labels", "groups", "names", "notes", "assigned")],
+        str(size),
+    ]
+    for source in sources:
+        arrays = [source.scales, source.intrinsics, *(source.angles or ())]
+        declared.append([source.declaration, *(None if array is None else array.tolist() for array in arrays)])
+    try:
+        return key_of((file for source in sources for file in source.files), declared)
+    except OSError:
+        return ""  # reading reports it
+
+
+def _read(listing: Listing, size: ImageSize | None, progress: Progress, workspace: Workspace) -> PairedDataset:
     problems = list(listing.problems)
     total, done = len(listing.labels) * len(listing.sources), 0
     columns: dict[str, _Column] = {}
     target = size
     for modality, source in listing.sources.items():
-        column = _Column(source, target)
+        column = _Column(source, target, workspace)
         for pair, result in enumerate(_in_parallel(column.read, len(source.files))):
             column.keep(pair, result)
             done += 1
@@ -251,13 +289,13 @@ class _Column:
         sizes: Rows and columns of the files, each with the first file that has them.
     """
 
-    def __init__(self, source: Source, size: ImageSize | None) -> None:
+    def __init__(self, source: Source, size: ImageSize | None, workspace: Workspace) -> None:
         self.size = size
         self.stored: npt.NDArray[Any] = np.empty(0)
         self.good = np.zeros(len(source.files), dtype=np.bool_)
         declared = source.declaration.scale is not None or source.scales is not None
         self.survey = Survey(source.declaration, scale_declared=declared)
-        self._source = source
+        self._source, self._workspace = source, workspace
         self._errors: list[tuple[Path, DataError]] = []
         self.sizes: dict[tuple[int, int], Path] = {}
         self._per_unit = np.ones(len(source.files), dtype=np.float32)
@@ -288,8 +326,7 @@ class _Column:
         values = self._fitted(result.values).transpose(2, 0, 1)
         if not self.good.any():
             shape = (len(self.good), *values.shape)
-            with enough_memory(f"reading {self._source.declaration.name}", math.prod(shape) * values.itemsize):
-                self.stored = np.zeros(shape, dtype=values.dtype)
+            self.stored = self._empty(shape, values.dtype)
         try:
             self._store(pair, values)
         except DataError as error:
@@ -319,9 +356,17 @@ class _Column:
         if values.dtype != self.stored.dtype:
             deeper = 257 if self._source.declaration.kind == "image" else 1  # 255 becomes 65535
             dtype = np.result_type(values, self.stored)
-            self.stored = self.stored.astype(dtype) * dtype.type(deeper if self.stored.dtype != dtype else 1)
+            if self.stored.dtype != dtype:
+                before, self.stored = self.stored, self._empty(self.stored.shape, dtype)
+                for number, earlier in enumerate(before[:pair]):
+                    self.stored[number] = earlier.astype(dtype) * dtype.type(deeper)
             values = values.astype(dtype) * dtype.type(deeper if values.dtype != dtype else 1)
         self.stored[pair] = values
+
+    def _empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Values:
+        name = self._source.declaration.name
+        with enough_memory(f"reading {name}", math.prod(shape) * dtype.itemsize):
+            return self._workspace.empty(name, shape, dtype)
 
     def problems(self) -> list[str]:
         """What cannot be used: one sentence or two per kind of problem, the most frequent first."""
