@@ -44,7 +44,7 @@ VARYING = {
     "seconds_to_target",
     "ceiling",
 }
-"""Fields that hold times or the load of the machine. All others are compared, of the environment what decides bits."""
+"""Fields that hold times or the machine's load. Others are compared; of the environment, what decides bits."""
 
 
 def main() -> int:
