@@ -116,7 +116,7 @@ class Plan:
         """
         if self._started is None:
             self._started = self.clock()
-        if self.clock() - self._started > self.budget:
+        if self.over:
             return "the time of --budget is used up"
         number, seeds_before = self.look_of(cell), self._seeds.index(cell.seed)
         if number > self._judged:
@@ -137,6 +137,11 @@ class Plan:
                 for look, names in sorted(decided.items())
             )
         return "no claim that can be decided here needs it"
+
+    @property
+    def over(self) -> bool:
+        """Whether the time of ``--budget`` is used up; it counts from the first question."""
+        return self._started is not None and self.clock() - self._started > self.budget
 
     def _judge(self, records: Sequence[RunRecord], probes: Sequence[ProbeRecord]) -> None:
         from bench.analysis.ledger import ledger

@@ -181,8 +181,8 @@ def test_options_that_belong_together(tmp_path: Path) -> None:
             parse_max_seeds(text, "1")
     with pytest.raises(OptionError, match="--max-seeds 8: limits --until-decided"):
         resolve(root=tmp_path, device="cpu", max_seeds="8")
-    with pytest.raises(OptionError, match="--shard 1/2: --until-decided needs all results so far"):
-        resolve(root=tmp_path, device="cpu", until_decided=True, shard="1/2")
+    with pytest.raises(OptionError, match="--earlier run: tells --shard with --until-decided what is decided"):
+        resolve(root=tmp_path, device="cpu", until_decided=True, earlier="run")
     with pytest.raises(OptionError, match="--budget 2h: limits --until-decided"):
         resolve(root=tmp_path, device="cpu", budget="2h")
 
