@@ -34,6 +34,11 @@ WITH_VALUE = (
     "--study",
     "--shard",
     "--executor",
+    "--cache-size",
+    "--max-seeds",
+    "--budget",
+    "--claims",
+    "--earlier",
 )
 """The options of the plug-in that take a value."""
 

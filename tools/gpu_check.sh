@@ -142,7 +142,7 @@ from bench.training.ceiling import ceiling
 from bench.training.evaluation import evaluate
 from bench.training.graphs import GraphSteps, fastest, record
 from bench.training.measurement import training_flops, training_memory
-from bench.training.preparation import prepare
+from bench.training.preparation import predict_part, prepare
 from bench.training.runs import _save_weights, build_seeded, silent
 from bench.training.samples import save_samples
 from bench.training.seeding import deterministic, epoch_order, new_tensors_filled
@@ -383,7 +383,9 @@ def fixed_costs():
     taken("validation", lambda: evaluate(network, ready.valid))
     saved = taken("checkpoint", lambda: _save_weights(network, config, spec, 51))
     path = WORK / "fixed" / "samples.jsonl"
-    taken("sample predictions", lambda: save_samples(path, network, small, ready, saved["weights_sha256"]))
+    shown = ready.world.reported
+    logits = taken("test", lambda: predict_part(network, ready, shown))
+    taken("sample predictions", lambda: save_samples(path, logits, shown, saved["weights_sha256"]))
 
 
 def memory():

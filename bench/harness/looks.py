@@ -15,6 +15,7 @@ from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING
 
+from bench.config import OptionError
 from bench.harness.cell import Cell
 from bench.records import ProbeRecord, RunRecord
 
@@ -44,6 +45,18 @@ class Plan:
     _started: float | None = None
     _judged: int = 0
     _entries: dict[Target, list[Entry]] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raise OptionError if nothing can be decided: no claim, or too few seeds for a look."""
+        if not self._pursued:
+            raise OptionError(
+                "--until-decided: no claim can be decided by what is selected; give --study claims, "
+                "--compare-models A B, or claims of your own with --claims FILE"
+            )
+        if len(self._seeds) < self._looks[0]:
+            raise OptionError(
+                f"--max-seeds {len(self._seeds)}: the first look is at {self._looks[0]} seeds; allow as many"
+            )
 
     @cached_property
     def _seeds(self) -> list[int]:
@@ -116,7 +129,7 @@ class Plan:
         """
         if self._started is None:
             self._started = self.clock()
-        if self.clock() - self._started > self.budget:
+        if self.over:
             return "the time of --budget is used up"
         number, seeds_before = self.look_of(cell), self._seeds.index(cell.seed)
         if number > self._judged:
@@ -137,6 +150,11 @@ class Plan:
                 for look, names in sorted(decided.items())
             )
         return "no claim that can be decided here needs it"
+
+    @property
+    def over(self) -> bool:
+        """Whether the time of ``--budget`` is used up; it counts from the first question."""
+        return self._started is not None and self.clock() - self._started > self.budget
 
     def _judge(self, records: Sequence[RunRecord], probes: Sequence[ProbeRecord]) -> None:
         from bench.analysis.ledger import ledger

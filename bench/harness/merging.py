@@ -205,24 +205,28 @@ def _unique(probes: Iterable[tuple[ProbeRecord, Run]]) -> list[ProbeRecord]:
 
 
 def _missing(plans: Sequence[tuple[Path, ShardPlan]], records: Sequence[RunRecord]) -> Iterator[str]:
-    if not plans:
-        return
-    (first, plan), *others = plans
-    for path, other in others:
-        if (other.of, other.cells) != (plan.of, plan.cells):
-            raise RecordError(
-                f"{first} and {path} are shards of different selections; give the same options to every shard"
-            )
-    there = {plan.number for _, plan in plans}
-    skipped = {name for _, plan in plans for name in plan.skipped}
     ended = {_name(record) for record in records}
-    for number in range(1, plan.of + 1):
-        names = [name for name, shard in plan.cells.items() if shard == number]
-        lacking = [name for name in names if name not in ended | skipped]
-        if number not in there and lacking:
-            yield f"shard {number}/{plan.of} is missing, with {_listed(lacking)}"
-        elif lacking:
-            yield f"shard {number}/{plan.of} has no record of {_listed(lacking)}; continue it with --resume"
+    looks: dict[int, list[tuple[Path, ShardPlan]]] = {}
+    for path, plan in plans:
+        looks.setdefault(plan.look, []).append((path, plan))
+    for look in sorted(looks):
+        (first, plan), *others = looks[look]
+        for path, other in others:
+            if (other.of, other.cells) != (plan.of, plan.cells):
+                raise RecordError(
+                    f"{first} and {path} are shards of different selections; give the same options to every shard"
+                )
+        there = {plan.number for _, plan in looks[look]}
+        skipped = {name for _, plan in looks[look] for name in plan.skipped}
+        of_look = f" of look {look}" if look else ""
+        for number in range(1, plan.of + 1):
+            names = [name for name, shard in plan.cells.items() if shard == number]
+            lacking = [name for name in names if name not in ended | skipped]
+            if number not in there and lacking:
+                yield f"shard {number}/{plan.of}{of_look} is missing, with {_listed(lacking)}"
+            elif lacking:
+                names_text = f"{_listed(lacking)}; continue it with --resume"
+                yield f"shard {number}/{plan.of}{of_look} has no record of {names_text}"
 
 
 def _listed(names: Sequence[str]) -> str:

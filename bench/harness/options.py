@@ -89,6 +89,7 @@ class Options:
         budget: Seconds after which no further cell starts.
         claim_files: Files of claims beside the published ones.
         shard: The part that is run; None for all.
+        earlier: The merged run of the looks so far, of a shard of the next look; None for the first look.
         executor: Where cells are trained: "ray" or "ray:ADDRESS"; "" for this process.
         image_size: The size that all images are brought to, such as "64" or "48x64:crop"; "" for their own.
         modalities: Of the data at a path; () if they are not known yet.
@@ -112,6 +113,7 @@ class Options:
     budget: float = inf
     claim_files: tuple[Path, ...] = ()
     shard: Shard | None = None
+    earlier: Path | None = None
     executor: str = ""
     image_size: str = ""
     modalities: tuple[str, ...] = ()
@@ -234,6 +236,7 @@ def resolve(
     compare_models: Sequence[str] = (),
     claims: Sequence[str] = (),
     shard: str = "",
+    earlier: str = "",
     executor: str = "",
     image_size: str = "",
     listing: bool = False,
@@ -253,9 +256,8 @@ def resolve(
     for name, text in (("--max-seeds", max_seeds), ("--budget", budget)):
         if text and not until_decided:
             raise OptionError(f"{name} {text}: limits --until-decided; add it, or leave {name} out")
-    for name, text in (("--shard", shard), ("--executor", executor)):
-        if text and until_decided:
-            raise OptionError(f"{name} {text}: --until-decided needs all results so far; leave one of the two out")
+    if earlier and not (until_decided and shard):
+        raise OptionError(f"--earlier {earlier}: tells --shard with --until-decided what is decided; add both")
     claim_files = tuple(Path(file).resolve() for file in claims)
     studies = parse_studies(study, claim_files)
     if compare_models:
@@ -287,6 +289,7 @@ def resolve(
         budget=parse_budget(budget),
         claim_files=claim_files,
         shard=part,
+        earlier=Path(earlier).resolve() if earlier else None,
         executor=parse_executor(executor),
         image_size=image_size,
         modalities=_modalities(dataset),

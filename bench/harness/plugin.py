@@ -153,6 +153,12 @@ def _declare(group: pytest.OptionGroup) -> None:
         "own; python -m bench merge puts them together (docs/scaling.md)",
     )
     group.addoption(
+        "--earlier",
+        default="",
+        metavar="RUN",
+        help="with --shard and --until-decided: the merged run of the looks so far; the next look is run",
+    )
+    group.addoption(
         "--fail-on", default="", metavar="RULES", help=f"with --benchmark-compare: {gate.fail_on_help()}"
     )
     group.addoption(
@@ -438,12 +444,15 @@ class Benchmarks:
             if seconds and not benchmark.disabled:
                 benchmark.stats.stats.data[:] = seconds
 
-        def run(cell: Cell) -> RunRecord:
-            progress.begin(cell.name)
+        def skip_if_not_needed(cell: Cell) -> None:
             if reason := session.why_skipped(cell):
                 self._unfinished.discard(cell.name)
                 progress.skip(reason)
                 pytest.skip(reason)
+
+        def run(cell: Cell) -> RunRecord:
+            progress.begin(cell.name)
+            skip_if_not_needed(cell)
             if record := session.recall(cell):
                 replay(record.epoch_seconds)
                 progress.recall(record)
@@ -452,6 +461,7 @@ class Benchmarks:
                     if record := session.executed(cell):
                         replay(record.epoch_seconds)
                     else:
+                        skip_if_not_needed(cell)  # the time of --budget may be used up meanwhile
                         record = session.run_cell(cell, driver, progress.epoch)
                 except FusionGaugeError as error:  # the message is enough
                     raise pytest.fail.Exception(str(error), pytrace=False) from None

@@ -105,9 +105,18 @@ class Session:
 
     @cached_property
     def plan(self) -> Plan | None:
-        """Which cells are still needed; None where all are run."""
+        """Which cells are still needed; None where all are run.
+
+        Raises:
+            ClaimError: A file of claims cannot be used.
+            OptionError: Nothing can be decided by what is selected.
+        """
         options = self.options
-        return Plan(options.claims, options.cells(), options.budget) if options.until_decided else None
+        if not options.until_decided:
+            return None
+        plan = Plan(options.claims, options.cells(), options.budget)
+        plan.check()
+        return plan
 
     @cached_property
     def trackers(self) -> Shield:
@@ -242,7 +251,8 @@ class Session:
         if cell.name in self.skipped:
             return self.skipped[cell.name]
         reason = self.misfit(cell.spec, self.source(cell.config).info)
-        if not reason and self.plan and self.record_of(cell) is None:
+        trained = self._execution is not None and self._execution.is_under_way(cell)
+        if not reason and self.plan and not trained and self.record_of(cell) is None:
             reason = self.plan.why_not(cell, self.records, self.probes)
         if reason:
             self.skipped[cell.name] = reason
@@ -257,7 +267,10 @@ class Session:
     def describe(self, cells: Sequence[Cell]) -> list[str]:
         """What is going to be run, and what the readers of the data noticed; one line each."""
         lines = []
-        for config, seed in {cell.config: cell.seed for cell in reversed(cells)}.items():
+        firsts: dict[RunConfig, int] = {}
+        for cell in cells:
+            firsts.setdefault(cell.config, cell.seed)
+        for config, seed in firsts.items():
             world, study = self.world(config, seed), " ".join(filter(None, (config.study, config.variant)))
             tested = f"{len(world.test)} test" if len(world.test) else "no test"
             counts = f"{len(world.train)} training, {len(world.valid)} validation and {tested}"
@@ -273,6 +286,9 @@ class Session:
     def start(self, cells: Sequence[Cell], watch: Watch) -> None:
         """Hand what is to be trained to the executor, if there is one; ``executed`` waits for it.
 
+        With ``--until-decided`` these are the cells of the first look; those of the next one follow when its first
+        cell is waited for, as all earlier ones have ended then.
+
         Args:
             cells: Those that are selected.
             watch: Shows what is under way.
@@ -285,13 +301,11 @@ class Session:
         from bench.harness.executors.execution import Execution
 
         finished = self._resumption.finished if self._resumption else {}
-        wanted = {
-            cell.name: cell
-            for cell in cells
-            if cell.name not in finished and not self.misfit(cell.spec, self.source(cell.config).info)
-        }
-        if wanted:
-            self._execution = Execution(self, list(wanted.values()), watch)
+        waiting = {cell.name: cell for cell in cells if cell.name not in finished}
+        fitting = [cell for cell in waiting.values() if not self.misfit(cell.spec, self.source(cell.config).info)]
+        if fitting:
+            self._execution = Execution(self, fitting, watch)
+            self._execution.go_on(fitting[0])
 
     def executed(self, cell: Cell) -> RunRecord | None:
         """The record of a cell that the executor trains, when it has ended; None without an executor.
@@ -302,6 +316,7 @@ class Session:
         """
         if self._execution is None:
             return None
+        self._execution.go_on(cell)
         self._execution.wait(cell)
         return self.record_of(cell)
 

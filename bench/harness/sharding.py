@@ -17,6 +17,8 @@ from bench.harness.cell import Cell, cell_name
 from bench.harness.session import Session
 from bench.harness.shards import Shard, ShardPlan
 from bench.harness.workload import committed_records, expected_seconds
+from bench.records import FAILED
+from bench.records.reading import read_run
 
 
 class Sharding:
@@ -31,10 +33,13 @@ class Sharding:
         self._shard, self._session = shard, session
         self._cells: dict[str, int] = {}
         self._text = ""
+        self._look = 0
 
     @pytest.hookimpl(trylast=True)  # -k and all else that deselects come first
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Deselect the other shards."""
+        """Deselect the other shards, and with ``--until-decided`` all looks but the next one."""
+        all_items = list(items)
+        self._look = self._keep_next_look(items)
         parts = _parts(items)
         seconds = _seconds(parts)
         placed = partition(seconds, self._shard.of)
@@ -42,11 +47,32 @@ class Sharding:
         ours = [name for name in parts if placed[name] == self._shard.number]
         mine = {id(item) for name in ours for item in parts[name]}
         share = sum(seconds[name] for name in ours) / (sum(seconds.values()) or 1)
+        look = f"look {self._look}, " if self._look else ""
         self._text = (
-            f"shard {self._shard}: {len(mine)} of {len(items)} benchmarks, {share:.1%} of the expected time"
+            f"{look}shard {self._shard}: {len(mine)} of {len(items)} benchmarks, {share:.1%} of the expected time"
         )
-        config.hook.pytest_deselected(items=[item for item in items if id(item) not in mine])
+        if self._session.plan and not items:
+            self._text = "nothing is left to run: no open claim needs a further cell"
+        config.hook.pytest_deselected(items=[item for item in all_items if id(item) not in mine])
         items[:] = [item for item in items if id(item) in mine]
+
+    def _keep_next_look(self, items: list[pytest.Item]) -> int:
+        """Keep the cells of the first look that a claim needs and that have no record; returns its number."""
+        plan, place = self._session.plan, self._session.options.earlier
+        if plan is None:
+            return 0
+        run = read_run(place) if place else None
+        records, probes = (run.records, run.probes) if run else ([], [])
+        done = {cell_name(r.study, r.variant, r.model, r.seed) for r in records if r.status != FAILED}
+        cells = {cell.name: cell for cell in _cells(items)}
+        for look in sorted({plan.look_of(cell) for cell in cells.values()}):
+            of_look = [cell for cell in cells.values() if plan.look_of(cell) == look]
+            needed = {cell.name for cell in of_look if not plan.why_not(cell, records, probes)}
+            if needed - done:
+                items[:] = [item for item in items if (cell := _cell(item)) and cell.name in needed - done]
+                return look + 1
+        items[:] = []
+        return 0
 
     @pytest.hookimpl(trylast=True)  # the folder is made first
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -59,14 +85,14 @@ class Sharding:
             for cell in _cells(session.items)
             if self._session.misfit(cell.spec, self._session.source(cell.config).info)
         ]
-        plan = ShardPlan(self._shard.number, self._shard.of, self._cells, skipped)
+        plan = ShardPlan(self._shard.number, self._shard.of, self._cells, skipped, self._look)
         self._session.folder.mkdir(parents=True, exist_ok=True)
         (self._session.folder / plan.file_name).write_bytes(msgspec.json.encode(plan) + b"\n")
         session.config._benchmarksession.autosave = None  # type: ignore[attr-defined]  # a part is no run to compare with
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """A shard without benchmarks is a success: there were fewer than shards."""
-        if self._cells and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        """A shard without benchmarks is a success: there were fewer than shards, or nothing is left to decide."""
+        if (self._cells or self._session.plan) and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             session.exitstatus = pytest.ExitCode.OK
 
 

@@ -31,17 +31,20 @@ class ShardPlan(msgspec.Struct, frozen=True):
         of: The number of shards.
         cells: The shard of every cell of the whole selection, by the cell's name.
         skipped: The cells of this shard whose model does not fit the data; they get no record.
+        look: With ``--until-decided`` the look that the cells are of, counted from 1; 0 without looks.
     """
 
     number: int
     of: int
     cells: dict[str, int]
     skipped: list[str] = []
+    look: int = 0
 
     @property
     def file_name(self) -> str:
-        """Tells shards apart that share a folder."""
-        return f"shard-{self.number}-of-{self.of}.json"
+        """Tells plans apart that share a folder."""
+        look = f"-look-{self.look}" if self.look else ""
+        return f"shard-{self.number}-of-{self.of}{look}.json"
 
 
 def parse_shard(text: str) -> Shard | None:

@@ -1,6 +1,6 @@
 """The simulated data sets: named levels of difficulty, registered as data sets. Loads no torch.
 
-Each level changes one setting of ``shapes``, which is as easy as the original; ``shapes-hard`` changes several.
+Each level changes one setting of ``shapes``, which imitates the original; ``shapes-hard`` changes several.
 """
 
 from collections.abc import Mapping
@@ -27,13 +27,13 @@ LEVELS: Mapping[str, Difficulty] = MappingProxyType(
         "shapes-few": Difficulty(most_pairs=160),
         "shapes-four": Difficulty(classes=("cones", "cubes", "cylinders", "spheres")),
         "shapes-small": Difficulty(smallest=0.3),
-        "shapes-dim": Difficulty(dimmest=0.003, image_noise=2.0),
+        "shapes-dim": Difficulty(dimmest=0.01, image_noise=2.0),
         "shapes-noisy": Difficulty(range_noise_m=0.5, dropped_returns=0.9),
         "shapes-cluttered": Difficulty(clutter=6),
         "shapes-failing": Difficulty(failures=0.25),
         "shapes-misaligned": Difficulty(misalignment_deg=5.0),
         "shapes-hard": Difficulty(
-            smallest=0.7, dimmest=0.005, image_noise=2.0, range_noise_m=0.1, dropped_returns=0.7, failures=0.2
+            smallest=0.6, dimmest=0.01, image_noise=2.0, range_noise_m=0.2, dropped_returns=0.9, failures=0.2
         ),
     }
 )

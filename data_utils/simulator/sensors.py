@@ -73,9 +73,14 @@ def scan(scenes: Scenes, solid: str, size: int) -> Windows:
 def photograph(scenes: Scenes, solid: str, size: int, light: Light = LIGHT) -> tuple[Windows, Floats]:
     """Colors, uint8 with red, green and blue last; rows run down and columns to the right.
 
-    A pinhole camera: x / y and -z / y grow with the column and the row. Faces are matte (Lambert) and there is one
-    directional light. Each pixel is the mean of its rays, mapped by the tone curve x / (1 + x), which desaturates
-    highlights.
+    A pinhole camera: x / y and -z / y grow with the column and the row. Each pixel is the mean of its rays, mapped
+    by the light's tone curve.
+
+    Args:
+        scenes: n scenes.
+        solid: A name of ``solids.SOLIDS``.
+        size: S, rows and columns of the whole image.
+        light: Its strength is multiplied by that of each scene.
 
     Returns:
         The colors, and the share of each pixel that the object covers, (n, h, w).

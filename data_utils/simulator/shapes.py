@@ -1,15 +1,17 @@
 """The simulator of the default data: simple solids, recorded by a LiDAR and a camera.
 
-It imitates NVIDIA's synthetic cubes-and-spheres data: the geometry, the file formats and the published statistics
-(``tests/data_utils/simulator/test_shapes.py`` compares them). A scene is one object in an empty black world. Both
+It imitates NVIDIA's synthetic cubes-and-spheres data: the geometry, the file formats, the published statistics and
+the look of published pictures (docs/data.md compares them). A scene is one object in an empty black world. Both
 sensors are 25 m from the middle of a cube with an edge of 10 m, in which the objects' centers lie. One hard light
-at the upper left and partly behind the object leaves most of it dark. ``difficulty`` has the settings that make it
-harder than the original.
+from the upper left leaves most of the object dark. ``difficulty`` has the settings that make it harder than the
+original.
 
 Every scene has its own random generators, so a pair depends only on the seed and its index.
 """
 
+import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle
 from typing import TypeAlias
@@ -35,6 +37,7 @@ def no_progress(done: int, total: int) -> None:
     """Show no progress."""
 
 
+_MOST_THREADS = 8
 _CHUNK = 64  # scenes at a time; bounds the memory and does not change the values
 _CLUTTER = ("cubes", "spheres")  # the pieces alternate
 _NEAREST_M = 0.1  # the smallest range that noise can produce
@@ -112,7 +115,9 @@ def simulate(
     rgb = np.empty((len(labels), image_size, image_size, 4), dtype=np.uint8)
     rgb[..., 3] = 255
     range_m = np.empty((len(labels), image_size, image_size), dtype=np.float32)
-    for first in range(0, int(index[-1]) + 1, _CHUNK):
+
+    def record(first: int) -> int:
+        """Record the scenes of a chunk; the number of pairs up to its end."""
         scenes = range(first, first + _CHUNK)
         start, stop = np.searchsorted(index, (scenes.start, scenes.stop))
         chunk = _Chunk(scenes, seed, image_size, difficulty)
@@ -120,7 +125,15 @@ def simulate(
             chosen = start + np.flatnonzero(labels[start:stop] == label)
             rgb[chosen, ..., :3] = chunk.photos(index[chosen], label)
             range_m[chosen] = chunk.ranges(index[chosen], label)
-        progress(int(stop), len(labels))
+        return int(stop)
+
+    # numpy computes without Python's lock, so threads use all cores. Each writes pairs of its own.
+    pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
+    try:
+        for done in pool.map(record, range(0, int(index[-1]) + 1, _CHUNK)):
+            progress(done, len(labels))
+    finally:
+        pool.shutdown(cancel_futures=True)  # when interrupted, start no further chunk
     return Simulation(
         classes=difficulty.classes,
         rgb=rgb,

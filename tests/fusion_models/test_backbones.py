@@ -44,7 +44,6 @@ def test_backbones_are_registered_as_those_of_plugins_are_and_not_in_the_standar
     assert not any(name.startswith(tuple(TORCHVISION)) for name in MODELS)
 
 
-@pytest.mark.parametrize("size", [64, 224])
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [
@@ -56,13 +55,20 @@ def test_backbones_are_registered_as_those_of_plugins_are_and_not_in_the_standar
         ("resnet-layer2-add", RESNET18 + (RESNET18 - 2_099_712 - 8_393_728) - FIRST + 512 * 3 + 3),
     ],
 )
-def test_parameters_and_logits(name: str, parameters: int, size: int) -> None:
-    network = outline(name, size)
+def test_parameters_and_logits(name: str, parameters: int) -> None:
+    network = outline(name)
     assert count(network) == parameters
-    assert logits(network, size).shape == (2, 3)
+    assert logits(network).shape == (2, 3)
 
 
-@pytest.mark.parametrize("name", ["convnext-features1-concat", "efficientnet_b0-rgb", "mobilenet-late-product"])
+@pytest.mark.parametrize("name", ["resnet-layer2-add", "mobilenet-late-mean"])
+def test_images_of_224_pixels(name: str) -> None:
+    small, large = outline(name), outline(name, 224)
+    assert count(small) == count(large)
+    assert logits(large, 224).shape == (2, 3)
+
+
+@pytest.mark.parametrize("name", ["convnext-rgb", "efficientnet_b0-rgb", "mobilenet_v2-features2-concat"])
 def test_other_kinds_of_networks(name: str) -> None:
     assert logits(outline(name)).shape == (2, 3)
 
@@ -93,55 +99,58 @@ def test_no_operation_raises_on_cuda_in_deterministic_mode() -> None:
         assert not operations(stages, torch.randn(2, 3, 32, 32)) & set(RAISING)
 
 
-def published(path: Path) -> models.ResNet:
-    """A network of torchvision whose weights are in a file, as published ones are."""
-    network = models.resnet18(weights=None).eval()
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> tuple[models.ResNet, Path]:
+    """A network of torchvision, and the file of its weights, as published ones are."""
+    network, path = models.resnet18(weights=None).eval(), tmp_path_factory.mktemp("weights") / "resnet18.pth"
     torch.save(network.state_dict(), path)
-    return network
+    return network, path
 
 
-def test_weights_of_a_file_give_the_features_of_torchvision(tmp_path: Path) -> None:
-    network, x = published(tmp_path / "resnet18.pth"), torch.randn(2, 3, 64, 64)
+Published = tuple[models.ResNet, Path]
+
+
+def test_weights_of_a_file_give_the_features_of_torchvision(published: Published, tmp_path: Path) -> None:
+    (network, path), x = published, torch.randn(2, 3, 64, 64)
     save_file(network.state_dict(), tmp_path / "resnet18.safetensors")
-    for file in ("resnet18.pth", "resnet18.safetensors"):
-        stages = torchvision_backbone("resnet18", 3, (64, 64), weights=tmp_path / file).eval()
+    for file in (path, tmp_path / "resnet18.safetensors"):
+        stages = torchvision_backbone("resnet18", 3, (64, 64), weights=file).eval()
         features = stages(x)
         assert features.shape == (2, *stages.out_shape)  # type: ignore[misc]
         torch.testing.assert_close(network.fc(features.mean(dim=(2, 3))), network(x))
 
 
-def test_the_first_convolution_is_repeated_over_the_channels_of_a_modality(tmp_path: Path) -> None:
-    first = published(tmp_path / "resnet18.pth").conv1.weight
-    for channels in (1, 4, 6):
-        stages = torchvision_backbone("resnet18", channels, (32, 32), weights=tmp_path / "resnet18.pth")
-        ours = stages.get_parameter("layer1.0.weight")
-        assert ours.shape[1] == channels
-        assert all(torch.equal(ours[:, c], first[:, c % 3] * (3 / channels)) for c in range(channels))
+@pytest.mark.parametrize("channels", [1, 4])
+def test_the_first_convolution_is_repeated_over_the_channels(channels: int, published: Published) -> None:
+    network, path = published
+    stages = torchvision_backbone("resnet18", channels, (32, 32), weights=path)
+    ours, first = stages.get_parameter("layer1.0.weight"), network.conv1.weight
+    assert ours.shape[1] == channels
+    assert all(torch.equal(ours[:, c], first[:, c % 3] * (3 / channels)) for c in range(channels))
 
 
-def test_files_that_are_not_the_weights_are_named(tmp_path: Path) -> None:
-    def load(file: str, name: str = "resnet18") -> None:
-        torchvision_backbone(name, 4, (32, 32), weights=tmp_path / file)
+def test_files_that_are_not_the_weights_are_named(published: Published, tmp_path: Path) -> None:
+    def load(path: Path, name: str = "resnet18") -> None:
+        torchvision_backbone(name, 4, (32, 32), weights=path)
 
     with pytest.raises(ModelError, match=r"absent\.pth do not exist; give the path of a file"):
-        load("absent.pth")
+        load(tmp_path / "absent.pth")
     (tmp_path / "text.pth").write_text("no weights")
     with pytest.raises(ModelError, match=r"text\.pth are not a file of weights that can be read"):
-        load("text.pth")
-    published(tmp_path / "resnet18.pth")
+        load(tmp_path / "text.pth")
     with pytest.raises(ModelError, match=r"resnet18\.pth are not those of resnet34: layer1.* is missing or has"):
-        load("resnet18.pth", "resnet34")
+        load(published[1], "resnet34")
     with pytest.raises(ModelError, match=r"are not those of mobilenet_v2: they have no features.0.0.weight"):
-        load("resnet18.pth", "mobilenet_v2")
+        load(published[1], "mobilenet_v2")
 
 
 @pytest.mark.usefixtures("registries")
-def test_a_plugin_gives_a_backbone_the_weights_of_a_file(tmp_path: Path) -> None:
-    network = published(tmp_path / "resnet18.pth")
+def test_a_plugin_gives_a_backbone_the_weights_of_a_file(published: Published) -> None:
+    network, path = published
 
     @register_backbone("pretrained")
     def pretrained(channels: int, image_size: tuple[int, int]) -> nn.Module:
-        return torchvision_backbone("resnet18", channels, image_size, weights=tmp_path / "resnet18.pth")
+        return torchvision_backbone("resnet18", channels, image_size, weights=path)
 
     built = build_model("pretrained-layer2-add", channels={"rgb": 3, "lidar": 4}, image_size=(32, 32), classes=2)
     assert isinstance(built, FusionNet)
@@ -149,6 +158,21 @@ def test_a_plugin_gives_a_backbone_the_weights_of_a_file(tmp_path: Path) -> None
     assert torch.equal(weights[0], network.conv1.weight)
     assert torch.equal(weights[1][:, 1], network.conv1.weight[:, 1] * 3 / 4)
     assert torch.equal(built.trunk.get_parameter("1.1.conv2.weight"), network.layer4[1].conv2.weight)
+
+
+@pytest.mark.usefixtures("registries")
+def test_the_whole_of_other_backbones_is_one_stage() -> None:
+    @register_backbone("tiny")
+    def tiny(channels: int, image_size: tuple[int, int]) -> nn.Module:
+        made = nn.Sequential(nn.Conv2d(channels, 6, kernel_size=4, stride=4), nn.ReLU())
+        made.out_shape = (6, image_size[0] // 4, image_size[1] // 4)  # type: ignore[assignment]
+        return made
+
+    network = outline("tiny-intermediate-mmtm")
+    assert len(network.exchanges) == 1
+    assert logits(network).shape == logits(outline("tiny-late-mean")).shape == (2, 3)
+    with pytest.raises(ModelError, match=r"the backbone tiny has no stage 'layer1'; it has intermediate .*, late"):
+        outline("tiny-layer1-add")
 
 
 @pytest.mark.parametrize(

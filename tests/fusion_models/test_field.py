@@ -137,13 +137,10 @@ def operations(name: str) -> int:
     ("model", "other"),
     [
         ("field-intermediate-add-convpool", "field-intermediate-add-maxpool"),
-        ("field-intermediate-concat-spd", "field-intermediate-concat-maxpool"),
-        ("field-intermediate-mmtm-patchify", "field-intermediate-mmtm-maxpool"),
-        ("field-late-mean-strided", "field-late-mean-maxpool"),
-        ("field-rgb-convpool", "field-rgb-maxpool"),
+        ("field-late-mean-patchify", "field-late-mean-maxpool"),
+        ("field-rgb-strided", "field-rgb-maxpool"),
         ("field-intermediate-gmu-maxpool", "field-intermediate-concat-maxpool"),
         ("compact-late-concat-strided", "compact-late-concat-maxpool"),
-        ("deep-intermediate-concat-strided", "deep-intermediate-concat-maxpool"),
     ],
 )
 def test_controls_have_the_parameters_or_the_operations_of_another_model(model: str, other: str) -> None:

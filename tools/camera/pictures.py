@@ -24,7 +24,7 @@ LIT, BRIGHT = 20, 60  # of 255
 CLASSES: Mapping[str, str] = MappingProxyType({"cube": "cubes", "sphere": "spheres"})
 """What the names of files begin with, and the solid that they show."""
 
-_SOFT_PIXELS = (
+SOFT_PIXELS = (
     0.5  # standard deviation of the blur of the published pictures, which were enlarged and reduced again
 )
 _CUT = 6  # they have no values below this
@@ -59,7 +59,7 @@ def read(folder: Path) -> list[Picture]:
 
 def softened(pictures: npt.NDArray[np.uint8]) -> Values:
     """Simulated pictures (N, 64, 64, 3), as soft as the published pictures of the original."""
-    soft = gaussian_filter(pictures.astype(float), (0, _SOFT_PIXELS, _SOFT_PIXELS, 0))
+    soft = gaussian_filter(pictures.astype(float), (0, SOFT_PIXELS, SOFT_PIXELS, 0))
     return np.asarray(np.where(soft < _CUT, 0, soft))
 
 

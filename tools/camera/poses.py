@@ -11,17 +11,18 @@ import numpy as np
 from scipy.ndimage import gaussian_filter
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
+from scipy.stats import kstest
 
 from data_utils.simulator.light import Light
 from data_utils.simulator.scenes import DISTANCE_M, HALF_SPACE_M
 from data_utils.simulator.sensors import FOCAL_LENGTH
 from data_utils.simulator.solids import CUBE_EDGE_M, SPHERE_RADIUS_M
-from tools.camera.pictures import LIT, SIZE, Picture, Values
+from tools.camera.pictures import LIT, SIZE, SOFT_PIXELS, Picture, Values
 
 _FOCAL = FOCAL_LENGTH * SIZE
 _WINDOW, _SAMPLES = 26, 2  # rows and columns that are compared, around the lit pixels; samples per pixel and axis
 _OUTSIDE = 50.0  # residual per meter that an object is outside of the space of the original's objects
-_ROTATIONS, _STARTS = 1500, 8  # random rotations that are tried, and the best of them, which are refined
+_ROTATIONS, _STARTS = 800, 6  # random rotations that are tried, and the best of them, which are refined
 _STEPS = np.array([0.15, 0.15, 0.3, 0.04, 0.04, 0.04, 0.1, 0.1, 0.1])  # of ``Pose.parameters``; for derivatives
 
 
@@ -117,16 +118,21 @@ def draw(pose: Pose, light: Light, top: int, left: int, samples: int = _SAMPLES,
     return np.asarray(gaussian_filter(values, (blur, blur, 0)) if blur else values)
 
 
-def fit_pose(picture: Picture, light: Light, blur: float, generator: np.random.Generator) -> Pose:
+def fit_pose(picture: Picture, light: Light, generator: np.random.Generator) -> Pose:
     """The pose whose picture is nearest to this one in the sum of squares, from many random rotations."""
     starts = _starts(picture, light, generator)
-    results = [_refine(picture, light, blur, pose, 12) for pose in starts]
+    results = [_refine(picture, light, pose, 12) for pose in starts]
     _, best = min(results, key=lambda result: result[0])
-    return _refine(picture, light, blur, best, 40)[1]
+    return refined(picture, light, best)
+
+
+def refined(picture: Picture, light: Light, pose: Pose) -> Pose:
+    """The best pose near a pose."""
+    return _refine(picture, light, pose, 40)[1]
 
 
 def fit_direction(
-    pictures: Sequence[Picture], poses: Sequence[Pose], light: Light, blur: float
+    pictures: Sequence[Picture], poses: Sequence[Pose], light: Light
 ) -> tuple[Light, list[Pose], float]:
     """The direction of the light that all pictures share, with their poses, from the given ones.
 
@@ -144,9 +150,7 @@ def fit_direction(
 
     def residuals(x: Values) -> Values:
         shared, parameters = world(x)
-        return np.concatenate(
-            [_difference(*pair, shared, blur) for pair in zip(pictures, parameters, strict=True)]
-        )
+        return np.concatenate([_difference(*pair, shared) for pair in zip(pictures, parameters, strict=True)])
 
     def jacobian(x: Values) -> Values:
         """Each pose changes one picture only, so a picture is drawn for its own parameters and the light's two."""
@@ -158,7 +162,7 @@ def fit_direction(
             rows = slice(number * _RESIDUALS, (number + 1) * _RESIDUALS)
 
             def own(u: Values, picture: Picture = picture, start: int = start, end: int = end) -> Values:
-                return _difference(picture, u * steps[start:end], shared, blur)
+                return _difference(picture, u * steps[start:end], shared)
 
             for place in range(start, end):
                 result[rows, place] = _slope(own, parameters[number] / steps[start:end], place - start)
@@ -171,6 +175,22 @@ def fit_direction(
     return shared, fitted, float(np.sqrt(2 * found.cost / (len(pictures) * _RESIDUALS)))
 
 
+def rotation_report(cubes: Sequence[Pose]) -> str:
+    """How well the rotations of cubes agree with two distributions, as p-values of Kolmogorov-Smirnov tests.
+
+    Compared is the angle between the line of sight, and between the vertical, and the nearest axis of the cube.
+    """
+    generator = np.random.default_rng(0)
+    theirs = np.stack([pose.rotation for pose in cubes])
+    uniform = Rotation.from_quat(generator.normal(size=(20_000, 4))).as_matrix()
+    angles = Rotation.from_euler("xyz", generator.uniform(-np.pi, np.pi, (20_000, 3))).as_matrix()
+    lines = []
+    for name, ours in (("uniform rotations", uniform), ("uniform Euler angles", angles)):
+        tests = (kstest(np.abs(theirs[:, axis]).max(axis=1), np.abs(ours[:, axis]).max(axis=1)) for axis in (1, 2))
+        lines.append(f"{name}: p = {' (line of sight), '.join(f'{test.pvalue:.2f}' for test in tests)} (vertical)")
+    return "\n".join(lines)
+
+
 _RESIDUALS = _WINDOW * _WINDOW * 3 + 3
 
 
@@ -180,13 +200,13 @@ def window(picture: Picture) -> tuple[int, int]:
     return round(rows.mean()) - _WINDOW // 2, round(columns.mean()) - _WINDOW // 2
 
 
-def _difference(picture: Picture, parameters: Values, light: Light, blur: float) -> Values:
+def _difference(picture: Picture, parameters: Values, light: Light) -> Values:
     """A drawn picture less the original in the window, and how far the object is outside of its space."""
     pose, (top, left) = Pose.of(picture.solid, parameters), window(picture)
     padded = np.pad(picture.values, ((_WINDOW, _WINDOW), (_WINDOW, _WINDOW), (0, 0)))
     part = padded[top + _WINDOW : top + 2 * _WINDOW, left + _WINDOW : left + 2 * _WINDOW]
     outside = np.maximum(np.abs(pose.center - [0, DISTANCE_M, 0]) - HALF_SPACE_M, 0)
-    return np.concatenate([(draw(pose, light, top, left, blur=blur) - part).ravel(), _OUTSIDE * outside])
+    return np.concatenate([(draw(pose, light, top, left, blur=SOFT_PIXELS) - part).ravel(), _OUTSIDE * outside])
 
 
 def _slope(function: Callable[[Values], Values], x: Values, place: int) -> Values:
@@ -200,11 +220,11 @@ def _steps(parameters: Values) -> Values:
     return np.delete(_STEPS, slice(3, 6)) if len(parameters) == 6 else _STEPS
 
 
-def _refine(picture: Picture, light: Light, blur: float, pose: Pose, steps: int) -> tuple[float, Pose]:
+def _refine(picture: Picture, light: Light, pose: Pose, steps: int) -> tuple[float, Pose]:
     scale = _steps(pose.parameters)
 
     def residuals(x: Values) -> Values:
-        return _difference(picture, x * scale, light, blur)
+        return _difference(picture, x * scale, light)
 
     def jacobian(x: Values) -> Values:
         return np.stack([_slope(residuals, x, place) for place in range(len(x))], axis=1)

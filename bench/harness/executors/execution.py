@@ -34,11 +34,11 @@ LOG = "execution.log"
 
 
 class Execution:
-    """Trains cells of a session in other processes, from now on.
+    """Trains cells of a session in other processes.
 
     Args:
         session: It is open; its folder gets the results.
-        cells: What to train; the costliest starts first.
+        cells: All that may have to be trained, in the order of their benchmarks.
         watch: Shows what is under way.
 
     Raises:
@@ -48,6 +48,7 @@ class Execution:
     def __init__(self, session: Session, cells: Sequence[Cell], watch: Watch) -> None:
         self._session = session
         self._cells = {cell.name: cell for cell in cells}
+        self._to_come = dict(self._cells)
         self._tracebacks: dict[str, str] = {}
         self._errors: dict[str, Exception] = {}
         options = session.options
@@ -58,11 +59,21 @@ class Execution:
             versions=versions(),
             cache=options.simulated_dir,
         )
-        self._pool = Pool(engine, self._data, self._receive, watch, self._log)
-        earlier = [*committed_records(), *session.earlier]
-        seconds = expected_seconds(cells, earlier)
-        order = sorted(cells, key=lambda cell: -seconds[cell.name])
-        self._pool.submit([self._task(cell, seconds[cell.name]) for cell in order])
+        self._pool = Pool(engine, self._data, self._receive, watch, self._log, self._is_over)
+        self._seconds = expected_seconds(cells, [*committed_records(), *session.earlier])
+
+    def go_on(self, cell: Cell) -> None:
+        """Hand over everything of a cell's look, unless that was done: the costliest starts first."""
+        if cell.name not in self._to_come:
+            return
+        plan = self._session.plan
+        look = plan.look_of(cell) if plan else 0
+        of_look = [other for other in self._to_come.values() if not plan or plan.look_of(other) == look]
+        for other in of_look:
+            del self._to_come[other.name]
+        needed = [other for other in of_look if not self._session.why_skipped(other)]
+        needed.sort(key=lambda cell: -self._seconds[cell.name])
+        self._pool.submit([self._task(cell) for cell in needed])
 
     def wait(self, cell: Cell) -> None:
         """Return when a cell has ended; its record is kept then. A worker's traceback is printed.
@@ -74,16 +85,20 @@ class Execution:
         self._pool.wait(cell.name)
         if text := self._tracebacks.pop(cell.name, ""):
             print(text)
-        if not self._pool.unfinished:
+        if not self._pool.unfinished and not self._to_come:
             self.close()
         if error := self._errors.pop(cell.name, None):
             raise error
+
+    def is_under_way(self, cell: Cell) -> bool:
+        """Whether a cell waits for a worker or is trained by one."""
+        return cell.name in self._pool.unfinished
 
     def close(self) -> None:
         """End all workers, whatever they do."""
         self._pool.close()
 
-    def _task(self, cell: Cell, expected_seconds: float) -> Task:
+    def _task(self, cell: Cell) -> Task:
         config, session = cell.config, self._session
         registered = config.dataset in DATASETS
         return Task(
@@ -100,8 +115,12 @@ class Execution:
             data_sha256=session.source(config).sha256,
             cache_bytes=session.options.cache_bytes,
             world=(session.source(config).sha256, shares_of(config.protocol), cell.seed),
-            expected_seconds=expected_seconds,
+            expected_seconds=self._seconds[cell.name],
         )
+
+    def _is_over(self) -> bool:
+        plan = self._session.plan
+        return plan is not None and plan.over
 
     def _log(self, event: dict[str, object]) -> None:
         with (self._session.folder / LOG).open("ab") as file:

@@ -117,6 +117,7 @@ class Pool:
         receive: Called with every cell that ended.
         watch: Called about twice per second while a cell is waited for.
         log: Called with what happens.
+        is_over: Whether no further cell is to start; those that wait are dropped then.
     """
 
     def __init__(
@@ -126,7 +127,9 @@ class Pool:
         receive: Receive,
         watch: Watch,
         log: Log,
+        is_over: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._is_over = is_over
         self._engine, self._data, self._receive, self._watch, self._log = engine, data, receive, watch, log
         self._waiting: list[_Cell] = []
         self._workers: dict[Hashable, _Worker] = {}
@@ -145,7 +148,7 @@ class Pool:
         return {cell.task.name for cell in (*self._waiting, *under_way)}
 
     def wait(self, name: str) -> None:
-        """Return when a cell has ended; those that end meanwhile are received too.
+        """Return when a cell has ended, or was dropped; those that end meanwhile are received too.
 
         Raises:
             ExecutorError: No worker can be started.
@@ -236,6 +239,8 @@ class Pool:
 
     def _assign(self) -> None:
         """Give every idle worker the first cell that it may train; end those that no cell needs."""
+        if self._is_over():
+            self._waiting.clear()
         for handle, worker in list(self._workers.items()):
             if worker.node and worker.cell is None and (cell := self._next_for(worker)) is not None:
                 self._waiting.remove(cell)

@@ -179,3 +179,12 @@ def test_the_command_writes_tables_plots_and_page_and_says_what_is_missing(
     assert main(["merge", str(first), "--out", str(out)]) == 2
     assert "there are records in this folder already; give a new folder" in capsys.readouterr().err
     assert read(out / "records.jsonl", RunRecord) == [record(), record(TWIN)]
+
+
+def test_looks_have_plans_of_their_own(tmp_path: Path) -> None:
+    first = ShardPlan(1, 1, {MODEL: 1}, look=1)
+    second = ShardPlan(1, 2, {f"{MODEL}-seed52": 1, TWIN: 2}, look=2)
+    assert (first.file_name, second.file_name) == ("shard-1-of-1-look-1.json", "shard-1-of-2-look-2.json")
+    folder = run(tmp_path / "1", record(), other(), plan=first)
+    (folder / second.file_name).write_bytes(msgspec.json.encode(second))
+    assert merge([folder]).missing == [f"shard 2/2 of look 2 is missing, with 1 cell: {TWIN}"]

@@ -4,10 +4,15 @@ import re
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bench.config import OptionError
 from bench.harness.merging import read_plans
+from bench.harness.options import resolve
 from bench.harness.shards import Shard, ShardPlan, parse_shard
+from bench.records import append
+from tests.bench.analysis.claim_runs import declared
+from tests.bench.analysis.samples import around, seeds
 from tests.bench.nested import nested
 
 
@@ -60,3 +65,51 @@ def test_a_shard_without_cells_passes_and_leaves_its_plan(tmp_path: Path) -> Non
     assert ended.code == 0, ended.output
     assert "shard 2/2: 0 of 1 benchmarks, 0.0% of the expected time" in ended.output
     assert read_plans(tmp_path / "run") == [ShardPlan(2, 2, {"fusion-compact:compact-late-concat-maxpool": 1})]
+
+
+# Until decided
+
+
+A, B = "compact-late-concat-maxpool", "compact-late-concat-strided"
+DECIDE = ("--compare-models", A, B, "--until-decided", "--max-seeds", "12", "--profile", "smoke")
+
+
+def of_look(*arguments: str) -> list[str]:
+    """The ids of the next look's cells in one of two shards."""
+    ended = nested(["bench", "--collect-only", "-q", *DECIDE, *arguments])
+    assert ended.code == 0, ended.output
+    return [id_.partition("[")[2].removesuffix("]") for id_ in ended.ids]
+
+
+def looked(folder: Path, losses_b: list[float]) -> Path:
+    """The merged run of the first look: ten seeds of both models."""
+    options = resolve(
+        root=folder, device="cpu", profile="smoke", compare_models=(A, B), until_decided=True, max_seeds="12"
+    )
+    (config,) = {cell.config.variant: cell.config for cell in options.cells()}.values()
+    folder.mkdir()
+    for model, losses in ((A, around(0.1, 10)), (B, losses_b)):
+        for i, run in enumerate(seeds(model, "standard", losses=losses, variant=config.variant)):
+            told = replace(run, profile="smoke", seed=51 + i, train_sha256=f"seed {51 + i}")
+            append(folder / "records.jsonl", *declared([told], options.claims))
+    return folder
+
+
+def test_of_the_looks_the_first_is_sharded_first() -> None:
+    cells = [cell for number in (1, 2) for cell in of_look("--shard", f"{number}/2")]
+    expected = {f"{model}{'' if seed == 51 else f'-seed{seed}'}" for model in (A, B) for seed in range(51, 61)}
+    assert len(cells) == 20
+    assert set(cells) == expected
+
+
+def test_the_next_look_has_the_seeds_that_an_open_claim_needs(tmp_path: Path) -> None:
+    earlier = looked(tmp_path / "run", [0.1, 0.3] * 5)
+    cells = [cell for number in (1, 2) for cell in of_look("--shard", f"{number}/2", "--earlier", str(earlier))]
+    assert set(cells) == {f"{model}-seed{seed}" for model in (A, B) for seed in (61, 62)}
+
+
+def test_where_all_is_decided_nothing_is_left_to_run(tmp_path: Path) -> None:
+    earlier = looked(tmp_path / "run", around(0.5, 10))
+    ended = nested(["bench", "--collect-only", "-q", *DECIDE, "--shard", "1/2", "--earlier", str(earlier)])
+    assert (ended.code, ended.ids) == (0, [])
+    assert "nothing is left to run: no open claim needs a further cell" in ended.output

@@ -1,5 +1,6 @@
 import math
 from dataclasses import replace
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -9,9 +10,12 @@ from torch import Tensor, nn
 from bench.config import STANDARD, OptionError, Protocol
 from bench.metrics import classification_loss
 from bench.training.methods import Methods, make_methods, modulation, present, scores
-from bench.training.runs import run
+from bench.training.preparation import prepare
+from bench.training.runs import build_seeded, drive, run
+from bench.training.seeding import deterministic, seeded
+from bench.training.trainer import Trainer
 from data_utils import Batch
-from fusion_models import FusionNet, ModelError
+from fusion_models import FusionNet, ModelError, find_model
 from fusion_models.operators import Concat, Mean
 from tests.bench.samples import small_dataset
 from tests.bench.toys import toy, toy_batch
@@ -214,27 +218,43 @@ SHORT = replace(STANDARD, pairs=24, epochs=2, batch_size=8)
 ALL_METHODS = replace(SHORT, modality_dropout=0.3, unimodal_loss=0.5, ogm_ge=0.5)
 
 
-def weights(model: str, protocol: Protocol) -> str | None:
-    return run(model, small_dataset(), protocol=protocol).weights_sha256
+def weights(model: str, protocol: Protocol) -> Tensor:
+    """All weights after a training of two epochs."""
+    dataset = small_dataset()
+    with deterministic(), seeded(51, "training"):
+        data = prepare(dataset, protocol, 51, "cpu")
+        network = build_seeded(find_model(model), dataset.info, 51, "cpu")
+        trainer = Trainer(network, data.train, data.valid, protocol, 51, lambda _: None)
+        drive(trainer.train_epoch, trainer.finish_epoch, protocol.epochs)
+    return torch.cat([p.detach().flatten() for p in network.parameters()])
 
 
-@pytest.mark.parametrize("setting", ["modality_dropout", "unimodal_loss", "ogm_ge"])
-def test_each_method_changes_a_training_that_can_be_repeated(setting: str) -> None:
-    model, protocol = "field-intermediate-add-patchify", SHORT.with_settings({setting: "0.3"})
-    assert weights(model, protocol) == weights(model, protocol) != weights(model, SHORT)
+FUSED = "field-intermediate-add-patchify"
+
+
+def test_each_method_changes_a_training() -> None:
+    settings: list[dict[str, str]] = [{}, {"modality_dropout": "0.3"}, {"unimodal_loss": "0.3"}, {"ogm_ge": "0.3"}]
+    trained = [weights(FUSED, SHORT.with_settings(setting)) for setting in settings]
+    assert not any(torch.equal(one, other) for one, other in combinations(trained, 2))
+
+
+def test_a_training_with_methods_can_be_repeated_to_the_bit() -> None:
+    assert torch.equal(weights(FUSED, ALL_METHODS), weights(FUSED, ALL_METHODS))
 
 
 def test_a_single_modality_is_trained_as_without_methods() -> None:
-    assert weights("field-rgb-patchify", ALL_METHODS) == weights("field-rgb-patchify", SHORT)
+    assert torch.equal(weights("field-rgb-patchify", ALL_METHODS), weights("field-rgb-patchify", SHORT))
 
 
 def test_early_fusion_has_no_stems_to_balance() -> None:
     protocol = replace(SHORT, unimodal_loss=0.5, ogm_ge=0.5)
-    assert weights("field-early-concat-patchify", protocol) == weights("field-early-concat-patchify", SHORT)
+    assert torch.equal(
+        weights("field-early-concat-patchify", protocol), weights("field-early-concat-patchify", SHORT)
+    )
 
 
 def test_a_record_tells_the_methods() -> None:
-    record = run("field-intermediate-add-patchify", small_dataset(), protocol=ALL_METHODS)
+    record = run(FUSED, small_dataset(), protocol=ALL_METHODS)
     assert [record.protocol[name] for name in ("modality_dropout", "unimodal_loss", "ogm_ge")] == [0.3, 0.5, 0.5]
 
 

@@ -294,10 +294,11 @@ def test_a_model_that_does_not_fit_is_refused_before_anything_is_trained(
     }.items():
         with pytest.raises(ModelError, match=message):
             run(model, dataset, protocol=SMALL, results_dir=tmp_path, observe=epochs.append)
+    whole = dataset.decoded()
     odd = replace(
-        dataset,
-        info=replace(dataset.info, image_size=(12, 16)),
-        inputs={modality: values[:, :, :12] for modality, values in dataset.inputs.items()},
+        whole,
+        info=replace(whole.info, image_size=(12, 16)),
+        inputs={modality: values[:, :, :12] for modality, values in whole.inputs.items()},
     )
     with pytest.raises(ModelError, match="multiples of 8, not 12x16"):
         run(MODEL, odd, protocol=SMALL, results_dir=tmp_path, observe=epochs.append)

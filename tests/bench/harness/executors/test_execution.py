@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from bench.harness.cell import Cell
 from bench.harness.executors import execution
 from bench.harness.executors.pool import ExecutorError, Watch
 from bench.harness.executors.tasks import DataNeeded, Message, Raised, Ready, Refused, Task, Trained, Versions
@@ -26,7 +27,16 @@ from tests.bench.tracking.session import Notebook
 
 pytestmark = pytest.mark.usefixtures("registries")
 
-TIMES = ("started_at", "epoch_seconds", "train_seconds", "total_seconds", "seconds_to_target", "ceiling")
+TIMES = (
+    "started_at",
+    "other_load",
+    "epoch_seconds",
+    "train_seconds",
+    "other_load",
+    "total_seconds",
+    "seconds_to_target",
+    "ceiling",
+)
 
 
 class Here:
@@ -37,7 +47,7 @@ class Here:
     """
 
     made: "list[Here]"
-    fails: Mapping[str, list[Message]]
+    fails: dict[str, list[Message]]
 
     def __init__(self, address: str, *, device: str, threads: int, versions: Versions, cache: Path) -> None:
         self.address, self.device, self.versions, self.cache = address, device, versions, cache
@@ -287,3 +297,43 @@ def test_files_that_cannot_be_written_fail_the_benchmark_of_their_cell_alone(
             session.executed(cell)
     session.finish()
     assert engines[0].closed
+
+
+# Until decided
+
+
+def ended_with(session: Session, cell: Cell, loss: float) -> Trained:
+    """A message about a cell that ended with a test loss."""
+    values = {"best_valid_loss": loss, "test_loss": loss, "test_accuracy": 1 - loss, "valid_accuracy": 1 - loss}
+    of_seed = {f"{part}_sha256": f"{part} of {cell.seed}" for part in ("train", "valid", "test")}
+    known = session.described(cell) | {"train_losses": [1.0], "valid_losses": [loss], "epoch_seconds": [1.0]}
+    parts = {"train_pairs": 64, "valid_pairs": 16, "test_pairs": 80}
+    ended = RunRecord(**{**known, **values, **of_seed, **parts, "status": COMPLETED})
+    return Trained(ended, (), None, None, (), 1.0)
+
+
+@pytest.mark.parametrize(("losses_b", "decided"), [([0.5], True), ([0.1, 0.3], False)])
+def test_looks_are_handed_over_when_the_earlier_ones_are_complete(
+    losses_b: list[float], make: Make, engines: list[Here], *, decided: bool
+) -> None:
+    a, b = "compact-late-concat-maxpool", "compact-late-concat-strided"
+    session = make("run", "ray", compare_models=(a, b), until_decided=True, max_seeds="12")
+    for cell in session.cells:
+        i = cell.seed - 51
+        loss = (0.1 if cell.spec.name == a else losses_b[i % len(losses_b)]) + i / 1e4
+        Here.fails[cell.name] = [ended_with(session, cell, loss)]
+    session.start(session.cells, unwatched)
+    (engine,) = engines
+    reasons = {}
+    for cell in session.cells:
+        if reason := session.why_skipped(cell):
+            reasons[cell.seed] = reason
+            continue
+        assert session.executed(cell) is not None
+        if cell.seed < 61:  # of the first look
+            assert {name.partition("-seed")[2] for name in engine.trained} <= {"", *map(str, range(52, 61))}
+    session.finish()
+    assert set(engine.trained[:20]) == {cell.name for cell in session.cells if cell.seed < 61}
+    assert len(engine.trained) == (20 if decided else 24)
+    assert set(reasons) == ({61, 62} if decided else set())
+    assert all(reason.startswith("decided at look 1: ") for reason in reasons.values())

@@ -257,6 +257,26 @@ def test_events_tell_what_became_of_every_cell() -> None:
     assert events[3] == {"event": "raised", "worker": 1, "node": "x", "cell": "a", "reason": "ValueError: boom"}
 
 
+def test_cells_that_wait_are_dropped_when_the_time_is_over_and_those_under_way_end() -> None:
+    kept = Kept()
+    machines = Machines({"x": 1})
+    over = iter([False, False, True])
+    pool = Pool(
+        machines,
+        lambda _: record,  # type: ignore[arg-type, return-value]
+        kept.receive,
+        lambda *_: None,
+        kept.events.append,
+        lambda: next(over),
+    )
+    pool.submit(map(task, ["a", "b", "c"]))
+    pool.wait("a")
+    assert pool.unfinished == {"b", "c"}
+    pool.wait("c")  # returns when it is dropped
+    assert list(kept.outcomes) == ["a", "b"]
+    assert pool.unfinished == set()
+
+
 def test_closing_ends_the_engine() -> None:
     machines = Machines({"x": 1})
     pool = Pool(machines, lambda _: record, print, print, print)  # type: ignore[arg-type, return-value]
