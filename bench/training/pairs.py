@@ -10,9 +10,10 @@ from functools import cached_property
 from typing import Protocol as Interface
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from data_utils import Batch, ChannelStatistics, PairedDataset, Part
+from fusion_models import FusionNet
 
 
 class Pairs(Interface):
@@ -42,11 +43,13 @@ class StoredPairs:
         dataset: On the device.
         pairs: Which of its pairs, int64 (N,) on the device.
         scaling: The mean and the standard deviation of each modality that is scaled, (C,) on the device.
+        modalities: That batches have.
     """
 
     dataset: PairedDataset
     pairs: Tensor
     scaling: Mapping[str, tuple[Tensor, Tensor]]
+    modalities: tuple[str, ...]
 
     @classmethod
     def of(
@@ -54,7 +57,7 @@ class StoredPairs:
     ) -> "StoredPairs":
         """A part of a world; these modalities are scaled by the statistics."""
         scaling = {m: (statistics.mean[m].to(device), statistics.std[m].to(device)) for m in scaled}
-        return cls(part.dataset.to(device), part.indices.to(device), scaling)
+        return cls(part.dataset.to(device), part.indices.to(device), scaling, tuple(part.dataset.inputs))
 
     @cached_property
     def labels(self) -> Tensor:
@@ -66,8 +69,16 @@ class StoredPairs:
 
     def __getitem__(self, index: Tensor | slice) -> Batch:
         """See ``Pairs``."""
-        measured = self.dataset.batch(self.pairs[index])
-        return as_inputs(measured, self.scaling)
+        measured = self.dataset.batch(self.pairs[index], self.modalities)
+        for modality, values in measured.inputs.items():  # just made, so they can be overwritten
+            if modality in self.scaling:
+                mean, std = self.scaling[modality]
+                values.sub_(mean[:, None, None]).div_(std[:, None, None])
+        return as_inputs(measured, {})
+
+    def seen_by(self, model: nn.Module) -> "StoredPairs":
+        """The same pairs with the modalities that a model uses, as far as that is known."""
+        return replace(self, modalities=model.modalities) if isinstance(model, FusionNet) else self
 
     def to(self, device: torch.device | str) -> "StoredPairs":
         """The same pairs on a device."""
@@ -76,14 +87,14 @@ class StoredPairs:
 
 
 def as_inputs(measured: Batch, scaling: Mapping[str, tuple[Tensor, Tensor]]) -> Batch:
-    """Pairs as models get them: (x - mean) / std of the modalities that are scaled, all on the same device.
+    """Pairs as models get them: (x - mean) / std of the modalities that are scaled.
 
     They are channels last, as the models' weights are: convolutions then run without copying between layouts.
     """
     inputs: dict[str, Tensor] = {}
     for modality, values in measured.inputs.items():
         if modality in scaling:
-            mean, std = (statistic[:, None, None] for statistic in scaling[modality])
+            mean, std = (statistic.to(values.device)[:, None, None] for statistic in scaling[modality])
             values = (values - mean).div_(std)
         inputs[modality] = values.contiguous(memory_format=torch.channels_last)
     return Batch(inputs, measured.labels)

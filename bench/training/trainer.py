@@ -17,7 +17,7 @@ from bench.config import Protocol
 from bench.training.evaluation import evaluate
 from bench.training.graphs import fastest
 from bench.training.methods import make_methods
-from bench.training.pairs import Pairs
+from bench.training.pairs import Pairs, StoredPairs
 from bench.training.seeding import epoch_order
 from bench.training.steps import EagerSteps, make_optimizer, synchronize, trained_with
 from fusiongauge import FusionGaugeError
@@ -126,9 +126,14 @@ class Trainer:
         self.model = model
         self.history = History()
         self.device = train.labels.device
+        # What a model does not look at need not be made.
+        train, valid = (p.seen_by(model) if isinstance(p, StoredPairs) else p for p in (train, valid))
         self._train, self._valid = train, valid
         self._protocol, self._seed, self._observe, self._stage = protocol, seed, observe, stage
         self._steps_per_epoch = steps_per_epoch(len(train), protocol)
+        train, valid = (
+            pairs.seen_by(model) if isinstance(pairs, StoredPairs) else pairs for pairs in (train, valid)
+        )
         self._used = min(len(train), self._steps_per_epoch * protocol.batch_size)
         self._rates = learning_rates(protocol, self._steps_per_epoch)
         self._methods = make_methods(model, protocol, train, seed)

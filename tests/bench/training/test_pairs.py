@@ -5,10 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from bench.training.pairs import StoredPairs
 from data_utils import ChannelStatistics, PairedDataset, Part, load
 from data_utils.simulator.shapes import as_dataset, simulate
+from fusion_models import build_model
 from tests.data_utils.layouts.files import write_pairs
 
 
@@ -57,3 +59,11 @@ def test_statistics_in_chunks_are_those_of_all(data: PairedDataset) -> None:
     for modality in data.inputs:
         torch.testing.assert_close(chunked.mean[modality], whole.mean[modality])
         torch.testing.assert_close(chunked.std[modality], whole.std[modality])
+
+
+def test_batches_have_what_a_model_looks_at(data: PairedDataset) -> None:
+    pairs = StoredPairs.of(Part(data, torch.arange(4)), ChannelStatistics.from_batch(data.batch()), (), "cpu")
+    info = data.info
+    alone = build_model("wide-rgb-strided", channels=info.channels, image_size=info.image_size, classes=2)
+    assert set(pairs.seen_by(alone)[:].inputs) == {"rgb"}
+    assert set(pairs.seen_by(nn.Linear(1, 1))[:].inputs) == set(data.inputs)
