@@ -57,6 +57,7 @@ $(VENV)/installed: pyproject.toml
 
 # Of what the project does not require itself, the newest: its own floors are not ours to test.
 $(OLDEST)/installed: pyproject.toml
+	rm -rf $(OLDEST)
 	$(OLDEST_PYTHON) -m venv $(OLDEST)
 	$(OLDEST)/bin/python -m pip install --quiet uv
 	$(OLDEST)/bin/python -m uv pip install --quiet --python $(OLDEST)/bin/python \

@@ -5,6 +5,7 @@ Nothing is downloaded: weights are random, or come from a file.
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,9 @@ def torchvision_backbone(
             keep their size. None for random weights.
 
     Returns:
-        (B, channels, H, W) to (B, *out_shape); ``out_shape`` is an attribute. Its stages are named: "layer1" to
-        "layer4" for ResNet, whose "layer1" includes what comes before it; "features0" and so on for the others.
+        (B, channels, H, W) to (B, *out_shape). Its attributes are ``out_shape`` and ``shapes``, those after each
+        stage. Stages are named: "layer1" to "layer4" for ResNet, whose "layer1" includes what comes before it;
+        "features0" and so on for the others.
 
     Raises:
         ModelError: torchvision has no such network, it is of another kind, or the file does not fit it.
@@ -52,7 +54,8 @@ def torchvision_backbone(
     if weights is not None and not convolution.weight.is_meta:
         _load(network, name, Path(weights), f"{first}.weight")
     stages = _stages(network)
-    stages.out_shape = shapes_after(stages, (channels, *image_size))[-1]  # type: ignore[assignment]
+    shapes = _shapes(name, image_size)
+    stages.shapes, stages.out_shape = shapes, shapes[-1]  # type: ignore[assignment]
     return stages
 
 
@@ -87,28 +90,19 @@ def _stages(network: nn.Module) -> nn.Sequential:
     return nn.Sequential(OrderedDict([("layer1", nn.Sequential(*stem)), *layers.items()]))
 
 
-def shapes_after(stages: nn.Sequential, shape: Shape) -> list[Shape]:
-    """The shape (without batch) after each stage, for inputs of a shape."""
-    shapes = []
-    x = torch.empty(1, *shape, device="meta")
-    for stage in stages:
-        x = _on_meta(stage, x)
-        shapes.append(tuple(x.shape[1:]))
+@cache
+def _shapes(name: str, image_size: tuple[int, int]) -> list[Shape]:
+    """The shape (without batch) after each stage of a network, whatever the channels of its inputs."""
+    from torchvision.models import get_model
+
+    with torch.device("meta"), torch.no_grad():
+        stages = _stages(get_model(name, weights=None)).eval()
+        maps = torch.empty(1, 3, *image_size)
+        shapes: list[Shape] = []
+        for stage in stages:
+            maps = stage(maps)
+            shapes.append(tuple(maps.shape[1:]))
     return shapes
-
-
-@torch.no_grad()
-def _on_meta(module: nn.Module, x: Tensor) -> Tensor:
-    """What a module makes of a tensor without numbers; draws and running statistics stay as they are."""
-    state: dict[str, Any] = {**dict(module.named_parameters()), **dict(module.named_buffers())}
-    without = {key: tensor.to("meta") for key, tensor in state.items()}
-    training = module.training
-    module.eval()
-    try:
-        result: Tensor = torch.func.functional_call(module, without, (x,))
-    finally:
-        module.train(training)
-    return result
 
 
 def _load(network: nn.Module, name: str, path: Path, first: str) -> None:

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from fusion_models.backbones import shapes_after, torchvision_backbone
+from fusion_models.backbones import torchvision_backbone
 from fusion_models.network import FusionNet, stages_of
 from fusion_models.operators import Operator, Shape
 from fusion_models.operators.base import averaged
@@ -134,32 +134,42 @@ def _on_backbone(
     """One backbone per modality up to the stage of fusion; what follows is shared.
 
     After the last stage, maps are averaged before one linear layer; in late fusion each modality has its own.
-    Operators that exchange features do so after each stage of backbones that are plain sequences.
     """
     make = BACKBONES.get(spec.family) or partial(torchvision_backbone, spec.family)
-    backbones: dict[str, nn.Module] = {m: make(count, image_size) for m, count in channels.items()}
-    shapes = [_shapes(backbone, (channels[m], *image_size)) for m, backbone in backbones.items()]
-    stems, trunk = backbones, nn.Sequential()
+    stems: dict[str, nn.Module] = {m: make(count, image_size) for m, count in channels.items()}
+    first = next(iter(stems.values()))
+    # Only torchvision's tell the shapes after their stages; others are one stage, also those that are sequences.
+    stems = {m: stem if hasattr(stem, "shapes") else _one_stage(stem) for m, stem in stems.items()}
+    shapes: list[list[Shape]] = [getattr(stem, "shapes", [tuple(stem.out_shape)]) for stem in stems.values()]  # type: ignore[arg-type]
+    last = shapes[0][-1]
+    trunk = nn.Sequential()
     if spec.stage == "late":
         stems = {
-            modality: nn.Sequential(backbone, GlobalAverage(), nn.Linear(after[-1][0], classes))
-            for (modality, backbone), after in zip(backbones.items(), shapes, strict=True)
+            modality: nn.Sequential(stem, GlobalAverage(), nn.Linear(after[-1][0], classes))
+            for (modality, stem), after in zip(stems.items(), shapes, strict=True)
         }
         shapes = [[(classes,)]] * len(stems)
     elif spec.stage not in ("intermediate", SINGLE):
-        number = _stage_number(spec, next(iter(backbones.values())))
-        stems = {m: nn.Sequential(*stages_of(backbone)[:number]) for m, backbone in backbones.items()}
+        number = _stage_number(spec, first)
+        stems = {m: nn.Sequential(*stages_of(stem)[:number]) for m, stem in stems.items()}
         shapes = [after[:number] for after in shapes]
-        trunk = nn.Sequential(*stages_of(next(iter(backbones.values())))[number:])
+        trunk = nn.Sequential(*stages_of(first)[number:])
     exchanges, operator = _fusion(spec, shapes)
-    width = shapes[0][-1][0]
-    if len(trunk) and operator.out_shape[0] != width:  # as after concatenation
-        trunk = nn.Sequential(nn.Conv2d(operator.out_shape[0], width, kernel_size=1), *trunk)
-    head: nn.Module = nn.Identity()
-    if not decides(operator):
-        width = shapes_after(trunk, operator.out_shape)[-1][0] if len(trunk) else operator.out_shape[0]
-        head = nn.Sequential(GlobalAverage(), nn.Linear(width, classes))
+    width, fused = shapes[0][-1][0], operator.out_shape[0]
+    if not len(trunk):
+        last = operator.out_shape
+    elif fused != width:  # as after concatenation
+        trunk = nn.Sequential(nn.Conv2d(fused, width, kernel_size=1), *trunk)
+    head = nn.Identity() if decides(operator) else nn.Sequential(GlobalAverage(), nn.Linear(last[0], classes))
     return FusionNet(stems=stems, exchanges=exchanges, operator=operator, trunk=trunk, head=head)
+
+
+def _one_stage(stem: nn.Module) -> nn.Module:
+    if type(stem) is not nn.Sequential:
+        return stem
+    whole = nn.Sequential(stem)
+    whole.out_shape = stem.out_shape
+    return whole
 
 
 def _stage_number(spec: ModelSpec, backbone: nn.Module) -> int:
@@ -168,18 +178,11 @@ def _stage_number(spec: ModelSpec, backbone: nn.Module) -> int:
     Raises:
         ModelError: It has no stage of this name after which others follow.
     """
-    names = [name for name, _ in backbone.named_children()][:-1] if type(backbone) is nn.Sequential else []
+    names = [name for name, _ in backbone.named_children()][:-1] if hasattr(backbone, "shapes") else []
     if spec.stage not in names:
         stages = ", ".join((*names, "intermediate (after the last one)", "late"))
         raise ModelError(f"{spec.name}: the backbone {spec.family} has no stage {spec.stage!r}; it has {stages}")
     return names.index(spec.stage) + 1
-
-
-def _shapes(backbone: nn.Module, shape: Shape) -> list[Shape]:
-    """The shape of the features after each stage; after the whole for a backbone that is no plain sequence."""
-    if type(backbone) is nn.Sequential:
-        return shapes_after(backbone, shape)
-    return [tuple(backbone.out_shape)]  # type: ignore[arg-type]
 
 
 def decides(operator: nn.Module) -> bool:

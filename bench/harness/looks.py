@@ -15,6 +15,7 @@ from functools import cached_property
 from math import inf
 from typing import TYPE_CHECKING
 
+from bench.config import OptionError
 from bench.harness.cell import Cell
 from bench.records import ProbeRecord, RunRecord
 
@@ -44,6 +45,18 @@ class Plan:
     _started: float | None = None
     _judged: int = 0
     _entries: dict[Target, list[Entry]] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Raise OptionError if nothing can be decided: no claim, or too few seeds for a look."""
+        if not self._pursued:
+            raise OptionError(
+                "--until-decided: no claim can be decided by what is selected; give --study claims, "
+                "--compare-models A B, or claims of your own with --claims FILE"
+            )
+        if len(self._seeds) < self._looks[0]:
+            raise OptionError(
+                f"--max-seeds {len(self._seeds)}: the first look is at {self._looks[0]} seeds; allow as many"
+            )
 
     @cached_property
     def _seeds(self) -> list[int]:

@@ -105,9 +105,18 @@ class Session:
 
     @cached_property
     def plan(self) -> Plan | None:
-        """Which cells are still needed; None where all are run."""
+        """Which cells are still needed; None where all are run.
+
+        Raises:
+            ClaimError: A file of claims cannot be used.
+            OptionError: Nothing can be decided by what is selected.
+        """
         options = self.options
-        return Plan(options.claims, options.cells(), options.budget) if options.until_decided else None
+        if not options.until_decided:
+            return None
+        plan = Plan(options.claims, options.cells(), options.budget)
+        plan.check()
+        return plan
 
     @cached_property
     def trackers(self) -> Shield:

@@ -104,11 +104,11 @@ def _tables_of(group: Sequence[RunRecord | ProbeRecord]) -> list[TextTable]:
     tables = [
         variants_table(records),
         fusion_table(records),
+        *matrix_tables(records),
         cost_table(records),
         published_table(records),
         threshold_table(records),
         modalities_table(records),
-        *matrix_tables(records),
         downsampling_table(records),
         evidence_table(records),
     ]

@@ -107,7 +107,7 @@ def world_of(source: Source, protocol: Protocol, seed: int) -> World:
     # The pairs of a data set in memory are there anyway.
     size = _bytes_of_world if not isinstance(source, PairedDataset) else lambda _: 0
     world = _worlds.get((source, shares, seed), lambda: source.world(shares, seed), size)
-    in_batches = {"training": world.train}
+    in_batches = {"training": world.train} if protocol.drop_last else {}  # else one smaller batch is an epoch
     if protocol.valid_whole_batches:
         in_batches["validation"] = world.valid
     for use, part in in_batches.items():
@@ -156,7 +156,8 @@ def prepare_world(world: World, protocol: Protocol, device: str) -> PreparedData
 
 def ready(measured: Batch, statistics: ChannelStatistics, modalities: tuple[str, ...], device: str) -> Batch:
     """Pairs as the models get them: these modalities scaled, the others unchanged, all on the device."""
-    scaling = {m: (statistics.mean[m], statistics.std[m]) for m in modalities if m in measured.inputs}
+    of_modalities = [m for m in modalities if m in measured.inputs]
+    scaling = {m: (statistics.mean[m].to(device), statistics.std[m].to(device)) for m in of_modalities}
     return as_inputs(measured.to(device), scaling)  # moved first, so that the device scales and arranges them
 
 

@@ -5,6 +5,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -202,8 +204,8 @@ def run_cell(
         logits = predict_part(network, data, shown, protocol.precision)
         if shown is data.world.test:
             fields |= _tested(logits, shown)
-        fields |= _save_weights(network, config, spec, seed)
-        if config.results_dir is not None:
+        fields |= _save_weights(network, config, spec, seed, note)
+        if config.results_dir is not None and fields["checkpoint"] is not None:
             path = samples_path(config.results_dir, fields["checkpoint"])
             if reason := save_samples(path, logits, shown, fields["weights_sha256"]):
                 note(reason)
@@ -388,7 +390,10 @@ def _seconds(pretraining: list[Pretraining]) -> float:
     return sum(sum(stage.epoch_seconds) for stage in pretraining)
 
 
-def _save_weights(network: nn.Module, config: RunConfig, spec: ModelSpec, seed: int) -> dict[str, Any]:
+def _save_weights(
+    network: nn.Module, config: RunConfig, spec: ModelSpec, seed: int, note: Callable[[str], None]
+) -> dict[str, Any]:
+    """The hash of the weights, and the name of their checkpoint; None if it cannot be written, which is noted."""
     # Copies, as a checkpoint cannot hold tensors that share memory, such as tied weights.
     weights = {
         key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -401,9 +406,15 @@ def _save_weights(network: nn.Module, config: RunConfig, spec: ModelSpec, seed: 
     name = None
     if config.results_dir is not None:
         name = "-".join(filter(None, (config.study, config.variant, spec.name, f"seed{seed}"))) + ".safetensors"
-        folder = config.results_dir / CHECKPOINTS
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(weights, folder / name)
+        path = config.results_dir / CHECKPOINTS / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(weights, path)
+        except (OSError, SafetensorError) as error:  # the result is known, and more than its weights
+            note(f"the checkpoint {path} could not be saved, so this model is not resumed or probed ({error})")
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            name = None
     return {"weights_sha256": digest.hexdigest(), "checkpoint": name}
 
 

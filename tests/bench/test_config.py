@@ -45,7 +45,7 @@ def test_a_protocol_comes_back_from_json(protocol: Protocol) -> None:
 def test_settings_of_another_version_are_ignored_and_get_defaults() -> None:
     settings = STANDARD.to_dict()
     del settings["keep_groups"]
-    assert Protocol.from_dict({**settings, "precision": "fp16"}) == STANDARD
+    assert Protocol.from_dict({**settings, "momentum": 0.9}) == STANDARD
 
 
 @pytest.mark.parametrize(
@@ -66,13 +66,15 @@ def test_settings_that_are_no_protocol_are_refused(changes: dict[str, Any], mess
 
 def test_records_that_lack_a_field_with_a_default_equal_new_ones() -> None:
     new = STANDARD.to_dict()
-    later = ("keep_groups", "valid_whole_batches", "test_pairs", "test_fraction")
+    later = ("keep_groups", "valid_whole_batches", "test_pairs", "test_fraction", "precision")
     old = {name: value for name, value in new.items() if name not in later}
     without_test = {**new, "test_pairs": 0, "test_fraction": 0.0}
     assert canonical(old) == canonical(without_test) == without_test != new
     assert canonical({**old, "keep_groups": False}) != canonical(without_test)
-    assert canonical({**new, "precision": "fp16"}) != canonical(new)  # a later version's setting
-    defaults = {"test_pairs": 0, "test_fraction": 0.0, "keep_groups": True, "valid_whole_batches": False}
+    assert canonical({**new, "momentum": 0.9}) != canonical(new)  # a later version's setting
+    defaults: dict[str, Any] = {"test_pairs": 0, "test_fraction": 0.0, "keep_groups": True}
+    defaults |= {"valid_whole_batches": False, "precision": "fp32"}
+    defaults |= {"modality_dropout": 0.0, "unimodal_loss": 0.0, "ogm_ge": 0.0}
     assert canonical({"epochs": 3}) == {"epochs": 3, **defaults}
 
 

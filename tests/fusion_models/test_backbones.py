@@ -160,6 +160,21 @@ def test_a_plugin_gives_a_backbone_the_weights_of_a_file(published: Published) -
     assert torch.equal(built.trunk.get_parameter("1.1.conv2.weight"), network.layer4[1].conv2.weight)
 
 
+@pytest.mark.usefixtures("registries")
+def test_the_whole_of_other_backbones_is_one_stage() -> None:
+    @register_backbone("tiny")
+    def tiny(channels: int, image_size: tuple[int, int]) -> nn.Module:
+        made = nn.Sequential(nn.Conv2d(channels, 6, kernel_size=4, stride=4), nn.ReLU())
+        made.out_shape = (6, image_size[0] // 4, image_size[1] // 4)  # type: ignore[assignment]
+        return made
+
+    network = outline("tiny-intermediate-mmtm")
+    assert len(network.exchanges) == 1
+    assert logits(network).shape == logits(outline("tiny-late-mean")).shape == (2, 3)
+    with pytest.raises(ModelError, match=r"the backbone tiny has no stage 'layer1'; it has intermediate .*, late"):
+        outline("tiny-layer1-add")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -19,6 +20,7 @@ from bench.harness.options import (
     parse_studies,
     resolve,
 )
+from bench.harness.session import Session
 from bench.records import RunRecord
 from tests.bench.analysis.claim_runs import declared
 from tests.bench.analysis.samples import around, seeds
@@ -244,3 +246,25 @@ def test_all_variants_of_which_the_best_is_taken_are_needed(tmp_path: Path) -> N
         for model in (A, B, C, "compact-late-concat-maxpool")
         for variant in first[0].study.protocols
     }
+
+
+def test_what_can_decide_nothing_is_refused(tmp_path: Path) -> None:
+    def session(**words: Any) -> Session:
+        return Session(resolve(root=tmp_path, device="cpu", until_decided=True, **words))
+
+    with pytest.raises(OptionError, match="no claim can be decided by what is selected; give --study claims"):
+        session(study="backbones").cells  # noqa: B018
+    with pytest.raises(OptionError, match="--max-seeds 8: the first look is at 10 seeds"):
+        session(study="fusion-compact", max_seeds="8").cells  # noqa: B018
+    assert session(study="fusion-compact").cells
+
+
+def test_cells_that_are_left_out_are_remembered_with_their_reason(tmp_path: Path) -> None:
+    session = Session(resolve(root=tmp_path, device="cpu", until_decided=True, study="tuned", budget="1h"))
+    assert session.plan is not None
+    needed, late = session.cells[0], session.cells[-1]
+    assert session.why_skipped(needed) == ""
+    session.plan.budget = -1.0
+    assert session.why_skipped(late) == session.skipped[late.name] == "the time of --budget is used up"
+    session.plan.budget = 3600.0
+    assert session.why_skipped(late) == "the time of --budget is used up"  # also for its probe

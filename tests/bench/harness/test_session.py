@@ -115,7 +115,7 @@ def test_simulated_data_are_loaded_once_with_the_pairs_that_the_protocol_uses(
 
 def test_data_that_cannot_be_split_are_refused_before_anything_is_made(make: Make) -> None:
     register_dataset("tiny")(lambda pairs, seed: small_dataset().take(torch.arange(20)))  # noqa: ARG005
-    session = make(dataset="tiny")
+    session = make(dataset="tiny", settings=["drop_last=true"])
     with pytest.raises(DataError, match="14 training pairs are fewer than one batch of 32; add pairs"):
         session.open(session.cells)
     assert not session.folder.exists()
@@ -281,6 +281,18 @@ def test_what_is_beside_a_result_and_fails_leaves_a_note(make: Make) -> None:
     assert note.startswith("sample predictions could not be saved (")
     session.finish()
     assert session.failures == []
+
+
+def test_a_checkpoint_that_finds_no_room_leaves_a_note_and_the_record(make: Make) -> None:
+    session = make()
+    session.open(session.cells)
+    with largest_file(50_000):  # the weights are larger, the record is smaller
+        completed = session.run_cell(cell(session), drive, silent)
+    assert (completed.status, completed.checkpoint) == ("completed", None)
+    assert read(session.records_path, RunRecord) == [completed]
+    assert list((session.folder / "checkpoints").iterdir()) == []
+    (note,) = session.notes
+    assert "could not be saved, so this model is not resumed or probed (" in note
 
 
 def test_a_cell_that_diverged_has_no_sample_predictions(

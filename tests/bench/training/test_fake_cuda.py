@@ -18,9 +18,10 @@ from bench.probes.subject import Subject
 from bench.training import graphs
 from bench.training.evaluation import predict
 from bench.training.graphs import GraphSteps, fastest
+from bench.training.pairs import StoredPairs
 from bench.training.preparation import ready
 from bench.training.steps import EagerSteps, make_optimizer
-from data_utils import Batch, ChannelStatistics, PairedDataset
+from data_utils import Batch, ChannelStatistics, PairedDataset, Part
 from fusion_models import MODELS, build_model
 from fusion_models.zoo import FIELD_MODELS
 from tests.bench.samples import MODEL, SMALL, record, small_dataset
@@ -158,6 +159,23 @@ def test_bf16_is_autocast_of_the_device_without_its_cache(
         steps.step(torch.arange(8, device=DEVICE))
         predict(model, prepared, precision)
         assert entered == expected
+
+
+@pytest.mark.usefixtures("fake")
+def test_batches_of_stored_pairs_are_made_on_the_device_without_reading_from_it(
+    data: PairedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Reading a number from a fake tensor raises, and in a CUDA graph it cannot be recorded. The checks of a data
+    # set read some, before anything is recorded.
+    with torch._subclasses.fake_tensor.unset_fake_temporarily():
+        statistics = ChannelStatistics.from_batch(data.batch(torch.arange(PAIRS)))
+        part = Part(data, torch.arange(PAIRS))
+    monkeypatch.setattr(PairedDataset, "__post_init__", lambda _: None)
+    stored = StoredPairs.of(part, statistics, ("rgb",), DEVICE)
+    batch = stored[torch.arange(8, device=DEVICE)]
+    assert {values.device for values in (*batch.inputs.values(), batch.labels, stored.labels)} == {DEVICE}
+    assert {len(values) for values in (*batch.inputs.values(), batch.labels)} == {8}
+    assert all(values.is_contiguous(memory_format=torch.channels_last) for values in batch.inputs.values())
 
 
 def test_probed_pairs_are_on_the_device(

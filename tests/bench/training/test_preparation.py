@@ -21,7 +21,8 @@ def test_training_and_validation_share_no_scene_where_groups_are_kept(dataset: P
 
 def test_too_few_pairs_for_a_batch_are_refused(dataset: PairedDataset) -> None:
     with pytest.raises(DataError, match="64 training pairs are fewer than one batch of 65"):
-        world_of(dataset, replace(SMALL, batch_size=65), 51)
+        world_of(dataset, replace(SMALL, batch_size=65, drop_last=True), 51)
+    assert len(world_of(dataset, replace(SMALL, batch_size=65), 51).train) == 64
 
 
 @pytest.mark.parametrize("normalized", [(), ("rgb",), ("rgb", "lidar"), ALL])

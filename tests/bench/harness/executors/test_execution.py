@@ -32,6 +32,7 @@ TIMES = (
     "other_load",
     "epoch_seconds",
     "train_seconds",
+    "other_load",
     "total_seconds",
     "seconds_to_target",
     "ceiling",
