@@ -82,7 +82,7 @@ IN_WORDS: Mapping[str, str] = MappingProxyType({REPORTED: "test", CHOSEN: "valid
 def on_part(declaration: Metric, part: str) -> Metric:
     """The quantity of a record that an evaluated metric is on a part of the pairs, at the best epoch."""
     name, title = name_on(declaration.name, part), f"{part} {declaration.title}"
-    alias, history = declaration.alias if part == REPORTED else "", declaration.history
+    alias, history = declaration.alias, declaration.history
     if name == "best_valid_loss":
         title, alias, history = "best valid loss", "valid_loss", "validation loss"
     elif part == REPORTED and history:

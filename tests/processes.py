@@ -1,7 +1,7 @@
 """Commands of the project in processes of their own, which start with torch and pandas loaded.
 
-Loading them takes two seconds of every command. The fork server of ``multiprocessing`` does it once; a command runs
-in a fork of it, and what it registers, loads and sets ends with it.
+Loading them takes two seconds of every command. The fork server of ``multiprocessing`` does it once; a command
+runs in a fork of it, and what it registers, loads and sets ends with it.
 """
 
 import multiprocessing
@@ -23,7 +23,7 @@ _CONTEXT.set_forkserver_preload(
 
 
 def call(*words: str, timeout: float = 300) -> subprocess.CompletedProcess[str]:
-    """``python -m`` with these words, in the project's root, with one thread; errors are printed among the output."""
+    """``python -m`` with these words, in the project's root, with one thread; errors are among the output."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
         process = _CONTEXT.Process(

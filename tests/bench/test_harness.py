@@ -70,6 +70,7 @@ def bench(results: Path, history: Path, *arguments: str, figures: bool = False) 
     """``pytest bench`` in this process; without figures, which take as long as a training."""
     _, _, _, *words = command(results, history, *arguments)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "200")  # no line of a table is broken
         if not figures:
             patch.setattr("bench.plots.write_figures", lambda *_: [])
         ended = nested(words)
