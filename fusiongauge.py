@@ -1,15 +1,18 @@
-"""What the three packages share: the base of all errors, registries, and plug-ins. Loads no torch."""
+"""What the three packages share: the base of all errors, registries, plug-ins, hashes of code. Loads no torch."""
 
+import ast
+import hashlib
 import importlib
 import importlib.util
 import inspect
+import json
 import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from importlib.metadata import entry_points
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +25,32 @@ ENTRY_POINT_GROUP = "fusiongauge"
 
 class FusionGaugeError(Exception):
     """Base of every error that FusionGauge raises on purpose; the message names the cause and the remedy."""
+
+    def __str__(self) -> str:
+        return printable(super().__str__())
+
+
+def printable(text: str) -> str:
+    r"""The text with bytes of file names that are not UTF-8 written as ``\xfc``, so that every file can hold it.
+
+    Python keeps such bytes as surrogates, which neither UTF-8 nor JSON has.
+    """
+    return text if text.isascii() else _SURROGATE.sub(_escaped, text)
+
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def _escaped(match: re.Match[str]) -> str:
+    number = ord(match.group())
+    return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"
+
+
+def escape_on_terminals() -> None:
+    """Have ``print`` escape the characters that a terminal or a pipe cannot encode, instead of raising."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 class PluginError(FusionGaugeError, ValueError):
@@ -161,7 +190,7 @@ def load_plugin(path: str) -> Plugin:
     file = Path(path).expanduser().resolve()
     if not file.is_file():
         raise PluginError(f"--plugin {path}: this file does not exist; give the path of a Python file")
-    name = f"fusiongauge_plugin_{file.stem}_{sha256(str(file).encode()).hexdigest()[:8]}"
+    name = f"fusiongauge_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
     if name in _PLUGINS:
         return _PLUGINS[name]
     spec = importlib.util.spec_from_file_location(name, file)
@@ -203,3 +232,30 @@ def _failed(which: str, where: object, error: BaseException) -> PluginError:
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(where)]
     line = f", line {frames[-1].lineno}" if frames else ""
     return PluginError(f"{which}: {where}{line} raises {type(error).__name__}: {error}")
+
+
+_NO_CODE = ("kind", "type_comment", "type_ignores")
+"""Fields of syntax trees that only describe how the code was written."""
+
+
+def tree_sha256(path: Path) -> str:
+    """The hash of a file's code."""
+    tree = _plain(ast.parse(path.read_bytes()))
+    return hashlib.sha256(json.dumps(tree).encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    """A syntax tree as lists and dictionaries, without empty fields, as newer versions of Python have more."""
+    if isinstance(value, ast.AST):
+        fields = {name: part for name, part in ast.iter_fields(value) if name not in _NO_CODE}
+        plain = {name: _plain(part) for name, part in fields.items() if part is not None}
+        return [type(value).__name__, {name: part for name, part in plain.items() if part != []}]
+    if isinstance(value, list):
+        return [_plain(part) for part in value if not _does_nothing(part)]
+    return [type(value).__name__, value.hex() if isinstance(value, bytes) else str(value)]
+
+
+def _does_nothing(statement: object) -> bool:
+    """Docstrings, ``...`` and ``pass``."""
+    constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return constant or isinstance(statement, ast.Pass)

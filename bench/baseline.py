@@ -25,7 +25,7 @@ FOLDER = ROOT / "results" / "baseline"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
-HEADLINES = (("input-scaling", "variants"),)
+HEADLINES = (("downsampling-compact", "fusion"), ("input-scaling", "variants"))
 """Studies and tables that the README shows."""
 
 
@@ -113,6 +113,10 @@ def _records_path(study: str) -> Path:
     return FOLDER / f"{study}.jsonl"
 
 
+def _claims_path() -> Path:
+    return FOLDER.parent / "claims.md"
+
+
 def _probes_path(study: str) -> Path:
     return FOLDER / f"{study}.probes.jsonl"
 
@@ -149,21 +153,25 @@ def _write(path: Path, records: Sequence[msgspec.Struct]) -> None:
 
 def pages() -> dict[Path, str]:
     """Every generated file with its text: the tables of all studies, the ledger of claims, and the README."""
-    from bench.analysis.ledger import ledger
+    from bench.analysis.claims import published_claims
+    from bench.analysis.ledger import decide_claims, ledger
     from bench.tables.claims import page
+    from bench.tables.findings import findings
     from bench.tables.tabulation import tables_by_study
 
     files = {}
     shown = []
-    probes = committed_probes()
-    for study, tables in tables_by_study(for_every_study(committed()), probes).items():
+    records, probes = committed(), committed_probes()
+    for study, tables in tables_by_study(for_every_study(records), probes).items():
         for table in tables:
             files[FOLDER / "tables" / f"{study}-{table.name}.md"] = table.markdown()
             if (study, table.name) in HEADLINES:
                 shown.append(f"{find_study(study).question}\n\n{table.markdown()}")
-    files[FOLDER.parent / "claims.md"] = page(
-        ledger(committed(), probes), lambda study: f"{FOLDER.name}/{_records_path(study).name}"
-    )
+    claims = published_claims()
+    if decide_claims(records, claims):
+        decided = ledger(records, probes, claims)
+        files[_claims_path()] = page(decided, lambda study: f"{FOLDER.name}/{_records_path(study).name}")
+        shown.insert(0, findings(decided))
     section = "\n".join(shown) or "*No runs are committed yet.*\n"
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -175,7 +183,8 @@ def outdated() -> dict[Path, str | None]:
     """The generated files that disagree with the records, with their text; None for those not made any more."""
     files = pages()
     wrong = {path: text for path, text in files.items() if not path.is_file() or path.read_text("utf-8") != text}
-    return wrong | {path: None for path in sorted((FOLDER / "tables").glob("*")) if path not in files}
+    made = [*sorted((FOLDER / "tables").glob("*")), *filter(Path.is_file, [_claims_path()])]
+    return wrong | {path: None for path in made if path not in files}
 
 
 def write() -> list[Path]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -19,7 +21,7 @@ from bench.harness.options import dataset_help, load_plugins, resolve
 from bench.records import RecordError
 from bench.records.reading import load_records, read_run, read_runs
 from bench.registry import STUDIES
-from fusiongauge import FusionGaugeError
+from fusiongauge import FusionGaugeError, escape_on_terminals, printable
 
 if TYPE_CHECKING:
     from bench.records import RunRecord
@@ -38,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         be used. That of ``run`` is pytest's.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    escape_on_terminals()
     try:
         if words[:1] == ["run"]:
             return _run(words[1:])
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = _parser().parse_args(words)
         status: int = options.command(options)
     except (FusionGaugeError, OSError) as error:  # OSError: a file that cannot be written or read
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
     return status
 
@@ -56,7 +59,7 @@ def _run(words: Sequence[str]) -> int:
     Example: python -m bench run -k stride --profile smoke
     """
     # In a process of its own: pytest warns about modules that were imported before it.
-    pytest = [sys.executable, "-m", "pytest", "-p", "bench.harness.plugin", f"--rootdir={Path.cwd()}"]
+    pytest = [sys.executable, "-m", "pytest", "-p", "fusiongauge_pytest", f"--rootdir={Path.cwd()}"]
     return subprocess.call([*pytest, "--pyargs", "bench", *words])  # noqa: S603
 
 
@@ -104,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
 
     command(_run)
     command(_tables, a_run, out("folder for the tables; default: tables/ beside the records"))
-    several = _option("runs", type=Path, nargs="+", metavar="RUN", help=f"{_RUN}; several are drawn together")
+    several = _option("runs", type=Path, nargs="+", metavar="RUN", help=f"{_RUN}; several are taken together")
     command(_plots, several, out("folder for the figures; default: plots/ beside the first records"))
     committed = f"{_RUN}; default: the committed records of a checkout"
     page = "report.html beside the first run's records, results/runs/report.html for committed records"
@@ -117,6 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     command(
         _baseline, _option("--add", action="extend", type=Path, nargs="+", default=[], metavar="RUN", help=add)
     )
+    command(_merge, several, _option("--out", type=Path, required=True, metavar="RUN", help="a new folder"))
     command(_history, a_run, out("default: history.json beside the records", metavar="FILE"))
     command(_nightly, a_run, last_good, fail_on, out("default: summary.md beside the records", metavar="FILE"))
     command(_keep, a_run, last_good)
@@ -148,6 +152,29 @@ def _parser() -> argparse.ArgumentParser:
         "and wide-intermediate-concat are one function, as in the published tables, so a study with both has a "
         "finding",
     )
+    plan = command(_schedule)
+    plan.add_argument(
+        "--study", default="claims", metavar="NAMES", help="as for pytest bench; default: %(default)s"
+    )
+    plan.add_argument("--seeds", default="20", metavar="N-or-LIST", help="default: %(default)s")
+    plan.add_argument("--profile", default=FULL.name, help="smoke, quick or full; default: %(default)s")
+    plan.add_argument("--devices", default="1,8,64,512", metavar="NUMBERS", help="default: %(default)s")
+    plan.add_argument(
+        "--from",
+        dest="records",
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help=f"earlier runs that tell how long cells take; {_RUN}; default: the committed records",
+    )
+    plan.add_argument(
+        "--beside",
+        type=float,
+        default=1.5,
+        metavar="SECONDS",
+        help="what a cell takes on its device beside its training; default: %(default)s, the most that "
+        "tools/ray_check.py allows",
+    )
     corruptions = command(_corruptions, _option("file", type=Path, help="the PNG to write"))
     corruptions.add_argument("--dataset", default="shapes-hard", metavar="NAME-or-PATH", help=dataset_help())
     corruptions.add_argument("--pair", type=int, default=0, help="number of the pair; default: %(default)s")
@@ -156,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _tables(options: argparse.Namespace) -> int:
     """Write and print the tables of a run from its records."""
-    from bench.analysis.frames import describe
+    from bench.analysis.frames import describe, reasons
     from bench.tables.tabulation import write_tables
 
     run = read_run(options.run)
@@ -164,6 +191,7 @@ def _tables(options: argparse.Namespace) -> int:
     tables = write_tables(run.records, folder, run.probes, run.costs)
     print("\n".join(describe(run.records)))
     _print(tables)
+    print("".join(f"{reason}\n" for reason in reasons(run.records)), end="")
     print(f"written to {folder}")
     return 0
 
@@ -181,6 +209,27 @@ def _plots(options: argparse.Namespace) -> int:
         )
     print("\n".join(map(str, files)))
     return 0
+
+
+def _merge(options: argparse.Namespace) -> int:
+    """Put runs together in a new folder, such as those of --shard: records, checkpoints, tables, plots, page.
+
+    Runs of other code, data or protocols are refused, and so are different results of one cell. Exit status: 0;
+    1 if a shard, or the record of one of its cells, is missing; 2 for input that cannot be used.
+    """
+    from bench.harness.merging import merge, write
+    from bench.plots import write_figures
+    from bench.report.writing import write_page
+    from bench.tables.tabulation import write_tables
+
+    merged = merge(options.runs)
+    write(merged, options.out)
+    run = read_run(options.out)
+    write_tables(run.records, options.out / "tables", run.probes, run.costs)
+    write_figures(run.records, options.out / "plots", run.probes, run.costs)
+    write_page([run], options.out / "report.html")
+    print("\n".join([*merged.notes, *merged.missing, f"{len(run.records)} records written to {options.out}"]))
+    return 1 if merged.missing else 0
 
 
 def _report(options: argparse.Namespace) -> int:
@@ -310,6 +359,31 @@ def _audit(options: argparse.Namespace) -> int:
     return 1 if count else 0
 
 
+def _schedule(options: argparse.Namespace) -> int:
+    """Estimate how long a study takes on several numbers of devices.
+
+    The trainings alone, the costliest first, on devices like the one of the earlier records; nothing is trained.
+    Probes, and what else the session's own process does after the trainings, are not counted.
+    """
+    from bench.analysis.schedule import schedule
+    from bench.harness.options import parse_devices
+    from bench.harness.workload import committed_records, expected_seconds, of_one_device
+    from bench.tables.schedule import schedule_table
+
+    resolved = resolve(
+        root=Path.cwd(), profile=options.profile, study=options.study, seeds=options.seeds, device="cpu"
+    )
+    cells = resolved.cells()
+    records = [r for run in read_runs(options.records) for r in run.records] if options.records else []
+    earlier = of_one_device(records or committed_records())
+    seconds = expected_seconds(cells, earlier).values()
+    plans = [schedule(seconds, count, beside=options.beside) for count in parse_devices(options.devices)]
+    models = {cell.spec.name for cell in cells}
+    unknown = models - {record.model for record in earlier}
+    _print([schedule_table(plans, list(seconds), earlier, len(models), len(unknown))])
+    return 0
+
+
 def _corruptions(options: argparse.Namespace) -> int:
     """Draw a pair under every corruption of the robustness study."""
     from bench.probes.sheet import corrupted_sheet
@@ -334,7 +408,10 @@ def _beside(run: Path) -> Path:
 
 
 def _print(tables: Sequence[TextTable]) -> None:
-    from bench.tables.text import as_text
+    from bench.tables.text import MAX_WIDTH, as_text
 
+    color = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
+    width = shutil.get_terminal_size().columns if told else MAX_WIDTH
     for table in tables:
-        print(as_text(table, color=sys.stdout.isatty()))
+        print(as_text(table, color=color, encoding=sys.stdout.encoding or "utf-8", width=width))

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from math import inf
 from pathlib import Path
 from typing import Any, Literal, get_args, get_type_hints
@@ -17,6 +17,11 @@ class OptionError(FusionGaugeError, ValueError):
 
 
 Schedule = Literal["constant", "cosine-step", "cosine-epoch"]
+
+Precision = Literal["fp32", "tf32", "bf16"]
+FP32: Precision = "fp32"
+TF32: Precision = "tf32"
+BF16: Precision = "bf16"
 
 ALL = ("all",)
 """As ``Protocol.normalized``: every modality of the data."""
@@ -34,7 +39,12 @@ class Protocol:
 
     Attributes:
         pairs: Maximum number of pairs used, training and validation combined.
-        valid_fraction: Share of them that validates, by groups and stratified; in (0, 1).
+        valid_fraction: Share of them that validates, by groups and stratified; in (0, 1). Data that come with
+            validation pairs keep these.
+        test_pairs: Maximum number of pairs that are only tested on, beside ``pairs``: fresh ones where pairs are
+            drawn from the seed; 0 for no test.
+        test_fraction: Share of the pairs of files that tests, by groups and stratified; in [0, 1). Data that come
+            with test pairs keep these.
         epochs: Passes over the training pairs; experts of a late fusion get as many each.
         batch_size: Pairs per step.
         drop_last: Whether an epoch leaves out its last batch where that is smaller.
@@ -48,6 +58,14 @@ class Protocol:
             published protocols that ignored groups.
         valid_whole_batches: Whether validation leaves out the pairs after its last whole batch. True only in
             published protocols that did.
+        precision: What convolutions and matrix products compute in: "fp32"; "tf32", which rounds their float32
+            inputs to 10 bits of mantissa and needs CUDA; or "bf16", automatic mixed precision with bfloat16.
+            Weights, optimizer and loss are float32 in each.
+        modality_dropout: Probability with which each modality of a training pair is replaced by zeros, drawn
+            anew in each epoch; in [0, 1). Of this and the next two, ``bench.training.methods`` has the formulas.
+        unimodal_loss: Weight of the losses of a linear classifier on each modality's own features, which are
+            added to that of the fused predictions; 0 for none.
+        ogm_ge: Strength alpha of OGM-GE, which slows the modality down that predicts better alone; 0 for none.
 
     Raises:
         OptionError: A value is outside its range.
@@ -62,8 +80,14 @@ class Protocol:
     schedule: Schedule
     final_learning_rate: float
     normalized: tuple[str, ...]
+    test_pairs: int = 0
+    test_fraction: float = 0.0
     keep_groups: bool = True
     valid_whole_batches: bool = False
+    precision: Precision = FP32
+    modality_dropout: float = 0.0
+    unimodal_loss: float = 0.0
+    ogm_ge: float = 0.0
 
     def __post_init__(self) -> None:
         counts = (self.pairs, self.epochs, self.batch_size)
@@ -71,9 +95,19 @@ class Protocol:
             raise OptionError("pairs, epochs and batch_size must be at least 1, not {}, {} and {}".format(*counts))
         if not 0 < self.valid_fraction < 1:
             raise OptionError(f"valid_fraction must lie between 0 and 1, not be {self.valid_fraction}")
+        if self.test_pairs < 0 or not 0 <= self.test_fraction < 1:
+            raise OptionError(
+                f"test_pairs must be at least 0 and test_fraction from 0 to below 1, not {self.test_pairs} and "
+                f"{self.test_fraction}"
+            )
         first, last = self.learning_rate, self.final_learning_rate
         if not 0 <= last <= first < inf:
             raise OptionError(f"learning rates must be positive and fall, not go from {first} to {last}")
+        if not 0 <= self.modality_dropout < 1:
+            raise OptionError(f"modality_dropout is a probability below 1, not {self.modality_dropout}")
+        for name in ("unimodal_loss", "ogm_ge"):
+            if not 0 <= getattr(self, name) < inf:
+                raise OptionError(f"{name} must be 0 or positive, not {getattr(self, name)}")
 
     def on(self, modalities: Mapping[str, object]) -> "Protocol":
         """The protocol with ALL resolved to the modalities of some data."""
@@ -141,6 +175,7 @@ class Profile:
         name: As in ``--profile`` and in records.
         simulated_pairs: Upper limit of the pairs that a simulator makes.
         pairs: Upper limit of the pairs drawn from files. Larger: real classes are more, harder and uneven.
+        test_pairs: Upper limit of the test pairs.
         epochs: Upper limit of the protocol's epochs.
         rounds: Minimum number of repetitions when a cost is measured.
         batch: Upper limit of the batch size in these measurements.
@@ -149,27 +184,36 @@ class Profile:
     name: str
     simulated_pairs: int
     pairs: int
+    test_pairs: int
     epochs: int
     rounds: int
     batch: int
 
     def shorten(self, protocol: Protocol, *, simulated: bool) -> Protocol:
-        """The protocol with no more pairs and epochs than this profile allows."""
+        """The protocol with no more pairs, test pairs and epochs than this profile allows."""
         limit = self.simulated_pairs if simulated else self.pairs
-        return replace(protocol, pairs=min(protocol.pairs, limit), epochs=min(protocol.epochs, self.epochs))
+        return replace(
+            protocol,
+            pairs=min(protocol.pairs, limit),
+            test_pairs=min(protocol.test_pairs, self.test_pairs),
+            epochs=min(protocol.epochs, self.epochs),
+        )
 
 
-SMOKE = Profile("smoke", simulated_pairs=80, pairs=400, epochs=2, rounds=1, batch=32)
-QUICK = Profile("quick", simulated_pairs=800, pairs=2_400, epochs=4, rounds=3, batch=sys.maxsize)
-FULL = Profile(
-    "full", simulated_pairs=sys.maxsize, pairs=sys.maxsize, epochs=sys.maxsize, rounds=10, batch=sys.maxsize
-)
+_ANY = sys.maxsize
+
+SMOKE = Profile("smoke", simulated_pairs=80, pairs=400, test_pairs=80, epochs=2, rounds=1, batch=32)
+# 1,000 test pairs are answered in the time of some 15 training steps; a share of 0.9 has a standard error of 0.01.
+QUICK = Profile("quick", simulated_pairs=800, pairs=2_400, test_pairs=1_000, epochs=4, rounds=3, batch=_ANY)
+FULL = Profile("full", simulated_pairs=_ANY, pairs=_ANY, test_pairs=_ANY, epochs=_ANY, rounds=10, batch=_ANY)
 
 PROFILES = {profile.name: profile for profile in (SMOKE, QUICK, FULL)}
 
 STANDARD = Protocol(
     pairs=10_000,
     valid_fraction=0.2,
+    test_pairs=4_000,
+    test_fraction=0.2,
     epochs=20,
     batch_size=32,
     drop_last=False,
@@ -201,6 +245,7 @@ class RunConfig:
         variant: Which of the study's protocols.
         reference: The embedder that others are compared with in the study's tables.
         as_published: Whether the protocol kept the original's mistakes.
+        claims: The hashes of the claims that the run is evidence for, by name.
         command: Runs the cell again; "" for runs that no command made.
     """
 
@@ -214,4 +259,16 @@ class RunConfig:
     variant: str = ""
     reference: str = "maxpool"
     as_published: bool = False
+    claims: Mapping[str, str] = field(default_factory=dict, hash=False)
     command: str = ""
+
+    def check_precision(self) -> None:
+        """Raise unless the device has the protocol's precision.
+
+        Raises:
+            OptionError: It does not.
+        """
+        if self.protocol.precision == TF32 and self.device == "cpu":
+            raise OptionError(
+                "precision=tf32 is a number format of CUDA devices; on a CPU, set precision=fp32 or precision=bf16"
+            )

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from bench.records.metric import Metric
-from bench.records.run import RunRecord
+from bench.records.run import COMPLETED, RunRecord
 from bench.registry import METRICS, register_metric
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ _ACCURACY_REASON = "one pair in a hundred: twice the standard error of a share o
     decimals=None,
     margin=0.01,
     reason="a hundredth of a nat is 1% less probability of the right class; chance is 0.693 for two classes",
-    alias="valid_loss",
-    history="validation loss",
+    history="loss",
 )
 def loss(logits: Tensor, labels: Tensor) -> float:
     """Mean negative log-likelihood in nats, in double precision."""
@@ -73,12 +72,46 @@ def predicted_classes(logits: Tensor) -> Tensor:
     return logits.argmax(dim=1)
 
 
-def on_validation(declaration: Metric) -> Metric:
-    """The quantity of a record that an evaluated metric is on the validation pairs of the best epoch."""
-    name, title = f"valid_{declaration.name}", f"valid {declaration.title}"
-    if declaration.name == "loss":
-        name, title = "best_valid_loss", "best valid loss"
-    return msgspec.structs.replace(declaration, name=name, title=title)
+REPORTED, CHOSEN = "test", "valid"
+"""The parts of the pairs that metrics are evaluated on: epochs are chosen on the second, reported on the first."""
+
+IN_WORDS: Mapping[str, str] = MappingProxyType({REPORTED: "test", CHOSEN: "validation"})
+"""The parts in sentences."""
+
+
+def on_part(declaration: Metric, part: str) -> Metric:
+    """The quantity of a record that an evaluated metric is on a part of the pairs, at the best epoch."""
+    name, title = name_on(declaration.name, part), f"{part} {declaration.title}"
+    alias, history = declaration.alias, declaration.history
+    if name == "best_valid_loss":
+        title, alias, history = "best valid loss", "valid_loss", "validation loss"
+    elif part == REPORTED and history:
+        history = f"test {history}"
+    return msgspec.structs.replace(declaration, name=name, title=title, alias=alias, history=history, part=part)
+
+
+def name_on(evaluated: str, part: str) -> str:
+    """The name of an evaluated metric on a part of the pairs: "accuracy" -> "test_accuracy"."""
+    return "best_valid_loss" if (evaluated, part) == ("loss", CHOSEN) else f"{part}_{evaluated}"
+
+
+def reported(record: RunRecord, evaluated: str) -> float | None:
+    """What a record reports of an evaluated metric: on the test pairs, or on validation pairs without these."""
+    return value(record, name_on(evaluated, reported_part([record])))
+
+
+def reported_pairs(record: RunRecord) -> int | None:
+    """The number of pairs that ``reported`` values are over; None where the record does not tell."""
+    return record.test_pairs if reported_part([record]) == REPORTED else record.valid_pairs
+
+
+def reported_part(records: Iterable[RunRecord]) -> str:
+    """The part whose metrics stand for these records: the test pairs, unless no completed record has any.
+
+    Records of older versions, and of runs without test pairs, have validation metrics only.
+    """
+    done = [record for record in records if record.status == COMPLETED]
+    return CHOSEN if done and all(record.test_metrics is None for record in done) else REPORTED
 
 
 _time = partial(Metric, unit="s", higher_is_better=False, per_machine=True)
@@ -155,9 +188,9 @@ def declarations(records: Iterable[RunRecord] = ()) -> dict[str, Metric]:
     for record in records:
         for declared in record.metrics:
             evaluated.setdefault(declared.name, declared)
-        for name in record.valid_metrics or {}:
+        for name in {**(record.valid_metrics or {}), **(record.test_metrics or {})}:
             evaluated.setdefault(name, Metric(name=name, title=name.replace("_", " ")))
-    quantities = [on_validation(declaration) for declaration in evaluated.values()]
+    quantities = [on_part(metric, part) for part in (REPORTED, CHOSEN) for metric in evaluated.values()]
     return {metric.name: metric for metric in (*quantities, *QUANTITIES.values())}
 
 
@@ -165,10 +198,9 @@ def value(record: RunRecord, name: str) -> float | None:
     """The value of a metric in a record; None where the record lacks it."""
     if name in _COMPUTED:
         return _COMPUTED[name](record)
-    evaluated = name.removeprefix("valid_")
-    if evaluated != name and evaluated != "accuracy":
-        return (record.valid_metrics or {}).get(evaluated)
-    found: float | None = getattr(record, name, None)
+    part, _, evaluated = name.partition("_")
+    of_part: dict[str, float | None] = getattr(record, f"{part}_metrics", None) or {}
+    found: float | None = getattr(record, name, of_part.get(evaluated))
     return found
 
 
@@ -187,11 +219,20 @@ def achieved_flops(record: RunRecord) -> float | None:
 
 
 def efficiency(record: RunRecord) -> float | None:
-    """Achieved operations per second as a share of the device's own ceiling; None where either is unknown."""
+    """Achieved operations per second as a share of the device's own ceiling, at most 1; None where one is unknown.
+
+    A training that is faster than what the ceiling was measured with is the ceiling itself.
+    """
     achieved = achieved_flops(record)
     if achieved is None or record.ceiling is None:
         return None
-    return achieved / record.ceiling["flops_per_second"]
+    return achieved / max(achieved, record.ceiling["flops_per_second"])
+
+
+def fastest_operation(record: RunRecord) -> str | None:
+    """The name of the operation that the ceiling was reached with; None in records that do not tell."""
+    reached = {name: speed for name, speed in (record.ceiling or {}).items() if name.endswith("_flops_per_second")}
+    return max(reached, key=reached.__getitem__).removesuffix("_flops_per_second") if reached else None
 
 
 _COMPUTED: Mapping[str, Callable[[RunRecord], float | None]] = MappingProxyType(

@@ -36,6 +36,9 @@ class EvaluatedMetric:
     compute: Compute
 
 
+_KINDS = ("image", "points", "depth", "range", "thermal", "raw")  # of modalities; see data_utils.modality
+
+
 @dataclass(frozen=True)
 class Corruption:
     """A fault of one modality's sensor.
@@ -47,7 +50,8 @@ class Corruption:
         modality: The modality it corrupts; "" for a corruption of each modality of the data in turn, named
             ``<name>-<modality>``.
         unit: Of the levels.
-        kind: "image" or "points" (XYZA) for a corruption of these alone; modalities of another kind are left out.
+        kind: "points" (XYZA), "image", "depth", "range", "thermal" or "raw" for a corruption of these alone;
+            modalities of another kind are left out.
         statistics: Whether the function is called as ``corrupt(values, level, generator, mean, std)`` with the
             mean and standard deviation (C,) of the training pairs.
 
@@ -67,8 +71,8 @@ class Corruption:
         file, name, levels, kind = source_file(self.corrupt), self.name, self.levels, self.kind
         if len(levels) < 2 or levels[0] != 0 or any(a >= b for a, b in pairwise(levels)):
             raise PluginError(f"{file}: the levels of {name!r} must rise from 0, not {levels}")
-        if kind not in ("", "image", "points"):
-            raise PluginError(f"{file}: the kind of {name!r} is 'image' or 'points', not {kind!r}")
+        if kind and kind not in _KINDS:
+            raise PluginError(f"{file}: the kind of {name!r} is one of {', '.join(_KINDS)}, not {kind!r}")
 
 
 METRICS: Registry[EvaluatedMetric] = Registry("metric", home="bench.metrics")

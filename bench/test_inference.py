@@ -22,20 +22,28 @@ MOST_ROUNDS = 50
 @pytest.fixture
 def infer(session: Session, benchmark: Any) -> Infer:
     """Times forward passes of a model at a batch size."""
-    from bench.costs.inference import ForwardPass
-    from bench.training.measurement import rounds_within
+    import torch
+
+    from bench.costs.inference import LATENCY_BATCH, ForwardPass
+    from bench.training.measurement import rounds_within, warm_up
     from bench.training.seeding import deterministic
+    from bench.training.steps import seconds_of
 
     def infer(spec: ModelSpec, batch_size: int) -> None:
         options = session.options
+        device, profile = torch.device(options.device), options.profile
         with deterministic():
-            forward = ForwardPass(spec, session.any_dataset(), batch_size, options.device)
-            least = options.profile.rounds
-            benchmark.pedantic(forward, rounds=rounds_within(SECONDS, forward, least=least, most=MOST_ROUNDS))
-        if benchmark.disabled:
-            return
-        seconds = list(benchmark.stats.stats.data)
-        session.keep_cost(forward.record(seconds, options.profile.name))
+            forward = ForwardPass(spec, session.any_source(), batch_size, options.device)
+            warm_up(forward, device)
+            rounds = rounds_within(SECONDS, forward, least=profile.rounds, most=MOST_ROUNDS)
+            benchmark.pedantic(forward, rounds=rounds)
+            if benchmark.disabled:
+                return
+            session.keep_cost(forward.record(list(benchmark.stats.stats.data), profile.name))
+            if device.type == "cuda" and batch_size == LATENCY_BATCH:
+                forward.record_graph()
+                warm_up(forward, device)
+                session.keep_cost(forward.record([seconds_of(forward) for _ in range(rounds)], profile.name))
         benchmark.extra_info.update(
             model=spec.name, batch_size=batch_size, parameters=forward.parameters, device=options.device
         )

@@ -1,11 +1,14 @@
 """How the cost of training grows. One round is an epoch at every size of an axis, smallest first.
 
+Profile smoke stops at the second size, and trains two steps per epoch.
+
 ``pytest bench -k scaling`` runs these alone, ``-k "scaling and batch"`` one axis. The run's folder gets the table
 ``scaling`` with the exponents, and a figure, ``plots/scaling``.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -22,17 +25,22 @@ SPECS = [spec for spec in MODELS.values() if (spec.stage, spec.operator) == ("in
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
 @pytest.mark.parametrize("axis", AXES)
 def test_scaling(axis: str, spec: ModelSpec, session: Session, benchmark: Any) -> None:
-    """Epochs of one model along one axis; profile smoke stops at the second size."""
+    """Epochs of one model along one axis."""
     from bench.costs import scaling
     from bench.training.seeding import deterministic
 
-    profile, grows = session.options.profile, scaling.AXES[axis]
-    sizes = grows.sizes[:2] if profile == SMOKE else grows.sizes
+    info = session.any_source().info
+    if reason := session.misfit(spec, replace(info, image_size=(scaling.IMAGE_SIZE,) * 2)):
+        pytest.skip(reason)
+    profile = session.options.profile
+    grows = scaling.axes(1 if profile == SMOKE else scaling.TIMED_STEPS)[axis]
+    sizes = list(grows.epochs)[:2] if profile == SMOKE else list(grows.epochs)
     with deterministic():
-        series = scaling.Series(spec, grows, sizes, session.any_dataset().info, session.options.device)
-        benchmark.pedantic(series, rounds=profile.rounds, warmup_rounds=1)
+        series = scaling.Series(spec, grows, sizes, info, session.options.device)
+        # An epoch has many steps, so a third of the rounds of other costs are enough.
+        benchmark.pedantic(series, rounds=max(1, profile.rounds // 3))
     if benchmark.disabled:
         return
     record = series.record(profile.name)
     session.keep_cost(record)
-    benchmark.extra_info.update(model=spec.name, axis=axis, sizes=list(sizes), device=session.options.device)
+    benchmark.extra_info.update(model=spec.name, axis=axis, sizes=sizes, device=session.options.device)

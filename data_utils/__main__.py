@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data_utils.errors import DataError
+from data_utils.errors import DataError, UnreadableError
+from data_utils.memory import enough_memory
 from data_utils.registry import DATASETS, LAYOUTS
 from data_utils.simulator.levels import LEVELS
-from fusiongauge import FusionGaugeError, load_installed_plugins, load_plugin
+from fusiongauge import FusionGaugeError, escape_on_terminals, load_installed_plugins, load_plugin
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status: 0, 1 for problems of a data set, 2 for usage errors."""
     options = _parser().parse_args(arguments)
+    escape_on_terminals()
     try:
         load_installed_plugins()
         for path in options.plugin:
@@ -94,6 +96,12 @@ def _parser() -> argparse.ArgumentParser:
             "--angles-of", default="", metavar="CLASS", help="use the angles of this class for all classes"
         )
         reader.add_argument(
+            "--image-size",
+            metavar="SIZE",
+            help="bring all images to this size: rows, or rows x columns, such as 64 or 48x64; with :crop or :pad "
+            "the aspect is kept; default: that of the files",
+        )
+        reader.add_argument(
             "--pairs",
             type=int,
             help="how many to make, or for a path about how many to keep; default: 10000, or all",
@@ -107,9 +115,21 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _load(options: argparse.Namespace) -> "PairedDataset":
+    from rich.console import Console
+    from rich.progress import Progress
+
     from data_utils.loading import load
 
-    return load(options.data, pairs=options.pairs, seed=options.seed, angles_of=options.angles_of)
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        return load(
+            options.data,
+            pairs=options.pairs,
+            seed=options.seed,
+            angles_of=options.angles_of,
+            image_size=options.image_size,
+            progress=_bar(progress, "reading"),
+        )
 
 
 def _make(options: argparse.Namespace) -> int:
@@ -139,14 +159,22 @@ def _bar(progress: "Progress", title: str) -> Callable[[int, int], None]:
 def _check(options: argparse.Namespace) -> int:
     from data_utils.audits.checking import check
 
+    problems: tuple[str, ...] = ()
     try:
-        report = check(_load(options), options.seed)
+        dataset: PairedDataset | None = _load(options)
+    except UnreadableError as error:
+        dataset, problems = error.usable, error.problems
     except DataError as error:
+        dataset, problems = None, (str(error),)
+    if dataset is None:
         if options.json:
-            print(json.dumps({"error": str(error), "problems": 1}))
+            print(json.dumps({"error": problems[0], "errors": problems, "problems": len(problems)}))
         else:
-            print(f"{options.data} cannot be read: {error}")
+            for problem in problems:
+                print(f"{options.data} cannot be read: {problem}")
         return 1
+    with enough_memory(f"checking {options.data}", dataset.stored_bytes):
+        report = check(dataset, options.seed, problems)
     print(json.dumps(report.as_json(), indent=2) if options.json else report.text())
     return 1 if report.findings else 0
 
@@ -171,7 +199,8 @@ def _stats(options: argparse.Namespace) -> int:
     channels = {
         m: {"mean": statistics.mean[m].tolist(), "std": statistics.std[m].tolist()} for m in statistics.mean
     }
-    batchwise = batchwise_statistics(dataset.inputs["rgb"]) if "rgb" in dataset.inputs else {}
+    images = [name for name in dataset.inputs if dataset.modality(name).kind == "image"]
+    batchwise = batchwise_statistics(dataset.inputs[images[0]]) if images else {}
     content = json.dumps({**batchwise, "channels": channels}, indent=2)
     print(content)
     if options.out:

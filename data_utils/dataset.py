@@ -8,15 +8,26 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import ModuleDict
 
+from data_utils.decoding import Decoder
 from data_utils.errors import DataError
+from data_utils.geometry import is_scanner, is_xyza
+from data_utils.modality import Modality
+from fusiongauge import printable
+
+if TYPE_CHECKING:
+    from data_utils.splits import Shares
+    from data_utils.worlds import World
 
 
 @dataclass(frozen=True)
@@ -24,10 +35,12 @@ class DatasetInfo:
     """The description of a data set. Models are built from it alone.
 
     Attributes:
-        name: A short name for tables.
+        name: A short name for tables; in all names, bytes that are not UTF-8 are escaped (``printable``).
         classes: Class names; a label is an index into them.
         channels: Modality to number of channels; the order of the entries is the order of the modalities.
         image_size: Rows and columns (H, W), the same for every modality.
+        modalities: The declared modalities; those that are not declared are told by their values
+            (``PairedDataset.modality``).
 
     Raises:
         DataError: There are fewer than two classes, a repeated class, no modality, one whose name cannot be
@@ -38,10 +51,15 @@ class DatasetInfo:
     classes: tuple[str, ...]
     channels: Mapping[str, int]
     image_size: tuple[int, int]
+    modalities: Mapping[str, Modality] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # A private copy: later changes of the caller's dictionary must not change the widths of models.
+        # Names come from files, and a name that is not valid Unicode cannot be written to a record.
+        object.__setattr__(self, "name", printable(self.name))
+        object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
+        # Private copies: later changes of the caller's dictionaries must not change the widths of models.
         object.__setattr__(self, "channels", MappingProxyType(dict(self.channels)))
+        object.__setattr__(self, "modalities", MappingProxyType(dict(self.modalities)))
         if len(self.classes) < 2:
             raise DataError(
                 f"Data set {self.name!r} has {len(self.classes)} class(es) {list(self.classes)}; "
@@ -53,12 +71,19 @@ class DatasetInfo:
             )
         if not self.channels:
             raise DataError(f"Data set {self.name!r} has no modality; add at least one.")
-        for modality in self.channels:
+        for name in self.channels:
             # Networks hold their layers in an nn.ModuleDict, by modality.
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", modality) or hasattr(ModuleDict, modality):
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or hasattr(ModuleDict, name):
                 raise DataError(
-                    f"Data set {self.name!r} has a modality {modality!r}, which cannot name a part of a network; "
+                    f"Data set {self.name!r} has a modality {name!r}, which cannot name a part of a network; "
                     "use letters, digits, '_' and '-', and no name of an attribute of torch.nn.ModuleDict."
+                )
+        for name, modality in self.modalities.items():
+            if modality.channels != self.channels.get(name):
+                raise DataError(
+                    f"Data set {self.name!r} declares a modality {name!r} of {modality.channels} channel(s), but "
+                    "its "
+                    f"channels are {dict(self.channels)}; make them agree."
                 )
         if min(*self.image_size, *self.channels.values()) < 1:
             raise DataError(
@@ -68,7 +93,27 @@ class DatasetInfo:
 
     def __reduce__(self) -> tuple[type["DatasetInfo"], tuple[object, ...]]:
         # A mapping proxy can be neither pickled nor deep-copied; sending a data set to another process needs both.
-        return DatasetInfo, (self.name, self.classes, dict(self.channels), self.image_size)
+        return DatasetInfo, (
+            self.name,
+            self.classes,
+            dict(self.channels),
+            self.image_size,
+            dict(self.modalities),
+        )
+
+
+PARTS = ("train", "valid", "test")
+"""What pairs are used for: training, choosing the best epoch, and reporting."""
+
+_PART_OF_WORD = {"training": "train", "val": "valid", "validation": "valid"} | {part: part for part in PARTS}
+
+PART_WORDS = ", ".join(_PART_OF_WORD)
+"""The words that name a part in files."""
+
+
+def part_of(word: str) -> str:
+    """The part that a word in a file names; "" if it names none."""
+    return _PART_OF_WORD.get(word.strip().lower(), "")
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,17 +158,22 @@ class Batch:
 
 @dataclass(frozen=True, eq=False)
 class PairedDataset:
-    """All pairs of a data set, in memory.
+    """All pairs of a data set, as they were decoded from files or simulated.
 
     Attributes:
         info: Name, classes, channels and image size.
-        inputs: Modality to tensor (N, C, H, W): uint8 for images in 0-255, float32 for measurements in
-            meters. The modalities and their channels are those of ``info.channels``, in its order.
+        inputs: Modality to tensor (N, c, H, W) as decoded, in the order of ``info.channels``: uint8 or uint16 for
+            images, any of these, float16 or float32 for measurements. Without a decoder these are the measurements
+            themselves, in the channels of ``info.channels`` and in the unit of the modality.
         labels: int64 tensor (N,), indices into ``info.classes``.
         groups: int64 tensor (N,). Pairs of one group (twins, crops of one photograph) resemble each other too much
             to be in both training and validation.
         names: The name of each pair, for messages and error analysis.
         notes: What the reader left out or noticed, one sentence each.
+        decoders: Modality to what makes measurements of its tensor, for those that need it.
+        assumptions: Those of the notes that report what the reader took for granted, which is no problem.
+        assigned: The part of PARTS that each pair belongs to, where the data come with a split; empty without one.
+            Parts that no pair belongs to are drawn from the training pairs.
 
     Raises:
         DataError: The parts contradict each other, or a class has no pairs.
@@ -135,8 +185,13 @@ class PairedDataset:
     groups: Tensor
     names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    decoders: Mapping[str, Decoder] = field(default_factory=dict)
+    assumptions: tuple[str, ...] = ()
+    assigned: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        for texts in ("names", "notes", "assumptions"):
+            object.__setattr__(self, texts, tuple(map(printable, getattr(self, texts))))
         name, count = self.info.name, len(self.labels)
         if tuple(self.inputs) != tuple(self.info.channels):
             raise DataError(
@@ -144,16 +199,19 @@ class PairedDataset:
                 f"{list(self.info.channels)}; make the two lists equal."
             )
         for modality, values in self.inputs.items():
-            expected = (count, self.info.channels[modality], *self.info.image_size)
-            if tuple(values.shape) != expected:
+            decoder = self.decoders.get(modality)
+            channels = decoder.stored_channels if decoder else self.info.channels[modality]
+            expected = (count, channels, *self.info.image_size)
+            if tuple(values.shape) != expected or (decoder and decoder.channels != self.info.channels[modality]):
                 raise DataError(
                     f"Data set {name!r} holds {modality!r} of shape {tuple(values.shape)}, but its labels "
                     f"and description require {expected}; make them agree."
                 )
-            if values.dtype not in (torch.uint8, torch.float32):
+            if values.dtype not in _DTYPES:
                 raise DataError(
-                    f"Data set {name!r} holds {modality!r} as {values.dtype}; "
-                    "convert it to uint8 (images) or float32 (measurements)."
+                    f"Data set {name!r} holds {modality!r} as {values.dtype}; convert it to uint8 or uint16 "
+                    "(images) "
+                    "or float16 or float32 (measurements)."
                 )
         for what, integers in (("labels", self.labels), ("groups", self.groups)):
             if integers.dtype != torch.int64 or tuple(integers.shape) != (count,):
@@ -164,6 +222,12 @@ class PairedDataset:
         if len(self.names) != count:
             raise DataError(
                 f"Data set {name!r} has {len(self.names)} names for {count} pairs; give every pair one name."
+            )
+        if self.assigned and (len(self.assigned) != count or not set(self.assigned) <= set(PARTS)):
+            raise DataError(
+                f"Data set {name!r} assigns {len(self.assigned)} of {count} pairs, to "
+                f"{sorted(set(self.assigned))}; "
+                f"give every pair one of {', '.join(PARTS)}, or none any."
             )
         present = set(self.labels.tolist())
         strays = sorted(present - set(range(len(self.info.classes))))
@@ -184,23 +248,100 @@ class PairedDataset:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of all that a run receives: classes, modalities, tensors, labels, groups and the pairs' names.
+        """Hash of all that a run receives: classes, modalities, measurements, labels, groups and the pairs' names.
 
         It includes neither the data set's own name nor its notes: the same pairs read from another folder, or
-        simulated on another machine, have the same hash. It is computed once and does not follow later changes of
-        the tensors.
+        simulated on another machine, have the same hash, however they are stored. It is computed once and does not
+        follow later changes of the tensors.
         """
-        tensors = {**self.inputs, "labels": self.labels, "groups": self.groups}
+        return self.sha256_of(torch.arange(len(self)))
+
+    def sha256_of(self, pairs: Tensor) -> str:
+        """The same of some pairs, int64 (B,), in the order given; those of part of the data cost nothing more."""
+        few = torch.arange(min(1, len(self)))
         # Types and shapes are hashed too: the same bytes in another shape are other data.
-        layout = {what: [str(values.dtype), *values.shape] for what, values in tensors.items()}
-        digest = hashlib.sha256(json.dumps([self.info.classes, self.names, layout]).encode())
-        for values in tensors.values():
-            for part in values.split(_HASHED_AT_ONCE):
-                digest.update(part.contiguous().flatten().numpy())
+        layout = {m: [str(self.measured(m, few).dtype), *self.shape_of(m)[1:]] for m in self.inputs}
+        chosen = pairs.tolist()
+        of_pairs = [[values[i] for i in chosen] for values in (self.names, self.assigned) if values]
+        digest = hashlib.sha256(json.dumps([self.info.classes, layout, *of_pairs]).encode())
+        for integers in (self.labels, self.groups):
+            digest.update(integers[pairs].numpy().tobytes())
+        for pair in chosen:
+            digest.update(self.digests[pair])
         return digest.hexdigest()
 
+    @cached_property
+    def digests(self) -> list[bytes]:
+        """A hash of the measurements of each pair, however they are stored."""
+
+        def digests(pairs: Tensor) -> list[bytes]:
+            hashes = [hashlib.sha256() for _ in pairs]
+            for modality in self.inputs:
+                for hashed, values in zip(hashes, self.measured(modality, pairs).numpy(), strict=True):
+                    hashed.update(np.ascontiguousarray(values).data)
+            return [hashed.digest() for hashed in hashes]
+
+        with ThreadPoolExecutor() as threads:  # hashing lets other threads run
+            return [digest for part in threads.map(digests, self.parts()) for digest in part]
+
+    @property
+    def stored_bytes(self) -> int:
+        """The size of the tensors of all modalities, as they are stored."""
+        return sum(values.numel() * values.element_size() for values in self.inputs.values())
+
+    def parts(self, pairs: Tensor | None = None) -> tuple[Tensor, ...]:
+        """The pairs in parts whose measurements take little memory at a time.
+
+        Args:
+            pairs: int64 tensor of pairs; None for all.
+        """
+        height, width = self.info.image_size
+        of_pair = 4 * height * width * max(self.info.channels.values())
+        chosen = torch.arange(len(self)) if pairs is None else pairs
+        return tuple(torch.split(chosen, max(1, _PART_BYTES // of_pair)))
+
+    def shape_of(self, modality: str) -> tuple[int, int, int, int]:
+        """The shape (N, C, H, W) of a modality's measurements."""
+        return (len(self), self.info.channels[modality], *self.info.image_size)
+
+    def modality(self, name: str) -> Modality:
+        """The description of a modality: as declared, otherwise told by its values.
+
+        uint8 is an image; four channels of which the last is 0 or 1 are points, of a scanner if they lie along y
+        and of a depth camera if along z; anything else is raw.
+        """
+        return self._modalities[name]
+
+    @cached_property
+    def _modalities(self) -> Mapping[str, Modality]:
+        told = {name: self._told(name) for name in self.inputs if name not in self.info.modalities}
+        return {name: told.get(name) or self.info.modalities[name] for name in self.inputs}
+
+    def _told(self, name: str) -> Modality:
+        channels, values = self.info.channels[name], self.inputs[name]
+        if name in self.decoders:
+            kind = self.decoders[name].points
+            return Modality(kind or "raw", channels, points=kind is not None)
+        if values.dtype in (torch.uint8, torch.uint16):
+            return Modality("image", channels)
+        if is_xyza(values):
+            return Modality("range" if is_scanner(values) else "depth", channels, points=True)
+        return Modality("raw", channels)
+
+    def measured(self, modality: str, pairs: Tensor | None = None) -> Tensor:
+        """What the sensor measured, (B, C, H, W): images as stored (uint8, uint16), others in their own unit.
+
+        Args:
+            modality: Its name.
+            pairs: int64 tensor (B,) of pairs, in the order of the result; None for all pairs.
+        """
+        stored = self.inputs[modality] if pairs is None else _select(self.inputs[modality], pairs)
+        if modality not in self.decoders:
+            return stored
+        return self.decoders[modality](stored, torch.arange(len(self)) if pairs is None else pairs)
+
     def batch(self, indices: Tensor | None = None, modalities: Iterable[str] | None = None) -> "Batch":
-        """The selected pairs as float32, uint8 images divided by 255.
+        """The selected pairs as float32, images divided by their largest possible value (255 or 65535).
 
         Args:
             indices: int64 tensor (B,) of pairs, in the order of the batch; None for all pairs.
@@ -208,7 +349,28 @@ class PairedDataset:
         """
         pairs = torch.arange(len(self)) if indices is None else indices
         names = self.inputs if modalities is None else modalities
-        return Batch({m: _as_float(self.inputs[m][pairs]) for m in names}, self.labels[pairs])
+        return Batch({m: _as_float(self.measured(m, pairs)) for m in names}, self.labels[pairs])
+
+    def to(self, device: torch.device | str) -> "PairedDataset":
+        """The same data with everything that batches are made of on a device; itself if it is there already."""
+        if self.labels.device == torch.device(device):
+            return self
+        return replace(
+            self,
+            inputs={modality: values.to(device) for modality, values in self.inputs.items()},
+            labels=self.labels.to(device),
+            decoders={modality: decoder.to(device) for modality, decoder in self.decoders.items()},
+        )
+
+    def decoded(self) -> "PairedDataset":
+        """The same data with measurements in place of what is stored; for few pairs, as these take more memory."""
+        return replace(self, inputs={modality: self.measured(modality) for modality in self.inputs}, decoders={})
+
+    def world(self, shares: "Shares", seed: int) -> "World":
+        """The pairs that a seed trains, validates and tests on, split by the seed (``worlds.split_world``)."""
+        from data_utils.worlds import split_world  # here, as worlds are made of data sets
+
+        return split_world(self, shares, seed)
 
     def take(self, indices: Tensor) -> "PairedDataset":
         """A data set of the selected pairs only, with the same classes.
@@ -221,15 +383,19 @@ class PairedDataset:
         """
         return replace(
             self,
-            inputs={m: values[indices] for m, values in self.inputs.items()},
+            inputs={m: _select(values, indices) for m, values in self.inputs.items()},
+            decoders={m: decoder.take(indices) for m, decoder in self.decoders.items()},
             labels=self.labels[indices],
             groups=self.groups[indices],
             names=tuple(self.names[i] for i in indices.tolist()),
+            assigned=tuple(self.assigned[i] for i in indices.tolist()) if self.assigned else (),
         )
 
 
-_HASHED_AT_ONCE = 1024
-"""Pairs. Tensors that are not contiguous are copied to be hashed; this bounds the size of the copy."""
+_PART_BYTES = 1 << 22
+"""Float32 measurements of one modality that are in memory at a time where a data set is gone through."""
+
+_DTYPES = (torch.uint8, torch.uint16, torch.float16, torch.float32)
 
 
 def _select(values: Tensor, index: Tensor) -> Tensor:
@@ -237,8 +403,14 @@ def _select(values: Tensor, index: Tensor) -> Tensor:
     if values.dim() == 4 and values.is_contiguous(memory_format=torch.channels_last):
         # Plain indexing would copy element by element here, at about four times the cost.
         return values.permute(0, 2, 3, 1).index_select(0, index).permute(0, 3, 1, 2)
+    if values.dtype == torch.uint16:  # CUDA selects only signed ones
+        return values.view(torch.int16).index_select(0, index).view(torch.uint16)
     return values.index_select(0, index)
 
 
 def _as_float(values: Tensor) -> Tensor:
-    return values.to(torch.float32).div_(255) if values.dtype == torch.uint8 else values
+    """Images in [0, 1]; measurements as they are."""
+    if values.dtype in (torch.uint8, torch.uint16):
+        # A tensor on the device: CUDA multiplies by the reciprocal of a number, which has other bits.
+        return values.float().div_(torch.full((), torch.iinfo(values.dtype).max, device=values.device))
+    return values.float()

@@ -30,18 +30,22 @@ def range_to_xyza(
     Returns:
         float32 (..., 4, R, C).
     """
-    azimuth, zenith = azimuth_rad.double(), zenith_rad.double()
     distance = range_m.float()
     xyza = distance.new_empty((*distance.shape[:-2], 4, *distance.shape[-2:]))
+    torch.mul(distance.unsqueeze(-3), ray_directions(azimuth_rad, zenith_rad), out=xyza[..., :3, :, :])
+    xyza[..., 3, :, :] = distance < max_range_m
+    return xyza
+
+
+def ray_directions(azimuth_rad: Tensor, zenith_rad: Tensor) -> Tensor:
+    """The unit vectors of a scanner's rays, float32 (3, R, C); see ``range_to_xyza``."""
+    azimuth, zenith = azimuth_rad.double(), zenith_rad.double()
     directions = (
         torch.sin(-azimuth)[:, None] * torch.cos(-zenith),
         torch.cos(-azimuth)[:, None] * torch.cos(-zenith),
         torch.sin(-zenith).expand(len(azimuth), len(zenith)),
     )
-    for channel, direction in enumerate(directions):
-        torch.mul(distance, direction.float(), out=xyza[..., channel, :, :])
-    xyza[..., 3, :, :] = distance < max_range_m
-    return xyza
+    return torch.stack(directions).float()
 
 
 def xyza_to_range(xyza: Tensor, max_range_m: float = MAX_RANGE_M) -> Tensor:
@@ -77,8 +81,8 @@ def depth_to_xyza(depth_m: Tensor, fx: Tensor, fy: Tensor, cx: Tensor, cy: Tenso
     """
     depth = depth_m.double()
     height, width = depth.shape[-2:]
-    column = torch.arange(width, dtype=torch.float64)
-    row = torch.arange(height, dtype=torch.float64)[:, None]
+    column = torch.arange(width, dtype=torch.float64, device=depth.device)
+    row = torch.arange(height, dtype=torch.float64, device=depth.device)[:, None]
     fx, fy, cx, cy = (intrinsic.double()[..., None, None] for intrinsic in (fx, fy, cx, cy))
     points = ((column - cx) * depth / fx, (row - cy) * depth / fy, depth, (depth > 0).double())
     return torch.stack(points, dim=-3).float()

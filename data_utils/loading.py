@@ -1,25 +1,48 @@
-"""From a name or a path to a data set: registered functions make it, registered layouts read it."""
+"""From a name or a path to data: registered functions make them, registered layouts read them."""
 
+import hashlib
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from data_utils.dataset import PairedDataset
+import torch
+
+from data_utils.audits.findings import some
+from data_utils.dataset import DatasetInfo, PairedDataset
 from data_utils.errors import DataError
-from data_utils.registry import DATASETS, LAYOUTS
-from data_utils.simulator.levels import SimulatedDataset
-from data_utils.splits import subsample
-from fusiongauge import Registry
+from data_utils.layouts.declared import read_declaration
+from data_utils.layouts.listing import read_listing
+from data_utils.layouts.paths import folders
+from data_utils.layouts.sizes import ImageSize
+from data_utils.memory import enough_memory
+from data_utils.registry import DATASETS, LAYOUTS, MakeDataset
+from data_utils.simulator.cache import Cache
+from data_utils.simulator.levels import DEFAULT_SIZE, SimulatedDataset
+from data_utils.simulator.shapes import Progress, no_progress
+from data_utils.splits import Shares, split, subsample
+from data_utils.worlds import Part, World, split_world
+from fusiongauge import Registry, tree_sha256
 
 DEFAULT_PAIRS = 10_000
 """How many pairs a registered data set has if no number is given."""
 
+DEFAULT_TEST_PAIRS = 4_000
+"""How many of its pairs test if no number is given."""
+
 
 def load(
-    name_or_path: str, *, pairs: int | None = None, seed: int = 0, angles_of: str = "", cache: Path | None = None
+    name_or_path: str,
+    *,
+    pairs: int | None = None,
+    seed: int = 0,
+    angles_of: str = "",
+    image_size: int | str | ImageSize | None = None,
+    cache: Cache | Path | None = None,
+    progress: Progress = no_progress,
 ) -> PairedDataset:
     """The data set of that name or at that path.
 
@@ -30,50 +53,247 @@ def load(
         seed: Decides which pairs are made or kept. Not negative.
         angles_of: For files whose scanner's angles differ between the classes: the class whose angles are used
             for all classes.
-        cache: The folder where simulated pairs are kept, so that the next call reads them; None for no cache.
+        image_size: The size that all images are brought to, such as 64, "48x64" or "64:crop" (see
+            ``layouts.sizes.ImageSize``); None for that of the files, which must be the same for all. Simulated
+            data are made at that size, which must be square.
+        cache: Where simulated pairs are kept, or the folder, so that the next call reads them; None for no cache.
             The data sets of plug-ins are not kept.
+        progress: Called with the number of files that are read, and of all.
 
     Raises:
         DataError: Nothing has that name, or the data cannot be used.
     """
+    source = open_source(name_or_path, angles_of=angles_of, image_size=image_size, cache=cache, progress=progress)
+    if isinstance(source, DrawnPairs):
+        return source.pairs(DEFAULT_PAIRS if pairs is None else pairs, seed)
+    return source if pairs is None else subsample(source, pairs, seed)
+
+
+def open_source(
+    name_or_path: str,
+    *,
+    angles_of: str = "",
+    image_size: int | str | ImageSize | None = None,
+    cache: Cache | Path | None = None,
+    progress: Progress = no_progress,
+) -> "DrawnPairs | PairedDataset":
+    """Where worlds are drawn from: the data set of that name or at that path; see ``load`` for the arguments.
+
+    Files are read now; pairs that are made for a seed are made when its world is drawn.
+
+    Raises:
+        DataError: Nothing has that name, or the files cannot be used.
+    """
+    size = ImageSize.parse(str(image_size)) if image_size is not None else None
     if name_or_path in DATASETS:
         if angles_of:
             raise DataError(f"{name_or_path!r} is not read from files; leave angles_of out.")
-        return _make(name_or_path, DEFAULT_PAIRS if pairs is None else pairs, seed, cache)
+        return _drawn(name_or_path, size, Cache(cache) if isinstance(cache, Path) else cache)
     try:
-        dataset = _read(name_or_path, angles_of)
+        with enough_memory(f"reading {name_or_path}"):
+            folder = cache.folder if isinstance(cache, Cache) else cache
+            return _read(name_or_path, angles_of, size, progress, folder)
     except OSError as error:
         raise DataError(
             f"{name_or_path!r} cannot be read ({error.strerror}); check the path and its permissions."
         ) from None
-    return dataset if pairs is None else subsample(dataset, pairs, seed)
 
 
-def _make(name: str, pairs: int, seed: int, cache: Path | None) -> PairedDataset:
-    """The registered data set; whatever its function calls it, it has its registered name."""
+def modalities_of(path: str) -> tuple[str, ...]:
+    """The names of the modalities at a path, without reading any image; () if the layout cannot tell them.
+
+    Raises:
+        DataError: The files cannot be listed.
+    """
+    name, place = _located(Path(path).expanduser())
+    layout = LAYOUTS[name]() if name else None
+    return tuple(layout.listing(place, "").sources) if layout and layout.listing else ()
+
+
+@dataclass(frozen=True)
+class DrawnPairs:
+    """A source whose pairs are made for each seed: another seed gives other pairs, and the test pairs are extra.
+
+    A function whose pairs exist already does not keep to that. It is found out where test pairs would be training
+    pairs too, or where its pairs come with a split; its pairs are then split like those of files.
+
+    Attributes:
+        name: As registered.
+        make: The registered function.
+        cache: Where simulated pairs are kept.
+        image_size: Rows and columns of simulated pairs.
+    """
+
+    name: str
+    make: MakeDataset
+    cache: Cache | None = None
+    image_size: int = DEFAULT_SIZE
+    _infos: list[DatasetInfo] = field(default_factory=list, compare=False, repr=False)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the pairs depend on nothing but the settings, the code and the seed."""
+        return isinstance(self.make, SimulatedDataset)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """None; those on the pairs of a seed are in its world."""
+        return ()
+
+    @property
+    def info(self) -> DatasetInfo:
+        """What models are built from."""
+        if isinstance(self.make, SimulatedDataset):
+            return self.make.info(self.image_size)
+        if not self._infos:
+            self.pairs(DEFAULT_PAIRS, 0)
+        return self._infos[0]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the level's settings and the simulator, or of the name and the file of a plug-in's function."""
+        if isinstance(self.make, SimulatedDataset):
+            return self.make.sha256(self.image_size)
+        file = Path(DATASETS.file(self.name))
+        code = tree_sha256(file) if file.is_file() else ""
+        return hashlib.sha256(f"{self.name}/{code}".encode()).hexdigest()
+
+    def pairs(self, pairs: int, seed: int, *, test: bool = False) -> PairedDataset:
+        """That many pairs of a seed, for testing or not; whatever the function calls them, the name is ours.
+
+        Raises:
+            DataError: The function raises, returns something else, or pairs of another kind than before.
+        """
+        if isinstance(self.make, SimulatedDataset):
+            return self.make.draw(pairs, seed, self.cache, self.image_size, test=test)
+        with _naming_the_file(DATASETS, self.name):
+            dataset = _required(self.make(pairs, seed))
+            dataset = replace(dataset, info=replace(dataset.info, name=self.name))
+            if not self._infos:
+                self._infos.append(dataset.info)
+            if dataset.info != self._infos[0]:
+                raise DataError(
+                    f"it returns {dataset.info} for {pairs} pairs and seed {seed}, and returned {self._infos[0]} "
+                    "before; return the same classes, channels and image size for every seed."
+                )
+        return dataset
+
+    def world(self, shares: Shares, seed: int) -> World:
+        """The world of a seed; see ``Source.world``."""
+        wanted = DEFAULT_PAIRS if shares.pairs is None else shares.pairs
+        tested = DEFAULT_TEST_PAIRS if shares.test_pairs is None else shares.test_pairs
+        dataset = self.pairs(wanted, _seed_of_draw(seed, 0))
+        if dataset.assigned:
+            return split_world(dataset, shares, seed)
+        if not tested:
+            return split_world(dataset, replace(shares, test=0.0), seed)
+        test = self.pairs(tested, _seed_of_draw(seed, 1), test=True)
+        if not self.simulated and {*dataset.digests} & {*test.digests}:
+            dataset = self.pairs(wanted + tested, _seed_of_draw(seed, 0))
+            note = f"{self.name} returns some pairs for several seeds, so its test pairs are some of its pairs."
+            world = split_world(dataset, shares, seed)
+            return replace(world, notes=(*world.notes, note))
+        parts = split(dataset, replace(shares, test=0.0), seed)
+        return World(
+            Part(dataset, parts.train),
+            Part(dataset, parts.valid),
+            Part(test, torch.arange(len(test))),
+            notes=tuple(dict.fromkeys((*dataset.notes, *test.notes))),
+        )
+
+
+def _seed_of_draw(seed: int, draw: int) -> int:
+    """The seed that a registered function gets for one of the two draws of a world, below 2**32.
+
+    Different for every seed below 2**31 and draw (the factor is odd), and far from those of the neighboring seeds,
+    as functions may count up from theirs.
+    """
+    return (2 * seed + draw) * 2_654_435_761 % 2**32
+
+
+def _drawn(name: str, size: ImageSize | None, cache: Cache | None) -> DrawnPairs:
     make = DATASETS[name]
-    if isinstance(make, SimulatedDataset):
-        return make(pairs, seed, cache)
-    with _naming_the_file(DATASETS, name):
-        dataset = _required(make(pairs, seed))
-    return replace(dataset, info=replace(dataset.info, name=name))
+    if size is None:
+        return DrawnPairs(name, make, cache)
+    if not isinstance(make, SimulatedDataset):
+        raise DataError(f"{name!r} is made by a plug-in at a size of its own; leave the image size {size} out.")
+    if size.rows != size.columns:
+        raise DataError(f"{name!r} is simulated at square sizes, not at {size}; give one number.")
+    return DrawnPairs(name, make, cache, size.rows)
 
 
-def _read(name: str, angles_of: str) -> PairedDataset:
-    """The data set at a path. The layouts of plug-ins are tried first, as they are the more specific ones."""
+def _read(
+    name: str, angles_of: str, size: ImageSize | None, progress: Progress, cache: Path | None
+) -> PairedDataset:
+    """The data set at a path; if the path is none but holds one in folders below, that one."""
     path = Path(name).expanduser()
-    descriptions = []
-    for layout_name in dict.fromkeys([*LAYOUTS.added, *LAYOUTS]):
-        with _naming_the_file(LAYOUTS, layout_name):
-            layout = LAYOUTS[layout_name]()
-            if path.exists() and layout.recognizes(path):
-                return _required(layout.read(path, angles_of))
-            descriptions.append(layout.description)
+    layout, place = _located(path)
+    if layout:
+        dataset = _read_as(layout, place, angles_of, size, progress, cache)
+        if place == path:
+            return dataset
+        note = f"The data set was found in the folder {place.relative_to(path)}."
+        return replace(dataset, notes=(*dataset.notes, note), assumptions=(*dataset.assumptions, note))
     problem = "exists, but in no known layout" if path.exists() else "is neither a data set nor an existing path"
+    descriptions = []
+    for layout in dict.fromkeys([*LAYOUTS.added, *LAYOUTS]):
+        with _naming_the_file(LAYOUTS, layout):
+            descriptions.append(LAYOUTS[layout]().description)
     raise DataError(
         f"{name!r} {problem}; the data sets are: {', '.join(DATASETS)}; "
         f"accepted paths are: {', '.join(descriptions)}."
     )
+
+
+def _located(path: Path) -> tuple[str, Path]:
+    """The layout of a path, and where the data set is: there, or the only one in folders below; "" if none.
+
+    Raises:
+        DataError: There are several data sets below.
+    """
+    if (layout := _layout_of(path)) or not path.is_dir():
+        return layout, path
+    below = _below(path)
+    if len(below) > 1:
+        raise DataError(f"'{path}' holds several data sets; give the path of one: {some(list(map(str, below)))}.")
+    return (_layout_of(below[0]), below[0]) if below else ("", path)
+
+
+def _layout_of(path: Path) -> str:
+    """The layout of a path; "" if it has none. Those of plug-ins are tried first, as the more specific ones."""
+    for name in dict.fromkeys([*LAYOUTS.added, *LAYOUTS]):
+        with _naming_the_file(LAYOUTS, name):
+            if path.exists() and LAYOUTS[name]().recognizes(path):
+                return name
+    return ""
+
+
+def _below(folder: Path, levels: int = 3) -> list[Path]:
+    """The data sets in folders below, not in each other: archives are unpacked into folders of their own."""
+    found = []
+    for inner in folders(folder) if levels else ():
+        found += [inner] if _layout_of(inner) else _below(inner, levels - 1)
+    return found
+
+
+def _read_as(
+    name: str, path: Path, angles_of: str, size: ImageSize | None, progress: Progress, cache: Path | None
+) -> PairedDataset:
+    with _naming_the_file(LAYOUTS, name):
+        layout = LAYOUTS[name]()
+        if layout.listing is not None:
+            listing = layout.listing(path, angles_of)
+            folder = path if path.is_dir() else path.parent
+            if (declared := read_declaration(folder)) and declared.classes:
+                listing = listing.of_classes(declared.classes, str(folder / "dataset.toml"))
+            return read_listing(listing, size, progress, cache)
+        if layout.read is None:
+            raise DataError(f"the layout {name!r} has neither read nor listing; give it one of them.")
+        if size is not None:
+            raise DataError(
+                f"the layout {name!r} reads images at their own size; leave the image size {size} out."
+            )
+        return _required(layout.read(path, angles_of))
 
 
 def _required(dataset: object) -> PairedDataset:

@@ -1,6 +1,6 @@
 """Scaling channels to mean 0 and standard deviation 1, with statistics of the training pairs only."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -9,7 +9,9 @@ from torch import Tensor
 from data_utils.dataset import Batch
 from data_utils.errors import DataError
 
-_CHUNK = 64  # pairs converted to float64 at a time; bounds the memory and does not change the precision
+CHUNK = 64
+"""Pairs converted to float64 at a time; bounds the memory."""
+
 _CONSTANT = 1e-6  # a deviation below this share of the mean is float32 rounding, not content
 
 
@@ -28,25 +30,34 @@ class ChannelStatistics:
 
     @classmethod
     def from_batch(cls, batch: Batch) -> "ChannelStatistics":
-        """Statistics of these pairs, which should be the training pairs only.
+        """Statistics of these pairs; see ``of``."""
+        return cls.of(lambda: (batch[start : start + CHUNK] for start in range(0, len(batch), CHUNK)))
+
+    @classmethod
+    def of(cls, chunks: Callable[[], Iterable[Batch]]) -> "ChannelStatistics":
+        """Statistics of pairs, which should be the training pairs only.
 
         Sums are computed in float64, first per image and then over the images, in two passes (mean, then
         deviations).
 
+        Args:
+            chunks: Called twice; yields the pairs, CHUNK at a time. The same pairs in other chunks give other
+                rounding.
+
         Raises:
-            DataError: The batch is empty.
+            DataError: There are no pairs.
         """
-        if len(batch) == 0:
+        sums, count = _totals(chunks(), lambda _, values: values)
+        if not count:
             raise DataError("An empty batch has no channel statistics; pass the training pairs.")
+        center = {modality: total / count for modality, total in sums.items()}
+        squares, _ = _totals(chunks(), lambda m, values: (values - center[m][:, None, None]).square_())
         mean: dict[str, Tensor] = {}
         std: dict[str, Tensor] = {}
-        for modality, values in batch.inputs.items():
-            count, chunks = values.numel() // values.shape[1], values.split(_CHUNK)
-            center = _total(chunk.double() for chunk in chunks) / count
-            squares = ((chunk.double() - center[:, None, None]).square_() for chunk in chunks)
-            deviation = (_total(squares) / count).sqrt()
-            constant = deviation <= _CONSTANT * center.abs()
-            mean[modality] = center.float()
+        for modality, middle in center.items():
+            deviation = (squares[modality] / count).sqrt()
+            constant = deviation <= _CONSTANT * middle.abs()
+            mean[modality] = middle.float()
             std[modality] = torch.where(constant, 1.0, deviation).float()
         return cls(mean, std)
 
@@ -97,10 +108,17 @@ def batchwise_statistics(images: Tensor, batch_size: int = 64) -> dict[str, list
     return {"mean": mean.tolist(), "std": torch.where(std > 0, std, 1.0).tolist()}
 
 
-def _total(chunks: Iterable[Tensor]) -> Tensor:
-    """The sum over all pairs and pixels; float64 (C,)."""
-    # One sum per image first: no sum depends on the number of threads.
-    return torch.stack([chunk.sum(dim=(2, 3)).sum(dim=0) for chunk in chunks]).sum(dim=0)
+def _totals(chunks: Iterable[Batch], change: Callable[[str, Tensor], Tensor]) -> tuple[dict[str, Tensor], int]:
+    """The sums over all pairs and pixels, float64 (C,) per modality, and the number of pixels of all pairs."""
+    of_chunks: dict[str, list[Tensor]] = {}
+    count = 0
+    for chunk in chunks:
+        for modality, values in chunk.inputs.items():
+            # One sum per image first: no sum depends on the number of threads.
+            total = change(modality, values.double()).sum(dim=(2, 3)).sum(dim=0)
+            of_chunks.setdefault(modality, []).append(total)
+        count += len(chunk) * values[0, 0].numel()
+    return {modality: torch.stack(totals).sum(dim=0) for modality, totals in of_chunks.items()}, count
 
 
 def _per_channel(statistic: Tensor, like: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from fusiongauge import Registry
 
 if TYPE_CHECKING:
     from data_utils.dataset import PairedDataset
+    from data_utils.layouts.listing import Listing
     from data_utils.simulator.shapes import Progress, Simulation
 
 MakeDataset = Callable[[int, int], "PairedDataset"]
@@ -22,15 +23,19 @@ class Layout:
     Attributes:
         description: What such files look like, for messages.
         recognizes: Whether the files at a path have this layout. It reads names only, no content.
-        read: (path, class) -> all pairs. If the class is not "", its angles are used for all classes.
+        read: (path, class) -> all pairs. If the class is not "", its angles are used for all classes. None if the
+            layout has a ``listing``.
         write: Writes a simulation to a folder, from which ``read`` returns the same tensors; the folder is created
             if it does not exist. None if the layout can only be read.
+        listing: (path, class) -> the files of all pairs, which are then read at any size
+            (``data_utils.layouts.listing.Listing``). None if the layout has a ``read``.
     """
 
     description: str
     recognizes: Callable[[Path], bool]
-    read: Callable[[Path, str], "PairedDataset"]
+    read: "Callable[[Path, str], PairedDataset] | None" = None
     write: "Callable[[Path, Simulation, Progress], None] | None" = None
+    listing: "Callable[[Path, str], Listing] | None" = None
 
 
 DATASETS: Registry[MakeDataset] = Registry("data set", home="data_utils.simulator.levels")

@@ -1,3 +1,4 @@
+from .backbones import torchvision_backbone as torchvision_backbone
 from .building import build_model as build_model
 from .network import FusionNet as FusionNet
 from .operators import Operator as Operator
@@ -10,6 +11,7 @@ from .registry import register_model as register_model
 from .registry import register_operator as register_operator
 from .zoo import BLUEPRINTS as BLUEPRINTS
 from .zoo import FAMILIES as FAMILIES
+from .zoo import FIELD_MODELS as FIELD_MODELS
 from .zoo import MODELS as MODELS
 from .zoo import ModelError as ModelError
 from .zoo import ModelSpec as ModelSpec

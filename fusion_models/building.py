@@ -1,17 +1,26 @@
 """From the name of a model to its module."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache, partial
 from itertools import pairwise
 from math import prod
 
+import torch
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
-from fusion_models.network import FusionNet
+from fusion_models.backbones import torchvision_backbone
+from fusion_models.network import FusionNet, stages_of
 from fusion_models.operators import Operator, Shape
+from fusion_models.operators.base import averaged
 from fusion_models.registry import BACKBONES, EMBEDDERS, OPERATORS
 from fusion_models.zoo import (
     BLUEPRINTS,
+    SINGLE,
     Block,
+    Blueprint,
     Down,
     Flatten,
     Keep,
@@ -19,6 +28,7 @@ from fusion_models.zoo import (
     ModelError,
     ModelSpec,
     find_model,
+    is_torchvision,
 )
 
 
@@ -58,7 +68,7 @@ def build_model(
         if not isinstance(module, nn.Module):
             raise TypeError(f"its function returns a {type(module).__name__} instead of a torch.nn.Module")
         return module
-    if spec.family in BACKBONES:
+    if spec.family in BACKBONES or is_torchvision(spec.family):
         return _on_backbone(spec, {modality: channels[modality] for modality in modalities}, image_size, classes)
 
     blueprint = BLUEPRINTS[spec.family, spec.stage]
@@ -66,34 +76,48 @@ def build_model(
     if any(size % 2**downs for size in image_size):
         raise ModelError(
             f"{spec.name} halves images {downs} times: height and width must be multiples of {2**downs}, "
-            f"not {image_size[0]}x{image_size[1]}"
+            f"not {image_size[0]}x{image_size[1]}; {_fitting(image_size, 2**downs)} would fit"
         )
+    seen = {modality: channels[modality] for modality in modalities}
+    if spec.control:
+        blueprint = matched(spec, tuple(seen.items()), image_size, classes)
+    return _assemble(spec, blueprint, seen, image_size, classes)
+
+
+def _assemble(
+    spec: ModelSpec, blueprint: Blueprint, channels: Mapping[str, int], image_size: tuple[int, int], classes: int
+) -> FusionNet:
+    """The network of a blueprint for the modalities of ``channels``."""
     logits = blueprint.binary_logits if classes == 2 else classes
     stems: dict[str, nn.Module] = {}
-    shapes: list[Shape] = []
-    for modality in modalities:
-        stem, shape = _stack(blueprint.stem, (channels[modality], *image_size), spec.embedder)
-        if blueprint.expert_head:
-            stem, shape = nn.Sequential(stem, _mlp(shape, blueprint.expert_head, logits)), (logits,)
+    shapes: list[list[Shape]] = []  # of each modality, after each stage
+    for modality, count in channels.items():
+        stem, after = _stack(blueprint.stem, (count, *image_size), spec.block)
+        if blueprint.stem_head is not None:
+            stem, after = nn.Sequential(stem, _mlp(after[-1], blueprint.stem_head, logits)), [after[-1], (logits,)]
         stems[modality] = stem
-        shapes.append(shape)
-    operator = _operator(spec, shapes)
-    trunk, shape = _stack(blueprint.trunk, operator.out_shape, spec.embedder)
+        shapes.append(after)
+    exchanges, operator = _fusion(spec, shapes)
+    trunk, after = _stack(blueprint.trunk, operator.out_shape, spec.block)
     return FusionNet(
         stems=stems,
+        exchanges=exchanges,
         operator=operator,
         trunk=trunk,
-        head=_mlp(shape, blueprint.head, logits),
-        stems_are_experts=bool(blueprint.expert_head),
+        head=nn.Identity() if decides(operator) else _mlp(after[-1], blueprint.head, logits),
+        stems_are_experts=blueprint.experts,
     )
 
 
-def _operator(spec: ModelSpec, shapes: list[Shape]) -> Operator:
+def _fusion(spec: ModelSpec, shapes: Sequence[Sequence[Shape]]) -> tuple[list[nn.Module], Operator]:
+    """What exchanges features after each stage, and the operator, for the shapes of each modality by stage."""
+    make = OPERATORS[spec.operator].make
+    exchange = getattr(make, "exchange", None)
     try:
-        operator: Operator = OPERATORS[spec.operator].make(shapes)
+        exchanges = [exchange(list(after)) for after in zip(*shapes, strict=True)] if exchange else []
+        return exchanges, make([after[-1] for after in shapes])
     except ValueError as error:
         raise ModelError(f"{spec.name}: {error}") from error
-    return operator
 
 
 class GlobalAverage(nn.Module):
@@ -101,29 +125,75 @@ class GlobalAverage(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Average over height and width."""
-        return features.mean(dim=(2, 3)) if features.dim() == 4 else features
+        return averaged(features)
 
 
 def _on_backbone(
     spec: ModelSpec, channels: Mapping[str, int], image_size: tuple[int, int], classes: int
 ) -> FusionNet:
-    """One backbone per modality, averaged after the operator; in late fusion each has a classifier of its own."""
-    stems: dict[str, nn.Module] = {m: BACKBONES[spec.family](count, image_size) for m, count in channels.items()}
-    shapes: list[Shape] = [tuple(stem.out_shape) for stem in stems.values()]  # type: ignore[arg-type]
+    """One backbone per modality up to the stage of fusion; what follows is shared.
+
+    After the last stage, maps are averaged before one linear layer; in late fusion each modality has its own.
+    """
+    make = BACKBONES.get(spec.family) or partial(torchvision_backbone, spec.family)
+    stems: dict[str, nn.Module] = {m: make(count, image_size) for m, count in channels.items()}
+    first = next(iter(stems.values()))
+    # Only torchvision's tell the shapes after their stages; others are one stage, also those that are sequences.
+    stems = {m: stem if hasattr(stem, "shapes") else _one_stage(stem) for m, stem in stems.items()}
+    shapes: list[list[Shape]] = [getattr(stem, "shapes", [tuple(stem.out_shape)]) for stem in stems.values()]  # type: ignore[arg-type]
+    last = shapes[0][-1]
+    trunk = nn.Sequential()
     if spec.stage == "late":
         stems = {
-            modality: nn.Sequential(stem, GlobalAverage(), nn.Linear(shape[0], classes))
-            for (modality, stem), shape in zip(stems.items(), shapes, strict=True)
+            modality: nn.Sequential(stem, GlobalAverage(), nn.Linear(after[-1][0], classes))
+            for (modality, stem), after in zip(stems.items(), shapes, strict=True)
         }
-        shapes = [(classes,)] * len(stems)
-    operator = _operator(spec, shapes)
-    head = nn.Sequential(GlobalAverage(), nn.Linear(operator.out_shape[0], classes))
-    return FusionNet(stems=stems, operator=operator, trunk=nn.Identity(), head=head)
+        shapes = [[(classes,)]] * len(stems)
+    elif spec.stage not in ("intermediate", SINGLE):
+        number = _stage_number(spec, first)
+        stems = {m: nn.Sequential(*stages_of(stem)[:number]) for m, stem in stems.items()}
+        shapes = [after[:number] for after in shapes]
+        trunk = nn.Sequential(*stages_of(first)[number:])
+    exchanges, operator = _fusion(spec, shapes)
+    width, fused = shapes[0][-1][0], operator.out_shape[0]
+    if not len(trunk):
+        last = operator.out_shape
+    elif fused != width:  # as after concatenation
+        trunk = nn.Sequential(nn.Conv2d(fused, width, kernel_size=1), *trunk)
+    head = nn.Identity() if decides(operator) else nn.Sequential(GlobalAverage(), nn.Linear(last[0], classes))
+    return FusionNet(stems=stems, exchanges=exchanges, operator=operator, trunk=trunk, head=head)
 
 
-def _stack(blocks: tuple[Block, ...], shape: Shape, embedder: str) -> tuple[nn.Module, Shape]:
-    """The blocks as one module, and the shape (without batch) that it makes of ``shape``."""
-    layers = []
+def _one_stage(stem: nn.Module) -> nn.Module:
+    if type(stem) is not nn.Sequential:
+        return stem
+    whole = nn.Sequential(stem)
+    whole.out_shape = stem.out_shape
+    return whole
+
+
+def _stage_number(spec: ModelSpec, backbone: nn.Module) -> int:
+    """How many stages a backbone has up to the one that the model is named after.
+
+    Raises:
+        ModelError: It has no stage of this name after which others follow.
+    """
+    names = [name for name, _ in backbone.named_children()][:-1] if hasattr(backbone, "shapes") else []
+    if spec.stage not in names:
+        stages = ", ".join((*names, "intermediate (after the last one)", "late"))
+        raise ModelError(f"{spec.name}: the backbone {spec.family} has no stage {spec.stage!r}; it has {stages}")
+    return names.index(spec.stage) + 1
+
+
+def decides(operator: nn.Module) -> bool:
+    """Whether an operator, also one of a plug-in that is not an ``Operator``, returns the model's logits."""
+    return bool(getattr(operator, "decides", False))
+
+
+def _stack(blocks: Sequence[Block], shape: Shape, embedder: str) -> tuple[nn.Module, list[Shape]]:
+    """The blocks as one module, and the shape (without batch) after each; ``[shape]`` without blocks."""
+    layers: list[nn.Module] = []
+    shapes = [shape]
     for block in blocks:
         match block:
             case Down(width):
@@ -140,7 +210,8 @@ def _stack(blocks: tuple[Block, ...], shape: Shape, embedder: str) -> tuple[nn.M
             case Linear(width):
                 layers.append(nn.Sequential(nn.Flatten(), nn.Linear(prod(shape), width)))
                 shape = (width,)
-    return nn.Sequential(*layers), shape
+        shapes.append(shape)
+    return nn.Sequential(*layers), shapes[1:] or shapes
 
 
 def _mlp(shape: Shape, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
@@ -149,3 +220,72 @@ def _mlp(shape: Shape, hidden: tuple[int, ...], outputs: int) -> nn.Sequential:
     for i, (width, next_width) in enumerate(pairwise(widths)):
         layers += [nn.ReLU()] * (i > 0) + [nn.Linear(width, next_width)]
     return nn.Sequential(*layers)
+
+
+@cache
+def matched(
+    spec: ModelSpec, channels: tuple[tuple[str, int], ...], image_size: tuple[int, int], classes: int
+) -> Blueprint:
+    """The blueprint of a control: the widths with which it has the parameters or operations of ``spec.matches()``.
+
+    All convolutions before and after the operator are scaled by one factor and rounded to whole channels; of these
+    networks, the one closest to the other model is taken. The head keeps its hidden widths.
+
+    Args:
+        spec: A control.
+        channels: Modalities that it sees, and their channels.
+        image_size: Height and width, in pixels.
+        classes: Number of classes.
+    """
+    blueprint, other = BLUEPRINTS[spec.family, spec.stage], spec.matches()
+    measure = _parameters if spec.control == "parameters" else _operations
+
+    @cache
+    def size(spec: ModelSpec, blueprint: Blueprint) -> int:
+        with torch.device("meta"):
+            network = _assemble(spec, blueprint, dict(channels), image_size, classes)
+        return measure(network, dict(channels), image_size)
+
+    def scaled(step: int) -> Blueprint:
+        return _scaled(blueprint, step / steps)
+
+    target = size(other, blueprint)
+    # The factor in steps, four per channel of the widest convolution, as narrower ones are rounded elsewhere.
+    steps = step = 4 * max(block.width for block in (*blueprint.stem, *blueprint.trunk) if hasattr(block, "width"))
+    for _ in range(3):  # sizes grow about with the square of the factor
+        step = max(1, round(step * math.sqrt(target / size(spec, scaled(step)))))
+    while size(spec, scaled(step)) < target:
+        step += 1
+    while step > 1 and size(spec, scaled(step - 1)) >= target:
+        step -= 1
+    around = (scaled(step), scaled(max(1, step - 1)))
+    return min(around, key=lambda candidate: abs(size(spec, candidate) - target))
+
+
+def _scaled(blueprint: Blueprint, factor: float) -> Blueprint:
+    def wider(blocks: tuple[Block, ...]) -> tuple[Block, ...]:
+        return tuple(
+            replace(block, width=max(1, round(block.width * factor))) if isinstance(block, Down | Keep) else block
+            for block in blocks
+        )
+
+    return replace(blueprint, stem=wider(blueprint.stem), trunk=wider(blueprint.trunk))
+
+
+def _parameters(network: nn.Module, *_: object) -> int:
+    return sum(parameter.numel() for parameter in network.parameters())
+
+
+def _operations(network: nn.Module, channels: Mapping[str, int], image_size: tuple[int, int]) -> int:
+    """Floating-point operations of one sample's forward and backward pass, by the shapes alone."""
+    inputs = {m: torch.empty(1, count, *image_size, device="meta") for m, count in channels.items()}
+    with FlopCounterMode(display=False) as counter:
+        network(inputs).sum().backward()
+    return int(counter.get_total_flops())
+
+
+def _fitting(image_size: tuple[int, int], step: int) -> str:
+    """The sizes nearest to this one, below and above it, whose rows and columns are multiples of a step."""
+    below = [max(step, side // step * step) for side in image_size]
+    above = [-(-side // step) * step for side in image_size]
+    return " or ".join(dict.fromkeys(f"{rows}x{columns}" for rows, columns in (below, above)))

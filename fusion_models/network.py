@@ -1,9 +1,12 @@
 """The network of all models that ship here: stems -> operator -> trunk -> head.
 
+The operator sees the modalities' features after the last stage of the stems; one that exchanges features between
+modalities also after each stage.
+
 Their widths are in ``zoo.py``; ``bench`` trains them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from torch import Tensor, nn
 
@@ -13,11 +16,13 @@ from fusion_models.operators import Operator, PassThrough
 class FusionNet(nn.Module):
     """Classifies samples that are seen by several modalities.
 
-    Each modality passes its own stem; the operator makes one tensor of what the stems return; the trunk and the
-    head are shared. Early fusion has empty stems, late fusion an empty trunk.
+    Each modality passes its own stem, stage by stage; the operator makes one tensor of what the stems return; the
+    trunk and the head are shared. Early fusion has empty stems, late fusion an empty trunk.
 
     Args:
         stems: One module per modality, (B, C, H, W) -> features, in the order in which the operator gets them.
+        exchanges: One module per stage of the stems (``stages_of``), which maps the list of the modalities'
+            features to a list of the same shapes; none for operators that act after the last stage alone.
         operator: Combines the stems' features.
         trunk: Layers between fusion and head.
         head: Fused features -> logits (B, L).
@@ -32,10 +37,12 @@ class FusionNet(nn.Module):
         operator: Operator,
         trunk: nn.Module,
         head: nn.Module,
+        exchanges: Iterable[nn.Module] = (),
         stems_are_experts: bool = False,
     ) -> None:
         super().__init__()
         self.stems = nn.ModuleDict(stems)
+        self.exchanges = nn.ModuleList(exchanges)
         self.operator = operator
         self.trunk = trunk
         self.head = head
@@ -43,10 +50,19 @@ class FusionNet(nn.Module):
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Logits (B, L) of one batch; ``inputs`` maps modalities to (B, C, H, W), further ones are ignored."""
-        features = [stem(inputs[modality]) for modality, stem in self.stems.items()]
-        fused: Tensor = self.operator(features)
+        streams = [inputs[modality] for modality in self.stems]
+        for stage, exchange in self._stages():
+            streams = exchange([layer(x) for layer, x in zip(stage, streams, strict=True)])
+        fused: Tensor = self.operator(streams)
         logits: Tensor = self.head(self.trunk(fused))
         return logits
+
+    def _stages(self) -> list[tuple[tuple[nn.Module, ...], nn.Module]]:
+        """The modalities' layers of each stage, and what exchanges features after it; without any, one stage."""
+        if not self.exchanges:
+            return [(tuple(self.stems.values()), nn.Identity())]
+        layers = zip(*map(stages_of, self.stems.values()), strict=True)
+        return list(zip(layers, self.exchanges, strict=True))
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -72,3 +88,8 @@ class FusionNet(nn.Module):
         """Exclude the experts from all further training."""
         if self.stems_are_experts:
             self.stems.requires_grad_(False)
+
+
+def stages_of(stem: nn.Module) -> list[nn.Module]:
+    """A stem's stages: the layers of a plain sequence; anything else, which may have its own forward, is one."""
+    return list(stem) if type(stem) is nn.Sequential else [stem]

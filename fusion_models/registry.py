@@ -16,9 +16,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 Class = TypeVar("Class", bound=type)
+Maker = TypeVar("Maker", bound=Callable[..., Any])
 
-DEFAULT_FAMILIES = ("compact",)
-"""Whose models a plug-in's operator or embedder joins if it does not say otherwise."""
+DEFAULT_FAMILIES = ("compact", "field")
+"""Whose models a plug-in's operator or embedder joins if it does not say otherwise.
+
+The first is part of the standard study; the second is where the studies of operators and downsampling compare it.
+"""
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,7 @@ The module's ``forward`` takes a mapping from modality to tensors (B, C, H, W) a
 
 OPERATORS: Registry[Part] = Registry("operator", home="fusion_models.operators")
 EMBEDDERS: Registry[Part] = Registry("embedder", home="fusion_models.embedders")
-BACKBONES: Registry[Any] = Registry("backbone")
+BACKBONES: Registry[Any] = Registry("backbone", home="fusion_models.backbones")
 CUSTOM_MODELS: Registry[BuildModel] = Registry("model")
 
 
@@ -97,11 +101,11 @@ def register_model(name: str) -> Callable[[BuildModel], BuildModel]:
     return CUSTOM_MODELS.decorator(name, unless_taken)
 
 
-def register_backbone(name: str) -> Callable[[Class], Class]:
-    """Register a backbone, a class called with (channels, image_size) for one modality; has ``out_shape``.
+def register_backbone(name: str) -> Callable[[Maker], Maker]:
+    """Register a backbone, a class or function called with (channels, image_size) for one modality.
 
-    Its instances map (B, channels, H, W) to (B, *out_shape). The backbone becomes a family of its own:
-    intermediate and late fusion and single modalities, without embedders.
+    It makes a module with ``out_shape`` that maps (B, channels, H, W) to (B, *out_shape). The backbone becomes a
+    family of its own: intermediate and late fusion and single modalities, without embedders.
 
     Args:
         name: The family's name.

@@ -1,12 +1,13 @@
-"""The models that are compared: those of the published tables, in both embedders, and their baselines.
+"""The models that are compared: those of the published tables, their baselines, and the operators of the field.
 
 A model is ``family-stage-operator-embedder``, or ``family-modality-embedder`` for a single modality. BLUEPRINTS
-holds the widths of a family at a stage; MODELS names all models, also those of plug-ins; ``building.py`` builds
-them. Loads no torch, so that ids and help need none.
+holds the widths of a family at a stage; MODELS names the models of the standard study, also those of plug-ins,
+FIELD_MODELS those of the family in which every operator meets every embedder; ``building.py`` builds them. Loads
+no torch, so that ids and help need none.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from fusion_models.registry import BACKBONES, CUSTOM_MODELS, EMBEDDERS, OPERATORS, BuildModel
@@ -56,11 +57,13 @@ class Blueprint:
     Attributes:
         stem: Layers of each modality before the operator.
         trunk: Layers after the operator.
-        head: Hidden widths of the last MLP; it ends in one logit per class, see ``binary_logits``.
-        expert_head: Hidden widths of an MLP on each stem, which makes the stem a classifier ("expert") that is
-            trained first and then frozen; empty for stems that are trained with the rest.
+        head: Hidden widths of the last MLP; it ends in one logit per class, see ``binary_logits``. Operators that
+            decide have none.
+        stem_head: Hidden widths of an MLP on each stem, which makes the stem a classifier; None for stems that
+            return features.
+        experts: Whether these classifiers are trained first, each alone, and then frozen.
         binary_logits: Logits for two classes: 2 for cross-entropy, 1 for binary cross-entropy.
-        operators: Those it is published with.
+        operators: Those it is published with; of the family FIELD, those that ship here.
     """
 
     stem: tuple[Block, ...]
@@ -68,7 +71,12 @@ class Blueprint:
     head: tuple[int, ...]
     binary_logits: int
     operators: tuple[str, ...] = ()
-    expert_head: tuple[int, ...] = ()
+    stem_head: tuple[int, ...] | None = None
+    experts: bool = False
+
+
+FIELD = "field"
+"""The family in which every operator exists in every embedder, all with the same widths."""
 
 
 def _down(*widths: int) -> tuple[Block, ...]:
@@ -90,11 +98,25 @@ BLUEPRINTS: Mapping[tuple[str, str], Blueprint] = MappingProxyType(
         ("experts", "intermediate"): Blueprint(
             _down(25, 50, 100), (), (1000, 100), 1, ("concat", "add", "hadamard")
         ),
-        ("experts", "late"): Blueprint(_down(50, 100, 200), (), (10,), 1, ("logits",), expert_head=(1000, 100)),
+        ("experts", "late"): Blueprint(_down(50, 100, 200), (), (10,), 1, ("logits",), (1000, 100), experts=True),
         ("compact", "intermediate"): Blueprint(
             _down(50, 100), (Down(100),), (100,), 1, ("concat", "add", "hadamard")
         ),
         ("compact", "late"): Blueprint((*_down(25, 50, 100), Linear(100)), (), (100,), 1, ("concat",)),
+        (FIELD, SINGLE): Blueprint(_down(16, 32, 64), (), (32,), 2),
+        (FIELD, "early"): Blueprint((), _down(16, 32, 64), (32,), 2, ("concat",)),
+        (FIELD, "intermediate"): Blueprint(
+            _down(16, 32),
+            _down(64),
+            (32,),
+            2,
+            (
+                *("concat", "add", "hadamard", "matmul"),  # without parameters
+                *("gmu", "film", "lmf", "tensor", "seadd", "crossattention", "embracenet"),  # with parameters
+                *("mmtm", "cen", "mbt"),  # between the stages too
+            ),
+        ),
+        (FIELD, "late"): Blueprint(_down(16, 32, 64), (), (), 2, ("mean", "product"), stem_head=(32,)),
     }
 )
 """Family and stage to layers, in the order of tables."""
@@ -105,15 +127,38 @@ CUSTOM = "custom"
 """Family and stage of models that are functions of a plug-in or of a Python prompt."""
 
 
+TORCHVISION: Mapping[str, str] = MappingProxyType(
+    {
+        "resnet": "resnet18",
+        "convnext": "convnext_tiny",
+        "efficientnet": "efficientnet_b0",
+        "mobilenet": "mobilenet_v3_small",
+    }
+)
+"""The kinds of torchvision's networks that can be backbones, each with the one that the kind alone stands for."""
+
+REFERENCE = "maxpool"
+"""The embedder that controls are matched with."""
+
+CONTROLS = ("parameters", "operations")
+"""What a control has as much of as another model: ``<model>.parameters`` and ``<model>.operations``.
+
+Its convolutions are made wider or narrower until it has. The other model is the one with MaxPool; for models with
+MaxPool, the one that concatenates.
+"""
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """One model: where (stage), how (operator) and with what (embedder) a family fuses which modalities.
 
     Attributes:
         family: A set of widths, the name of a backbone, or CUSTOM.
-        stage: "early", "intermediate", "late", SINGLE or CUSTOM.
+        stage: "early", "intermediate", "late", SINGLE or CUSTOM; of a backbone also the name of one of its stages,
+            after which modalities are fused.
         operator: A name of OPERATORS; "none" for one modality, "" for custom models.
-        embedder: A name of EMBEDDERS; "" for backbones and custom models.
+        embedder: A name of EMBEDDERS, for controls with ".parameters" or ".operations" after it; "" for backbones
+            and custom models.
         modalities: What it sees; () for all modalities of the data, in their order.
         custom: The name of a custom model; ``build`` builds it.
     """
@@ -140,6 +185,31 @@ class ModelSpec:
         """The model's name in ids, records and tables."""
         return f"{self.strategy}-{self.embedder}" if self.embedder else self.strategy
 
+    @property
+    def control(self) -> str:
+        """Of CONTROLS, what the model has as much of as ``matches()``; "" for models that are no controls."""
+        _, _, control = self.embedder.rpartition(".")
+        return control if control in CONTROLS else ""
+
+    @property
+    def block(self) -> str:
+        """The name of the embedder in EMBEDDERS."""
+        return self.embedder.removesuffix(f".{self.control}") if self.control else self.embedder
+
+    def matches(self) -> "ModelSpec":
+        """The model that a control has as many parameters or operations as.
+
+        Raises:
+            ModelError: It is that model itself.
+        """
+        operator = "concat" if self.block == REFERENCE and self.stage == "intermediate" else self.operator
+        other = replace(self, embedder=REFERENCE, operator=operator)
+        if (other.operator, self.block) == (self.operator, REFERENCE):
+            raise ModelError(
+                f"{self.name} would be matched with itself; its name without .{self.control} is enough"
+            )
+        return other
+
     def sees(self, modalities: Mapping[str, object]) -> tuple[str, ...]:
         """Which of the data's modalities the model sees, in the order it fuses them.
 
@@ -156,30 +226,43 @@ class ModelSpec:
         return self.modalities or tuple(modalities)
 
 
-_EMBEDDERS = ("maxpool", "strided")
-"""Of the published models."""
+_PUBLISHED_EMBEDDERS = ("maxpool", "strided")
+
+_FIELD_EMBEDDERS = ("avgpool", "blurpool", "blurconv", "convpool", "spd", "patchify", "aps")
+"""Those that the family FIELD has besides."""
 
 _SINGLES = ("rgb", "lidar")
 
 
-def _strategies() -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
+def _strategies(families: tuple[str, ...]) -> Iterator[tuple[str, str, str, tuple[str, ...]]]:
     """Family, stage, operator and modalities of every model with an embedder, in the order of tables."""
     for (family, stage), blueprint in BLUEPRINTS.items():
-        if stage == SINGLE:
-            yield from ((family, SINGLE, "none", (modality,)) for modality in _SINGLES)
-        yield from ((family, stage, operator, ()) for operator in blueprint.operators)
+        if family in families:
+            if stage == SINGLE:
+                yield from ((family, SINGLE, "none", (modality,)) for modality in _SINGLES)
+            yield from ((family, stage, operator, ()) for operator in blueprint.operators)
     for operator, part in OPERATORS.added.items():
-        families = [family for family in part.families if (family, "intermediate") in BLUEPRINTS]
-        yield from ((family, "intermediate", operator, ()) for family in families)
+        joined = [f for f in part.families if f in families and (f, "intermediate") in BLUEPRINTS]
+        yield from ((family, "intermediate", operator, ()) for family in joined)
 
 
-def _embedders(family: str) -> tuple[str, ...]:
-    return (*_EMBEDDERS, *(name for name, part in EMBEDDERS.added.items() if family in part.families))
+def embedders_of(family: str) -> tuple[str, ...]:
+    """The embedders that a family's models exist in, those of plug-ins included."""
+    shipped = (*_PUBLISHED_EMBEDDERS, *(_FIELD_EMBEDDERS if family == FIELD else ()))
+    return (*shipped, *(name for name, part in EMBEDDERS.added.items() if family in part.families))
 
 
-def _specs() -> Iterator[ModelSpec]:
-    for family, stage, operator, modalities in _strategies():
-        yield from (ModelSpec(family, stage, operator, name, modalities) for name in _embedders(family))
+def _with_embedders(*families: str) -> Iterator[ModelSpec]:
+    for family, stage, operator, modalities in _strategies(families):
+        yield from (ModelSpec(family, stage, operator, name, modalities) for name in embedders_of(family))
+
+
+def _field_specs() -> Iterator[ModelSpec]:
+    return _with_embedders(FIELD)
+
+
+def _standard_specs() -> Iterator[ModelSpec]:
+    yield from _with_embedders(*(family for family in FAMILIES if family != FIELD))
     for family in BACKBONES.added:
         yield from (ModelSpec(family, SINGLE, "none", "", (modality,)) for modality in _SINGLES)
         operators = [name for name, part in OPERATORS.added.items() if family in part.families]
@@ -190,35 +273,96 @@ def _specs() -> Iterator[ModelSpec]:
 
 
 class _Models(Mapping[str, ModelSpec]):
-    """All models by name: those that ship here, then those that plug-ins have added so far."""
+    """Models by name: those that ship here, then those that plug-ins have added so far."""
+
+    def __init__(self, specs: Callable[[], Iterator[ModelSpec]]) -> None:
+        self._specs = specs
 
     def __getitem__(self, name: str) -> ModelSpec:
-        return {spec.name: spec for spec in _specs()}[name]
+        return {spec.name: spec for spec in self._specs()}[name]
 
     def __iter__(self) -> Iterator[str]:
-        return (spec.name for spec in _specs())
+        return (spec.name for spec in self._specs())
 
     def __len__(self) -> int:
-        return sum(1 for _ in _specs())
+        return sum(1 for _ in self._specs())
 
 
-MODELS: Mapping[str, ModelSpec] = _Models()
+MODELS: Mapping[str, ModelSpec] = _Models(_standard_specs)
+"""The models of the standard study."""
+
+FIELD_MODELS: Mapping[str, ModelSpec] = _Models(_field_specs)
+"""The models of the family FIELD, which studies of their own train."""
+
+
+def with_single_modalities(specs: Sequence[ModelSpec], modalities: Iterable[str]) -> list[ModelSpec]:
+    """The models, and where the single-modality models of the usual modalities are among them, those of others.
+
+    Args:
+        specs: Models in the order of tables.
+        modalities: Of the data; usual ones add nothing.
+    """
+    others = [modality for modality in modalities if modality not in _SINGLES]
+    extended: list[ModelSpec] = []
+    for spec in specs:
+        extended.append(spec)
+        if spec.modalities == _SINGLES[-1:] and {replace(spec, modalities=(usual,)) for usual in _SINGLES} <= set(
+            specs
+        ):
+            extended += [replace(spec, modalities=(modality,)) for modality in others]
+    return extended
 
 
 def find_model(name: str) -> ModelSpec:
-    """The model of this name. Single-modality models exist for any modality that data may have.
+    """The model of this name.
+
+    Single-modality models exist for any modality that data may have, controls for any model with an embedder, and
+    models on a backbone for any of its stages and all operators.
 
     Raises:
         ModelError: No model has the name; the message lists all that exist.
     """
-    specs = {spec.name: spec for spec in _specs()}
-    if name in specs:
-        return specs[name]
+    spec = MODELS.get(name) or FIELD_MODELS.get(name) or _single(name) or _on_backbone(name) or _control(name)
+    if spec is None:
+        raise ModelError(
+            f"unknown model {name!r}; the models are: {', '.join(MODELS)}; those of the family {FIELD}, such as "
+            f"field-intermediate-mmtm-blurpool; and those on torchvision's {', '.join(TORCHVISION)}, such as "
+            "resnet18-late-mean, resnet50-layer2-add and resnet-rgb"
+        )
+    return spec
+
+
+def _single(name: str) -> ModelSpec | None:
     family, _, rest = name.partition("-")
-    modality, _, embedder = rest.rpartition("-") if family in FAMILIES else (rest, "", "")
-    if modality and "-" not in modality:
-        if (family, SINGLE) in BLUEPRINTS and embedder in _embedders(family):
-            return ModelSpec(family, SINGLE, "none", embedder, (modality,))
-        if family in BACKBONES.added:
-            return ModelSpec(family, SINGLE, "none", "", (modality,))
-    raise ModelError(f"unknown model {name!r}; the models are: {', '.join(specs)}")
+    modality, _, embedder = rest.rpartition("-")
+    exists = (family, SINGLE) in BLUEPRINTS and embedder in embedders_of(family)
+    if not exists or not modality or "-" in modality:
+        return None
+    return ModelSpec(family, SINGLE, "none", embedder, (modality,))
+
+
+def _on_backbone(name: str) -> ModelSpec | None:
+    family, _, rest = name.partition("-")
+    stage, _, operator = rest.partition("-")
+    if not stage or not (family in BACKBONES.added or is_torchvision(family)):
+        return None
+    if not operator:
+        return ModelSpec(family, SINGLE, "none", "", (stage,))
+    decisions = (*BLUEPRINTS[FIELD, "late"].operators, *BLUEPRINTS["experts", "late"].operators)
+    features = (*BLUEPRINTS[FIELD, "intermediate"].operators, *OPERATORS.added)
+    if operator not in (decisions if stage == "late" else features):
+        return None
+    return ModelSpec(family, stage, operator, "")
+
+
+def is_torchvision(family: str) -> bool:
+    """Whether a family is named after a network of torchvision that may be a backbone."""
+    return family.startswith(tuple(TORCHVISION))
+
+
+def _control(name: str) -> ModelSpec | None:
+    model, _, control = name.rpartition(".")
+    if control not in CONTROLS:
+        return None
+    spec = find_model(model)
+    return replace(spec, embedder=f"{spec.embedder}.{control}") if spec.embedder else None

@@ -71,7 +71,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 
 MODELS = (
-    "compact-intermediate-gated-blurpool",
+    "compact-intermediate-gated-mixedpool",
     "compact-intermediate-gated-maxpool",
     "tiny-late-logits",
     "tiny-thermal",
@@ -87,7 +87,7 @@ def test_everything_is_trained_on_three_modalities(run: Run) -> None:
     assert records["tiny-thermal"].modalities == ["thermal"]
     for record in records.values():
         assert record.protocol["normalized"] == ["rgb", "lidar", "thermal"]
-        assert 0 <= (record.valid_metrics or {})["brier"] <= 2  # type: ignore[operator]
+        assert 0 <= (record.test_metrics or {})["brier"] <= 2  # type: ignore[operator]
         assert "brier" in {metric.name for metric in record.metrics}
         assert record.plugins == ["my_fusion.py"]
 
@@ -101,8 +101,8 @@ def test_the_corruption_acts_on_each_modality(run: Run) -> None:
 
 def test_it_is_in_the_tables_plots_and_on_the_page(run: Run) -> None:
     tables = {path.name: path.read_text() for path in (run.results / "tables").glob("*.md")}
-    assert "valid Brier score" in tables[f"{STUDY}-fusion.md"]
-    assert "blurpool" in tables[f"{STUDY}-downsampling.md"]
+    assert "test Brier score" in tables[f"{STUDY}-fusion.md"]
+    assert "mixedpool" in tables[f"{STUDY}-downsampling.md"]
     assert "dead-rows-thermal" in tables[f"{STUDY}-robustness.md"]
     assert {f"{STUDY}-{name}.png" for name in ("curves", "cost", "downsampling", "robustness")} <= {
         path.name for path in (run.results / "plots").iterdir()
@@ -110,33 +110,33 @@ def test_it_is_in_the_tables_plots_and_on_the_page(run: Run) -> None:
     done = call("bench", "report", str(run.results))  # without the plug-in
     assert done.returncode == 0, done.stdout
     page = (run.results / "report.html").read_text()
-    for word in (*MODELS, "valid Brier score", "dead-rows-thermal", "three-sensors", "of square "):
+    for word in (*MODELS, "test Brier score", "dead-rows-thermal", "three-sensors", "of square "):
         assert word in page
 
 
 def test_it_is_collected_selected_and_in_the_help(run: Run) -> None:
-    words = "test_training and (gated or late-concat-blurpool or tiny or mean-of)"
+    words = "test_training and (gated or late-concat-mixedpool or tiny or mean-of)"
     selected = re.findall(r"test_training\[(.*)\]", run.bench("--collect-only", "-q", "-k", words).stdout)
-    gated = [f"compact-intermediate-gated-{embedder}" for embedder in ("maxpool", "strided", "blurpool")]
+    gated = [f"compact-intermediate-gated-{embedder}" for embedder in ("maxpool", "strided", "mixedpool")]
     assert set(selected) >= {
         *gated,
-        "compact-late-concat-blurpool",
+        "compact-late-concat-mixedpool",
         "tiny-late-logits",
         "tiny-rgb",
         "mean-of-logits",
     }
     assert not any("compact-late-concat-maxpool" in name for name in selected)
     text = run.bench("--help").stdout
-    for word in (STUDY, "three", "valid_brier"):
+    for word in (STUDY, "three", "test_brier"):
         assert word in text
 
 
 def test_the_metric_is_compared_and_gated(run: Run) -> None:
     done = run.bench(
-        "--study", STUDY, "--resume", "--benchmark-compare", "--fail-on", "valid_brier:+0.01", "-k", "tiny-thermal"
+        "--study", STUDY, "--resume", "--benchmark-compare", "--fail-on", "test_brier:+0.01", "-k", "tiny-thermal"
     )
     assert done.returncode == 0, done.stdout
-    assert "valid Brier score" in done.stdout
+    assert "test Brier score" in done.stdout
     assert "nothing is worse than allowed" in done.stdout
 
 
@@ -160,7 +160,7 @@ def test_code_counts_for_resume_and_comments_do_not(run: Run) -> None:
         ("x = 1\nundefined", r"bad\.py, line 2 raises NameError: name 'undefined' is not defined"),
         (
             "from fusion_models import register_operator\n@register_operator('add')\nclass Add: ...",
-            r"bad\.py: the operator 'add' is already registered, by .*operators\.py; choose another name",
+            r"bad\.py: the operator 'add' is already registered, by .*elementary\.py; choose another name",
         ),
     ],
 )

@@ -21,13 +21,14 @@ from fusiongauge import (
     load_installed_plugins,
     load_plugin,
     plugins,
+    printable,
     source_file,
 )
 
 # Errors
 
 
-def error_classes() -> set[type[BaseException]]:
+def error_classes() -> set[type[Exception]]:
     """The errors that the packages define."""
     names = [
         module.name
@@ -40,8 +41,23 @@ def error_classes() -> set[type[BaseException]]:
         thing
         for module in modules
         for _, thing in inspect.getmembers(module, inspect.isclass)
-        if issubclass(thing, BaseException) and thing.__module__ == module.__name__
+        if issubclass(thing, Exception) and thing.__module__ == module.__name__
     }
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        ("cubes", "cubes"),
+        ("Mütze 樹", "Mütze 樹"),
+        (b"M\xfctze".decode(errors="surrogateescape"), r"M\xfctze"),
+        ("\ud800", r"\ud800"),
+    ],
+)
+def test_bytes_that_are_not_utf_8_are_escaped_in_names_and_messages(raw: str, text: str) -> None:
+    assert printable(raw) == text
+    assert str(FusionGaugeError(f"no {raw}")) == f"no {text}"
+    text.encode()
 
 
 def test_all_errors_have_one_base() -> None:
@@ -228,7 +244,7 @@ def test_a_plugin_that_takes_a_used_name_is_named(tmp_path: Path) -> None:
     file.write_text(OPERATOR.replace("first-alone", "add"))
     with pytest.raises(
         PluginError,
-        match=r"^--plugin .*taken\.py: .*taken\.py: the operator 'add' is already registered, by .*operators\.py",
+        match=r"^--plugin .*taken\.py: .*taken\.py: the operator 'add' is already registered, by .*elementary\.py",
     ):
         load_plugin(str(file))
 

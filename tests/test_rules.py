@@ -15,12 +15,14 @@ import pytest
 from torch import nn
 
 from bench.metrics import QUANTITIES
-from bench.records import Metric, ProbeRecord, RunRecord, append, read
+from bench.records import Metric, append
 from bench.registry import CORRUPTIONS, METRICS, STUDIES
 from bench.tracking import TRACKERS
 from data_utils import DATASETS, LAYOUTS
 from fusion_models import BACKBONES, EMBEDDERS, MODELS, OPERATORS, register_model
 from fusiongauge import PluginError, Registry
+from tests.bench.probes.samples import probe_record
+from tests.bench.samples import MODEL, TWIN, record, with_test_figures
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("bench", "data_utils", "fusion_models")
@@ -188,10 +190,15 @@ def shown(path: Path, out: Path) -> str:
     return (out / "report.html").read_text()
 
 
-def test_the_committed_records_are_shown_without_torch(tmp_path: Path) -> None:
-    for study in ("downsampling-compact", "robustness"):  # a few records and all kinds of figures
-        for path in (ROOT / "results" / "baseline").glob(f"{study}*.jsonl"):
-            shutil.copy(path, tmp_path)
+def test_the_records_of_a_run_are_shown_without_torch(tmp_path: Path) -> None:
+    for seed in (51, 52):
+        for model in (MODEL, TWIN):
+            weights = f"{model} {seed}"
+            one = record(model, study="robustness", seed=seed, weights_sha256=weights)
+            append(tmp_path / "robustness.jsonl", with_test_figures(one))
+            for level in (0.0, 0.5):
+                probe = probe_record(model, seed=seed, weights_sha256=weights, level=level)
+                append(tmp_path / "robustness.probes.jsonl", probe)
     page = shown(tmp_path, tmp_path / "shown")
     assert "compact-late-concat-strided" in page
     assert any((tmp_path / "shown" / "plots").iterdir())
@@ -199,8 +206,7 @@ def test_the_committed_records_are_shown_without_torch(tmp_path: Path) -> None:
 
 def test_records_of_unknown_things_are_shown_without_torch(tmp_path: Path) -> None:
     """Unknown model, study, embedder, family, modality, metric, corruption, and an empty environment."""
-    (known, *_) = read(ROOT / "results" / "baseline" / "fusion-compact.jsonl", RunRecord)
-    (probe, *_) = read(ROOT / "results" / "baseline" / "robustness.probes.jsonl", ProbeRecord)
+    known, probe = record(), probe_record()
     folder = tmp_path / "run"
     folder.mkdir()
     for embedder in ("wavelet", "lottery"):

@@ -15,9 +15,10 @@
 #         py-cpuinfo2==10.1.1 pluggy==1.7.0 iniconfig==2.3.1 msgspec==0.22.0 lazy_loader==0.6
 #
 # Each step has a limit, and none ends the script: the environment; the tests that need CUDA; one cell as a user runs
-# it; benchmarks in profile smoke; probes of a trained model; the race of our loop against the reference; measurements
-# (graphs against eager steps, time per step, layouts, TF32, several seeds at once, fixed costs per cell, memory); the
-# study downsampling-wide in full, seed after seed, for the time that is left.
+# it, in each precision; benchmarks in profile smoke; probes of a trained model; the race of our loop against the
+# reference and, where it is installed, PyTorch Lightning; measurements (graphs against eager steps, time per step,
+# layouts and precisions, several seeds at once, fixed costs per cell, memory); the study downsampling-wide in full,
+# seed after seed, for the time that is left.
 set -u
 ROOT=$(cd "$(dirname "$0")/.." && pwd)
 if [ -z "${PY:-}" ]; then
@@ -133,7 +134,7 @@ DEV, WORK = os.environ["DEVICE"], Path(os.environ["WORK"])
 
 import torch
 
-from bench.config import STANDARD, RunConfig
+from bench.config import BF16, FP32, STANDARD, TF32, RunConfig
 from bench.costs.race import PROTOCOL, models
 from bench.costs.reference import ReferenceLoop, as_published, samples
 from bench.metrics import classification_loss
@@ -141,7 +142,7 @@ from bench.training.ceiling import ceiling
 from bench.training.evaluation import evaluate
 from bench.training.graphs import GraphSteps, fastest, record
 from bench.training.measurement import training_flops, training_memory
-from bench.training.preparation import prepare
+from bench.training.preparation import predict_part, prepare
 from bench.training.runs import _save_weights, build_seeded, silent
 from bench.training.samples import save_samples
 from bench.training.seeding import deterministic, epoch_order, new_tensors_filled
@@ -152,9 +153,11 @@ from fusion_models import find_model
 
 CUDA = DEV.startswith("cuda")
 PAIRS, CELL_PAIRS = (PROTOCOL.pairs, 2000) if CUDA else (160, 400)  # a rehearsal takes few steps
+PRECISIONS = (FP32, TF32, BF16) if CUDA else (FP32, BF16)
 device = torch.device(DEV)
 result = {
-    "models": {}, "variants": {}, "joint": {}, "stacked": {}, "fixed_ms": {}, "memory": {}, "skipped": {}, "errors": {}
+    "ceiling": {}, "models": {}, "variants": {}, "joint": {}, "stacked": {}, "fixed_ms": {}, "memory": {},
+    "skipped": {}, "errors": {},
 }
 
 
@@ -194,10 +197,11 @@ def milliseconds(work, repeats):
     return 1e3 * (time.perf_counter() - start) / repeats
 
 
-def steps_of(spec, data, layout=torch.channels_last, seed=51):
+def steps_of(spec, data, layout=torch.channels_last, seed=51, precision=FP32):
     network = build_seeded(spec, dataset.info, seed, DEV).to(memory_format=layout)
     train = Batch({m: v.contiguous(memory_format=layout) for m, v in data.inputs.items()}, data.labels)
-    return EagerSteps(network, make_optimizer(network, PROTOCOL), train, PROTOCOL.batch_size)
+    protocol = replace(PROTOCOL, precision=precision)
+    return EagerSteps(network, make_optimizer(network, protocol), train, protocol)
 
 
 def losses(steps, orders, rates):
@@ -213,14 +217,11 @@ def ms_per_step(steps, order, rates, epochs):
 
 
 @contextmanager
-def settings(tf32, benchmark):
-    """TF32 and cuDNN's choice by timing, which trainings leave off."""
-    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    cudnn.allow_tf32, matmul.allow_tf32, cudnn.benchmark = tf32, tf32, benchmark
-    try:
+def settings(precision, benchmark=False):
+    """A precision of trainings, and cuDNN's choice by timing, which they leave off."""
+    with deterministic(precision):
+        torch.backends.cudnn.benchmark = benchmark
         yield
-    finally:
-        cudnn.allow_tf32, matmul.allow_tf32, cudnn.benchmark = False, False, False
 
 
 def compare_loops(spec):
@@ -289,7 +290,10 @@ def one_graph(lanes):
 
 
 def joint(spec, seeds):
-    """Several seeds: one recorded step after the other, each on its own stream, and all in one graph."""
+    """Several seeds: one recorded step after the other, each on its own stream, and all in one graph.
+
+    The benchmarks train one seed after the other; this is what training several at once could gain.
+    """
     lanes = [Lane(spec, 51 + number) for number in range(seeds)]
     replays = [record(lane.work, lane.undo, device) for lane in lanes]
     streams = [torch.cuda.Stream() for _ in lanes]
@@ -379,7 +383,9 @@ def fixed_costs():
     taken("validation", lambda: evaluate(network, ready.valid))
     saved = taken("checkpoint", lambda: _save_weights(network, config, spec, 51))
     path = WORK / "fixed" / "samples.jsonl"
-    taken("sample predictions", lambda: save_samples(path, network, small, ready, saved["weights_sha256"]))
+    shown = ready.world.reported
+    logits = taken("test", lambda: predict_part(network, ready, shown))
+    taken("sample predictions", lambda: save_samples(path, logits, shown, saved["weights_sha256"]))
 
 
 def memory():
@@ -404,10 +410,10 @@ SEEDS = 8 if CUDA else 2
 
 with deterministic():
     with part("ceiling"):
-        limits = ceiling(DEV)
-        result["ceiling"] = {
-            "TFLOPs": round(limits["flops_per_second"] / 1e12, 3), "TB/s": round(limits["bytes_per_second"] / 1e12, 3)
-        }
+        for precision in PRECISIONS:
+            result["ceiling"][precision] = {
+                name: round(limit / 1e12, 3) for name, limit in ceiling(DEV, precision).items()
+            }
 
     # A: every model by both loops; on a CPU, two. In an order that mixes the families, should time run out.
     specs = models()
@@ -426,13 +432,14 @@ with deterministic():
         if time_for(f"B {name}", 0.35, needs_cuda=True):
             facts = result["variants"][name] = {}
             for benchmark in (False, True):
-                for tf32 in (False, True):
+                for precision in PRECISIONS:
                     for layout, memory_format in layouts.items():
-                        label = layout + "+tf32" * tf32 + "+benchmark" * benchmark
-                        with part(f"B {name} {label}"), settings(tf32, benchmark):
-                            steps = fastest(steps_of(find_model(name), data, memory_format), len(data))
+                        label = f"{layout}+{precision}" + "+benchmark" * benchmark
+                        with part(f"B {name} {label}"), settings(precision, benchmark):
+                            eager = steps_of(find_model(name), data, memory_format, precision=precision)
+                            steps = fastest(eager, len(data))
                             facts[label] = round(ms_per_step(steps, orders[0], rates, 3), 3)
-                            del steps
+                            del eager, steps
 
     # C: several seeds at once, on streams and in one graph.
     for name in (SMALL, LARGE, "wide-intermediate-concat-strided"):
@@ -442,11 +449,11 @@ with deterministic():
             gc.collect()
 
     # D: several seeds as one network.
-    for tf32 in (False, True) if CUDA else (False,):
+    for precision in (FP32, TF32) if CUDA else (FP32,):
         for name in (SMALL, LARGE):
-            label = name + "+tf32" * tf32
+            label = f"{name}+{precision}"
             if time_for(f"D {label}", 0.09):
-                with part(f"D {label}"), settings(tf32, False):
+                with part(f"D {label}"), settings(precision):
                     result["stacked"][label] = stacked(find_model(name), SEEDS)
                 gc.collect()
 
@@ -460,9 +467,9 @@ save()
 EOF
 
 # ------------------------------------------------------------------------------------------------------ the steps
-SHORT=quick FULL=full STUDY=downsampling-wide FEWER=""
+SHORT=quick FULL=full STUDY=downsampling-wide PRECISIONS="tf32 bf16" FEWER=""
 if [ "${DEVICE#cuda}" = "$DEVICE" ]; then # a rehearsal trains less
-  SHORT=smoke FULL=smoke STUDY=downsampling-compact
+  SHORT=smoke FULL=smoke STUDY=downsampling-compact PRECISIONS=bf16
   export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1} # several threads are slow where others use the cores too
   FEWER=" and (compact-late or test_other_seed or test_resident or (test_scaling and batch))"
 fi
@@ -475,6 +482,10 @@ step tests 120 330 $PYTEST tests/bench/training/test_graphs.py tests/bench/costs
 # 2. One cell exactly as a user runs it, then one benchmark of every kind.
 step cell 40 285 $BENCH --profile smoke -k "test_training and compact-late-concat-strided" -rA --tb=short \
   --results-dir "$WORK/cell"
+for precision in $PRECISIONS; do
+  step "cell-$precision" 30 260 $BENCH --profile smoke -k "test_training and compact-late-concat-strided" -rA --tb=short \
+    --set "precision=$precision" --results-dir "$WORK/cell-$precision"
+done
 step smoke 100 235 $BENCH --profile smoke -rfEw --tb=line --durations=5 \
   -k "(test_training or test_other_seed or test_alone or (test_same_cell and strided and (late or deep)) or (test_latency and strided) or (test_scaling and wide and strided) or test_resident)$FEWER" \
   --results-dir "$WORK/smoke"
@@ -538,11 +549,17 @@ def counts(values):
     return {value: values.count(value) for value in dict.fromkeys(values)}
 
 
+def ratio(record, other):
+    """How many times longer another loop took than ours; None where it was not raced."""
+    seconds = record[f"{other}_seconds"]
+    return seconds and statistics.median(a / b for a, b in zip(seconds, record["engine_seconds"]))
+
+
 def race(record):
-    ratios = [a / b for a, b in zip(record["reference_seconds"], record["engine_seconds"])]
     reference, ours = record["reference_losses"][0], record["engine_losses"][0]
     return [
-        round(statistics.median(ratios), 2),
+        round(ratio(record, "reference"), 2),
+        round(ratio(record, "lightning") or 0, 2),
         round(1e3 * statistics.median(record["reference_seconds"]) / record["steps"], 3),
         round(1e3 * statistics.median(record["engine_seconds"]) / record["steps"], 3),
         float(f"{record['exact_difference']:.1e}"),
@@ -570,15 +587,19 @@ def cell(record):
 
 
 summary = {"env": read(work / "env.json"), "steps": lines(work / "steps.jsonl")}
-for name in ("tests", "cell", "smoke", "probes", "race", "study"):
+for name in ("tests", "cell", "cell-tf32", "cell-bf16", "smoke", "probes", "race", "study"):
     summary[name] = pytest_log(name)
 summary["smoke_status"] = counts(record["status"] for record in lines(work / "smoke" / "records.jsonl"))
 summary["smoke_costs"] = counts(record["kind"] for record in lines(work / "smoke" / "costs.jsonl"))
 summary["probes_kept"] = counts(record["benchmark"] for record in lines(work / "probes" / "probes.jsonl"))
-races = {record["model"]: race(record) for record in lines(work / "race" / "costs.jsonl")}
-summary["race_ratio_refms_oursms_exact_first"] = races
-if races:
-    summary["race_mean_ratio"] = round(statistics.geometric_mean(facts[0] for facts in races.values()), 2)
+races = {}
+for record in lines(work / "race" / "costs.jsonl"):
+    races.setdefault(record["precision"], {})[record["model"]] = race(record)
+summary["race_ratio_lightningratio_refms_oursms_exact_first"] = races
+summary["race_mean_ratio"] = {
+    precision: round(statistics.geometric_mean(facts[0] for facts in of_models.values()), 2)
+    for precision, of_models in races.items()
+}
 summary["measure"] = read(work / "measure.json")
 cells = {}
 for record in lines(work / "study" / "records.jsonl"):
@@ -596,7 +617,7 @@ if len(text) > 10500 and summary["measure"]:
 print(text[:11000])
 EOF
 for file in records costs probes; do
-  cat "$WORK"/{cell,smoke,probes,race,study}/$file.jsonl 2>/dev/null | gzip >"$OUT/$file.jsonl.gz"
+  cat "$WORK"/{cell,cell-tf32,cell-bf16,smoke,probes,race,study}/$file.jsonl 2>/dev/null | gzip >"$OUT/$file.jsonl.gz"
 done
 cp "$WORK/measure.json" "$OUT/" 2>/dev/null
 mkdir -p "$WORK/keep" && cp -r "$LOGS" "$WORK/keep/"

@@ -1,21 +1,30 @@
-"""How often verdicts are wrong, measured on simulated runs whose truth is known.
+"""How often verdicts are wrong, and how many seeds they take, measured on simulated runs whose truth is known.
 
 In every world A and B are drawn from one distribution, so every verdict for one of them is wrong. Shapes: T
-simulated tables of C comparisons over n seeds. ``bench.tables.calibration`` writes the results into
-docs/evidence.md.
+simulated tables of C comparisons over n seeds; S sequences of seeds that come in looks.
+``bench.tables.calibration`` writes the results into docs/evidence.md.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from types import MappingProxyType
 
 import numpy as np
 from numpy.random import Generator
+from numpy.typing import NDArray
 from scipy import stats
 
-from bench.analysis.statistics import ALPHA, CONFIDENCE, Floats, difference_p, equivalence_p
+from bench.analysis.sequential import LOOKS, sign_flip_p
+from bench.analysis.statistics import ALPHA, CONFIDENCE, FEWEST_SEEDS, Floats, difference_p, equivalence_p
+from bench.analysis.verdicts import Outcome, Pairing, follow
+from bench.records import Metric
 
 TABLES = 10_000
+SEQUENCES = 2_000
+RATIO = 0.25
+"""Reported pairs per training pair, where seeds divide the same pairs again and again."""
+
 RESAMPLES = 999
 GUESSING = 0.693
 """The loss of a run at chance level."""
@@ -86,3 +95,82 @@ def coverage(draw: Draw, mean: float, n: int, method: str) -> float:
         ).confidence_interval
         low, high = interval.low, interval.high
     return float(((low <= mean) & (mean <= high)).mean())
+
+
+@dataclass(frozen=True)
+class Stops:
+    """Where sequences of seeds that come in looks stopped, (S,).
+
+    Attributes:
+        seeds: Those that were run.
+        different: Whether the verdict is that A and B differ.
+        equivalent: Whether it is that they do not by the margin.
+    """
+
+    seeds: NDArray[np.int64]
+    different: NDArray[np.bool_]
+    equivalent: NDArray[np.bool_]
+
+    def different_by(self, look: int) -> float:
+        """The share that was found to be different at this look or before."""
+        return float((self.different & (self.seeds <= look)).mean())
+
+
+def stops(differences: Floats, *, margin: float = 0.0, looks: Sequence[int] = LOOKS, ratio: float = 0.0) -> Stops:
+    """The verdicts on sequences of paired differences, (S, n), as ``bench.analysis.verdicts.follow`` reaches them.
+
+    Args:
+        differences: One per seed.
+        margin: The smallest that matters; 0 stops for a difference alone.
+        looks: The declared numbers of seeds.
+        ratio: As in ``bench.analysis.verdicts.Pairing``.
+    """
+    metric = Metric(name="value", title="value", higher_is_better=True, margin=margin)
+    outcomes, seeds = [], []
+    for sequence in differences.tolist():
+        pairing = Pairing("A", "B", metric, tuple(sequence), (0.0,) * len(sequence), ratio)
+        verdict = follow(pairing, looks, lambda verdict: verdict.outcome is not Outcome.UNDECIDED)
+        outcomes.append(verdict.outcome)
+        seeds.append(verdict.pairing.n)
+    equivalent = np.array([outcome is Outcome.EQUIVALENT for outcome in outcomes])
+    undecided = np.array([outcome is Outcome.UNDECIDED for outcome in outcomes])
+    return Stops(np.array(seeds), ~(equivalent | undecided), equivalent)
+
+
+def alike(draw: Draw, seeds: int = LOOKS[-1]) -> Floats:
+    """Sequences of differences of models that are alike, (S, seeds)."""
+    rng = np.random.default_rng(0)
+    shape = (SEQUENCES, seeds)
+    return draw(rng, shape) - draw(rng, shape)
+
+
+def divided(seeds: int = LOOKS[-1]) -> Floats:
+    """The same where seeds divide the same pairs: all differences share what those pairs have in common.
+
+    Nadeau and Bengio 2003: results correlate by the share of the pairs that are reported.
+    """
+    rng = np.random.default_rng(0)
+    common = RATIO / (1 + RATIO)
+    shared, own = rng.normal(size=(SEQUENCES, 1)), rng.normal(size=(SEQUENCES, seeds))
+    return np.asarray(np.sqrt(common) * shared + np.sqrt(1 - common) * own)
+
+
+def repeated_testing(differences: Floats, looks: Sequence[int] = LOOKS) -> float:
+    """The share of sequences, (S, n), that a t test at 5% calls different at one of the looks at least."""
+    return float(np.any([difference_p(differences[:, :look]) <= ALPHA for look in looks], axis=0).mean())
+
+
+def fixed_seeds(differences: Floats, power: float) -> float:
+    """How many seeds detect a difference with this power at a single look, interpolated; nan if n do not.
+
+    Args:
+        differences: Sequences of differences, (S, n).
+        power: The share of sequences in which they are detected.
+    """
+    before = 0.0
+    for n in range(FEWEST_SEEDS, differences.shape[1] + 1):
+        share = float(np.mean([sign_flip_p(sequence[:n]) <= ALPHA for sequence in differences]))
+        if share >= power:
+            return n - (share - power) / (share - before)
+        before = share
+    return np.nan

@@ -1,30 +1,60 @@
-"""The published claims as hypotheses that runs can decide.
+"""Claims as hypotheses that runs can decide, declared in TOML files before anything is run.
 
-Every entry of ``claims`` in ``results/published/*.json`` has one hypothesis here, and every hypothesis has such an
-entry. A claim of several parts is a conjunction: it holds if every part holds. To add a claim, publish it there
-and declare here what it compares.
+``results/published/<study>.toml`` has those of a published study: its ``claims`` in the JSON file beside it, by
+number, and what its text claims besides, in words of our own. Other files of the same form can be passed in their
+place; nothing here knows a model or a study. A file says, for all of its claims::
+
+    looks = [10, 15, 20]                 # seeds after which runs are looked at; the last is the most
+    run = ["fusion-wide", "robustness"]  # the studies that `--study claims` runs for them
+    times = ["costs"]                    # sources of further runs for claims about costs alone
+
+    [settings]                           # protocols, each with the sources of its runs: study, or study/variant;
+    "as published" = ["fusion-wide"]     # study/* is of all its variants the best, chosen on validation pairs
+
+and then ``[[claims]]``, each with a ``number`` or a ``name`` and ``words``, an optional ``reading``, and
+``[[claims.tests]]``: an ``estimand`` of ``bench.analysis.quantities``, ``comparisons`` such as
+"A is better than B", and ``margin`` with its ``reason`` where they are not the estimand's own. A and B are names
+of models, with a variant before it (``raw:NAME``) where the sources are several variants of one study; or the
+difference between two models, "A over B is better than C over D". A test of what is lost under a corruption has
+``levels``, and a manipulation check: at these levels the compared models must lose ``least_drop`` of their
+accuracy and stay ``above_chance``, or the claim is not decided.
+
+A claim of several comparisons is a conjunction: it holds if every one does, each tested at 5% (intersection-union
+test, Berger 1982). ``sha256`` is over everything a claim declares; records hold it, so that a claim that was
+changed after its runs is known.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import re
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from types import MappingProxyType
+from functools import cache
+from hashlib import sha256
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
-from bench.analysis.published import read_published
-from bench.analysis.quantities import (
-    ACCURACY,
-    ALL_ACCURACY,
-    EPOCH_TIME,
-    LOSS,
-    MEAN_LOSS,
-    MEMORY,
-    PARAMETERS,
-    SHIFT_CONSISTENCY,
-    SHIFT_SIMILARITY,
-    ZERO_GRADIENTS,
-    Quantity,
-    corrupted,
-)
+import msgspec
+
+from bench.analysis.published import published_folder, published_studies, read_published
+from bench.analysis.quantities import ESTIMANDS, Quantity, lost_under
+from bench.analysis.sequential import LOOKS
+from bench.analysis.statistics import FEWEST_SEEDS
+from fusiongauge import FusionGaugeError
+
+OVER = " over "
+"""Between the names of two models whose difference is compared."""
+
+TIMES = "costs in turn"
+"""The setting of claims about costs alone, whose runs are those of ``times``."""
+
+LOST_UNDER = "accuracy lost under "
+"""Before the name of a corruption: the estimand that needs levels."""
+
+
+class ClaimError(FusionGaugeError, ValueError):
+    """A file of claims that cannot be used; the message names the file, the claim and the remedy."""
 
 
 class Relation(StrEnum):
@@ -35,89 +65,101 @@ class Relation(StrEnum):
     NOT_WORSE = "is not worse than"
 
 
+Source = tuple[str, str]
+"""A study and a variant of its protocol; BEST for the best variant of each model and seed."""
+
+BEST = "*"
+"""In place of a variant: for each model and seed, the one with the lowest validation loss of all that were run."""
+
+
+def is_of(source: Source, declared: Source) -> bool:
+    """Whether runs under a protocol of a study are of a declared source."""
+    return source[0] == declared[0] and declared[1] in (BEST, source[1])
+
+
+@dataclass(frozen=True)
+class Manipulation:
+    """What a corruption must do to the compared models, together, before it can decide anything.
+
+    Attributes:
+        corruption: Its name.
+        levels: At which accuracy is taken.
+        least_drop: The accuracy that is lost at least.
+        above_chance: By how much it stays above that of chance at least.
+    """
+
+    corruption: str
+    levels: tuple[float, ...]
+    least_drop: float
+    above_chance: float
+
+
 @dataclass(frozen=True)
 class Part:
     """One comparison of two models, and its claimed result.
 
     Attributes:
-        a: Name of a model; ``b`` likewise.
+        a: Name of a model, or of two, "A over B", whose difference counts; ``b`` likewise.
         relation: What is claimed of A relative to B.
         quantity: What they are compared in.
+        manipulation: What must be seen before it counts; None for what nothing is done to.
     """
 
     a: str
     relation: Relation
     b: str
     quantity: Quantity
+    manipulation: Manipulation | None = None
 
-
-Source = tuple[str, str]
-"""A study and a variant of its protocol."""
-
-AS_PUBLISHED = "as published"
-
-_STANDARD: Mapping[str, tuple[Source, ...]] = {"standard protocol": (("standard", ""),)}
-_WIDE_SETTINGS: Mapping[str, tuple[Source, ...]] = {"robustness protocol": (("robustness", ""),), **_STANDARD}
-_COMPACT_SETTINGS: Mapping[str, tuple[Source, ...]] = {
-    AS_PUBLISHED: (("fusion-compact", ""), ("downsampling-compact", ""), ("input-scaling", "raw")),
-    "inputs normalized": (("input-scaling", "normalized"),),
-    **_STANDARD,
-}
-
-SETTINGS: Mapping[str, Mapping[str, tuple[Source, ...]]] = MappingProxyType(
-    {
-        "downsampling-wide": {AS_PUBLISHED: (("downsampling-wide", ""),), **_WIDE_SETTINGS},
-        "downsampling-deep": {AS_PUBLISHED: (("downsampling-deep", ""),), **_STANDARD},
-        "fusion-experts": {AS_PUBLISHED: (("fusion-experts", ""),), **_STANDARD},
-        "fusion-wide": {AS_PUBLISHED: (("fusion-wide", ""),), **_WIDE_SETTINGS},
-        "fusion-compact": _COMPACT_SETTINGS,
-        "downsampling-compact": _COMPACT_SETTINGS,
-    }
-)
-"""By published study: the protocols its claims are tested under, each with the sources of runs under it.
-
-The published protocol comes first; the others are our own.
-"""
-
-STUDIES_NEEDED = (*SETTINGS, "robustness")
-"""The studies whose runs decide the claims: the published ones, and one that probes its trained models."""
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The names of the models, each with its variant where it has one here."""
+        return tuple(model for side in (self.a, self.b) for model in side.split(OVER))
 
 
 @dataclass(frozen=True)
-class Hypothesis:
-    """One published claim.
+class Claim:
+    """One claim.
 
     Attributes:
-        study: The study whose ``results/published/<study>.json`` has it.
-        number: Which of its claims, counted from 1.
+        name: The study, and the claim's number or name.
+        text: Its words.
         parts: What it compares; all must hold.
+        looks: Numbers of seeds after which runs are looked at, increasing.
+        settings: By protocol, the sources of runs under it; the published one comes first.
         reading: How its words became these parts, where that was a choice.
+        sha256: Of everything that is declared, 12 hexadecimal digits.
     """
 
-    study: str
-    number: int
+    name: str
+    text: str
     parts: tuple[Part, ...]
+    looks: tuple[int, ...]
+    settings: Mapping[str, tuple[Source, ...]] = field(hash=False)
     reading: str = ""
+    sha256: str = ""
 
     @property
-    def name(self) -> str:
-        """Its name in tables: the study and the number."""
-        return f"{self.study}/{self.number}"
+    def models(self) -> frozenset[str]:
+        """The names of what it compares."""
+        return frozenset(model for part in self.parts for model in part.models)
 
-    @property
-    def text(self) -> str:
-        """Its words, as published."""
-        return str(read_published(self.study)["claims"][self.number - 1])
+    def needs(self, source: Source, model: str) -> bool:
+        """Whether runs of a model under a protocol of a study are evidence for it."""
+        named = {model, f"{source[1]}:{model}"} & self.models
+        declared = (of_setting for sources in self.settings.values() for of_setting in sources)
+        return bool(named) and any(is_of(source, of_setting) for of_setting in declared)
 
 
 @dataclass(frozen=True)
-class Contradiction:
-    """A question to which the notebooks give different answers.
+class Question:
+    """A question to which claims give different answers.
 
     Attributes:
         question: In words.
-        claims: Names of hypotheses.
-        parts: The same comparison in each family, with the study under whose protocol it is made.
+        claims: Names of claims.
+        parts: The same comparison in several studies, each with the name of a claim whose settings it is made
+            under.
     """
 
     question: str
@@ -125,182 +167,238 @@ class Contradiction:
     parts: tuple[tuple[str, Part], ...]
 
 
-def _better(quantity: Quantity, winner: str, *losers: str) -> tuple[Part, ...]:
-    return tuple(Part(winner, Relation.BETTER, loser, quantity) for loser in losers)
+@dataclass(frozen=True)
+class Claims:
+    """Everything that files declare.
+
+    Attributes:
+        claims: File by file.
+        questions: Likewise.
+        studies: The studies that ``--study claims`` runs for them.
+    """
+
+    claims: tuple[Claim, ...]
+    questions: tuple[Question, ...] = ()
+    studies: tuple[str, ...] = ()
+
+    def hashes(self, source: Source, model: str) -> dict[str, str]:
+        """By name, the hashes of the claims that runs of a model under a protocol of a study are evidence for."""
+        return {claim.name: claim.sha256 for claim in self.claims if claim.needs(source, model)}
 
 
-def _worse(quantity: Quantity, loser: str, *winners: str) -> tuple[Part, ...]:
-    return tuple(Part(winner, Relation.BETTER, loser, quantity) for winner in winners)
+class _Test(msgspec.Struct, forbid_unknown_fields=True):
+    estimand: str
+    comparisons: list[str]
+    margin: float | None = None
+    reason: str = ""
+    levels: list[float] = []
+    least_drop: float = 0.05
+    above_chance: float = 0.05
 
 
-def _paired(relation: Relation, quantity: Quantity, better: str, worse: str, *strategies: str) -> tuple[Part, ...]:
-    return tuple(
-        Part(f"{strategy}-{better}", relation, f"{strategy}-{worse}", quantity) for strategy in strategies
-    )
+class _Claim(msgspec.Struct, forbid_unknown_fields=True):
+    tests: list[_Test]
+    number: int = 0
+    name: str = ""
+    words: str = ""
+    reading: str = ""
 
 
-def _maxpool_better(quantity: Quantity, *strategies: str) -> tuple[Part, ...]:
-    return _paired(Relation.BETTER, quantity, "maxpool", "strided", *strategies)
+class _Comparison(msgspec.Struct, forbid_unknown_fields=True):
+    claim: str
+    estimand: str
+    comparison: str
 
 
-def _strided_faster(*strategies: str) -> tuple[Part, ...]:
-    return _paired(Relation.BETTER, EPOCH_TIME, "strided", "maxpool", *strategies)
+class _Question(msgspec.Struct, forbid_unknown_fields=True):
+    question: str
+    claims: list[str]
+    comparisons: list[_Comparison]
 
 
-def _by_operator(family: str, *operators: str) -> dict[str, str]:
-    """The models that fuse in the middle, by operator."""
-    return {operator: f"{family}-intermediate-{operator}-maxpool" for operator in operators}
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    looks: list[int] = msgspec.field(default_factory=lambda: list(LOOKS))
+    run: list[str] = []
+    times: list[str] = []
+    settings: dict[str, list[str]] = {}
+    claims: list[_Claim] = []
+    questions: list[_Question] = []
 
 
-_WIDE_STRATEGIES = ("wide-early-concat", "wide-intermediate-concat", "wide-late-concat")
-_EARLY_AND_LATE = ("wide-early-concat", "wide-late-concat")
-_COMPACT_STRATEGIES = (
-    "compact-late-concat",
-    "compact-intermediate-concat",
-    "compact-intermediate-add",
-    "compact-intermediate-hadamard",
-)
-_DEEP = "deep-intermediate-concat"
-_EARLY, _LATE = "wide-early-concat-maxpool", "wide-late-concat-maxpool"
-_WIDE = _by_operator("wide", "concat", "matmul", "hadamard", "add")
-_EXPERTS = _by_operator("experts", "concat", "add", "hadamard")
-_COMPACT = _by_operator("compact", "concat", "add", "hadamard")
-_COMPACT_LATE = "compact-late-concat-maxpool"
-_HALF = PARAMETERS.with_margin(0.9, "1.97 times as many are called double, so 1.9 times is enough")
+@cache
+def published_claims() -> Claims:
+    """The claims that ship here, those of the published studies.
+
+    Raises:
+        ClaimError: One of the files cannot be used.
+    """
+    return read_claims(published_files())
 
 
-def _others(winner: str) -> tuple[str, ...]:
-    return tuple(model for model in (_EARLY, *_WIDE.values(), _LATE) if model != winner)
+def published_files() -> list[Path]:
+    """The files of the claims that ship here."""
+    return sorted(published_folder().glob("*.toml"))
 
 
-HYPOTHESES = (
-    Hypothesis("downsampling-wide", 1, _maxpool_better(LOSS, *_WIDE_STRATEGIES)),
-    Hypothesis("downsampling-wide", 2, _strided_faster(*_WIDE_STRATEGIES)),
-    Hypothesis("downsampling-wide", 3, _paired(Relation.SAME, ACCURACY, "maxpool", "strided", *_WIDE_STRATEGIES)),
-    Hypothesis(
-        "downsampling-wide",
-        4,
-        _maxpool_better(ZERO_GRADIENTS, *_EARLY_AND_LATE),
-        "sparser: more exact zeros in the gradients of the convolutions' outputs, in early and in late fusion "
-        "(intermediate concat is the same function as late)",
-    ),
-    Hypothesis(
-        "downsampling-wide",
-        5,
-        _maxpool_better(SHIFT_CONSISTENCY, *_EARLY_AND_LATE) + _maxpool_better(SHIFT_SIMILARITY, *_EARLY_AND_LATE),
-        "invariant: the same class under two random shifts; stable: features like those without the shift",
-    ),
-    Hypothesis("downsampling-deep", 1, _maxpool_better(LOSS, _DEEP) + _maxpool_better(ALL_ACCURACY, _DEEP)),
-    Hypothesis("downsampling-deep", 2, _strided_faster(_DEEP)),
-    Hypothesis(
-        "fusion-experts",
-        1,
-        _worse(PARAMETERS, _EXPERTS["concat"], _EXPERTS["add"], _EXPERTS["hadamard"])
-        + _worse(EPOCH_TIME, _EXPERTS["concat"], _EXPERTS["add"], _EXPERTS["hadamard"]),
-        "fewer parameters and less time are better",
-    ),
-    Hypothesis("fusion-experts", 2, _worse(LOSS, "experts-late-logits-maxpool", *_EXPERTS.values())),
-    Hypothesis(
-        "fusion-wide",
-        1,
-        _better(LOSS, _WIDE["add"], *_others(_WIDE["add"]))
-        + _better(MEAN_LOSS, _WIDE["hadamard"], *_others(_WIDE["hadamard"])),
-        "mean loss: over the epochs",
-    ),
-    Hypothesis(
-        "fusion-wide",
-        2,
-        tuple(
-            Part(_WIDE[operator], relation, larger, quantity)
-            for operator in ("add", "hadamard")
-            for larger in (_WIDE["concat"], _LATE)
-            for relation, quantity in ((Relation.BETTER, _HALF), (Relation.NOT_WORSE, LOSS))
-        ),
-        "balance: concat and late have twice the parameters, and no lower loss; more than that is not tested",
-    ),
-    Hypothesis(
-        "fusion-wide",
-        3,
-        _better(EPOCH_TIME, _EARLY, *_others(_EARLY)) + _better(MEMORY, _EARLY, *_others(_EARLY)),
-        "memory: of one model's training step; the published values are of all six models together",
-    ),
-    Hypothesis(
-        "fusion-wide",
-        4,
-        tuple(
-            Part(_LATE, Relation.BETTER, _EARLY, corrupted(name))
-            for name in ("range-noise", "rgb-noise", "lidar-shift", "lidar-rotation")
-        ),
-        "sensitive: loses more accuracy than late fusion (which is the same function as intermediate concat here)",
-    ),
-    Hypothesis(
-        "fusion-wide",
-        5,
-        tuple(
-            Part(_LATE, Relation.BETTER, _EARLY, corrupted(name)) for name in ("no-rgb-zeros", "no-lidar-zeros")
-        ),
-        "robust: loses less accuracy than early fusion when either modality is all zeros",
-    ),
-    Hypothesis(
-        "fusion-compact",
-        1,
-        (
-            *_better(LOSS, _COMPACT["concat"], _COMPACT["add"], _COMPACT["hadamard"]),
-            Part(_COMPACT_LATE, Relation.SAME, _COMPACT["concat"], LOSS),
-            *_better(PARAMETERS.with_margin(0.5, "the claim says 50% more"), _COMPACT["concat"], _COMPACT_LATE),
-        ),
-        "best: lower loss than add and Hadamard; close: within the smallest difference that matters",
-    ),
-    Hypothesis(
-        "fusion-compact",
-        2,
-        _worse(LOSS, _COMPACT["add"], _COMPACT_LATE, _COMPACT["concat"], _COMPACT["hadamard"]),
-    ),
-    Hypothesis(
-        "downsampling-compact",
-        1,
-        _maxpool_better(LOSS, *_COMPACT_STRATEGIES) + _strided_faster(*_COMPACT_STRATEGIES),
-    ),
-)
-"""All claims, study by study."""
+def compared(a: str, b: str, sources: Mapping[str, Source], looks: Sequence[int]) -> Claims:
+    """Two models compared in test accuracy and loss, declared on a command line instead of in a file.
+
+    Args:
+        a: Name of a model.
+        b: Likewise.
+        sources: By protocol, the source of its runs.
+        looks: Numbers of seeds after which runs are looked at.
+    """
+    settings = {setting: [source] for setting, source in sources.items()}
+    claims = []
+    for estimand in ("accuracy", "loss"):
+        quantity = ESTIMANDS[estimand]
+        text = f"{a} is better than {b} in {quantity.metric.title}"
+        everything = (text, quantity.metric, looks, settings)
+        part = Part(a, Relation.BETTER, b, quantity)
+        settings_of = {setting: tuple(of_setting) for setting, of_setting in settings.items()}
+        claims.append(
+            Claim(f"compared/{estimand}", text, (part,), tuple(looks), settings_of, "", _hash(everything))
+        )
+    return Claims(tuple(claims), studies=tuple(dict.fromkeys(study for study, _ in sources.values())))
 
 
-def _per_family(better: str, worse: str) -> tuple[tuple[str, Part], ...]:
-    """The losses of two operators, in every family whose notebook compares them."""
-    families = {"fusion-wide": _WIDE, "fusion-compact": _COMPACT, "fusion-experts": _EXPERTS}
-    return tuple(
-        (study, Part(models[better], Relation.BETTER, models[worse], LOSS)) for study, models in families.items()
-    )
+def read_claims(paths: Iterable[Path]) -> Claims:
+    """The claims and questions of some files.
+
+    Raises:
+        ClaimError: A file cannot be used.
+    """
+    claims: dict[str, Claim] = {}
+    studies: dict[str, None] = {}
+    asked: list[tuple[Path, _Question]] = []
+    for path in paths:
+        content = _read(path)
+        for declared in content.claims:
+            claim = _claim(path, content, declared)
+            if claim.name in claims:
+                raise ClaimError(f"{path}: the claim {claim.name!r} is declared twice; rename one of them")
+            claims[claim.name] = claim
+        studies |= dict.fromkeys(content.run)
+        asked += [(path, question) for question in content.questions]
+    questions = tuple(_question(path, question, claims) for path, question in asked)
+    return Claims(tuple(claims.values()), questions, tuple(studies))
 
 
-CONTRADICTIONS = (
-    Contradiction(
-        "Is addition the best operator, or the worst?",
-        ("fusion-wide/1", "fusion-compact/2"),
-        _per_family("add", "concat"),
-    ),
-    Contradiction(
-        "Do strided convolutions cost accuracy?",
-        ("downsampling-wide/3", "downsampling-deep/1"),
-        tuple(
-            (study, part)
-            for study in ("downsampling-wide", "downsampling-deep", "downsampling-compact")
-            for part in _maxpool_better(ACCURACY, f"{study.removeprefix('downsampling-')}-intermediate-concat")
-        ),
-    ),
-    Contradiction(
-        "Is late fusion as good as intermediate fusion?",
-        ("fusion-compact/1", "fusion-experts/2"),
-        (
-            ("fusion-wide", Part(_LATE, Relation.SAME, _WIDE["concat"], LOSS)),
-            ("fusion-compact", Part(_COMPACT_LATE, Relation.SAME, _COMPACT["concat"], LOSS)),
-            ("fusion-experts", Part("experts-late-logits-maxpool", Relation.SAME, _EXPERTS["concat"], LOSS)),
-        ),
-    ),
-    Contradiction(
-        "Does concatenation pay for its parameters?",
-        ("fusion-compact/1", "fusion-wide/2"),
-        _per_family("concat", "hadamard"),
-    ),
-)
-"""Where two published claims cannot both be a rule."""
+def _read(path: Path) -> _File:
+    try:
+        content = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
+    except OSError as error:
+        raise ClaimError(f"{path}: cannot be read ({error.strerror}); give a TOML file of claims") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
+        raise ClaimError(
+            f"{path}: not a file of claims ({error}); bench/analysis/claims.py has its form"
+        ) from error
+    looks = content.looks
+    if not looks or looks[0] < FEWEST_SEEDS or any(a >= b for a, b in pairwise(looks)):
+        raise ClaimError(
+            f"{path}: looks = {looks}; give increasing numbers of seeds, the first at least {FEWEST_SEEDS}: "
+            "fewer cannot decide"
+        )
+    if content.claims and not content.settings:
+        raise ClaimError(f'{path}: no settings; say which runs count, such as "as published" = ["my-study"]')
+    return content
+
+
+def _claim(path: Path, content: _File, declared: _Claim) -> Claim:
+    name, text = _words(path, declared)
+    where = f"{path}, claim {name}"
+    parts = tuple(part for test in declared.tests for part in _parts(where, test))
+    if not parts or len({(part.a, part.b, part.quantity.metric) for part in parts}) < len(parts):
+        raise ClaimError(f"{where}: no comparisons, or one of them twice; give each once")
+    settings = {
+        setting: tuple(_source(source) for source in sources) for setting, sources in content.settings.items()
+    }
+    if all(part.quantity.metric.per_machine or part.quantity.metric.comparison == "exact" for part in parts):
+        settings |= {TIMES: tuple(map(_source, content.times))} if content.times else {}
+    everything = (name, text, declared, content.looks, content.settings, content.times)
+    return Claim(name, text, parts, tuple(content.looks), settings, declared.reading, _hash(everything))
+
+
+def _hash(declared: object) -> str:
+    return sha256(msgspec.json.encode(msgspec.to_builtins(declared), order="sorted")).hexdigest()[:12]
+
+
+def _words(path: Path, declared: _Claim) -> tuple[str, str]:
+    """The name and the words of a claim."""
+    study = path.stem
+    if bool(declared.number) == bool(declared.name and declared.words):
+        raise ClaimError(f"{path}: a claim has either a number, or a name and words of its own")
+    if declared.name:
+        return f"{study}/{declared.name}", declared.words
+    published = read_published(study)["claims"] if study in published_studies() else []
+    if not 1 <= declared.number <= len(published):
+        raise ClaimError(
+            f"{path}: claim number {declared.number}, but {study}.json has {len(published)}; "
+            "give a name and words instead"
+        )
+    return f"{study}/{declared.number}", str(published[declared.number - 1])
+
+
+def _source(text: str) -> Source:
+    study, _, variant = text.partition("/")
+    return study, variant
+
+
+def _parts(where: str, test: _Test) -> Iterable[Part]:
+    quantity, manipulation = _quantity(where, test)
+    for comparison in test.comparisons:
+        a, relation, b = _compared(where, comparison)
+        yield Part(a, relation, b, quantity, manipulation)
+
+
+_SIDE = rf"(\S+(?:{OVER}\S+)?)"
+_COMPARISON = re.compile(rf"{_SIDE} ({'|'.join(Relation)}) {_SIDE}")
+
+
+def _compared(where: str, comparison: str) -> tuple[str, Relation, str]:
+    words = _COMPARISON.fullmatch(comparison.strip())
+    if words is None or words[1] == words[3]:
+        raise ClaimError(
+            f"{where}: {comparison!r} compares nothing; write the names of two models and one of "
+            f"{', '.join(map(repr, map(str, Relation)))} between them"
+        )
+    if (OVER in words[1]) != (OVER in words[3]):
+        raise ClaimError(f"{where}: {comparison!r} compares a model with two; write{OVER}on both sides or on none")
+    return words[1], Relation(words[2]), words[3]
+
+
+def _quantity(where: str, test: _Test) -> tuple[Quantity, Manipulation | None]:
+    manipulation = None
+    if test.estimand.startswith(LOST_UNDER):
+        corruption = test.estimand.removeprefix(LOST_UNDER)
+        if not test.levels or 0.0 in test.levels:
+            raise ClaimError(f"{where}: {test.estimand!r} needs levels other than 0, such as levels = [4.0]")
+        quantity = lost_under(corruption, test.levels)
+        manipulation = Manipulation(corruption, tuple(test.levels), test.least_drop, test.above_chance)
+    elif test.estimand in ESTIMANDS and not test.levels:
+        quantity = ESTIMANDS[test.estimand]
+    else:
+        reason = "has no levels" if test.estimand in ESTIMANDS else "is not an estimand"
+        raise ClaimError(
+            f"{where}: {test.estimand!r} {reason}; there are {', '.join(ESTIMANDS)}, "
+            f"and '{LOST_UNDER}CORRUPTION' with levels"
+        )
+    if test.margin is None:
+        return quantity, manipulation
+    if test.margin < 0 or not test.reason:
+        raise ClaimError(f"{where}: a margin needs a reason, and cannot be negative")
+    return quantity.with_margin(test.margin, test.reason), manipulation
+
+
+def _question(path: Path, declared: _Question, claims: Mapping[str, Any]) -> Question:
+    where = f"{path}, question {declared.question!r}"
+    unknown = {*declared.claims, *(comparison.claim for comparison in declared.comparisons)} - claims.keys()
+    if unknown:
+        raise ClaimError(f"{where}: there is no claim {sorted(unknown)[0]!r}; there are {', '.join(claims)}")
+    parts = []
+    for comparison in declared.comparisons:
+        quantity, _ = _quantity(where, _Test(comparison.estimand, []))
+        a, relation, b = _compared(where, comparison.comparison)
+        parts.append((comparison.claim, Part(a, relation, b, quantity)))
+    return Question(declared.question, tuple(declared.claims), tuple(parts))

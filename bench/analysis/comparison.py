@@ -4,10 +4,10 @@ Cells are paired by ``bench.records.cell_key`` where both runs saw the same data
 machine give equal bits, so every difference has a cause; a verdict says whether it is large enough to matter.
 
 - ``same``: equal to the bit.
-- ``better``, ``worse``, ``no difference larger than d``, ``undecided``: the verdict of ``bench.analysis.verdicts``
+- ``better``, ``worse``, ``equivalent within d``, ``undecided``: the verdict of ``bench.analysis.verdicts``
   on the later run as A and the earlier one as B, with Holm's adjustment over the whole comparison.
 - ``changed``: neither direction is better, or the changes of a metric without chance cancel out.
-- ``changed, fewer than 5 seeds``: too few for a verdict.
+- ``changed, fewer than 6 seeds``: too few for a verdict.
 - ``within noise``: of metrics that vary by themselves (``Metric.comparison`` is "epochs": times). Two sessions of
   one machine differ in speed as a whole, so their seeds are not independent and no test over seeds applies. Times
   are better or worse where the middle halves of all epochs lie apart and the medians differ by more than a tenth.
@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
-from bench.analysis.verdicts import Outcome, Pairing, Verdict, judge
+from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Pairing, Verdict, judge
 from bench.config import canonical
-from bench.metrics import declarations, value
+from bench.metrics import CHOSEN, REPORTED, declarations, value
 from bench.records import (
     COMPLETED,
     CellKey,
@@ -107,7 +107,9 @@ class Comparison:
     """Two runs side by side: all that tables, ``--fail-on`` and the summary of a nightly run need.
 
     Attributes:
-        changes: One metric of one model each, models in the order of the later run.
+        changes: One metric of one model each, models in the order of the later run. Metrics are those on the test
+            pairs where both runs have some, otherwise those on the validation pairs.
+        further: The changes of the metrics on the other part, as far as both runs have it; without a verdict.
         cells: The number of cells that both runs completed on the same data.
         days: The first and the last day of the earlier run, ISO 8601; empty without an earlier run.
         only_before: Models with seeds that only the earlier run has.
@@ -118,6 +120,7 @@ class Comparison:
     """
 
     changes: tuple[Change, ...]
+    further: tuple[Change, ...]
     cells: int
     days: tuple[str, ...]
     only_before: tuple[str, ...]
@@ -142,6 +145,9 @@ def compare(before: Iterable[RunRecord], now: Iterable[RunRecord]) -> Comparison
             pairs.setdefault(names[_model(key)], []).append(pair)
     metrics = compared_metrics((*earlier.values(), *later.values()))
     changes = [_change(model, metric, pairs[model]) for model in pairs for metric in metrics.values()]
+    comparable = list(filter(None, changes))
+    parts = {change.metric.part for change in comparable}
+    other_part = {CHOSEN} if REPORTED in parts else {REPORTED}
     unfinished = {
         key: f"{names[_model(key)]} (seed {key.seed}): {record.status}, {record.error}"
         for key, record in later.items()
@@ -149,7 +155,8 @@ def compare(before: Iterable[RunRecord], now: Iterable[RunRecord]) -> Comparison
     }
     days = sorted(record.started_at[:10] for record in earlier.values())
     return Comparison(
-        changes=tuple(_judged([change for change in changes if change is not None])),
+        changes=tuple(_judged([change for change in comparable if change.metric.part not in other_part])),
+        further=tuple(change for change in comparable if change.metric.part in other_part),
         cells=sum(map(len, pairs.values())),
         days=tuple(dict.fromkeys((days[0], days[-1]))) if days else (),
         only_before=_alone(names, earlier, later),
@@ -161,7 +168,7 @@ def compare(before: Iterable[RunRecord], now: Iterable[RunRecord]) -> Comparison
 
 
 def compared_metrics(records: Iterable[RunRecord] = ()) -> dict[str, Metric]:
-    """The metrics that two runs are compared in, by name: those that tables show."""
+    """The metrics that two runs are compared in, by name: those that tables show, on any part of the pairs."""
     return {name: metric for name, metric in declarations(records).items() if metric.shown}
 
 
@@ -222,8 +229,10 @@ def _words(verdict: Verdict) -> str:
     if verdict.outcome is Outcome.UNDECIDED:
         if pairing.exact:
             return CHANGED
-        return verdict.words.removesuffix(" would be needed") if pairing.can_decide else FEW_SEEDS
-    return {Outcome.A_BETTER: BETTER, Outcome.B_BETTER: WORSE}.get(verdict.outcome, verdict.words)
+        return verdict.words if pairing.can_decide else FEW_SEEDS
+    if verdict.outcome in A_BETTER:
+        return BETTER
+    return WORSE if verdict.outcome in B_BETTER else verdict.words
 
 
 def _verdict_on_times(change: Change) -> str:
@@ -280,7 +289,7 @@ def _warnings(pairs: Sequence[Pair]) -> tuple[str, ...]:
         environment: differing(lambda record: _flat(record.environment)),
         "NOT THE SAME PROTOCOL as the earlier run": differing(lambda record: canonical(record.protocol)),
         "NOT THE SAME DATA as the earlier run: these cells are not compared": hashes(
-            (old.dataset, old.data_sha256, new.data_sha256) for old, new in pairs
+            (old.dataset, *_data_hashes(old, new)) for old, new in pairs if not same_data(old, new)
         ),
         "the code changed since the earlier run": hashes(
             ("code", old.code_sha256, new.code_sha256) for old, new in pairs
@@ -289,7 +298,16 @@ def _warnings(pairs: Sequence[Pair]) -> tuple[str, ...]:
     return tuple("\n  ".join((title, *lines)) for title, lines in warnings.items() if lines)
 
 
+def _data_hashes(old: RunRecord, new: RunRecord) -> tuple[str | None, str | None]:
+    """The hashes by which the data of two records differ."""
+    for name in ("train_sha256", "valid_sha256", "test_sha256"):
+        before, now = getattr(old, name), getattr(new, name)
+        if before and now and before != now:
+            return before, now
+    return old.data_sha256, new.data_sha256
+
+
 def _flat(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """An environment with its packages among the other entries, without the commit that was run."""
-    rest = {key: value for key, value in environment.items() if key not in ("packages", "commit", "dirty")}
+    """An environment with its packages among the other entries, without the commit that was run, and where."""
+    rest = {key: value for key, value in environment.items() if key not in ("packages", "commit", "dirty", "node")}
     return {**rest, **environment.get("packages", {})}

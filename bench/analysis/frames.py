@@ -1,5 +1,6 @@
 """From records to the frames that tables and figures are made of, and which records may stand together in one."""
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -7,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.config import DEFAULT_STUDY
-from bench.metrics import QUANTITIES, declarations, value
+from bench.metrics import declarations, name_on, reported_part, value
 from bench.records import (
     COMPLETED,
     CostRecord,
@@ -19,6 +20,7 @@ from bench.records import (
     latest,
     machine,
 )
+from bench.records.keys import device_model
 
 AnyRecord = TypeVar("AnyRecord", bound=RunRecord | ProbeRecord)
 AnyCost = TypeVar("AnyCost", bound=CostRecord)
@@ -36,22 +38,35 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
 
     Returns:
         "model" and "strategy" (with the variant), "row" (the model without variant), "modalities" (joined by "+"),
-        "variant", "family", "embedder", "reference", "seed", "target_accuracy", and every metric of
+        "group" (variant, family and stage), "variant", "family",
+        "embedder", "reference", "seed", "target_accuracy", and every metric of
         ``bench.metrics.declarations``; numbers are NaN where a record lacks them. Of several records of the same
-        cell the last one counts.
+        cell the last one counts. Times and memory of different device models do not stand together: those of the
+        model with the most cells are here, the others are NaN.
     """
     done = completed(records)
+    measured_here = main_device(done)
     words: dict[str, Any] = {
         "model": [record.label for record in done],
         "strategy": [strategy_of(record) for record in done],
         "row": [record.model for record in done],
         "modalities": ["+".join(record.modalities) for record in done],
+        "group": [f"{record.variant} {record.family}-{record.stage}".strip() for record in done],
     }
     for field in ("variant", "family", "embedder", "reference", "seed"):
         words[field] = [getattr(record, field) for record in done]
-    for metric in ("target_accuracy", *declarations(records)):
-        words[metric] = np.array([value(record, metric) for record in done], dtype=float)
+    words["target_accuracy"] = np.array([record.target_accuracy for record in done], dtype=float)
+    for name, metric in declarations(records).items():
+        shown = [not metric.per_machine or device_model(record) == measured_here for record in done]
+        values = [value(record, name) if here else None for record, here in zip(done, shown, strict=True)]
+        words[name] = np.array(values, dtype=float)
     return pd.DataFrame(words)
+
+
+def main_device(records: Iterable[RunRecord]) -> tuple[object, ...] | None:
+    """The device model (and number of threads) of the most records, the first of equals; None without records."""
+    counts = Counter(map(device_model, records))
+    return max(counts, key=lambda device: counts[device], default=None)
 
 
 def strategy_of(record: RunRecord | ProbeRecord) -> str:
@@ -59,18 +74,24 @@ def strategy_of(record: RunRecord | ProbeRecord) -> str:
     return f"{record.variant} {record.strategy}".strip()
 
 
+def shown(records: Sequence[RunRecord]) -> list[Metric]:
+    """The metrics that tables show of these records: evaluated on the part that they report, and quantities."""
+    part = reported_part(records)
+    return [metric for metric in declarations(records).values() if metric.shown and metric.part in ("", part)]
+
+
 def evaluated(records: Sequence[RunRecord]) -> list[Metric]:
-    """The metrics that tables show and evaluations computed for some of the records, in order of declaration."""
+    """Those of them that evaluations computed for some of the records, in order of declaration."""
     return [
         metric
-        for name, metric in declarations(records).items()
-        if metric.shown and name not in QUANTITIES and any(value(record, name) is not None for record in records)
+        for metric in shown(records)
+        if metric.part and any(value(record, metric.name) is not None for record in records)
     ]
 
 
 def outcomes(records: Sequence[RunRecord]) -> list[Metric]:
     """The same, accuracy first."""
-    return sorted(evaluated(records), key=lambda metric: metric.name != "valid_accuracy")
+    return sorted(evaluated(records), key=lambda metric: metric.name != name_on("accuracy", metric.part))
 
 
 def embedder_pairs(cells: pd.DataFrame) -> pd.DataFrame:
@@ -139,18 +160,42 @@ def describe(records: Sequence[RunRecord]) -> list[str]:
     lines = [
         f"data: {_distinct(r.dataset for r in done)}, {_distinct(r.classes for r in done)} classes, "
         f"{_distinct(r.train_pairs for r in done)} training pairs, "
-        f"{_distinct(r.valid_pairs for r in done)} validation pairs",
+        f"{_distinct(r.valid_pairs for r in done)} validation pairs{_test_pairs(done)}",
         f"profile: {_distinct(r.profile for r in done)}, "
         f"{_distinct(r.protocol.get('epochs', 'unknown') for r in done)} epochs, "
         f"seeds: {', '.join(map(str, seeds))} (n = {len(seeds)})",
         _device(record.environment for record in done),
     ]
+    elsewhere = sum(device_model(record) != main_device(done) for record in done)
+    if elsewhere:
+        lines.append(
+            f"times and memory: of {(main_device(done) or ('',))[1]} alone; {elsewhere} of {len(done)} runs had "
+            "another device model or number of threads"
+        )
     unfinished = [
         f"{record.label} (seed {record.seed}, {record.status})" for record in records if record.status != COMPLETED
     ]
     if unfinished:
         lines.append(f"left out, not completed: {', '.join(unfinished)}")
     return lines
+
+
+def _test_pairs(records: Sequence[RunRecord]) -> str:
+    """The number of test pairs, and whether the pairs of all seeds come from one source."""
+    known = any(record.test_pairs is not None for record in records)
+    text = f", {_distinct(record.test_pairs for record in records)} test pairs" if known else ""
+    sources = {(record.dataset, record.data_sha256) for record in records if record.train_sha256}
+    versions = len(sources) - len({name for name, _ in sources})
+    return f"{text}; NOT ALL FROM ONE VERSION of the data" if versions > 0 else text
+
+
+def reasons(records: Iterable[RunRecord]) -> list[str]:
+    """Why cells were not completed, one line each."""
+    return [
+        f"{record.status}: {record.label} (seed {record.seed}): {record.error or 'the record has no reason'}"
+        for record in latest(records)
+        if record.status != COMPLETED
+    ]
 
 
 def describe_cost(record: CostRecord) -> list[str]:

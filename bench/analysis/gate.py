@@ -2,18 +2,19 @@
 
 A rule is ``<metric>:<sign><number>`` or ``<metric>:<sign><number>%``. The sign is the bad direction; the number is
 how far a model's mean over seeds (of times: the median) may move that way, in the unit of records or in percent of
-the earlier value. Commas separate rules: ``valid_accuracy:-0.01,peak_memory:+5%,epoch_time:+15%``.
+the earlier value. Commas separate rules: ``test_accuracy:-0.01,peak_memory:+5%,epoch_time:+15%``.
 """
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analysis import formats
 from bench.analysis.comparison import Change, Comparison, compared_metrics
 from bench.config import OptionError
-from bench.records import RunRecord
+from bench.metrics import reported_part
+from bench.records import Metric, RunRecord
 
 _RULE = re.compile(r"(?P<metric>[^:\s]+)\s*:\s*(?P<sign>[+-])(?P<number>\d+(\.\d*)?|\.\d+)(?P<percent>%?)")
 
@@ -52,16 +53,23 @@ def parse(text: str, records: Iterable[RunRecord] = ()) -> tuple[Rule, ...]:
     """The rules of a ``--fail-on``; none for an empty text. They may be about the metrics that records declare.
 
     Raises:
-        OptionError: A word is not a rule, or names a metric that does not exist.
+        OptionError: A word is not a rule, names a metric that does not exist, or would fail a run that is better.
     """
+    metrics = compared_metrics(records := list(records))
     names = metric_names(records)
-    return tuple(_rule(word.strip(), names) for word in text.split(",")) if text.strip() else ()
+    return tuple(_rule(word.strip(), names, metrics) for word in text.split(",")) if text.strip() else ()
 
 
-def metric_names(records: Iterable[RunRecord] = ()) -> dict[str, str]:
+def metric_names(records: Sequence[RunRecord] = ()) -> dict[str, str]:
     """The names that rules can use, then the shorter ones, each with the name of its metric."""
     metrics = compared_metrics(records)
-    shorter = {metric.alias: name for name, metric in metrics.items() if metric.alias not in ("", *metrics)}
+    # A shorter name is of the part of the pairs that the records report on.
+    part = reported_part(records)
+    shorter = {
+        metric.alias: name
+        for name, metric in sorted(metrics.items(), key=lambda named: named[1].part in ("", part))
+        if metric.alias not in ("", *metrics)
+    }
     return {name: name for name in metrics} | shorter
 
 
@@ -73,21 +81,28 @@ def fail_on_help() -> str:
     )
 
 
-def _rule(word: str, names: dict[str, str]) -> Rule:
+def _rule(word: str, names: Mapping[str, str], metrics: Mapping[str, Metric]) -> Rule:
     parts = _RULE.fullmatch(word)
     if parts is None:
         raise OptionError(
             f"--fail-on {word!r}: give a metric, a sign and how far it may move that way, "
-            "such as valid_accuracy:-0.01 or epoch_time:+15%"
+            "such as test_accuracy:-0.01 or epoch_time:+15%"
         )
     if parts["metric"] not in names:
         raise OptionError(
             f"--fail-on {word!r}: there is no metric {parts['metric']}; give one of {', '.join(names)}"
         )
+    metric, direction = metrics[names[parts["metric"]]], 1 if parts["sign"] == "+" else -1
+    if metric.higher_is_better is not None and metric.higher_is_better == (direction > 0):
+        better, bad = ("higher", "-") if metric.higher_is_better else ("lower", "+")
+        raise OptionError(
+            f"--fail-on {word!r}: {better} is better for {parts['metric']}, so this would fail a better run; "
+            f"the sign is the bad direction: {parts['metric']}:{bad}{parts['number']}{parts['percent']}"
+        )
     return Rule(
         text=word,
-        metric=names[parts["metric"]],
-        direction=1 if parts["sign"] == "+" else -1,
+        metric=metric.name,
+        direction=direction,
         allowance=float(parts["number"]) / (100 if parts["percent"] else 1),
         relative=bool(parts["percent"]),
     )
@@ -108,16 +123,21 @@ def broken(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
     """The metrics that moved further than the rules allow, one sentence each."""
     return [
         _sentence(rule, change)
-        for change in comparison.changes
+        for change in _all(comparison)
         for rule in rules
         if rule.judges(change) and rule.is_broken(change)
     ]
 
 
+def _all(comparison: Comparison) -> tuple[Change, ...]:
+    """Rules may be about metrics on test and on validation pairs."""
+    return (*comparison.changes, *comparison.further)
+
+
 def unjudged(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
     """The rules that do not judge every model of both runs, one sentence each."""
-    total = len({change.model for change in comparison.changes})
-    counts = [len({change.model for change in comparison.changes if rule.judges(change)}) for rule in rules]
+    total = len({change.model for change in _all(comparison)})
+    counts = [len({change.model for change in _all(comparison) if rule.judges(change)}) for rule in rules]
     return [
         f"{rule.text}: judged for {count} of the {total} models in both runs"
         for rule, count in zip(rules, counts, strict=True)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import fmean
 
 from bench.analysis import formats
-from bench.analysis.frames import completed, grouped
-from bench.metrics import QUANTITIES, declarations, value
+from bench.analysis.frames import completed, grouped, shown
+from bench.metrics import value
 from bench.records import Metric, RecordError, RunRecord
 
 Entry = dict[str, str | float]
@@ -28,11 +28,7 @@ def history(records: Sequence[RunRecord]) -> list[Entry]:
     """
     profile, device = profile_and_device(records)
     models = grouped(completed(records), _place)
-    metrics = [
-        metric
-        for name, metric in declarations(records).items()
-        if metric.higher_is_better is not None and metric.shown and (metric.history or name not in QUANTITIES)
-    ]
+    metrics = [m for m in shown(records) if m.higher_is_better is not None and (m.history or m.part)]
     return [
         entry
         for place, seeds in models.items()

@@ -1,40 +1,62 @@
-"""The ledger: the verdict of runs on every published claim, by data and conditions.
+"""The ledger: the verdict of runs on every claim, by data and conditions.
 
 Runs under different conditions (data, profile, device, threads, protocol) are never compared with each other; each
-set of conditions has verdicts of its own, and Holm's adjustment is over all comparisons under the same conditions.
+set of conditions has verdicts of its own. A comparison is decided at the first of its claim's looks that settles
+it, and stays decided.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from math import isnan, log
+from functools import cached_property
+from math import inf, isnan
+from statistics import fmean
 
-from bench.analysis.claims import (
-    AS_PUBLISHED,
-    CONTRADICTIONS,
-    HYPOTHESES,
-    SETTINGS,
-    STUDIES_NEEDED,
-    Contradiction,
-    Hypothesis,
-    Part,
-    Relation,
-)
+from bench.analysis.claims import BEST, OVER, Claim, Claims, Manipulation, Part, Question, Relation, Source
 from bench.analysis.frames import grouped
-from bench.analysis.quantities import LOSS, Run
-from bench.analysis.statistics import ALPHA
-from bench.analysis.verdicts import Outcome, Verdict, judge, pair, seeds_text
+from bench.analysis.quantities import Quantity, Run, accuracy_under, count_learned
+from bench.analysis.verdicts import Outcome, Pairing, Verdict, follow, over, pair, untested
 from bench.config import FULL
-from bench.records import COMPLETED, Conditions, ProbeRecord, RunRecord, conditions_of
+from bench.records import COMPLETED, DIVERGED, Conditions, ProbeRecord, RunRecord, conditions_of
 
 
 class Ruling(StrEnum):
     """The result of testing a claim, or a part of one."""
 
     HOLDS = "holds"
+    DIRECTION = "holds in direction only"
     FAILS = "does not hold"
+    FAILED_MANIPULATION = "manipulation failed"
     UNDECIDED = "undecided"
     NOT_RUN = "not run"
+
+
+DECIDED = (Ruling.HOLDS, Ruling.DIRECTION, Ruling.FAILS)
+
+
+def ruling(relation: Relation, verdict: Verdict) -> Ruling:
+    """Whether a comparison is as claimed.
+
+    That two models are equally good fails where they differ by the margin or more; that one is better fails where
+    the other one is, or where they are equivalent.
+    """
+    outcome = verdict.outcome
+    match relation:
+        case Relation.BETTER if outcome is Outcome.A_SUPERIOR:
+            return Ruling.HOLDS
+        case Relation.BETTER if outcome is Outcome.A_AHEAD:
+            return Ruling.DIRECTION
+        case Relation.BETTER if outcome in (Outcome.B_SUPERIOR, Outcome.B_AHEAD, Outcome.EQUIVALENT):
+            return Ruling.FAILS
+        case Relation.SAME if outcome is Outcome.EQUIVALENT:
+            return Ruling.HOLDS
+        case Relation.SAME if outcome in (Outcome.A_SUPERIOR, Outcome.B_SUPERIOR):
+            return Ruling.FAILS
+        case Relation.NOT_WORSE if verdict.not_worse:
+            return Ruling.HOLDS
+        case Relation.NOT_WORSE if outcome is Outcome.B_SUPERIOR:
+            return Ruling.FAILS
+    return Ruling.UNDECIDED
 
 
 @dataclass(frozen=True)
@@ -42,7 +64,7 @@ class ClaimConditions:
     """What runs must share to be compared.
 
     Attributes:
-        setting: A name of ``claims.SETTINGS``: under which protocol.
+        setting: A name of ``Claim.settings``: under which protocol.
         shared: Data set, profile and device.
         device_name: The device's own name.
         threads: Of the CPU; None where the record does not tell.
@@ -77,6 +99,10 @@ class ClaimConditions:
         return f"{self.device_name}, {threads}{'' if self.threads in (1, None) else 's'}"
 
 
+Models = Mapping[str, Mapping[int, Run]]
+"""Runs by model, then by seed."""
+
+
 @dataclass(frozen=True)
 class PartEntry:
     """The result of one comparison of a claim.
@@ -84,43 +110,84 @@ class PartEntry:
     Attributes:
         part: What was claimed.
         verdict: The verdict of the runs.
-        at_chance: Those of its two models of which no run was better than uniform guessing.
+        looks: Numbers of seeds after which they are looked at.
+        runs: Those of its models.
     """
 
     part: Part
     verdict: Verdict
-    at_chance: tuple[str, ...]
+    looks: tuple[int, ...]
+    runs: Models = field(repr=False, compare=False)
+
+    @cached_property
+    def ruling(self) -> Ruling:
+        """Whether the part is as the claim says."""
+        if not self.verdict.pairing.n:
+            return Ruling.NOT_RUN
+        if self.manipulation_failed:
+            return Ruling.FAILED_MANIPULATION
+        return ruling(self.part.relation, self.verdict)
+
+    @cached_property
+    def manipulation_failed(self) -> str:
+        """Why what was done to the models' inputs cannot decide anything; "" where it can, or nothing was done."""
+        return _failure(self.part.manipulation, self.seen) if self.part.manipulation else ""
+
+    @property
+    def seen(self) -> list[Run]:
+        """The runs that the verdict is over."""
+        return [self.runs[model][seed] for model in self.part.models for seed in self.verdict.pairing.seeds]
+
+    @property
+    def stopped(self) -> bool:
+        """Whether further seeds can change nothing: it is decided, or all declared seeds have been run."""
+        if self.ruling in (*DECIDED, Ruling.FAILED_MANIPULATION):
+            return True
+        return self.verdict.pairing.n >= (1 if self.verdict.pairing.exact else self.looks[-1])
+
+    @cached_property
+    def learned(self) -> tuple[tuple[int, int], ...]:
+        """How many runs of each model learned, and the number that tell."""
+        seeds = self.verdict.pairing.seeds
+        runs = [[self.runs[model][seed] for seed in seeds] for model in self.part.models]
+        return tuple(map(count_learned, runs))
 
     @property
     def caveat(self) -> str:
-        """How to read a verdict on models at chance level; "" where neither is."""
-        if len(self.at_chance) > 1:
-            return "both at chance level"
-        return "".join(f"{model} at chance level" for model in self.at_chance)
+        """How to read the verdict, where models learned nothing or pairs do not count; "" otherwise."""
+        if self.verdict.pairing.exact or self.verdict.pairing.metric.per_machine:
+            return ""  # costs do not depend on it
+        silent = [m for m, (k, n) in zip(self.part.models, self.learned, strict=True) if n and not k]
+        pairing = self.verdict.pairing
+        words = (
+            ["no run of either learned"] if len(silent) > 1 else [f"no run of {model} learned" for model in silent]
+        )
+        if pairing.counted < pairing.n:
+            words.append(f"over the {pairing.counted} pairs of {pairing.n} that count")
+        return "; ".join(words)
 
-    @property
-    def ruling(self) -> Ruling:
-        """Whether the part is as the claim says.
+    def beside(self, quantity: Quantity) -> Verdict:
+        """The same two sides in another quantity over the same seeds, to be shown; it decides nothing."""
+        seeds = self.verdict.pairing.seeds
+        runs = {model: {seed: self.runs[model][seed] for seed in seeds} for model in self.part.models if seeds}
+        return untested(_pair(replace(self.part, quantity=quantity), runs))
 
-        That two models are equally good fails where one is significantly better and the observed difference is
-        larger than the margin; that one is better fails where it significantly is not, or not by the margin.
-        """
-        if not self.verdict.pairing.n:
-            return Ruling.NOT_RUN
-        outcome, observed = self.verdict.outcome, float(self.verdict.pairing.advantages.mean())
-        large = abs(observed) > self.verdict.pairing.threshold
-        match self.part.relation:
-            case Relation.BETTER:
-                held, failed = outcome is Outcome.A_BETTER, outcome in (Outcome.B_BETTER, Outcome.SAME)
-            case Relation.SAME:
-                held = outcome is Outcome.SAME
-                failed = outcome in (Outcome.A_BETTER, Outcome.B_BETTER) and large
-            case Relation.NOT_WORSE:
-                held = self.verdict.not_worse_p <= ALPHA
-                failed = outcome is Outcome.B_BETTER and large
-        if held or failed:
-            return Ruling.HOLDS if held else Ruling.FAILS
-        return Ruling.UNDECIDED
+
+def _failure(manipulation: Manipulation, runs: Sequence[Run]) -> str:
+    levels = [0.0, *manipulation.levels]
+    means = [[accuracy_under(run, manipulation.corruption, level) for run in runs] for level in levels]
+    found = [
+        fmean(a for a in of_level if a is not None) for of_level in means if None not in of_level and of_level
+    ]
+    if len(found) < len(levels):
+        return ""  # then the quantity is missing too
+    clean, corrupted = found[0], fmean(found[1:])
+    chance = 1 / runs[0].record.classes
+    if clean - corrupted < manipulation.least_drop:
+        return f"accuracy {clean:.3f} to {corrupted:.3f}, less than {manipulation.least_drop:g} apart"
+    if corrupted < chance + manipulation.above_chance:
+        return f"accuracy {corrupted:.3f}, which is chance level"
+    return ""
 
 
 @dataclass(frozen=True)
@@ -128,16 +195,20 @@ class Entry:
     """The result of one claim under one set of conditions.
 
     Attributes:
-        hypothesis: The claim.
+        claim: What was claimed.
         conditions: Under which; None where nothing of it was run.
         parts: Its comparisons.
         sources: The studies whose records were used.
+        exploratory: Whether a record was made before the claim was declared as it is now.
+        hours: Of training that went into the records used, times threads; None where they do not tell.
     """
 
-    hypothesis: Hypothesis
+    claim: Claim
     conditions: ClaimConditions | None
     parts: tuple[PartEntry, ...]
     sources: tuple[str, ...]
+    exploratory: bool = False
+    hours: float | None = None
 
     @property
     def ruling(self) -> Ruling:
@@ -145,37 +216,80 @@ class Entry:
         rulings = [part.ruling for part in self.parts]
         if self.conditions is None or set(rulings) == {Ruling.NOT_RUN}:
             return Ruling.NOT_RUN
-        if Ruling.FAILS in rulings:
-            return Ruling.FAILS
-        return Ruling.HOLDS if set(rulings) == {Ruling.HOLDS} else Ruling.UNDECIDED
+        for decisive in (Ruling.FAILS, Ruling.FAILED_MANIPULATION):
+            if decisive in rulings:
+                return decisive
+        if not set(rulings) <= {Ruling.HOLDS, Ruling.DIRECTION}:
+            return Ruling.UNDECIDED
+        return Ruling.DIRECTION if Ruling.DIRECTION in rulings else Ruling.HOLDS
+
+    @property
+    def open(self) -> tuple[PartEntry, ...]:
+        """The parts that further seeds could decide; none once the claim is decided."""
+        if self.ruling in DECIDED:
+            return ()
+        return tuple(part for part in self.parts if not part.stopped)
+
+    @property
+    def tuned(self) -> bool:
+        """Whether every model has its best variant of a study."""
+        of_setting = self.claim.settings[self.conditions.setting] if self.conditions else ()
+        return any(variant == BEST for _, variant in of_setting)
 
     @property
     def words(self) -> str:
-        """The ruling, with what is missing where it is undecided, and with models at chance level."""
-        if self.ruling is not Ruling.UNDECIDED:
-            return "; ".join(filter(None, (self.ruling.value, self.decisive.caveat if self.decisive else "")))
-        missing = sum(part.ruling is Ruling.NOT_RUN for part in self.parts)
-        more = max((part.verdict.more_seeds for part in self.parts if part.ruling is Ruling.UNDECIDED), default=0)
-        words = [f"{missing} of {len(self.parts)} comparisons not run"] if missing else []
-        words += [f"{seeds_text(more)} would be needed"] if more else []
-        return f"{self.ruling}: {'; '.join(words) or 'there is a difference, which may be too small to matter'}"
+        """The ruling, with the look it was reached at or what is missing, and how to read it."""
+        words = [self.ruling.value]
+        match self.ruling:
+            case Ruling.UNDECIDED:
+                words = [f"{self.ruling}{self._progress()}"]
+            case Ruling.FAILED_MANIPULATION if self.decisive is not None and self.decisive.part.manipulation:
+                words.append(f"{self.decisive.part.manipulation.corruption}: {self.decisive.manipulation_failed}")
+            case Ruling.HOLDS | Ruling.DIRECTION | Ruling.FAILS if self.look:
+                words[0] += f" (look {self.look} of {len(self.claim.looks)})"
+        if self.decisive is not None and self.decisive.caveat:
+            words.append(self.decisive.caveat)
+        return "; ".join([*words, *(["exploratory"] if self.exploratory else [])])
+
+    def _progress(self) -> str:
+        not_run = sum(part.ruling is Ruling.NOT_RUN for part in self.parts)
+        if not_run:
+            return f": {not_run} of {len(self.parts)} comparisons not run"
+        waiting = [part for part in self.parts if part.ruling is Ruling.UNDECIDED and not part.stopped]
+        if not waiting:
+            return f" after {self.claim.looks[-1]} seeds"
+        seeds = min(part.verdict.pairing.n for part in waiting)
+        following = next(look for look in self.claim.looks if look > seeds)
+        return f" so far: {seeds} seed{'' if seeds == 1 else 's'}, next look at {following}"
+
+    @property
+    def look(self) -> int:
+        """The look at which the claim was decided; 0 if it is not, or needed no looks."""
+        if self.ruling is Ruling.FAILS:
+            return min(part.verdict.look for part in self.parts if part.ruling is Ruling.FAILS)
+        return max(part.verdict.look for part in self.parts) if self.ruling in DECIDED else 0
 
     @property
     def decisive(self) -> PartEntry | None:
         """The comparison that the ruling depends on: the first that fails, or else the least certain one."""
-        run = [part for part in self.parts if part.ruling is not Ruling.NOT_RUN]
-        for ruling in (Ruling.FAILS, Ruling.UNDECIDED, Ruling.HOLDS):
-            parts = [part for part in run if part.ruling is ruling]
+        for decisive in (
+            Ruling.FAILS,
+            Ruling.FAILED_MANIPULATION,
+            Ruling.UNDECIDED,
+            Ruling.DIRECTION,
+            Ruling.HOLDS,
+        ):
+            parts = [part for part in self.parts if part.ruling is decisive]
             if parts:
-                return parts[0] if ruling is Ruling.FAILS else max(parts, key=_doubt)
+                return parts[0] if decisive is Ruling.FAILS else max(parts, key=_doubt)
         return None
 
 
-def _doubt(entry: PartEntry) -> tuple[float, float]:
+def _doubt(entry: PartEntry) -> tuple[int, float]:
     verdict = entry.verdict
     p_values = {Relation.BETTER: verdict.difference_p, Relation.SAME: verdict.equivalence_p}
     p = p_values.get(entry.part.relation, verdict.not_worse_p)
-    return verdict.more_seeds, 1.0 if isnan(p) else p
+    return verdict.look, 1.0 if isnan(p) else p
 
 
 @dataclass(frozen=True)
@@ -184,125 +298,164 @@ class Ledger:
 
     Attributes:
         entries: Claim by claim; one with no conditions for a claim of which nothing was run.
-        answers: Every contradiction with the results of its comparisons, as far as they were run.
+        answers: Every question with the results of its comparisons, as far as they were run.
         conditions: Under which any claim was run, in the order of ``entries``.
         simulated: By data set, whether it is simulated; None where that is unknown.
         unfinished: The cells that were begun and not completed.
     """
 
     entries: tuple[Entry, ...]
-    answers: Mapping[Contradiction, tuple[tuple[ClaimConditions, PartEntry], ...]]
+    answers: Mapping[Question, tuple[tuple[ClaimConditions, PartEntry], ...]]
     conditions: tuple[ClaimConditions, ...]
     simulated: Mapping[str, bool | None]
     unfinished: tuple[RunRecord, ...]
 
 
-def decide_claims(records: Iterable[RunRecord]) -> bool:
-    """Whether any of these runs is of a study that decides a claim."""
-    return any(record.study in STUDIES_NEEDED for record in records)
+def decide_claims(records: Iterable[RunRecord], claims: Claims) -> bool:
+    """Whether any of these runs is of a study that is run for the claims."""
+    return any(record.study in claims.studies for record in records)
 
 
-def ledger(records: Iterable[RunRecord], probes: Iterable[ProbeRecord] = ()) -> Ledger:
+def source_of(record: RunRecord) -> Source:
+    """The source that a record is of."""
+    return record.study, record.variant
+
+
+def ledger(records: Iterable[RunRecord], probes: Iterable[ProbeRecord], claims: Claims) -> Ledger:
     """The ledger of runs of any studies, and of probes of their weights.
 
     Records that no claim needs are ignored; the last one of a cell counts.
     """
     records = list(records)
-    runs = _runs(records, probes)
-    conditions = sorted(
-        dict.fromkeys(conditions for conditions, _ in runs),
-        key=lambda under: (under.setting != AS_PUBLISHED, under.cut_short),  # stable: then by first appearance
-    )
-    entries: list[Entry] = []
-    answers: dict[Contradiction, list[tuple[ClaimConditions, PartEntry]]] = {
-        question: [] for question in CONTRADICTIONS
+    of_weights = grouped(probes, lambda probe: probe.weights_sha256)
+    runs = [
+        Run(record, tuple(of_weights.get(record.weights_sha256 or "", ())))
+        for record in records
+        if record.status in (COMPLETED, DIVERGED)
+    ]
+    by_source = grouped(runs, lambda run: source_of(run.record))
+    models = {claim.name: _models(claim, by_source) for claim in claims.claims}
+    looks = {claim.name: claim.looks for claim in claims.claims}
+    entries = [entry for claim in claims.claims for entry in _entries(claim, models[claim.name])]
+    answers = {
+        question: tuple(
+            (conditions, entry)
+            for name, part in question.parts
+            for conditions, of_models in models[name].items()
+            if (entry := judged(part, looks[name], of_models)).ruling is not Ruling.NOT_RUN
+        )
+        for question in claims.questions
     }
-    for under in conditions:
-        entries += _entries(runs, under)
-        questions = [(question, *part) for question in CONTRADICTIONS for part in question.parts]
-        judged = _judged(runs, under, [(study, part) for _, study, part in questions])
-        for (question, _, _), entry in zip(questions, judged, strict=True):
-            if entry.ruling is not Ruling.NOT_RUN:
-                answers[question].append((under, entry))
-    run = {entry.hypothesis for entry in entries}
-    entries += [Entry(hypothesis, None, (), ()) for hypothesis in HYPOTHESES if hypothesis not in run]
-    entries.sort(key=lambda entry: HYPOTHESES.index(entry.hypothesis))  # stable: conditions stay in their order
-    used = {entry.conditions for entry in entries}
     return Ledger(
         tuple(entries),
-        {question: tuple(results) for question, results in answers.items()},
-        tuple(under for under in conditions if under in used),
+        answers,
+        tuple(dict.fromkeys(entry.conditions for entry in entries if entry.conditions is not None)),
         {record.dataset: record.simulated for record in records},
-        tuple(record for record in records if record.status != COMPLETED and _settings(record)),
+        tuple(
+            record
+            for record in records
+            if record.status != COMPLETED and any(c.needs(source_of(record), record.model) for c in claims.claims)
+        ),
     )
 
 
-Runs = Mapping[tuple[ClaimConditions, str], Mapping[str, Mapping[int, Run]]]
-"""Runs by conditions and claiming study, then by model and seed."""
+def judged(part: Part, looks: tuple[int, ...], models: Models) -> PartEntry:
+    """The result of one comparison of these runs."""
+    verdict = follow(
+        _pair(part, models), looks, lambda verdict: ruling(part.relation, verdict) is not Ruling.UNDECIDED
+    )
+    return PartEntry(part, verdict, looks, models)
 
 
-def _runs(records: Sequence[RunRecord], probes: Iterable[ProbeRecord]) -> Runs:
-    of_weights = grouped(probes, lambda probe: probe.weights_sha256)
-    runs: dict[tuple[ClaimConditions, str], dict[str, dict[int, Run]]] = {}
-    for record in records:
-        if record.status != COMPLETED:
+def _pair(part: Part, models: Models) -> Pairing:
+    sides = [side.split(OVER) for side in (part.a, part.b)]
+
+    def pair_of(a: str, b: str) -> Pairing:
+        return pair(a, b, part.quantity, models.get(a, {}), models.get(b, {}))
+
+    if len(sides[0]) == len(sides[1]) == 1:
+        return pair_of(part.a, part.b)
+    one, other = (pair_of(*side) for side in sides)
+    return over(one, other)
+
+
+def _models(claim: Claim, by_source: Mapping[Source, Sequence[Run]]) -> dict[ClaimConditions, Models]:
+    """The runs that are evidence for a claim, by conditions: setting by setting, whole protocols first."""
+    found: dict[ClaimConditions, dict[str, dict[int, Run]]] = {}
+    for setting, sources in claim.settings.items():
+        of_setting: dict[ClaimConditions, dict[str, dict[int, Run]]] = {}
+        for source in sources:
+            for run in best(by_source, source[0]) if source[1] == BEST else by_source.get(source, ()):
+                record = run.record
+                for name in {record.model, f"{record.variant}:{record.model}"} & claim.models:
+                    models = of_setting.setdefault(_conditions(record, setting), {})
+                    models.setdefault(name, {})[record.seed] = run
+        found |= dict(sorted(of_setting.items(), key=lambda item: item[0].cut_short))
+    return dict(found)
+
+
+def best(by_source: Mapping[Source, Sequence[Run]], study: str) -> list[Run]:
+    """Of the variants of a study, the run with the lowest validation loss for each model, seed and data.
+
+    All variants must have ended, so that every model was tuned with the same effort; a run that diverged is not
+    chosen unless all did.
+    """
+    variants = {source for source in by_source if source[0] == study}
+    cells = grouped(
+        (run for source in by_source if source in variants for run in by_source[source]),
+        lambda run: (conditions_of(run.record), run.record.model, run.record.seed),
+    )
+    chosen = []
+    for runs in cells.values():
+        latest = {run.record.variant: run for run in runs}
+        if len(latest) == len(variants):
+            chosen.append(min(latest.values(), key=_validation_loss))
+    return chosen
+
+
+def _validation_loss(run: Run) -> float:
+    loss = run.record.best_valid_loss
+    return inf if loss is None or run.record.status != COMPLETED else loss
+
+
+def _conditions(record: RunRecord, setting: str) -> ClaimConditions:
+    return ClaimConditions(
+        setting=setting,
+        shared=conditions_of(record),
+        device_name=str(record.environment.get("device_name", "unknown device")),
+        threads=record.environment.get("threads"),
+        as_published=record.as_published,
+    )
+
+
+def _entries(claim: Claim, models: Mapping[ClaimConditions, Models]) -> list[Entry]:
+    """The results of a claim under every set of conditions that anything of it was run under; else one without."""
+    entries = []
+    for conditions, of_models in models.items():
+        parts = tuple(judged(part, claim.looks, of_models) for part in claim.parts)
+        if all(part.ruling is Ruling.NOT_RUN for part in parts):
             continue
-        run = Run(record, tuple(of_weights.get(record.weights_sha256 or "", ())))
-        for study, setting in _settings(record):
-            conditions = ClaimConditions(
-                setting=setting,
-                shared=conditions_of(record),
-                device_name=str(record.environment.get("device_name", "unknown device")),
-                threads=record.environment.get("threads"),
-                as_published=record.as_published,
+        records = list({id(run.record): run.record for part in parts for run in part.seen}.values())
+        entries.append(
+            Entry(
+                claim,
+                conditions,
+                parts,
+                sources=tuple(dict.fromkeys(record.study for record in records)),
+                exploratory=any(record.claims.get(claim.name) != claim.sha256 for record in records),
+                hours=_hours(records),
             )
-            models = runs.setdefault((conditions, study), {})
-            models.setdefault(record.model, {})[record.seed] = run
-    return runs
+        )
+    return entries or [Entry(claim, None, (), ())]
 
 
-def _settings(record: RunRecord) -> list[tuple[str, str]]:
-    """The claiming studies, each with its setting, that a record is a source of."""
-    return [
-        (study, setting)
-        for study, settings in SETTINGS.items()
-        for setting, sources in settings.items()
-        if (record.study, record.variant) in sources
+def _hours(records: Iterable[RunRecord]) -> float | None:
+    """The core-hours of training; None where a record does not tell."""
+    seconds = [
+        record.train_seconds * record.environment["threads"]
+        if record.train_seconds is not None and record.environment.get("threads")
+        else None
+        for record in records
     ]
-
-
-def _entries(runs: Runs, conditions: ClaimConditions) -> Iterator[Entry]:
-    """The claims of which anything was run under these conditions, judged together."""
-    parts = [(hypothesis, part) for hypothesis in HYPOTHESES for part in hypothesis.parts]
-    judged = _judged(runs, conditions, [(hypothesis.study, part) for hypothesis, part in parts])
-    by_claim: dict[Hypothesis, list[PartEntry]] = {}
-    for (hypothesis, _), entry in zip(parts, judged, strict=True):
-        by_claim.setdefault(hypothesis, []).append(entry)
-    for hypothesis, entries in by_claim.items():
-        if any(entry.ruling is not Ruling.NOT_RUN for entry in entries):
-            yield Entry(hypothesis, conditions, tuple(entries), _sources(runs, conditions, hypothesis))
-
-
-def _judged(runs: Runs, conditions: ClaimConditions, parts: Sequence[tuple[str, Part]]) -> list[PartEntry]:
-    models = [(part, runs.get((conditions, study), {})) for study, part in parts]
-    verdicts = judge(
-        pair(part.a, part.b, part.quantity, of_study.get(part.a, {}), of_study.get(part.b, {}))
-        for part, of_study in models
-    )
-    return [
-        PartEntry(part, verdict, tuple(m for m in (part.a, part.b) if _at_chance(of_study.get(m, {}))))
-        for (part, of_study), verdict in zip(models, verdicts, strict=True)
-    ]
-
-
-def _at_chance(runs: Mapping[int, Run]) -> bool:
-    """Whether no run's loss is below that of equal probabilities for all classes, by as much as matters."""
-    return bool(runs) and all(
-        (run.record.best_valid_loss or 0) > log(run.record.classes) - LOSS.metric.margin for run in runs.values()
-    )
-
-
-def _sources(runs: Runs, conditions: ClaimConditions, hypothesis: Hypothesis) -> tuple[str, ...]:
-    models = runs[conditions, hypothesis.study]
-    names = dict.fromkeys(model for part in hypothesis.parts for model in (part.a, part.b))
-    return tuple(dict.fromkeys(run.record.study for name in names for run in models.get(name, {}).values()))
+    known = [value for value in seconds if value is not None]
+    return sum(known) / 3600 if known and len(known) == len(seconds) else None

@@ -1,7 +1,7 @@
 """The published numbers, and whether measured ones agree with them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +73,29 @@ def overall_accuracy(record: RunRecord) -> float | None:
     if record.train_accuracy is None or record.valid_accuracy is None or not train + valid:
         return None
     return (record.train_accuracy * train + record.valid_accuracy * valid) / (train + valid)
+
+
+_FIELDS = {
+    "loss": ("best_valid_loss",),
+    "loss ratio": ("best_valid_loss",),
+    "mean loss ratio": ("mean_valid_loss",),
+    "accuracy": ("valid_accuracy",),
+    "final accuracy": ("valid_accuracy",),
+    "accuracy over all pairs": ("train_and_valid_accuracy",),
+    "epoch_seconds": ("train_seconds", "seconds_per_epoch"),
+    "peak_memory_bytes": ("gpu_memory_mb",),
+    "parameters": ("parameters", "parameters_millions"),
+}
+"""By the name of a metric, the fields of a published row that hold it."""
+
+
+def published_values(study: str, metric: str, models: Sequence[str]) -> list[float] | None:
+    """What was published for some models of a study in a metric, one each; None where one of them is missing."""
+    if study not in published_studies():
+        return None
+    rows = {row["model"]: row for row in read_published(study)["rows"]}
+    for name in _FIELDS.get(metric, ()):
+        values = [rows.get(model, {}).get(name) for model in models]
+        if None not in values:
+            return [float(value) for value in values]
+    return None

@@ -2,7 +2,8 @@
 
 Every function of paired values takes the differences of runs with the same seed, whose data, order and split are
 the same, along the last axis: (..., n) for n seeds. calibration.py measures how often these fail; docs/evidence.md
-explains the choice.
+explains the choice. Verdicts rest on sign flips, or on the corrected t test where seeds divide the same pairs; the
+other t tests are shown beside them as a check. Tests of runs that come in looks are in sequential.py.
 """
 
 from collections.abc import Sequence
@@ -16,17 +17,14 @@ Floats = NDArray[np.float64]
 
 CONFIDENCE = 0.95
 ALPHA = 1 - CONFIDENCE
-POWER = 0.8
-"""Chance of detecting a true difference with the number of seeds that verdicts name."""
+FEWEST_SEEDS = 6
+"""Fewer decide nothing: five differences of one sign have a two-sided sign-flip p of 0.0625."""
 
-FEWEST_SEEDS = 5
-"""Fewer decide nothing: three runs of each model agree too often by chance (docs/evidence.md)."""
+FEWEST_MARKED = 5
+"""Fewer mark nothing as the best of a table: three runs of each model agree too often by chance."""
 
-MOST_SEEDS = 100
-"""The largest number of seeds that is suggested."""
-
-LARGEST_EFFECT = 10.0
-"""Mean difference in standard deviations; the power of larger ones is 1 anyway, and hard to compute."""
+CLEAR = 0.75
+"""P(A beats B) from which Bouthillier et al. 2021 (arXiv 2103.03098) call a difference meaningful."""
 
 RESAMPLES = 9_999
 SEED = 0
@@ -57,12 +55,21 @@ class Interval:
 NOTHING = Interval(np.nan, np.nan, np.nan, 0)
 
 
-def mean_interval(values: ArrayLike) -> Interval:
-    """The mean of n values, (n,), with its t interval."""
+def mean_interval(values: ArrayLike, *, confidence: float = CONFIDENCE, ratio: float = 0.0) -> Interval:
+    """The mean of n values, (n,), with its t interval.
+
+    Args:
+        values: One per seed.
+        confidence: 0.9 for the interval that two one-sided tests at 5% belong to.
+        ratio: Test pairs per training pair where seeds divide the same pairs again and again: values then depend
+            on each other, and the variance of the mean is (1 / n + ratio) times that of one (Nadeau and Bengio
+            2003).
+    """
     x = np.asarray(values, dtype=float)
     if x.size < 2:
         return Interval(float(x[0]), np.nan, np.nan, 1) if x.size else NOTHING
-    mean, reach = x.mean(), scipy.special.stdtrit(x.size - 1, (1 + CONFIDENCE) / 2) * _standard_error(x)
+    error = x.std(ddof=1) * np.sqrt(1 / x.size + ratio)
+    mean, reach = x.mean(), scipy.special.stdtrit(x.size - 1, (1 + confidence) / 2) * error
     return Interval(float(mean), float(mean - reach), float(mean + reach), x.size)
 
 
@@ -101,21 +108,42 @@ def probability_better(a: ArrayLike, b: ArrayLike, *, higher_is_better: bool) ->
         b: Likewise, of the same seeds.
         higher_is_better: The metric's direction.
     """
-    from statsmodels.stats.proportion import proportion_confint
-
     wins = np.sign(_differences(a, b)) * (1 if higher_is_better else -1)
     if not wins.size:
         return NOTHING
-    count = float((wins + 1).sum() / 2)
-    low, high = proportion_confint(count, wins.size, alpha=ALPHA, method="beta")
-    return Interval(count / wins.size, float(low), float(high), wins.size)
+    return share_interval(float((wins + 1).sum() / 2), wins.size)
+
+
+def share_interval(count: float, n: int) -> Interval:
+    """The share of ``count`` in n with the exact interval of Clopper and Pearson 1934; NOTHING for n = 0."""
+    from statsmodels.stats.proportion import proportion_confint
+
+    if not n:
+        return NOTHING
+    low, high = proportion_confint(count, n, alpha=ALPHA, method="beta")
+    return Interval(count / n, float(low), float(high), n)
+
+
+def three_outcomes(probability: Interval) -> str:
+    """What P(A beats B) says by itself, after Bouthillier et al. 2021: one of three outcomes, in words.
+
+    ``significant and meaningful`` where the interval lies above 0.5 and reaches above CLEAR, or, for B, below 0.5
+    and below 1 - CLEAR. "" without an interval.
+    """
+    low, high = probability.low, probability.high
+    if np.isnan(low):
+        return ""
+    if low <= 0.5 <= high:
+        return "not significant"
+    meaningful = high > CLEAR if low > 0.5 else low < 1 - CLEAR
+    return "significant and meaningful" if meaningful else "significant, not meaningful"
 
 
 def difference_p(differences: ArrayLike) -> Floats:
     """Two-sided p values of the paired t test that the mean difference, over the last axis, is not zero.
 
-    Five seeds can decide with it. It assumes that differences are about normally distributed; calibration.py
-    measures its errors where they are not.
+    It assumes that differences are about normally distributed; calibration.py measures its errors where they are
+    not. Verdicts do not rest on it.
     """
     t, degrees = _t(np.asarray(differences, dtype=float), 0.0)
     return np.asarray(2 * scipy.special.stdtr(degrees, -np.abs(t)))
@@ -136,22 +164,6 @@ def equivalence_p(differences: ArrayLike, margin: float) -> Floats:
     return np.maximum(not_worse_p(x, margin), not_worse_p(-x, margin))
 
 
-def sign_flip_p(differences: ArrayLike) -> float:
-    """Two-sided p value of the exact sign-flip permutation test of n differences, (n,).
-
-    It assumes only that A and B have the same spread if neither is better. Its smallest value is 2 / 2**n: 0.0625
-    for five seeds, which can therefore never decide at 0.05; six can for a single comparison, eight for four under
-    Holm. Above 13 differences, 9,999 random flips replace all flips.
-    """
-    x = np.asarray(differences, dtype=float)
-    if x.size < 2:
-        return 1.0
-    test = scipy.stats.permutation_test(
-        (x,), np.mean, permutation_type="samples", n_resamples=RESAMPLES, alternative="two-sided", rng=SEED
-    )
-    return min(1.0, float(test.pvalue))
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """P values of the comparisons of one table, adjusted for their number (Holm 1979), in the same order."""
     # Not statsmodels' multipletests: it collects garbage at every call, half a second in a process with torch.
@@ -160,26 +172,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty_like(p)
     adjusted[order] = np.minimum(1, np.maximum.accumulate(p[order] * np.arange(p.size, 0, -1)))
     return [float(value) for value in adjusted]
-
-
-def seeds_needed(spread: float, difference: float, *, alpha: float = ALPHA) -> int:
-    """How many seeds detect a mean difference with a chance of POWER, by the paired t test.
-
-    Args:
-        spread: Standard deviation of the differences between pairs of runs.
-        difference: The mean difference to be detected.
-        alpha: Two-sided level of the test.
-
-    Returns:
-        At least FEWEST_SEEDS, and ``MOST_SEEDS + 1`` for any number above MOST_SEEDS.
-    """
-    from statsmodels.stats.power import TTestPower
-
-    # Differences without any spread are detected with the fewest seeds.
-    effect = min(abs(difference) / spread, LARGEST_EFFECT) if spread else LARGEST_EFFECT
-    counts = np.arange(FEWEST_SEEDS, MOST_SEEDS + 1)
-    enough = TTestPower().power(effect, counts, alpha) >= POWER
-    return int(counts[enough][0]) if enough.any() else MOST_SEEDS + 1
 
 
 def _differences(a: ArrayLike, b: ArrayLike) -> Floats:

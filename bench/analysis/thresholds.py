@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import sqrt
 
+from bench.metrics import reported_pairs
 from bench.records import RecordError, RunRecord
 
 SIGMAS = 3.09
@@ -21,14 +22,14 @@ def above_chance(record: RunRecord) -> float:
     """Accuracy that uniform guessing exceeds once in a thousand runs (normal approximation), at most 1.
 
     Raises:
-        RecordError: The record does not tell its validation pairs.
+        RecordError: The record does not tell its number of pairs.
     """
     chance = 1 / record.classes
     return min(1.0, chance + SIGMAS * _standard_error(chance, record))
 
 
 def published(accuracy: float) -> Least:
-    """A published accuracy, less the deviation that chance explains over a validation set of the record's size."""
+    """A published accuracy, less the deviation that chance explains over the pairs that are reported on."""
     return lambda record: accuracy - SIGMAS * _standard_error(accuracy, record)
 
 
@@ -38,9 +39,10 @@ def nothing(record: RunRecord) -> float:  # noqa: ARG001 - one of the functions 
 
 
 def _standard_error(share: float, record: RunRecord) -> float:
-    if not record.valid_pairs:
-        raise RecordError(f"the record of {record.model} has no validation pairs to judge it by")
-    return sqrt(share * (1 - share) / record.valid_pairs)
+    pairs = reported_pairs(record)
+    if not pairs:
+        raise RecordError(f"the record of {record.model} does not tell the number of pairs to judge it by")
+    return sqrt(share * (1 - share) / pairs)
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Threshold:
 
     Attributes:
         cells: Shell pattern of ``<study>/<data set>/<profile>/<model>``, as in records.
-        least: The least validation accuracy at the best epoch, from the record's classes and pairs.
+        least: The least accuracy that the record reports, from its classes and pairs.
         reason: Why this value.
     """
 

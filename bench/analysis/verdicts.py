@@ -1,18 +1,21 @@
-"""Is A better than B? Verdicts on values paired by seed, for all the comparisons of one table together.
+"""Is A better than B? Verdicts on values paired by seed.
 
-Equivalence is tested first: a significant difference below the margin counts as no difference.
-
-- ``no difference larger than d``: two one-sided tests rule out every difference of d or more.
-- ``A better`` and ``B better``: the paired t test rules out that there is no difference.
-- ``undecided``: everything else, with the number of seeds that would probably decide it, if any would.
+- ``equivalent within d``: two one-sided tests rule out every difference of d or more (Schuirmann 1987). This comes
+  first: a significant difference below the margin d counts as equivalent.
+- ``A superior``, ``B superior``: the test rules out that there is no difference, and the observed one is d or
+  more.
+- ``direction only``: likewise, but the observed difference is below d.
+- ``undecided``: everything else.
 - ``not judged``: the metric has no direction.
 
-P values are adjusted by Holm's method over the table. Metrics that do not depend on the seed
-(``Metric.comparison`` is "exact") are decided by one run, without a test.
+Tests are exact sign flips where each seed has pairs of its own, and the corrected t test of Nadeau and Bengio
+where seeds divide the same pairs. ``judge`` decides all comparisons of a table together (Holm 1979); ``follow``
+decides one comparison in looks declared beforehand. Metrics that do not depend on the seed (``Metric.comparison``
+is "exact") are decided by one run, without a test.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import cached_property
 from math import exp, isnan, log1p, nan
@@ -20,53 +23,73 @@ from math import exp, isnan, log1p, nan
 import numpy as np
 
 from bench.analysis.formats import margin
-from bench.analysis.quantities import Quantity, Run
+from bench.analysis.quantities import Quantity, Run, learned
+from bench.analysis.sequential import resampled_p, resampled_t, sign_flip_p, sign_flips
 from bench.analysis.statistics import (
     ALPHA,
+    CONFIDENCE,
     FEWEST_SEEDS,
-    MOST_SEEDS,
     NOTHING,
     Floats,
     Interval,
     bootstrap_interval,
     difference_p,
-    equivalence_p,
     holm,
     mean_interval,
-    not_worse_p,
     probability_better,
-    seeds_needed,
+    three_outcomes,
 )
-from bench.records import Metric, same_data
-
-CLEAR = 0.75
-"""P(A beats B) from which Bouthillier et al. 2021 (arXiv 2103.03098) call a difference meaningful."""
+from bench.metrics import reported_pairs, reported_part
+from bench.records import COMPLETED, Metric, RunRecord, same_data
+from bench.records.keys import same_device
 
 
 class Outcome(StrEnum):
     """The result of a comparison."""
 
-    A_BETTER = "A better"
-    B_BETTER = "B better"
-    SAME = "no difference"
+    A_SUPERIOR = "A superior"
+    B_SUPERIOR = "B superior"
+    A_AHEAD = "direction only: A better"
+    B_AHEAD = "direction only: B better"
+    EQUIVALENT = "equivalent"
     UNDECIDED = "undecided"
     NOT_JUDGED = "not judged"
 
 
+A_BETTER = (Outcome.A_SUPERIOR, Outcome.A_AHEAD)
+B_BETTER = (Outcome.B_SUPERIOR, Outcome.B_AHEAD)
+
+
 @dataclass(frozen=True)
 class Pairing:
-    """One metric of the models named ``a`` and ``b``, with one value per seed in the same order of seeds."""
+    """One metric of the models named ``a`` and ``b``, with one value per seed in the same order of seeds.
+
+    Attributes:
+        a: Name of a model; ``b`` likewise.
+        metric: What is compared.
+        values_a: One per seed; nan in both where the pair does not count. ``values_b`` likewise.
+        ratio: Reported pairs per training pair if seeds divide the same pairs again and again; 0 if each seed has
+            pairs of its own.
+        seeds: Ascending; () where they are not known.
+    """
 
     a: str
     b: str
     metric: Metric
     values_a: tuple[float, ...]
     values_b: tuple[float, ...]
+    ratio: float = 0.0
+    seeds: tuple[int, ...] = ()
 
     @property
     def n(self) -> int:
-        """The number of pairs."""
+        """The number of seeds."""
         return len(self.values_a)
+
+    @property
+    def counted(self) -> int:
+        """The number of them whose pair counts."""
+        return sum(not isnan(value) for value in self.values_a)
 
     @property
     def exact(self) -> bool:
@@ -76,19 +99,33 @@ class Pairing:
     @property
     def can_decide(self) -> bool:
         """Whether the metric has a direction and there are enough seeds for a verdict."""
-        return self.metric.higher_is_better is not None and self.n >= (1 if self.exact else FEWEST_SEEDS)
+        return self.metric.higher_is_better is not None and self.counted >= (1 if self.exact else FEWEST_SEEDS)
 
-    @property
-    def advantages(self) -> Floats:
-        """By how much A is better, (n,) differences or logarithms of ratios; A - B if there is no direction."""
+    @cached_property
+    def differences(self) -> Floats:
+        """By how much A is better, (n,) differences or logarithms of ratios; A - B if there is no direction.
+
+        nan for pairs that do not count.
+        """
         a, b = np.asarray(self.values_a, dtype=float), np.asarray(self.values_b, dtype=float)
         distance: Floats = np.log(a) - np.log(b) if self.metric.ratio else a - b
         return -distance if self.metric.higher_is_better is False else distance
 
     @property
+    def advantages(self) -> Floats:
+        """The differences of the pairs that count."""
+        return self.differences[~np.isnan(self.differences)]
+
+    @property
     def threshold(self) -> float:
-        """The margin on the scale of ``advantages``."""
+        """The margin on the scale of ``differences``."""
         return log1p(self.metric.margin) if self.metric.ratio else self.metric.margin
+
+    def first(self, n: int) -> "Pairing":
+        """The same over the first n seeds."""
+        if n >= self.n:
+            return self
+        return replace(self, values_a=self.values_a[:n], values_b=self.values_b[:n], seeds=self.seeds[:n])
 
     def effect(self, advantage: Interval) -> Interval:
         """An interval of advantages as one of A - B or A / B."""
@@ -102,161 +139,329 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The result of a comparison, among the others of its table.
+    """The result of a comparison.
 
     Attributes:
-        pairing: What was compared.
-        outcome: In a word.
-        effect: Mean of A - B with its t interval; of a ratio, the geometric mean of A / B.
-        probability: P(A beats B).
-        difference_p: That there is no difference; adjusted for the table, nan where nothing was tested.
+        pairing: What was compared, with the seeds that were looked at.
+        difference_p: That there is no difference. Among other comparisons of a table adjusted for their number;
+            nan where nothing was tested.
         equivalence_p: That there is one of the margin or more; likewise.
         not_worse_p: That A is worse by the margin or more; likewise.
-        more_seeds: How many more would probably decide; 0 if none would, ``MOST_SEEDS + 1`` for more than
-            MOST_SEEDS.
+        differs: Whether the test rules out that there is no difference.
+        equivalent: Whether the tests rule out a difference of the margin or more.
+        not_worse: Whether the test rules out that A is worse by the margin or more.
+        look: The number of the look that this is the result of, from 1 on; 0 where no looks were declared or
+            reached.
     """
 
     pairing: Pairing
-    outcome: Outcome
-    effect: Interval
-    probability: Interval
     difference_p: float
     equivalence_p: float
     not_worse_p: float
-    more_seeds: int
+    differs: bool
+    equivalent: bool
+    not_worse: bool
+    look: int = 0
+
+    @property
+    def outcome(self) -> Outcome:
+        """In a word."""
+        if self.pairing.metric.higher_is_better is None:
+            return Outcome.NOT_JUDGED
+        if self.equivalent:
+            return Outcome.EQUIVALENT
+        if not self.differs:
+            return Outcome.UNDECIDED
+        mean = self.pairing.advantages.mean()
+        if abs(mean) >= self.pairing.threshold:
+            return Outcome.A_SUPERIOR if mean > 0 else Outcome.B_SUPERIOR
+        return Outcome.A_AHEAD if mean > 0 else Outcome.B_AHEAD
 
     @property
     def words(self) -> str:
         """The verdict as it is printed."""
+        metric = self.pairing.metric
         match self.outcome:
-            case Outcome.SAME if self.pairing.metric.margin == 0:
+            case Outcome.EQUIVALENT if metric.margin == 0:
                 return "equal"
-            case Outcome.SAME:
-                return f"no difference larger than {margin(self.pairing.metric)}"
-            case Outcome.UNDECIDED if self.more_seeds:
-                return f"undecided: {seeds_text(self.more_seeds)} would be needed"
+            case Outcome.EQUIVALENT:
+                return f"equivalent within {margin(metric)}"
+            case Outcome.A_AHEAD | Outcome.B_AHEAD:
+                return f"{self.outcome.value} (below {margin(metric)})"
+            case Outcome.UNDECIDED if not self.pairing.exact and self.pairing.counted < FEWEST_SEEDS:
+                return f"undecided: fewer than {FEWEST_SEEDS} seeds"
         return self.outcome.value
+
+    @cached_property
+    def effect(self) -> Interval:
+        """The mean of A - B with its t interval; of a ratio, the geometric mean of A / B."""
+        return self._effect(CONFIDENCE)
+
+    @cached_property
+    def equivalence_effect(self) -> Interval:
+        """The same with the 90% interval: within the margins where two t tests at 5% show equivalence."""
+        return self._effect(1 - 2 * ALPHA)
+
+    def _effect(self, confidence: float) -> Interval:
+        pairing = self.pairing
+        return pairing.effect(mean_interval(pairing.advantages, confidence=confidence, ratio=pairing.ratio))
+
+    @cached_property
+    def probability(self) -> Interval:
+        """P(A beats B); NOTHING without a direction."""
+        pairing, direction = self.pairing, self.pairing.metric.higher_is_better
+        if direction is None:
+            return NOTHING
+        counts = ~np.isnan(pairing.differences)
+        a, b = np.asarray(pairing.values_a)[counts], np.asarray(pairing.values_b)[counts]
+        return probability_better(a, b, higher_is_better=direction)
+
+    @property
+    def probability_outcome(self) -> str:
+        """What P(A beats B) says by itself (Bouthillier et al. 2021)."""
+        return three_outcomes(self.probability)
+
+    @property
+    def t_p(self) -> float:
+        """The p value of the t test that there is no difference, as a check; not adjusted."""
+        pairing = self.pairing
+        if pairing.exact or pairing.counted < 2:
+            return nan
+        if pairing.ratio:
+            return resampled_p(pairing.advantages, pairing.ratio)
+        return float(difference_p(pairing.advantages))
 
     @property
     def effect_text(self) -> str:
         """The effect with its interval."""
-        if not self.effect.n:
-            return "-"
-        mean, ends = self._text(self.effect.mean), self._ends(self.effect)
-        return f"{mean} ({ends})" if ends else mean
+        return self._text(self.effect)
+
+    @property
+    def equivalence_text(self) -> str:
+        """The 90% interval."""
+        return self._ends(self.equivalence_effect) or "-"
 
     @cached_property
     def bootstrap(self) -> Interval:
         """The effect with the bootstrap's interval, shown to the reader; no verdict depends on it."""
         return self.pairing.effect(bootstrap_interval(self.pairing.advantages))
 
-    @property
-    def bootstrap_text(self) -> str:
-        """The bootstrap's interval."""
-        return self._ends(self.bootstrap) or "-"
+    def _text(self, interval: Interval) -> str:
+        if not interval.n:
+            return "-"
+        mean, ends = self._value(interval.mean), self._ends(interval)
+        return f"{mean} ({ends})" if ends else mean
 
     def _ends(self, interval: Interval) -> str:
-        return "" if isnan(interval.low) else f"{self._text(interval.low)} to {self._text(interval.high)}"
+        return "" if isnan(interval.low) else f"{self._value(interval.low)} to {self._value(interval.high)}"
 
-    def _text(self, value: float) -> str:
+    def _value(self, value: float) -> str:
         """A signed difference, or a ratio."""
         metric = self.pairing.metric
         # Means of equal values differ by what adding them rounds; + 0.0 turns -0.0 into 0.0.
         return f"{value:.3g}" if metric.ratio else f"{round(value / metric.scale, 12) + 0.0:+.2g}"
 
 
-def seeds_text(more: int) -> str:
-    """A number of further seeds, in words."""
-    if more > MOST_SEEDS:
-        return f"more than {MOST_SEEDS} more seeds"
-    return f"{more} more seed{'' if more == 1 else 's'}"
-
-
 def pair(a: str, b: str, quantity: Quantity, runs_a: Mapping[int, Run], runs_b: Mapping[int, Run]) -> Pairing:
     """The models named ``a`` and ``b``, with runs by seed, over the seeds that both have the quantity of.
 
-    Runs of one seed that did not see the same data are no pair.
+    Runs of one seed that did not see the same data are no pair, nor are times or memory of two device models.
+    Pairs in which a model did not learn, or diverged, keep their place and do not count where the quantity is
+    about models that did.
     """
-    pairs = [
-        (float(x), float(y))
-        for seed in sorted(runs_a.keys() & runs_b.keys())
-        if same_data(runs_a[seed].record, runs_b[seed].record)
-        and (x := quantity.of(runs_a[seed])) is not None
-        and (y := quantity.of(runs_b[seed])) is not None
-    ]
-    return Pairing(a, b, quantity.metric, tuple(x for x, _ in pairs), tuple(y for _, y in pairs))
+    values: dict[int, tuple[float, float]] = {}
+    for seed in sorted(runs_a.keys() & runs_b.keys()):
+        both = (runs_a[seed], runs_b[seed])
+        if not _comparable(quantity, *both):
+            continue
+        if _left_out(quantity, both):
+            values[seed] = (nan, nan)
+        elif (x := quantity.of(both[0])) is not None and (y := quantity.of(both[1])) is not None:
+            values[seed] = (float(x), float(y))
+    return Pairing(
+        a,
+        b,
+        quantity.metric,
+        tuple(x for x, _ in values.values()),
+        tuple(y for _, y in values.values()),
+        resampling(runs_a[seed].record for seed in values),
+        tuple(values),
+    )
+
+
+def _comparable(quantity: Quantity, one: Run, other: Run) -> bool:
+    records = (one.record, other.record)
+    if quantity.metric.per_machine and not same_device(*records):
+        return False
+    parts = {reported_part([record]) for record in records if record.status == COMPLETED}
+    return same_data(*records) and len(parts) < 2
+
+
+def over(one: Pairing, other: Pairing) -> Pairing:
+    """What A is beside B in one pairing, compared with the same in another one: A - B of each, or A / B."""
+    sides = [dict(zip(pairing.seeds, _beside(pairing), strict=True)) for pairing in (one, other)]
+    seeds = tuple(seed for seed in one.seeds if seed in sides[1])
+    pairs = [(sides[0][seed], sides[1][seed]) for seed in seeds]
+    pairs = [(nan, nan) if isnan(sum(pair)) else pair for pair in pairs]
+    return Pairing(
+        f"{one.a} over {one.b}",
+        f"{other.a} over {other.b}",
+        one.metric,
+        tuple(value for value, _ in pairs),
+        tuple(value for _, value in pairs),
+        max(one.ratio, other.ratio),
+        seeds,
+    )
+
+
+def _beside(pairing: Pairing) -> list[float]:
+    values = zip(pairing.values_a, pairing.values_b, strict=True)
+    return [a / b if pairing.metric.ratio else a - b for a, b in values]
+
+
+def _left_out(quantity: Quantity, runs: Iterable[Run]) -> bool:
+    if quantity.of_diverged:
+        return False
+    return any(
+        run.record.status != COMPLETED or (quantity.if_learned and learned(run.record) is False) for run in runs
+    )
+
+
+def resampling(records: Iterable[RunRecord]) -> float:
+    """The reported pairs per training pair of seeds that divide the same pairs; 0 if each seed has its own.
+
+    Seeds of simulated data have their own, since records hold the hash of the training pairs.
+    """
+    records = list(records)
+    if len(records) < 2:
+        return 0.0
+    drawn = [record.train_sha256 for record in records if record.simulated and record.train_sha256]
+    if len(set(drawn)) == len(records):
+        return 0.0
+    counts = [(reported_pairs(record), record.train_pairs) for record in records]
+    return max((reported / train for reported, train in counts if reported and train), default=0.0)
 
 
 def judge(pairings: Iterable[Pairing]) -> list[Verdict]:
     """A verdict on each of a table's comparisons, in the same order.
 
     The chance that one of the table's comparisons without any difference is called better for one side is at most
-    5%, and so is the chance that one with a difference of the margin or more is called the same.
+    5%, and so is the chance that one with a difference of the margin or more is called equivalent.
     """
     pairings = list(pairings)
     tested = [pairing for pairing in pairings if pairing.can_decide and not pairing.exact]
-    p_values = zip(
-        holm([float(difference_p(pairing.advantages)) for pairing in tested]),
-        holm([float(equivalence_p(pairing.advantages, pairing.threshold)) for pairing in tested]),
-        holm([float(not_worse_p(pairing.advantages, pairing.threshold)) for pairing in tested]),
-        strict=True,
-    )
+    tests = (_differs, _equivalent, _not_worse)
+    p_values = zip(*(holm([test(pairing) for pairing in tested]) for test in tests), strict=True)
     return [
-        _verdict(
-            pairing,
-            next(p_values) if pairing.can_decide and not pairing.exact else _exact_p(pairing),
-            ALPHA / max(1, len(tested)),
-        )
+        _exact(pairing) if pairing.exact or not pairing.can_decide else _tested(pairing, *next(p_values))
         for pairing in pairings
     ]
 
 
-def _exact_p(pairing: Pairing) -> tuple[float, float, float]:
-    """The p values of a metric without chance, 0 or 1; nan where nothing can be said."""
-    if not pairing.can_decide:
-        return nan, nan, nan
-    advantages, threshold = pairing.advantages, pairing.threshold
-    mean, largest = advantages.mean(), abs(advantages).max()
-    return float(abs(mean) <= threshold), float(largest > threshold), float(mean < -threshold)
+def _differs(pairing: Pairing) -> float:
+    return _p(pairing, pairing.advantages, two_sided=True)
 
 
-def _verdict(pairing: Pairing, p: tuple[float, float, float], alpha: float) -> Verdict:
-    difference, equivalence, not_worse = p
-    outcome = _outcome(pairing, difference, equivalence)
-    probability, direction = NOTHING, pairing.metric.higher_is_better
-    if direction is not None:
-        probability = probability_better(pairing.values_a, pairing.values_b, higher_is_better=direction)
+def _not_worse(pairing: Pairing) -> float:
+    return _p(pairing, pairing.advantages + pairing.threshold)
+
+
+def _equivalent(pairing: Pairing) -> float:
+    return max(_not_worse(pairing), _p(pairing, -pairing.advantages + pairing.threshold))
+
+
+def _p(pairing: Pairing, advantages: Floats, *, two_sided: bool = False) -> float:
+    if not (two_sided or pairing.threshold):
+        return 1.0  # a margin of 0 cannot be tested
+    if pairing.ratio:
+        return resampled_p(advantages, pairing.ratio, two_sided=two_sided)
+    return sign_flip_p(advantages, two_sided=two_sided)
+
+
+def _tested(pairing: Pairing, difference: float, equivalence: float, not_worse: float) -> Verdict:
     return Verdict(
         pairing,
-        outcome,
-        effect=pairing.effect(mean_interval(pairing.advantages)),
-        probability=probability,
-        difference_p=difference,
-        equivalence_p=equivalence,
-        not_worse_p=not_worse,
-        more_seeds=_more_seeds(pairing, alpha) if outcome is Outcome.UNDECIDED else 0,
+        difference,
+        equivalence,
+        not_worse,
+        differs=difference <= ALPHA,
+        equivalent=equivalence <= ALPHA or _equal(pairing),
+        not_worse=not_worse <= ALPHA,
     )
 
 
-def _outcome(pairing: Pairing, difference: float, equivalence: float) -> Outcome:
-    if pairing.metric.higher_is_better is None:
-        return Outcome.NOT_JUDGED
-    advantages = pairing.advantages
-    # A margin of 0 cannot be tested; runs that agree to the bit are equal without a test.
-    if equivalence <= ALPHA or (pairing.can_decide and not advantages.any()):
-        return Outcome.SAME
-    if difference <= ALPHA:
-        return Outcome.A_BETTER if advantages.mean() > 0 else Outcome.B_BETTER
-    return Outcome.UNDECIDED
+def untested(pairing: Pairing) -> Verdict:
+    """The verdict where nothing is tested: undecided."""
+    return Verdict(pairing, nan, nan, nan, differs=False, equivalent=False, not_worse=False)
 
 
-def _more_seeds(pairing: Pairing, alpha: float) -> int:
-    """How many further seeds would see the observed difference, or the margin if that is larger."""
+def _exact(pairing: Pairing) -> Verdict:
+    """The verdict on a metric without chance, with p values of 0 or 1; undecided where nothing can be said."""
+    if not pairing.can_decide:
+        return untested(pairing)
+    advantages, threshold = pairing.advantages, pairing.threshold
+    mean, largest = advantages.mean(), abs(advantages).max()
+    differs, equivalent, not_worse = abs(mean) > threshold, largest <= threshold, mean >= -threshold
+    return Verdict(
+        pairing,
+        float(not differs),
+        float(not equivalent),
+        float(not not_worse),
+        differs=bool(differs),
+        equivalent=bool(equivalent),
+        not_worse=bool(not_worse),
+    )
+
+
+def follow(pairing: Pairing, looks: Sequence[int], settles: Callable[[Verdict], bool]) -> Verdict:
+    """The verdict of the first look that settles a comparison, or of the last look that was reached.
+
+    Over all looks, the chance that models without any difference are told apart is at most 5%, and so is the
+    chance that a difference of the margin or more is ruled out. Nothing is adjusted for other comparisons.
+
+    Args:
+        pairing: With the values of all seeds so far; those after the look that settles it change nothing.
+        looks: The declared numbers of seeds, increasing.
+        settles: Whether a verdict answers what was asked.
+    """
     if pairing.exact:
-        return 0 if pairing.n else 1
-    if pairing.n < 2:
-        return FEWEST_SEEDS - pairing.n
-    advantages = pairing.advantages
-    sought = max(abs(float(advantages.mean())), pairing.threshold)
-    needed = seeds_needed(float(advantages.std(ddof=1)), sought, alpha=alpha)
-    return needed if needed > MOST_SEEDS else max(needed - pairing.n, FEWEST_SEEDS - pairing.n, 1)
+        return _exact(pairing)
+    verdict = untested(pairing)
+    if pairing.metric.higher_is_better is None:
+        return verdict
+    for number, look in enumerate((look for look in looks if look <= pairing.n), 1):
+        seen = pairing.first(look)
+        difference_p, differs = _crossed(seen, seen.differences, looks, two_sided=True)
+        not_worse_p, not_worse = _crossed(seen, seen.differences + seen.threshold, looks)
+        not_better_p, not_better = _crossed(seen, -seen.differences + seen.threshold, looks)
+        verdict = Verdict(
+            seen,
+            difference_p,
+            max(not_worse_p, not_better_p),
+            not_worse_p,
+            differs=differs,
+            equivalent=(not_worse and not_better) or _equal(seen),
+            not_worse=not_worse,
+            look=number,
+        )
+        if settles(verdict):
+            break
+    return verdict
+
+
+def _crossed(
+    pairing: Pairing, differences: Floats, looks: Sequence[int], *, two_sided: bool = False
+) -> tuple[float, bool]:
+    """The p value at the last look that was reached, and whether it or one before rejects."""
+    if not (two_sided or pairing.threshold):
+        return 1.0, False  # a margin of 0 cannot be tested
+    if pairing.ratio:
+        reached = resampled_t(differences, looks, pairing.ratio, two_sided=two_sided)
+    else:
+        reached = sign_flips(differences, looks, two_sided=two_sided)
+    return reached[-1].p, any(look.crossed for look in reached)
+
+
+def _equal(pairing: Pairing) -> bool:
+    """Whether enough runs agree to the bit, which leaves no doubt."""
+    return pairing.can_decide and not pairing.advantages.any()

@@ -17,23 +17,24 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from bench.config import Protocol
 from bench.metrics import classification_loss
+from bench.training.pairs import Pairs
+from bench.training.precision import forward
 from bench.training.seeding import epoch_order
 from bench.training.trainer import schedule
-from data_utils import Batch
 from fusion_models.embedders import MaxPool
 
 Sample = tuple[dict[str, Tensor], Tensor]
 
 
-def samples(batch: Batch) -> list[Sample]:
-    """The pairs of a batch one by one, contiguous (C, H, W), in the host's memory; none shares memory."""
-    on_host = batch.to("cpu")
+def samples(pairs: Pairs) -> list[Sample]:
+    """The pairs one by one, contiguous (C, H, W), in the host's memory; none shares memory."""
+    on_host = pairs[:].to("cpu")
     return [
         (
             {m: values[i].clone(memory_format=torch.contiguous_format) for m, values in on_host.inputs.items()},
             on_host.labels[i].clone(),
         )
-        for i in range(len(batch))
+        for i in range(len(pairs))
     ]
 
 
@@ -51,13 +52,28 @@ class EpochOrder(Sampler[int]):
         return iter(epoch_order(self._seed, self._epoch, self._samples).tolist())
 
 
+def loader_of(train: Sequence[Sample], protocol: Protocol, seed: int) -> DataLoader[Sample]:
+    """Batches in the order of each epoch, stacked in this process."""
+    return DataLoader(
+        cast(Dataset[Sample], train),  # any sequence works
+        batch_size=protocol.batch_size,
+        sampler=EpochOrder(seed, len(train)),
+        drop_last=protocol.drop_last,
+    )
+
+
+def default_adam(model: nn.Module, protocol: Protocol) -> torch.optim.Optimizer:
+    """PyTorch's default Adam, with the protocol's first learning rate."""
+    return torch.optim.Adam(model.parameters(), lr=protocol.learning_rate)
+
+
 class ReferenceLoop:
     """Trains a model as notebooks do.
 
     Args:
         model: On ``device``; trained in place.
         train: All training pairs, see ``samples``.
-        protocol: Epochs, batch size and learning rates.
+        protocol: Epochs, batch size, learning rates and precision.
         seed: Decides the order of each epoch.
         device: To train on.
     """
@@ -66,13 +82,8 @@ class ReferenceLoop:
         self, model: nn.Module, train: Sequence[Sample], protocol: Protocol, seed: int, device: str
     ) -> None:
         self._model, self._protocol, self._device = model, protocol, device
-        self._loader = DataLoader(
-            cast(Dataset[Sample], train),  # any sequence works
-            batch_size=protocol.batch_size,
-            sampler=EpochOrder(seed, len(train)),
-            drop_last=protocol.drop_last,
-        )
-        self._optimizer = torch.optim.Adam(model.parameters(), lr=protocol.learning_rate)
+        self._loader = loader_of(train, protocol, seed)
+        self._optimizer = default_adam(model, protocol)
         self._schedule = schedule(self._optimizer, protocol, len(self._loader))
 
     def train_epoch(self) -> float:
@@ -92,7 +103,7 @@ class ReferenceLoop:
             moved = {modality: values.to(self._device) for modality, values in inputs.items()}
             targets = labels.to(self._device)
             self._optimizer.zero_grad()
-            loss = classification_loss(self._model(moved), targets)
+            loss = classification_loss(forward(self._model, moved, self._protocol.precision), targets)
             loss.backward()
             self._optimizer.step()
             if self._protocol.schedule == "cosine-step":

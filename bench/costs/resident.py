@@ -12,10 +12,10 @@ from bench.config import FIRST_SEED, RunConfig
 from bench.costs import measured_on
 from bench.records import ResidentRecord
 from bench.training.allocator import keep_freed_memory
-from bench.training.preparation import prepare
+from bench.training.preparation import prepare, world_of
 from bench.training.processes import fresh_process
 from bench.training.runs import run_cell
-from data_utils import load
+from data_utils import open_source
 from fusion_models import find_model
 
 MODEL = "compact-late-concat-strided"
@@ -41,11 +41,12 @@ def resident_memory(config: RunConfig) -> ResidentRecord:
 def _measured(config: RunConfig) -> dict[str, Any]:
     keep_freed_memory()
     measured = {"started_bytes": _peak_bytes()}
-    dataset = load(DATASET, pairs=config.protocol.pairs)
-    measured |= {"pairs": len(dataset), "loaded_bytes": _peak_bytes()}
-    prepare(dataset, config.protocol, FIRST_SEED, config.device)
+    source = open_source(DATASET)
+    world = world_of(source, config.protocol, FIRST_SEED)
+    measured |= {"pairs": len(world.train) + len(world.valid), "loaded_bytes": _peak_bytes()}
+    prepare(source, config.protocol, FIRST_SEED, config.device)
     measured["prepared_bytes"] = _peak_bytes()
-    run_cell(find_model(MODEL), dataset, FIRST_SEED, config)
+    run_cell(find_model(MODEL), source, FIRST_SEED, config)
     return {**measured, "trained_bytes": _peak_bytes()}
 
 

@@ -16,9 +16,9 @@ from bench.registry import METRICS
 from bench.training import model_audits
 from bench.training.evaluation import evaluate
 from bench.training.measurement import training_memory
-from bench.training.preparation import choose, prepare
+from bench.training.preparation import prepare_world
 from bench.training.seeding import stream
-from data_utils import Batch, DataError, DatasetInfo, PairedDataset, Split
+from data_utils import Batch, DataError, DatasetInfo, PairedDataset, Source, World
 from data_utils.audits import leaks
 from data_utils.audits.findings import Outcome
 from fusion_models import ModelSpec, build_model
@@ -36,30 +36,28 @@ def audit(session: Session, *, models: bool) -> Iterator[tuple[str, list[Outcome
     Raises:
         DataError: The data cannot be read or split, or do not fit a model.
     """
-    specs: dict[PairedDataset, dict[ModelSpec, None]] = {}  # the models of each data set, in order
+    specs: dict[Source, dict[ModelSpec, None]] = {}  # the models of each source, in order
+    audited: set[PairedDataset] = set()
     for cell in session.cells:
-        specs.setdefault(session.dataset(cell.config), {})[cell.spec] = None
-    for dataset in specs:
-        info = dataset.info
-        yield f"{info.name}, {len(dataset)} pairs of {len(info.classes)} classes", leaks.audit_dataset(dataset)
+        specs.setdefault(session.source(cell.config), {})[cell.spec] = None
     for config, seed in dict.fromkeys((cell.config, cell.seed) for cell in session.cells):
-        dataset = session.dataset(config)
-        study = " ".join(filter(None, (config.study, config.variant)))
-        yield f"{dataset.info.name}, split for {study}, seed {seed}", audit_split(dataset, config.protocol, seed)
+        world = session.world(config, seed)
+        name, study = world.info.name, " ".join(filter(None, (config.study, config.variant)))
+        for dataset in {part.dataset: None for part in world.parts.values()}:
+            if dataset not in audited:
+                audited.add(dataset)
+                title = f"{name}, {len(dataset)} pairs of {len(world.info.classes)} classes"
+                yield title, leaks.audit_dataset(dataset)
+        yield f"{name}, parts for {study}, seed {seed}", audit_world(world, config.protocol)
     if models:
-        for dataset, of_dataset in specs.items():
-            yield f"{dataset.info.name}, models built for it", audit_models(list(of_dataset), dataset.info)
+        for source, of_source in specs.items():
+            yield f"{source.info.name}, models built for it", audit_models(list(of_source), source.info)
 
 
-def audit_split(dataset: PairedDataset, protocol: Protocol, seed: int) -> list[Outcome]:
-    """The audits of the pairs that a seed trains and validates on.
-
-    Raises:
-        DataError: The data cannot be split so.
-    """
-    drawn, delivered = splits(dataset, protocol, seed)
-    outcomes = leaks.audit_split(dataset, delivered)
-    lost = leaks.validation_left_out(dataset, drawn, delivered)
+def audit_world(world: World, protocol: Protocol) -> list[Outcome]:
+    """The audits of the pairs that a seed trains, validates and tests on."""
+    outcomes = leaks.audit_world(reached := as_delivered(world, protocol))
+    lost = leaks.validation_left_out(world, reached)
     return [*outcomes, Outcome("validation pairs left out", outcomes[0].looked_at, [*lost])]
 
 
@@ -94,21 +92,33 @@ def audit_models(specs: Sequence[ModelSpec], info: DatasetInfo) -> list[Outcome]
     ]
 
 
-def splits(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Split, Split]:
-    """The split as it is drawn, and as it reaches a model; both in pairs of the data set.
+def as_delivered(world: World, protocol: Protocol) -> World:
+    """The world as it reaches a model.
 
-    The numbers of the pairs pass through the same code as their content, so that no step in between (pairs drawn,
-    groups ignored, batches cut off) is taken on trust.
+    The numbers of the pairs pass through the same code as their content, so that no step in between (groups
+    ignored, batches cut off) is taken on trust.
     """
+    numbered = {part.dataset: _numbered(part.dataset) for part in world.parts.values()}
+
+    of_numbers = world.mapped(lambda _, part: replace(part, dataset=numbered[part.dataset]))
+    data = prepare_world(of_numbers, replace(protocol, normalized=()), "cpu")
+    batches = {"train": [data.train[:]], "valid": [data.valid[:]], "test": [*data.batches(data.world.test)]}
+    indices = {
+        name: torch.cat([torch.empty(0), *(batch.inputs["number"].flatten() for batch in of_part)]).long()
+        for name, of_part in batches.items()
+    }
+    return world.mapped(lambda name, part: replace(part, indices=indices[name]))
+
+
+def _numbered(dataset: PairedDataset) -> PairedDataset:
+    """The data set with each pair's number in place of its content; exact up to 2**24 pairs."""
     numbers = torch.arange(len(dataset), dtype=torch.float32)
-    numbered = replace(
+    return replace(
         dataset,
-        info=replace(dataset.info, channels={"number": 1}, image_size=(1, 1)),
+        info=replace(dataset.info, channels={"number": 1}, image_size=(1, 1), modalities={}),
         inputs={"number": numbers[:, None, None, None]},
+        decoders={},
     )
-    data = prepare(numbered, replace(protocol, normalized=()), seed, "cpu")
-    train, valid = (batch.inputs["number"].flatten().long() for batch in (data.train, data.valid))
-    return choose(numbered, protocol, seed), Split(train, valid)
 
 
 def _random_batch(info: DatasetInfo) -> Batch:

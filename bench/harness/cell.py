@@ -7,6 +7,12 @@ from bench.study import Study
 from fusion_models.zoo import ModelSpec
 
 
+def cell_name(study: str, variant: str, model: str, seed: int) -> str:
+    """A cell's test id: the model, with everything that is not the default around it."""
+    study = "" if study == DEFAULT_STUDY else study
+    return ":".join(filter(None, (study, variant, model if seed == FIRST_SEED else f"{model}-seed{seed}")))
+
+
 @dataclass(frozen=True, eq=False)
 class Cell:
     """One model and one seed, under one protocol of a study.
@@ -26,7 +32,5 @@ class Cell:
 
     @property
     def name(self) -> str:
-        """The cell's test id: the model, with everything that is not the default around it."""
-        study = "" if self.study.name == DEFAULT_STUDY else self.study.name
-        model = self.spec.name if self.seed == FIRST_SEED else f"{self.spec.name}-seed{self.seed}"
-        return ":".join(filter(None, (study, self.config.variant, model)))
+        """The cell's test id."""
+        return cell_name(self.study.name, self.config.variant, self.spec.name, self.seed)

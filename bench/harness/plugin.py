@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Generator, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -22,13 +21,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bench.analysis import gate
-from bench.config import DEFAULT_STUDY, PROFILES
+from bench.config import DEFAULT_STUDY, PROFILES, OptionError
+from bench.harness import timing
 from bench.harness.cell import Cell
 from bench.harness.ending import Ending
-from bench.harness.options import dataset_help, history_folder, load_plugins, resolve
+from bench.harness.interruption import as_interruptions
+from bench.harness.options import check_dataset, dataset_help, history_folder, load_plugins, resolve
 from bench.harness.progress import Progress
 from bench.harness.saved import facts, from_benchmarks
+from bench.harness.selection import no_match
 from bench.harness.session import Session
+from bench.harness.sharding import Sharding
+from bench.harness.terminal import Terminal
 from bench.records import ProbeRecord, RecordError, RunRecord
 from bench.registry import STUDIES
 from bench.study import PROBES
@@ -45,6 +49,15 @@ BENCHMARKS = Path(__file__).resolve().parent.parent
 # `-k stride` means the comparison: the trainings of both sides, and not whatever has "strided" in its id.
 STRIDE = "(test_training and (maxpool or strided))"
 
+SHOWN = (
+    pytest.ExitCode.OK,
+    pytest.ExitCode.TESTS_FAILED,
+    pytest.ExitCode.INTERRUPTED,
+    pytest.ExitCode.USAGE_ERROR,
+    pytest.ExitCode.NO_TESTS_COLLECTED,
+)
+"""The exit statuses after which pytest shows a summary."""
+
 FAULTY_PLUGIN = pytest.StashKey[PluginError]()
 
 
@@ -55,7 +68,17 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         load_plugins(map(str, config.invocation_params.args))
     except PluginError as error:  # is reported by ``pytest_configure``
         config.stash[FAULTY_PLUGIN] = error
-    group = parser.getgroup("fusiongauge", "FusionGauge benchmarks")
+    try:
+        _declare(parser.getgroup("fusiongauge", "FusionGauge benchmarks"))
+    except ValueError as error:  # ``option names {'--device'} already added``
+        reason = str(error).partition(" (this")[0]
+        raise pytest.UsageError(
+            f"another plug-in of pytest has an option of the benchmarks ({reason}); leave it out with -p no:NAME "
+            "(pytest --trace-config lists the names)"
+        ) from error
+
+
+def _declare(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--plugin",
         action="append",
@@ -73,6 +96,13 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         "default: full on CUDA, quick on a CPU",
     )
     group.addoption("--dataset", default="", metavar="NAME-or-PATH", help=dataset_help())
+    group.addoption(
+        "--image-size",
+        default="",
+        metavar="SIZE",
+        help="bring all images to this size: rows, or rows x columns, such as 64 or 48x64; with :crop or :pad the "
+        "aspect is kept; default: that of the files",
+    )
     group.addoption("--device", default="", help="cpu, cuda or cuda:N; default: CUDA where there is one")
     group.addoption(
         "--seeds",
@@ -102,6 +132,33 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         "continues --results-dir, or the latest folder of this kind in results/runs",
     )
     group.addoption(
+        "--cache-size",
+        default="4GB",
+        metavar="SIZE",
+        help="limit of results/runs/simulated, where simulated data are kept for later runs; beyond it, those "
+        "used least recently are deleted; 0 to keep none; default: %(default)s",
+    )
+    group.addoption(
+        "--executor",
+        default="",
+        metavar="ray[:ADDRESS]",
+        help="train cells in other processes, costliest first: on all devices of this machine, or of the Ray "
+        "cluster at an address, such as ray:auto or ray:10.0.0.1:6379 (docs/scaling.md)",
+    )
+    group.addoption(
+        "--shard",
+        default="",
+        metavar="NUMBER/OF",
+        help="run one of several parts of equal expected time, such as 3/16, each with a --results-dir of its "
+        "own; python -m bench merge puts them together (docs/scaling.md)",
+    )
+    group.addoption(
+        "--earlier",
+        default="",
+        metavar="RUN",
+        help="with --shard and --until-decided: the merged run of the looks so far; the next look is run",
+    )
+    group.addoption(
         "--fail-on", default="", metavar="RULES", help=f"with --benchmark-compare: {gate.fail_on_help()}"
     )
     group.addoption(
@@ -117,7 +174,39 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         default=DEFAULT_STUDY,
         metavar="NAMES",
         help=f"what is run: {', '.join(STUDIES)} (several with commas between them), "
-        "claims (those that decide the published claims), or all; default: %(default)s",
+        "claims (those that are run for claims), or all; default: %(default)s",
+    )
+    group.addoption(
+        "--until-decided",
+        action="store_true",
+        help="add seeds in the looks that the claims declare, and run no cell that no open claim needs; with "
+        "--study claims, or --compare-models",
+    )
+    group.addoption(
+        "--max-seeds",
+        default="",
+        metavar="N",
+        help="with --until-decided: the most seeds; default: 20",
+    )
+    group.addoption(
+        "--budget",
+        default="",
+        metavar="TIME",
+        help="with --until-decided: start no further cell after this time, such as 2h or 90m",
+    )
+    group.addoption(
+        "--compare-models",
+        nargs=2,
+        default=[],
+        metavar=("A", "B"),
+        help="train these two models alone, under the protocol of --study, and decide which is better",
+    )
+    group.addoption(
+        "--claims",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="a TOML file of claims of your own, beside the published ones (docs/evidence.md); may be repeated",
     )
     group.addoption(
         "--as-published",
@@ -130,9 +219,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 def pytest_configure(config: pytest.Config) -> None:
     """Resolve the options once, and register the other hooks and the fixtures where they are needed."""
-    # As an installed plug-in, this module is loaded by every pytest of the environment.
-    installed = any(_names_package(config, word) for word in config.args)
-    if not installed and BENCHMARKS.parent != config.rootpath.resolve():
+    selected = any(_selects_benchmarks(config, word) for word in config.args)
+    if not selected and BENCHMARKS.parent != config.rootpath.resolve():
         return
     option = config.getoption
     listing = bool(config.option.collectonly or config.option.help)
@@ -141,27 +229,34 @@ def pytest_configure(config: pytest.Config) -> None:
             raise config.stash[FAULTY_PLUGIN]
         for path in option("plugin"):  # those of PYTEST_ADDOPTS too; a loaded one is not loaded again
             load_plugin(path)
-        words = {name: option(name) for name in signature(resolve).parameters if name != "root"}
-        if listing and not option("settings"):
-            # Ids depend on the device in one way: its profile decides which settings differ from the protocol.
-            words["device"] = "cpu"
-        options = resolve(root=config.rootpath, **words)
+        words = {name: option(name) for name in signature(resolve).parameters if name not in ("root", "listing")}
+        # Ids depend on the device in one way: its profile decides which settings differ from the protocol.
+        options = resolve(root=config.rootpath, listing=listing and not option("settings"), **words)
+        check_dataset(option("dataset"))
         rules = gate.parse(option("fail_on"))
         session = Session(options)
-        session.cells  # noqa: B018 - whatever is wrong with them is said before anything is collected
+        for cell in session.cells:  # whatever is wrong with them is said before anything is collected
+            if not listing:
+                cell.config.check_precision()
+        if selected:
+            timing.check_options(config)
     except FusionGaugeError as error:
         raise pytest.UsageError(str(error)) from error
     if rules and not option("benchmark_compare"):
         raise pytest.UsageError("--fail-on compares with an earlier run; add --benchmark-compare")
-    if option("numprocesses", None) and any(_selects_benchmarks(config, word) for word in config.args):
-        raise pytest.UsageError("benchmarks share the machine's cores when run in parallel; leave -n out")
     config.pluginmanager.register(Benchmarks(config, session, rules))
+    if options.shard:
+        config.pluginmanager.register(Sharding(options.shard, session))
     config.option.keyword = re.sub(r"\bstride\b", STRIDE, config.option.keyword)
+    if not config.pluginmanager.hasplugin("benchmark"):
+        return
     # pytest-benchmark is configured after this, so it finds its storage where comparable runs are.
-    if config.option.benchmark_storage == "file://./.benchmarks" and not listing:
+    if config.option.benchmark_storage == timing.DEFAULT_STORAGE and not listing:
         folder = history_folder(options, config.rootpath, session.device_name)
         config.option.benchmark_storage = f"file://{folder}"
-    config.option.benchmark_columns = ["median", "iqr", "min", "max", "rounds"]
+    if selected and not listing:
+        session.notes += timing.choose_earlier_run(config)
+    config.option.benchmark_columns = config.option.benchmark_columns or timing.COLUMNS
     config.option.benchmark_sort = "name"
 
 
@@ -182,6 +277,11 @@ def _probe(path: Path) -> str:
     return name if path.parent == BENCHMARKS and name in PROBES else ""
 
 
+def _parameter(item: pytest.Item, name: str) -> Any:
+    """The parameter of a benchmark; None if it has none of this name."""
+    return item.callspec.params.get(name) if hasattr(item, "callspec") else None
+
+
 def _fixtures(item: pytest.Item) -> list[str]:
     """The fixtures of a benchmark; none for tests of other folders."""
     return getattr(item, "fixturenames", []) if BENCHMARKS in item.path.parents else []
@@ -197,15 +297,22 @@ class Benchmarks:
     """
 
     _progress: Progress
+    _terminal: Terminal
+    _pytest_session: pytest.Session
 
     def __init__(self, config: pytest.Config, session: Session, rules: Sequence[gate.Rule]) -> None:
         self._config, self._session, self._rules = config, session, rules
         self._earlier: list[RunRecord] = []
+        self._compares = bool(config.getoption("benchmark_compare", False)) or timing.COMPARED in config.stash
+        self._unfinished: set[str] = set()
+        self._timing: timing.Timing | None = None
         self._ending: Ending | None = None
-        self._line_broken_in: object = None
+        self._restore: Callable[[], None] = lambda: None
 
-    def _plugin(self, name: str) -> Any:
-        return self._config.pluginmanager.get_plugin(name)
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """Before anything is written: make the terminal one that never fails."""
+        self._terminal = Terminal(self._config)
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One benchmark per cell or per model of the selected studies."""
@@ -231,61 +338,70 @@ class Benchmarks:
         def beside(item: pytest.Item) -> bool:
             return "session" in _fixtures(item) and "cell" not in _fixtures(item)
 
-        items.sort(key=lambda item: (bool(_probe(item.path)), beside(item)))
-        if self._config.getoption("study") != DEFAULT_STUDY:
+        plan = self._session.plan
+        looks = {item: plan.look_of(cell) if plan and (cell := _parameter(item, "cell")) else 0 for item in items}
+        items.sort(key=lambda item: (looks[item], bool(_probe(item.path)), beside(item)))
+        if self._config.getoption("study") != DEFAULT_STUDY or self._session.options.models or plan:
             self._config.hook.pytest_deselected(items=[item for item in items if beside(item)])
             items[:] = [item for item in items if not beside(item)]
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Before the first benchmark: load the data, make the folder, have everything saved."""
-        option, terminal = self._config.option, self._plugin("terminalreporter")
+        """Before the first benchmark: load the data, make the folder, check whatever can be known."""
+        option = self._config.option
         if not session.items and option.keyword:
-            from fusion_models import MODELS
-
-            terminal.write_line(f"-k {option.keyword!r} matches no id; benchmarks are named after their models:")
-            terminal.write_line(", ".join(MODELS))
+            for line in no_match(option.keyword, self._session.options.studies):
+                self._terminal.line(line)
         benchmarks = [item for item in session.items if "session" in _fixtures(item)]
         if not benchmarks or option.collectonly:
             return
-        cells = [item.callspec.params["cell"] for item in benchmarks if "cell" in _fixtures(item)]  # type: ignore[attr-defined]
-        to_train = {cell.name for cell in cells}
+        cells = [cell for item in benchmarks if (cell := _parameter(item, "cell")) is not None]
+        self._unfinished = {cell.name for cell in cells}
         cells = cells or self._session.cells
         try:
             from bench.training.allocator import keep_freed_memory
 
             keep_freed_memory()
+            self._timing = timing.Timing(self._config, benchmarks)
+            self._session.load(cells)
+            self._session.notes += self._none_fits(benchmarks)
+            self._timing.check_files()
             self._session.open(cells)
+            self._session.notes += self._timing.start(self._session.folder)
         except FusionGaugeError as error:
             raise pytest.UsageError(str(error)) from error
-        self._progress = Progress(self._show, live=terminal.isatty(), cells=len(to_train))
-        for line in self._session.describe(cells):
-            terminal.write_line(line)
-        saved = self._config._benchmarksession  # type: ignore[attr-defined]
-        if any("benchmark" in _fixtures(item) for item in benchmarks) and not saved.disabled:
-            saved.autosave = saved.autosave or f"{datetime.now(UTC):%Y%m%d_%H%M%S}"
-            saved.json = saved.json or self._session.folder / "benchmark.json"
-        saved.handle_saving = partial(self._save_times, saved.handle_saving)
-
-    def _save_times(self, save: Callable[[], None]) -> None:
-        """Where times cannot be saved the records are safe, so that leaves a note and fails nothing."""
+        self._progress = Progress(self._terminal.show, live=self._terminal.live, cells=len(self._unfinished))
+        for line in (*self._session.describe(cells), *(f"note: {note}" for note in self._session.notes)):
+            self._terminal.line(line)
+        self._restore = as_interruptions()
         try:
-            save()
-        except OSError as error:
-            self._session.notes.append(
-                f"the times could not be saved, so no later run is compared with this one: {error}"
-            )
+            self._session.start([c for c in cells if c.name in self._unfinished], self._progress.under_way)
+        except FusionGaugeError as error:
+            raise pytest.UsageError(str(error)) from error
 
-    def _show(self, text: str) -> None:
-        """Put text on the terminal in the middle of a test."""
-        terminal, capture = self._plugin("terminalreporter"), self._plugin("capturemanager")
-        with capture.global_and_fixture_disabled():
-            # pytest names a file when it enters it: break that line once, and do not make pytest name it again.
-            file = terminal.currentfspath
-            if self._line_broken_in != file:
-                terminal.ensure_newline()
-                self._line_broken_in = file
-            terminal.write(text, flush=True)
-            terminal.currentfspath = file
+    def _none_fits(self, benchmarks: Sequence[pytest.Item]) -> list[str]:
+        """The note on a run in which every training, or every benchmark, is skipped; [] if one is not.
+
+        Raises:
+            OptionError: Nor does any other model of the studies fit the data.
+        """
+        trained = [item for item in benchmarks if _parameter(item, "cell") is not None]
+        reasons: dict[str, None] = {}
+        for item in trained or benchmarks:
+            cell: Cell | None = _parameter(item, "cell")
+            spec = cell.spec if cell else _parameter(item, "each_model")
+            data = self._session.source(cell.config) if cell else self._session.any_source()
+            reason = self._session.misfit(spec, data.info) if spec else ""
+            if not reason:
+                return []
+            reasons[reason] = None
+        few, more = list(reasons)[:5], f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
+        sentence = (
+            f"no selected model fits the data, so nothing is measured: {'; '.join(few)}{more}. Choose other "
+            "models, or change the data: --image-size brings the images to another size"
+        )
+        if all(self._session.misfit(c.spec, self._session.source(c.config).info) for c in self._session.cells):
+            raise OptionError(sentence)
+        return [sentence]
 
     @pytest.fixture
     def session(self) -> Session:
@@ -295,12 +411,12 @@ class Benchmarks:
     @pytest.fixture
     def show(self) -> Callable[[str], None]:
         """Puts a line on the terminal while a long test runs."""
-        return lambda line: self._show(f"{line}\n")
+        return lambda line: self._terminal.show(f"{line}\n")
 
     @pytest.fixture
     def fitting_model(self, each_model: ModelSpec, session: Session) -> ModelSpec:
         """Each model of the selected studies; skips those that do not fit the data."""
-        if reason := session.misfit(each_model, session.any_dataset().info):
+        if reason := session.misfit(each_model, session.any_source().info):
             pytest.skip(reason)
         return each_model
 
@@ -310,6 +426,7 @@ class Benchmarks:
         from bench.training.runs import drive
 
         progress = self._progress
+        benchmark.cprofile = False  # it would train one more epoch
 
         def driver(train_epoch: Callable[[], None], finish_epoch: Callable[[], None], epochs: int) -> None:
             try:
@@ -327,24 +444,29 @@ class Benchmarks:
             if seconds and not benchmark.disabled:
                 benchmark.stats.stats.data[:] = seconds
 
+        def skip_if_not_needed(cell: Cell) -> None:
+            if reason := session.why_skipped(cell):
+                self._unfinished.discard(cell.name)
+                progress.skip(reason)
+                pytest.skip(reason)
+
         def run(cell: Cell) -> RunRecord:
             progress.begin(cell.name)
-            if reason := session.misfit(cell.spec, session.dataset(cell.config).info):
-                progress.skip(reason)
-                benchmark.skipped = True
-                pytest.skip(reason)
+            skip_if_not_needed(cell)
             if record := session.recall(cell):
                 replay(record.epoch_seconds)
                 progress.recall(record)
             else:
                 try:
-                    record = session.run_cell(cell, driver, progress.epoch)
-                except BaseException as error:
-                    benchmark.skipped = True  # else it complains that its timer was not used, not of the reason
-                    if isinstance(error, FusionGaugeError):  # the message is enough
-                        raise pytest.fail.Exception(str(error), pytrace=False) from None
-                    raise
+                    if record := session.executed(cell):
+                        replay(record.epoch_seconds)
+                    else:
+                        skip_if_not_needed(cell)  # the time of --budget may be used up meanwhile
+                        record = session.run_cell(cell, driver, progress.epoch)
+                except FusionGaugeError as error:  # the message is enough
+                    raise pytest.fail.Exception(str(error), pytrace=False) from None
                 progress.end(record)
+            self._unfinished.discard(cell.name)
             benchmark.extra_info.update(facts(record))
             return record
 
@@ -355,12 +477,13 @@ class Benchmarks:
         """The cell's trained model; trained without a timer if the session has not done so yet."""
         from bench.training.runs import drive
 
-        if reason := session.misfit(cell.spec, session.dataset(cell.config).info):
+        if reason := session.why_skipped(cell):
             pytest.skip(reason)
-        if session.record_of(cell) is None and session.recall(cell) is None:
-            self._progress.begin(cell.name)
-            self._progress.end(session.run_cell(cell, drive, self._progress.epoch))
         try:
+            if not (session.record_of(cell) or session.recall(cell) or session.executed(cell)):
+                self._progress.begin(cell.name)
+                self._progress.end(session.run_cell(cell, drive, self._progress.epoch))
+            self._unfinished.discard(cell.name)
             return session.subject(cell)
         except FusionGaugeError as error:  # the message is enough
             raise pytest.fail.Exception(str(error), pytrace=False) from None
@@ -374,6 +497,18 @@ class Benchmarks:
             self._progress.probed(cell.name, probes[0].benchmark, len(probes))
 
         return keep
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """The reason of a failure is enough: pytest-benchmark need not warn that its timer was not used."""
+        report = yield
+        if report.failed and "benchmark" in _fixtures(item):
+            timer: Any = getattr(item, "funcargs", {}).get("benchmark")
+            if timer is not None:
+                timer.skipped = timer.has_error = True
+        return report
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
@@ -399,37 +534,60 @@ class Benchmarks:
         """Keep the earlier run for the ending, which says how its machine differs, instead of a dump of both."""
         try:
             self._earlier += from_benchmarks(compared_benchmark)
-        except RecordError as error:
-            raise pytest.UsageError(f"--benchmark-compare: the earlier run is {error}") from error
+        except (RecordError, LookupError, TypeError) as error:
+            self._session.notes.append(f"--benchmark-compare: a stored run was passed over, as it is {error}")
+            compared_benchmark["benchmarks"] = []
         compared_benchmark["machine_info"] = machine_info
 
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    @pytest.hookimpl(wrapper=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
         """Write tables and figures, and judge the run before pytest-benchmark saves it.
 
-        A run that breaks a rule fails and is not saved, so no later one is compared with it.
+        pytest's terminal, which is configured later, is around this: it shows the failures and the summary only if
+        nothing is raised here. What other plug-ins raise becomes a note. A run that breaks a rule fails and is not
+        saved, so no later one is compared with it.
         """
-        if not self._config.option.collectonly:
-            earlier = self._earlier if self._config.option.benchmark_compare else None
-            self._ending = Ending(self._session, earlier, self._rules)
-            if self._ending.failed:
-                session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
-            saved = self._config._benchmarksession  # type: ignore[attr-defined]
-            if self._ending.violations:
-                saved.autosave = None
-            # pytest-benchmark cannot save one that was interrupted in its first round.
-            saved.benchmarks = [benchmark for benchmark in saved.benchmarks if benchmark]
-        yield
+        if self._timing is None:  # nothing was to be measured
+            yield
+            return
+        self._pytest_session = session
+        interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
+        self._ending = ending = Ending(
+            self._session,
+            self._earlier if self._compares else None,
+            self._rules,
+            len(self._unfinished - self._session.received) if interrupted else 0,
+        )
+        self._timing.end(ending)
+        with ending.noting("pytest or one of its plug-ins failed at the end"):
+            yield
+        self._restore()
+        if session.exitstatus not in SHOWN:
+            self._show(ending)
+        self._judge(session, ending)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_terminal_summary(self) -> Generator[None]:
-        """Below pytest-benchmark's times, even where it raises as they regressed: changes, tables, their place."""
-        try:
+        """Below pytest-benchmark's times: changes, tables, their place."""
+        if self._ending is None:
             yield
-        finally:
-            terminal = self._plugin("terminalreporter")
-            lines = self._ending.lines(color=terminal.isatty()) if self._ending else ()
-            for number, text in enumerate(lines):
-                if number == 0:
-                    terminal.section("FusionGauge")
-                terminal.write_line(text)
+            return
+        with self._ending.noting("pytest or one of its plug-ins failed while it showed a summary"):
+            yield
+        self._judge(self._pytest_session, self._ending)
+        self._show(self._ending)
+
+    @staticmethod
+    def _judge(session: pytest.Session, ending: Ending) -> None:
+        if ending.failed:
+            session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+    def _show(self, ending: Ending) -> None:
+        from bench.tables.text import as_text
+
+        terminal = self._terminal
+        draw = partial(as_text, color=terminal.color, encoding=terminal.encoding, width=terminal.width)
+        for number, text in enumerate(ending.lines(draw)):
+            if number == 0:
+                terminal.section("FusionGauge")
+            terminal.line(text)

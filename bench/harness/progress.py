@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from math import nan
+from shutil import get_terminal_size
+from time import monotonic
 from typing import TYPE_CHECKING
 
+from bench.metrics import reported, reported_part
 from bench.records import COMPLETED, RunRecord
 
 if TYPE_CHECKING:
     from bench.training.trainer import EpochResult
+
+
+_SHOWN = 12
+"""How many cells under way are shown at once."""
+
+_SECONDS = 60
+"""Between two lines about cells under way, where lines cannot be rewritten."""
 
 
 class Progress:
@@ -24,6 +35,8 @@ class Progress:
         self._write, self._live, self._cells = write, live, cells
         self._started = 0
         self._name = ""
+        self._drawn = 0  # lines of the block of cells under way
+        self._told = monotonic()
 
     def begin(self, name: str) -> None:
         """A cell starts."""
@@ -38,6 +51,31 @@ class Progress:
             f"{stage}epoch {result.epoch}/{result.epochs}  training loss {result.train_loss:.4g}  "
             f"validation loss {result.valid['loss']:.4g}  {result.seconds:.2f} s"
         )
+
+    def under_way(self, waiting: int, lines: Sequence[str]) -> None:
+        """Show the cells that other processes train: below each other, or in one line every minute.
+
+        Args:
+            waiting: How many cells have not begun.
+            lines: One for each that is under way; none after the last one.
+        """
+        text = f"under way: {len(lines)}, waiting: {waiting}"
+        size = get_terminal_size()
+        shown = min(_SHOWN, max(1, size.lines - 4))  # the block must not scroll
+        if self._live:
+            hidden = [f"and {len(lines) - shown} more"] if len(lines) > shown else []
+            block = [text, *(f"  {line}" for line in (*lines[:shown], *hidden))]
+            self._redraw([line[: size.columns - 1] for line in block] if lines or waiting else [])
+        elif (lines or waiting) and monotonic() - self._told >= _SECONDS:
+            self._told = monotonic()
+            self._write(f"{text}; {'; '.join(' '.join(line.split()) for line in lines[:shown])}\n")
+
+    def _redraw(self, block: Sequence[str]) -> None:
+        """Put a block of lines in place of the one that was drawn last, and the cursor before it."""
+        if block or self._drawn:
+            self._write("".join(["\r\x1b[J", *(f"{line}\n" for line in block)]))
+            self._write(f"\x1b[{len(block)}A" if block else "")
+        self._drawn = len(block)
 
     def recall(self, record: RunRecord) -> None:
         """The cell did not have to run: its record existed."""
@@ -57,8 +95,9 @@ class Progress:
 
     def _result(self, record: RunRecord, origin: str) -> None:
         if record.status == COMPLETED:
+            part, loss, accuracy = reported_part([record]), reported(record, "loss"), reported(record, "accuracy")
             text = (
-                f"loss {record.best_valid_loss:<9.4g} accuracy {record.valid_accuracy:.3f}  "
+                f"loss {nan if loss is None else loss:<9.4g} accuracy {accuracy:.3f} ({part})  "
                 f"{record.train_seconds:6.1f} s  {(record.peak_memory_bytes or 0) / 1e6:5.0f} MB"
             )
         else:
@@ -70,5 +109,7 @@ class Progress:
             self._write(self._line(text))
 
     def _line(self, text: str) -> str:
-        start, width = "\r\x1b[K" if self._live else "", len(str(self._cells))
+        erase = "J" if self._drawn else "K"  # everything below too, or this line alone
+        start, width = f"\r\x1b[{erase}" if self._live else "", len(str(self._cells))
+        self._drawn = 0
         return f"{start}[{self._started:{width}}/{self._cells}] {self._name:40} {text}"

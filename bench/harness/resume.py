@@ -8,8 +8,11 @@ from typing import Any
 from bench.config import canonical
 from bench.records import COMPLETED, CellKey, RunRecord, cell_key, cell_of, differences, machine
 
+_DATA = ("data_sha256", "train_sha256", "valid_sha256", "test_sha256")
+
 Described = Mapping[str, Any]
-"""The fields of a run's record that are known before training (``bench.training.runs.describe``)."""
+"""The fields of a run's record that are known before training (``bench.training.runs.describe``), and the hashes
+of its pairs where those cannot be told from that of the data."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,16 @@ class Resumption:
         return [taken, *(f"rerun, {reason}: {', '.join(names)}" for reason, names in self.reruns.items())]
 
 
-def resume(records: Sequence[RunRecord], wanted: Mapping[str, Described], checkpoints: Path) -> Resumption:
+def resume(
+    records: Sequence[RunRecord], wanted: Mapping[str, Described], checkpoints: Path, *, any_device: bool = False
+) -> Resumption:
     """Sort the wanted cells by what their records allow; of several records of a cell the last counts.
 
     Args:
         records: Of earlier sessions.
         wanted: By the cell's name.
         checkpoints: The folder of the records' checkpoints.
+        any_device: Whether device models may differ, as those of a cluster's nodes do.
     """
     last: dict[CellKey, RunRecord] = {cell_key(record): record for record in records}
     finished: dict[str, RunRecord] = {}
@@ -46,24 +52,30 @@ def resume(records: Sequence[RunRecord], wanted: Mapping[str, Described], checkp
         record = last.get(cell_of(described))
         if record is None:
             continue
-        if reason := reason_to_rerun(record, described, checkpoints):
+        if reason := reason_to_rerun(record, described, checkpoints, any_device=any_device):
             reruns.setdefault(reason, []).append(name)
         else:
             finished[name] = record
     return Resumption(finished, reruns)
 
 
-def reason_to_rerun(record: RunRecord, described: Described, checkpoints: Path) -> str:
+def reason_to_rerun(
+    record: RunRecord, described: Described, checkpoints: Path, *, any_device: bool = False
+) -> str:
     """Why a record of a cell cannot stand for a run of it; "" if it can."""
     if record.status != COMPLETED:
         return f"it had {record.status}"
-    for what in ("code", "data"):
-        before = getattr(record, f"{what}_sha256")
-        if before != described[f"{what}_sha256"]:
-            return f"{what} changed" if before else f"the record does not tell which {what}"
+    hashes = {"code_sha256": "code", **dict.fromkeys(_DATA, "data")}
+    for name, what in hashes.items():
+        known = getattr(record, name)
+        if name in described and known != described[name]:
+            return f"{what} changed" if known else f"the record does not tell which {what}"
+    before, now = machine(record.environment), machine(described["environment"])
+    if any_device:
+        now |= {name: before[name] for name in ("device_name", "cpu")}
     for what, changes in (
         ("protocol", differences(canonical(record.protocol), canonical(described["protocol"]))),
-        ("machine", differences(machine(record.environment), machine(described["environment"]))),
+        ("machine", differences(before, now)),
     ):
         if changes:
             return f"{what} changed ({', '.join(changes)})"

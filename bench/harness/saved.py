@@ -1,5 +1,9 @@
-"""Records in the files of pytest-benchmark: ``extra_info`` of a cell is its record without the environment."""
+"""Records in the files of pytest-benchmark: ``extra_info`` of a cell is its record.
 
+The environment is pytest-benchmark's machine info. A cell that another node trained has its own.
+"""
+
+import platform
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +13,10 @@ from bench.records import RunRecord, convert
 
 
 def facts(record: RunRecord) -> dict[str, Any]:
-    """The record as JSON types, without the environment, which is pytest-benchmark's machine info."""
+    """The record as JSON types, without the environment where it is this node's."""
     values: dict[str, Any] = msgspec.to_builtins(record)
-    del values["environment"]
+    if record.environment.get("node", platform.node()) == platform.node():
+        del values["environment"]
     return values
 
 
@@ -23,7 +28,7 @@ def from_benchmarks(saved: Mapping[str, Any]) -> list[RunRecord]:
     """
     entries = [benchmark["extra_info"] for benchmark in saved["benchmarks"]]
     return [
-        convert({**entry, "environment": saved["machine_info"]}, RunRecord)
+        convert({"environment": saved["machine_info"], **entry}, RunRecord)
         for entry in entries
         if "schema_version" in entry
     ]

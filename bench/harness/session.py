@@ -6,10 +6,11 @@ matplotlib are imported where they are needed: a session that only lists its cel
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,18 +19,23 @@ from filelock import FileLock, Timeout
 
 from bench.config import OptionError
 from bench.harness.cell import Cell
+from bench.harness.looks import Plan
 from bench.harness.options import Options
 from bench.harness.resume import Resumption, resume
+from bench.harness.writable import FolderError as FolderError
+from bench.harness.writable import why_no_folder
 from bench.records import (
     COMPLETED,
+    FAILED,
     CostRecord,
+    Outbox,
     ProbeRecord,
     RecordError,
     RunRecord,
     SampleRecord,
-    append,
     cell_key,
     cell_of,
+    escaped,
     read,
 )
 from bench.records.cost import FILE_NAME as COSTS
@@ -37,22 +43,19 @@ from bench.records.probe import FILE_NAME as PROBES
 from bench.records.sample import samples_path
 from bench.tracking import TRACKERS, Shield
 from data_utils import DATASETS
-from fusiongauge import FusionGaugeError
 
 if TYPE_CHECKING:
     from bench.config import RunConfig
+    from bench.harness.executors.execution import Execution
+    from bench.harness.executors.pool import Watch
     from bench.probes.subject import Subject
     from bench.tables.text import TextTable
     from bench.training.runs import Driver
     from bench.training.trainer import EpochResult, Observer
-    from data_utils import DatasetInfo, PairedDataset
+    from data_utils import DatasetInfo, Source, World
     from fusion_models import ModelSpec
 
 T = TypeVar("T")
-
-
-class FolderError(FusionGaugeError, OSError):
-    """The folder of a run cannot be written, or another run is writing it; the message has the remedy."""
 
 
 @dataclass
@@ -64,18 +67,26 @@ class Session:
         records: Of the cells that have ended, in this session or in one that it resumes.
         probes: What was measured on their trained models.
         costs: What was measured beside them.
-        failures: What could not be written at the end, with the reason and the remedy, a sentence each.
+        skipped: Why cells cannot run on their data, by their names.
+        failures: What could not be written and fails the run, with the reason and the remedy, a sentence each.
         notes: What a user should know, but no reason to fail; a sentence each.
+        earlier: The records that were in the folder before.
+        received: The names of the cells that ended elsewhere.
     """
 
     options: Options
     records: list[RunRecord] = field(default_factory=list)
     probes: list[ProbeRecord] = field(default_factory=list)
     costs: list[CostRecord] = field(default_factory=list)
+    skipped: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    earlier: list[RunRecord] = field(default_factory=list)
+    received: set[str] = field(default_factory=set)
     _resumption: Resumption | None = None
-    _datasets: dict[tuple[str, int], PairedDataset] = field(default_factory=dict)
+    _sources: dict[str, Source] = field(default_factory=dict)
+    _execution: Execution | None = None
+    _outbox: Outbox = field(default_factory=Outbox)
 
     @property
     def folder(self) -> Path:
@@ -90,7 +101,22 @@ class Session:
     @cached_property
     def cells(self) -> list[Cell]:
         """Everything to run, in the order of running it."""
-        return self.options.cells()
+        return self.plan.ordered() if self.plan else self.options.cells()
+
+    @cached_property
+    def plan(self) -> Plan | None:
+        """Which cells are still needed; None where all are run.
+
+        Raises:
+            ClaimError: A file of claims cannot be used.
+            OptionError: Nothing can be decided by what is selected.
+        """
+        options = self.options
+        if not options.until_decided:
+            return None
+        plan = Plan(options.claims, options.cells(), options.budget)
+        plan.check()
+        return plan
 
     @cached_property
     def trackers(self) -> Shield:
@@ -102,16 +128,25 @@ class Session:
         """Held while the folder is written; the system releases it when the process dies, however it dies."""
         return FileLock(self.folder / "run.lock", timeout=0)
 
-    def dataset(self, config: RunConfig) -> PairedDataset:
-        """The data of a run, simulated or read on first use."""
-        from data_utils import load
+    def source(self, config: RunConfig) -> Source:
+        """Where the worlds of a run's seeds come from; files are read on first use."""
+        from data_utils import open_source
+        from data_utils.simulator.cache import Cache
 
-        # A simulator makes as many pairs as the protocol uses; from files every seed draws its own share.
-        pairs = config.protocol.pairs if config.dataset in DATASETS else None
-        key = (config.dataset, pairs or 0)
-        if key not in self._datasets:
-            self._datasets[key] = load(config.dataset, pairs=pairs, cache=self.options.simulated_dir)
-        return self._datasets[key]
+        if config.dataset not in self._sources:
+            cache = Cache(self.options.simulated_dir, self.options.cache_bytes)
+            self._sources[config.dataset] = open_source(config.dataset, **self.loading(), cache=cache)
+        return self._sources[config.dataset]
+
+    def world(self, config: RunConfig, seed: int) -> World:
+        """The pairs that a run uses for what; see ``bench.training.preparation.world_of``."""
+        from bench.training.preparation import world_of
+
+        return world_of(self.source(config), config.protocol, seed)
+
+    def loading(self) -> dict[str, Any]:
+        """How ``data_utils.open_source`` is called, apart from the name and the cache."""
+        return {"image_size": self.options.image_size or None}
 
     @property
     def device_name(self) -> str:
@@ -122,32 +157,45 @@ class Session:
 
         return device_name(torch.device(self.options.device))
 
-    def any_dataset(self) -> PairedDataset:
-        """The data of the first cell, for measurements that depend on their shapes alone."""
-        return self.dataset(self.cells[0].config)
+    def any_source(self) -> Source:
+        """That of the first cell, for measurements that depend on the shapes of its data alone."""
+        return self.source(self.cells[0].config)
 
-    def open(self, cells: Sequence[Cell]) -> None:
-        """Load the data, check that they can be split as the protocols ask, and take the folder.
+    def load(self, cells: Sequence[Cell]) -> None:
+        """Open the data, and check that they can be split as the protocols ask.
+
+        Files are split for every seed; pairs that are made for a seed are made for the first one only.
 
         Raises:
             DataError: The data cannot be read, or not be split.
-            FolderError: The folder cannot be written, or another run is writing it.
             OptionError: ``--set`` names a modality that the data lack.
-            RecordError: The folder has records that cannot be read.
         """
-        from bench.training.preparation import choose
-
-        for config, seed in dict.fromkeys((cell.config, cell.seed) for cell in cells):
-            choose(self.dataset(config), config.protocol, seed)
-            channels, text = self.dataset(config).info.channels, self.options.settings.get("normalized")
+        seeds: dict[RunConfig, dict[int, None]] = {}
+        for cell in cells:
+            seeds.setdefault(cell.config, {})[cell.seed] = None
+        for config, of_config in seeds.items():
+            source, (first, *others) = self.source(config), of_config
+            for seed in (first, *(others if config.dataset not in DATASETS else ())):
+                self.world(config, seed)
+            channels, text = source.info.channels, self.options.settings.get("normalized")
             absent = [modality for modality in config.protocol.on(channels).normalized if modality not in channels]
             if absent and text is not None:
                 raise OptionError(
                     f"--set normalized={text}: the data have no modality {absent[0]!r}; "
                     f"they have {', '.join(channels)}"
                 )
+
+    def open(self, cells: Sequence[Cell]) -> None:
+        """Load the data (see ``load``), and take the folder.
+
+        Raises:
+            FolderError: The folder cannot be written, or another run is writing it.
+            RecordError: The folder has records that cannot be read.
+        """
+        self.load(cells)
+        if reason := why_no_folder(self.folder):
+            raise FolderError(self._cannot_write(reason))
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
             self._lock.acquire()
             self.records_path.touch()
         except Timeout as error:
@@ -156,14 +204,27 @@ class Session:
                 "with --results-dir"
             ) from error
         except OSError as error:
-            raise FolderError(
-                f"cannot write results to {self.folder} ({error.strerror}); give another folder with --results-dir"
-            ) from error
-        earlier = read(self.records_path, RunRecord)
+            raise FolderError(self._cannot_write(error.strerror)) from error
+        self.earlier = read(self.records_path, RunRecord)
         if self.options.resume:
-            fitting = [cell for cell in cells if not self.misfit(cell.spec, self.dataset(cell.config).info)]
-            wanted = {cell.name: self.described(cell) for cell in fitting}
-            self._resumption = resume(earlier, wanted, self.folder / "checkpoints")
+            fitting = [cell for cell in cells if not self.misfit(cell.spec, self.source(cell.config).info)]
+            wanted = {cell.name: self.described(cell) | self._content(cell) for cell in fitting}
+            on_cluster = bool(self.options.executor.partition(":")[2])
+            checkpoints = self.folder / "checkpoints"
+            self._resumption = resume(self.earlier, wanted, checkpoints, any_device=on_cluster)
+
+    def _content(self, cell: Cell) -> dict[str, str]:
+        """Hashes of the pairs of a cell where a plug-in makes them, as that may read them from somewhere."""
+        from data_utils import DrawnPairs
+
+        source = self.source(cell.config)
+        if not isinstance(source, DrawnPairs) or source.simulated:
+            return {}
+        parts = self.world(cell.config, cell.seed).parts
+        return {f"{name}_sha256": part.sha256 for name, part in parts.items() if len(part)}
+
+    def _cannot_write(self, reason: str | None) -> str:
+        return f"cannot write results to {self.folder} ({reason}); give another folder with --results-dir"
 
     @staticmethod
     def misfit(spec: ModelSpec, info: DatasetInfo) -> str:
@@ -185,26 +246,91 @@ class Session:
             pass
         return ""
 
+    def why_skipped(self, cell: Cell) -> str:
+        """Why a cell cannot run on its data, or need not run, which is remembered; "" if it is to run."""
+        if cell.name in self.skipped:
+            return self.skipped[cell.name]
+        reason = self.misfit(cell.spec, self.source(cell.config).info)
+        trained = self._execution is not None and self._execution.is_under_way(cell)
+        if not reason and self.plan and not trained and self.record_of(cell) is None:
+            reason = self.plan.why_not(cell, self.records, self.probes)
+        if reason:
+            self.skipped[cell.name] = reason
+        return reason
+
     def described(self, cell: Cell) -> dict[str, Any]:
         """The fields of a cell's record that are known before training."""
         from bench.training.runs import describe
 
-        return describe(cell.spec, self.dataset(cell.config), cell.seed, cell.config)
+        return describe(cell.spec, self.source(cell.config), cell.seed, cell.config)
 
     def describe(self, cells: Sequence[Cell]) -> list[str]:
         """What is going to be run, and what the readers of the data noticed; one line each."""
         lines = []
-        for config in dict.fromkeys(cell.config for cell in cells):
-            dataset, protocol = self.dataset(config), config.protocol
-            study = " ".join(filter(None, (config.study, config.variant)))
+        firsts: dict[RunConfig, int] = {}
+        for cell in cells:
+            firsts.setdefault(cell.config, cell.seed)
+        for config, seed in firsts.items():
+            world, study = self.world(config, seed), " ".join(filter(None, (config.study, config.variant)))
+            tested = f"{len(world.test)} test" if len(world.test) else "no test"
+            counts = f"{len(world.train)} training, {len(world.valid)} validation and {tested}"
             lines.append(
-                f"{study}: {min(len(dataset), protocol.pairs)} pairs of {dataset.info.name} "
-                f"({len(dataset.info.classes)} classes), profile {config.profile}, {protocol.epochs} epochs, "
+                f"{study}: {counts} pairs of {world.info.name} ({len(world.info.classes)} classes), "
+                f"profile {config.profile}, {config.protocol.epochs} epochs, "
                 f"seeds {', '.join(map(str, self.options.seeds))}"
             )
-            lines += [f"note: {note}" for note in dataset.notes]
+            lines += [f"note: {note}" for note in world.notes]
         resumed = self._resumption.describe() if self._resumption else []
         return [*dict.fromkeys(lines), f"device: {self.device_name}", *resumed, f"results: {self.folder}"]
+
+    def start(self, cells: Sequence[Cell], watch: Watch) -> None:
+        """Hand what is to be trained to the executor, if there is one; ``executed`` waits for it.
+
+        With ``--until-decided`` these are the cells of the first look; those of the next one follow when its first
+        cell is waited for, as all earlier ones have ended then.
+
+        Args:
+            cells: Those that are selected.
+            watch: Shows what is under way.
+
+        Raises:
+            ExecutorError: It cannot be started.
+        """
+        if not self.options.executor:
+            return
+        from bench.harness.executors.execution import Execution
+
+        finished = self._resumption.finished if self._resumption else {}
+        waiting = {cell.name: cell for cell in cells if cell.name not in finished}
+        fitting = [cell for cell in waiting.values() if not self.misfit(cell.spec, self.source(cell.config).info)]
+        if fitting:
+            self._execution = Execution(self, fitting, watch)
+            self._execution.go_on(fitting[0])
+
+    def executed(self, cell: Cell) -> RunRecord | None:
+        """The record of a cell that the executor trains, when it has ended; None without an executor.
+
+        Raises:
+            ExecutorError: It failed, or nothing can be trained by the executor.
+            FolderError: Its files could not be written.
+        """
+        if self._execution is None:
+            return None
+        self._execution.go_on(cell)
+        self._execution.wait(cell)
+        return self.record_of(cell)
+
+    def receive(self, cell: Cell, record: RunRecord, epochs: Sequence[EpochResult]) -> None:
+        """Keep the record of a cell that was trained elsewhere, and tell the trackers of it."""
+        self.received.add(cell.name)
+        self.trackers.begin(cell.name, msgspec.to_builtins(self.described(cell)))
+        for result in epochs:
+            if not result.stage:
+                self.trackers.epoch(result)
+        try:
+            record = self._keep(record)
+        finally:
+            self.trackers.end(record if record.status != FAILED else None, self._samples(record))
 
     def recall(self, cell: Cell) -> RunRecord | None:
         """The finished record that stands for a run of the cell; None if the cell has to run."""
@@ -215,12 +341,9 @@ class Session:
 
     def run_cell(self, cell: Cell, driver: Driver, observe: Observer) -> RunRecord:
         """Run one cell; its record is on the disk when this returns, also when the run raised."""
-        import torch
-
         from bench.training import runs
 
-        command = self.options.command(cell, threads=torch.get_num_threads())
-        config, dataset = replace(cell.config, command=command), self.dataset(cell.config)
+        config, source = self.with_command(cell), self.source(cell.config)
 
         def observe_and_track(result: EpochResult) -> None:
             if not result.stage:
@@ -231,30 +354,53 @@ class Session:
         record = None
         try:
             record = runs.run_cell(
-                cell.spec, dataset, cell.seed, config, driver=driver, observe=observe_and_track, note=self._note
+                cell.spec, source, cell.seed, config, driver=driver, observe=observe_and_track, note=self.note
             )
         except Exception as error:
-            self._keep(runs.failed(cell.spec, dataset, cell.seed, config, error))
+            self._keep(runs.failed(cell.spec, source, cell.seed, config, error))
             raise
         else:
-            self._keep(record)
+            record = self._keep(record)
         finally:
             self.trackers.end(record, self._samples(record))
         return record
 
     def _samples(self, record: RunRecord | None) -> list[SampleRecord]:
-        if record is None or record.checkpoint is None:
-            return []
-        path = samples_path(self.folder, record.checkpoint)
-        return read(path, SampleRecord) if path.is_file() else []
+        path = samples_path(self.folder, record.checkpoint) if record and record.checkpoint else None
+        return read(path, SampleRecord) if path and path.is_file() else []
 
-    def _note(self, text: str) -> None:
+    def with_command(self, cell: Cell) -> RunConfig:
+        """The settings of a cell's run, with the command that runs it again and the claims it is evidence for."""
+        import torch
+
+        command = self.options.command(cell, threads=torch.get_num_threads())
+        claims = self.options.claims.hashes((cell.study.name, cell.config.variant), cell.spec.name)
+        return replace(cell.config, command=command, claims=claims)
+
+    def note(self, text: str) -> None:
+        """Add a note, once."""
         if text not in self.notes:
             self.notes.append(text)
 
-    def _keep(self, record: RunRecord) -> None:
-        append(self.records_path, record)
+    def _keep(self, record: RunRecord) -> RunRecord:
+        record = escaped(record)
         self.records.append(record)
+        self._write(self.records_path, record)
+        return record
+
+    def _write(self, path: Path, record: msgspec.Struct) -> None:
+        """Write a record to the disk; one that cannot be written waits for the next one, or the end.
+
+        Raises:
+            FolderError: It cannot be written now.
+        """
+        try:
+            self._outbox.add(path, record)
+        except OSError as error:
+            raise FolderError(
+                f"the record cannot be written to {path} ({error.strerror}); it is written with the next one, or "
+                "at the end, if that is possible then: make room on the disk"
+            ) from error
 
     def record_of(self, cell: Cell) -> RunRecord | None:
         """The latest record of a cell in this session; None if it has not ended yet."""
@@ -272,7 +418,7 @@ class Session:
         record = self.record_of(cell)
         if record is None:
             raise RecordError(f"{cell.name} has not been trained in this session; run its cell first")
-        return load_subject(record, self.dataset(cell.config), cell.config)
+        return load_subject(record, self.source(cell.config), cell.config)
 
     def earlier_subjects(self, cell: Cell) -> list[Subject]:
         """The trained models of the same name from the seeds before this one, as far as there are any."""
@@ -283,36 +429,71 @@ class Session:
 
     def keep_probes(self, probes: Sequence[ProbeRecord]) -> None:
         """Write probe records to the disk and remember them."""
-        for probe in probes:
-            append(self.folder / PROBES, probe)
+        probes = [escaped(probe) for probe in probes]
         self.probes += probes
+        for probe in probes:
+            self._write(self.folder / PROBES, probe)
 
     def keep_cost(self, cost: CostRecord) -> None:
         """Write a measurement to the disk and remember it."""
-        append(self.folder / COSTS, cost)
+        cost = escaped(cost)
         self.costs.append(cost)
+        self._write(self.folder / COSTS, cost)
 
     def finish(self) -> list[TextTable]:
         """Write the tables and figures of everything that ended, tell the trackers, and release the folder.
 
-        One part that cannot be written does not keep the others from being written; ``failures`` says which.
+        One part that cannot be written does not keep the others from being written. A record or a table that is
+        missing is one of the ``failures``. Figures are among the ``notes``: a command makes them again.
 
         Returns:
             The tables.
         """
         tables: list[TextTable] = []
         try:
+            if self._execution is not None:
+                self._execution.close()
+            self._write_what_waits()
             if self.records or self.probes or self.costs:
                 from bench.plots import write_figures
-                from bench.tables.tabulation import write_tables
+                from bench.tables.tabulation import all_tables, write_tables
 
-                tables = self._attempt("tables", "tables", write_tables) or []
-                self._attempt("figures", "plots", write_figures)
+                tables = (
+                    self._attempt(
+                        "tables", "tables", partial(write_tables, claims=self.options.claims), self.failures
+                    )
+                    or []
+                )
+                with suppress(Exception):  # then there are none to show, which is one of the failures
+                    tables = tables or [*all_tables(self.records, self.probes, self.costs).values()]
+                self._attempt("figures", "plots", write_figures, self.notes)
             if self.records:
                 self._tell_trackers()
+        except KeyboardInterrupt:
+            self.notes.append(
+                "interrupted once more while tables and figures were written; the records are complete, and this "
+                f"writes the rest: python -m bench tables {self.folder}; python -m bench plots {self.folder}"
+            )
         finally:
             self._lock.release()
         return tables
+
+    def _write_what_waits(self) -> None:
+        count = len(self._outbox)
+        try:
+            self._outbox.send()
+        except OSError as error:
+            reason, elsewhere = error.strerror, Path(tempfile.mkdtemp(prefix="fusiongauge-"))
+            self._outbox.redirect(elsewhere)
+            with suppress(OSError):
+                self._outbox.send()
+            where = (
+                f"they are in {elsewhere}; make room and append its files to those of the same names"
+                if not self._outbox
+                else "they are lost, apart from the tables; make room and run the benchmark again"
+            )
+            records = "1 record" if count == 1 else f"{count} records"
+            self.failures.append(f"{records} could not be written to {self.folder} ({reason}); {where}")
 
     def _tell_trackers(self) -> None:
         from bench.tables.tabulation import tables_by_study
@@ -325,12 +506,12 @@ class Session:
         self.trackers.close(self.records, tables)
         self.notes += self.trackers.notes
 
-    def _attempt(self, what: str, command: str, write: Callable[..., T]) -> T | None:
+    def _attempt(self, what: str, command: str, write: Callable[..., T], otherwise: list[str]) -> T | None:
         """Write one part to the folder that is named as the command that writes it again."""
         try:
             return write(self.records, self.folder / command, self.probes, self.costs)
         except Exception as error:
-            self.failures.append(
+            otherwise.append(
                 f"the {what} could not be written ({type(error).__name__}: {error}); the records are in "
                 f"{self.folder}; try again: python -m bench {command} {self.folder}"
             )

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.analysis.frames import describe, frame
-from bench.metrics import QUANTITIES
+from bench.metrics import IN_WORDS, QUANTITIES, declarations, name_on, reported_part
 from bench.plots.style import (
     GRAY,
     SMALL_POINTS,
@@ -44,12 +44,13 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
     if not measured:
         return None
     missing = ", ".join(QUANTITIES[name].title for name in COSTS if name not in measured)
+    accuracy = declarations()[name_on("accuracy", reported_part(records))]
     models = cells.groupby("model", sort=False).agg(
         family=("family", "first"),
         embedder=("embedder", "first"),
-        accuracy=("valid_accuracy", "mean"),
-        lowest=("valid_accuracy", "min"),
-        highest=("valid_accuracy", "max"),
+        accuracy=(accuracy.name, "mean"),
+        lowest=(accuracy.name, "min"),
+        highest=(accuracy.name, "max"),
         **{name: (name, "mean") for name in COSTS},
     )
     fronts = {name: pareto_front(models[name], models.accuracy) for name in measured}
@@ -102,7 +103,7 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
         panel.vlines(costs, models.lowest, models.highest, color="0.7", linewidth=1, zorder=1)
         _draw_front(panel, metric, models, {model: numbers[model] for model in fronts[name]})
     for panel in panels[::2]:
-        panel.set_ylabel("validation accuracy", fontsize=TEXT_POINTS)
+        panel.set_ylabel(f"{IN_WORDS[accuracy.part]} accuracy", fontsize=TEXT_POINTS)
     return figure
 
 

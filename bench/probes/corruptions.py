@@ -14,6 +14,7 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from itertools import combinations
 
 import torch
 from torch import Generator, Tensor
@@ -22,6 +23,7 @@ from bench.registry import CORRUPTIONS, Corruption, register_corruption
 from bench.training.seeding import stream
 from data_utils import Batch, ChannelStatistics, PairedDataset
 from data_utils.geometry import MAX_RANGE_M, is_scanner, is_xyza
+from data_utils.modality import Modality
 from fusiongauge import PluginError, source_file
 
 NEAREST_M = 0.1
@@ -31,32 +33,29 @@ _DIRECTIONS = torch.tensor([(0, 1), (1, 0), (0, -1), (-1, 0)])  # (rows, columns
 
 _SHARES = (0.0, 0.5, 0.9, 1.0)
 
-
-def kind_of(stored: Tensor) -> str:
-    """What a modality holds, told by its values (N, C, H, W) as a data set stores them.
-
-    Returns:
-        "image" (0 to 255, uint8), "points" (XYZA in meters) or "other".
-    """
-    if stored.dtype == torch.uint8:
-        return "image"
-    return "points" if is_xyza(stored) else "other"
+TOGETHER = "+"
+"""Between the names of modalities that are taken away together; no modality has it in its name."""
 
 
-def sensed_channels(stored: Tensor) -> int:
+def kind_of(modality: Modality) -> str:
+    """What a modality holds: "points" (XYZA in meters), otherwise its kind, such as "image"."""
+    return "points" if modality.points else modality.kind
+
+
+def sensed_channels(modality: Modality) -> int:
     """The number of leading channels that a sensor measured: of RGBA images the colors, else all."""
-    channels = stored.shape[1]
-    return 3 if kind_of(stored) == "image" and channels == 4 else channels
+    return 3 if modality.kind == "image" and modality.channels == 4 else modality.channels
 
 
 def corruptions_of(dataset: PairedDataset) -> list[Corruption]:
     """The corruptions of a data set's modalities, in the order of records and tables.
 
     Those registered for one modality are left out where the data lack it, or hold something else by its name.
-    Those registered for any are made for each modality in turn. A modality that nothing ships for is shifted,
-    rotated and taken away too.
+    Those registered for any are made for each modality in turn. A modality that nothing ships for has the
+    corruptions of its kind, and is shifted, rotated and taken away too. Of three modalities and more, all subsets
+    that leave one are taken away.
     """
-    kinds = {modality: kind_of(values) for modality, values in dataset.inputs.items()}
+    kinds = {modality: kind_of(dataset.modality(modality)) for modality in dataset.inputs}
     chosen = {}
     for corruption in CORRUPTIONS.values():
         for modality in [corruption.modality] if corruption.modality else kinds:
@@ -64,8 +63,13 @@ def corruptions_of(dataset: PairedDataset) -> list[Corruption]:
                 name = corruption.name if corruption.modality else f"{corruption.name}-{modality}"
                 chosen[name] = replace(corruption, name=name, modality=modality)
     for modality in kinds:
-        for corruption in _of_any_sensor(modality):
-            chosen.setdefault(corruption.name, corruption)
+        own = {corruption.corrupt for corruption in chosen.values() if corruption.modality == modality}
+        for corruption in (*_of_kind(modality, kinds[modality]), *_of_any_sensor(modality)):
+            if corruption.statistics or corruption.corrupt not in own:
+                chosen.setdefault(corruption.name, corruption)
+    for size in range(2, len(kinds)):
+        for modalities in combinations(kinds, size):
+            chosen |= {corruption.name: corruption for corruption in _missing(TOGETHER.join(modalities))}
     return list(chosen.values())
 
 
@@ -92,7 +96,7 @@ def corrupted(
     """
     modality = corruption.modality
     generator = Generator().manual_seed(stream(seed, f"corruption/{corruption.name}"))
-    channels = sensed_channels(dataset.inputs[modality])
+    channels = sensed_channels(dataset.modality(modality))
     moments = [of_all[modality][:channels] for of_all in (statistics.mean, statistics.std)]
     which = f"{source_file(corruption.corrupt)}: the corruption {corruption.name!r}"
 
@@ -109,6 +113,22 @@ def corrupted(
         return result.to(values.dtype)
 
     return changed(measured.inputs[modality], channels, corrupt)
+
+
+def corrupted_together(
+    corruption: Corruption,
+    dataset: PairedDataset,
+    measured: Batch,
+    level: float,
+    seed: int,
+    statistics: ChannelStatistics,
+) -> dict[str, Tensor]:
+    """The corrupted values of every modality that the corruption is of; see ``corrupted``.
+
+    Modalities that are taken away together are missing in the same pairs.
+    """
+    parts = (replace(corruption, modality=modality) for modality in corruption.modality.split(TOGETHER))
+    return {part.modality: corrupted(part, dataset, measured, level, seed, statistics) for part in parts}
 
 
 def changed(values: Tensor, channels: int, change: Callable[[Tensor], Tensor]) -> Tensor:
@@ -150,6 +170,22 @@ def dimming(colors: Tensor, level: float, _: Generator) -> Tensor:
     return _rounded(colors * 255 * (1 - level))
 
 
+def distance_noise(distances: Tensor, level: float, generator: Generator) -> Tensor:
+    """Add a normal deviate of ``level`` meters to each measured distance; 0 is none."""
+    noisy = distances + level * torch.randn(distances.shape, generator=generator)
+    return torch.where(distances > 0, noisy.maximum(distances.clamp(max=NEAREST_M)), distances)
+
+
+def dropped_distances(distances: Tensor, level: float, generator: Generator) -> Tensor:
+    """Lose each measured distance with probability ``level``; it becomes 0."""
+    return torch.where(torch.rand(distances.shape, generator=generator) < level, 0.0, distances)
+
+
+def scaled_noise(values: Tensor, level: float, generator: Generator, _: Tensor, std: Tensor) -> Tensor:
+    """Add a normal deviate of ``level`` standard deviations of the channel to each value."""
+    return values + level * std[:, None, None] * torch.randn(values.shape, generator=generator)
+
+
 def shift(values: Tensor, level: float, generator: Generator) -> Tensor:
     """Move each pair by ``level`` whole pixels up, down, left or right, drawn per pair."""
     chosen = torch.randint(len(_DIRECTIONS), (len(values),), generator=generator)
@@ -184,9 +220,29 @@ def missing(values: Tensor, level: float, generator: Generator, mean: Tensor, st
 def _of_any_sensor(modality: str) -> Iterator[Corruption]:
     yield Corruption(f"{modality}-shift", shift, (0.0, 2.0, 4.0, 8.0), modality, "px")
     yield Corruption(f"{modality}-rotation", rotation, (0.0, 5.0, 15.0, 45.0), modality, "degrees")
+    yield from _missing(modality)
+
+
+def _missing(modality: str) -> Iterator[Corruption]:
     for fill in ("zeros", "mean", "noise"):
         replace_by, unit = partial(missing, fill=fill), "share of pairs"
         yield Corruption(f"no-{modality}-{fill}", replace_by, (0.0, 1.0), modality, unit, statistics=True)
+
+
+def _of_kind(modality: str, kind: str) -> Iterator[Corruption]:
+    """What can go wrong with a sensor of this kind, in the levels of those that are registered."""
+    if kind == "image":
+        yield Corruption(f"{modality}-noise", image_noise, (0.0, 4.0, 16.0, 64.0), modality, "levels of 255")
+        yield Corruption(f"{modality}-dimming", dimming, _SHARES, modality, "share of light")
+    if kind == "points":
+        yield Corruption(f"{modality}-range-noise", range_noise, (0.0, 0.25, 0.5, 1.0), modality, "m")
+        yield Corruption(f"{modality}-dropped-returns", dropped_returns, _SHARES, modality, "share of returns")
+    if kind in ("depth", "range"):
+        yield Corruption(f"{modality}-range-noise", distance_noise, (0.0, 0.25, 0.5, 1.0), modality, "m")
+        yield Corruption(f"{modality}-dropped-returns", dropped_distances, _SHARES, modality, "share of returns")
+    if kind == "thermal":
+        unit = "standard deviations"
+        yield Corruption(f"{modality}-noise", scaled_noise, (0.0, 0.25, 0.5, 1.0), modality, unit, statistics=True)
 
 
 def _register() -> None:

@@ -15,11 +15,13 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
+from bench.config import FP32, Precision
 from bench.metrics import classification_loss, predicted_classes
 from bench.probes.corruptions import changed, moved_by, sensed_channels
 from bench.probes.subject import MakeRecord, Subject
 from bench.records import ProbeRecord
-from bench.training.evaluation import EVALUATION_BATCH_SIZE, predict
+from bench.training.evaluation import EVALUATION_BATCH_SIZE
+from bench.training.precision import forward
 from bench.training.seeding import deterministic, stream
 from data_utils import Batch
 from fusion_models import EMBEDDERS, FusionNet
@@ -36,12 +38,12 @@ def measure(subject: Subject, earlier: Sequence[Subject] = ()) -> list[ProbeReco
 
     Args:
         subject: The model.
-        earlier: The same model trained from other seeds. Features are compared on the validation pairs of the
-            first of them, each model with inputs scaled as its own training pairs were; a later seed may have
-            trained on some of these pairs.
+        earlier: The same model trained from other seeds. Features are compared on the test pairs of the
+            first of them, each model with inputs scaled as its own training pairs were; where all seeds have the
+            same files, a later seed may have trained on some of these pairs.
     """
     probe = subject.records_of("features")
-    with deterministic():
+    with deterministic(subject.protocol.precision):
         return [
             *_under_shifts(subject, probe),
             *_across_seeds(subject, earlier, probe),
@@ -80,7 +82,7 @@ def linear_cka(first: Tensor, second: Tensor) -> float:
     return ((grams[0] * grams[1]).sum() / norms).item() if norms > 0 else math.nan
 
 
-def zero_gradients(network: nn.Module, batch: Batch) -> dict[str, float]:
+def zero_gradients(network: nn.Module, batch: Batch, precision: Precision = FP32) -> dict[str, float]:
     """The share of exact zeros in the gradient of the mean loss, by the name of each convolution.
 
     The gradient is that of the convolution's outputs, before pool and ReLU: what flows back to its weights. Frozen
@@ -89,6 +91,7 @@ def zero_gradients(network: nn.Module, batch: Batch) -> dict[str, float]:
     Args:
         network: Any module.
         batch: As the model gets it.
+        precision: Of its training.
     """
     shares: dict[str, float] = {}
 
@@ -102,7 +105,7 @@ def zero_gradients(network: nn.Module, batch: Batch) -> dict[str, float]:
 
     convolutions = {name: part for name, part in network.named_modules() if isinstance(part, nn.Conv2d)}
     with _watched(convolutions, watch):
-        loss = classification_loss(network(batch.inputs), batch.labels)
+        loss = classification_loss(forward(network, batch.inputs, precision), batch.labels)
         trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
         if trainable and loss.requires_grad:
             torch.autograd.grad(loss, trainable, allow_unused=True)
@@ -140,7 +143,7 @@ def receptive_field_px(network: FusionNet, batch: Batch, modality: str) -> float
 def _under_shifts(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
     """Logits and features of shifted pairs, against those of another shift and of none."""
     measured, seed = subject.measured, subject.record.seed
-    _, clean = _features(subject.network, subject.valid)
+    _, clean = _features(subject, subject.clean)
     for level in SHIFTS_PX:
         generator = torch.Generator().manual_seed(stream(seed, f"shift/{level}"))
         shifted = []
@@ -148,10 +151,10 @@ def _under_shifts(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
             offsets = torch.randint(-level, level + 1, (len(measured), 2), generator=generator)
             move = partial(moved_by, offsets=offsets)
             moved = {
-                modality: changed(values, sensed_channels(subject.dataset.inputs[modality]), move)
+                modality: changed(values, sensed_channels(subject.dataset.modality(modality)), move)
                 for modality, values in measured.inputs.items()
             }
-            shifted.append(_features(subject.network, subject.with_inputs(moved)))
+            shifted.append(_features(subject, subject.with_inputs(moved)))
         (logits, features), (other_logits, _) = shifted
         of_level = partial(probe, level=float(level), level_unit="px", samples=len(measured))
         consistency = shift_consistency(logits, other_logits)
@@ -164,9 +167,9 @@ def _across_seeds(subject: Subject, earlier: Sequence[Subject], probe: MakeRecor
         return
     pairs = earlier[0].measured
     of_seeds = partial(probe, probe="seed-similarity", samples=len(pairs))
-    _, ours = _features(subject.network, subject.prepared(pairs))
+    _, ours = _features(subject, subject.prepared(pairs))
     for other in earlier:
-        _, theirs = _features(other.network, other.prepared(pairs))
+        _, theirs = _features(other, other.prepared(pairs))
         yield from _similarities(ours, theirs, partial(of_seeds, other_seed=other.record.seed))
 
 
@@ -181,13 +184,14 @@ def _similarities(
 
 
 def _gradients(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
-    batch = subject.valid[:EVALUATION_BATCH_SIZE]
-    for layer, share in zero_gradients(subject.network, batch).items():
+    batch = subject.clean[:EVALUATION_BATCH_SIZE]
+    shares = zero_gradients(subject.network, batch, subject.protocol.precision)
+    for layer, share in shares.items():
         yield probe(probe="zero-gradients", metric="share", layer=layer, value=share, samples=len(batch))
 
 
 def _receptive_fields(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
-    network, batch = subject.network, subject.valid[:EVALUATION_BATCH_SIZE]
+    network, batch = subject.network, subject.clean[:EVALUATION_BATCH_SIZE]
     if not isinstance(network, FusionNet):
         return
     for modality in network.modalities:
@@ -198,15 +202,15 @@ def _receptive_fields(subject: Subject, probe: MakeRecord) -> Iterator[ProbeReco
             )
 
 
-def _features(network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+def _features(subject: Subject, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
     """The logits; of a FusionNet also "trunk" (the input of the head) and "hidden" (that of its last layer)."""
-    layers = {}
+    network, layers = subject.network, {}
     if isinstance(network, FusionNet):
         linear = [part for part in network.head.modules() if isinstance(part, nn.Linear)]
         layers = {"trunk": network.head, **({"hidden": linear[-1]} if linear else {})}
     parts: dict[str, list[Tensor]] = {name: [] for name in layers}
     with _watched(layers, lambda name, values, _: parts[name].append(values)):
-        logits = predict(network, batch)
+        logits = subject.predict(batch)
     return logits, {name: torch.cat(values) for name, values in parts.items()}
 
 

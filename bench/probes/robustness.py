@@ -3,10 +3,9 @@
 import torch
 
 from bench.metrics import accuracy
-from bench.probes.corruptions import corrupted, corruptions_of
+from bench.probes.corruptions import TOGETHER, corrupted_together, corruptions_of
 from bench.probes.subject import Subject
 from bench.records import ProbeRecord
-from bench.training.evaluation import predict
 from bench.training.seeding import deterministic
 from data_utils import Batch
 
@@ -22,20 +21,20 @@ def measure(subject: Subject) -> list[ProbeRecord]:
     """
 
     def accuracy_on(batch: Batch) -> float:
-        return accuracy(predict(subject.network, batch), batch.labels.cpu())
+        return accuracy(subject.predict(batch), batch.labels.cpu())
 
     probe, probes = subject.records_of("robustness"), []
-    with deterministic():
-        clean = accuracy_on(subject.valid)
+    with deterministic(subject.protocol.precision):
+        clean = accuracy_on(subject.clean)
         for corruption in corruptions_of(subject.dataset):
-            modality = corruption.modality
+            seen = set(corruption.modality.split(TOGETHER)) & set(subject.record.modalities)
             for level in corruption.levels:
                 value = clean
-                if modality in subject.record.modalities:
-                    seed, statistics = subject.record.seed, subject.statistics
-                    values = corrupted(corruption, subject.dataset, subject.measured, level, seed, statistics)
-                    if not torch.equal(values, subject.measured.inputs[modality]):
-                        value = accuracy_on(subject.with_inputs({modality: values}))
+                if seen:
+                    seed, statistics, measured = subject.record.seed, subject.statistics, subject.measured
+                    values = corrupted_together(corruption, subject.dataset, measured, level, seed, statistics)
+                    if any(not torch.equal(values[modality], measured.inputs[modality]) for modality in seen):
+                        value = accuracy_on(subject.with_inputs(values))
                 probes.append(
                     probe(
                         probe=corruption.name,

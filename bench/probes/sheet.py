@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bench.probes.corruptions import corrupted, corruptions_of, kind_of
+from bench.probes.corruptions import TOGETHER, corrupted, corruptions_of, kind_of
 from data_utils import ChannelStatistics, PairedDataset
 from data_utils.audits.pictures import contact_sheet
 
@@ -23,16 +23,18 @@ def corrupted_sheet(dataset: PairedDataset, pair: int, seed: int) -> Image.Image
     names = [dataset.names[number] for number in clean]
     changes: list[tuple[str, Tensor]] = []
     measured = dataset.batch(torch.tensor([pair]))
-    for corruption in corruptions_of(dataset):
+    alone = [corruption for corruption in corruptions_of(dataset) if TOGETHER not in corruption.modality]
+    for corruption in alone:
         for level in corruption.levels[1:]:
             values = corrupted(corruption, dataset, measured, level, seed, statistics)
             changes.append((corruption.modality, values[0]))
             names.append(f"{corruption.name} {level:g} {corruption.unit}")
-    tiles = dataset.take(torch.tensor(clean + [pair] * len(changes)))
+    tiles = dataset.take(torch.tensor(clean + [pair] * len(changes))).decoded()
     for tile, (modality, values) in enumerate(changes, start=len(clean)):
-        stored, kind = tiles.inputs[modality], kind_of(dataset.inputs[modality])
-        as_stored = (values * 255).round().clamp(0, 255) if kind == "image" else values
-        stored[tile] = as_stored.to(stored.dtype)
+        stored, kind = tiles.inputs[modality], kind_of(dataset.modality(modality))
+        if kind == "image":
+            values = (values * torch.iinfo(stored.dtype).max).round().clamp(min=0)
+        stored[tile] = values.to(stored.dtype)
         if kind == "points":
             stored[tile, 3] = (stored[tile, 3] > 0).float()  # filled values are drawn as points too
     return contact_sheet(replace(tiles, names=tuple(names)), range(len(names)))

@@ -1,4 +1,4 @@
-"""What is probed: a trained model, from its record and checkpoint, with the pairs that validated it."""
+"""What is probed: a trained model, from its record and checkpoint, with the pairs that results are reported on."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -10,14 +10,20 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bench.config import Protocol, RunConfig
+from bench.metrics import accuracy, reported
 from bench.records import ProbeRecord, RecordError, RunRecord
-from bench.training.preparation import measured_sides, ready
+from bench.training.evaluation import predict
+from bench.training.preparation import delivered, predict_part, prepare, ready, world_of
 from bench.training.runs import CHECKPOINTS, build_seeded
-from data_utils import Batch, ChannelStatistics, PairedDataset
+from bench.training.seeding import deterministic, stream
+from data_utils import Batch, ChannelStatistics, PairedDataset, Part, Source
 from fusion_models import find_model
 
 MakeRecord = Callable[..., ProbeRecord]
 """Makes the record of one value from the fields that the probe knows."""
+
+MOST_PAIRS = 1_000
+"""How many pairs are probed at most, as a probe takes as many forward passes as it has corruptions and levels."""
 
 
 _OF_THE_MODEL = (
@@ -28,49 +34,76 @@ _OF_THE_MODEL = (
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """A trained model and its validation pairs.
+    """A trained model and the pairs that it is probed on.
 
     Attributes:
         network: With the weights of its best epoch, on the device.
         record: Of its training.
-        dataset: It was trained on; ``protocol``: how.
+        source: Its world was drawn from it; ``protocol``: how it was trained.
         device: "cpu", "cuda" or "cuda:N".
     """
 
     network: nn.Module
     record: RunRecord
-    dataset: PairedDataset
+    source: Source
     protocol: Protocol
     device: str
 
-    @cached_property
+    @property
+    def dataset(self) -> PairedDataset:
+        """The data set that the pairs are of."""
+        return _probed(self.source, self.protocol, self.record.seed).dataset
+
+    @property
     def measured(self) -> Batch:
-        """The validation pairs as the sensors measured them, on the CPU."""
-        return _valid_pairs(self.dataset, self.protocol, self.record.seed)
+        """The pairs as the sensors measured them, on the CPU: at most MOST_PAIRS."""
+        return _measured(self.source, self.protocol, self.record.seed)
 
     @property
     def statistics(self) -> ChannelStatistics:
         """Of the training pairs."""
-        return _statistics(self.dataset, self.protocol, self.record.seed)
+        return _statistics(self.source, self.protocol, self.record.seed, self.device)
 
     @cached_property
-    def valid(self) -> Batch:
-        """The validation pairs as the model gets them, on the device."""
+    def clean(self) -> Batch:
+        """The pairs as the model gets them, on the device."""
         return self.prepared(self.measured)
+
+    def check(self) -> None:
+        """Refuse a network that does not answer as the record says.
+
+        Raises:
+            RecordError: Its accuracy is another one.
+        """
+        data = prepare(self.source, self.protocol, self.record.seed, self.device)
+        part = data.world.reported
+        precision = self.protocol.precision
+        with deterministic(precision):
+            logits = predict_part(self.network, data, part, precision)
+        found, recorded = accuracy(logits, part.labels), reported(self.record, "accuracy")
+        if found != recorded:
+            raise RecordError(
+                f"{self.record.checkpoint} has an accuracy of {found} on {len(part)} pairs, and its record "
+                f"{recorded}; train the model again"
+            )
 
     def prepared(self, measured: Batch) -> Batch:
         """Any pairs as the model gets them: scaled as its training pairs were, on the device."""
-        scaled = self.protocol.on(self.dataset.info.channels).normalized
+        scaled = self.protocol.on(self.source.info.channels).normalized
         return ready(measured, self.statistics, scaled, self.device)
 
     def with_inputs(self, changed: Mapping[str, Tensor]) -> Batch:
-        """The validation pairs as the model gets them, with other measurements of some modalities.
+        """The pairs as the model gets them, with other measurements of some modalities.
 
         Args:
             changed: Modality to these measurements, (N, C, H, W) on the CPU.
         """
         scaled = self.prepared(Batch(changed, self.measured.labels))
-        return Batch({**self.valid.inputs, **scaled.inputs}, self.valid.labels)
+        return Batch({**self.clean.inputs, **scaled.inputs}, self.clean.labels)
+
+    def predict(self, batch: Batch) -> Tensor:
+        """The model's logits (N, L) of any pairs as it gets them, on the CPU, in the precision of its training."""
+        return predict(self.network, batch, self.protocol.precision)
 
     def records_of(self, benchmark: str) -> MakeRecord:
         """The records of a benchmark that starts now have what the record of the training tells of the model."""
@@ -85,7 +118,7 @@ class Subject:
         )
 
 
-def load_subject(record: RunRecord, dataset: PairedDataset, config: RunConfig) -> Subject:
+def load_subject(record: RunRecord, source: Source, config: RunConfig) -> Subject:
     """The model of a record, with its weights from the run's folder.
 
     Raises:
@@ -100,18 +133,23 @@ def load_subject(record: RunRecord, dataset: PairedDataset, config: RunConfig) -
             f"the checkpoint {record.checkpoint} is not beside the records; train again, or restore the file"
         )
     try:
-        network = build_seeded(find_model(record.model), dataset.info, record.seed, config.device)
+        network = build_seeded(find_model(record.model), source.info, record.seed, config.device)
         network.load_state_dict(load_file(path))
     except (SafetensorError, RuntimeError, ValueError) as error:
         raise RecordError(f"the checkpoint {record.checkpoint} cannot be used: {error}") from error
-    return Subject(network, record, dataset, config.protocol, config.device)
+    return Subject(network, record, source, config.protocol, config.device)
+
+
+def _probed(source: Source, protocol: Protocol, seed: int) -> Part:
+    world = delivered(world_of(source, protocol, seed), protocol)
+    return world.reported.at_most(MOST_PAIRS, stream(seed, "probes"))
 
 
 @lru_cache(maxsize=2)  # all models of a seed follow each other; those of the first seed are compared with all
-def _valid_pairs(dataset: PairedDataset, protocol: Protocol, seed: int) -> Batch:
-    return measured_sides(dataset, protocol, seed)[1]
+def _measured(source: Source, protocol: Protocol, seed: int) -> Batch:
+    return _probed(source, protocol, seed).batch()
 
 
 @lru_cache
-def _statistics(dataset: PairedDataset, protocol: Protocol, seed: int) -> ChannelStatistics:
-    return ChannelStatistics.from_batch(measured_sides(dataset, protocol, seed)[0])
+def _statistics(source: Source, protocol: Protocol, seed: int, device: str) -> ChannelStatistics:
+    return prepare(source, protocol, seed, device).statistics

@@ -6,9 +6,11 @@ from bench.records.cost import InferenceRecord as InferenceRecord
 from bench.records.cost import RaceRecord as RaceRecord
 from bench.records.cost import ResidentRecord as ResidentRecord
 from bench.records.cost import read_costs as read_costs
+from bench.records.files import Outbox as Outbox
 from bench.records.files import RecordError as RecordError
 from bench.records.files import append as append
 from bench.records.files import convert as convert
+from bench.records.files import escaped as escaped
 from bench.records.files import parse as parse
 from bench.records.files import read as read
 from bench.records.keys import CellKey as CellKey

@@ -31,6 +31,7 @@ class InferenceRecord(_Cost, frozen=True, kw_only=True, tag="inference"):
     Attributes:
         model: Its name; ``parameters``: weights and biases.
         batch_size: Pairs per pass; 1 measures latency, more measure throughput.
+        graph: Whether a pass is the replay of a CUDA graph, or else launched operation by operation.
         seconds: Of each pass.
         inputs: Of the data the model was built for, in words.
     """
@@ -38,6 +39,7 @@ class InferenceRecord(_Cost, frozen=True, kw_only=True, tag="inference"):
     model: str
     parameters: int
     batch_size: int
+    graph: bool = False
     seconds: list[float]
     inputs: str
 
@@ -50,7 +52,7 @@ class GrowthRecord(_Cost, frozen=True, kw_only=True, tag="scaling"):
         axis: What grew ("pairs", "batch", "image"); ``axis_title``: in words.
         work: The exponent of the pixels that an epoch processes, which proportional cost would have.
         sizes: Ascending.
-        seconds: Of each epoch, one list per size, of equal lengths.
+        seconds: Of each epoch without its first step, one list per size, of equal lengths.
     """
 
     model: str
@@ -64,25 +66,32 @@ class GrowthRecord(_Cost, frozen=True, kw_only=True, tag="scaling"):
 
 
 class RaceRecord(_Cost, frozen=True, kw_only=True, tag="engine"):
-    """One model trained by our loop and by the reference loop, an epoch of each in turn.
+    """One model trained by our loop, the reference loop and PyTorch Lightning's, an epoch of each in turn.
 
     Attributes:
         model: Its name.
+        precision: That all loops trained in, as in a protocol.
         steps: Timed steps per epoch.
         reference_seconds: Of these steps in each epoch after the first, by the reference loop; ``engine_seconds``:
-            by ours.
-        reference_losses: Mean training loss of each epoch in nats; ``engine_losses`` of ours.
-        exact_difference: Largest relative difference of the two loops' losses in double precision.
-        target: The geometric mean of ratios that is aimed at on this device; None for devices without a target.
+            by ours; ``lightning_seconds``: by Lightning's, None where it was not installed.
+        reference_losses: Mean training loss of each epoch in nats; ``engine_losses`` of ours, ``lightning_losses``
+            of Lightning's.
+        exact_difference: Largest relative difference of our losses from the reference's in double precision;
+            ``lightning_exact_difference`` of Lightning's.
+        target: The geometric mean of ratios that is aimed at on this device; None where there is no target.
     """
 
     model: str
+    precision: str = "fp32"
     steps: int
     reference_seconds: list[float]
     engine_seconds: list[float]
+    lightning_seconds: list[float] | None = None
     reference_losses: list[float]
     engine_losses: list[float]
+    lightning_losses: list[float] | None = None
     exact_difference: float
+    lightning_exact_difference: float | None = None
     target: float | None
 
 

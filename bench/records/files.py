@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from fusiongauge import FusionGaugeError
+from fusiongauge import FusionGaugeError, printable
 
 Record = TypeVar("Record")
 
@@ -19,17 +19,77 @@ def append(path: Path, record: msgspec.Struct) -> None:
     """Add one line to a file and have it on the disk before returning; a missing file is created.
 
     Raises:
+        OSError: The file cannot be written; what was written of the line is left out by ``read``.
         ValueError: The record holds a number that JSON lacks; the file is left as it was.
     """
+    record = escaped(record)
     line = msgspec.json.encode(record)
     if _decode(line, type(record)) != record:  # msgspec writes null for NaN and infinity
         raise ValueError(f"the record is not JSON compliant, it holds NaN, infinity or a tuple: {record}")
-    with path.open("ab") as file:
-        # A line that was cut off would spoil the next one.
-        file.truncate(path.read_bytes().rfind(b"\n") + 1)
+    with path.open("a+b") as file:
+        if file.seek(0, os.SEEK_END):
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":  # a line that was cut off would spoil this one
+                file.seek(0)
+                file.truncate(file.read().rfind(b"\n") + 1)
         file.write(line + b"\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def escaped(record: Record) -> Record:
+    """The record with ``fusiongauge.printable`` text; itself if all its text is."""
+    try:
+        msgspec.json.encode(record)
+    except UnicodeEncodeError:
+        return msgspec.convert(_printable(msgspec.to_builtins(record)), type(record))
+    return record
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, dict):
+        return {printable(str(key)): _printable(each) for key, each in value.items()}
+    return [_printable(each) for each in value] if isinstance(value, list) else value
+
+
+class Outbox:
+    """Records on their way to the disk. One that cannot be written waits, and is written with a later one."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Path, msgspec.Struct]] = []
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, path: Path, record: msgspec.Struct) -> None:
+        """Append a record to a file, after those that wait.
+
+        Raises:
+            OSError: A file cannot be written.
+            ValueError: See ``append``; the record does not wait.
+        """
+        self._waiting.append((path, record))
+        self.send()
+
+    def send(self) -> None:
+        """Append the records that wait.
+
+        Raises:
+            OSError: A file cannot be written.
+        """
+        while self._waiting:
+            path, record = self._waiting.pop(0)
+            try:
+                append(path, record)
+            except OSError:
+                self._waiting.insert(0, (path, record))
+                raise
+
+    def redirect(self, folder: Path) -> None:
+        """Have the records that wait be written to files of the same names in another folder."""
+        self._waiting = [(folder / path.name, record) for path, record in self._waiting]
 
 
 def read(path: Path, kind: type[Record]) -> list[Record]:

@@ -58,9 +58,38 @@ def machine(environment: Mapping[str, Any]) -> dict[str, Any]:
     return {**parts, "torch": environment.get("packages", {}).get("torch")}
 
 
+def device_model(record: RunRecord) -> tuple[object, ...]:
+    """What two records must share for their times, memory or bits to be compared: device and number of threads."""
+    environment = record.environment
+    return (record.device, environment.get("device_name"), environment.get("threads"))
+
+
+def same_device(one: RunRecord, other: RunRecord) -> bool:
+    """Whether times, memory and bits of two records can be compared."""
+    return device_model(one) == device_model(other)
+
+
+def same_result(one: RunRecord, other: RunRecord) -> bool:
+    """Whether two records of a cell hold the same bits: the losses of all epochs, and the weights."""
+    return (one.status, one.weights_sha256, one.train_losses, one.valid_losses) == (
+        other.status,
+        other.weights_sha256,
+        other.train_losses,
+        other.valid_losses,
+    )
+
+
 def same_data(one: RunRecord, other: RunRecord) -> bool:
-    """Whether two records are of the same data, not only by name; a record that does not tell agrees with any."""
-    return len({one.data_sha256, other.data_sha256} - {None}) < 2
+    """Whether two records of a seed are of the same pairs, not only of data of one name.
+
+    Known by the hashes of the parts where both have them, otherwise by that of the data; a record that does not
+    tell agrees with any.
+    """
+    named = ("train_sha256", "valid_sha256", "test_sha256")
+    parts = [{getattr(one, part), getattr(other, part)} for part in named]
+    if None in parts[0]:
+        parts = [{one.data_sha256, other.data_sha256}]
+    return all(len(hashes - {None}) < 2 for hashes in parts)
 
 
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ import msgspec
 
 from bench.records.metric import Metric
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 COMPLETED, DIVERGED, FAILED = "completed", "diverged", "failed"
 
@@ -41,7 +41,9 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
         dataset_notes: What its reader left out or noticed.
         classes: Their number; ``class_names`` in the order of labels.
         channels: Of each modality of the data; ``image_size``: rows and columns of all of them.
-        train_pairs: Used for training; ``valid_pairs`` for validation.
+        train_pairs: Used for training; ``valid_pairs`` for choosing the best epoch; ``test_pairs`` for reporting:
+            0 for none, None where the version had no test.
+        class_counts: The pairs of each class, in the order of labels, by part: "train", "valid", "test".
         seed: Of all random streams.
         profile: Its name; ``protocol``: every setting, as run.
         device: "cpu" or "cuda"; ``environment`` tells which.
@@ -52,12 +54,16 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
         learning_rates: Of each epoch's first step.
         best_epoch: With the lowest validation loss, counted from 1.
         best_valid_loss: Of that epoch; ``valid_accuracy`` and ``valid_metrics`` (every metric) too.
-        metrics: The declarations of the metrics in ``valid_metrics``.
+        test_loss: Of that epoch's weights over the test pairs, which nothing was chosen by; ``test_accuracy`` and
+            ``test_metrics`` (every metric) too. None without test pairs.
+        metrics: The declarations of the metrics in ``valid_metrics`` and ``test_metrics``.
         train_accuracy: Over all training pairs, with that epoch's weights.
         epoch_seconds: Training alone, per epoch.
         pretraining: The experts trained before, for late fusion of experts; their epochs are not among the lists
             above.
         train_seconds: Sum of all epochs, experts included.
+        total_seconds: Of the whole run: making the pairs, measuring, training, validating, testing, writing.
+        other_load: Cores that other processes kept busy meanwhile, on average; None where nobody counts them.
         target_accuracy: The validation accuracy that ``seconds_to_target`` is about.
         seconds_to_target: Training time, experts included, until an epoch first ended with it; None if none did.
         flops_per_step: Floating-point operations of one step of the last stage of training, a multiply-add
@@ -68,9 +74,12 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
         peak_reserved_bytes: What CUDA's caching allocator held for it; None on a CPU.
         weights_sha256: Of the best epoch's weights.
         checkpoint: File name in the run's folder of checkpoints; None if none was written.
-        data_sha256: Of the data set's content, as it was given to the run.
+        data_sha256: Of what the pairs of all seeds come from: the content of files, or the settings and the code
+            that make pairs. Up to version 4 of the content in any case.
+        train_sha256: Of the content of the training pairs; ``valid_sha256`` and ``test_sha256`` likewise.
         code_sha256: Of the code that decides the result, plug-ins included.
         plugins: The files of the plug-ins that were loaded.
+        claims: The hashes of the claims that this run is evidence for, by name, as they were declared before it.
         command: Runs this cell again, in the project's folder; "" where it was not run by a command.
         environment: Versions, machine, device, threads, commit.
     """
@@ -97,6 +106,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
     image_size: list[int] | None = None
     train_pairs: int | None = None
     valid_pairs: int | None = None
+    test_pairs: int | None = None
+    class_counts: dict[str, list[int]] | None = None
     seed: int
     profile: str
     protocol: dict[str, Any]
@@ -113,11 +124,16 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
     best_valid_loss: float | None = None
     valid_accuracy: float | None = None
     valid_metrics: dict[str, float | None] | None = None
+    test_loss: float | None = None
+    test_accuracy: float | None = None
+    test_metrics: dict[str, float | None] | None = None
     metrics: list[Metric] = []
     train_accuracy: float | None = None
     epoch_seconds: list[float]
     pretraining: list[Pretraining]
     train_seconds: float | None = None
+    total_seconds: float | None = None
+    other_load: float | None = None
     target_accuracy: float | None = None
     seconds_to_target: float | None = None
     flops_per_step: int | None = None
@@ -128,8 +144,12 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
     weights_sha256: str | None = None
     checkpoint: str | None = None
     data_sha256: str | None = None
+    train_sha256: str | None = None
+    valid_sha256: str | None = None
+    test_sha256: str | None = None
     code_sha256: str | None = None
     plugins: list[str] = []
+    claims: dict[str, str] = {}
     command: str = ""
     environment: dict[str, Any]
 

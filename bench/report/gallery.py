@@ -6,7 +6,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from bench.analysis.formats import text
-from bench.metrics import declarations
+from bench.metrics import IN_WORDS, declarations, name_on, reported_part, value
 from bench.records import COMPLETED, RecordError, RunRecord, SampleRecord, read
 from bench.records.sample import samples_path
 
@@ -27,24 +27,25 @@ class Samples:
 
 
 def gallery(records: Sequence[RunRecord], folders: Sequence[Path | None]) -> list[Samples]:
-    """Predictions of the models with the lowest and the highest validation loss of the first seed.
+    """Predictions of the models with the lowest and the highest loss of the first seed.
 
     ``folders`` are those of the runs of comparable records; None for records without files.
     """
+    metric = declarations()[name_on("loss", reported_part(records))]
     losses = [
-        (record.best_valid_loss, record, folder)
+        (loss, record, folder)
         for record, folder in zip(records, folders, strict=True)
-        if record.status == COMPLETED and record.best_valid_loss is not None
+        if record.status == COMPLETED and (loss := value(record, metric.name)) is not None
     ]
     if not losses:
         return []
     seed = min(record.seed for _, record, _ in losses)
     of_seed = sorted((entry for entry in losses if entry[1].seed == seed), key=itemgetter(0))
     chosen = {"lowest": of_seed[0], "highest": of_seed[-1]} if len(of_seed) > 1 else {"only": of_seed[0]}
-    metric = declarations()["best_valid_loss"]
     shown = []
     for which, (loss, record, folder) in chosen.items():
-        title = f"{record.label}, seed {seed}: the {which} validation loss of this seed, {text(metric, loss)}"
+        which_loss = f"the {which} {IN_WORDS[metric.part]} loss of this seed"
+        title = f"{record.label}, seed {seed}: {which_loss}, {text(metric, loss)}"
         try:
             shown.append(Samples(title, _read(record, folder)))
         except RecordError as error:

@@ -6,10 +6,10 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.frames import frame
-from bench.analysis.statistics import FEWEST_SEEDS, mean_interval
+from bench.analysis.statistics import FEWEST_MARKED, mean_interval
 from bench.analysis.thresholds import above_chance
 from bench.config import SMOKE
-from bench.metrics import declarations
+from bench.metrics import IN_WORDS, declarations, name_on, reported, reported_pairs, reported_part
 from bench.records import COMPLETED, RunRecord
 from bench.tables.seeds import best
 
@@ -26,11 +26,12 @@ def highlights(records: Sequence[RunRecord]) -> list[str]:
         return ["No run was completed.", *_unfinished(records)]
     if records[0].profile == SMOKE.name:
         return ["Profile smoke checks that the models run; it does not rank them.", *_unfinished(records)]
-    return [_best(cells), *_at_chance(records), *_unfinished(records)]
+    return [_best(cells, reported_part(records)), *_at_chance(records), *_unfinished(records)]
 
 
-def _best(cells: pd.DataFrame) -> str:
-    losses = cells.pivot(index="seed", columns="model", values="best_valid_loss").dropna()
+def _best(cells: pd.DataFrame, part: str) -> str:
+    metric = declarations()[name_on("loss", part)]
+    losses = cells.pivot(index="seed", columns="model", values=metric.name).dropna()
     seeds, models = losses.shape
     if models == 1:
         return f"{losses.columns[0]} is the only model, so there is no comparison."
@@ -38,11 +39,11 @@ def _best(cells: pd.DataFrame) -> str:
         return "The models are not compared: they have no seed in common."
     means = losses.mean()
     first = str(means.idxmin())
-    loss = formats.mean(declarations()["best_valid_loss"], mean_interval(losses[first]))
-    lowest = f"{first} has the lowest validation loss, {loss} "
+    loss = formats.mean(metric, mean_interval(losses[first]))
+    lowest = f"{first} has the lowest {IN_WORDS[part]} loss, {loss} "
     lowest += "with one seed" if seeds == 1 else f"on average over {seeds} seeds"
-    if seeds < FEWEST_SEEDS:
-        return f"{lowest}; fewer than {FEWEST_SEEDS} seeds are not tested for significance."
+    if seeds < FEWEST_MARKED:
+        return f"{lowest}; fewer than {FEWEST_MARKED} seeds are not tested for significance."
     alike = best(losses, higher_is_better=False)
     if not alike:
         return f"{lowest}; it is not significantly different from any other model."
@@ -56,8 +57,8 @@ def _at_chance(records: Sequence[RunRecord]) -> list[str]:
     """The models at chance level, by the accuracy that gives every class the same weight."""
     models: dict[str, list[bool]] = {}
     for record in records:
-        accuracy = (record.valid_metrics or {}).get("balanced_accuracy")
-        if record.status == COMPLETED and accuracy is not None and record.valid_pairs:
+        accuracy = reported(record, "balanced_accuracy")
+        if record.status == COMPLETED and accuracy is not None and reported_pairs(record):
             models.setdefault(record.label, []).append(accuracy <= above_chance(record))
     names = [
         model if all(at_chance) else f"{model} ({sum(at_chance)} of {len(at_chance)} seeds)"

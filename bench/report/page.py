@@ -13,6 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from bench.analysis.claims import published_claims
 from bench.analysis.frames import comparable, describe, outcomes
 from bench.analysis.ledger import decide_claims, ledger
 from bench.records import COMPLETED, DIVERGED, FAILED, CostRecord, ProbeRecord, RunRecord
@@ -21,7 +22,7 @@ from bench.report import cells
 from bench.report.figures import Image, images
 from bench.report.gallery import gallery
 from bench.report.highlights import highlights
-from bench.tables.claims import claims_table
+from bench.tables.claims import claims_table, comparison_tables, tuning_tables
 from bench.tables.costs import cost_tables
 from bench.tables.tabulation import tables_by_study
 from bench.tables.text import TextTable
@@ -48,7 +49,9 @@ def page(runs: Sequence[Run], *, draw: Draw = _draw) -> str:
     comparables = [_comparable(name, group) for name, group in comparable(together).items()]
     figures = draw([*comparables, Run("costs", [], [], costs, None)])
     tables = tables_by_study(records, probes)
-    claims = claims_table(ledger(records, probes)) if decide_claims(records) else None
+    published = published_claims()
+    decided = ledger(records, probes, published) if decide_claims(records, published) else None
+    claims = [claims_table(decided), *comparison_tables(decided), *tuning_tables(decided)] if decided else []
     run_of = {id(record): run for run in runs for record in run.records}
     sections = [
         _section(group, tables[group.name], [run_of[id(record)] for record in group.records])

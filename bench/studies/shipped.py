@@ -1,7 +1,7 @@
 """The studies that ship here.
 
 ``standard`` is what ``pytest bench`` runs. Six rerun the published tables (``results/published/``), each under the
-protocol it was obtained with; two are our own.
+protocol it was obtained with; the others are our own.
 """
 
 from dataclasses import replace
@@ -9,6 +9,7 @@ from dataclasses import replace
 from bench.config import STANDARD
 from bench.registry import register_study
 from bench.study import PROBES, Study
+from fusion_models.zoo import FIELD, FIELD_MODELS, MODELS, REFERENCE, embedders_of
 
 # A cube and its twin sphere, of the same place and color, could stand one in training and one in validation.
 _SPLIT_TWINS = {"keep_groups": False}
@@ -37,8 +38,6 @@ def _models(family: str, strategies: str, *embedders: str) -> tuple[str, ...]:
 
 @register_study("standard")
 def _standard() -> Study:
-    from fusion_models import MODELS
-
     return Study(
         question="Every model under one protocol: which strategy, which downsampling, at what cost?",
         models=tuple(MODELS),
@@ -140,4 +139,97 @@ def _robustness() -> Study:
         protocols={"": replace(STANDARD, pairs=2_400, epochs=6)},
         dataset="shapes-hard",
         probes=PROBES,
+    )
+
+
+# Short enough for every operator on two CPU cores, long enough to tell fusion from single modalities.
+_FIELD = replace(STANDARD, pairs=2_400, epochs=6)
+
+
+@register_study("field")
+def _field() -> Study:
+    return Study(
+        question="Every operator in every embedder, at one set of widths: what works together?",
+        models=tuple(FIELD_MODELS),
+        protocols={"": _FIELD},
+        dataset="shapes-hard",
+    )
+
+
+@register_study("operators")
+def _operators() -> Study:
+    models: list[str] = []
+    for spec in FIELD_MODELS.values():
+        if spec.embedder in (REFERENCE, "strided"):
+            models.append(spec.name)
+        if (spec.stage, spec.embedder) == ("intermediate", REFERENCE) and spec.operator != "concat":
+            # Operators have weights of their own: once more, with as many parameters as concatenation has.
+            models.append(f"{spec.name}.parameters")
+    return Study(
+        question="Which operator, with MaxPool and with strided convolution, and at equal parameters?",
+        models=tuple(models),
+        protocols={"": _FIELD},
+        dataset="shapes-hard",
+    )
+
+
+_AS_MANY_PARAMETERS = ("strided", "avgpool", "blurpool", "blurconv", "aps")
+_AS_MANY_OPERATIONS = ("avgpool", "blurpool", "blurconv", "spd", "aps")
+"""The embedders whose models have those of MaxPool, apart from 2%, and need no control."""
+
+
+@register_study("downsampling")
+def _downsampling() -> Study:
+    embedders: list[str] = []
+    for embedder in embedders_of(FIELD):
+        embedders.append(embedder)
+        if embedder not in (REFERENCE, *_AS_MANY_PARAMETERS):
+            embedders.append(f"{embedder}.parameters")
+        if embedder not in (REFERENCE, *_AS_MANY_OPERATIONS):
+            embedders.append(f"{embedder}.operations")
+    return Study(
+        question="Which downsampling, and is it the downsampling or its parameters and operations?",
+        models=_models(FIELD, "intermediate-concat intermediate-add", *embedders),
+        protocols={"": _FIELD},
+        dataset="shapes-hard",
+    )
+
+
+@register_study("backbones")
+def _backbones() -> Study:
+    places = ("layer2-add", "intermediate-concat", "intermediate-add", "late-logits", "late-mean")
+    return Study(
+        question="With torchvision's ResNet-18 per modality, where should they be fused?",
+        models=tuple(f"resnet-{place}" for place in ("rgb", "lidar", *places)),
+        protocols={"": _FIELD},
+        dataset="shapes-hard",
+    )
+
+
+LEARNING_RATES = (0.0001, 0.0003, 0.001, 0.003)
+"""The grid of the study ``tuned``, declared before it was run; the standard protocol has the third."""
+
+
+@register_study("tuned")
+def _tuned() -> Study:
+    return Study(
+        question="Does a ranking survive if every model has its best learning rate of one grid?",
+        models=(
+            *_models("compact", _COMPACT_STRATEGIES, "maxpool", "strided"),
+            *_models("wide", "early-concat late-concat rgb lidar", "maxpool", "strided"),
+        ),
+        protocols={
+            f"lr {rate:g}": replace(STANDARD, pairs=2_000, learning_rate=rate, final_learning_rate=rate / 1_000)
+            for rate in LEARNING_RATES
+        },
+        dataset="shapes-hard",
+    )
+
+
+@register_study("costs")
+def _costs() -> Study:
+    return Study(
+        question="What does an epoch cost, one model after the other in each of several rounds (seeds)?",
+        models=tuple(MODELS),
+        protocols={"": replace(STANDARD, pairs=1_000, epochs=3)},
     )

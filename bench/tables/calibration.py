@@ -1,17 +1,32 @@
-"""The tables of how often verdicts are wrong, which docs/evidence.md shows.
+"""The tables of how often verdicts are wrong and how many seeds they take, which docs/evidence.md shows.
 
 ``python -m bench.tables.calibration`` writes them there; a test measures them again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from bench.analysis.calibration import WORLDS, Draw, coverage, false_alarms, power, sign_flip_power
+from bench.analysis import calibration
+from bench.analysis.calibration import (
+    RATIO,
+    WORLDS,
+    Draw,
+    alike,
+    coverage,
+    divided,
+    false_alarms,
+    fixed_seeds,
+    power,
+    repeated_testing,
+    sign_flip_power,
+    stops,
+)
 from bench.analysis.formats import number
-from bench.analysis.statistics import ALPHA
+from bench.analysis.sequential import LOOKS
+from bench.analysis.statistics import ALPHA, Floats
 from bench.tables.text import TextTable
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "evidence.md"
@@ -54,7 +69,7 @@ def coverage_table() -> TextTable:
     """How often 95% intervals cover the true mean."""
     worlds: Mapping[str, Draw] = {
         "normal": WORLDS["normal"],
-        "lopsided (exponential)": lambda rng, shape: rng.exponential(size=shape) - 1,
+        "lopsided (exponential)": LOPSIDED,
     }
     shares = {
         f"{name}, {method}": [coverage(draw, 0.0, n, method) for n in SEEDS[1:]]
@@ -66,21 +81,101 @@ def coverage_table() -> TextTable:
     )
 
 
-def _table(title: str, first: str, columns: list[str], shares: Mapping[str, list[float]]) -> TextTable:
+LOPSIDED: Draw = lambda rng, shape: rng.exponential(size=shape) - 1  # noqa: E731 - as the worlds are
+
+
+def sequential_false_alarm_table() -> TextTable:
+    """Every world: the share of sequences in which models that are alike are called different, at any look."""
+    sequences = {world: (alike(draw), 0.0) for world, draw in WORLDS.items()}
+    sequences["normal, seeds divide the same pairs"] = (divided(), RATIO)
+    shares = {}
+    for world, (differences, ratio) in sequences.items():
+        found = stops(differences, ratio=ratio)
+        shares[world] = [*map(found.different_by, LOOKS), repeated_testing(differences)]
+    columns = [*(f"until n = {look}" for look in LOOKS), "t test at 5% at every look"]
+    return _table("False alarms in percent over all looks", "runs of A and B alike", columns, shares)
+
+
+def sequential_power_table() -> TextTable:
+    """How often and after how many seeds a difference is found, and the seeds of one look as powerful."""
+    rows = {}
+    for effect in (0.6, 0.8, 1.0, 1.25, 1.5, 2.0):
+        differences = _sequences(effect)
+        found = stops(differences)
+        detected, seeds = found.different_by(LOOKS[-1]), float(found.seeds.mean())
+        fixed = fixed_seeds(differences, detected)
+        rows[f"{effect:g}"] = [*map(found.different_by, LOOKS), seeds, fixed, 1 - seeds / fixed]
+    columns = [f"found until n = {look} (%)" for look in LOOKS]
+    columns += ["seeds, mean", "seeds of one look as powerful", "runs saved (%)"]
+    return _table("Power and seeds of a difference", "difference / spread", columns, rows, plain=(3, 4))
+
+
+def sequential_equivalence_table() -> TextTable:
+    """How often models are called equivalent: those that are alike, and those that differ by the margin."""
+    worlds: Mapping[str, Draw] = {
+        "normal": WORLDS["normal"],
+        "heavy tails (t, 3 degrees of freedom)": WORLDS["heavy tails (t, 3 degrees of freedom)"],
+        "lopsided (exponential)": LOPSIDED,
+    }
+    rows = {}
+    for world, draw in worlds.items():
+        differences = draw(np.random.default_rng(0), (calibration.SEQUENCES, LOOKS[-1]))
+        for margin in (1.0, 1.5):
+            same = stops(differences, margin=margin)
+            wrong = [stops(differences + sign * margin, margin=margin) for sign in (1, -1)]
+            rows[f"{world}, {margin:g}"] = [
+                float(same.equivalent.mean()),
+                float(same.different.mean()),
+                float(same.seeds.mean()),
+                1 - float(same.seeds.mean()) / LOOKS[-1],
+                *(float(found.equivalent.mean()) for found in wrong),
+            ]
+    columns = ["alike: equivalent (%)", "alike: called different (%)", "alike: seeds, mean"]
+    columns += [f"alike: runs saved against n = {LOOKS[-1]} (%)"]
+    columns += ["A better by the margin: called equivalent (%)", "B better by the margin: called equivalent (%)"]
+    return _table("Stops for equivalence", "differences, margin", columns, rows, plain=(2,))
+
+
+def _sequences(effect: float) -> Floats:
+    shape = (calibration.SEQUENCES, LOOKS[-1])
+    return np.random.default_rng(0).normal(effect, 1, size=shape)
+
+
+def _table(
+    title: str, first: str, columns: list[str], shares: Mapping[str, list[float]], plain: Sequence[int] = ()
+) -> TextTable:
+    """A table of shares in percent; the columns ``plain`` are numbers of seeds."""
     header = [first, *columns]
     return TextTable(
         name="calibration",
         title=title,
         header=header,
         labels=1,
-        rows=[[name, *(number(value, ".1%").rstrip("%") for value in values)] for name, values in shares.items()],
+        rows=[
+            [
+                name,
+                *(
+                    number(value, ".1f") if column in plain else number(value, ".1%").rstrip("%")
+                    for column, value in enumerate(values)
+                ),
+            ]
+            for name, values in shares.items()
+        ],
         data=pd.DataFrame([[name, *values] for name, values in shares.items()], columns=header),
     )
 
 
 def section() -> str:
     """The text between the markers of the page."""
-    return "\n".join(table.markdown() for table in (false_alarm_table(), power_table(), coverage_table()))
+    tables = (
+        sequential_false_alarm_table,
+        sequential_power_table,
+        sequential_equivalence_table,
+        false_alarm_table,
+        power_table,
+        coverage_table,
+    )
+    return "\n".join(table().markdown() for table in tables)
 
 
 if __name__ == "__main__":

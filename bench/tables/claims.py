@@ -1,23 +1,41 @@
 """The ledger as tables and as a page of Markdown."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from math import log
 
 import pandas as pd
 
-from bench.analysis.claims import HYPOTHESES, Contradiction
+from bench.analysis.across import across
+from bench.analysis.claims import OVER, Question
 from bench.analysis.formats import margin, short_title
 from bench.analysis.ledger import ClaimConditions, Entry, Ledger, PartEntry, Ruling
-from bench.analysis.quantities import LOSS
+from bench.analysis.published import published_values
+from bench.analysis.quantities import IDLE, LEARNED_ACCURACY, LEARNED_SHARE, LOSS, LOSS_RATIO
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS
+from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Verdict
+from bench.tables.across import summary_table
 from bench.tables.text import TextTable
 
 Link = Callable[[str], str]
 """The name of a study -> the path of its records, relative to the page."""
 
-_MEASURED = ["metric", "n", "A - B or A / B (95%)", "P", "verdict"]
-_ERRORS = (
-    f"in at most {ALPHA:.0%} of such ledgers, a difference is found where there is none, per set of conditions"
-)
+_MEASURED = [
+    "estimand",
+    "published difference",
+    "n",
+    "learned A, B",
+    "test difference (95%)",
+    "log ratio of losses (95%)",
+    "P",
+    "verdict",
+]
+_NOTES = [
+    "A - B, or A / B where ratios are compared; n: seeds up to the look that decided",
+    "learned: runs of A and of B that did, of n; log ratio: natural, over pairs that both learned",
+    "P: share of seeds in which A beats B",
+]
 
 
 def verdicts_table(ledger: Ledger) -> TextTable:
@@ -25,11 +43,11 @@ def verdicts_table(ledger: Ledger) -> TextTable:
     run = [(entry, entry.conditions) for entry in ledger.entries if entry.conditions is not None]
     return TextTable(
         name="claims",
-        title="Published claims",
+        title="Claims",
         header=["claim", "data", "protocol", "verdict"],
         labels=4,
         rows=[
-            [entry.hypothesis.name, conditions.shared.dataset, conditions.protocol, entry.words]
+            [entry.claim.name, conditions.shared.dataset, conditions.protocol, entry.words]
             for entry, conditions in run
         ],
         notes=["claims.md, next to the tables, has the claims' words, every comparison and the limits"],
@@ -39,52 +57,90 @@ def verdicts_table(ledger: Ledger) -> TextTable:
 
 def _data(entry: Entry, conditions: ClaimConditions) -> dict[str, object]:
     return {
-        "claim": entry.hypothesis.name,
-        "text": entry.hypothesis.text,
+        "claim": entry.claim.name,
+        "text": entry.claim.text,
+        "claim_sha256": entry.claim.sha256,
         "dataset": conditions.shared.dataset,
         "setting": conditions.setting,
         "profile": conditions.shared.profile,
         "device": conditions.device,
         "as_published": conditions.as_published,
         "ruling": entry.ruling.value,
+        "look": entry.look,
+        "exploratory": entry.exploratory,
+        "core_hours": entry.hours,
         "verdict": entry.words,
         "comparisons": len(entry.parts),
-        "held": sum(part.ruling is Ruling.HOLDS for part in entry.parts),
+        "held": sum(part.ruling in (Ruling.HOLDS, Ruling.DIRECTION) for part in entry.parts),
         "failed": sum(part.ruling is Ruling.FAILS for part in entry.parts),
     }
 
 
 def page(ledger: Ledger, link: Link) -> str:
     """The ledger as a page of Markdown."""
+    claims = list(dict.fromkeys(entry.claim for entry in ledger.entries))
+    margins = dict.fromkeys(part.quantity.metric for claim in claims for part in claim.parts)
     blocks = [
-        "# The published claims, tested on our runs",
-        "Generated from records; do not edit. `bench/analysis/claims.py` declares what each claim compares, "
-        "`docs/evidence.md` explains how verdicts are reached.",
+        "# Claims, tested on our runs",
+        "Generated from records; do not edit. The TOML files beside the published values declare what each claim "
+        "compares, `docs/evidence.md` explains how verdicts are reached.",
         _linked_claims_table(ledger, link).markdown(),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(ledger)),
-        "## Contradictions between the notebooks",
-        *(block for question in ledger.answers for block in _contradiction(ledger, question)),
+        *(["## Questions with more than one answer"] if ledger.answers else []),
+        *(block for question in ledger.answers for block in _question(ledger, question)),
+        *_tuned(ledger),
+        *_over_datasets(ledger),
         "## How the claims were read",
-        "\n".join(f"- {claim.name}: {claim.reading}." for claim in HYPOTHESES if claim.reading),
+        *filter(None, ["\n".join(f"- {claim.name}: {claim.reading}." for claim in claims if claim.reading)]),
         "The smallest differences that matter:",
-        "\n".join(f"- {line}" for line in _margins()),
+        "\n".join(f"- {short_title(metric)}: {margin(metric)} ({metric.reason})" for metric in margins),
         "## Every comparison",
-        *(_parts_table(ledger, conditions).markdown() for conditions in ledger.conditions),
+        *(table.markdown() for table in comparison_tables(ledger)),
     ]
     return "\n\n".join(block.rstrip("\n") for block in blocks) + "\n"
 
 
-_CLAIM_HEADER = ["claim", "published in", "verdict", "decisive comparison", "n", "data", "protocol", "device"]
+_CLAIM_HEADER = [
+    "claim",
+    "name",
+    "verdict",
+    "decisive comparison",
+    "n",
+    "core-hours",
+    "data",
+    "protocol",
+    "device",
+]
 _CLAIM_NOTES = [
-    f"verdict: a claim of several comparisons holds if all of them do; {_ERRORS}",
+    "verdict: a claim of several comparisons holds if all of them do; over all its looks, a comparison that is "
+    f"not so is called so in at most {ALPHA:.0%} of cases",
+    "exploratory: runs were made before the claim was declared as it is now",
     "decisive comparison: the first that fails, or else the least certain one; n: its seeds",
 ]
 
 
 def claims_table(ledger: Ledger) -> TextTable:
     """One row per claim and set of conditions, with its words and the comparison that it depends on."""
-    return _text_table("Published claims", _CLAIM_HEADER, list(map(_claim_row, ledger.entries)), _CLAIM_NOTES)
+    return _text_table("Claims", _CLAIM_HEADER, list(map(_claim_row, ledger.entries)), _CLAIM_NOTES)
+
+
+def comparison_tables(ledger: Ledger) -> list[TextTable]:
+    """One table per set of conditions: every comparison, with what was published and what was measured."""
+    return [
+        _text_table(
+            f"{conditions.shared.dataset}, {conditions.protocol}, {conditions.device}",
+            ["claim", "comparison of A and B", *_MEASURED, "as claimed"],
+            [
+                _part_row(entry, part)
+                for entry in ledger.entries
+                if entry.conditions == conditions
+                for part in entry.parts
+            ],
+            _NOTES,
+        )
+        for conditions in ledger.conditions
+    ]
 
 
 def _linked_claims_table(ledger: Ledger, link: Link) -> TextTable:
@@ -93,65 +149,174 @@ def _linked_claims_table(ledger: Ledger, link: Link) -> TextTable:
     for entry in ledger.entries:
         claim, name, verdict, *rest = _claim_row(entry)
         links = ", ".join(f"[{source}]({link(source)})" for source in entry.sources)
-        rows.append([claim, name, f"**{verdict}**", *rest, links or "-"])
-    return _text_table("Claims", [*_CLAIM_HEADER, "runs"], rows, _CLAIM_NOTES)
+        rows.append([claim, f"{name} ({entry.claim.sha256})", f"**{verdict}**", *rest, links or "-"])
+    notes = [*_CLAIM_NOTES, "name: with the hash of what the claim declares, which its records hold"]
+    return _text_table("Claims", [*_CLAIM_HEADER, "runs"], rows, notes)
 
 
 def _claim_row(entry: Entry) -> list[str]:
     conditions, decisive = entry.conditions, entry.decisive
-    claim = [entry.hypothesis.text, entry.hypothesis.name, entry.words]
+    claim = [entry.claim.text, entry.claim.name, entry.words]
     if conditions is None or decisive is None:
-        return [*claim, *["-"] * 5]
+        return [*claim, *["-"] * 6]
     pairing = decisive.verdict.pairing
     sign = "/" if pairing.metric.ratio else "-"
     return [
         *claim,
         f"{short_title(pairing.metric)}, {pairing.a} {sign} {pairing.b}: {decisive.verdict.effect_text}",
         str(pairing.n),
+        "-" if entry.hours is None else f"{entry.hours:.2g}",
         conditions.shared.dataset,
         conditions.protocol,
         conditions.device,
     ]
 
 
-def _contradiction(ledger: Ledger, question: Contradiction) -> list[str]:
+def _question(ledger: Ledger, question: Question) -> list[str]:
     claims = [
-        f"- {entry.hypothesis.name}: {entry.hypothesis.text}. "
+        f"- {entry.claim.name}: {entry.claim.text}. "
         + (f"On {entry.conditions.shared.dataset}, {entry.conditions.protocol}: " if entry.conditions else "")
         + f"**{entry.words}**."
         for entry in ledger.entries
-        if entry.hypothesis.name in question.claims
+        if entry.claim.name in question.claims
     ]
     rows = [
-        [conditions.shared.dataset, conditions.protocol, part.part.a, part.part.b, *_measured(part)]
+        [conditions.shared.dataset, conditions.protocol, part.part.a, part.part.b, *_measured("", part)]
         for conditions, part in ledger.answers[question]
     ]
     table = _text_table("Side by side", ["data", "protocol", "A", "B", *_MEASURED], rows)
     return [f"### {question.question}", "\n".join(claims), table.markdown() if rows else "Nothing was run."]
 
 
-def _parts_table(ledger: Ledger, conditions: ClaimConditions) -> TextTable:
-    rows = [
-        [entry.hypothesis.name, part.part.a, part.part.relation.value, part.part.b, *_measured(part), part.ruling]
-        for entry in ledger.entries
-        if entry.conditions == conditions
-        for part in entry.parts
+def tuning_tables(ledger: Ledger) -> list[TextTable]:
+    """Which rankings survive tuning, and the variants that were chosen; nothing where no model was tuned."""
+    pairs = [
+        (tuned, plain)
+        for tuned in ledger.entries
+        for plain in ledger.entries
+        if tuned.tuned and not plain.tuned and plain.claim == tuned.claim and _alike(tuned, plain)
     ]
-    return _text_table(
-        f"{conditions.shared.dataset}, {conditions.protocol}, {conditions.device}",
-        ["claim", "A", "claimed", "B", *_MEASURED, "as claimed"],
-        rows,
-        ["P: share of seeds in which A beats B"],
+    if not pairs:
+        return []
+    rows = [
+        [
+            tuned.claim.name,
+            f"{part.part.a} {part.part.relation} {part.part.b}",
+            short_title(part.part.quantity.metric),
+            f"{before.verdict.words}: {before.verdict.effect_text}",
+            f"{part.verdict.words}: {part.verdict.effect_text}",
+            _survives(before, part),
+        ]
+        for tuned, plain in pairs
+        for before, part in zip(plain.parts, tuned.parts, strict=True)
+    ]
+    chosen = {
+        model: Counter(run.record.variant for _, run in sorted(runs.items()))
+        for tuned, _ in pairs
+        for part in tuned.parts
+        for model, runs in part.runs.items()
+    }
+    variants = sorted({variant for counts in chosen.values() for variant in counts})
+    return [
+        _text_table(
+            "Does the ranking survive tuning?",
+            [
+                "claim",
+                "comparison of A and B",
+                "estimand",
+                "one protocol for all",
+                "the best for each",
+                "survives",
+            ],
+            rows,
+            ["survives: the same side is ahead by the verdicts before and after; open: one of them is undecided"],
+        ),
+        _text_table(
+            "What was chosen on the validation pairs",
+            ["model", *variants],
+            [[model, *(str(counts[variant]) for variant in variants)] for model, counts in chosen.items()],
+            ["seeds in which the variant had the lowest validation loss; results are those on the test pairs"],
+        ),
+    ]
+
+
+def _alike(one: Entry, other: Entry) -> bool:
+    """Whether two results of a claim are of one study, on the same data and device."""
+    if one.conditions is None or other.conditions is None or set(one.sources) != set(other.sources):
+        return False
+    return replace(one.conditions, setting="") == replace(other.conditions, setting="")
+
+
+def _survives(before: PartEntry, after: PartEntry) -> str:
+    outcomes = (before.verdict.outcome, after.verdict.outcome)
+    if Outcome.UNDECIDED in outcomes:
+        return "open"
+    same = any(
+        all(outcome in side for outcome in outcomes) for side in (A_BETTER, B_BETTER, (Outcome.EQUIVALENT,))
     )
+    return "yes" if same else "NO"
 
 
-def _measured(part: PartEntry) -> list[str]:
+def _tuned(ledger: Ledger) -> list[str]:
+    tables = [table.markdown() for table in tuning_tables(ledger)]
+    return ["## Fair training", *tables] if tables else []
+
+
+def _over_datasets(ledger: Ledger) -> list[str]:
+    """The comparisons that were made on several data sets, protocol by protocol; nothing if there are none."""
+    verdicts: dict[str, list[tuple[str, Verdict]]] = {}
+    for entry in ledger.entries:
+        if entry.conditions is not None:
+            under = f"{entry.conditions.protocol}, {entry.conditions.device}"
+            of_parts = [(entry.conditions.shared.dataset, part.verdict) for part in entry.parts]
+            verdicts.setdefault(under, []).extend(of_parts)
+    tables = [summary_table(under, across(of_protocol)) for under, of_protocol in verdicts.items()]
+    shown = [table.markdown() for table in tables if table]
+    return ["## Over data sets", *shown] if shown else []
+
+
+def _part_row(entry: Entry, part: PartEntry) -> list[str]:
+    study = entry.claim.name.partition("/")[0]
+    compared = f"{part.part.a} {part.part.relation} {part.part.b}"
+    return [entry.claim.name, compared, *_measured(study, part), part.ruling.value]
+
+
+def _measured(study: str, part: PartEntry) -> list[str]:
     verdict, title = part.verdict, short_title(part.part.quantity.metric)
+    published = _published(study, part)
     if not verdict.pairing.n:
-        return [title, "0", "-", "-", "-"]
-    words = "; ".join(filter(None, (verdict.words, part.caveat)))
-    chance = f"{verdict.probability.mean:.2f}"
-    return [title, str(verdict.pairing.n), verdict.effect_text, chance, words]
+        return [title, published, "0", *["-"] * 5]
+    of_loss = part.part.quantity.metric.name in (LOSS.metric.name, LOSS_RATIO.metric.name)
+    failed = part.manipulation_failed
+    words = f"{Ruling.FAILED_MANIPULATION}: {failed}" if failed else verdict.words
+    return [
+        title,
+        published,
+        str(verdict.pairing.n),
+        ", ".join(f"{learned} of {n}" for learned, n in part.learned),
+        (part.beside(LOSS) if of_loss else verdict).effect_text,
+        _log_ratio(part.beside(LOSS_RATIO)),
+        f"{verdict.probability.mean:.2f}",
+        "; ".join(filter(None, (words, part.caveat))),
+    ]
+
+
+def _published(study: str, part: PartEntry) -> str:
+    """The published difference of A and B, or their ratio where ratios are compared; "-" where there is none."""
+    metric = part.part.quantity.metric
+    values = published_values(study, metric.name, part.part.models)
+    if values is None or OVER in part.part.a:
+        return "-"
+    a, b = values
+    return f"{a / b:.3g}" if metric.ratio and metric.name != LOSS_RATIO.metric.name else f"{a - b:+.3g}"
+
+
+def _log_ratio(verdict: Verdict) -> str:
+    effect = verdict.effect
+    if not effect.n or not effect.mean > 0:
+        return "-"
+    ends = "" if effect.n < 2 else f" ({log(effect.low):+.2g} to {log(effect.high):+.2g})"
+    return f"{log(effect.mean):+.2g}{ends}"
 
 
 def _text_table(title: str, header: list[str], rows: list[list[str]], notes: Sequence[str] = ()) -> TextTable:
@@ -160,14 +325,9 @@ def _text_table(title: str, header: list[str], rows: list[list[str]], notes: Seq
     return TextTable("claims", title, header, len(header), rows, data, list(notes))
 
 
-def _margins() -> list[str]:
-    metrics = dict.fromkeys(part.quantity.metric for claim in HYPOTHESES for part in claim.parts)
-    return [f"{short_title(metric)}: {margin(metric)} ({metric.reason})" for metric in metrics]
-
-
 def _limits(ledger: Ledger) -> list[str]:
     datasets = list(dict.fromkeys(conditions.shared.dataset for conditions in ledger.conditions))
-    not_run = [entry.hypothesis.name for entry in ledger.entries if entry.ruling is Ruling.NOT_RUN]
+    not_run = [entry.claim.name for entry in ledger.entries if entry.ruling is Ruling.NOT_RUN]
     origins = {
         True: "simulated. Results hold for simulated solids.",
         False: "read from files, which are not shipped here.",
@@ -188,13 +348,15 @@ def _limits(ledger: Ledger) -> list[str]:
         cells = dict.fromkeys(
             f"{record.model} (seed {record.seed}, {record.status})" for record in ledger.unfinished
         )
-        limits.append(f"Begun, not completed, and left out: {', '.join(cells)}.")
+        limits.append(f"Begun and not completed: {', '.join(cells)}.")
     return [
         *limits,
-        f"A model is at chance level if no run's loss is {margin(LOSS.metric)} below that of equal probabilities "
-        "for all classes.",
+        f"A run has learned if its loss is {LEARNED_SHARE:.0%} below the entropy of the classes' proportions and "
+        f"its balanced accuracy {LEARNED_ACCURACY:g} above that of guessing; one that diverged has not.",
+        "A claim does not hold if one of its comparisons contradicts it. Each comparison does so wrongly in at "
+        f"most {ALPHA:.0%} of cases, so a claim of many comparisons is contradicted wrongly more often.",
         f"Fewer than {FEWEST_SEEDS} seeds decide only what does not depend on the seed: parameters and memory.",
-        "Ratios of times are within one device and number of threads; records do not tell what else ran on the "
-        "machine. Memory on a CPU and on CUDA is counted differently.",
+        f"Times count of runs alone during which other processes kept at most {IDLE:g} cores busy.",
+        "Equivalence by sign flips rests on differences that spread evenly to both sides.",
         "wide-late-concat and wide-intermediate-concat are one function, so their comparisons repeat each other.",
     ]

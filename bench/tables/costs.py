@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bench.analysis.costs import exponent, loss_differences, mean_ratio, medians, ratio, ratios
+from bench.analysis.costs import (
+    exponent,
+    lightning_ratio,
+    loss_differences,
+    mean_lightning_ratio,
+    mean_ratio,
+    medians,
+    ratio,
+    ratios,
+)
 from bench.analysis.formats import number
 from bench.analysis.frames import comparable_costs, describe_cost
 from bench.analysis.statistics import CONFIDENCE
@@ -24,8 +33,12 @@ def cost_tables(costs: Iterable[CostRecord]) -> list[TextTable]:
 
 
 def inference_table(name: str, records: Sequence[InferenceRecord]) -> TextTable:
-    """One row per model, in the order they were measured; passes of one pair are latency, of more throughput."""
-    latency = {record.model: record for record in records if record.batch_size == 1}
+    """One row per model, in the order they were measured; passes of one pair are latency, of more throughput.
+
+    Replays of CUDA graphs have a column of their own, if there are any.
+    """
+    latency = {record.model: record for record in records if record.batch_size == 1 and not record.graph}
+    replayed = {record.model: record for record in records if record.batch_size == 1 and record.graph}
     throughput = {record.model: record for record in records if record.batch_size > 1}
     rows, data = [], []
     for model, parameters in {record.model: record.parameters for record in records}.items():
@@ -34,19 +47,26 @@ def inference_table(name: str, records: Sequence[InferenceRecord]) -> TextTable:
         spread = float(np.subtract(*np.quantile(single.seconds, (0.75, 0.25)))) if single else nan
         rate = many.batch_size / median(many.seconds) if many else nan
         milliseconds = (number(1e3 * seconds, ".2f"), number(1e3 * spread, ".2f"))
-        rows.append([model, f"{parameters:,}", *milliseconds, number(rate, ",.0f")])
-        data.append([model, parameters, seconds, spread, many and many.batch_size, rate])
-    columns = ["model", "parameters", "latency_seconds", "latency_iqr_seconds"]
+        graph = median(replayed[model].seconds) if model in replayed else nan
+        of_graph = [number(1e3 * graph, ".2f")] if replayed else []
+        rows.append([model, f"{parameters:,}", *milliseconds, *of_graph, number(rate, ",.0f")])
+        data.append([model, parameters, seconds, spread, graph, many and many.batch_size, rate])
+    columns = ["model", "parameters", "latency_seconds", "latency_iqr_seconds", "graph_latency_seconds"]
     columns += ["throughput_batch", "pairs_per_second"]
     batches = ", ".join(dict.fromkeys(str(record.batch_size) for record in throughput.values()))
     return TextTable(
         name=name,
         title="Inference",
-        header=["model", "parameters", "latency (ms)", "its IQR (ms)", "throughput (pairs/s)"],
+        header=[
+            *("model", "parameters", "latency (ms)", "its IQR (ms)"),
+            *(["latency as a graph (ms)"] if replayed else []),
+            "throughput (pairs/s)",
+        ],
         labels=1,
         rows=rows,
         notes=[
             "forward passes with untrained weights, medians; latency: of a single pair"
+            + ("; as a graph: the same pass as the replay of a CUDA graph" if replayed else "")
             + (f"; throughput: in batches of {batches}" if batches else "")
         ],
         conditions=describe_cost(records[0]),
@@ -80,7 +100,7 @@ def scaling_table(name: str, records: Sequence[GrowthRecord]) -> TextTable:
                 f"{axis}: {record.axis_title}; in proportion to pixels the exponent is {record.work}"
                 for axis, record in axes.items()
             ),
-            "times are medians of an epoch",
+            "times are those of the median epoch",
             "exponent: of cost = a * size ** exponent, least squares of logarithms over all epochs",
         ],
         conditions=describe_cost(records[0]),
@@ -89,50 +109,71 @@ def scaling_table(name: str, records: Sequence[GrowthRecord]) -> TextTable:
 
 
 def engine_table(name: str, records: Sequence[RaceRecord]) -> TextTable:
-    """One row per model, with the geometric mean of the ratios in a note."""
+    """One row per model, with the geometric mean of the ratios in a note.
+
+    PyTorch Lightning's loop has columns of its own, if it was raced.
+    """
     races = list({record.model: record for record in records}.values())
-    data: list[dict[str, Any]] = [
-        {
-            "model": race.model,
-            "steps": race.steps,
-            "reference_step_seconds": median(race.reference_seconds) / race.steps,
-            "engine_step_seconds": median(race.engine_seconds) / race.steps,
-            "ratio": ratio(race),
-            "least_ratio": min(ratios(race)),
-            "largest_ratio": max(ratios(race)),
-            "exact_difference": race.exact_difference,
-            "loss_difference": max(loss_differences(race)),
-        }
-        for race in races
-    ]
-    target = races[0].target
+    with_lightning = all(race.lightning_seconds for race in races)
+    data = pd.DataFrame([_race_row(race) for race in races])
+    header = {
+        "model": "model",
+        "reference_step_seconds": "reference (ms)",
+        **({"lightning_step_seconds": "Lightning (ms)"} if with_lightning else {}),
+        "engine_step_seconds": "ours (ms)",
+        "ratio": "ratio",
+        "range": "its range",
+        **({"lightning_ratio": "ratio to Lightning"} if with_lightning else {}),
+        "exact_difference": "loss, doubles",
+        "loss_difference": "loss, floats",
+    }
+    shown = {
+        "model": data.model,
+        **{name: [f"{1e3 * value:.2f}" for value in data[name]] for name in header if name.endswith("_seconds")},
+        **{name: [f"{value:.2f}" for value in data[name]] for name in ("ratio", "lightning_ratio")},
+        "range": [f"{race.least_ratio:.2f} to {race.largest_ratio:.2f}" for race in data.itertuples()],
+        **{name: [f"{value:.0e}" for value in data[name]] for name in ("exact_difference", "loss_difference")},
+    }
+    target, epochs, steps = races[0].target, len(ratios(races[0])), races[0].steps
     return TextTable(
         name=name,
-        title="A training step: the reference loop and ours",
-        header=["model", "reference (ms)", "ours (ms)", "ratio", "its range", "loss, doubles", "loss, floats"],
+        title="A training step: other loops and ours"
+        if with_lightning
+        else "A training step: the reference loop and ours",
+        header=list(header.values()),
         labels=1,
-        rows=[
-            [
-                race["model"],
-                f"{1e3 * race['reference_step_seconds']:.2f}",
-                f"{1e3 * race['engine_step_seconds']:.2f}",
-                f"{race['ratio']:.2f}",
-                f"{race['least_ratio']:.2f} to {race['largest_ratio']:.2f}",
-                f"{race['exact_difference']:.0e}",
-                f"{race['loss_difference']:.0e}",
-            ]
-            for race in data
-        ],
+        rows=[list(row) for row in zip(*(shown[name] for name in header), strict=True)],
         notes=[
             f"geometric mean of the ratios: {mean_ratio(races):.2f}"
-            + ("" if target is None else f"; target: at least {target:.1f}"),
+            + ("" if target is None else f"; target: at least {target:.1f}")
+            + (f"; of those to Lightning: {mean_lightning_ratio(races):.2f}" if with_lightning else ""),
             "each loop runs in a process of its own, one epoch of each in turn",
-            f"ratio: median over {len(ratios(races[0]))} pairs of neighboring epochs of {races[0].steps} timed "
+            f"ratio: median over {epochs} pairs of neighboring epochs of {steps} timed "
             "steps; loss: largest relative difference of the losses, which each step enlarges in floats",
         ],
         conditions=describe_cost(races[0]),
-        data=pd.DataFrame(data),
+        data=data,
     )
+
+
+def _race_row(race: RaceRecord) -> dict[str, Any]:
+    row = {
+        "model": race.model,
+        "steps": race.steps,
+        "reference_step_seconds": median(race.reference_seconds) / race.steps,
+        "engine_step_seconds": median(race.engine_seconds) / race.steps,
+        "ratio": ratio(race),
+        "least_ratio": min(ratios(race)),
+        "largest_ratio": max(ratios(race)),
+        "exact_difference": max(race.exact_difference, race.lightning_exact_difference or 0.0),
+        "loss_difference": max(loss_differences(race)),
+        "lightning_step_seconds": nan,
+        "lightning_ratio": nan,
+    }
+    if race.lightning_seconds:
+        row["lightning_step_seconds"] = median(race.lightning_seconds) / race.steps
+        row["lightning_ratio"] = lightning_ratio(race)
+    return row
 
 
 def resident_table(name: str, records: Sequence[ResidentRecord]) -> TextTable:

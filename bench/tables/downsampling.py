@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from itertools import product
 
 from bench.analysis import formats
-from bench.analysis.frames import embedder_pairs, frame
+from bench.analysis.frames import embedder_pairs, frame, shown
 from bench.analysis.statistics import paired_difference
-from bench.metrics import declarations
 from bench.records import RunRecord
 from bench.tables.seeds import BETTER_OF_TWO, compared, raw, seed_table
 from bench.tables.text import TextTable
@@ -20,7 +19,7 @@ def downsampling_table(records: Sequence[RunRecord]) -> TextTable | None:
     pairs = embedder_pairs(frame(records))
     if pairs.empty:
         return None
-    metrics = [metric for metric in declarations(records).values() if metric.shown]
+    metrics = shown(records)
     rows: list[list[str]] = []
     data: list[dict[str, object]] = []
     for strategy, of_strategy in pairs.groupby("strategy", sort=False):

@@ -7,8 +7,8 @@ import pandas as pd
 from bench.analysis import formats
 from bench.analysis.evidence import evidence
 from bench.analysis.frames import describe, evaluated
-from bench.analysis.statistics import ALPHA, sign_flip_p
-from bench.analysis.verdicts import CLEAR, Verdict
+from bench.analysis.statistics import ALPHA, CLEAR
+from bench.analysis.verdicts import Verdict
 from bench.records import Metric, RunRecord
 from bench.tables.text import TextTable
 
@@ -21,19 +21,25 @@ def evidence_table(records: Sequence[RunRecord]) -> TextTable | None:
     return TextTable(
         name="evidence",
         title=f"{records[0].study}: evidence",
-        header=["A", "B", "metric", "n", "A - B (95%)", "bootstrap 95%", "P", "verdict"],
+        header=["A", "B", "metric", "n", "A - B (95%)", "90%", "P", "verdict"],
         labels=3,
         rows=[_text(verdict) for verdict in verdicts],
         notes=[
-            "A - B: mean, paired by seed, with its t interval; the bootstrap's is too narrow for few seeds",
+            "A - B: mean, paired by seed, with its t interval; 90%: the interval that equivalence is about",
             f"P: share of seeds in which A beats B; Bouthillier et al. 2021 recommend {CLEAR}",
             f"verdict: in at most {ALPHA:.0%} of such tables, one of two equal models is called better "
-            "(paired t test, Holm over the table); undecided: the number of further seeds that would be needed",
+            f"({_test(verdicts)}, Holm over the table); exploratory, as nothing was declared beforehand",
             *map(_margin_note, evaluated(records)),
         ],
         conditions=describe(records),
         data=pd.DataFrame([_data(verdict) for verdict in verdicts]),
     )
+
+
+def _test(verdicts: Sequence[Verdict]) -> str:
+    if any(verdict.pairing.ratio for verdict in verdicts):
+        return "t test of Nadeau and Bengio, as seeds divide the same pairs"
+    return "exact sign flips, paired by seed"
 
 
 def _margin_note(metric: Metric) -> str:
@@ -47,9 +53,16 @@ def _margin_note(metric: Metric) -> str:
 
 def _text(verdict: Verdict) -> list[str]:
     pairing, chance = verdict.pairing, formats.number(verdict.probability.mean, ".2f")
-    effects = (verdict.effect_text, verdict.bootstrap_text)
-    words = verdict.words.removesuffix(" would be needed")
-    return [pairing.a, pairing.b, formats.short_title(pairing.metric), str(pairing.n), *effects, chance, words]
+    effects = (verdict.effect_text, verdict.equivalence_text)
+    return [
+        pairing.a,
+        pairing.b,
+        formats.short_title(pairing.metric),
+        str(pairing.n),
+        *effects,
+        chance,
+        verdict.words,
+    ]
 
 
 def _data(verdict: Verdict) -> dict[str, object]:
@@ -62,15 +75,17 @@ def _data(verdict: Verdict) -> dict[str, object]:
         "difference": verdict.effect.mean,
         "low": verdict.effect.low,
         "high": verdict.effect.high,
+        "low_90": verdict.equivalence_effect.low,
+        "high_90": verdict.equivalence_effect.high,
         "bootstrap_low": verdict.bootstrap.low,
         "bootstrap_high": verdict.bootstrap.high,
         "probability_a_better": verdict.probability.mean,
         "probability_low": verdict.probability.low,
         "probability_high": verdict.probability.high,
+        "probability_outcome": verdict.probability_outcome,
         "difference_p": verdict.difference_p,
         "equivalence_p": verdict.equivalence_p,
-        "sign_flip_p": sign_flip_p(pairing.advantages),
+        "t_p": verdict.t_p,
         "margin": pairing.metric.margin,
         "outcome": verdict.outcome.value,
-        "more_seeds": verdict.more_seeds,
     }

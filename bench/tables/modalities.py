@@ -7,8 +7,8 @@ import pandas as pd
 from bench.analysis import formats
 from bench.analysis.frames import frame
 from bench.analysis.statistics import paired_difference
-from bench.metrics import declarations
-from bench.records import RunRecord
+from bench.metrics import declarations, name_on, reported_part
+from bench.records import Metric, RunRecord
 from bench.tables.seeds import BETTER_OF_TWO, compared, raw, seed_table
 from bench.tables.text import TextTable
 
@@ -19,7 +19,7 @@ def modalities_table(records: Sequence[RunRecord]) -> TextTable | None:
     A fusion needs runs of each of its modalities alone, over seeds that all of these share. Which single modality
     is the best is decided by its mean over those seeds, not for each seed.
     """
-    cells, accuracy = frame(records), declarations(records)["valid_accuracy"]
+    cells, accuracy = frame(records), declarations()[name_on("accuracy", reported_part(records))]
     fused = cells.modalities.map(lambda modalities: "+" in modalities).astype(bool)
     singles = cells[~fused]
     if singles.empty:
@@ -27,7 +27,7 @@ def modalities_table(records: Sequence[RunRecord]) -> TextTable | None:
     rows: list[list[str]] = []
     data: list[dict[str, object]] = []
     for model, fusion_cells in cells[fused].groupby("model", sort=False):
-        accuracies = _accuracies(fusion_cells, singles)
+        accuracies = _accuracies(accuracy, fusion_cells, singles)
         if accuracies.empty:
             continue
         fusion, *alone = accuracies.columns
@@ -40,7 +40,7 @@ def modalities_table(records: Sequence[RunRecord]) -> TextTable | None:
             {
                 "model": model,
                 "seeds": len(accuracies),
-                "valid_accuracy": accuracies[fusion].mean(),
+                accuracy.name: accuracies[fusion].mean(),
                 "baseline": baseline,
                 "baseline_accuracy": accuracies[baseline].mean(),
                 **raw({"gain": gain}),
@@ -51,7 +51,7 @@ def modalities_table(records: Sequence[RunRecord]) -> TextTable | None:
     return seed_table(
         "modalities",
         "fusion and its best single modality",
-        ["model", "seeds", "valid accuracy", "alone", "its accuracy", "gain"],
+        ["model", "seeds", accuracy.title, "alone", "its accuracy", "gain"],
         1,
         rows,
         data,
@@ -65,7 +65,7 @@ def modalities_table(records: Sequence[RunRecord]) -> TextTable | None:
     )
 
 
-def _accuracies(fusion: pd.DataFrame, singles: pd.DataFrame) -> pd.DataFrame:
+def _accuracies(accuracy: Metric, fusion: pd.DataFrame, singles: pd.DataFrame) -> pd.DataFrame:
     """Accuracies of a fusion and of its modalities alone, one row per seed that all share, the fusion first.
 
     Empty where a modality was not run alone, or with other seeds. Of several models of one modality, the first is
@@ -78,4 +78,4 @@ def _accuracies(fusion: pd.DataFrame, singles: pd.DataFrame) -> pd.DataFrame:
     for modality in first.modalities.split("+"):
         of_modality = alone[alone.modalities == modality]
         columns[modality] = of_modality[of_modality.model == next(iter(of_modality.model), None)]
-    return pd.DataFrame({name: cells.set_index("seed").valid_accuracy for name, cells in columns.items()}).dropna()
+    return pd.DataFrame({name: cells.set_index("seed")[accuracy.name] for name, cells in columns.items()}).dropna()

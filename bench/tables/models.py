@@ -8,7 +8,7 @@ import pandas as pd
 from bench.analysis import formats
 from bench.analysis.frames import evaluated, frame
 from bench.analysis.statistics import Interval, mean_interval
-from bench.metrics import QUANTITIES
+from bench.metrics import QUANTITIES, fastest_operation, name_on, reported_part
 from bench.records import COMPLETED, Metric, RunRecord
 from bench.tables.seeds import BEST_OF_COLUMN, Best, best, better_is_higher, raw, seed_table
 from bench.tables.text import TextTable
@@ -27,16 +27,18 @@ COSTS = {
 
 def fusion_table(records: Sequence[RunRecord]) -> TextTable:
     """The main metrics of every model, in the order they were run: means over seeds."""
-    shown = [*evaluated(records), *(metric for metric in QUANTITIES.values() if metric.shown)]
-    return _models_table("fusion", "fusion architectures", records, shown, _undefined(records))
+    columns = [*evaluated(records), *(metric for metric in QUANTITIES.values() if metric.shown)]
+    return _models_table("fusion", "fusion architectures", records, columns, _undefined(records))
 
 
 def _undefined(records: Sequence[RunRecord]) -> list[str]:
     """A note for each metric that was computed and is not a finite number in some runs."""
-    computed = [record.valid_metrics for record in records if record.status == COMPLETED and record.valid_metrics]
+    part = reported_part(records)
+    of_records = (getattr(record, f"{part}_metrics") for record in records if record.status == COMPLETED)
+    computed: list[dict[str, float | None]] = list(filter(None, of_records))
     missing = Counter(name for values in computed for name, value in values.items() if value is None)
     return [
-        f"valid_{name}: left out where it is not a finite number, in {count} of {len(computed)} runs"
+        f"{name_on(name, part)}: left out where it is not a finite number, in {count} of {len(computed)} runs"
         for name, count in missing.items()
     ]
 
@@ -53,6 +55,12 @@ def cost_table(records: Sequence[RunRecord]) -> TextTable | None:
     measured = [metric for metric in costs if cells[_evidence(metric)].notna().any()]
     missing = ", ".join(metric.title for metric in costs if metric not in measured)
     notes = [*(COSTS[metric.name] for metric in measured), f"not in these records: {missing}" if missing else ""]
+    fastest = dict.fromkeys(filter(None, map(fastest_operation, records)))
+    if fastest:
+        operations = " or ".join(name.replace("_", " ") for name in fastest)
+        notes.append(
+            f"ceiling: measured with several operations, reached by {operations}; a faster model has 100%"
+        )
     return _models_table("cost", "what the models cost", records, measured, filter(None, notes))
 
 
@@ -87,6 +95,7 @@ def _models_table(
         seeds=cells.seed.nunique(),
         best=BEST_OF_COLUMN,
         after=notes,
+        groups=list(cells.groupby("model", sort=False).group.first()),
     )
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.frames import describe
-from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, Interval, difference_p, holm, mean_interval
+from bench.analysis.statistics import ALPHA, FEWEST_MARKED, Interval, difference_p, holm, mean_interval
 from bench.records import Metric, RunRecord
 from bench.tables.text import TextTable
 
@@ -39,6 +39,7 @@ def seed_table(
     spread: str = SPREAD,
     before: Iterable[str] = (),
     after: Iterable[str] = (),
+    groups: Sequence[str] = (),
 ) -> TextTable:
     """A ``TextTable`` of means over ``seeds`` seeds, titled after the study of its records.
 
@@ -58,6 +59,7 @@ def seed_table(
         conditions=describe(records),
         data=pd.DataFrame(data),
         marked=marked,
+        groups=groups,
     )
 
 
@@ -91,10 +93,10 @@ def best(values: pd.DataFrame, *, higher_is_better: bool | None) -> set[Hashable
 
     Returns:
         Names of columns. Empty where that would be all of them, without a direction, and where they share fewer
-        than FEWEST_SEEDS seeds, which are too few for a decision.
+        than FEWEST_MARKED seeds, which are too few for a decision.
     """
     shared = values.dropna()
-    if higher_is_better is None or len(shared) < FEWEST_SEEDS or shared.shape[1] < 2:
+    if higher_is_better is None or len(shared) < FEWEST_MARKED or shared.shape[1] < 2:
         return set()
     columns = shared.to_numpy(dtype=float).T
     totals = columns.mean(axis=1)
@@ -120,6 +122,6 @@ def notes(seeds: int, reason: str, *, any_marked: bool, spread: str = SPREAD) ->
         return ["one seed has no spread, so no row is marked as best"]
     if any_marked:
         return [spread, f"marked: {reason}"]
-    if seeds < FEWEST_SEEDS:
-        return [spread, f"no row is marked as best: fewer than {FEWEST_SEEDS} seeds are too few for a decision"]
+    if seeds < FEWEST_MARKED:
+        return [spread, f"no row is marked as best: fewer than {FEWEST_MARKED} seeds are too few for a decision"]
     return [spread, "no row is marked as best: no difference is significant over the seeds that all rows share"]

@@ -1,15 +1,18 @@
 """From records to every table that they allow, and to the files of these tables."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from bench.analysis.claims import Claims, published_claims
 from bench.analysis.frames import comparable, file_stem
 from bench.analysis.ledger import decide_claims, ledger
-from bench.records import CostRecord, ProbeRecord, RunRecord
+from bench.records import CostRecord, ProbeRecord, RunRecord, conditions_of
+from bench.tables.across import across_table
 from bench.tables.claims import page, verdicts_table
 from bench.tables.costs import cost_tables
 from bench.tables.downsampling import downsampling_table
 from bench.tables.evidence import evidence_table
+from bench.tables.matrix import matrix_tables
 from bench.tables.modalities import modalities_table
 from bench.tables.models import cost_table, fusion_table
 from bench.tables.probes import probe_tables
@@ -19,30 +22,41 @@ from bench.tables.thresholds import threshold_table
 from bench.tables.variants import variants_table
 
 
+def all_tables(
+    records: Sequence[RunRecord], probes: Sequence[ProbeRecord] = (), costs: Sequence[CostRecord] = ()
+) -> dict[str, TextTable]:
+    """Every table the records allow, by the stem of its files.
+
+    A stem is ``<table>`` for the standard study and for costs, ``<study>-<table>`` for the other studies.
+    """
+    return {
+        file_stem(study, table.name): table
+        for study, tables in tables_by_study(records, probes).items()
+        for table in tables
+    } | {table.name: table for table in cost_tables(costs)}
+
+
 def write_tables(
     records: Sequence[RunRecord],
     folder: Path,
     probes: Sequence[ProbeRecord] = (),
     costs: Sequence[CostRecord] = (),
+    claims: Claims | None = None,
 ) -> list[TextTable]:
     """Make every table the records allow, and write each as Markdown, LaTeX and CSV.
 
-    Files are ``<table>.md``, ``.tex`` and ``.csv`` for the standard study and for costs, ``<study>-<table>`` for
-    the other studies. Where there are records of studies that decide published claims, ``claims.md`` is the ledger
-    of these runs.
+    Where there are records of studies that are run for claims (by default the published ones), ``claims.md`` is
+    the ledger of these runs.
     """
-    by_file = {
-        file_stem(study, table.name): table
-        for study, tables in tables_by_study(records, probes).items()
-        for table in tables
-    } | {table.name: table for table in cost_tables(costs)}
+    claims = published_claims() if claims is None else claims
+    by_file = all_tables(records, probes, costs)
     for stem, table in by_file.items():
         write_table(table, folder, stem)
     tables = list(by_file.values())
-    if decide_claims(records):
-        claims = ledger(records, probes)
-        (folder / "claims.md").write_text(page(claims, lambda _: "../records.jsonl"), encoding="utf-8")
-        tables.append(verdicts_table(claims))
+    if decide_claims(records, claims):
+        decided = ledger(records, probes, claims)
+        (folder / "claims.md").write_text(page(decided, lambda _: "../records.jsonl"), encoding="utf-8")
+        tables.append(verdicts_table(decided))
     return tables
 
 
@@ -59,7 +73,27 @@ def tables_by_study(
 ) -> dict[str, list[TextTable]]:
     """Every table that runs and their probes allow, by study as ``comparable`` groups them."""
     together: list[RunRecord | ProbeRecord] = [*records, *probes]
-    return {name: _tables_of(group) for name, group in comparable(together).items()}
+    groups = comparable(together)
+    tables = {name: _tables_of(group) for name, group in groups.items()}
+    for name, by_dataset in _by_dataset(groups).items():
+        study = next(iter(by_dataset.values()))[0].study
+        tables[name] += filter(None, [across_table(study, by_dataset)])
+    return tables
+
+
+def _by_dataset(
+    groups: Mapping[str, Sequence[RunRecord | ProbeRecord]],
+) -> dict[str, dict[str, list[RunRecord]]]:
+    """Records of groups that differ in the data set alone, by the name of the first group and by data set."""
+    firsts: dict[tuple[str, ...], str] = {}
+    found: dict[str, dict[str, list[RunRecord]]] = {}
+    for name, group in groups.items():
+        runs = [record for record in group if isinstance(record, RunRecord)]
+        if runs:
+            conditions = conditions_of(runs[0])
+            first = firsts.setdefault((runs[0].study, conditions.profile, conditions.device), name)
+            found.setdefault(first, {})[conditions.dataset] = runs
+    return {name: by_dataset for name, by_dataset in found.items() if len(by_dataset) > 1}
 
 
 def _tables_of(group: Sequence[RunRecord | ProbeRecord]) -> list[TextTable]:
@@ -70,6 +104,7 @@ def _tables_of(group: Sequence[RunRecord | ProbeRecord]) -> list[TextTable]:
     tables = [
         variants_table(records),
         fusion_table(records),
+        *matrix_tables(records),
         cost_table(records),
         published_table(records),
         threshold_table(records),

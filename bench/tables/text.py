@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from io import StringIO
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 MAX_WIDTH = 200
-"""Columns that a table may take on a terminal; wider ones are cut."""
+"""Columns that a table takes where no terminal tells how many it has."""
 
 _LATEX = str.maketrans(
     {
@@ -41,6 +42,7 @@ class TextTable:
         notes: Lines below it.
         conditions: What the numbers were obtained under; in files, after the notes.
         marked: The cells that stand out, as (row, column); the notes tell why.
+        groups: What each row belongs to, where that is not its first column; rows of a group are adjacent.
     """
 
     name: str
@@ -52,6 +54,7 @@ class TextTable:
     notes: list[str] = field(default_factory=list)
     conditions: list[str] = field(default_factory=list)
     marked: frozenset[tuple[int, int]] = frozenset()
+    groups: Sequence[str] = ()
 
     def markdown(self) -> str:
         """GitHub's Markdown; marked cells are bold."""
@@ -88,25 +91,39 @@ class TextTable:
         ]
         return "\n".join(lines) + "\n"
 
-    def terminal(self) -> Table:
-        """For a rich console; a rule is drawn wherever the first column changes.
+    def terminal(self, *, encoding: str = "utf-8") -> Table:
+        """For a rich console; a rule is drawn before each further group of rows.
 
         Marked cells are bold and have a star, which shows without colors too.
         """
         from rich.table import Table
         from rich.text import Text
 
-        caption = Text("\n".join(self.notes))
-        table = Table(title=Text(self.title), caption=caption, title_justify="left", caption_justify="left")
+        def text(words: str, style: str = "") -> Text:
+            return Text(_encodable(words, encoding), style=style)
+
+        caption = text("\n".join(self.notes))
+        table = Table(title=text(self.title), caption=caption, title_justify="left", caption_justify="left")
         for i, title in enumerate(self.header):
-            table.add_column(Text(title), justify="left" if i < self.labels else "right", no_wrap=True)
+            table.add_column(text(title), justify="left" if i < self.labels else "right", overflow="fold")
         for i, (starts, row) in enumerate(self._grouped()):
             if starts:
                 table.add_section()
             marks = [(i, j) in self.marked for j in range(len(row))]
             cells = zip(row, marks, strict=True)
-            table.add_row(*(Text(f"*{cell}", style="bold") if mark else Text(cell) for cell, mark in cells))
+            table.add_row(*(text(f"*{cell}", "bold") if mark else text(cell) for cell, mark in cells))
         return table
+
+    def columns(self, numbers: Sequence[int]) -> TextTable:
+        """The table with its columns of words and these columns of numbers alone."""
+        kept = [*range(self.labels), *numbers]
+        places = {old: new for new, old in enumerate(kept)}
+        return replace(
+            self,
+            header=[self.header[j] for j in kept],
+            rows=[[row[j] for j in kept] for row in self.rows],
+            marked=frozenset((i, places[j]) for i, j in self.marked if j in places),
+        )
 
     def _emphasized(self, i: int, cells: Iterable[str], pattern: str) -> list[str]:
         return [pattern.format(cell) if (i, j) in self.marked else cell for j, cell in enumerate(cells)]
@@ -114,21 +131,74 @@ class TextTable:
     def _grouped(self) -> Iterator[tuple[bool, list[str]]]:
         """Whether a row starts a further group, and its cells without the first word of its group.
 
-        Only tables with several columns of words have groups.
+        Without ``groups``, the first of several columns of words tells which rows belong together.
         """
-        previous = None
-        for row in self.rows:
-            same = self.labels > 1 and row[0] == previous
-            yield self.labels > 1 and previous is not None and not same, ["" if same else row[0], *row[1:]]
-            previous = row[0]
+        first_words = [row[0] for row in self.rows] if self.labels > 1 else []
+        starts = self.starts()
+        for i, row in enumerate(self.rows):
+            same = bool(first_words) and i > 0 and first_words[i] == first_words[i - 1]
+            yield i in starts, ["" if same else row[0], *row[1:]]
+
+    def starts(self) -> set[int]:
+        """The rows that start a further group."""
+        groups = self.groups or ([row[0] for row in self.rows] if self.labels > 1 else [])
+        return {i for i in range(1, len(groups)) if groups[i] != groups[i - 1]}
 
 
-def as_text(table: TextTable, *, color: bool) -> str:
-    """The table drawn for a terminal, as wide as it needs to be."""
-    from io import StringIO
+def as_text(table: TextTable, *, color: bool, encoding: str = "utf-8", width: int = MAX_WIDTH) -> str:
+    """The table drawn for a terminal.
 
+    Args:
+        table: What is wider than the terminal is drawn as several tables below each other, each with the columns
+            of words.
+        color: Whether bold text can be shown.
+        encoding: Of the terminal; lines are drawn in ASCII where it is not Unicode.
+        width: Of the terminal, in characters.
+    """
     from rich.console import Console
+    from rich.measure import Measurement
 
-    text = StringIO()
-    Console(file=text, width=MAX_WIDTH, force_terminal=color, no_color=not color).print(table.terminal())
+    text = _Encoded()
+    text.encoding = encoding
+    # The environment is of no interest: a "dumb" terminal would have 80 columns.
+    console = Console(
+        file=text,
+        width=width,
+        height=100,
+        force_terminal=color,
+        no_color=not color,
+        _environ={},
+        legacy_windows=False,
+    )
+
+    def fits(numbers: Sequence[int]) -> bool:
+        drawn = table.columns(numbers).terminal(encoding=encoding)
+        drawn.title = drawn.caption = None
+        return Measurement.get(console, console.options.update(width=10_000), drawn).maximum <= width
+
+    parts: list[list[int]] = [[]]
+    for column in range(table.labels, len(table.header)):
+        if parts[-1] and not fits([*parts[-1], column]):
+            parts.append([])
+        parts[-1].append(column)
+    for number, part in enumerate(parts, start=1):
+        piece = table.columns(part)
+        title = table.title if number == 1 else f"{table.title} ({number} of {len(parts)})"
+        piece = replace(piece, title=title, notes=table.notes if number == len(parts) else [])
+        console.print(piece.terminal(encoding=encoding))
     return text.getvalue()
+
+
+class _Encoded(StringIO):
+    """Text for a stream with an encoding; rich chooses the characters of its lines by it."""
+
+    encoding = "utf-8"
+
+
+def _encodable(text: str, encoding: str) -> str:
+    """The text with characters that the encoding lacks written as ASCII."""
+    try:
+        text.encode(encoding)
+    except UnicodeEncodeError:
+        return text.replace("±", "+-").encode(encoding, "backslashreplace").decode(encoding)
+    return text

@@ -10,6 +10,7 @@ import pandas as pd
 from bench.analysis.frames import completed, describe
 from bench.analysis.thresholds import Threshold, threshold_for
 from bench.config import DEFAULT_STUDY
+from bench.metrics import reported, reported_part
 from bench.records import RecordError, RunRecord
 from bench.tables.text import TextTable
 
@@ -28,7 +29,7 @@ def threshold_table(records: Sequence[RunRecord]) -> TextTable | None:
     return TextTable(
         name="thresholds",
         title="Accuracy thresholds",
-        header=["model", "seed", "valid accuracy", "least", "met", "reason"],
+        header=["model", "seed", f"{reported_part(done)} accuracy", "least", "met", "reason"],
         labels=1,
         rows=[_text(row, reasons) for row in data.to_dict("records")],
         notes=[f"({number}) {reason}" for number, reason in enumerate(reasons, start=1)],
@@ -42,7 +43,7 @@ def _text(row: Mapping[Any, Any], reasons: Sequence[str]) -> list[str]:
     return [
         row["model"],
         str(row["seed"]),
-        f"{row['valid_accuracy']:.3f}",
+        f"{row['accuracy']:.3f}",
         least,
         {True: "yes", False: "NO", None: "-"}[row["met"]],
         f"({reasons.index(row['reason']) + 1})",
@@ -50,13 +51,13 @@ def _text(row: Mapping[Any, Any], reasons: Sequence[str]) -> list[str]:
 
 
 def _row(record: RunRecord, threshold: Threshold) -> dict[str, object]:
-    accuracy, least = record.valid_accuracy or 0.0, nan
+    accuracy, least = reported(record, "accuracy") or 0.0, nan
     with suppress(RecordError):
         least = threshold.least(record)
     return {
         "model": record.label,
         "seed": record.seed,
-        "valid_accuracy": accuracy,
+        "accuracy": accuracy,
         "least": least,
         "met": None if isnan(least) else accuracy >= least,
         "reason": threshold.reason,

@@ -1,6 +1,8 @@
 """Weights & Biases: a run for every cell, and one of analysis at the session's end."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,14 +21,26 @@ PATIENCE_SECONDS = 15.0
 SUMMARIES = {"valid_loss": "min", "valid_accuracy": "max", "epoch_seconds": "mean"}
 """How wandb summarizes each metric over epochs; other metrics show the last epoch."""
 
-OF_THE_RECORD = ("status", "best_epoch", "best_valid_loss", "parameters", "train_seconds")
+OF_ONE_RUN = (
+    "WANDB_RUN_ID",
+    "WANDB_RESUME",
+    "WANDB_NAME",
+    "WANDB_RESUME_FROM",
+    "WANDB_FORK_FROM",
+    "WANDB_SWEEP_ID",
+)
+"""Variables that scripts of a single run set. With them all cells would be one run, so they are not followed."""
+
+OF_THE_RECORD = (
+    *("status", "best_epoch", "best_valid_loss", "test_loss", "test_accuracy", "parameters", "train_seconds"),
+)
 
 
 class WeightsAndBiases:
     """Logs what the reference notebooks log: config, epochs, sample predictions, tables, loss curves.
 
     Without a key it works offline; if the server cannot be reached in time, it continues offline. wandb's
-    environment variables and settings are respected.
+    environment variables and settings are respected, apart from those of OF_ONE_RUN.
 
     Args:
         results_dir: wandb's files go to ``wandb/`` in it.
@@ -49,10 +63,13 @@ class WeightsAndBiases:
             finish_timeout=patience_seconds,
             finish_timeout_raises=True,
         )
-        found = wandb.setup(self._settings).settings
+        self._not_followed = [name for name in OF_ONE_RUN if os.environ.get(name)]
+        with _without(OF_ONE_RUN):
+            found = wandb.setup(self._settings).settings
+            without_key = found.mode == "online" and not wandb.login(prompt=False, verify=False)
         self._project = found.project or PROJECT
-        without_key = found.mode == "online" and not wandb.login(prompt=False, verify=False)
-        self._settings.mode = "offline" if without_key else found.mode
+        self._group = found.run_group or results_dir.name
+        self._settings.mode = "offline" if without_key or found.mode == "dryrun" else found.mode
 
     def begin(self, name: str, config: Mapping[str, Any]) -> None:
         """Open a run and declare which summaries are minima and maxima."""
@@ -87,30 +104,37 @@ class WeightsAndBiases:
             if completed:
                 self._run.log({f"{study}/loss_curves": self._loss_curves(study, completed)})
         self._finish(exit_code=0)
+        notes = []
+        if self._not_followed:
+            notes = [
+                f"Weights & Biases: {', '.join(self._not_followed)} not followed, as every cell is its own run; "
+                f"the runs are in the group {self._group}"
+            ]
         if not self._left_behind:
-            return []
+            return notes
         folders = " ".join(dict.fromkeys(str(path.with_name(_pattern(path.name))) for path in self._left_behind))
-        return [f"Weights & Biases: not all runs are uploaded; upload them with: wandb sync {folders}"]
+        return [*notes, f"Weights & Biases: not all runs are uploaded; upload them with: wandb sync {folders}"]
 
     def _open(self, name: str, job_type: str, config: Mapping[str, Any]) -> None:
         init = partial(
             self._wandb.init,
             project=self._project,
             name=name,
-            group=self._folder.name,
+            group=self._group,
             job_type=job_type,
             config=dict(config),
             dir=self._folder,
             reinit="finish_previous",
             settings=self._settings,
         )
-        try:
-            self._run = init()
-        except self._wandb.errors.CommError:
-            if self._settings.mode != "online":
-                raise
-            self._settings.mode = "offline"
-            self._run = init()
+        with _without(OF_ONE_RUN):
+            try:
+                self._run = init()
+            except self._wandb.errors.CommError:
+                if self._settings.mode != "online":
+                    raise
+                self._settings.mode = "offline"
+                self._run = init()
 
     def _finish(self, exit_code: int) -> None:
         files = Path(self._run.settings.sync_dir)
@@ -141,6 +165,16 @@ class WeightsAndBiases:
             title=f"{study}: validation loss",
             xname="epoch",
         )
+
+
+@contextmanager
+def _without(variables: Iterable[str]) -> Iterator[None]:
+    """The environment without some variables; wandb reads it whenever a run is opened."""
+    kept = {name: os.environ.pop(name) for name in variables if name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(kept)
 
 
 def _pattern(name: str) -> str:

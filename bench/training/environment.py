@@ -31,6 +31,7 @@ def device_name(device: torch.device) -> str:
 def _software_and_machine() -> dict[str, Any]:
     in_checkout = _git("ls-files", "--error-unmatch", Path(__file__).name) is not None
     return {
+        "node": platform.node(),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {

@@ -9,8 +9,10 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
+from bench.config import FP32, Precision
 from bench.registry import METRICS
-from data_utils import Batch
+from bench.training.pairs import Pairs
+from bench.training.precision import forward
 from fusiongauge import PluginError
 
 EVALUATION_BATCH_SIZE = 256
@@ -18,23 +20,30 @@ EVALUATION_BATCH_SIZE = 256
 
 
 @torch.no_grad()
-def predict(model: nn.Module, batch: Batch) -> Tensor:
-    """Logits (N, L) of all samples, on the CPU, the model in evaluation mode."""
+def predict(model: nn.Module, pairs: Pairs, precision: Precision = FP32) -> Tensor:
+    """Logits (N, L) of all samples, on the CPU, the model in evaluation mode.
+
+    The precision is that of the model's training: others have other predictions.
+    """
     model.eval()
     parts = [
-        model(batch[start : start + EVALUATION_BATCH_SIZE].inputs)
-        for start in range(0, len(batch), EVALUATION_BATCH_SIZE)
+        forward(model, pairs[start : start + EVALUATION_BATCH_SIZE].inputs, precision)
+        for start in range(0, len(pairs), EVALUATION_BATCH_SIZE)
     ]
     return torch.cat(parts).cpu()
 
 
-def evaluate(model: nn.Module, batch: Batch) -> dict[str, float]:
-    """Every metric of ``bench.registry.METRICS`` by name, over every sample of ``batch``.
+def evaluate(model: nn.Module, pairs: Pairs, precision: Precision = FP32) -> dict[str, float]:
+    """Every metric of ``bench.registry.METRICS`` by name, over all of the pairs; see ``predict``.
 
     Raises:
         PluginError: A metric raises, or returns something other than a number.
     """
-    logits, labels = predict(model, batch), batch.labels.cpu()
+    return metrics_of(predict(model, pairs, precision), pairs.labels.cpu())
+
+
+def metrics_of(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    """Every metric by name, over samples whose logits (N, L) and labels (N,) are on the CPU; see ``evaluate``."""
     return {name: _value(name, logits, labels) for name in METRICS}
 
 

@@ -14,7 +14,7 @@ from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
 
-from fusiongauge import Plugin, plugins
+from fusiongauge import Plugin, plugins, tree_sha256
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OWN_PACKAGES = ("bench", "data_utils", "fusion_models", "fusiongauge")
@@ -24,9 +24,6 @@ DECISIVE = ("bench.training.runs", "bench.training.allocator", "bench.metrics", 
 
 SHOWN = "bench.training.samples"
 """What a run saves for viewing only: this module and its further imports do not count."""
-
-_NO_CODE = ("kind", "type_comment", "type_ignores")
-"""Fields of syntax trees that only describe how the code was written."""
 
 
 def code_sha256(*further: Path) -> str:
@@ -44,13 +41,13 @@ def _code_sha256(loaded: tuple[Plugin, ...], further: tuple[Path, ...]) -> str:
     decisive = source_files(ROOT, DECISIVE, lambda module: module != SHOWN and _top(module) in OWN_PACKAGES)
     hashes = {path.relative_to(ROOT).as_posix(): tree_sha256(path) for path in decisive}
     for plugin in loaded:
-        root, files = _files_of(plugin)
+        root, files = plugin_files(plugin)
         hashes |= {path.relative_to(root).as_posix(): tree_sha256(path) for path in files}
     hashes |= {path.name: tree_sha256(path) for path in further if path.is_file()}
     return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
 
-def _files_of(plugin: Plugin) -> tuple[Path, list[Path]]:
+def plugin_files(plugin: Plugin) -> tuple[Path, list[Path]]:
     """A plug-in's root folder and its files there."""
     if plugin.name == str(plugin.file):  # given by its path: all that it imports from its folder
         root = plugin.file.parent
@@ -121,26 +118,3 @@ def _loaded_lazily(root: Path, package: str) -> dict[str, str]:
 
 def _origin(node: ast.ImportFrom, package: str) -> str:
     return resolve_name("." * node.level + (node.module or ""), package)
-
-
-def tree_sha256(path: Path) -> str:
-    """The hash of a file's code."""
-    tree = _plain(ast.parse(path.read_bytes()))
-    return hashlib.sha256(json.dumps(tree).encode()).hexdigest()
-
-
-def _plain(value: object) -> object:
-    """A syntax tree as lists and dictionaries, without empty fields, as newer versions of Python have more."""
-    if isinstance(value, ast.AST):
-        fields = {name: part for name, part in ast.iter_fields(value) if name not in _NO_CODE}
-        plain = {name: _plain(part) for name, part in fields.items() if part is not None}
-        return [type(value).__name__, {name: part for name, part in plain.items() if part != []}]
-    if isinstance(value, list):
-        return [_plain(part) for part in value if not _does_nothing(part)]
-    return [type(value).__name__, value.hex() if isinstance(value, bytes) else str(value)]
-
-
-def _does_nothing(statement: object) -> bool:
-    """Docstrings, ``...`` and ``pass``."""
-    constant = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-    return constant or isinstance(statement, ast.Pass)

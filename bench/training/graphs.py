@@ -4,11 +4,12 @@ A small network's step is some hundred kernels of a few microseconds each, and l
 longer than running them. A graph launches them all at once. A replay takes no arguments: whatever changes from
 step to step (which pairs, which learning rate) is read from tensors that stay in place.
 
-Source: the section "CUDA Graphs" of PyTorch's notes on CUDA semantics (whole-network capture).
+Source: the section "CUDA Graphs" of PyTorch's notes on CUDA semantics (whole-network capture). No GPU has run this
+module yet; ``EagerSteps`` is what its steps are checked against wherever there is one.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from itertools import chain
 
 import torch
@@ -21,17 +22,15 @@ WARM_UP_STEPS = 3
 
 
 def fastest(eager: EagerSteps, pairs: int) -> "EagerSteps | GraphSteps":
-    """The steps for ``pairs`` pairs per epoch: graphs on CUDA, if there is a whole batch to record."""
-    whole_batches = pairs // eager.batch_size
-    if eager.train.labels.device.type == "cuda" and whole_batches:
-        return GraphSteps(eager, whole_batches)
-    return eager
+    """The steps for ``pairs`` pairs per epoch: graphs on CUDA, eager steps elsewhere."""
+    return GraphSteps(eager, pairs) if eager.train.labels.device.type == "cuda" else eager
 
 
 def record(work: Callable[[], None], undo: Callable[[], None], device: torch.device) -> Callable[[], None]:
     """Record what ``work`` does on a CUDA device, and return a function that does it again.
 
-    Deterministic algorithms have to be switched on here, if at all: a replay runs the recorded kernels.
+    Deterministic algorithms have to be switched on here, if at all: a replay runs the recorded kernels. Replays
+    draw what eager calls would draw from the device's generator, which recording leaves as it was.
 
     Args:
         work: Launches kernels on tensors that stay in place, and never waits for the device. It runs a few times
@@ -39,66 +38,86 @@ def record(work: Callable[[], None], undo: Callable[[], None], device: torch.dev
         undo: Reverts what one run of ``work`` changed.
         device: Of these tensors.
     """
-    # A stream of its own: cuBLAS keeps its workspace by stream, graphs of one stream would share it, and the end
-    # of one would take it from the others. The warm-up runs on the same stream, so that the workspace is made.
-    stream = torch.cuda.Stream(device)
-    stream.wait_stream(torch.cuda.current_stream(device))
+    random_state = torch.cuda.get_rng_state(device)
+    stream, main = _side_stream(device), torch.cuda.current_stream(device)
+    stream.wait_stream(main)
     with torch.cuda.stream(stream):
         for _ in range(WARM_UP_STEPS):
             work()
             undo()
-    torch.cuda.current_stream(device).wait_stream(stream)
+    main.wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
+    # cuBLAS keeps a workspace per stream. It is forgotten before and after, so that the recorded kernels have one
+    # of their own, in the graph's memory: otherwise all graphs would share that of the stream, and torch 2.14
+    # frees it when the first of them dies. torch.compile does this too (``torch/_inductor/cudagraph_trees.py``).
+    torch._C._cuda_clearCublasWorkspaces()
     with torch.cuda.graph(graph, stream=stream):
         work()
+    torch._C._cuda_clearCublasWorkspaces()
+    torch.cuda.set_rng_state(random_state, device)
     return graph.replay
 
 
+@cache
+def _side_stream(device: torch.device) -> torch.cuda.Stream:
+    """What is recorded must not run on the default stream. One serves all: torch has only 32, and reuses them."""
+    return torch.cuda.Stream(device)
+
+
 class GraphSteps:
-    """Steps of which each whole batch is one replay; the smaller batch at the end of an epoch is an eager step.
+    """Steps that are one replay each: of one graph for whole batches, and one for a smaller last batch.
 
     The order of the epoch, the learning rates and the number of the step are on the device, and a step increments
     that number itself, so the host copies nothing and waits for nothing. Recording leaves the weights unchanged.
 
     Args:
         eager: The steps to record, on CUDA, with an optimizer that has not made a step yet.
-        whole_batches: Of an epoch, at least 1.
+        pairs: Of an epoch, at least 1.
     """
 
-    def __init__(self, eager: EagerSteps, whole_batches: int) -> None:
-        device = eager.train.labels.device
+    def __init__(self, eager: EagerSteps, pairs: int) -> None:
+        device, batch_size = eager.train.labels.device, eager.protocol.batch_size
+        whole_batches, rest = divmod(pairs, batch_size)
         self._eager = eager
-        self._indices = torch.zeros(whole_batches, eager.batch_size, dtype=torch.int64, device=device)
-        self._rates = torch.zeros(whole_batches, device=device)
+        self._order = torch.zeros(pairs, dtype=torch.int64, device=device)
+        self._batches = self._order[: pairs - rest].view(whole_batches, batch_size)
+        self._rest = self._order[pairs - rest :]
+        self._rates = torch.zeros(whole_batches + bool(rest), device=device)
         self._step = torch.zeros(1, dtype=torch.int64, device=device)
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=device)
-        weights = {name: tensor.clone() for name, tensor in eager.model.state_dict().items()}
+        weights = {name: tensor.clone() for name, tensor in eager.trained.state_dict().items()}
         eager.model.train()
-        self._replay = record(self._next_step, partial(self._start_again, weights), device)
+        undo = partial(self._start_again, weights)
+        self._replays: list[Callable[[], None]] = []
+        if whole_batches:
+            self._replays += [record(self._whole_batch, undo, device)] * whole_batches
+        if rest:
+            self._replays += [record(self._last_batch, undo, device)]
 
     def epoch(self, order: Tensor, rates: Sequence[float]) -> Iterator[Tensor]:
         """See ``EagerSteps.epoch``."""
-        whole_batches = len(self._indices)
-        self._indices.copy_(order[: self._indices.numel()].view_as(self._indices))
-        self._rates.copy_(torch.tensor(rates[:whole_batches]))
+        self._order.copy_(order)
+        self._rates.copy_(torch.tensor(rates).view_as(self._rates))
         self._step.zero_()
         self._loss_sum.zero_()
-        for _ in range(whole_batches):
-            self._replay()
+        for replay in self._replays:
+            replay()
             yield self._loss_sum
-        rest = order[self._indices.numel() :]
-        if len(rest):
-            for loss_sum in self._eager.epoch(rest, rates[whole_batches:]):
-                yield self._loss_sum + loss_sum
 
-    def _next_step(self) -> None:
-        # Not rates[step]: indexing with a single number would have the host wait to read it.
+    def _whole_batch(self) -> None:
+        # Not batches[step]: indexing with a single number would have the host wait to read it.
+        self._take_step(self._batches.index_select(0, self._step).squeeze(0))
+
+    def _last_batch(self) -> None:
+        self._take_step(self._rest)
+
+    def _take_step(self, indices: Tensor) -> None:
         set_learning_rate(self._eager.optimizer, self._rates.index_select(0, self._step).squeeze(0))
-        self._loss_sum += self._eager.step(self._indices.index_select(0, self._step).squeeze(0))
+        self._loss_sum += self._eager.step(indices)
         self._step += 1
 
     def _start_again(self, weights: dict[str, Tensor]) -> None:
-        self._eager.model.load_state_dict(weights)
+        self._eager.trained.load_state_dict(weights)
         self._eager.optimizer.zero_grad(set_to_none=True)
         moments = chain.from_iterable(state.values() for state in self._eager.optimizer.state.values())
         for tensor in (*moments, self._step, self._loss_sum):  # all of them start at 0

@@ -7,6 +7,7 @@ timed, so kernels are chosen and allocators filled by then.
 import copy
 import gc
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -17,8 +18,11 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.config import Protocol
 from bench.metrics import classification_loss
-from bench.training.steps import make_optimizer, seconds_of, synchronize, training_step
+from bench.training.methods import make_methods
+from bench.training.steps import make_optimizer, seconds_of, synchronize, trained_with, training_step
 from data_utils import Batch
+
+_CLOCK_RATE_SECONDS = 0.3
 
 MEASURED_STEPS = 2
 """Optimizers allocate their state in the first step, so the second is the first with everything in place."""
@@ -32,6 +36,13 @@ def count_parameters(model: nn.Module) -> int:
 def count_trainable_parameters(model: nn.Module) -> int:
     """Weights and biases that training changes."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def warm_up(work: Callable[[], object], device: torch.device) -> None:
+    """Keep a GPU busy with some work until it has raised its clock rate; on a CPU do nothing."""
+    start = time.perf_counter()
+    while device.type == "cuda" and time.perf_counter() < start + _CLOCK_RATE_SECONDS:
+        work()
 
 
 def rounds_within(seconds: float, work: Callable[[], object], *, least: int, most: int) -> int:
@@ -96,9 +107,10 @@ def training_memory(build: Callable[[], nn.Module], batch: Batch, protocol: Prot
     def steps() -> None:
         model = build()
         own_batch = Batch({m: values.clone() for m, values in batch.inputs.items()}, batch.labels.clone())
-        optimizer = make_optimizer(model, protocol)
+        methods = make_methods(model, protocol, own_batch, seed=0)
+        optimizer = make_optimizer(trained_with(model, methods), protocol)
         for _ in range(MEASURED_STEPS):
-            training_step(model, optimizer, own_batch)
+            training_step(model, optimizer, own_batch, protocol, methods)
 
     device = batch.labels.device
     return _cuda_memory(steps, device) if device.type == "cuda" else _cpu_memory(steps)
@@ -109,14 +121,18 @@ def _cuda_memory(steps: Callable[[], None], device: torch.device) -> PeakMemory:
     synchronize(device)
     gc.collect()
     torch.cuda.empty_cache()
-    allocated, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
+    before = torch.cuda.memory_stats(device)
     torch.cuda.reset_peak_memory_stats(device)
     steps()
     synchronize(device)
+    peak = torch.cuda.memory_stats(device)
+    # Requested, not allocated: a block is allocated whole where too little of it is left to split, which depends
+    # on what the allocator has been through.
+    requested, reserved = "requested_bytes.all", "reserved_bytes.all"
     return PeakMemory(
-        peak_bytes=torch.cuda.max_memory_allocated(device) - allocated,
-        method="cuda allocator: peak allocated bytes above those before the model was made",
-        reserved_bytes=torch.cuda.max_memory_reserved(device) - reserved,
+        peak_bytes=peak[f"{requested}.peak"] - before[f"{requested}.current"],
+        method="cuda allocator: peak requested bytes above those before the model was made",
+        reserved_bytes=peak[f"{reserved}.peak"] - before[f"{reserved}.current"],
     )
 
 

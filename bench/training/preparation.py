@@ -1,104 +1,176 @@
-"""From a data set to the pairs that one seed trains and validates on: chosen, split, scaled, on the device."""
+"""From a source of data and a seed to what one run works with: its world, scaled and on the device.
 
-from dataclasses import dataclass
-from functools import lru_cache
+Worlds and prepared data are made once for all models of a seed and kept for those that follow, up to a limit.
+"""
+
+from collections.abc import Callable, Hashable, Iterator
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from bench.config import Protocol
-from bench.training.seeding import stream
-from data_utils import Batch, ChannelStatistics, DataError, DatasetInfo, PairedDataset, Split, split, subsample
+from bench.config import FP32, Precision, Protocol
+from bench.training.evaluation import EVALUATION_BATCH_SIZE, predict
+from bench.training.pairs import StoredPairs, as_inputs
+from data_utils import Batch, ChannelStatistics, DataError, PairedDataset, Part, Shares, Source, World
+from data_utils.normalization import CHUNK
+
+KEPT_BYTES = 1 << 30
+"""How much of worlds, and of prepared data, is kept; the latest of each in any case."""
+
+Value = TypeVar("Value")
+
+
+class Latest(Generic[Value]):
+    """The values that were used last, as many as a limit allows.
+
+    Args:
+        limit: Of all values together, in bytes; the latest one is kept even if it is larger.
+    """
+
+    def __init__(self, limit: int = KEPT_BYTES) -> None:
+        self._limit = limit
+        self._values: dict[Hashable, tuple[Value, int]] = {}
+
+    def get(self, key: Hashable, make: Callable[[], Value], size: Callable[[Value], int]) -> Value:
+        """The value of a key, made if it is not kept. Room for it is made first, by the size of the last one."""
+        if key in self._values:
+            self._values[key] = self._values.pop(key)  # now the last one
+        else:
+            expected = next(reversed(self._values.values()))[1] if self._values else 0
+            self._drop(self._limit - expected, keep=0)
+            made = make()
+            self._values[key] = made, size(made)
+            self._drop(self._limit, keep=1)
+        return self._values[key][0]
+
+    def clear(self) -> None:
+        """Keep nothing."""
+        self._values.clear()
+
+    def _drop(self, limit: int, *, keep: int) -> None:
+        while len(self._values) > keep and sum(size for _, size in self._values.values()) > limit:
+            del self._values[next(iter(self._values))]
 
 
 @dataclass(frozen=True, eq=False)
 class PreparedData:
-    """One seed's training and validation pairs, as the models get them, on the device.
+    """One seed's pairs, of which batches are taken as the models get them.
+
+    The test pairs are prepared when they are asked for, in chunks.
 
     Attributes:
-        train: The training pairs; ``valid``: the validation pairs.
-        valid_pairs: Which pairs of the data set validate, int64 in the order of ``valid``, on the CPU.
+        train: The training pairs on the device; ``valid``: the validation pairs.
+        world: They are of it.
+        scaled: The modalities that are scaled.
+        statistics: Of the training pairs, of these modalities.
+        device: "cpu", "cuda" or "cuda:N".
     """
 
-    train: Batch
-    valid: Batch
-    valid_pairs: Tensor
+    train: StoredPairs
+    valid: StoredPairs
+    world: World
+    scaled: tuple[str, ...]
+    statistics: ChannelStatistics
+    device: str
+
+    def batches(self, part: Part) -> Iterator[Batch]:
+        """Pairs of a part as the models get them, in the batches that evaluations use."""
+        for chunk in part.chunks(EVALUATION_BATCH_SIZE):
+            yield ready(chunk.batch(), self.statistics, self.scaled, self.device)
 
 
-def choose(dataset: PairedDataset, protocol: Protocol, seed: int) -> Split:
-    """Which pairs of the data set the protocol uses for what, drawn and split by the seed.
-
-    Raises:
-        DataError: The pairs cannot be split, or a side has too few pairs.
-    """
-    numbered = _numbered(dataset, keep_groups=protocol.keep_groups)
-    chosen = subsample(numbered, protocol.pairs, stream(seed, "pairs"))
-    sides = split(chosen, protocol.valid_fraction, stream(seed, "split"))
-    in_batches = {"training": sides.train}
-    if protocol.valid_whole_batches:
-        in_batches["validation"] = sides.valid
-    for use, indices in in_batches.items():
-        if len(indices) < protocol.batch_size:
-            raise DataError(
-                f"{dataset.info.name}: {len(indices)} {use} pairs are fewer than one batch of "
-                f"{protocol.batch_size}; add pairs, or run a larger profile if this one cut the data set down"
-            )
-    numbers = chosen.inputs["number"].flatten().long()
-    return Split(train=numbers[sides.train], valid=numbers[sides.valid])
+def predict_part(network: nn.Module, data: PreparedData, part: Part, precision: Precision = FP32) -> Tensor:
+    """Logits (N, L) of all pairs of a part, on the CPU; see ``evaluation.predict``."""
+    return torch.cat([predict(network, batch, precision) for batch in data.batches(part)])
 
 
-def _numbered(dataset: PairedDataset, *, keep_groups: bool) -> PairedDataset:
-    """The data set with each pair's number in place of its content, so that choosing pairs copies no content."""
-    numbers = torch.arange(len(dataset))
-    return PairedDataset(
-        info=DatasetInfo(dataset.info.name, dataset.info.classes, {"number": 1}, (1, 1)),
-        inputs={"number": numbers.float()[:, None, None, None]},  # exact up to 2**24 pairs
-        labels=dataset.labels,
-        groups=dataset.groups if keep_groups else numbers,
-        names=dataset.names,
+def shares_of(protocol: Protocol) -> Shares:
+    """How many pairs train, validate and test."""
+    return Shares(
+        valid=protocol.valid_fraction,
+        test=protocol.test_fraction,
+        pairs=protocol.pairs,
+        test_pairs=protocol.test_pairs,
+        keep_groups=protocol.keep_groups,
     )
 
 
-def _used(dataset: PairedDataset, protocol: Protocol, seed: int) -> Split:
-    """As ``choose``, without the validation pairs that the protocol leaves out."""
-    sides = choose(dataset, protocol, seed)
-    left_out = len(sides.valid) % protocol.batch_size if protocol.valid_whole_batches else 0
-    return Split(sides.train, sides.valid[: len(sides.valid) - left_out])
+def world_of(source: Source, protocol: Protocol, seed: int) -> World:
+    """The pairs that a run uses for what, drawn by its seed.
+
+    Raises:
+        DataError: The pairs cannot be made or split, or a part has too few of them.
+    """
+    shares = shares_of(protocol)
+    # The pairs of a data set in memory are there anyway.
+    size = _bytes_of_world if not isinstance(source, PairedDataset) else lambda _: 0
+    world = _worlds.get((source, shares, seed), lambda: source.world(shares, seed), size)
+    in_batches = {"training": world.train} if protocol.drop_last else {}  # else one smaller batch is an epoch
+    if protocol.valid_whole_batches:
+        in_batches["validation"] = world.valid
+    for use, part in in_batches.items():
+        if len(part) < protocol.batch_size:
+            raise DataError(
+                f"{world.info.name}: {len(part)} {use} pairs are fewer than one batch of "
+                f"{protocol.batch_size}; add pairs, or run a larger profile if this one cut the data set down"
+            )
+    return world
 
 
-def measured_sides(dataset: PairedDataset, protocol: Protocol, seed: int) -> tuple[Batch, Batch]:
-    """A seed's training and validation pairs, on the CPU and as the sensors measured them."""
-    sides = _used(dataset, protocol, seed)
-    return dataset.batch(sides.train), dataset.batch(sides.valid)
+def delivered(world: World, protocol: Protocol) -> World:
+    """The world without the validation pairs that the protocol leaves out."""
+    left_out = len(world.valid) % protocol.batch_size if protocol.valid_whole_batches else 0
+    kept = replace(world.valid, indices=world.valid.indices[: len(world.valid) - left_out])
+    return replace(world, valid=kept)
 
 
-@lru_cache(maxsize=1)  # all models of a seed follow each other; two seeds' tensors need not be kept
-def prepare(dataset: PairedDataset, protocol: Protocol, seed: int, device: str) -> PreparedData:
-    """A seed's split, scaled by the statistics of its training pairs and moved to the device."""
-    sides = _used(dataset, protocol, seed)
-    scaled = protocol.on(dataset.info.channels).normalized
-    train_inputs: dict[str, Tensor] = {}
-    valid_inputs: dict[str, Tensor] = {}
-    # One modality at a time: otherwise all of them would be in memory as measured, as scaled and as arranged.
-    for modality in dataset.info.channels:
-        measured = dataset.batch(sides.train, [modality])
-        statistics = ChannelStatistics.from_batch(measured)
-        train_inputs |= ready(measured, statistics, scaled, device).inputs
-        del measured
-        valid_inputs |= ready(dataset.batch(sides.valid, [modality]), statistics, scaled, device).inputs
-    train, valid = (dataset.labels[side].to(device) for side in (sides.train, sides.valid))
-    return PreparedData(Batch(train_inputs, train), Batch(valid_inputs, valid), sides.valid)
+def prepare(source: Source, protocol: Protocol, seed: int, device: str) -> PreparedData:
+    """A seed's world, scaled by the statistics of its training pairs and moved to the device.
+
+    Raises:
+        DataError: See ``world_of``.
+    """
+
+    def prepared() -> PreparedData:
+        return prepare_world(world_of(source, protocol, seed), protocol, device)
+
+    # All of the protocol that decides what is prepared.
+    parts = (protocol.normalized, protocol.valid_whole_batches and protocol.batch_size)
+    return _prepared.get((source, shares_of(protocol), parts, seed, device), prepared, _bytes_prepared)
+
+
+def prepare_world(world: World, protocol: Protocol, device: str) -> PreparedData:
+    """A world, scaled by the statistics of its training pairs and moved to the device."""
+    world = delivered(world, protocol)
+    scaled = protocol.on(world.info.channels).normalized
+    statistics = ChannelStatistics.of(lambda: (chunk.batch() for chunk in world.train.chunks(CHUNK)))
+    placed = {part.dataset: part.dataset.to(device) for part in (world.train, world.valid)}
+    train, valid = (
+        StoredPairs.of(replace(part, dataset=placed[part.dataset]), statistics, scaled, device)
+        for part in (world.train, world.valid)
+    )
+    return PreparedData(train, valid, world, scaled, statistics, device)
 
 
 def ready(measured: Batch, statistics: ChannelStatistics, modalities: tuple[str, ...], device: str) -> Batch:
-    """Pairs as the models get them: these modalities scaled, the others unchanged, all on the device.
+    """Pairs as the models get them: these modalities scaled, the others unchanged, all on the device."""
+    of_modalities = [m for m in modalities if m in measured.inputs]
+    scaling = {m: (statistics.mean[m].to(device), statistics.std[m].to(device)) for m in of_modalities}
+    return as_inputs(measured.to(device), scaling)  # moved first, so that the device scales and arranges them
 
-    They are channels last, as the models' weights are: convolutions then run without copying between layouts.
-    """
-    to_scale = {m: values for m, values in measured.inputs.items() if m in modalities}
-    scaled = statistics.normalize(Batch(to_scale, measured.labels)).inputs
-    inputs = {
-        m: values.to(device).contiguous(memory_format=torch.channels_last)
-        for m, values in {**measured.inputs, **scaled}.items()
-    }
-    return Batch(inputs, measured.labels.to(device))
+
+def _bytes_of_world(world: World) -> int:
+    datasets = {id(part.dataset): part.dataset for part in world.parts.values()}.values()
+    return sum(values.nbytes for dataset in datasets for values in dataset.inputs.values())
+
+
+def _bytes_prepared(data: PreparedData) -> int:
+    """What it takes beside the data set itself, which on a CPU is the one of the world."""
+    datasets = {pairs.dataset for pairs in (data.train, data.valid)}
+    return 0 if data.device == "cpu" else sum(dataset.stored_bytes for dataset in datasets)
+
+
+_worlds: Latest[World] = Latest()
+_prepared: Latest[PreparedData] = Latest()

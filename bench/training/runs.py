@@ -3,16 +3,19 @@
 import hashlib
 import math
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Hashable
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
-from torch import nn
+from torch import Tensor, nn
 
 from bench.config import STANDARD, Protocol, RunConfig
 from bench.metrics import accuracy
@@ -20,25 +23,30 @@ from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord
 from bench.records.sample import samples_path
 from bench.registry import METRICS
 from bench.training.ceiling import ceiling
+from bench.training.device import check_device
 from bench.training.environment import environment
-from bench.training.evaluation import predict
+from bench.training.evaluation import metrics_of, predict
 from bench.training.fingerprint import code_sha256
+from bench.training.load import OtherLoad
 from bench.training.measurement import (
     count_parameters,
     count_trainable_parameters,
     training_flops,
     training_memory,
 )
-from bench.training.preparation import PreparedData, prepare
+from bench.training.pairs import Pairs
+from bench.training.preparation import PreparedData, predict_part, prepare
 from bench.training.samples import save_samples
 from bench.training.seeding import deterministic, epoch_order, seeded
 from bench.training.trainer import TARGET_ACCURACY, DivergedError, EpochResult, Observer, Trainer
 from bench.training.trial import experts_of, try_model
-from data_utils import DATASETS, Batch, DatasetInfo, PairedDataset, load
+from data_utils import DATASETS, Batch, DatasetInfo, PairedDataset, Part, Source, World, open_source
 from fusion_models import FusionNet, ModelError, ModelSpec, build_model, find_model
 from fusion_models.registry import CUSTOM_MODELS, BuildModel
 from fusion_models.zoo import CUSTOM
 from fusiongauge import plugins, source_file
+
+T = TypeVar("T")
 
 CHECKPOINTS = "checkpoints"
 """The folder of checkpoints in a run's folder."""
@@ -76,8 +84,8 @@ def run(
     >>> from dataclasses import replace
     >>> short = replace(STANDARD, pairs=80, epochs=1)
     >>> record = run("compact-late-concat-strided", "shapes", protocol=short)
-    >>> record.status, record.train_pairs, record.valid_pairs
-    ('completed', 64, 16)
+    >>> record.status, record.train_pairs, record.valid_pairs, record.test_pairs
+    ('completed', 64, 16, 4000)
 
     Args:
         model: The name of a registered model, a ``ModelSpec``, or a function
@@ -85,9 +93,9 @@ def run(
             data to its number of channels, ``image_size`` is (rows, columns). The module's ``forward`` takes a
             mapping from modality to float32 (B, C, H, W) and returns logits (B, classes), or (B, 1) for two
             classes.
-        data: The name of a registered data set, a path, or a data set in memory. ``protocol.pairs`` pairs are
-            drawn from it; all of it is used if it has fewer.
-        seed: Of all random streams: choice of pairs, split, initial weights, order of the epochs.
+        data: The name of a registered data set, whose pairs the seed makes; or a path or a data set in memory,
+            whose pairs the seed splits, all of them if there are no more than ``protocol.pairs``.
+        seed: Of all random streams: pairs, split, initial weights, order of the epochs.
         protocol: Everything else that decides how the model is trained.
         device: "cpu", "cuda" or "cuda:N".
         results_dir: The checkpoint and sample predictions are written to ``checkpoints`` and ``samples`` in this
@@ -102,14 +110,15 @@ def run(
         ModelError: The model is unknown or does not fit the data.
         DataError: The data cannot be read, or cannot be split as the protocol requires.
         PluginError: The model is faulty, or a registered metric is.
+        OptionError: This machine does not have the device, or the device not the protocol's precision.
     """
-    name = "" if isinstance(data, PairedDataset) else str(data)
-    if not isinstance(data, PairedDataset):
-        # A simulator makes the requested number of pairs; of files each seed draws its own share.
-        data = load(name, pairs=protocol.pairs if name in DATASETS else None)
     folder = None if results_dir is None else Path(results_dir)
+    name = "" if isinstance(data, PairedDataset) else str(data)
     config = RunConfig(protocol=protocol, device=device, results_dir=folder, dataset=name)
-    return run_cell(_spec(model), data, seed, config, observe=observe)
+    check_device(device)
+    config.check_precision()
+    source = data if isinstance(data, PairedDataset) else open_source(name)
+    return run_cell(_spec(model), source, seed, config, observe=observe)
 
 
 def _spec(model: str | ModelSpec | BuildModel) -> ModelSpec:
@@ -129,7 +138,7 @@ def _spec(model: str | ModelSpec | BuildModel) -> ModelSpec:
 
 def run_cell(
     spec: ModelSpec,
-    dataset: PairedDataset,
+    source: Source,
     seed: int,
     config: RunConfig,
     *,
@@ -141,66 +150,98 @@ def run_cell(
 
     Args:
         spec: The model; see ``run`` for what is not told here, and for the errors.
-        dataset: The pairs are drawn from it.
+        source: The world of the seed is drawn from it.
         seed: Of all random streams.
         config: Protocol, device, folder, and what the run belongs to.
         driver: Trains the epochs of the last stage; a timer around the epochs goes here.
         observe: Called after every epoch, those of experts included (they name their stage).
         note: Called with a sentence where something beside the result failed.
     """
-    fields = describe(spec, dataset, seed, config)
+    start = time.perf_counter()
     protocol, device = config.protocol, config.device
-    build = partial(build_seeded, spec, dataset.info, seed, device)
+    with deterministic():
+        data = prepare(source, protocol, seed, device)
+    fields = describe(spec, source, seed, config) | _world(data.world)
+    classes = len(source.info.classes)
+    build = partial(build_seeded, spec, source.info, seed, device)
 
     def observe_with_memory(result: EpochResult) -> None:
         observe(replace(result, peak_memory_bytes=fields["peak_memory_bytes"]))
 
-    with deterministic(), seeded(seed, "measurement", device):
-        data = prepare(dataset, protocol, seed, device)
-        fields |= {"train_pairs": len(data.train), "valid_pairs": len(data.valid)}
-        try_model(spec, build, data.train, len(dataset.info.classes), protocol)
-        fields["ceiling"] = ceiling(device)
+    with deterministic(protocol.precision), seeded(seed, "measurement", device):
+        try_model(spec, build, data.train, classes, protocol)
+        fields["ceiling"] = ceiling(device, protocol.precision)
         network = build()
-        fields |= _peak_memory(build, list(experts_of(network)), data.train, protocol, seed)
+        batch = min(len(data.train), protocol.batch_size)
+        shapes = (tuple(source.info.channels.items()), source.info.image_size, classes, batch)
+        row = (spec, protocol, shapes, device, torch.get_num_threads())
+        experts = list(experts_of(network))
+        fields |= _once("memory", row, lambda: _peak_memory(build, experts, data.train, protocol, seed))
         fields["parameters"] = count_parameters(network)
         trainer = None
         with seeded(seed, "training", device):  # of models with dropout; no other draws while it is trained
             try:
                 fields["pretraining"] = _train_experts(network, data, protocol, seed, observe_with_memory)
                 fields["trainable_parameters"] = count_trainable_parameters(network)
-                fields["flops_per_step"] = _flops(spec, network, data.train[: protocol.batch_size])
+                fields["flops_per_step"] = _once("flops", row, lambda: _flops(spec, network, data.train[:batch]))
                 trainer = Trainer(network, data.train, data.valid, protocol, seed, observe_with_memory)
+                load = OtherLoad()
                 driver(trainer.train_epoch, trainer.finish_epoch, protocol.epochs)
+                fields["other_load"] = load.cores
             except DivergedError as error:
                 fields |= {"status": DIVERGED, "error": str(error)}
         if trainer is not None:
             fields |= _history(trainer, fields["pretraining"])
         if trainer is None or "status" in fields:
-            return RunRecord(**fields)
+            return RunRecord(**fields, total_seconds=time.perf_counter() - start)
         trainer.restore_best()
         fields |= _best(trainer, fields["pretraining"])
-        fields["train_accuracy"] = accuracy(predict(network, data.train), data.train.labels.cpu())
-        fields |= _save_weights(network, config, spec, seed)
-        if config.results_dir is not None:
+        fields["train_accuracy"] = accuracy(
+            predict(network, data.train, protocol.precision), data.train.labels.cpu()
+        )
+        # Only now, when nothing is left to choose, are test pairs looked at.
+        shown = data.world.reported
+        logits = predict_part(network, data, shown, protocol.precision)
+        if shown is data.world.test:
+            fields |= _tested(logits, shown)
+        fields |= _save_weights(network, config, spec, seed, note)
+        if config.results_dir is not None and fields["checkpoint"] is not None:
             path = samples_path(config.results_dir, fields["checkpoint"])
-            if reason := save_samples(path, network, dataset, data, fields["weights_sha256"]):
+            if reason := save_samples(path, logits, shown, fields["weights_sha256"]):
                 note(reason)
-    return RunRecord(**fields, status=COMPLETED)
+    return RunRecord(**fields, status=COMPLETED, total_seconds=time.perf_counter() - start)
 
 
-def failed(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig, error: Exception) -> RunRecord:
+def _world(world: World) -> dict[str, Any]:
+    """What a record tells of the pairs."""
+    parts, classes = {part: pairs for part, pairs in world.parts.items() if len(pairs)}, len(world.info.classes)
+    return {
+        "dataset_notes": list(world.notes),
+        "class_counts": {part: pairs.labels.bincount(minlength=classes).tolist() for part, pairs in parts.items()},
+        "test_pairs": 0,
+        **{f"{part}_pairs": len(pairs) for part, pairs in parts.items()},
+        **{f"{part}_sha256": pairs.sha256 for part, pairs in parts.items()},
+    }
+
+
+def _tested(logits: Tensor, part: Part) -> dict[str, Any]:
+    values = {name: _finite(value) for name, value in metrics_of(logits, part.labels).items()}
+    return {"test_loss": values["loss"], "test_accuracy": values["accuracy"], "test_metrics": values}
+
+
+def failed(spec: ModelSpec, source: Source, seed: int, config: RunConfig, error: Exception) -> RunRecord:
     """The record of a run that raised; see ``describe`` for its errors."""
-    fields = describe(spec, dataset, seed, config)
+    fields = describe(spec, source, seed, config)
     return RunRecord(**fields, status=FAILED, error=f"{type(error).__name__}: {error}")
 
 
-def describe(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConfig) -> dict[str, Any]:
+def describe(spec: ModelSpec, source: Source, seed: int, config: RunConfig) -> dict[str, Any]:
     """The fields of a record that are known before anything is trained.
 
     Raises:
         ModelError: The data lack a modality of the model.
     """
-    device, info = torch.device(config.device), dataset.info
+    device, info = torch.device(config.device), source.info
     own_code = [] if spec.build is None else [Path(source_file(spec.build))]
     return {
         "started_at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -217,7 +258,7 @@ def describe(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConf
         "as_published": config.as_published,
         "dataset": info.name,
         "simulated": (config.dataset or info.name) in DATASETS,
-        "dataset_notes": list(dataset.notes),
+        "dataset_notes": list(source.notes),
         "classes": len(info.classes),
         "class_names": list(info.classes),
         "channels": dict(info.channels),
@@ -234,9 +275,10 @@ def describe(spec: ModelSpec, dataset: PairedDataset, seed: int, config: RunConf
         "epoch_seconds": [],
         "pretraining": [],
         "target_accuracy": TARGET_ACCURACY,
-        "data_sha256": dataset.sha256,
+        "data_sha256": source.sha256,
         "code_sha256": code_sha256(*own_code),
         "plugins": [plugin.file.name for plugin in plugins()],
+        "claims": dict(config.claims),
         "command": config.command,
         "environment": environment(device),
     }
@@ -262,8 +304,18 @@ def _with_frozen_experts(network: nn.Module) -> nn.Module:
     return network
 
 
+def _once(what: str, row: Hashable, measure: Callable[[], T]) -> T:
+    """What is the same for all seeds of a row, a model under a protocol, is measured once in a process."""
+    if (what, row) not in _measured:
+        _measured[what, row] = measure()
+    return cast(T, _measured[what, row])
+
+
+_measured: dict[tuple[str, Hashable], object] = {}
+
+
 def _peak_memory(
-    build: Callable[[], nn.Module], experts: list[str], train: Batch, protocol: Protocol, seed: int
+    build: Callable[[], nn.Module], experts: list[str], train: Pairs, protocol: Protocol, seed: int
 ) -> dict[str, Any]:
     """The peaks over all stages of training, so that experts count for late fusion."""
     batch = train[epoch_order(seed, 1, len(train))[: protocol.batch_size].to(train.labels.device)]
@@ -338,7 +390,10 @@ def _seconds(pretraining: list[Pretraining]) -> float:
     return sum(sum(stage.epoch_seconds) for stage in pretraining)
 
 
-def _save_weights(network: nn.Module, config: RunConfig, spec: ModelSpec, seed: int) -> dict[str, Any]:
+def _save_weights(
+    network: nn.Module, config: RunConfig, spec: ModelSpec, seed: int, note: Callable[[str], None]
+) -> dict[str, Any]:
+    """The hash of the weights, and the name of their checkpoint; None if it cannot be written, which is noted."""
     # Copies, as a checkpoint cannot hold tensors that share memory, such as tied weights.
     weights = {
         key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
@@ -351,9 +406,15 @@ def _save_weights(network: nn.Module, config: RunConfig, spec: ModelSpec, seed: 
     name = None
     if config.results_dir is not None:
         name = "-".join(filter(None, (config.study, config.variant, spec.name, f"seed{seed}"))) + ".safetensors"
-        folder = config.results_dir / CHECKPOINTS
-        folder.mkdir(parents=True, exist_ok=True)
-        save_file(weights, folder / name)
+        path = config.results_dir / CHECKPOINTS / name
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            save_file(weights, path)
+        except (OSError, SafetensorError) as error:  # the result is known, and more than its weights
+            note(f"the checkpoint {path} could not be saved, so this model is not resumed or probed ({error})")
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+            name = None
     return {"weights_sha256": digest.hexdigest(), "checkpoint": name}
 
 

@@ -1,4 +1,4 @@
-"""Sample predictions: what a trained model makes of a few validation pairs, mistakes first.
+"""Sample predictions: what a trained model makes of a few of the pairs that are reported on, mistakes first.
 
 They are saved when a run ends, so that showing them needs neither the model nor the data.
 """
@@ -11,21 +11,17 @@ import msgspec
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from bench.records import SampleRecord
-from bench.training.evaluation import predict
-from bench.training.preparation import PreparedData
-from data_utils import PairedDataset
+from data_utils import Part
 from data_utils.audits.pictures import Pixels, pictures
 
 COUNT = 8
 """How many pairs are saved per run."""
 
 
-def save_samples(
-    path: Path, network: nn.Module, dataset: PairedDataset, data: PreparedData, weights_sha256: str
-) -> str:
+def save_samples(path: Path, logits: Tensor, part: Part, weights_sha256: str) -> str:
     """Write ``predictions`` to a path (``bench.records.sample.samples_path``); an earlier file is replaced.
 
     Returns:
@@ -33,7 +29,7 @@ def save_samples(
     """
     try:
         path.unlink(missing_ok=True)
-        records = predictions(network, dataset, data, weights_sha256)
+        records = predictions(logits, part, weights_sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.Encoder().encode_lines(records))
     except Exception as error:
@@ -41,30 +37,27 @@ def save_samples(
     return ""
 
 
-def predictions(
-    network: nn.Module, dataset: PairedDataset, data: PreparedData, weights_sha256: str
-) -> list[SampleRecord]:
-    """Predictions of COUNT validation pairs: up to half of them mistakes, the surest first, then right ones.
+def predictions(logits: Tensor, part: Part, weights_sha256: str) -> list[SampleRecord]:
+    """Predictions of COUNT pairs: up to half of them mistakes, the surest first, then right ones.
 
-    The right ones are spread evenly from the one the model was surest of to the one it was least sure of. Call it
-    with the settings of the run (``seeding.deterministic``) to get the run's own predictions.
+    The right ones are spread evenly from the one the model was surest of to the one it was least sure of.
 
     Args:
-        network: The trained model, on the device of ``data``.
-        dataset: The data set that ``data`` was prepared from.
-        data: Of the run.
+        logits: Of the trained model (N, L), on the CPU.
+        part: The N pairs.
         weights_sha256: Of the model's weights.
     """
-    labels = data.valid.labels.cpu()
-    probability, predicted = probabilities(predict(network, data.valid)).max(dim=1)
+    labels = part.labels
+    probability, predicted = probabilities(logits).max(dim=1)
     chosen = chosen_samples(probability, predicted == labels, COUNT)
-    pairs = data.valid_pairs[torch.tensor(chosen)]
-    drawn = {modality: pictures(values[pairs]) for modality, values in dataset.inputs.items()}
+    pairs = part.indices[torch.tensor(chosen)]
+    dataset = part.dataset
+    drawn = {m: pictures(dataset.measured(m, pairs), dataset.modality(m)) for m in dataset.inputs}
     classes = dataset.info.classes
     return [
         SampleRecord(
             weights_sha256=weights_sha256,
-            name=dataset.names[pair],
+            name=part.dataset.names[pair],
             label=classes[int(labels[sample])],
             predicted=classes[int(predicted[sample])],
             probability=float(probability[sample]),

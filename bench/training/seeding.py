@@ -5,13 +5,18 @@ seed and its own name alone, so a draw added to one leaves the others, and all e
 """
 
 import hashlib
-import os
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 
 import torch
 import torch.utils.deterministic
 from torch import Tensor
+
+from bench.config import FP32, TF32, Precision
+
+# Each may compute float32 in another format, by a setting of its own.
+_ON_CUDA = (torch.backends.cuda.matmul, *(getattr(torch.backends.cudnn, name) for name in ("conv", "rnn")))
+_ON_CPU = tuple(getattr(torch.backends.mkldnn, name) for name in ("matmul", "conv", "rnn"))
 
 
 def stream(seed: int, name: str) -> int:
@@ -46,7 +51,7 @@ def epoch_order(seed: int, epoch: int, samples: int) -> Tensor:
 
 
 @contextmanager
-def _switched(place: object, **settings: bool) -> Iterator[None]:
+def _switched(place: object, **settings: bool | str) -> Iterator[None]:
     """Run the body with other settings of a module of torch, then restore them."""
     before = {name: getattr(place, name) for name in settings}
     try:
@@ -64,8 +69,11 @@ def new_tensors_filled(filled: bool) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def deterministic() -> Iterator[None]:
-    """Run the body with deterministic algorithms and without TF32, then restore the settings.
+def deterministic(precision: Precision = FP32) -> Iterator[None]:
+    """Run the body with deterministic algorithms and float32 in a protocol's precision, then restore the settings.
+
+    Whatever was set before, float32 is computed in TF32 on CUDA for "tf32", and otherwise in full. Mixed precision
+    for "bf16" is up to ``bench.training.precision.forward``.
 
     New tensors are not filled with NaN first, as deterministic mode otherwise does: nothing here reads memory
     before writing it, and the filling costs time in every step.
@@ -73,17 +81,19 @@ def deterministic() -> Iterator[None]:
     An operation without a deterministic version raises RuntimeError. The cost: on CUDA some convolutions and
     scatter operations are slower, and cuDNN does not choose its algorithms by timing them.
     """
-    # cuBLAS reads this once, before its first call; it cannot be set later, and need not be restored.
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     enabled = torch.are_deterministic_algorithms_enabled()
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
     try:
         torch.use_deterministic_algorithms(True)
         with (
             new_tensors_filled(False),
-            _switched(torch.backends.cudnn, deterministic=True, benchmark=False, allow_tf32=False),
-            _switched(torch.backends.cuda.matmul, allow_tf32=False),
+            _switched(torch.backends.cudnn, deterministic=True, benchmark=False),
+            ExitStack() as stack,
         ):
+            # Not the older ``allow_tf32``: reading it raises where somebody has set ``fp32_precision``.
+            for backend in (*_ON_CUDA, *_ON_CPU):
+                chosen = TF32 if precision == TF32 and backend in _ON_CUDA else "ieee"
+                stack.enter_context(_switched(backend, fp32_precision=chosen))
             yield
     finally:
         torch.use_deterministic_algorithms(enabled, warn_only=warn_only)

@@ -10,6 +10,9 @@ from torch import Tensor, nn
 
 from bench.config import Protocol
 from bench.metrics import classification_loss
+from bench.training.methods import Methods
+from bench.training.pairs import Pairs
+from bench.training.precision import forward
 from data_utils import Batch
 
 T = TypeVar("T")
@@ -35,13 +38,27 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float | Tensor) ->
             group["lr"] = rate
 
 
-def training_step(model: nn.Module, optimizer: torch.optim.Optimizer, batch: Batch) -> Tensor:
+def training_step(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch,
+    protocol: Protocol,
+    methods: Methods | None = None,
+) -> Tensor:
     """One update of the weights; returns the detached mean loss of the batch, still on its device."""
     optimizer.zero_grad(set_to_none=True)
-    loss = classification_loss(model(batch.inputs), batch.labels)
-    loss.backward()
+    if methods is not None:
+        loss = methods.backward(batch)
+    else:
+        loss = classification_loss(forward(model, batch.inputs, protocol.precision), batch.labels)
+        loss.backward()
     optimizer.step()
     return loss.detach()
+
+
+def trained_with(model: nn.Module, methods: Methods | None) -> nn.Module:
+    """The model with what its training methods train beside it."""
+    return model if methods is None else nn.ModuleList([model, methods.heads])
 
 
 def synchronize(device: torch.device) -> None:
@@ -81,17 +98,27 @@ class EagerSteps:
         model: On the device of the data.
         optimizer: Of its parameters.
         train: All training pairs, on the device.
-        batch_size: Pairs per step; the last step of an epoch takes what is left.
+        protocol: Its ``batch_size`` is that of all steps of an epoch but the last, which takes what is left.
+        methods: The protocol's training methods.
     """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    train: Batch
-    batch_size: int
+    train: Pairs
+    protocol: Protocol
+    methods: Methods | None = None
+
+    @property
+    def trained(self) -> nn.Module:
+        """All that the steps train."""
+        return trained_with(self.model, self.methods)
 
     def step(self, indices: Tensor) -> Tensor:
         """One step with these training pairs; returns the sum of their losses, float32 () on the device."""
-        return training_step(self.model, self.optimizer, self.train[indices]) * len(indices)
+        batch = self.train[indices]
+        if self.methods is not None:
+            batch = self.methods.dropped(batch, indices)
+        return training_step(self.model, self.optimizer, batch, self.protocol, self.methods) * len(indices)
 
     def epoch(self, order: Tensor, rates: Sequence[float]) -> Iterator[Tensor]:
         """Take one step per iteration.
@@ -106,7 +133,7 @@ class EagerSteps:
         """
         # Summed on the device: reading each step's loss would make the host wait for every step.
         loss_sum = torch.zeros((), dtype=torch.float64, device=order.device)
-        for indices, rate in zip(order.split(self.batch_size), rates, strict=True):
+        for indices, rate in zip(order.split(self.protocol.batch_size), rates, strict=True):
             set_learning_rate(self.optimizer, rate)
             loss_sum += self.step(indices)
             yield loss_sum

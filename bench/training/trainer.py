@@ -16,9 +16,10 @@ from torch import Tensor, nn
 from bench.config import Protocol
 from bench.training.evaluation import evaluate
 from bench.training.graphs import fastest
+from bench.training.methods import make_methods
+from bench.training.pairs import Pairs, StoredPairs
 from bench.training.seeding import epoch_order
-from bench.training.steps import EagerSteps, make_optimizer, synchronize
-from data_utils import Batch
+from bench.training.steps import EagerSteps, make_optimizer, synchronize, trained_with
 from fusiongauge import FusionGaugeError
 
 TARGET_ACCURACY = 0.95
@@ -95,7 +96,7 @@ class Trainer:
     """Trains a model under a protocol and remembers its best epoch.
 
     On CUDA the step is recorded here, before anything is timed, with the settings that hold now: make the trainer
-    and train under the same ``seeding.deterministic``.
+    and train under the same ``seeding.deterministic``, which has the protocol's precision.
 
     Attributes:
         model: The model, as far as it has been trained.
@@ -107,7 +108,7 @@ class Trainer:
         train: All training pairs, on the device.
         valid: All validation pairs, on the device.
         protocol: Epochs, batch size, optimizer and learning rates.
-        seed: Decides the order of each epoch.
+        seed: Decides the order of each epoch, and what training methods draw.
         observe: Called after every epoch.
         stage: What is trained, where it is not the model itself; for the observer.
     """
@@ -115,8 +116,8 @@ class Trainer:
     def __init__(
         self,
         model: nn.Module,
-        train: Batch,
-        valid: Batch,
+        train: Pairs,
+        valid: Pairs,
         protocol: Protocol,
         seed: int,
         observe: Observer,
@@ -125,12 +126,19 @@ class Trainer:
         self.model = model
         self.history = History()
         self.device = train.labels.device
+        # What a model does not look at need not be made.
+        train, valid = (p.seen_by(model) if isinstance(p, StoredPairs) else p for p in (train, valid))
         self._train, self._valid = train, valid
         self._protocol, self._seed, self._observe, self._stage = protocol, seed, observe, stage
         self._steps_per_epoch = steps_per_epoch(len(train), protocol)
+        train, valid = (
+            pairs.seen_by(model) if isinstance(pairs, StoredPairs) else pairs for pairs in (train, valid)
+        )
         self._used = min(len(train), self._steps_per_epoch * protocol.batch_size)
         self._rates = learning_rates(protocol, self._steps_per_epoch)
-        eager = EagerSteps(model, make_optimizer(model, protocol), train, protocol.batch_size)
+        self._methods = make_methods(model, protocol, train, seed)
+        optimizer = make_optimizer(trained_with(model, self._methods), protocol)
+        eager = EagerSteps(model, optimizer, train, protocol, self._methods)
         self._steps = fastest(eager, self._used)
         self._best_weights = _copy_weights(model)
         self._running: tuple[Tensor, float, float] | None = None
@@ -152,6 +160,8 @@ class Trainer:
         self.model.train()
         epoch = len(self.history.results)
         order = epoch_order(self._seed, epoch + 1, len(self._train))[: self._used].to(self.device)
+        if self._methods is not None:
+            self._methods.begin(epoch + 1)
         rates = self._rates[epoch * self._steps_per_epoch :][: self._steps_per_epoch]
         for loss_sum in self._steps.epoch(order, rates):
             yield loss_sum
@@ -171,7 +181,7 @@ class Trainer:
             epoch=len(self.history.results) + 1,
             epochs=self._protocol.epochs,
             train_loss=loss_sum.item() / self._used,
-            valid=evaluate(self.model, self._valid),
+            valid=evaluate(self.model, self._valid, self._protocol.precision),
             learning_rate=learning_rate,
             seconds=seconds,
             stage=self._stage,

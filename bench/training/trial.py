@@ -7,6 +7,7 @@ from torch import nn
 
 from bench.config import Protocol
 from bench.training.measurement import count_trainable_parameters
+from bench.training.pairs import Pairs
 from bench.training.steps import make_optimizer, training_step
 from data_utils import Batch
 from fusion_models import BACKBONES, EMBEDDERS, OPERATORS, FusionNet, ModelError, ModelSpec
@@ -16,9 +17,9 @@ _PAIRS = 4
 
 
 def try_model(
-    spec: ModelSpec, build: Callable[[], nn.Module], batch: Batch, classes: int, protocol: Protocol
+    spec: ModelSpec, build: Callable[[], nn.Module], pairs: Pairs, classes: int, protocol: Protocol
 ) -> None:
-    """Build a model on the batch's device and train it for one step on a few pairs, unless it ships here.
+    """Build a model on the device of the pairs and train it for one step on a few pairs, unless it ships here.
 
     Raises:
         PluginError: The model raises, returns logits of a wrong shape, or has nothing to train.
@@ -28,7 +29,7 @@ def try_model(
     if not files:
         return
     who = f"{', '.join(files)}: the model {spec.name!r}"
-    few = batch[:_PAIRS]
+    few = pairs[:_PAIRS]
     try:
         fault = _fault(build(), few, classes, protocol)
     except ModelError:
@@ -66,5 +67,5 @@ def _fault(network: nn.Module, batch: Batch, classes: int, protocol: Protocol) -
     if not logits.requires_grad:
         return "returns logits that depend on no trainable parameter"
     for part in (network, *experts_of(network).values()):
-        training_step(part, make_optimizer(part, protocol), batch)
+        training_step(part, make_optimizer(part, protocol), batch, protocol)
     return ""

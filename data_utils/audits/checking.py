@@ -4,6 +4,7 @@ A ``Report`` is data; ``text`` and ``as_json`` render it. It depends on the cont
 """
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,27 +13,40 @@ import torch
 from torch import Tensor
 
 from data_utils.audits.findings import Finding, Outcome
-from data_utils.audits.leaks import audit_dataset, audit_split, extents
+from data_utils.audits.leaks import audit_dataset, audit_world, extents
 from data_utils.dataset import PairedDataset
 from data_utils.errors import DataError
-from data_utils.geometry import is_scanner, is_xyza
-from data_utils.splits import split
+from data_utils.splits import Shares
+from data_utils.worlds import split_world
 
-VALID_FRACTION = 0.2
-"""The validation share of the split that is examined for leaks."""
+SHARES = Shares(valid=0.2, test=0.2)
+"""Of the split that is examined for leaks; what the data declare is kept."""
 
 _ONE_DIRECTION = 1e-4  # radians; float32 points at 50 m are accurate to about 1e-6
 
 
+DOWNSAMPLED = 8
+"""Most models halve images three times, so they need multiples of this."""
+
+
 @dataclass(frozen=True)
-class Modality:
-    """The content of one modality: its values, and how many pairs are constant, such as a black image."""
+class Content:
+    """The content of one modality.
+
+    Attributes:
+        channels: Of the network's input.
+        kind: The type of the stored values.
+        lowest: Of the measurements; ``highest``: likewise.
+        constant_pairs: Number of pairs whose channels are constant, such as a black image.
+        measures: Its kind (``modality.KINDS``), and "points" if it is XYZA; with the unit.
+    """
 
     channels: int
     kind: str
     lowest: float
     highest: float
     constant_pairs: int
+    measures: str
 
 
 @dataclass(frozen=True)
@@ -69,7 +83,9 @@ class Report:
         twins: Number of pairs that share their group with another.
         image_size: Rows and columns.
         sensor: None if no modality holds points.
-        outcomes: One per audit. Notes of the reader (files left out) are findings.
+        outcomes: One per audit, those with the worst findings first. Notes of the reader (files left out) are
+            findings, except what it took for granted.
+        assumptions: What the reader took for granted, such as the scale of depth.
     """
 
     name: str
@@ -78,9 +94,10 @@ class Report:
     groups: int
     twins: int
     image_size: tuple[int, int]
-    modalities: dict[str, Modality]
+    modalities: dict[str, Content]
     sensor: Sensor | None
     outcomes: list[Outcome]
+    assumptions: tuple[str, ...] = ()
 
     @property
     def findings(self) -> list[Finding]:
@@ -100,10 +117,12 @@ class Report:
             "  pairs per class: " + ", ".join(f"{count} {name}" for name, count in self.classes.items()),
         ]
         lines += [
-            f"  {name}: {m.channels} channels of {m.kind} from {m.lowest:g} to {m.highest:g}"
-            + (f", {m.constant_pairs} pairs are constant" if m.constant_pairs else "")
+            f"  {name}: {m.channels} channel{'s'[: m.channels > 1]} of {m.kind} from {m.lowest:g} to "
+            f"{m.highest:g}, "
+            f"{m.measures}" + (f", {m.constant_pairs} pairs are constant" if m.constant_pairs else "")
             for name, m in self.modalities.items()
         ]
+        lines += [f"  {assumption}" for assumption in self.assumptions]
         if self.sensor:
             s = self.sensor
             lines.append(
@@ -115,13 +134,19 @@ class Report:
         return "\n".join([*lines, *map(str, self.outcomes), f"{count or 'no'} problem{'' if count == 1 else 's'}"])
 
 
-def check(dataset: PairedDataset, seed: int = 0) -> Report:
-    """Audit a data set and one split of it, which the seed decides."""
+def check(dataset: PairedDataset, seed: int = 0, problems: Sequence[str] = ()) -> Report:
+    """Audit a data set and one split of it.
+
+    Args:
+        dataset: What could be read.
+        seed: Decides the split.
+        problems: What could not be read; a run stops because of it.
+    """
     info = dataset.info
     sizes = dataset.labels.bincount(minlength=len(info.classes)).tolist()
     members = dataset.groups.unique(return_counts=True)[1]
-    notes = [Finding("reading", info.name, note) for note in dataset.notes]
-    reading = Outcome("reading", f"{len(dataset)} pairs", notes)
+    outcomes = [*_of_reading(dataset, problems), *audit_dataset(dataset), *_of_split(dataset, seed)]
+    points = (name for name in info.channels if dataset.modality(name).points)
     return Report(
         name=info.name,
         pairs=len(dataset),
@@ -129,35 +154,79 @@ def check(dataset: PairedDataset, seed: int = 0) -> Report:
         groups=len(members),
         twins=int(members[members > 1].sum()),
         image_size=info.image_size,
-        modalities={name: _modality(values) for name, values in dataset.inputs.items()},
-        sensor=next(map(_sensor, filter(is_xyza, dataset.inputs.values())), None),
-        outcomes=[reading, *audit_dataset(dataset), *_of_split(dataset, seed)],
+        modalities={name: _content(dataset, name) for name in dataset.inputs},
+        sensor=next((_sensor(dataset, name) for name in points), None),
+        outcomes=sorted(outcomes, key=lambda outcome: -max((1 + f.stops for f in outcome.findings), default=0)),
+        assumptions=dataset.assumptions,
     )
+
+
+def _of_reading(dataset: PairedDataset, problems: Sequence[str]) -> list[Outcome]:
+    """What the reader noticed, and whether the size of the images fits models."""
+    info = dataset.info
+    notes = [note for note in dataset.notes if note not in dataset.assumptions]
+    reading = [Finding("reading", info.name, problem, stops=True) for problem in problems]
+    reading += [Finding("reading", info.name, note) for note in notes]
+    rows, columns = info.image_size
+    odd = []
+    if rows % DOWNSAMPLED or columns % DOWNSAMPLED:
+        nearest = "x".join(
+            str(DOWNSAMPLED * max(1, math.floor(side / DOWNSAMPLED + 0.5))) for side in info.image_size
+        )
+        odd.append(
+            Finding(
+                "image size",
+                info.name,
+                f"Images have {rows} x {columns} pixels, and models that halve them three times need multiples of "
+                f"{DOWNSAMPLED}; --image-size {nearest} brings them there, otherwise a run skips these models.",
+            )
+        )
+    return [
+        Outcome("reading", f"{len(dataset)} pairs", reading),
+        Outcome("image size", f"{rows} x {columns} pixels", odd),
+    ]
 
 
 def _of_split(dataset: PairedDataset, seed: int) -> list[Outcome]:
     try:
-        outcomes = audit_split(dataset, split(dataset, VALID_FRACTION, seed))
+        outcomes = audit_world(split_world(dataset, SHARES, seed))
     except DataError as error:
-        return [Outcome("split", f"seed {seed}", [Finding("split", dataset.info.name, str(error))])]
+        return [Outcome("split", f"seed {seed}", [Finding("split", dataset.info.name, str(error), stops=True)])]
     return [replace(outcome, looked_at=f"{outcome.looked_at} (seed {seed})") for outcome in outcomes]
 
 
-def _modality(values: Tensor) -> Modality:
-    lowest, highest = values.amin(dim=(2, 3)), values.amax(dim=(2, 3))
-    return Modality(
-        channels=values.shape[1],
+def _content(dataset: PairedDataset, name: str) -> Content:
+    modality, values = dataset.modality(name), dataset.inputs[name]
+    lowest, highest, constant = math.inf, -math.inf, 0
+    for pairs in dataset.parts():
+        measured = dataset.measured(name, pairs).float()
+        low, high = measured.amin(dim=(2, 3)), measured.amax(dim=(2, 3))
+        lowest, highest = min(lowest, float(low.min())), max(highest, float(high.max()))
+        constant += int((low == high).all(dim=1).sum())
+    measures = f"{modality.kind} as points" if modality.points else modality.kind
+    return Content(
+        channels=modality.channels,
         kind=str(values.dtype).removeprefix("torch."),
-        lowest=float(lowest.min()),
-        highest=float(highest.max()),
-        constant_pairs=int((lowest == highest).all(dim=1).sum()),
+        lowest=lowest,
+        highest=highest,
+        constant_pairs=constant,
+        measures=f"{measures} in {modality.unit}" if modality.unit else measures,
     )
 
 
-def _sensor(xyza: Tensor) -> Sensor:
-    scanner = is_scanner(xyza)
-    measured = xyza[:, 3] > 0
-    low, high, pairs = extents(_views(points, scanner) for points in xyza.split(256))
+def _sensor(dataset: PairedDataset, name: str) -> Sensor:
+    scanner = dataset.modality(name).kind == "range"
+    measured, empty = 0, 0
+
+    def views() -> Iterator[Tensor]:
+        nonlocal measured, empty
+        for part in dataset.parts():
+            points = dataset.measured(name, part)
+            hits = points[:, 3].count_nonzero(dim=(1, 2))
+            measured, empty = measured + int(hits.sum()), empty + int((hits == 0).sum())
+            yield _views(points, scanner)
+
+    low, high, pairs = extents(views())
     seen = pairs[0] > 0
     if not seen.any():
         low = high = torch.full_like(low, torch.nan)
@@ -167,8 +236,8 @@ def _sensor(xyza: Tensor) -> Sensor:
         kind="scanner" if scanner else "depth camera",
         nearest_m=nearest,
         furthest_m=furthest,
-        measured=float(measured.float().mean()),
-        empty_pairs=int((~measured.flatten(1).any(dim=1)).sum()),
+        measured=measured / (len(dataset) * math.prod(dataset.info.image_size)),
+        empty_pairs=empty,
         horizontal_deg=math.degrees(right - left),
         vertical_deg=math.degrees(top - bottom),
         geometries="one" if bool((spread <= _ONE_DIRECTION).all()) else "several",

@@ -11,11 +11,13 @@ class Finding:
     Attributes:
         subject: What it concerns: a data set, a modality, models.
         message: What is wrong and what to do about it.
+        stops: Whether a run on these data stops because of it; otherwise it runs, and its results are doubtful.
     """
 
     audit: str
     subject: str
     message: str
+    stops: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Outcome:
 
     def __str__(self) -> str:
         verdict = "FOUND" if self.findings else "ok"
-        messages = [f"         {finding.subject}: {finding.message}" for finding in self.findings]
+        effect = {True: "A run stops here.", False: "A run still works."}
+        messages = [f"         {f.subject}: {f.message} {effect[f.stops]}" for f in self.findings]
         return "\n".join([f"  {verdict:<5}  {self.audit}: {self.looked_at}", *messages])
 
 

@@ -3,21 +3,22 @@
 Each audit yields its findings, none if there is no problem. None of them trains or needs a model.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator
+from itertools import combinations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from data_utils.audits.findings import Finding, Outcome, some
 from data_utils.dataset import PairedDataset
-from data_utils.geometry import is_xyza
-from data_utils.splits import Split
+from data_utils.worlds import Part, World
+
+_USE = {"train": "training", "valid": "validation", "test": "test"}
 
 JUDGED_PAIRS = 10
 """With fewer pairs of a class, a value may be constant by chance, so it is not judged."""
 
-_CHUNK = 256  # pairs converted to float32 at a time; bounds the memory
 _TOLERANCE = 1e-5  # relative to a modality's largest value: above float32 rounding, below any sensor's resolution
 
 
@@ -35,12 +36,12 @@ def audit_dataset(dataset: PairedDataset) -> list[Outcome]:
     ]
 
 
-def audit_split(dataset: PairedDataset, split: Split) -> list[Outcome]:
-    """The audits of a split."""
-    pairs = f"{len(split.train)} training and {len(split.valid)} validation pairs"
+def audit_world(world: World) -> list[Outcome]:
+    """The audits of what trains, validates and tests."""
+    pairs = f"{', '.join(f'{len(part)} {_USE[name]}' for name, part in world.parts.items())} pairs"
     return [
-        Outcome("pairs in both splits", pairs, [*pairs_in_both_splits(dataset, split)]),
-        Outcome("groups split apart", pairs, [*groups_split_apart(dataset, split)]),
+        Outcome("pairs in several parts", pairs, [*pairs_in_several_parts(world)]),
+        Outcome("groups split apart", pairs, [*groups_split_apart(world)]),
     ]
 
 
@@ -50,7 +51,7 @@ def repeated_pairs(dataset: PairedDataset) -> Iterator[Finding]:
     They count twice, and a split by names or groups does not keep them together.
     """
     first: dict[bytes, int] = {}
-    originals = [first.setdefault(digest, pair) for pair, digest in enumerate(_digests(dataset))]
+    originals = [first.setdefault(digest, pair) for pair, digest in enumerate(dataset.digests)]
     copies = [(copy, original) for copy, original in enumerate(originals) if copy != original]
     if copies:
         mislabeled = sum(bool(dataset.labels[copy] != dataset.labels[original]) for copy, original in copies)
@@ -63,53 +64,62 @@ def repeated_pairs(dataset: PairedDataset) -> Iterator[Finding]:
         )
 
 
-def pairs_in_both_splits(dataset: PairedDataset, split: Split) -> Iterator[Finding]:
-    """Validation pairs whose content is also in training; a copy under another name counts."""
-    digests = _digests(dataset)
-    trained = {digests[pair]: pair for pair in split.train.tolist()}
-    shared = [
-        f"{dataset.names[pair]} = {dataset.names[trained[digests[pair]]]}"
-        for pair in split.valid.tolist()
-        if digests[pair] in trained
-    ]
-    if shared:
-        yield Finding(
-            "pairs in both splits",
-            dataset.info.name,
-            f"{len(shared)} of {len(split.valid)} validation pairs are also training pairs ({some(shared)}); "
-            "list every pair once, or put its copies in one group.",
-        )
+def pairs_in_several_parts(world: World) -> Iterator[Finding]:
+    """Validation or test pairs whose content is in an earlier part too; a copy under another name counts."""
+    for (used, other), (name, part) in _pairs_of_parts(world):
+        first = {other.dataset.digests[pair]: pair for pair in other.indices.tolist()}
+        shared = [
+            f"{part.dataset.names[pair]} = {other.dataset.names[first[digest]]}"
+            for pair in part.indices.tolist()
+            if (digest := part.dataset.digests[pair]) in first
+        ]
+        if shared:
+            yield Finding(
+                "pairs in several parts",
+                world.info.name,
+                f"{len(shared)} of {len(part)} {_USE[name]} pairs are also {_USE[used]} pairs ({some(shared)}); "
+                "list every pair once, or put its copies in one group.",
+            )
 
 
-def groups_split_apart(dataset: PairedDataset, split: Split) -> Iterator[Finding]:
-    """Groups (twins, crops of one photograph) with pairs on both sides of the split."""
-    trained = {int(dataset.groups[pair]): pair for pair in split.train.tolist()}
-    apart = {
-        group: f"{dataset.names[pair]} from {dataset.names[trained[group]]}"
-        for pair in split.valid.tolist()
-        if (group := int(dataset.groups[pair])) in trained
-    }
-    if apart:
-        groups = len(dataset.groups[torch.cat([split.train, split.valid])].unique())
-        yield Finding(
-            "groups split apart",
-            dataset.info.name,
-            f"{len(apart)} of {groups} groups have pairs both in training and in validation "
-            f"({some(list(apart.values()))}); split by groups.",
-        )
+def groups_split_apart(world: World) -> Iterator[Finding]:
+    """Groups (twins, crops of one photograph) with pairs in several parts."""
+    for (used, other), (name, part) in _pairs_of_parts(world):
+        if part.dataset is not other.dataset:  # groups are numbered by data set
+            continue
+        groups, names = part.dataset.groups, part.dataset.names
+        first = {int(groups[pair]): pair for pair in other.indices.tolist()}
+        apart = {
+            group: f"{names[pair]} from {names[first[group]]}"
+            for pair in part.indices.tolist()
+            if (group := int(groups[pair])) in first
+        }
+        if apart:
+            total = len(groups[torch.cat([other.indices, part.indices])].unique())
+            yield Finding(
+                "groups split apart",
+                world.info.name,
+                f"{len(apart)} of {total} groups have pairs both in {_USE[used]} and in {_USE[name]} "
+                f"({some(list(apart.values()))}); split by groups.",
+            )
 
 
-def validation_left_out(dataset: PairedDataset, drawn: Split, delivered: Split) -> Iterator[Finding]:
-    """Validation pairs of the split as it was drawn that are not in the split as it reaches the models."""
-    scored = set(delivered.valid.tolist())
-    lost = [dataset.names[pair] for pair in drawn.valid.tolist() if pair not in scored]
+def validation_left_out(drawn: World, delivered: World) -> Iterator[Finding]:
+    """Validation pairs of the world as it was drawn that are not in the world as it reaches the models."""
+    scored = set(delivered.valid.indices.tolist())
+    lost = [drawn.valid.dataset.names[pair] for pair in drawn.valid.indices.tolist() if pair not in scored]
     if lost:
         yield Finding(
             "validation pairs left out",
-            dataset.info.name,
+            drawn.info.name,
             f"{len(lost)} of {len(drawn.valid)} validation pairs reach no metric ({some(lost)}); "
             "keep the last batch of the validation pairs even if it is smaller.",
         )
+
+
+def _pairs_of_parts(world: World) -> Iterator[tuple[tuple[str, Part], tuple[str, Part]]]:
+    """Every part with each later one."""
+    return combinations(world.parts.items(), 2)
 
 
 def label_dependent_inputs(dataset: PairedDataset) -> Iterator[Finding]:
@@ -122,12 +132,12 @@ def label_dependent_inputs(dataset: PairedDataset) -> Iterator[Finding]:
 
     Values that vary within every class, such as the intrinsics of many cameras, cannot be judged this way.
     """
-    for modality, values in dataset.inputs.items():
+    for modality in dataset.inputs:
         views: dict[str, Callable[[Tensor], Tensor]] = {"values": Tensor.float}
-        if is_xyza(values):
+        if dataset.modality(modality).points:
             views["directions of points"] = _directions
         for what, view in views.items():
-            message = _leak(dataset, values, what, view)
+            message = _leak(dataset, modality, what, view)
             if message:
                 yield Finding("label-dependent inputs", modality, message)
 
@@ -141,22 +151,19 @@ def extents(parts: Iterable[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         Three tensors of the shape of a pair; inf and -inf where no pair has a value.
     """
-    low, high, pairs = [], [], []
-    for part in parts:
+    low = high = pairs = torch.empty(0)
+    for number, part in enumerate(parts):
         missing = part.isnan()
-        low.append(part.masked_fill(missing, torch.inf).amin(dim=0))
-        high.append(part.masked_fill(missing, -torch.inf).amax(dim=0))
-        pairs.append((~missing).sum(dim=0))
-    return torch.stack(low).amin(dim=0), torch.stack(high).amax(dim=0), torch.stack(pairs).sum(dim=0)
-
-
-def _digests(dataset: PairedDataset) -> list[bytes]:
-    """A hash of each pair's inputs."""
-    hashes = [hashlib.blake2b(digest_size=16) for _ in range(len(dataset))]
-    for values in dataset.inputs.values():
-        for digest, content in zip(hashes, values.numpy(), strict=True):
-            digest.update(content.tobytes())
-    return [digest.digest() for digest in hashes]
+        of_part = (
+            part.masked_fill(missing, torch.inf).amin(dim=0),
+            part.masked_fill(missing, -torch.inf).amax(dim=0),
+            (~missing).sum(dim=0, dtype=torch.int32),
+        )
+        if number == 0:
+            low, high, pairs = of_part
+        else:
+            low, high, pairs = low.minimum(of_part[0]), high.maximum(of_part[1]), pairs + of_part[2]
+    return low, high, pairs
 
 
 def _directions(xyza: Tensor) -> Tensor:
@@ -165,33 +172,37 @@ def _directions(xyza: Tensor) -> Tensor:
     return points / points.square().sum(dim=1, keepdim=True).sqrt()
 
 
-def _leak(dataset: PairedDataset, values: Tensor, what: str, view: Callable[[Tensor], Tensor]) -> str:
+def _leak(dataset: PairedDataset, modality: str, what: str, view: Callable[[Tensor], Tensor]) -> str:
     """The message on values that are constant in one class and different in another; "" if there are none."""
     classes = dataset.info.classes
     of_classes = [
-        extents(view(values[pairs]) for pairs in torch.nonzero(dataset.labels == label).flatten().split(_CHUNK))
+        extents(
+            view(dataset.measured(modality, pairs))
+            for pairs in dataset.parts(torch.nonzero(dataset.labels == label).flatten())
+        )
         for label in range(len(classes))
     ]
     low, high, pairs = (torch.stack(parts) for parts in zip(*of_classes, strict=True))  # (classes, C, H, W)
     judged = pairs >= JUDGED_PAIRS
     if not judged.any():
         return ""
-    tolerance = _TOLERANCE * max(low[judged].abs().max().item(), high[judged].abs().max().item())
+    tolerance = _TOLERANCE * max(float(bound.where(judged, 0).abs().max()) for bound in (low, high))
     constant = judged & (high - low <= tolerance)
     # It is enough to compare with the class of the lowest maximum and with the class of the highest minimum.
     lowest, highest = high.where(judged, torch.inf), low.where(judged, -torch.inf)
     above, below = low - lowest.amin(dim=0) > tolerance, highest.amax(dim=0) - high > tolerance
-    leaking = torch.nonzero(constant & (above | below)).tolist()
-    if not leaking:
+    leaking = constant & (above | below)
+    count = int(leaking.any(dim=0).sum())
+    if not count:
         return ""
-    label, *place = leaking[0]
-    at = (slice(None), *place)
-    other = int(lowest[at].argmin() if above[label, *place] else highest[at].argmax())
-    channel, row, column = place
-    places = {tuple(place) for _, *place in leaking}
+    label, channel, row, column = (
+        int(index) for index in np.unravel_index(int(leaking.flatten().int().argmax()), leaking.shape)
+    )
+    at = (slice(None), channel, row, column)
+    other = int(lowest[at].argmin() if above[at][label] else highest[at].argmax())
     return (
-        f"{len(places)} of {low[0].numel()} {what} are the same in all pairs of one class and different in all of "
-        f"another (channel {channel}, row {row}, column {column}: {low[label, *place].item():.6g} in "
-        f"{classes[label]!r}, {low[other, *place].item():.6g} to {high[other, *place].item():.6g} in "
+        f"{count} of {low[0].numel()} {what} are the same in all pairs of one class and different in all of "
+        f"another (channel {channel}, row {row}, column {column}: {low[at][label].item():.6g} in "
+        f"{classes[label]!r}, {low[at][other].item():.6g} to {high[at][other].item():.6g} in "
         f"{classes[other]!r}), so they reveal the label; record and prepare all classes alike."
     )

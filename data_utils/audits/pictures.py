@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from data_utils.dataset import PairedDataset
-from data_utils.geometry import is_scanner, is_xyza, xyza_to_range
+from data_utils.geometry import xyza_to_range
+from data_utils.modality import METRIC, Modality
 from data_utils.simulator.sensors import FOCAL_LENGTH
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -37,11 +38,13 @@ def contact_sheet(dataset: PairedDataset, pairs: Sequence[int]) -> Image.Image:
     height, width = dataset.info.image_size
     factor = max(1, round(_SIDE / max(height, width)))
     height, width = factor * height, factor * width
-    inputs = {modality: values[torch.tensor(pairs)] for modality, values in dataset.inputs.items()}
-    tiles = [_tile(modality, values) for modality, values in inputs.items()]
-    photos, points = (next(filter(kind, inputs.values()), None) for kind in (_is_photo, is_xyza))
+    inputs = {name: dataset.measured(name, torch.tensor(pairs)) for name in dataset.inputs}
+    modalities = {name: dataset.modality(name) for name in inputs}
+    tiles = [_tile(name, values, modalities[name]) for name, values in inputs.items()]
+    photos = next((inputs[name] for name, modality in modalities.items() if _is_photo(modality)), None)
+    points = next((name for name, modality in modalities.items() if modality.points), None)
     if photos is not None and points is not None:
-        tiles.append(_overlay(photos, points, factor))
+        tiles.append(_overlay(photos, inputs[points], modalities[points], factor))
 
     columns = math.ceil(math.sqrt(len(pairs) / 2))
     rows = math.ceil(len(pairs) / columns)
@@ -62,17 +65,18 @@ def contact_sheet(dataset: PairedDataset, pairs: Sequence[int]) -> Image.Image:
     return sheet
 
 
-def pictures(values: Tensor) -> Pixels:
+def pictures(values: Tensor, modality: Modality) -> Pixels:
     """One modality of some pairs, not enlarged and with one color scale for all.
 
     Args:
-        values: As the data set stores them, (N, C, H, W): color images (uint8, 3 or 4 channels) stay as they are;
-            the ranges of points, or the means of other channels, become colors from low (light) to high (dark).
+        values: As measured, (N, C, H, W): color images stay as they are; the ranges of points, distances, or the
+            means of other channels, become colors from low (light) to high (dark).
+        modality: What they are.
 
     Returns:
         uint8 (N, H, W, 3); the range images of a scanner have the orientation of its images.
     """
-    return _tile("", values).images
+    return _tile("", values, modality).images
 
 
 class _Tile(NamedTuple):
@@ -82,25 +86,28 @@ class _Tile(NamedTuple):
     images: Pixels
 
 
-def _tile(modality: str, values: Tensor) -> _Tile:
+def _tile(name: str, values: Tensor, modality: Modality) -> _Tile:
     """One modality (N, C, H, W): photos, ranges as colors, or the mean of the channels as colors."""
-    if _is_photo(values):
-        return _Tile(modality, _pixels(values))
-    if is_xyza(values):
+    if _is_photo(modality):
+        return _Tile(name, _pixels(values))
+    if modality.points:
         colors, low, high = _colors(_ranges_m(values))
-        legend = f"{modality}: range, {low:.1f} m (light) to {high:.1f} m (dark)"
-        if is_scanner(values):
+        legend = f"{name}: range, {low:.1f} m (light) to {high:.1f} m (dark)"
+        if modality.kind == "range":
             return _Tile(f"{legend}, rotated as the image", colors.transpose(0, 2, 1, 3)[:, :, ::-1])
         return _Tile(legend, colors)
-    colors, low, high = _colors(values.double().mean(dim=1).numpy())
-    return _Tile(f"{modality}: {low:.3g} (light) to {high:.3g} (dark)", colors)
+    means = values.double().mean(dim=1)
+    if modality.kind in METRIC:
+        means = means.where(means > 0, torch.nan)
+    colors, low, high = _colors(means.numpy())
+    return _Tile(f"{name}: {low:.3g} (light) to {high:.3g} {modality.unit or ''}(dark)", colors)
 
 
-def _overlay(photos: Tensor, points: Tensor, factor: int) -> _Tile:
+def _overlay(photos: Tensor, points: Tensor, modality: Modality, factor: int) -> _Tile:
     """Points over enlarged photos, colored by range."""
     images = _enlarged(_pixels(photos), factor)
     colors, _, _ = _colors(_ranges_m(points))
-    if is_scanner(points):
+    if modality.kind == "range":
         images = np.clip(images * _BRIGHTER, 0, 160).astype(np.uint8)
         return _Tile("points over the brightened image", np.stack([*map(_with_points, images, points, colors)]))
     measured = _enlarged((points[:, 3, :, :, None] > 0).numpy().astype(np.uint8), factor)
@@ -121,11 +128,14 @@ def _with_points(photo: Pixels, xyza: Tensor, colors: Pixels) -> Pixels:
     return drawn
 
 
-def _is_photo(values: Tensor) -> bool:
-    return values.dtype == torch.uint8 and values.shape[1] in (3, 4)
+def _is_photo(modality: Modality) -> bool:
+    return modality.kind == "image" and modality.channels in (3, 4)
 
 
 def _pixels(photos: Tensor) -> Pixels:
+    """The colors of images (N, C, H, W) of 8 or 16 bits."""
+    if photos.dtype == torch.uint16:
+        photos = (photos.float() / 257).round().byte()
     return np.asarray(photos[:, :3].permute(0, 2, 3, 1).numpy())
 
 

@@ -3,7 +3,7 @@
     <root>/metadata.json     with "info": azimuth_cubes, zenith_cubes, azimuth_spheres, zenith_spheres
     <root>/samples.json      {"samples": [{"filepath", "group": {"_id", "name"}, "label": {"label"}, "tags"}, ...]}
                              (the label of the image; "ground_truth" or another classification is read too)
-    <root>/data/0000.png     slice "rgb": PNG, 8 bits
+    <root>/data/0000.png     slice "rgb": PNG, 8 bits, or any other image
     <root>/data/0000.npy     slice "lidar": floats (R, C), ranges in meters, 50.0 where the ray met nothing
     <root>/data/0000-2.png   FiftyOne's name for a second file 0000.png, here the sphere of scene 0
 
@@ -21,10 +21,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from data_utils.dataset import PairedDataset
+from data_utils.dataset import part_of
 from data_utils.errors import DataError
+from data_utils.layouts.listing import Angles, Listing
 from data_utils.layouts.media import check_angles
-from data_utils.layouts.ranges import Angles, RangePair, common_angles, read_range_pairs, scene_of, without_partner
+from data_utils.layouts.paths import Inside, is_data
+from data_utils.layouts.ranges import RangePair, common_angles, list_range_pairs, scene_of, without_partner
 from data_utils.simulator.shapes import Progress, Simulation, no_progress
 
 SLICES = ("rgb", "lidar")
@@ -44,18 +46,19 @@ def is_fiftyone_export(path: Path) -> bool:
     return path.is_dir() and bool(_roots(path))
 
 
-def read_fiftyone_export(path: Path, angles_of: str = "") -> PairedDataset:
-    """Read an export into memory.
+def list_fiftyone_export(path: Path, angles_of: str = "") -> Listing:
+    """The pairs of an export.
 
     Images whose names begin with the same number form a group, since they may show the same scene. Tags such as
-    "train" and "validation" are ignored; a note reports it if pairs of one scene have different tags.
+    "train" and "validation" assign pairs to parts, unless they put pairs of one scene in different parts, which a
+    note reports.
 
     Args:
         path: The folder of samples.json, or of a hub repository with one snapshot.
         angles_of: The class whose angles are used for all classes; "" if they are equal.
 
     Returns:
-        As ``nvidia_tree.read_nvidia_tree``; the classes are the labels.
+        As ``nvidia_tree.list_nvidia_tree``; the classes are the labels.
 
     Raises:
         DataError: The JSON is not such an export, a file is outside of the folder or cannot be used, or the angles
@@ -85,10 +88,15 @@ def read_fiftyone_export(path: Path, angles_of: str = "") -> PairedDataset:
             f"{root} has pairs of the classes {classes}; a classifier needs at least two; a pair is a group with "
             "the slices rgb and lidar."
         )
-    angles = common_angles(str(root / "metadata.json"), _angles(root, classes), angles_of)
-    pairs = [RangePair(classes.index(image.label), image.path, scan.path) for image, scan in complete]
-    notes = (*without_partner(alone), *_tag_notes([image for image, _ in complete]))
-    return read_range_pairs(_name(root), tuple(classes), pairs, angles, notes)
+    problems: list[str] = []
+    angles = common_angles(str(root / "metadata.json"), _angles(root, classes), angles_of, problems)
+    parts, tag_notes = _assigned(root / "samples.json", [image for image, _ in complete])
+    pairs = [
+        RangePair(classes.index(image.label), image.path, scan.path, part)
+        for (image, scan), part in zip(complete, parts, strict=True)
+    ]
+    notes = (*without_partner(alone), *tag_notes)
+    return list_range_pairs(_name(root), tuple(classes), pairs, angles, notes, problems)
 
 
 def write_fiftyone_export(root: Path, simulation: Simulation, progress: Progress = no_progress) -> None:
@@ -168,6 +176,7 @@ def _groups(root: Path) -> list[dict[str, _Sample]]:
     if not isinstance(entries, list):
         raise DataError(f"{file} has no list of samples; export the data set as fo.types.FiftyOneDataset.")
     groups: dict[str, dict[str, _Sample]] = {}
+    inside = Inside(root, str(file))
     for number, entry in enumerate(entries):
         try:
             group, name = str(entry["group"]["_id"]["$oid"]), entry["group"]["name"]
@@ -177,10 +186,10 @@ def _groups(root: Path) -> list[dict[str, _Sample]]:
                 f"{file} has a sample (number {number}) without a group or filepath ({error}); export the data "
                 "set as a grouped one."
             ) from None
-        if name in SLICES:
+        if name in SLICES and is_data(PurePosixPath(str(path)).name):
             if name in groups.setdefault(group, {}):
                 raise DataError(f"{file} has two samples in slice {name!r} of group {group}; keep one of them.")
-            groups[group][name] = _Sample(_media_path(root, file, str(path)), label, tags)
+            groups[group][name] = _Sample(inside.path(str(path)), label, tags)
     return list(groups.values())
 
 
@@ -194,25 +203,6 @@ def _label(entry: Mapping[str, Any]) -> str:
         return ""
     value = entry[(fields or others)[0]]
     return str(value["label"] if isinstance(value, dict) else value)
-
-
-def _media_path(root: Path, file: Path, name: str) -> Path:
-    """The path of a media file, which is in the export or a link from there to the blobs of its hub repository."""
-    inside, path = root.resolve(), root / PurePosixPath(name)
-    allowed = [inside, *([inside.parent.parent / "blobs"] if inside.parent.name == "snapshots" else [])]
-    try:
-        target = path.resolve()
-    except (OSError, RuntimeError):  # links that form a loop
-        raise DataError(f"{file} names {name!r}, a broken link; export the data set again.") from None
-    if (
-        PurePosixPath(name).is_absolute()
-        or ".." in PurePosixPath(name).parts
-        or not any(target.is_relative_to(folder) for folder in allowed)
-    ):
-        raise DataError(
-            f"{file} names {name!r}, which is outside of its folder; export the data set with export_media=True."
-        )
-    return path
 
 
 def _angles(root: Path, classes: Sequence[str]) -> dict[str, Angles]:
@@ -237,20 +227,32 @@ def _angles(root: Path, classes: Sequence[str]) -> dict[str, Angles]:
     return angles
 
 
-def _tag_notes(images: Sequence[_Sample]) -> tuple[str, ...]:
-    """The note on scenes whose pairs have different tags; no note without such scenes."""
-    scenes: dict[tuple[float, str], set[tuple[str, ...]]] = {}
+def _assigned(file: Path, images: Sequence[_Sample]) -> tuple[list[str], list[str]]:
+    """The part that the tags of each image name, "" for all if tags cannot be used; and notes."""
+    parts = []
     for image in images:
-        scenes.setdefault(scene_of(image.path.stem), set()).add(image.tags)
-    apart = sum(len(tags) > 1 for tags in scenes.values())
+        named = sorted({part for tag in image.tags if (part := part_of(tag))})
+        if len(named) > 1:
+            raise DataError(f"{file} tags {image.path.name} as {' and '.join(named)}; leave one of these tags.")
+        parts.append(named[0] if named else "")
+    if not any(parts):
+        return parts, []
+    notes = []
+    if untagged := parts.count(""):
+        parts = [part or "train" for part in parts]
+        notes.append(f"{untagged} pairs without a tag such as train, validation or test are used for training.")
+    scenes: dict[tuple[float, str], set[str]] = {}
+    for image, part in zip(images, parts, strict=True):
+        scenes.setdefault(scene_of(image.path.stem), set()).add(part)
+    apart = sum(len(of_scene) > 1 for of_scene in scenes.values())
     if not apart:
-        return ()
-    counts = Counter(tag for image in images for tag in image.tags)
-    tagged_pairs = ", ".join(f"{count} {tag}" for tag, count in counts.items())
-    return (
-        f"{apart} of {len(scenes)} scenes have pairs with different tags ({tagged_pairs} pairs), so a split by "
-        "tags would leak; the splits of FusionGauge keep scenes whole and ignore tags.",
+        return parts, notes
+    tagged = ", ".join(f"{count} {part}" for part, count in Counter(parts).items())
+    notes.append(
+        f"{apart} of {len(scenes)} scenes have pairs with different tags ({tagged} pairs), so a split by tags "
+        "would leak; the tags are not used, and the parts are drawn by whole scenes."
     )
+    return [""] * len(parts), notes
 
 
 def _field(name: str, kind: str, **more: object) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Any RGB + depth or RGB + range data, described by a CSV with one row per pair.
+"""Any paired data, described by a table with one row per pair.
 
     rgb,depth,label,group,fx,fy,cx,cy
     chair/rgb/0001.png,chair/depth/0001.png,chair,kitchen,259.4,259.7,118.3,-25.1
@@ -6,28 +6,34 @@
     rgb,range,label,group,azimuth,zenith
     cubes/rgb/0000.png,cubes/lidar/0000.npy,cubes,0000,azimuth.npy,zenith.npy
 
-Paths are relative to the folder of the CSV. ``rgb`` is an 8-bit PNG, ``depth`` a 16-bit gray PNG (millimeters, 0
-for no measurement) or a npy of floats (meters), ``range`` a npy of floats (meters, 50.0 where a ray met nothing).
-``label`` is the name of the class. Pairs of one ``group`` stay on one side of a split. fx, fy, cx, cy are the
-pinhole intrinsics of the row, in pixels of its files. ``azimuth`` and ``zenith`` are npy files with one angle per
-row and per column of a range image, in radians, the same in all rows of the CSV.
+Paths are relative to the folder of the table. ``label`` is the name of the class. Pairs of one ``group`` stay in
+one part of a split. fx, fy, cx, cy are the pinhole intrinsics of the row, in pixels of its depth file; without
+these columns depth is not turned into points. ``azimuth`` and ``zenith`` are npy files with one angle per row and
+per column of a range image, in radians, the same in all rows of the table. A column ``depth_scale`` holds the
+units per meter of the row's depth. A column ``split`` tells which pairs train, validate and test. Other modalities
+are declared in ``dataset.toml`` (``declared``).
 """
 
 import math
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Collection, Sequence
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
-import torch
 from PIL import Image
-from torch import Tensor
 
-from data_utils.dataset import DatasetInfo, PairedDataset
+from data_utils.audits.findings import some
+from data_utils.dataset import PART_WORDS, part_of
 from data_utils.errors import DataError
-from data_utils.geometry import depth_to_xyza
-from data_utils.layouts.media import read_angles, read_depth, read_plane, read_rgba, stack
-from data_utils.layouts.ranges import Angles, common_angles, points_of_scans
+from data_utils.layouts.declared import Declaration, DeclaredDataset, read_declaration
+from data_utils.layouts.listing import Angles, Listing, Source
+from data_utils.layouts.media import read_angles
+from data_utils.layouts.paths import Inside, is_data
+from data_utils.layouts.ranges import common_angles, declared_source
+from data_utils.layouts.tables import SUFFIXES, read_table
+from data_utils.modality import NAMES
 from data_utils.simulator.shapes import Progress, Simulation, no_progress
 
 DEPTH_COLUMNS = ("rgb", "depth", "label", "group", "fx", "fy", "cx", "cy")
@@ -37,50 +43,85 @@ RANGE_COLUMNS = ("rgb", "range", "label", "group", "azimuth", "zenith")
 """The columns of a manifest of range images; the column ``range`` distinguishes it from one of depth images."""
 
 FILE_NAME = "manifest.csv"
-"""The name of the manifest if a folder is given."""
+"""The name of the manifest if a folder is given; .tsv, .txt and .parquet are read too."""
+
+SPLIT = "split"
+"""The column of the part that a pair belongs to; parts that no row names are drawn from the training pairs."""
+
+_INTRINSICS = ("fx", "fy", "cx", "cy")
+_ANGLES = ("azimuth", "zenith")
+_POINTS = "lidar"  # the modality of undeclared points
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether the path is a CSV file or a folder with a ``manifest.csv``."""
-    return (path.is_file() and path.suffix.lower() == ".csv") or (path / FILE_NAME).is_file()
+    """Whether the path is a table, or a folder with a ``manifest.csv`` (or .tsv, .txt, .parquet)."""
+    return (path.is_file() and path.suffix.lower() in SUFFIXES) or _manifest_of(path) is not None
 
 
-def read_manifest(path: Path, angles_of: str = "") -> PairedDataset:
-    """Read the pairs of a manifest into memory.
+def list_manifest(path: Path, angles_of: str = "") -> Listing:
+    """The pairs of a manifest.
 
     Args:
-        path: The CSV (UTF-8), or the folder of a ``manifest.csv``.
+        path: The table, or the folder of a ``manifest.csv``.
         angles_of: The class whose angles are used for all classes; "" if they are equal, and for depth images.
 
     Returns:
-        Modalities "rgb" (uint8 RGBA, alpha 255 where the file has none) and "lidar" (float32 XYZA, see
-        ``geometry``); classes sorted by name; pairs in the order of the rows.
+        The declared modalities; without a declaration "rgb" (an image) and "lidar" (points of the depth or range
+        images; "depth", if there are no intrinsics). Classes sorted by name; pairs in the order of the rows.
 
     Raises:
         DataError: A column is missing; a value is empty, not a number or names a file outside of the folder; an
-            image is listed twice; there are fewer than two classes; a file cannot be used; or the angles of range
-            images differ between the classes.
+            image is listed twice; or there are fewer than two classes.
     """
-    file = path / FILE_NAME if path.is_dir() else path
-    table = _read_table(file)
+    file = _manifest_of(path) or path if path.is_dir() else path
+    table, notes = read_table(file, f"{','.join(DEPTH_COLUMNS)} or {','.join(RANGE_COLUMNS)}")
+    declared = read_declaration(file.parent) or DeclaredDataset("", {})
+    modalities = declared.modalities or _undeclared(table)
+    columns = _columns(table, modalities.values())
+    missing = [name for name in columns if name not in table.columns]
+    if missing:
+        raise DataError(
+            f"{file} has no column {', '.join(map(repr, missing))}; a manifest needs the columns "
+            f"{','.join(columns)}, "
+            "or its modalities are declared in dataset.toml."
+        )
+    if table.empty:
+        raise DataError(f"{file} has no rows; add one per pair.")
+    for name in columns:
+        gaps = table.index[table[name] == ""]
+        if len(gaps):
+            raise DataError(f"{file} has no value in column {name!r} of row {gaps[0]}; fill it in.")
+    media = [declaration.column for declaration in modalities.values()]
+    hidden = ~table[media].map(lambda name: is_data(PurePosixPath(name.replace("\\", "/")).name)).all(axis=1)
+    if hidden.any():
+        rows = table.loc[hidden, media[0]].tolist()
+        notes.append(f"{len(rows)} row(s) of files whose names begin with a dot were left out: {some(rows)}.")
+        table = table[~hidden]
+    twice = table.index[table[media[0]].duplicated()]
+    if len(twice):
+        raise DataError(
+            f"{file} lists {table[media[0]][twice[0]]!r} again in row {twice[0]}; list every image once, "
+            "otherwise it can be in both training and validation."
+        )
     classes = sorted(set(table["label"]))
     if len(classes) < 2:
         raise DataError(f"{file} lists the classes {classes}; a classifier needs at least two.")
-    images = _files(file, table["rgb"])
-    rgb = stack("rgb", read_rgba, images)
-    points = _range_points(file, table, angles_of) if "range" in table else _depth_points(file, table, angles_of)
-    if points.shape[2:] != rgb.shape[2:]:
-        raise DataError(
-            f"{images[0]} has {rgb.shape[2]} x {rgb.shape[3]} pixels, but its measurements have "
-            f"{points.shape[2]} x {points.shape[3]}; register depth to color and bring both to one size."
-        )
-    height, width = rgb.shape[2:]
-    return PairedDataset(
-        info=DatasetInfo(file.resolve().parent.name, tuple(classes), {"rgb": 4, "lidar": 4}, (height, width)),
-        inputs={"rgb": rgb, "lidar": points},
-        labels=torch.tensor([classes.index(label) for label in table["label"]]),
-        groups=torch.from_numpy(pd.factorize(table["group"])[0]).to(torch.int64),
-        names=tuple(table["rgb"]),
+    problems: list[str] = []
+    sources = {
+        name: _source(file, table, declaration, angles_of, problems) for name, declaration in modalities.items()
+    }
+    if angles_of and not any(source.angles for source in sources.values()):
+        raise DataError(f"{file} lists no range images with angles; leave angles_of out.")
+    return Listing(
+        name=declared.name or file.resolve().parent.name,
+        classes=tuple(classes),
+        labels=[classes.index(label) for label in table["label"]],
+        groups=pd.factorize(table["group"])[0].tolist(),
+        names=table[media[0]].str.replace("\\", "/").tolist(),
+        sources=sources,
+        notes=notes,
+        problems=problems,
+        assigned=_assigned(file, table),
     )
 
 
@@ -101,17 +142,67 @@ def write_manifest(root: Path, simulation: Simulation, progress: Progress = no_p
     pd.DataFrame(rows, columns=list(RANGE_COLUMNS)).to_csv(root / FILE_NAME, index=False, lineterminator="\n")
 
 
-def _depth_points(file: Path, table: pd.DataFrame, angles_of: str) -> Tensor:
-    """XYZA (N, 4, H, W) of depth images, each with the intrinsics of its row."""
-    if angles_of:
-        raise DataError(f"{file} lists depth images, which have intrinsics and no angles; leave angles_of out.")
-    intrinsics = [_numbers(file, table[name], positive=name in ("fx", "fy")) for name in ("fx", "fy", "cx", "cy")]
-    return depth_to_xyza(stack("depth", read_depth, _files(file, table["depth"])), *intrinsics)
+def _manifest_of(folder: Path) -> Path | None:
+    """The manifest of a folder; None if there is none."""
+    files = (folder / f"manifest{suffix}" for suffix in SUFFIXES)
+    return next((file for file in files if file.is_file()), None)
 
 
-def _range_points(file: Path, table: pd.DataFrame, angles_of: str) -> Tensor:
-    """XYZA (N, 4, R, C) of range images, all with the same angles."""
-    files = table[["label", "azimuth", "zenith"]].drop_duplicates()
+def _undeclared(table: pd.DataFrame) -> dict[str, Declaration]:
+    """The modalities of a table without a declaration: images, distances, and thermal columns."""
+    distances = "range" if "range" in table.columns else "depth"
+    modalities = {"rgb": Declaration("rgb", "image")}
+    points = distances == "range" or set(_INTRINSICS) & set(table.columns) or "depth" not in table.columns
+    name = _POINTS if points else distances
+    modalities[name] = Declaration(name, "range" if distances == "range" else "depth", column=distances)
+    others = {column for column in table.columns if NAMES.get(column) == "thermal"}
+    return modalities | {column: Declaration(column, "thermal") for column in sorted(others)}
+
+
+def _columns(table: pd.DataFrame, declarations: Collection[Declaration]) -> list[str]:
+    """The columns that the modalities need, in the order of messages."""
+    columns = [declaration.column for declaration in declarations] + ["label", "group"]
+    for declaration in declarations:
+        undeclared = declaration.name == _POINTS
+        if declaration.kind == "depth" and declaration.intrinsics is None:
+            columns += _INTRINSICS if undeclared or set(_INTRINSICS) & set(table.columns) else ()
+        if declaration.kind == "range" and not declaration.azimuth:
+            columns += _ANGLES if undeclared or set(_ANGLES) & set(table.columns) else ()
+    return list(dict.fromkeys(columns))
+
+
+def _source(
+    file: Path, table: pd.DataFrame, declaration: Declaration, angles_of: str, problems: list[str]
+) -> Source:
+    """The files of one modality, with what their rows tell of them."""
+    source = declared_source(file.parent, declaration, _files(file, table[declaration.column]))
+    scale = f"{declaration.column}_scale"
+    if scale in table.columns:
+        source = replace(source, scales=_numbers(file, table[scale], "units per meter", positive=True))
+    if declaration.kind == "depth" and not source.points and set(_INTRINSICS) <= set(table.columns):
+        columns = [_numbers(file, table[name], "pixels", positive=name in ("fx", "fy")) for name in _INTRINSICS]
+        source = replace(source, intrinsics=np.stack(columns, axis=1))
+    if declaration.kind == "range" and not source.points and set(_ANGLES) <= set(table.columns):
+        source = replace(source, angles=_angles(file, table, angles_of, problems))
+    return source
+
+
+def _assigned(file: Path, table: pd.DataFrame) -> list[str]:
+    """The part that each row's column ``split`` names; [] without such a column, or if it is empty."""
+    if SPLIT not in table.columns or not table[SPLIT].any():
+        return []
+    for row, word in table[SPLIT].items():
+        if not part_of(word):
+            raise DataError(
+                f"{file} has {word!r} in column {SPLIT!r} of row {row}; write one of {PART_WORDS} in every row, "
+                "or remove the column."
+            )
+    return list(map(part_of, table[SPLIT]))
+
+
+def _angles(file: Path, table: pd.DataFrame, angles_of: str, problems: list[str]) -> Angles:
+    """The angles that all rows have in common; that they differ is a problem."""
+    files = table[["label", *_ANGLES]].drop_duplicates()
     ambiguous = files["label"][files["label"].duplicated()]
     if len(ambiguous):
         raise DataError(
@@ -123,72 +214,28 @@ def _range_points(file: Path, table: pd.DataFrame, angles_of: str) -> Tensor:
         label: Angles(read_angles(azimuth), read_angles(zenith))
         for label, azimuth, zenith in zip(files["label"], azimuths, zeniths, strict=True)
     }
-    angles = common_angles(str(file), by_class, angles_of)
-    scans = _files(file, table["range"])
-    return points_of_scans(stack("range", read_plane, scans), angles, scans[0])
-
-
-def _read_table(file: Path) -> pd.DataFrame:
-    """The required columns as text without empty values; row numbers count from 1."""
-    try:
-        table = pd.read_csv(file, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
-    except OSError as error:
-        raise DataError(f"{file} cannot be read ({error.strerror}); check the path.") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())  # pandas' messages have several lines
-        raise DataError(
-            f"{file} is not a CSV in UTF-8 ({reason}); write it with the columns {','.join(DEPTH_COLUMNS)} or "
-            f"{','.join(RANGE_COLUMNS)}."
-        ) from None
-    columns = RANGE_COLUMNS if "range" in table.columns else DEPTH_COLUMNS
-    missing = [name for name in columns if name not in table.columns]
-    if missing:
-        raise DataError(
-            f"{file} has no column {', '.join(map(repr, missing))}; "
-            f"a manifest needs the columns {','.join(columns)}."
-        )
-    table = pd.DataFrame({name: table[name].str.strip() for name in columns})
-    table.index = pd.RangeIndex(1, len(table) + 1)
-    if table.empty:
-        raise DataError(f"{file} has no rows; add one per pair.")
-    for name in columns:
-        gaps = table.index[table[name] == ""]
-        if len(gaps):
-            raise DataError(f"{file} has no value in column {name!r} of row {gaps[0]}; fill it in.")
-    twice = table.index[table["rgb"].duplicated()]
-    if len(twice):
-        raise DataError(
-            f"{file} lists {table['rgb'][twice[0]]!r} again in row {twice[0]}; list every image once, "
-            "otherwise it can be in both training and validation."
-        )
-    return table
+    return common_angles(str(file), by_class, angles_of, problems)
 
 
 def _files(file: Path, column: "pd.Series[str]") -> Sequence[Path]:
-    """The paths of a column, all of them inside the folder of the manifest."""
-    folder = file.resolve().parent
+    """The paths of a column, all of them in the folder of the manifest."""
+    inside = Inside(file.parent, str(file))
     paths = []
-    for row, name in enumerate(column, start=1):
+    for row, name in column.items():
         try:
-            path = (folder / name).resolve()
-        except (OSError, RuntimeError):  # links that form a loop
-            raise DataError(f"{file} names {name!r} in row {row}, a broken link; repair it.") from None
-        if not path.is_relative_to(folder):
-            raise DataError(
-                f"{file} names {name!r} in row {row}, which is outside of its folder; "
-                "move the file into the folder and give the path relative to it."
-            )
-        paths.append(path)
+            paths.append(inside.path(name))
+        except DataError as error:
+            raise DataError(str(error).replace(repr(name), f"{name!r} in row {row}", 1)) from None
     return paths
 
 
-def _numbers(file: Path, column: "pd.Series[str]", *, positive: bool) -> Tensor:
-    """A column of finite numbers; float64 (N,)."""
-    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
-    for row, (text, number) in enumerate(zip(column, numbers, strict=True), start=1):
+def _numbers(file: Path, column: "pd.Series[str]", what: str, *, positive: bool) -> npt.NDArray[np.float64]:
+    """A column of finite numbers, float64 (N,); a comma is a decimal point where no separator can be meant."""
+    numbers = pd.to_numeric(column.str.replace(",", ".", regex=False), errors="coerce").astype("float64")
+    for (row, text), number in zip(column.items(), numbers, strict=True):
         if not math.isfinite(number) or (positive and number <= 0):
             raise DataError(
                 f"{file} has {text!r} in column {column.name!r} of row {row}; "
-                f"write a {'positive' if positive else 'finite'} number of pixels."
+                f"write a {'positive' if positive else 'finite'} number of {what}."
             )
-    return torch.from_numpy(numbers.to_numpy(copy=True))
+    return np.array(numbers, dtype=np.float64)

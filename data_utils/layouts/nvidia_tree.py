@@ -1,6 +1,6 @@
 """The files of NVIDIA's cubes-and-spheres data: one folder per class, pairs of files with the same stem.
 
-    <root>/cubes/rgb/0000.png       RGBA, 8 bits
+    <root>/cubes/rgb/0000.png       RGBA, 8 bits, or any other image
     <root>/cubes/lidar/0000.npy     floats (R, C), ranges in meters, 50.0 where the ray met nothing
     <root>/cubes/azimuth.npy        floats (R,), radians, one per row
     <root>/cubes/zenith.npy         floats (C,), radians, one per column
@@ -14,20 +14,26 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from data_utils.dataset import PairedDataset
 from data_utils.errors import DataError
-from data_utils.layouts.media import read_angles
-from data_utils.layouts.ranges import Angles, RangePair, common_angles, read_range_pairs, without_partner
+from data_utils.layouts.declared import read_declaration
+from data_utils.layouts.listing import Angles, Listing
+from data_utils.layouts.media import by_stem, read_angles
+from data_utils.layouts.paths import folders
+from data_utils.layouts.ranges import RangePair, common_angles, list_range_pairs, without_partner
 from data_utils.simulator.shapes import Progress, Simulation, no_progress
 
 
 def is_nvidia_tree(path: Path) -> bool:
-    """Whether the path is a folder with at least one class folder."""
-    return path.is_dir() and bool(_class_folders(path))
+    """Whether the path has a class folder of range images or angles, and declares no modalities."""
+    classes = _class_folders(path) if path.is_dir() else []
+    if not any((folder / "lidar").is_dir() or (folder / "azimuth.npy").is_file() for folder in classes):
+        return False
+    declared = read_declaration(path)
+    return declared is None or not declared.modalities
 
 
-def read_nvidia_tree(root: Path, angles_of: str = "") -> PairedDataset:
-    """Read a tree into memory.
+def list_nvidia_tree(root: Path, angles_of: str = "") -> Listing:
+    """The pairs of a tree.
 
     Pairs with the same number (``0053`` in two classes, ``0053-2``) form a group, since they may show the same
     scene. The range images keep their orientation in the files: ``lidar.T[:, ::-1]`` would align them with the
@@ -38,33 +44,34 @@ def read_nvidia_tree(root: Path, angles_of: str = "") -> PairedDataset:
         angles_of: The class whose angles are used for all classes; "" if they are equal.
 
     Returns:
-        Modalities "rgb" (uint8 RGBA) and "lidar" (float32 XYZA); classes sorted by name; pairs sorted by
-        number, then name, then class.
+        Modalities "rgb" (an image) and "lidar" (points); classes sorted by name; pairs sorted by number, then
+        name, then class.
 
     Raises:
-        DataError: There are fewer than two classes, a class without pairs or angles, angles that differ between
-            the classes, or a file that cannot be used.
+        DataError: There are fewer than two classes, or a class without pairs or angles.
     """
-    folders = _class_folders(root)
-    if len(folders) < 2:
+    classes = _class_folders(root)
+    if len(classes) < 2:
         raise DataError(
-            f"{root} has {len(folders)} class folder(s); a classifier needs at least two, each with the folders "
+            f"{root} has {len(classes)} class folder(s); a classifier needs at least two, each with the folders "
             "rgb and lidar."
         )
     by_class = {
         folder.name: Angles(*(read_angles(folder / f"{name}.npy") for name in ("azimuth", "zenith")))
-        for folder in folders
+        for folder in classes
         if angles_of in ("", folder.name)
     }
-    angles = common_angles(str(root), by_class, angles_of)
+    problems: list[str] = []
+    angles = common_angles(str(root), by_class, angles_of, problems)
     pairs: list[RangePair] = []
     alone: list[Path] = []
-    for label, folder in enumerate(folders):
+    for label, folder in enumerate(classes):
         of_class, left_out = _pair_up(folder, label)
         pairs += of_class
         alone += left_out
     notes = without_partner([str(path.relative_to(root)) for path in alone])
-    return read_range_pairs(root.resolve().name, tuple(folder.name for folder in folders), pairs, angles, notes)
+    names = tuple(folder.name for folder in classes)
+    return list_range_pairs(root.resolve().name, names, pairs, angles, notes, problems)
 
 
 def write_nvidia_tree(root: Path, simulation: Simulation, progress: Progress = no_progress) -> None:
@@ -83,7 +90,7 @@ def write_nvidia_tree(root: Path, simulation: Simulation, progress: Progress = n
 
 
 def _class_folders(root: Path) -> list[Path]:
-    return sorted(f for f in root.iterdir() if (f / "rgb").is_dir() or (f / "lidar").is_dir())
+    return [folder for folder in folders(root) if (folder / "rgb").is_dir() or (folder / "lidar").is_dir()]
 
 
 def _pair_up(folder: Path, label: int) -> tuple[list[RangePair], list[Path]]:
@@ -92,7 +99,7 @@ def _pair_up(folder: Path, label: int) -> tuple[list[RangePair], list[Path]]:
     pairs = [RangePair(label, image, scans[stem]) for stem, image in images.items() if stem in scans]
     if not pairs:
         raise DataError(
-            f"{folder} has {len(images)} PNG in rgb and {len(scans)} npy in lidar, but none with the same stem; "
+            f"{folder} has {len(images)} file(s) in rgb and {len(scans)} in lidar, but none with the same stem; "
             "give both files of a pair the same name (rgb/0000.png, lidar/0000.npy)."
         )
     alone = [image for stem, image in images.items() if stem not in scans]
@@ -100,8 +107,8 @@ def _pair_up(folder: Path, label: int) -> tuple[list[RangePair], list[Path]]:
     return pairs, alone
 
 
-def _files(folder: Path, suffix: str) -> dict[str, Path]:
-    """The files with that suffix by their stem, sorted."""
+def _files(folder: Path, preferred: str) -> dict[str, Path]:
+    """The media files by their stems, sorted."""
     if not folder.is_dir():
         raise DataError(f"{folder} does not exist; a class folder needs both an rgb and a lidar folder.")
-    return {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() == suffix}
+    return by_stem(folder, preferred)

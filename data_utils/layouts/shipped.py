@@ -9,8 +9,8 @@ def _manifest() -> Layout:
     from data_utils.layouts import manifest as m
 
     columns = f"{','.join(m.DEPTH_COLUMNS)} or {','.join(m.RANGE_COLUMNS)}"
-    description = f"a CSV (or a folder with a {m.FILE_NAME}) with the columns {columns}"
-    return Layout(description, m.is_manifest, m.read_manifest, m.write_manifest)
+    description = f"a CSV or parquet table (or a folder with a {m.FILE_NAME}) with the columns {columns}"
+    return Layout(description, m.is_manifest, write=m.write_manifest, listing=m.list_manifest)
 
 
 @register_layout("fiftyone")
@@ -19,7 +19,33 @@ def _fiftyone() -> Layout:
     from data_utils.layouts import fiftyone_export as f
 
     description = "a FiftyOne export or hub snapshot, a folder with metadata.json and samples.json"
-    return Layout(description, f.is_fiftyone_export, f.read_fiftyone_export, f.write_fiftyone_export)
+    return Layout(description, f.is_fiftyone_export, write=f.write_fiftyone_export, listing=f.list_fiftyone_export)
+
+
+@register_layout("nyu-depth-v2")
+def _nyu_depth_v2() -> Layout:
+    """The labeled part of NYU Depth v2."""
+    from data_utils.layouts import nyu_depth_v2 as n
+
+    return Layout(f"{n.FILE_NAME} or its folder", n.is_nyu_depth_v2, listing=n.list_nyu_depth_v2)
+
+
+@register_layout("sun-rgbd")
+def _sun_rgbd() -> Layout:
+    """SUN RGB-D."""
+    from data_utils.layouts import sun_rgbd as s
+
+    description = "the folder SUNRGBD with kv1, kv2, realsense and xtion"
+    return Layout(description, s.is_sun_rgbd, listing=s.list_sun_rgbd)
+
+
+@register_layout("washington-rgbd")
+def _washington_rgbd() -> Layout:
+    """The Washington RGB-D Object data set."""
+    from data_utils.layouts import washington_rgbd as w
+
+    description = "a folder with <category>/<instance>/*_crop.png, *_depthcrop.png and *_loc.txt"
+    return Layout(description, w.is_washington_rgbd, listing=w.list_washington_rgbd)
 
 
 @register_layout("nvidia-tree")
@@ -30,4 +56,13 @@ def _nvidia_tree() -> Layout:
     description = (
         "a folder with <class>/rgb/*.png, <class>/lidar/*.npy, <class>/azimuth.npy and <class>/zenith.npy"
     )
-    return Layout(description, n.is_nvidia_tree, n.read_nvidia_tree, n.write_nvidia_tree)
+    return Layout(description, n.is_nvidia_tree, write=n.write_nvidia_tree, listing=n.list_nvidia_tree)
+
+
+@register_layout("class-folders")
+def _class_folders() -> Layout:
+    """Paired folders of classes and modalities. It is tried last, as it takes any names."""
+    from data_utils.layouts import class_folders as c
+
+    description = "a folder with <class>/<modality>/<id>.* or <modality>/<class>/<id>.*, paired by <id>"
+    return Layout(description, c.is_class_folders, listing=c.list_class_folders)

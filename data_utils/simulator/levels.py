@@ -6,7 +6,6 @@ Each level changes one setting of ``shapes``, which imitates the original; ``sha
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,8 @@ from data_utils.registry import register_dataset
 from data_utils.simulator.difficulty import Difficulty
 
 if TYPE_CHECKING:
-    from data_utils.dataset import PairedDataset
+    from data_utils.dataset import DatasetInfo, PairedDataset
+    from data_utils.simulator.cache import Cache
 
 LEVELS: Mapping[str, Difficulty] = MappingProxyType(
     {
@@ -40,19 +40,37 @@ LEVELS: Mapping[str, Difficulty] = MappingProxyType(
 """The levels by name."""
 
 
+DEFAULT_SIZE = 64
+"""Rows and columns of simulated images, as of the original's."""
+
+
 @dataclass(frozen=True)
 class SimulatedDataset:
     """The level of that name as a data set."""
 
     name: str
 
-    def __call__(self, pairs: int, seed: int, cache: Path | None = None) -> "PairedDataset":
+    def __call__(self, pairs: int, seed: int) -> "PairedDataset":
+        """Simulate pairs; see ``draw``."""
+        return self.draw(pairs, seed)
+
+    def draw(
+        self,
+        pairs: int,
+        seed: int,
+        cache: "Cache | None" = None,
+        image_size: int = DEFAULT_SIZE,
+        *,
+        test: bool = False,
+    ) -> "PairedDataset":
         """Simulate pairs, or read them from the cache.
 
         Args:
             pairs: How many.
             seed: Not negative.
-            cache: The folder of the cache; None for no cache.
+            cache: Where simulated pairs are kept; None for no cache.
+            image_size: Rows and columns.
+            test: Whether they are for testing, of which even a level of few pairs has any number.
 
         Raises:
             DataError: The level cannot have this number of pairs.
@@ -60,10 +78,22 @@ class SimulatedDataset:
         from data_utils.simulator.cache import cached
         from data_utils.simulator.shapes import as_dataset, simulate
 
-        level = LEVELS[self.name]
-        make = partial(simulate, pairs, seed, difficulty=level)
-        raw, notes = (make(), ()) if cache is None else cached(cache, self.name, (pairs, seed, level), make)
+        level = replace(LEVELS[self.name], most_pairs=0) if test else LEVELS[self.name]
+        make, arguments = partial(simulate, pairs, seed, image_size, level), (pairs, seed, level, image_size)
+        raw, notes = (make(), ()) if cache is None else cached(cache, self.name, arguments, make)
         return replace(as_dataset(self.name, raw), notes=notes)
+
+    def info(self, image_size: int = DEFAULT_SIZE) -> "DatasetInfo":
+        """The description of what it returns."""
+        from data_utils.dataset import DatasetInfo
+
+        return DatasetInfo(self.name, LEVELS[self.name].classes, {"rgb": 4, "lidar": 4}, (image_size, image_size))
+
+    def sha256(self, image_size: int = DEFAULT_SIZE) -> str:
+        """Hash of the settings and of the code that simulates."""
+        from data_utils.simulator.cache import key
+
+        return key((LEVELS[self.name], image_size))
 
 
 for _name in LEVELS:

@@ -21,8 +21,9 @@ import numpy.typing as npt
 import torch
 
 from data_utils.dataset import DatasetInfo, PairedDataset
+from data_utils.decoding import ScannerPoints
 from data_utils.errors import DataError
-from data_utils.geometry import MAX_RANGE_M, range_to_xyza
+from data_utils.geometry import MAX_RANGE_M, ray_directions
 from data_utils.simulator.difficulty import Difficulty
 from data_utils.simulator.scenes import Scenes, draw_clutter, draw_conditions, draw_scenes, noise_generator
 from data_utils.simulator.sensors import lidar_angles, photograph, scan
@@ -76,11 +77,12 @@ def as_dataset(name: str, raw: Simulation) -> PairedDataset:
         info=DatasetInfo(name, raw.classes, {"rgb": 4, "lidar": 4}, raw.range_m.shape[1:]),
         inputs={
             "rgb": torch.from_numpy(raw.rgb).permute(0, 3, 1, 2).contiguous(),
-            "lidar": range_to_xyza(range_m, azimuth, zenith),
+            "lidar": range_m[:, None],
         },
         labels=torch.from_numpy(raw.labels),
         groups=torch.from_numpy(raw.index),
         names=tuple(f"{raw.classes[c]}/{i:04d}" for c, i in zip(raw.labels, raw.index, strict=True)),
+        decoders={"lidar": ScannerPoints(ray_directions(azimuth, zenith))},
     )
 
 

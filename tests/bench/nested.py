@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-@dataclass
+@dataclass(eq=False)  # pytest keeps its plug-ins in sets
 class Nested:
     """A pytest that has ended.
 
@@ -31,10 +31,11 @@ class Nested:
         self.ids += [item.nodeid for item in session.items]
 
 
-def nested(arguments: Sequence[str]) -> Nested:
-    """Run pytest in this process as a user does in the project's folder."""
+def nested(arguments: Sequence[str], folder: Path | None = None) -> Nested:
+    """Run pytest in this process as a user does in the project's folder, or in another one."""
     ended = Nested()
-    where = ["--rootdir", str(ROOT), "-c", str(ROOT / "pytest.ini"), "-p", "no:cacheprovider"]
+    where = [] if folder else ["--rootdir", str(ROOT), "-c", str(ROOT / "pytest.ini")]
+    where += ["-p", "no:cacheprovider"]
     printed = StringIO()
     with (
         pytest.MonkeyPatch.context() as patch,
@@ -44,7 +45,7 @@ def nested(arguments: Sequence[str]) -> Nested:
     ):
         warnings.resetwarnings()  # here they are errors; a user sees a summary of them
         patch.delenv("PYTEST_XDIST_WORKER", raising=False)  # in workers of a parallel run nothing is timed
-        patch.chdir(ROOT)
+        patch.chdir(folder or ROOT)
         try:
             ended.code = int(pytest.main([*arguments, *where], plugins=[ended]))
         except Exception:  # as the interpreter ends

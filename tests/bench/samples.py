@@ -4,6 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from bench.config import SMOKE, STANDARD, Protocol, RunConfig
 from bench.records import COMPLETED, RunRecord
 from bench.registry import METRICS
@@ -14,8 +16,11 @@ from tests.data_utils.samples import shapes
 MODEL = "compact-late-concat-strided"
 TWIN = "compact-late-concat-maxpool"
 
-SMALL = replace(SMOKE.shorten(STANDARD, simulated=True), batch_size=16)
-"""Two epochs over 80 pairs."""
+SMALL = replace(SMOKE.shorten(STANDARD, simulated=True), batch_size=16, test_pairs=0)
+"""Two epochs over 80 pairs, without a test."""
+
+TESTED = replace(SMALL, test_pairs=20)
+"""The same with test pairs."""
 
 
 def record(model: str = MODEL, **changes: Any) -> RunRecord:
@@ -60,6 +65,7 @@ def record(model: str = MODEL, **changes: Any) -> RunRecord:
         "epoch_seconds": [1.0, 3.0, 2.0],
         "pretraining": [],
         "train_seconds": 6.0,
+        "other_load": 0.0,
         "peak_memory_bytes": 40_000_000,
         "peak_memory_method": "counted by hand",
         "weights_sha256": "0" * 64,
@@ -69,9 +75,17 @@ def record(model: str = MODEL, **changes: Any) -> RunRecord:
     return RunRecord(**{**values, **changes})
 
 
+def with_test_figures(one: RunRecord, loss: float = 0.3, accuracy: float = 0.88) -> RunRecord:
+    """The record with figures on 1,000 test pairs beside those on its validation pairs."""
+    metrics = {"loss": loss, "accuracy": accuracy, "balanced_accuracy": accuracy}
+    return msgspec.structs.replace(
+        one, test_pairs=1000, test_loss=loss, test_accuracy=accuracy, test_metrics=metrics
+    )
+
+
 def small_dataset() -> PairedDataset:
     """80 simulated pairs of 16x16."""
-    return shapes(80, 0, image_size=16)
+    return shapes(80, 0, image_size=16).decoded()
 
 
 def run_config(results_dir: Path, protocol: Protocol = SMALL) -> RunConfig:

@@ -21,7 +21,6 @@ def test_every_committed_record_is_of_a_model_of_its_study() -> None:
     paths = {study: baseline.FOLDER / f"{study}.jsonl" for study in STUDIES}
     probes = {study: baseline.FOLDER / f"{study}.probes.jsonl" for study in STUDIES}
     assert set(baseline.FOLDER.glob("*.jsonl")) <= {*paths.values(), *probes.values()}
-    assert any(path.is_file() for path in paths.values())
     for study, path in paths.items():
         for record in read(path, RunRecord) if path.is_file() else []:
             assert record.study == study
@@ -76,7 +75,11 @@ def test_the_ledger_of_claims_is_made_from_the_committed_records(project: Path) 
     baseline.add([sample_record("deep-intermediate-concat-strided", study="downsampling-deep", profile="full")])
     baseline.write()
     ledger = (project / "claims.md").read_text(encoding="utf-8")
-    assert "undecided: 4 more seeds would be needed" in ledger
+    assert "undecided so far: 1 seed, next look at 10" in ledger
+    readme = (project / "README.md").read_text(encoding="utf-8")
+    generated = readme.partition(baseline.BEGIN)[2].partition(baseline.END)[0]
+    assert '"MaxPool reaches lower validation loss and higher accuracy": **undecided so far: 1 seed' in generated
+    assert "n = 1; learned: 1 of 1, 1 of 1." in generated
     assert "[downsampling-deep](baseline/downsampling-deep.jsonl)" in ledger
 
 
@@ -126,6 +129,20 @@ def test_a_record_of_an_earlier_version_serves_the_same_studies() -> None:
         del protocol[later]
     cell = sample_record("compact-late-concat-maxpool", study="input-scaling", variant="raw", protocol=protocol)
     assert [record.study for record in baseline.for_every_study([cell])] == ["fusion-compact", "input-scaling"]
+    del protocol["test_pairs"]  # a run without a test serves none that asks for one
+    assert [record.study for record in baseline.for_every_study([cell])] == ["input-scaling"]
+
+
+@pytest.mark.usefixtures("project")
+def test_without_records_there_is_no_ledger(project: Path) -> None:
+    baseline.write()
+    assert not (project / "claims.md").exists()
+    baseline.add([sample_record("deep-intermediate-concat-maxpool", study="downsampling-deep", profile="full")])
+    baseline.write()
+    assert (project / "claims.md").is_file()
+    (project / "baseline" / "downsampling-deep.jsonl").unlink()
+    baseline.write()
+    assert not (project / "claims.md").exists()
 
 
 def test_all_modalities_are_those_of_the_record() -> None:

@@ -7,7 +7,7 @@ import pytest
 from bench.config import ALL, FULL, PROFILES, SMOKE, STANDARD, OptionError, Profile, Protocol, canonical
 from bench.registry import STUDIES, find_study
 
-LIMITS = Profile("tiny", simulated_pairs=10, pairs=30, epochs=2, rounds=1, batch=8)
+LIMITS = Profile("tiny", simulated_pairs=10, pairs=30, test_pairs=5, epochs=2, rounds=1, batch=8)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_protocol_comes_back_from_json(protocol: Protocol) -> None:
 def test_settings_of_another_version_are_ignored_and_get_defaults() -> None:
     settings = STANDARD.to_dict()
     del settings["keep_groups"]
-    assert Protocol.from_dict({**settings, "precision": "fp16"}) == STANDARD
+    assert Protocol.from_dict({**settings, "momentum": 0.9}) == STANDARD
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,16 @@ def test_settings_that_are_no_protocol_are_refused(changes: dict[str, Any], mess
 
 def test_records_that_lack_a_field_with_a_default_equal_new_ones() -> None:
     new = STANDARD.to_dict()
-    old = {name: value for name, value in new.items() if name not in ("keep_groups", "valid_whole_batches")}
-    assert old != new
-    assert canonical(old) == canonical(new) == new
-    assert canonical({**old, "keep_groups": False}) != canonical(new)
-    assert canonical({**new, "precision": "fp16"}) != canonical(new)  # a later version's setting
-    assert canonical({"epochs": 3}) == {"epochs": 3, "keep_groups": True, "valid_whole_batches": False}
+    later = ("keep_groups", "valid_whole_batches", "test_pairs", "test_fraction", "precision")
+    old = {name: value for name, value in new.items() if name not in later}
+    without_test = {**new, "test_pairs": 0, "test_fraction": 0.0}
+    assert canonical(old) == canonical(without_test) == without_test != new
+    assert canonical({**old, "keep_groups": False}) != canonical(without_test)
+    assert canonical({**new, "momentum": 0.9}) != canonical(new)  # a later version's setting
+    defaults: dict[str, Any] = {"test_pairs": 0, "test_fraction": 0.0, "keep_groups": True}
+    defaults |= {"valid_whole_batches": False, "precision": "fp32"}
+    defaults |= {"modality_dropout": 0.0, "unimodal_loss": 0.0, "ogm_ge": 0.0}
+    assert canonical({"epochs": 3}) == {"epochs": 3, **defaults}
 
 
 def test_all_modalities_are_those_of_the_data() -> None:
@@ -135,11 +139,11 @@ def test_values_that_cannot_be_set_are_refused(settings: dict[str, str], message
 
 @pytest.mark.parametrize(("simulated", "pairs"), [(True, 10), (False, 30)])
 def test_a_profile_limits_pairs_and_epochs(simulated: bool, pairs: int) -> None:
-    assert LIMITS.shorten(STANDARD, simulated=simulated) == replace(STANDARD, pairs=pairs, epochs=2)
+    assert LIMITS.shorten(STANDARD, simulated=simulated) == replace(STANDARD, pairs=pairs, test_pairs=5, epochs=2)
 
 
 def test_a_profile_makes_nothing_longer() -> None:
-    short = replace(STANDARD, pairs=5, epochs=1)
+    short = replace(STANDARD, pairs=5, test_pairs=0, epochs=1)
     assert LIMITS.shorten(short, simulated=True) == short
 
 

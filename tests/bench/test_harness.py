@@ -129,14 +129,14 @@ def test_a_second_run_is_compared_in_times_and_in_results(first: Ended, history:
     assert f"test_training[{MODEL}] (0001" in second.output
     assert "Compared with the earlier run" in second.output
     # Equal bits: loss, accuracy, parameters and memory have no change.
-    same = re.findall(r"(best valid loss|valid accuracy|parameters|peak memory).* = .* same\b", second.output)
+    same = re.findall(r"(test loss|test accuracy|parameters|peak memory).* = .* same\b", second.output)
     assert len(same) == 4
     (a,), (b,) = first.benchmarks, second.benchmarks
     assert a["extra_info"]["weights_sha256"] == b["extra_info"]["weights_sha256"]
 
 
 def test_without_an_earlier_run_nothing_is_compared_and_nothing_fails(tmp_path: Path) -> None:
-    rules = ("--fail-on", "valid_accuracy:-0.01,epoch_time:+15%")
+    rules = ("--fail-on", "test_accuracy:-0.01,valid_accuracy:-0.01,epoch_time:+15%")
     ended = bench(tmp_path / "run", tmp_path / "history", *SMOKE, "-k", ONE_CELL, "--benchmark-compare", *rules)
     assert ended.code == 0, ended.output
     assert "no earlier run of this kind to compare with" in ended.output
@@ -156,9 +156,17 @@ def history_of(first: Ended, folder: Path, machine: dict[str, Any], facts: dict[
 
 def test_another_machine_is_printed_in_capitals_and_times_are_not_judged(first: Ended, tmp_path: Path) -> None:
     history = history_of(first, tmp_path / "history", {"device_name": "another processor"}, {})
+    whole = (history / "0001_earlier.json").read_bytes()
+    for name, content in {"0002_cut.json": whole[:-100], "0003_foreign.json": b'{"benchmarks": [{}]}'}.items():
+        (history / name).write_bytes(content)
     rules = ("--fail-on", "epoch_time:+0%,peak_memory:+0,valid_accuracy:-0")
     ended = bench(tmp_path / "run", history, *SMOKE, "-k", ONE_CELL, "--benchmark-compare", *rules)
     assert ended.code == 0, ended.output
+    for name in ("0002_cut", "0003_foreign"):
+        passed_over = (
+            rf"^--benchmark-compare: passed over .*{name}\.json, which is not a stored run \(.*\); remove it"
+        )
+        assert re.search(passed_over, ended.output, re.MULTILINE)
     assert "NOT THE SAME MACHINE" in ended.output
     assert re.search(r"^  device_name: another processor -> ", ended.output, re.MULTILINE)
     assert re.search(r"epoch time .* not judged\b", ended.output)
@@ -188,8 +196,10 @@ def test_times_that_regressed_by_the_rule_of_pytest_benchmark_fail_and_leave_the
     saved["benchmarks"][0]["stats"]["median"] = 1e-6
     (history / "0001_earlier.json").write_text(json.dumps(saved))
     ended = bench(tmp_path / "run", history, *SMOKE, "-k", ONE_CELL, *rules)
-    assert ended.code != 0, ended.output
+    assert ended.code == 1, ended.output
     assert "Performance has regressed" in ended.output
+    assert re.search("^FAILED: the times regressed", ended.output, re.MULTILINE)
+    assert "Traceback" not in ended.output
     assert f"1 record is in {ended.folder}" in ended.output
     assert (ended.folder / "tables" / "fusion.md").exists()
 
@@ -215,7 +225,7 @@ def test_without_the_timer_all_epochs_are_trained(history: Path, tmp_path: Path)
         (["--results-dir", __file__], r"cannot write results to .*; give another folder with --results-dir"),
         (
             ["--fail-on", "speed:+1%"],
-            r"--fail-on 'speed:\+1%': there is no metric speed; give one of best_valid_loss, .*",
+            r"--fail-on 'speed:\+1%': there is no metric speed; give one of test_loss, .*",
         ),
         (["--fail-on", "parameters:+0"], r"--fail-on compares with an earlier run; add --benchmark-compare"),
         (["-n", "2"], r"benchmarks share the machine's cores when run in parallel; leave -n out"),
@@ -246,7 +256,7 @@ epochs = []
 
 def strike(progress, result):
     epochs.append(result)
-    if len(epochs) == 3:  # two epochs of the first cell, one of the second
+    if len(epochs) == {epochs}:
         signal.raise_signal(signal.{name})
 
 Progress.epoch = strike
@@ -260,7 +270,7 @@ def test_an_interrupted_run_keeps_what_has_ended(
     monkeypatch.setattr(Progress, "epoch", Progress.epoch)  # undone at the end
     # Shells let what they start in the background ignore Ctrl-C, and that is inherited.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    exec(STRIKE.format(name="SIGINT"), {})  # noqa: S102
+    exec(STRIKE.format(name="SIGINT", epochs=3), {})  # noqa: S102 - in the first epoch of the second cell
     try:
         ended = bench(tmp_path / "run", history, *SMOKE, "-k", ONE_CELL, "--seeds", "50")
     finally:
@@ -269,8 +279,22 @@ def test_an_interrupted_run_keeps_what_has_ended(
     (record,) = ended.records
     assert record.status == COMPLETED
     assert f"1 record is in {ended.folder}" in ended.output
+    assert "interrupted; 49 of 50 cells have not ended; the others are kept, and the same command" in ended.output
     assert MODEL in (ended.folder / "tables" / "fusion.md").read_text()
     assert "KeyboardInterrupt" in ended.output
+
+
+def test_a_run_that_is_terminated_in_its_first_cell_ends_as_by_ctrl_c(
+    history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Progress, "epoch", Progress.epoch)  # undone at the end
+    exec(STRIKE.format(name="SIGTERM", epochs=1), {})  # noqa: S102
+    ended = bench(tmp_path / "run", history, *SMOKE, "-k", ONE_CELL)
+    assert ended.code == 2, ended.output
+    assert f"interrupted before a cell had ended; {ended.folder} holds no record" in ended.output
+    assert "SIGTERM" in ended.output
+    assert "Traceback" not in ended.output
+    assert ended.records == []
 
 
 TIMED = re.compile("second|efficiency|achieved_flops")
@@ -293,7 +317,7 @@ def without_times(folder: Path) -> dict[str, str]:
 def test_a_killed_run_that_is_resumed_has_the_same_tables(history: Path, tmp_path: Path) -> None:
     whole = bench(tmp_path / "whole", tmp_path / "history", *SMOKE, "-k", TWO_CELLS)
     killed = tmp_path / "killed"
-    (tmp_path / "strike.py").write_text(STRIKE.format(name="SIGKILL"))
+    (tmp_path / "strike.py").write_text(STRIKE.format(name="SIGKILL", epochs=3))
     done = subprocess.run(
         [*command(killed, history, *SMOKE, "-k", TWO_CELLS), "-p", "strike"],
         cwd=ROOT,
@@ -322,7 +346,7 @@ def test_a_killed_run_that_is_resumed_has_the_same_tables(history: Path, tmp_pat
 @pytest.mark.usefixtures("registries")
 def test_models_that_do_not_fit_the_data_are_skipped_with_the_reason(history: Path, tmp_path: Path) -> None:
     whole = small_dataset()
-    info = replace(whole.info, channels={"rgb": 4, "thermal": 4})
+    info = replace(whole.info, channels={"rgb": 4, "thermal": 4}, classes=("cubes", os.fsdecode(b"M\xfctzen")))
     thermal = replace(whole, info=info, inputs={"rgb": whole.inputs["rgb"], "thermal": whole.inputs["lidar"]})
     register_dataset("no-lidar")(lambda pairs, seed: thermal)  # noqa: ARG005
     words = "(test_training or test_latency) and wide and maxpool and (lidar or rgb)"
@@ -332,9 +356,27 @@ def test_models_that_do_not_fit_the_data_are_skipped_with_the_reason(history: Pa
     assert re.search(r"^\[2/2\] wide-lidar-maxpool +skipped: .*lidar", ended.output, re.MULTILINE)
     assert [record.model for record in ended.records] == ["wide-rgb-maxpool"]
     assert len(ended.benchmarks) == 2
+    (skipped,) = re.findall(r"^skipped: (.*)", ended.output, re.MULTILINE)
+    assert "lidar" in skipped
+    assert ended.records[0].class_names == ["cubes", r"M\xfctzen"]  # a name that is not UTF-8
 
 
-def test_folders_that_cannot_be_written_fail_the_run_after_everything_else_is_saved(
+@pytest.mark.usefixtures("registries")
+def test_a_run_of_models_none_of_which_fits_is_refused(history: Path, tmp_path: Path) -> None:
+    whole = small_dataset()
+    info = replace(whole.info, image_size=(12, 10))
+    odd = replace(whole, info=info, inputs={m: values[:, :, :12, :10] for m, values in whole.inputs.items()})
+    register_dataset("odd")(lambda pairs, seed: odd)  # noqa: ARG005
+    words = "(test_training or test_latency) and wide-late-concat"
+    ended = bench(tmp_path / "run", history, *SMOKE, "--dataset", "odd", "-k", words)
+    assert ended.code == 4
+    reason = "wide-late-concat-maxpool halves images 3 times: height and width must be multiples of 8, not 12x10"
+    assert f"ERROR: no selected model fits the data, so nothing is measured: {reason}; " in ended.output
+    assert "Choose other models, or change the data: --image-size " in ended.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_tables_that_cannot_be_written_fail_the_run_after_everything_else_is_saved_and_figures_are_noted(
     history: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -344,10 +386,8 @@ def test_folders_that_cannot_be_written_fail_the_run_after_everything_else_is_sa
     ended = bench(run, history, *SMOKE, "-k", ONE_CELL, figures=True)
     assert ended.code == 1, ended.output
     assert "1 passed" in ended.output
-    for what, command in (("the tables", "tables"), ("the figures", "plots")):
-        failure = (
-            rf"^FAILED: {what} could not be written \(FileExistsError: .*; try again: python -m bench {command} "
-        )
+    for what, command in (("FAILED: the tables", "tables"), ("the figures", "plots")):
+        failure = rf"^{what} could not be written \(FileExistsError: .*; try again: python -m bench {command} "
         assert re.search(failure, ended.output, re.MULTILINE)
     assert "Traceback" not in ended.output
     assert len(ended.records) == len(ended.benchmarks) == 1
@@ -357,7 +397,11 @@ def test_a_history_that_cannot_be_written_leaves_a_note(tmp_path: Path) -> None:
     (tmp_path / "history").touch()  # a file where the folder should be
     ended = bench(tmp_path / "run", tmp_path / "history", *SMOKE, "-k", ONE_CELL, "--benchmark-compare")
     assert ended.code == 0, ended.output
-    assert "the times could not be saved, so no later run is compared with this one: " in ended.output
+    note = (
+        "this run is not kept for later comparisons, as its history cannot be written to .*; name another folder"
+    )
+    said, summary = (found.start() for found in re.finditer(note, ended.output))
+    assert said < ended.output.index("[1/1]") < summary  # before the training, and at the end
     assert "Traceback" not in ended.output
 
 

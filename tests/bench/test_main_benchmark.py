@@ -45,6 +45,8 @@ def test_an_accuracy_below_the_threshold_fails_with_its_reason() -> None:
         AssertionError, match=r"reached a validation accuracy of 0\.400; the threshold is 0\.\d+: the lowest"
     ):
         judge("standard", valid_accuracy=0.4)
+    with pytest.raises(AssertionError, match=r"reached a test accuracy of 0\.400; the threshold"):
+        judge("standard", valid_accuracy=1.0, test_accuracy=0.4, test_pairs=1000, test_metrics={})
 
 
 def test_a_run_that_failed_is_not_judged_further() -> None:

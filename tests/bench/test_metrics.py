@@ -3,10 +3,19 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bench.metrics import QUANTITIES, achieved_flops, declarations, efficiency, on_validation, value
-from bench.registry import METRICS
+from bench.metrics import (
+    QUANTITIES,
+    achieved_flops,
+    declarations,
+    efficiency,
+    fastest_operation,
+    reported,
+    reported_pairs,
+    reported_part,
+    value,
+)
 from tests.bench.analysis.samples import BRIER, foreign
-from tests.bench.samples import record
+from tests.bench.samples import TWIN, record, with_test_figures
 
 PROTOCOL = {"batch_size": 32, "drop_last": False}
 
@@ -31,6 +40,17 @@ def test_efficiency_is_the_share_of_the_ceiling() -> None:
     assert efficiency(record(**measured())) == 0.25
 
 
+def test_a_training_faster_than_its_ceiling_is_the_ceiling() -> None:
+    assert efficiency(record(**measured(ceiling={"flops_per_second": 2_000.0}))) == 1.0
+
+
+def test_the_operation_that_reached_the_ceiling_is_known_by_name() -> None:
+    speeds = {"flops_per_second": 3.0, "product_flops_per_second": 2.0, "convolution_flops_per_second": 3.0}
+    assert fastest_operation(record(ceiling=speeds)) == "convolution"
+    assert fastest_operation(record(ceiling={"flops_per_second": 3.0})) is None
+    assert fastest_operation(record()) is None
+
+
 @pytest.mark.parametrize(("drop_last", "pairs"), [(False, 650), (True, 640)])
 def test_a_smaller_last_batch_counts_with_the_pairs_it_has(drop_last: bool, pairs: int) -> None:
     protocol = {**PROTOCOL, "drop_last": drop_last}
@@ -51,10 +71,22 @@ def test_without_a_ceiling_operations_are_known_and_efficiency_is_not() -> None:
 
 def test_evaluated_metrics_come_first_as_quantities_of_the_best_epoch() -> None:
     names = list(declarations())
-    assert names[:3] == ["best_valid_loss", "valid_accuracy", "valid_balanced_accuracy"]
-    assert names[3:] == list(QUANTITIES)
-    assert on_validation(METRICS["loss"].declaration).title == "best valid loss"
-    assert on_validation(METRICS["balanced_accuracy"].declaration).title == "valid balanced accuracy"
+    assert names[:3] == ["test_loss", "test_accuracy", "test_balanced_accuracy"]
+    assert names[3:6] == ["best_valid_loss", "valid_accuracy", "valid_balanced_accuracy"]
+    assert names[6:] == list(QUANTITIES)
+    titles = [metric.title for metric in declarations().values()]
+    assert titles[:4] == ["test loss", "test accuracy", "test balanced accuracy", "best valid loss"]
+    assert [metric.part for metric in declarations().values()][:6] == ["test"] * 3 + ["valid"] * 3
+
+
+def test_the_test_pairs_are_reported_on_unless_no_completed_record_has_any() -> None:
+    old, new = record(), with_test_figures(record(TWIN))
+    assert (reported_part([old]), reported_part([new]), reported_part([])) == ("valid", "test", "test")
+    assert reported_part([old, new]) == "test"
+    assert reported_part([old, replace(new, status="failed")]) == "valid"
+    assert (reported(old, "loss"), reported(old, "accuracy"), reported_pairs(old)) == (0.25, 0.9, 100)
+    assert (reported(new, "loss"), reported(new, "accuracy"), reported_pairs(new)) == (0.3, 0.88, 1000)
+    assert reported(replace(new, test_loss=None, test_metrics={"loss": None}), "loss") is None
 
 
 @pytest.mark.parametrize(
@@ -63,6 +95,8 @@ def test_evaluated_metrics_come_first_as_quantities_of_the_best_epoch() -> None:
         ("best_valid_loss", 0.25),
         ("valid_accuracy", 0.9),
         ("valid_balanced_accuracy", 0.8),
+        ("test_loss", None),
+        ("test_accuracy", None),
         ("parameters", 1000),
         ("epoch_seconds", 2.0),  # the median
         ("train_seconds", 6.0),
@@ -78,7 +112,9 @@ def test_values_are_read_where_records_hold_them(name: str, number: float | None
 
 def test_records_declare_the_metrics_of_plug_ins() -> None:
     metrics = declarations([foreign(0.3)])
-    assert metrics["valid_brier"] == replace(BRIER, name="valid_brier", title="valid Brier score")
+    on_valid = {"name": "valid_brier", "title": "valid Brier score", "part": "valid", "alias": ""}
+    assert metrics["valid_brier"] == replace(BRIER, **on_valid)
+    assert metrics["test_brier"].alias == BRIER.alias
     assert value(foreign(0.3), "valid_brier") == 0.3
     assert "valid_brier" not in declarations()
     assert value(record(), "valid_brier") is None

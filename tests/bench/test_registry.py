@@ -63,7 +63,9 @@ def test_levels_rise_from_0(levels: tuple[float, ...]) -> None:
 
 
 def test_a_kind_of_modality_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(PluginError, match="the kind of 'silence' is 'image' or 'points', not 'sound'"):
+    with pytest.raises(
+        PluginError, match="the kind of 'silence' is one of image, points, depth, range, thermal, raw, not 'sound'"
+    ):
         register_corruption("silence", levels=(0.0, 1.0), kind="sound")(silence)
     assert "silence" not in CORRUPTIONS
 

@@ -2,13 +2,27 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from bench.analysis.published import published_studies, read_published
 from bench.config import STANDARD, OptionError
 from bench.registry import STUDIES, find_study
+from bench.studies.shipped import LEARNING_RATES
 from bench.study import Study
-from data_utils import DATASETS
-from fusion_models import MODELS, find_model
+from bench.training.measurement import count_parameters, training_flops
+from data_utils import DATASETS, Batch
+from fusion_models import (
+    BLUEPRINTS,
+    FIELD_MODELS,
+    MODELS,
+    Operator,
+    build_model,
+    find_model,
+    register_embedder,
+    register_operator,
+)
+from fusion_models.zoo import embedders_of
 
 PUBLISHED = published_studies()
 
@@ -94,3 +108,90 @@ def test_what_is_wrong_with_a_study_is_said(wrong: dict[str, Any], message: str)
     values = {"models": ("wide-rgb-strided",), "protocols": {"": STANDARD}, **wrong}
     with pytest.raises(OptionError, match=f"study 'mine' {message}"):
         Study(name="mine", question="?", **values)
+
+
+def test_tuned_models_share_one_grid_and_everything_else() -> None:
+    study = find_study("tuned")
+    assert [protocol.learning_rate for protocol in study.protocols.values()] == sorted(LEARNING_RATES)
+    for protocol in study.protocols.values():
+        same = replace(STANDARD, learning_rate=protocol.learning_rate, pairs=2_000)
+        assert protocol == replace(same, final_learning_rate=protocol.final_learning_rate)
+        assert protocol.final_learning_rate == pytest.approx(protocol.learning_rate / 1_000)
+    assert STANDARD.learning_rate in LEARNING_RATES
+    assert {"wide-rgb-maxpool", "wide-lidar-strided"} < set(study.models)
+
+
+FIELD_STUDIES = ("field", "operators", "downsampling")
+
+
+def test_models_of_the_field_are_in_studies_of_their_own_alone() -> None:
+    others = [name for name in STUDIES if name not in FIELD_STUDIES]
+    assert not [model for name in others for model in find_study(name).models if model.startswith("field-")]
+    assert all(model.startswith("field-") for name in FIELD_STUDIES for model in find_study(name).models)
+    assert find_study("field").models == tuple(FIELD_MODELS)
+
+
+def test_operators_are_compared_with_maxpool_with_strided_and_at_equal_parameters() -> None:
+    models = find_study("operators").models
+    strategies = {spec.strategy for spec in FIELD_MODELS.values()}
+    assert {f"{strategy}-{embedder}" for strategy in strategies for embedder in ("maxpool", "strided")} < set(
+        models
+    )
+    controls = {model for model in models if model.endswith(".parameters")}
+    features = BLUEPRINTS["field", "intermediate"].operators
+    assert controls == {f"field-intermediate-{name}-maxpool.parameters" for name in features if name != "concat"}
+    assert len(models) == 2 * len(strategies) + len(controls)
+
+
+def test_every_embedder_is_compared_under_concatenation_and_addition() -> None:
+    models = find_study("downsampling").models
+    plain = [model for model in models if not find_model(model).control]
+    assert plain == [
+        f"field-intermediate-{operator}-{embedder}"
+        for operator in ("concat", "add")
+        for embedder in embedders_of("field")
+    ]
+
+
+def test_the_controls_are_those_whose_parameters_or_operations_differ() -> None:
+    def sizes(name: str) -> dict[str, int]:
+        channels = {"rgb": 4, "lidar": 4}
+        with torch.device("meta"):
+            network = build_model(name, channels=channels, image_size=(64, 64), classes=2)
+        inputs = {m: torch.empty(1, c, 64, 64) for m, c in channels.items()}
+        flops = training_flops(network, Batch(inputs, torch.zeros(1, dtype=torch.long)))
+        return {"parameters": count_parameters(network), "operations": flops}
+
+    maxpool, models = sizes("field-intermediate-add-maxpool"), find_study("downsampling").models
+    for embedder in embedders_of("field")[1:]:
+        name = f"field-intermediate-add-{embedder}"
+        for quantity, size in sizes(name).items():
+            differs = abs(size / maxpool[quantity] - 1) > 0.03
+            assert (f"{name}.{quantity}" in models) is differs, (name, quantity, size, maxpool)
+
+
+@pytest.mark.usefixtures("registries")
+def test_what_a_plugin_adds_is_compared_in_the_same_way() -> None:
+    @register_operator("gated")
+    class Gated(Operator): ...
+
+    @register_embedder("lip")
+    class Lip(nn.Module): ...
+
+    @register_operator("elsewhere", families=("compact",))
+    class Elsewhere(Operator): ...
+
+    operators, downsampling = (find_study(name).models for name in ("operators", "downsampling"))
+    assert [model.removeprefix("field-intermediate-") for model in operators if "gated" in model] == [
+        "gated-maxpool",
+        "gated-maxpool.parameters",
+        "gated-strided",
+    ]
+    assert not any("elsewhere" in model for model in operators)
+    assert {model for model in downsampling if "lip" in model} == {
+        f"field-intermediate-{operator}-lip{control}"
+        for operator in ("concat", "add")
+        for control in ("", ".parameters", ".operations")
+    }
+    assert "field-intermediate-gated-lip" in find_study("field").models
+    assert "compact-intermediate-gated-maxpool" in find_study("standard").models

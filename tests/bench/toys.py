@@ -27,8 +27,8 @@ class Echo(nn.Module):
 
 def toy(*, pixels: int = 4, logits: int = 1, seed: int = 0) -> Toy:
     """A toy whose weights depend on the seed alone."""
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
         return Toy(pixels, logits)
 
 

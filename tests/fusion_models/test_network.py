@@ -3,7 +3,15 @@ import torch
 from torch import Tensor, nn
 
 from fusion_models import FusionNet
+from fusion_models.network import stages_of
 from fusion_models.operators import Concat
+
+
+class Swap(nn.Module):
+    """Gives each modality the features of the other, plus one."""
+
+    def forward(self, streams: list[Tensor]) -> list[Tensor]:
+        return [x + 1 for x in reversed(streams)]
 
 
 class Times(nn.Module):
@@ -33,6 +41,37 @@ INPUTS = {"rgb": torch.tensor([[1.0]]), "lidar": torch.tensor([[7.0]])}
 
 def test_stems_then_operator_then_trunk_then_head() -> None:
     assert network()(INPUTS).tolist() == [[-6.0, -210.0]]
+
+
+def test_between_stages_the_streams_are_exchanged() -> None:
+    exchanging = FusionNet(
+        stems={
+            "rgb": nn.Sequential(Times(2.0), Times(3.0)),
+            "lidar": nn.Sequential(Times(10.0), Times(100.0)),
+        },
+        exchanges=[Swap(), nn.Identity()],
+        operator=Concat([(1,), (1,)]),
+        trunk=nn.Identity(),
+        head=nn.Identity(),
+    )
+    # After the first stage 2 and 70, exchanged 71 and 3.
+    assert exchanging(INPUTS).tolist() == [[3.0 * 71.0, 100.0 * 3.0]]
+
+
+def test_without_exchanges_stems_need_no_equal_stages() -> None:
+    stems = {"rgb": nn.Sequential(Times(2.0), Times(3.0)), "lidar": Times(10.0)}
+    trunk = nn.Identity()
+    plain = FusionNet(stems=stems, operator=Concat([(1,), (1,)]), trunk=trunk, head=trunk)
+    assert plain(INPUTS).tolist() == [[6.0, 70.0]]
+
+
+def test_a_module_with_a_forward_of_its_own_is_one_stage() -> None:
+    class Backwards(nn.Sequential):
+        pass
+
+    plain, own = nn.Sequential(Times(2.0), Times(3.0)), Backwards(Times(2.0), Times(3.0))
+    assert stages_of(plain) == list(plain)
+    assert stages_of(own) == [own]
 
 
 def test_order_of_the_inputs_does_not_matter() -> None:

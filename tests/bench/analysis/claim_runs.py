@@ -1,8 +1,12 @@
-"""Hand-made runs of the models that claims compare."""
+"""Hand-made runs of the models that claims compare, and a ledger of them."""
+
+from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
-from bench.records import RunRecord
+from bench.analysis import ledger as ledgers
+from bench.analysis.claims import Claims, published_claims
+from bench.records import ProbeRecord, RunRecord
 from tests.bench.analysis.samples import around, seeds
 
 MAXPOOL, STRIDED = "deep-intermediate-concat-maxpool", "deep-intermediate-concat-strided"
@@ -10,7 +14,21 @@ EXPERTS = [f"experts-intermediate-{operator}-maxpool" for operator in ("concat",
 LATE_EXPERTS = "experts-late-logits-maxpool"
 
 
-def deep(maxpool: float, strided: float, n: int = 5) -> list[RunRecord]:
+def declared(records: Iterable[RunRecord], claims: Claims | None = None) -> list[RunRecord]:
+    """The records with the hashes of the claims that they are evidence for, as a session writes them."""
+    claims = claims or published_claims()
+    return [replace(run, claims=claims.hashes((run.study, run.variant), run.model)) for run in records]
+
+
+def ledger(
+    records: Sequence[RunRecord], probes: Sequence[ProbeRecord] = (), claims: Claims | None = None
+) -> ledgers.Ledger:
+    """The ledger of such records."""
+    claims = claims or published_claims()
+    return ledgers.ledger(declared(records, claims), probes, claims)
+
+
+def deep(maxpool: float, strided: float, n: int = 10) -> list[RunRecord]:
     """Runs of downsampling-deep with these losses; accuracies differ the same way."""
     runs = []
     for model, loss, shift in ((MAXPOOL, maxpool, 0), (STRIDED, strided, 1)):
@@ -26,7 +44,7 @@ def experts(*losses: float) -> list[RunRecord]:
     return [
         run
         for shift, (model, loss) in enumerate(zip(models, losses, strict=False))
-        for run in seeds(model, "fusion-experts", losses=around(loss, shift=shift))
+        for run in seeds(model, "fusion-experts", losses=around(loss, 10, shift=shift))
     ]
 
 
@@ -41,7 +59,7 @@ def compact(concat: float, late: float, late_parameters: int = 1500) -> list[Run
     return [
         replace(run, parameters=late_parameters if "late" in model else 914)
         for shift, (model, loss) in enumerate(losses.items())
-        for run in seeds(model, "fusion-compact", losses=around(loss, shift=shift))
+        for run in seeds(model, "fusion-compact", losses=around(loss, 10, shift=shift))
     ]
 
 
@@ -56,5 +74,16 @@ def wide(add: float, concat: float) -> list[RunRecord]:
     return [
         replace(run, parameters=parameters)
         for shift, (model, (loss, parameters)) in enumerate(losses.items())
-        for run in seeds(model, "fusion-wide", losses=around(loss, shift=shift), dataset="shapes-uneven")
+        for run in seeds(model, "fusion-wide", losses=around(loss, 10, shift=shift), dataset="shapes-uneven")
     ]
+
+
+def tuned(**losses: tuple[float, float]) -> list[RunRecord]:
+    """Runs of two learning rates: the losses of the compact models with these operators at 0.001 and at 0.003."""
+    runs = []
+    for operator, of_rates in losses.items():
+        model = f"compact-intermediate-{operator}-maxpool"
+        for variant, loss in zip(("lr 0.001", "lr 0.003"), of_rates, strict=True):
+            of_model = seeds(model, "tuned", losses=around(loss, 10, shift=len(model)), variant=variant)
+            runs += [replace(run, seed=51 + i) for i, run in enumerate(of_model)]
+    return runs

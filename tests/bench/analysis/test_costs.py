@@ -1,8 +1,19 @@
 import numpy as np
 import pytest
 
-from bench.analysis.costs import exponent, loss_differences, mean_ratio, medians, ratio, ratios
-from tests.bench.costs.samples import growth, race
+from bench.analysis.costs import (
+    disagreements,
+    exponent,
+    lightning_ratio,
+    loss_differences,
+    mean_lightning_ratio,
+    mean_ratio,
+    medians,
+    ratio,
+    ratios,
+)
+from bench.records import RaceRecord
+from tests.bench.costs.samples import growth, lightning, race
 
 
 def test_the_exponent_of_a_power_is_the_power() -> None:
@@ -36,6 +47,30 @@ def test_a_ratio_is_of_neighboring_epochs() -> None:
 
 def test_the_mean_over_models_is_geometric() -> None:
     assert mean_ratio([race(), race(engine_seconds=[0.5, 0.25, 0.75])]) == pytest.approx(4.0)  # 2 and 8
+
+
+def test_the_ratio_to_lightning_is_of_neighboring_epochs_too() -> None:
+    assert lightning_ratio(lightning()) == 2.0
+    assert lightning_ratio(race()) is None
+    assert mean_lightning_ratio([lightning(), race(), lightning(lightning_seconds=[16.0, 8.0, 16.0])]) == 4.0
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [
+        (race(), ""),
+        (lightning(), ""),
+        (race(exact_difference=2e-6), "ours is another computation than the reference"),
+        (race(exact_difference=float("nan")), "ours is another computation than the reference"),
+        (lightning(lightning_exact_difference=1e-3), "PyTorch Lightning's is another computation"),
+        (race(engine_losses=[0.51, 0.4, 0.2, 0.1]), "the first epoch's losses differ by 0.02, more than rounding"),
+        (race(engine_losses=[0.51, 0.4, 0.2, 0.1], precision="bf16"), ""),
+    ],
+)
+def test_loops_that_do_not_compute_the_same_are_named(record: RaceRecord, said: str) -> None:
+    lines = disagreements(record)
+    assert len(lines) == bool(said)
+    assert all(line.startswith(record.model) and said in line for line in lines)
 
 
 def test_loss_differences_are_relative_to_the_reference() -> None:

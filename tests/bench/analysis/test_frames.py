@@ -1,3 +1,5 @@
+from math import isnan
+
 import pytest
 
 from bench.analysis.frames import (
@@ -119,3 +121,16 @@ def test_counts_that_a_record_lacks_are_unknown() -> None:
         "unknown training pairs, unknown validation pairs"
         in describe([record(train_pairs=None, valid_pairs=None)])[0]
     )
+
+
+def test_times_and_memory_are_those_of_the_device_model_with_the_most_cells() -> None:
+    elsewhere = {"device_name": "another processor", "threads": 2, "packages": {"torch": "2.0"}}
+    records = [record(), record(seed=52, environment=elsewhere), record(seed=53)]
+    cells = frame(records)
+    assert [isnan(seconds) for seconds in cells.epoch_seconds] == [False, True, False]
+    assert [isnan(count) for count in cells.peak_memory_bytes] == [False, True, False]
+    assert list(cells.best_valid_loss) == [0.25] * 3  # losses do not depend on it, apart from rounding
+    assert describe(records)[-1] == (
+        "times and memory: of a processor alone; 1 of 3 runs had another device model or number of threads"
+    )
+    assert not any(line.startswith("times") for line in describe([record(), record(seed=53)]))

@@ -28,7 +28,11 @@ def test_rules_are_a_metric_a_direction_and_an_allowance() -> None:
 def test_rules_can_name_every_compared_metric_and_its_alias() -> None:
     assert metric_names() == {name: name for name in compared_metrics()} | ALIASES
     for name, metric in metric_names().items():
-        assert parse(f"{name}:+1")[0].metric == metric
+        bad, good = ("-", "+") if compared_metrics()[metric].higher_is_better else ("+", "-")
+        assert parse(f"{name}:{bad}1")[0].metric == metric
+        if compared_metrics()[metric].higher_is_better is not None:
+            with pytest.raises(OptionError, match=f"is better for {name}, .* direction: {name}:\\{bad}1$"):
+                parse(f"{name}:{good}1")
         assert name in fail_on_help()
 
 
@@ -63,9 +67,7 @@ def replace_text(rule: Rule, text: str) -> Rule:
     ],
 )
 def test_a_word_that_is_not_a_rule_is_named_with_an_example(text: str) -> None:
-    with pytest.raises(
-        OptionError, match=r"--fail-on '.*': give a metric, a sign .* such as valid_accuracy:-0.01"
-    ):
+    with pytest.raises(OptionError, match=r"--fail-on '.*': give a metric, a sign .* such as test_accuracy:-0.01"):
         parse(text)
 
 
@@ -73,7 +75,7 @@ def test_a_word_that_is_not_a_rule_is_named_with_an_example(text: str) -> None:
 def test_an_unknown_metric_is_answered_with_all_metrics(name: str) -> None:
     with pytest.raises(
         OptionError,
-        match=rf"'{name}:-0.1': there is no metric {name}; give one of best_valid_loss, valid_acc.*, peak",
+        match=rf"'{name}:-0.1': there is no metric {name}; give one of test_loss, .*, best_valid_loss, .*, peak",
     ):
         parse(f"parameters:+0,{name}:-0.1")
 
@@ -86,10 +88,9 @@ def test_an_unknown_metric_is_answered_with_all_metrics(name: str) -> None:
         ("valid_accuracy:-0.01", 0.91, 0.99, False),
         ("valid_accuracy:-0", 0.91, 0.91, False),
         ("valid_accuracy:-0", 0.91, 0.90, True),
-        ("valid_accuracy:+0.01", 0.91, 0.99, True),  # the sign is the bad direction, whatever the metric
         ("valid_accuracy:-10%", 0.5, 0.45, False),
         ("valid_accuracy:-10%", 0.5, 0.44, True),
-        ("valid_accuracy:+10%", 0.0, 0.001, True),
+        ("valid_accuracy:-10%", 0.0, -0.001, True),
     ],
 )
 def test_a_rule_is_broken_beyond_its_allowance(text: str, before: float, now: float, broken: bool) -> None:

@@ -1,7 +1,6 @@
 """Each number against another calculation of it; what the tests are worth is in test_calibration.py."""
 
-from itertools import product
-from math import comb, isnan, nan
+from math import comb, isnan, nan, sqrt
 
 import numpy as np
 import pytest
@@ -9,8 +8,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from bench.analysis.statistics import (
-    FEWEST_SEEDS,
-    MOST_SEEDS,
+    CLEAR,
     Interval,
     bootstrap_interval,
     difference_p,
@@ -20,8 +18,8 @@ from bench.analysis.statistics import (
     not_worse_p,
     paired_difference,
     probability_better,
-    seeds_needed,
-    sign_flip_p,
+    share_interval,
+    three_outcomes,
 )
 
 A = np.array([0.91, 0.94, 0.90, 0.97, 0.93, 0.95, 0.92])
@@ -103,24 +101,19 @@ def test_runs_that_agree_to_the_bit_leave_no_doubt(value: float, p: float, insid
 def test_one_pair_says_nothing() -> None:
     assert float(difference_p([3.0])) == pytest.approx(1.0)
     assert float(equivalence_p([0.0], 0.1)) == pytest.approx(0.5)
-    assert sign_flip_p([3.0]) == 1.0
 
 
-def test_the_sign_flip_test_is_the_count_of_all_flips() -> None:
+def test_the_corrected_interval_is_wider_by_hand() -> None:
+    # Standard deviation 1, standard error sqrt(1/3 + 1/4), and t(2) = 4.3027.
+    found = mean_interval([1, 2, 3], ratio=0.25)
+    assert found.high - 2 == pytest.approx(4.3027 * sqrt(1 / 3 + 1 / 4), abs=1e-4)
+
+
+def test_the_90_percent_interval_lies_within_the_margins_where_two_one_sided_tests_reject() -> None:
     x = A - B
-    flipped = [abs(np.mean(x * signs)) for signs in product((-1, 1), repeat=len(x))]
-    assert sign_flip_p(x) == pytest.approx(np.mean(np.array(flipped) >= abs(x.mean()) - 1e-12))
-
-
-@pytest.mark.parametrize("n", [5, 6, 8, 10])
-def test_the_sign_flip_test_cannot_say_less_than_one_flip_of_all(n: int) -> None:
-    assert sign_flip_p(np.arange(1, n + 1)) == pytest.approx(2 / 2**n)
-
-
-def test_five_seeds_never_decide_by_sign_flips_and_six_do() -> None:
-    assert sign_flip_p([10, 11, 12, 13, 14]) > 0.05
-    assert sign_flip_p([10, 11, 12, 13, 14, 15]) < 0.05
-    assert float(difference_p([10, 11, 12, 13, 14])) < 0.001
+    interval = mean_interval(x, confidence=0.9)
+    for margin in (interval.high - 1e-6, interval.high + 1e-6):
+        assert (float(equivalence_p(x, margin)) <= 0.05) == (margin >= interval.high)
 
 
 def test_a_bootstrap_of_two_values_by_hand() -> None:
@@ -129,9 +122,9 @@ def test_a_bootstrap_of_two_values_by_hand() -> None:
 
 
 def test_resampling_does_not_look_at_the_global_generator() -> None:
-    first = bootstrap_interval(A - B), sign_flip_p(np.linspace(-1, 2, 20))
+    first = bootstrap_interval(A - B)
     np.random.seed(7)  # noqa: NPY002 - the state that must not matter
-    assert (bootstrap_interval(A - B), sign_flip_p(np.linspace(-1, 2, 20))) == first
+    assert bootstrap_interval(A - B) == first
 
 
 def test_wins_are_counted_with_ties_as_halves() -> None:
@@ -167,21 +160,23 @@ def test_holm_is_that_of_statsmodels() -> None:
     assert holm(list(p)) == pytest.approx(multipletests(p, method="holm")[1])
 
 
-def test_the_number_of_seeds_gives_the_power_asked_for() -> None:
-    n = seeds_needed(spread=1.0, difference=0.8)
-    assert n == 15  # Cohen's tables
-    rng = np.random.default_rng(0)
-
-    def seen(seeds: int) -> float:
-        return float((difference_p(rng.normal(0.8, 1.0, size=(20_000, seeds))) <= 0.05).mean())
-
-    assert seen(n) == pytest.approx(0.82, abs=0.02)
-    assert seen(n - 1) < 0.8
+def test_shares_of_none_and_of_all() -> None:
+    assert isnan(share_interval(0, 0).mean)
+    # Ten of ten: a share below 0.6915 gives that in less than 2.5% of cases, as 0.6915 ** 10 = 0.025.
+    assert share_interval(10, 10).low == pytest.approx(0.025 ** (1 / 10))
+    assert share_interval(0, 10).high == pytest.approx(1 - 0.025 ** (1 / 10))
 
 
 @pytest.mark.parametrize(
-    ("spread", "difference", "n"),
-    [(0.0, 0.1, FEWEST_SEEDS), (0.01, 1.0, FEWEST_SEEDS), (1.0, 0.01, MOST_SEEDS + 1), (1.0, 0.284, MOST_SEEDS)],
+    ("low", "high", "outcome"),
+    [
+        (0.4, 0.9, "not significant"),
+        (0.6, 0.9, "significant and meaningful"),
+        (0.6, CLEAR, "significant, not meaningful"),
+        (0.1, 0.4, "significant and meaningful"),
+        (1 - CLEAR, 0.4, "significant, not meaningful"),
+        (nan, nan, ""),
+    ],
 )
-def test_the_number_of_seeds_has_bounds(spread: float, difference: float, n: int) -> None:
-    assert seeds_needed(spread, difference) == n
+def test_three_outcomes_of_a_probability(low: float, high: float, outcome: str) -> None:
+    assert three_outcomes(Interval(0.5, low, high, 20)) == outcome

@@ -12,7 +12,7 @@ from bench.records import RecordError
 from bench.registry import STUDIES
 from fusion_models import MODELS
 from tests.bench.analysis.samples import foreign
-from tests.bench.samples import MODEL, record
+from tests.bench.samples import MODEL, record, with_test_figures
 
 
 @pytest.mark.parametrize("profile", PROFILES)
@@ -47,8 +47,12 @@ def test_published_forgives_the_chance_of_a_small_validation_set() -> None:
 
 
 def test_a_record_without_validation_pairs_cannot_be_judged() -> None:
-    with pytest.raises(RecordError, match=f"{MODEL} has no validation pairs"):
+    with pytest.raises(RecordError, match=f"{MODEL} does not tell the number of pairs"):
         above_chance(record(valid_pairs=None))
+
+
+def test_a_record_with_test_pairs_is_judged_by_them() -> None:
+    assert above_chance(with_test_figures(record(valid_pairs=None))) == above_chance(record(valid_pairs=1000))
 
 
 def test_the_first_entry_that_applies_counts(monkeypatch: pytest.MonkeyPatch) -> None:

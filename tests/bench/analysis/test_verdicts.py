@@ -1,111 +1,129 @@
 """Every verdict on numbers one can check by eye."""
 
-from math import isnan
+from math import isnan, nan
+from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from scipy import stats
 
-from bench.analysis.quantities import ACCURACY, EPOCH_TIME, LOSS, MEMORY, PARAMETERS, Quantity, Run
-from bench.analysis.verdicts import Outcome, Pairing, Verdict, judge, pair, seeds_text
-from bench.records import Metric
-from tests.bench.samples import record
+from bench.analysis.quantities import (
+    ACCURACY,
+    EPOCH_TIME,
+    LEARNED,
+    LOSS,
+    LOSS_RATIO,
+    MEMORY,
+    PARAMETERS,
+    Quantity,
+    Run,
+)
+from bench.analysis.sequential import LOOKS
+from bench.analysis.verdicts import Outcome, Pairing, Verdict, follow, judge, over, pair, resampling
+from bench.records import DIVERGED, Metric
+from tests.bench.analysis.samples import seeds
+from tests.bench.samples import MODEL, record, with_test_figures
+
+
+def pairing(quantity: Quantity | Metric, a: list[float], b: list[float], ratio: float = 0.0) -> Pairing:
+    metric = quantity.metric if isinstance(quantity, Quantity) else quantity
+    return Pairing("A", "B", metric, tuple(a), tuple(b), ratio, tuple(range(len(a))))
 
 
 def verdict(quantity: Quantity | Metric, a: list[float], b: list[float]) -> Verdict:
-    metric = quantity.metric if isinstance(quantity, Quantity) else quantity
-    (judged,) = judge([Pairing("A", "B", metric, tuple(a), tuple(b))])
+    (judged,) = judge([pairing(quantity, a, b)])
     return judged
 
 
-LOW = [0.100, 0.102, 0.099, 0.101, 0.100]
-HIGH = [0.30, 0.31, 0.29, 0.30, 0.31]
+LOW = [0.100, 0.102, 0.099, 0.101, 0.100, 0.103]
+HIGH = [0.30, 0.31, 0.29, 0.30, 0.31, 0.32]
 
 
-def test_the_lower_loss_is_better() -> None:
-    assert verdict(LOSS, LOW, HIGH).words == "A better"
-    assert verdict(LOSS, HIGH, LOW).words == "B better"
+def test_the_lower_loss_is_superior() -> None:
+    assert verdict(LOSS, LOW, HIGH).words == "A superior"
+    assert verdict(LOSS, HIGH, LOW).words == "B superior"
 
 
-def test_the_higher_accuracy_is_better() -> None:
-    assert verdict(ACCURACY, LOW, HIGH).words == "B better"
+def test_the_higher_accuracy_is_superior() -> None:
+    assert verdict(ACCURACY, LOW, HIGH).words == "B superior"
 
 
-def test_a_difference_that_is_sure_but_too_small_is_none() -> None:
-    judged = verdict(LOSS, [0.100, 0.101, 0.102, 0.103, 0.104], [0.101, 0.1021, 0.103, 0.104, 0.105])
+def test_a_difference_that_is_sure_but_too_small_is_equivalence() -> None:
+    judged = verdict(LOSS, LOW, [x + 0.001 + 0.0001 * i for i, x in enumerate(LOW)])
     assert judged.difference_p < 0.05
-    assert judged.words == "no difference larger than 0.01 nats"
+    assert judged.words == "equivalent within 0.01 nats"
 
 
-def test_a_wide_spread_is_undecided_and_says_how_many_seeds_would_do() -> None:
-    a, b = [0.1, 0.3, 0.2, 0.4, 0.1], [0.2, 0.2, 0.3, 0.3, 0.3]
-    judged = verdict(LOSS, a, b)
-    assert judged.outcome is Outcome.UNDECIDED
-    total = 5 + judged.more_seeds
-    effect = float(abs(np.mean(np.subtract(a, b))) / np.std(np.subtract(a, b), ddof=1))
-    power = [_power(effect, n) for n in (total - 1, total)]
-    assert power[0] < 0.8 <= power[1]
-    assert judged.words == f"undecided: {judged.more_seeds} more seeds would be needed"
+def test_a_sure_direction_below_the_margin_that_is_not_sure_to_be_is_direction_only() -> None:
+    differences = [0.001, 0.002, 0.001, 0.002, 0.002, 0.02]
+    judged = verdict(LOSS, LOW, [x + d for x, d in zip(LOW, differences, strict=True)])
+    assert judged.outcome is Outcome.A_AHEAD
+    assert judged.words == "direction only: A better (below 0.01 nats)"
+    assert (
+        verdict(ACCURACY, LOW, [x + d for x, d in zip(LOW, differences, strict=True)]).outcome is Outcome.B_AHEAD
+    )
 
 
-def _power(effect: float, n: int) -> float:
-    edge = stats.t.ppf(0.975, n - 1)
-    return float(stats.nct.sf(edge, n - 1, effect * n**0.5) + stats.nct.cdf(-edge, n - 1, effect * n**0.5))
+def test_a_wide_spread_is_undecided() -> None:
+    judged = verdict(LOSS, [0.1, 0.3, 0.2, 0.4, 0.1, 0.2], [0.2, 0.2, 0.3, 0.3, 0.3, 0.1])
+    assert (judged.outcome, judged.words) == (Outcome.UNDECIDED, "undecided")
 
 
-@pytest.mark.parametrize("n", [1, 2, 3, 4])
-def test_fewer_than_five_seeds_decide_nothing(n: int) -> None:
+@pytest.mark.parametrize("n", [0, 1, 2, 5])
+def test_fewer_than_six_seeds_decide_nothing(n: int) -> None:
     judged = verdict(LOSS, LOW[:n], HIGH[:n])
-    assert judged.words == f"undecided: {seeds_text(5 - n)} would be needed"
+    assert judged.words == "undecided: fewer than 6 seeds"
     assert isnan(judged.difference_p)
 
 
-def test_no_common_seed_is_undecided_too() -> None:
-    judged = verdict(LOSS, [], [])
-    assert (judged.outcome, judged.more_seeds, judged.effect_text) == (Outcome.UNDECIDED, 5, "-")
-
-
-def test_numbers_of_seeds_in_words() -> None:
-    assert [seeds_text(n) for n in (1, 2, 100, 101)] == [
-        "1 more seed",
-        "2 more seeds",
-        "100 more seeds",
-        "more than 100 more seeds",
-    ]
-
-
-def test_hopeless_comparisons_ask_for_more_than_a_hundred() -> None:
-    assert verdict(LOSS, [0.0, 5, 1, 4, 2], [5.0, 0, 4, 1, 2]).more_seeds == 101
-
-
-def test_the_effect_is_a_less_b_with_scipys_interval() -> None:
+def test_the_effect_is_a_less_b_with_scipys_intervals() -> None:
     judged = verdict(LOSS, LOW, HIGH)
-    interval = stats.ttest_rel(LOW, HIGH).confidence_interval()
+    reference = stats.ttest_rel(LOW, HIGH)
     assert judged.effect.mean == pytest.approx(np.mean(LOW) - np.mean(HIGH))
-    assert (judged.effect.low, judged.effect.high) == pytest.approx((interval.low, interval.high))
-    assert judged.difference_p == pytest.approx(stats.ttest_rel(LOW, HIGH).pvalue)
+    for interval, level in ((judged.effect, 0.95), (judged.equivalence_effect, 0.90)):
+        expected = reference.confidence_interval(level)
+        assert (interval.low, interval.high) == pytest.approx((expected.low, expected.high))
+    assert judged.t_p == pytest.approx(reference.pvalue)
+    assert judged.difference_p == 2 / 2**6
     assert judged.effect.low < judged.bootstrap.low < judged.bootstrap.high < judged.effect.high
 
 
+def test_equivalence_is_two_one_sided_sign_flips() -> None:
+    a, b = [0.10, 0.11, 0.12, 0.10, 0.11, 0.12, 0.13], [0.105, 0.112, 0.118, 0.101, 0.117, 0.121, 0.127]
+    judged = verdict(LOSS, a, b)
+    x = np.subtract(b, a)
+    one, other = (
+        stats.permutation_test(
+            (sign * x + 0.01,), np.mean, permutation_type="samples", alternative="greater"
+        ).pvalue
+        for sign in (1, -1)
+    )
+    assert judged.not_worse_p == pytest.approx(one)
+    assert judged.equivalence_p == pytest.approx(max(one, other))
+
+
 def test_ratios_are_compared_by_their_logarithms() -> None:
-    a, b = [1.0, 2.0, 4.0, 8.0, 16.0], [2.0, 4.0, 8.2, 16.0, 32.0]
+    a, b = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0], [2.0, 4.0, 8.2, 16.0, 32.0, 64.0]
     judged = verdict(EPOCH_TIME, a, b)
     interval = stats.ttest_rel(np.log(a), np.log(b)).confidence_interval()
-    assert judged.words == "A better"
+    assert judged.words == "A superior"
     assert judged.effect.mean == pytest.approx(np.exp(np.mean(np.log(a) - np.log(b))))
     assert (judged.effect.low, judged.effect.high) == pytest.approx((np.exp(interval.low), np.exp(interval.high)))
 
 
 def test_what_does_not_depend_on_the_seed_is_decided_by_one_run() -> None:
-    assert verdict(PARAMETERS, [100.0], [200.0]).words == "A better"
+    assert verdict(PARAMETERS, [100.0], [200.0]).words == "A superior"
     assert verdict(PARAMETERS, [100.0], [100.0]).words == "equal"
-    assert verdict(PARAMETERS, [], []).words == "undecided: 1 more seed would be needed"
-    assert verdict(MEMORY, [100.0], [100.5]).words == "no difference larger than 1%"
+    assert verdict(PARAMETERS, [], []).words == "undecided"
+    assert verdict(MEMORY, [100.0], [100.5]).words == "equivalent within 1%"
+    half = PARAMETERS.with_margin(0.5, "half")
+    assert verdict(half, [100.0], [149.0]).words == "equivalent within 50%"
+    assert verdict(half, [100.0], [151.0]).words == "A superior"
 
 
-def test_differences_without_chance_that_cancel_out_are_undecided_and_no_seed_would_help() -> None:
-    judged = verdict(MEMORY, [90.0, 110.0], [100.0, 100.0])
-    assert (judged.outcome, judged.words, judged.more_seeds) == (Outcome.UNDECIDED, "undecided", 0)
+def test_differences_without_chance_that_cancel_out_are_undecided() -> None:
+    assert verdict(MEMORY, [90.0, 110.0], [100.0, 100.0]).words == "undecided"
 
 
 def test_without_a_direction_differences_are_shown_and_not_judged() -> None:
@@ -115,15 +133,16 @@ def test_without_a_direction_differences_are_shown_and_not_judged() -> None:
     assert isnan(judged.difference_p)
     assert isnan(judged.probability.mean)
     # It does not count among the comparisons of the table either.
-    loss = Pairing("A", "B", LOSS.metric, tuple(LOW), tuple(HIGH))
+    loss = pairing(LOSS, LOW, HIGH)
     assert judge([loss, judged.pairing])[0] == judge([loss])[0]
+    assert follow(judged.pairing, (6,), lambda _: True).words == "not judged"
 
 
 def test_a_metric_without_a_margin_is_the_same_only_where_it_is_equal() -> None:
     metric = Metric(name="f1", title="F1", higher_is_better=True)
     assert verdict(metric, LOW, LOW).words == "equal"
-    assert verdict(metric, LOW, [x + 1e-9 for x in LOW[::-1]]).words.startswith("undecided")
-    assert verdict(metric, HIGH, LOW).words == "A better"
+    assert verdict(metric, LOW, [x + 1e-9 for x in LOW[::-1]]).words == "undecided"
+    assert verdict(metric, HIGH, LOW).words == "A superior"
     assert verdict(metric, LOW[:4], LOW[:4]).outcome is Outcome.UNDECIDED
 
 
@@ -132,24 +151,87 @@ def test_effects_are_written_in_the_unit_of_the_title() -> None:
     assert verdict(percent, [0.5], [0.25]).effect_text == "+25"
     assert verdict(ACCURACY, [0.1 + 0.2], [0.3]).effect_text == "+0"  # what only rounding made
     assert verdict(ACCURACY, [0.0], [1.5e-7]).effect_text == "-1.5e-07"
+    assert verdict(ACCURACY, [], []).effect_text == "-"
 
 
 def test_more_comparisons_make_a_verdict_harder() -> None:
-    pairing = Pairing("A", "B", LOSS.metric, (0.1, 0.2, 0.1, 0.2, 0.1), (0.15, 0.27, 0.16, 0.26, 0.12))
-    alone = judge([pairing])[0]
-    among = judge([pairing] * 20)[0]
+    one = pairing(LOSS, [0.1, 0.2, 0.1, 0.2, 0.1, 0.1], [0.15, 0.27, 0.16, 0.26, 0.12, 0.14])
+    alone = judge([one])[0]
+    among = judge([one] * 20)[0]
     assert among.difference_p == pytest.approx(min(1.0, 20 * alone.difference_p))
-    assert alone.outcome is Outcome.A_BETTER
+    assert alone.outcome is Outcome.A_SUPERIOR
     assert among.outcome is Outcome.UNDECIDED
     # What decides nothing is free.
-    assert judge([pairing, Pairing("A", "B", LOSS.metric, (1.0,), (2.0,))])[0] == alone
+    assert judge([one, pairing(LOSS, [1.0], [2.0])])[0] == alone
+
+
+def settled(verdict: Verdict) -> bool:
+    return verdict.outcome is not Outcome.UNDECIDED
+
+
+RNG = np.random.default_rng(3)
+NEAR = list(RNG.normal(0.1, 0.002, size=20))
+FAR = list(RNG.normal(0.3, 0.002, size=20))
+
+
+def test_a_clear_answer_is_settled_at_the_first_look_and_stays() -> None:
+    for seen in (10, 12, 20):
+        found = follow(pairing(LOSS, NEAR[:seen], FAR[:seen]), LOOKS, settled)
+        assert (found.words, found.look, found.pairing.n) == ("A superior", 1, 10)
+    reversed_later = follow(pairing(LOSS, NEAR[:10] + FAR[10:], FAR[:10] + NEAR[10:]), LOOKS, settled)
+    assert (reversed_later.words, reversed_later.look) == ("A superior", 1)
+
+
+def test_equal_models_stop_for_equivalence() -> None:
+    found = follow(pairing(LOSS, NEAR, NEAR[::-1]), LOOKS, settled)
+    assert (found.words, found.look) == ("equivalent within 0.01 nats", 1)
+
+
+def test_before_the_first_look_nothing_is_tested() -> None:
+    found = follow(pairing(LOSS, NEAR[:9], FAR[:9]), LOOKS, settled)
+    assert (found.words, found.look, found.pairing.n) == ("undecided", 0, 9)
+    assert isnan(found.difference_p)
+    assert found.effect.mean == pytest.approx(np.mean(NEAR[:9]) - np.mean(FAR[:9]))
+
+
+def test_what_no_look_settles_is_undecided_at_the_last() -> None:
+    a = [0.1 + 0.05 * (-1) ** i for i in range(20)]
+    found = follow(pairing(LOSS, a, [0.1] * 20), LOOKS, settled)
+    assert (found.words, found.look, found.pairing.n) == ("undecided", 3, 20)
+    assert found.difference_p > 0.5
+
+
+def test_who_follows_says_what_settles() -> None:
+    found = follow(pairing(LOSS, NEAR, FAR), LOOKS, lambda verdict: verdict.look == 2)
+    assert (found.look, found.pairing.n) == (2, 15)
+
+
+def test_seeds_that_divide_the_same_pairs_take_clearer_differences() -> None:
+    a = [0.1 + 0.02 * x for x in RNG.normal(size=20)]
+    b = [0.12] * 20
+    own, same = (follow(pairing(LOSS, a, b, ratio), LOOKS, settled) for ratio in (0.0, 0.25))
+    assert own.outcome is Outcome.A_SUPERIOR
+    assert same.outcome is Outcome.UNDECIDED
+    assert same.effect.high - same.effect.low > own.effect.high - own.effect.low
+
+
+def runs_of(losses: dict[int, float], **changes: Any) -> dict[int, Run]:
+    return {
+        seed: Run(
+            record(
+                seed=seed,
+                best_valid_loss=loss,
+                valid_metrics={"loss": loss, "accuracy": 0.9, "balanced_accuracy": 0.9},
+                **changes,
+            )
+        )
+        for seed, loss in losses.items()
+    }
 
 
 def test_runs_are_paired_by_seed() -> None:
-    a = {seed: Run(record(seed=seed, best_valid_loss=loss)) for seed, loss in ((53, 0.3), (51, 0.1), (52, 0.2))}
-    b = {seed: Run(record(seed=seed, best_valid_loss=loss)) for seed, loss in ((51, 0.5), (53, 0.7), (60, 0.9))}
-    pairing = pair("A", "B", LOSS, a, b)
-    assert (pairing.values_a, pairing.values_b) == ((0.1, 0.3), (0.5, 0.7))
+    found = pair("A", "B", LOSS, runs_of({53: 0.3, 51: 0.1, 52: 0.2}), runs_of({51: 0.5, 53: 0.7, 60: 0.9}))
+    assert (found.values_a, found.values_b, found.seeds) == ((0.1, 0.3), (0.5, 0.7), (51, 53))
 
 
 def test_runs_of_a_seed_that_saw_different_data_are_no_pair() -> None:
@@ -165,5 +247,66 @@ def test_runs_of_a_seed_that_saw_different_data_are_no_pair() -> None:
 
 
 def test_a_run_without_the_quantity_is_left_out() -> None:
-    a = {seed: Run(record(seed=seed)) for seed in (51, 52)}
+    a = runs_of({51: 0.1, 52: 0.2})
     assert pair("A", "B", LOSS, a, {**a, 52: Run(record(best_valid_loss=None))}).n == 1
+
+
+def test_pairs_in_which_one_did_not_learn_keep_their_place_and_do_not_count() -> None:
+    a, b = runs_of({51: 0.1, 52: 0.69, 53: 0.2}), runs_of({51: 0.2, 52: 0.1, 53: 0.1})
+    found = pair("A", "B", LOSS_RATIO, a, b)
+    assert (found.n, found.counted, found.seeds) == (3, 2, (51, 52, 53))
+    assert np.isnan(found.differences).tolist() == [False, True, False]
+    assert pair("A", "B", LOSS, a, b).counted == 3
+    assert pair("A", "B", LEARNED, a, b).values_a == (1.0, 0.0, 1.0)
+
+
+def test_a_run_that_diverged_counts_as_one_that_did_not_learn_and_has_no_loss() -> None:
+    a = {**runs_of({51: 0.1}), 52: Run(record(seed=52, status=DIVERGED))}
+    b = runs_of({51: 0.2, 52: 0.2})
+    assert (pair("A", "B", LEARNED, a, b).values_a, pair("A", "B", LOSS, a, b).counted) == ((1.0, 0.0), 1)
+    assert pair("A", "B", LOSS, a, b).n == 2
+
+
+def test_a_pair_without_any_that_count_is_undecided() -> None:
+    nothing = pairing(LOSS_RATIO, [nan] * 20, [nan] * 20)
+    assert judge([nothing])[0].words == "undecided: fewer than 6 seeds"
+    found = follow(nothing, LOOKS, settled)
+    assert (found.words, found.look, found.effect_text) == ("undecided: fewer than 6 seeds", 3, "-")
+
+
+def test_seeds_have_pairs_of_their_own_where_these_are_simulated_for_each() -> None:
+    own = seeds(MODEL, "standard", losses=[0.1] * 3)
+    assert resampling(own) == 0.0
+    for changes in ({"train_sha256": "one"}, {"train_sha256": None}, {"simulated": False}, {"simulated": None}):
+        assert resampling([replace(run, **changes) for run in own]) == 100 / 400
+    tested = [with_test_figures(replace(run, simulated=False)) for run in own]
+    assert resampling(tested) == 1000 / 400
+    assert resampling(own[:1]) == resampling([]) == 0.0
+
+
+def test_what_is_reported_on_test_pairs_is_not_paired_with_what_is_on_validation_pairs() -> None:
+    a = runs_of({51: 0.1, 52: 0.1})
+    b = {51: a[51], 52: Run(with_test_figures(a[52].record, loss=0.2))}
+    assert pair("A", "B", LOSS, a, b).seeds == (51,)
+    assert pair("A", "B", LOSS, b, b).values_a == (0.1, 0.2)
+
+
+def test_two_differences_are_compared_over_their_common_seeds() -> None:
+    one = Pairing("a", "b", LOSS_RATIO.metric, (1.0, 4.0, nan), (2.0, 2.0, 1.0), 0.0, (51, 52, 53))
+    other = Pairing("c", "d", LOSS_RATIO.metric, (1.0, 1.0, 1.0), (1.0, 4.0, 1.0), 0.25, (52, 51, 53))
+    found = over(one, other)
+    assert (found.a, found.b, found.seeds, found.ratio) == ("a over b", "c over d", (51, 52, 53), 0.25)
+    assert found.values_a[:2] == (0.5, 2.0)
+    assert found.values_b[:2] == (0.25, 1.0)
+    assert found.counted == 2
+
+
+def test_times_and_memory_of_two_device_models_are_no_pair_and_losses_are() -> None:
+    elsewhere = {"device_name": "another processor", "threads": 2}
+    runs_a = {51: Run(record()), 52: Run(record(environment=elsewhere))}
+    runs_b = {51: Run(record()), 52: Run(record())}
+    assert [pair("A", "B", quantity, runs_a, runs_b).n for quantity in (EPOCH_TIME, MEMORY, LOSS)] == [
+        1,
+        1,
+        2,
+    ]

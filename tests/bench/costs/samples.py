@@ -48,6 +48,17 @@ def race(**changes: Any) -> RaceRecord:
     return RaceRecord(**{**COMMON, **values, **changes})
 
 
+def lightning(**changes: Any) -> RaceRecord:
+    """As ``race``, against Lightning's loop too: ratios to it of 1, 3 and 2."""
+    values: dict[str, Any] = {
+        "lightning_seconds": [2.0, 3.0, 4.0],
+        "lightning_losses": [0.5, 0.4, 0.2, 0.1],
+        "lightning_exact_difference": 1e-14,
+        "conditions": ["data: made up", "PyTorch Lightning 2.0"],
+    }
+    return race(**{**values, **changes})
+
+
 def resident(**changes: Any) -> ResidentRecord:
     """A process that grew to 9.2 GB, apart from the changes."""
     values: dict[str, Any] = {

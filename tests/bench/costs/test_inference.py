@@ -1,7 +1,10 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from bench.costs.inference import ForwardPass, random_batch
+from bench.training import graphs
 from data_utils import PairedDataset
 from fusion_models import FusionNet, find_model
 from tests.bench.samples import MODEL
@@ -44,4 +47,21 @@ def test_a_record_holds_the_times_of_the_calls_and_what_they_were_measured_on(da
     assert record.inputs == "rgb of 4 channels, lidar of 4 channels, 16x16"
     assert (record.profile, record.device) == ("quick", "cpu")
     assert record.environment["threads"] == torch.get_num_threads()
-    assert record.conditions == []
+    assert (record.conditions, record.graph) == ([], False)
+
+
+def test_further_calls_can_replay_a_graph(dataset: PairedDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    def record(work: Callable[[], None], undo: Callable[[], None], device: torch.device) -> Callable[[], None]:
+        work()
+        undo()
+        recorded.append(device)
+        return lambda: replays.append(torch.is_inference_mode_enabled())
+
+    recorded: list[torch.device] = []
+    replays: list[bool] = []
+    monkeypatch.setattr(graphs, "record", record)
+    forward_pass = ForwardPass(find_model(MODEL), dataset, 1, "cpu")
+    forward_pass.record_graph()
+    forward_pass()
+    assert (recorded, len(replays)) == ([torch.device("cpu")], 1)
+    assert forward_pass.record([0.1], "quick").graph

@@ -5,24 +5,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from bench.config import SMOKE, OptionError
+from bench.analysis.costs import EXACT_TOLERANCE, disagreements
+from bench.config import BF16, FP32, SMOKE, TF32, OptionError, Precision
 from bench.costs import loops
-from bench.costs.race import (
-    EXACT_TOLERANCE,
-    PROTOCOL,
-    ROUNDING_TOLERANCE,
-    exact_difference,
-    models,
-    race,
-    target,
-)
-from bench.training.runs import run
+from bench.costs.loops import LIGHTNING, OURS, REFERENCE, lightning_version, losses_of
+from bench.costs.race import PROTOCOL, exact_differences, models, race_on, target
+from bench.training.runs import build_seeded, run
 from fusion_models import find_model
 from tests.bench.marks import needs_cuda
-from tests.bench.samples import MODEL, SMALL, run_config, small_dataset
+from tests.bench.samples import MODEL, SMALL, TWIN, run_config, small_dataset
 
 # Batches of 16, 80 pairs of which 64 train: 4 steps, 3 of them timed; the first of two epochs warms up.
 SHORT = replace(PROTOCOL, pairs=80, epochs=2, batch_size=16)
+
+needs_lightning = pytest.mark.skipif(lightning_version() is None, reason="needs PyTorch Lightning")
 
 
 def test_models_are_those_of_three_families_in_both_embedders() -> None:
@@ -37,20 +33,74 @@ def test_the_protocol_leaves_epochs_to_time_in_every_profile() -> None:
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
-def test_a_race_trains_both_loops_alike(device: str, tmp_path: Path) -> None:
+def test_a_race_trains_one_model_after_the_other_with_all_loops_alike(device: str, tmp_path: Path) -> None:
     config = replace(run_config(tmp_path, SHORT), device=device)
-    record = race(find_model(MODEL), small_dataset(), 51, config)
-    assert (record.model, record.steps, record.target) == (MODEL, 3, target(torch.device(device)))
+    with race_on(small_dataset(), 51, config) as race:
+        race(find_model(TWIN))
+        record = race(find_model(MODEL))
+    assert (record.model, record.precision, record.steps) == (MODEL, "fp32", 3)
+    assert record.target == target(torch.device(device), FP32)
     assert len(record.reference_seconds) == len(record.engine_seconds) == 1
     assert min(*record.reference_seconds, *record.engine_seconds) > 0
     assert len(record.reference_losses) == len(record.engine_losses) == 2
     assert record.exact_difference <= 1e-9 < EXACT_TOLERANCE
-    assert record.engine_losses[0] == pytest.approx(record.reference_losses[0], rel=ROUNDING_TOLERANCE)
-    assert (record.conditions, record.profile) == (["data: 80 pairs of shapes in batches of 16"], "smoke")
+    assert disagreements(record) == []
+    assert record.conditions[:2] == ["data: 80 pairs of shapes in batches of 16", "precision: fp32"]
+    assert record.profile == "smoke"
     assert not any(tmp_path.iterdir())
-    # Ours is the loop of all trainings.
+    # Ours is the loop of all trainings, whatever was trained in its process before.
     trained = run(MODEL, small_dataset(), 51, SHORT, device)
     assert record.engine_losses == trained.train_losses
+    if lightning_version():
+        assert record.lightning_losses == pytest.approx(record.reference_losses, rel=1e-6)  # summed in float32
+        assert record.lightning_seconds is not None
+        assert record.lightning_seconds[0] > 0
+        assert record.conditions[2:] == [f"PyTorch Lightning {lightning_version()}"]
+    else:
+        assert (record.lightning_losses, record.lightning_exact_difference, record.conditions[2:]) == (
+            None,
+            None,
+            [],
+        )
+
+
+@needs_lightning
+@pytest.mark.filterwarnings("ignore")  # its hints for its users
+@pytest.mark.parametrize(
+    ("change", "tolerance"),
+    [({}, 1e-6), ({"schedule": "cosine-epoch"}, 1e-6), ({"drop_last": True}, 1e-6), ({"precision": BF16}, 2e-3)],
+    ids=str,
+)
+def test_the_loop_of_lightning_is_the_computation_of_the_reference(
+    change: dict[str, object], tolerance: float
+) -> None:
+    protocol = replace(SHORT, batch_size=24, **change)  # type: ignore[arg-type]
+    train = small_dataset().batch(torch.arange(64))
+    lightning, reference = (
+        losses_of(loop, build(), train, protocol, 51, "cpu") for loop in (LIGHTNING, REFERENCE)
+    )
+    assert lightning == pytest.approx(reference, rel=tolerance)
+
+
+def build() -> torch.nn.Module:
+    return build_seeded(find_model(MODEL), small_dataset().info, 51, "cpu")
+
+
+@needs_lightning
+@pytest.mark.filterwarnings("ignore")
+def test_what_fails_in_the_loop_of_lightning_is_raised() -> None:
+    with pytest.raises(ValueError, match="empty parameter list"):
+        losses_of(LIGHTNING, torch.nn.Flatten(), small_dataset().batch(torch.arange(64)), SHORT, 51, "cpu")
+
+
+@pytest.mark.parametrize("precision", [FP32, BF16])
+def test_both_loops_have_the_precision_of_the_protocol(precision: Precision) -> None:
+    protocol = replace(SHORT, precision=precision)
+    train = small_dataset().batch(torch.arange(64))
+    reference, ours = (losses_of(loop, build(), train, protocol, 51, "cpu") for loop in (REFERENCE, OURS))
+    assert ours[0] == pytest.approx(reference[0], rel=1e-2)
+    other = losses_of(REFERENCE, build(), train, replace(protocol, precision=BF16), 51, "cpu")
+    assert (other == reference) == (precision == BF16)
 
 
 def test_the_reference_trains_as_a_notebook_in_deterministic_mode(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -59,37 +109,66 @@ def test_the_reference_trains_as_a_notebook_in_deterministic_mode(monkeypatch: p
             while True:
                 yield torch.are_deterministic_algorithms_enabled(), torch.empty(3).isnan().all().item()  # type: ignore[misc]
 
-    monkeypatch.setattr(loops, "_references", [Reference()])
+    loop = loops._Reference(SHORT, 51, "cpu")
+    monkeypatch.setattr(loop, "_loop", Reference(), raising=False)
     monkeypatch.setattr(loops, "timed", lambda steps, _: next(steps))
-    assert loops._reference_epoch("cpu") == (True, True)
+    assert loop.train_epoch() == (True, True)
 
 
-def test_our_process_keeps_freed_memory_before_it_reads_anything(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("name", "keeps"), [(OURS, [True]), (REFERENCE, [])])
+def test_our_process_alone_keeps_freed_memory(
+    name: str, keeps: list[bool], monkeypatch: pytest.MonkeyPatch
+) -> None:
     kept: list[bool] = []
     monkeypatch.setattr(loops, "keep_freed_memory", lambda: kept.append(True))
-    with pytest.raises(EOFError):
-        loops._start_ours(b"", SMALL, 51, "cpu")
-    assert kept == [True]
+    monkeypatch.setattr(loops, "_loop", [])
+    loops._set_up(name, SMALL, 51, "cpu")
+    assert kept == keeps
 
 
-def test_a_race_needs_a_step_to_warm_up_and_one_to_time(tmp_path: Path) -> None:
-    config = run_config(tmp_path, replace(SHORT, batch_size=64))
-    with pytest.raises(OptionError, match="two steps per epoch; 64 training pairs in batches of 64 are 1"):
-        race(find_model(MODEL), small_dataset(), 51, config)
+@pytest.mark.parametrize("change", [{"batch_size": 64}, {"epochs": 1}])
+def test_a_race_needs_a_step_to_warm_up_and_one_to_time(change: dict[str, int], tmp_path: Path) -> None:
+    config = run_config(tmp_path, replace(SHORT, **change))  # type: ignore[arg-type]
+    with (
+        pytest.raises(OptionError, match=r"at least two epochs of two steps.*; 64 training pairs in batches of "),
+        race_on(small_dataset(), 51, config),
+    ):
+        pass
 
 
-def test_the_exact_difference_notices_another_computation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_exact_difference_notices_another_computation(monkeypatch: pytest.MonkeyPatch) -> None:
+    def differences() -> dict[str, float]:
+        losses = {
+            name: lambda model, train, protocol, name=name: losses_of(name, model, train, protocol, 51, "cpu")
+            for name in (REFERENCE, OURS)
+        }
+        return exact_differences(losses, find_model(MODEL), small_dataset(), 51, SMALL)
+
+    assert differences()[OURS] <= 1e-9
     monkeypatch.setattr("bench.costs.reference.epoch_order", lambda *_: torch.arange(20))
-    config = run_config(tmp_path, SMALL)
-    assert exact_difference(find_model(MODEL), small_dataset(), 51, config) > 100 * EXACT_TOLERANCE
+    assert differences()[OURS] > 100 * EXACT_TOLERANCE
+
+
+H100 = (9, 0)
 
 
 @pytest.mark.parametrize(
-    ("device", "capability", "least"),
-    [("cpu", None, 1.7), ("cuda", (9, 0), 10.0), ("cuda", (10, 0), 10.0), ("cuda", (7, 5), None)],
+    ("device", "precision", "capability", "least"),
+    [
+        ("cpu", FP32, None, 1.7),
+        ("cpu", BF16, None, None),
+        ("cuda", TF32, H100, 10.0),
+        ("cuda:1", TF32, (10, 0), 10.0),
+        ("cuda", FP32, H100, None),
+        ("cuda", TF32, (7, 5), None),
+    ],
 )
 def test_targets_are_those_of_named_devices(
-    device: str, capability: tuple[int, int] | None, least: float | None, monkeypatch: pytest.MonkeyPatch
+    device: str,
+    precision: Precision,
+    capability: tuple[int, int] | None,
+    least: float | None,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
-    assert target(torch.device(device)) == least
+    assert target(torch.device(device), precision) == least

@@ -8,9 +8,10 @@ import torch
 
 from bench.cli import main
 from bench.config import STANDARD
-from bench.harness.audits import audit_models, audit_split, splits
+from bench.harness.audits import as_delivered, audit_models, audit_world
 from bench.registry import find_study
-from data_utils import DatasetInfo, load
+from bench.training.preparation import world_of
+from data_utils import DatasetInfo, load, open_source
 from data_utils.audits.findings import Finding, Outcome
 from data_utils.audits.leaks import audit_dataset
 from data_utils.layouts.nvidia_tree import write_nvidia_tree
@@ -26,28 +27,33 @@ def findings(outcomes: list[Outcome]) -> list[Finding]:
 
 @pytest.mark.parametrize("seed", [51, 52])
 def test_our_data_and_split_are_clean(seed: int) -> None:
-    dataset = load("shapes", pairs=400)
-    assert findings(audit_dataset(dataset)) == []
-    assert findings(audit_split(dataset, STANDARD, seed)) == []
+    protocol = replace(STANDARD, pairs=400, test_pairs=100)
+    world = world_of(open_source("shapes"), protocol, seed)
+    assert findings(audit_dataset(world.train.dataset)) == []
+    assert findings(audit_world(world, protocol)) == []
 
 
-def test_the_split_is_the_one_that_reaches_the_models() -> None:
-    dataset = load("shapes", pairs=80)
-    drawn, delivered = splits(dataset, replace(STANDARD, pairs=60), seed=51)
-    assert torch.equal(drawn.train, delivered.train)
-    assert torch.equal(drawn.valid, delivered.valid)
-    assert len(delivered.train) + len(delivered.valid) == pytest.approx(60, abs=2)
+def test_the_parts_are_those_that_reach_the_models() -> None:
+    protocol = replace(STANDARD, pairs=60, test_pairs=10)
+    for source in (open_source("shapes"), load("shapes", pairs=80)):
+        drawn = world_of(source, protocol, 51)
+        for part, reached in zip(drawn.parts.values(), as_delivered(drawn, protocol).parts.values(), strict=True):
+            assert reached.dataset is part.dataset
+            assert torch.equal(reached.indices, part.indices)
+        assert len(drawn.train) + len(drawn.valid) == pytest.approx(60, abs=2)
+        assert len(drawn.test) == 10
 
 
 def test_published_splits_separate_twins_and_leave_pairs_out() -> None:
     dataset = load("shapes", pairs=400)
     study = find_study("fusion-wide")
     corrected, published = (
-        replace(protocol, pairs=399, valid_fraction=0.2)
+        replace(protocol, pairs=399, valid_fraction=0.2, test_pairs=0)
         for protocol in (study.protocols[""], study.published_protocol(""))
     )
-    assert findings(audit_split(dataset, corrected, seed=51)) == []
-    by_audit = {finding.audit: finding for finding in findings(audit_split(dataset, published, seed=51))}
+    worlds = {protocol: world_of(dataset, protocol, 51) for protocol in (corrected, published)}
+    assert findings(audit_world(worlds[corrected], corrected)) == []
+    by_audit = {finding.audit: finding for finding in findings(audit_world(worlds[published], published))}
     assert set(by_audit) == {"groups split apart", "validation pairs left out"}
     twins = by_audit["groups split apart"].message
     assert "cubes/" in twins
@@ -84,10 +90,10 @@ def test_clean_data_exit_with_0(tree: Path, capsys: pytest.CaptureFixture[str]) 
         "tree, 80 pairs of 2 classes",
         "  ok     repeated pairs: 80 pairs",
         "  ok     label-dependent inputs: 2 of 2 classes have the 10 pairs needed to judge them",
-        "tree, split for standard, seed 51",
-        "  ok     pairs in both splits: 64 training and 16 validation pairs",
-        "  ok     groups split apart: 64 training and 16 validation pairs",
-        "  ok     validation pairs left out: 64 training and 16 validation pairs",
+        "tree, parts for standard, seed 51",
+        "  ok     pairs in several parts: 50 training, 14 validation, 16 test pairs",
+        "  ok     groups split apart: 50 training, 14 validation, 16 test pairs",
+        "  ok     validation pairs left out: 50 training, 14 validation, 16 test pairs",
         "no findings",
     ]
 

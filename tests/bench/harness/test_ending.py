@@ -1,8 +1,9 @@
 """What a session prints at its end, from hand-made records."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -10,7 +11,8 @@ from bench.analysis import gate
 from bench.harness.ending import Ending
 from bench.harness.options import resolve
 from bench.harness.session import Session
-from bench.records import RunRecord
+from bench.records import FAILED, RunRecord
+from bench.tables.text import as_text
 from tests.bench.report.pages import inference
 from tests.bench.samples import MODEL, TWIN, record
 
@@ -30,7 +32,7 @@ def make(tmp_path: Path) -> Make:
 
 
 def printed(ending: Ending) -> str:
-    return "\n".join(ending.lines(color=False))
+    return "\n".join(ending.lines(partial(as_text, color=False)))
 
 
 def test_tables_figures_and_their_places_are_printed(make: Make) -> None:
@@ -73,15 +75,65 @@ def test_without_anything_measured_only_notes_are_printed(make: Make) -> None:
     assert (printed(ending), ending.failed, ending.comparison) == ("a note", False, None)
 
 
-def test_what_could_not_be_written_comes_last_and_fails_the_run(make: Make) -> None:
+def test_what_could_not_be_written_comes_last_and_tables_fail_the_run(make: Make) -> None:
     session = make(record())
-    (session.folder / "plots").touch()  # a file where the folder should be
+    for name in ("plots", "tables"):
+        (session.folder / name).touch()  # files where folders should be
     ending = Ending(session, None, ())
     assert ending.failed
-    *_, counted, failure = ending.lines(color=False)
+    *shown, counted, note, failure = printed(ending).splitlines()
+    assert MODEL in "".join(shown)  # the tables are shown all the same
     assert counted == f"1 record is in {session.folder}"
-    assert failure.startswith("FAILED: the figures could not be written (FileExistsError: ")
-    assert failure.endswith(f"try again: python -m bench plots {session.folder}")
+    assert note.startswith("the figures could not be written (FileExistsError: ")
+    assert note.endswith(f"try again: python -m bench plots {session.folder}")
+    assert failure.startswith("FAILED: the tables could not be written (FileExistsError: ")
+    assert failure.endswith(f"try again: python -m bench tables {session.folder}")
+
+
+def test_figures_alone_do_not_fail_the_run(make: Make) -> None:
+    session = make(record())
+    (session.folder / "plots").touch()
+    assert not Ending(session, None, ()).failed
+
+
+def test_the_reasons_of_cells_that_failed_or_were_skipped_are_printed(make: Make) -> None:
+    session = make(record(), record(TWIN, status=FAILED, error="RuntimeError: no memory"))
+    session.skipped["wide"] = "wide needs multiples of 8"
+    lines = printed(Ending(session, None, ())).splitlines()
+    assert f"failed: {TWIN} (seed 51): RuntimeError: no memory" in lines
+    assert lines[-1] == "skipped: wide needs multiples of 8"
+
+
+def test_an_interrupted_session_says_what_is_kept(make: Make) -> None:
+    session = make()
+    assert printed(Ending(session, None, (), 2)) == (
+        f"interrupted before a cell had ended; {session.folder} holds no record"
+    )
+    session.records.append(record())
+    last = printed(Ending(session, None, (), 2)).splitlines()[-1]
+    assert last == (
+        "interrupted; 2 of 3 cells have not ended; the others are kept, and the same command with --resume "
+        f"--results-dir {session.folder} runs the rest"
+    )
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("no seeds"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
+def test_whatever_is_raised_at_the_end_is_a_sentence(error: BaseException, make: Make) -> None:
+    ending = Ending(make(record()), None, ())
+    with ending.noting("the times could not be shown"):
+        raise error
+    assert printed(ending).splitlines()[-1].startswith(f"the times could not be shown ({type(error).__name__}")
+    assert not ending.failed
+    with ending.noting("this is not written", fails=True):
+        raise error
+    assert ending.failed
+
+
+def test_a_comparison_that_cannot_be_made_costs_no_table(make: Make) -> None:
+    foreign = record(train_pairs=cast(Any, "many"), started_at=cast(Any, None))
+    ending = Ending(make(record()), [foreign], ())
+    assert "this run could not be compared with the earlier one (" in printed(ending)
+    assert MODEL in printed(ending)
 
 
 RULES = gate.parse("valid_accuracy:-0.01")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 
-from bench.analysis.claims import STUDIES_NEEDED
+from bench.analysis.claims import published_claims
 from bench.config import STANDARD, OptionError
 from bench.harness.cell import Cell
 from bench.harness.options import (
@@ -55,9 +55,13 @@ def test_seeds_are_a_count_or_a_list(text: str, seeds: tuple[int, ...]) -> None:
     assert parse_seeds(text) == seeds
 
 
-@pytest.mark.parametrize("text", ["", "0", "-1", "many", "1.5", ",", "7,7", "7,-1", "7,x", "7 9"])
+@pytest.mark.parametrize(
+    "text", ["", "0", "-1", "many", "1.5", ",", "7,7", "7,-1", "7,x", "7 9", "1001", "100000000", "4294967296,"]
+)
 def test_seeds_that_are_neither_are_refused(text: str) -> None:
-    with pytest.raises(OptionError, match=r"--seeds .*: give a count \(3 means 51,52,53\) or a list"):
+    with pytest.raises(
+        OptionError, match=r"--seeds .*: give a count \(3 means 51,52,53\) or a list .*; at most 1000, "
+    ):
         parse_seeds(text)
 
 
@@ -83,7 +87,10 @@ def test_the_device_is_the_one_named_or_cuda_where_there_is_one(
     ("name", "devices", "message"),
     [
         ("cuda", 0, "--device cuda: torch .* finds no CUDA device here; leave the option out"),
-        ("cuda:2", 2, "--device cuda:2: there are only 2 CUDA devices, from cuda:0 on"),
+        ("cuda:2", 2, "--device cuda:2: the CUDA devices here are cuda:0 to cuda:1"),
+        ("cuda:1", 1, "--device cuda:1: the only CUDA device here is cuda:0"),
+        ("cuda:-1", 2, "--device cuda:-1: give cpu, cuda or cuda:N"),
+        ("MIG-0", 1, "--device MIG-0: give cpu, cuda or cuda:N"),
         ("gpu", 2, "--device gpu: give cpu, cuda or cuda:N"),
         ("cuda:", 2, "--device cuda:: give cpu, cuda or cuda:N"),
         ("cpu:0", 2, "--device cpu:0: give cpu, cuda or cuda:N"),
@@ -161,7 +168,7 @@ def test_claims_are_the_studies_that_decide_them_each_once() -> None:
     names = [study.name for study in parse_studies("fusion-wide,claims,standard")]
     assert names[0] == "fusion-wide"
     assert names[-1] == "standard"
-    assert sorted(names[:-1]) == sorted(STUDIES_NEEDED)
+    assert sorted(names[:-1]) == sorted(published_claims().studies)
 
 
 def test_what_is_left_out_gets_its_default() -> None:

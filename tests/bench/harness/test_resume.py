@@ -96,3 +96,11 @@ def test_the_last_record_of_a_cell_decides(checkpoints: Path) -> None:
     assert resumption.reruns == {"code changed": ["two"]}
     assert resumption.describe() == ["from records: 1 finished cell", "rerun, code changed: two"]
     assert resume([], wanted, checkpoints).describe() == ["from records: no finished cells"]
+
+
+def test_records_of_a_cluster_may_be_of_any_device_model_but_not_of_other_versions(checkpoints: Path) -> None:
+    elsewhere = {"device_name": "another", "cpu": "another", "threads": 2, "packages": {"torch": "2.0"}}
+    assert reason_to_rerun(FINISHED, described(environment=elsewhere), checkpoints, any_device=True) == ""
+    reason = "machine changed (threads: 2 -> 1, torch: 2.0 -> 2.1)"
+    other = {**elsewhere, "threads": 1, "packages": {"torch": "2.1"}}
+    assert reason_to_rerun(FINISHED, described(environment=other), checkpoints, any_device=True) == reason

@@ -1,13 +1,15 @@
 import re
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from shutil import copytree
+from shutil import copytree, rmtree
 from typing import Any
 
 import pytest
 import torch
 
+from bench.analysis.claims import published_claims
 from bench.config import OptionError, RunConfig
 from bench.harness.cell import Cell
 from bench.harness.options import resolve
@@ -24,15 +26,17 @@ from bench.records import (
 )
 from bench.records.sample import samples_path
 from bench.tracking import register_tracker
-from bench.training import runs
+from bench.training import preparation, runs
 from bench.training.runs import drive, silent
 from bench.training.trainer import Observer
 from data_utils import DataError, PairedDataset, register_dataset
 from fusion_models import ModelSpec, find_model, register_model
+from tests.bench.harness.faults import largest_file
 from tests.bench.probes.samples import probe_record
 from tests.bench.report.pages import inference
 from tests.bench.samples import MODEL, TWIN, record, small_dataset
 from tests.bench.tracking.session import FIRST, Notebook
+from tests.data_utils.samples import shapes
 
 pytestmark = pytest.mark.usefixtures("registries")
 
@@ -50,9 +54,9 @@ def simulated(registries: None) -> list[int]:  # noqa: ARG001
     """A data set called "small"; the list holds the numbers of pairs that were requested."""
     requested: list[int] = []
 
-    def small(pairs: int, seed: int) -> PairedDataset:  # noqa: ARG001 - as data sets are called
+    def small(pairs: int, seed: int) -> PairedDataset:
         requested.append(pairs)
-        return small_dataset()
+        return shapes(pairs, seed, image_size=16)
 
     register_dataset("small")(small)
     return requested
@@ -104,14 +108,15 @@ def test_simulated_data_are_loaded_once_with_the_pairs_that_the_protocol_uses(
 ) -> None:
     session = make(seeds="2")
     session.open(session.cells)
-    assert session.any_dataset() is session.dataset(session.cells[-1].config)
-    assert simulated == [80]
+    session.world(session.cells[-1].config, session.cells[-1].seed)
+    session.world(session.cells[0].config, session.cells[0].seed)
+    assert simulated == [80, 80, 80, 80]  # training and test pairs of two seeds
 
 
 def test_data_that_cannot_be_split_are_refused_before_anything_is_made(make: Make) -> None:
     register_dataset("tiny")(lambda pairs, seed: small_dataset().take(torch.arange(20)))  # noqa: ARG005
-    session = make(dataset="tiny")
-    with pytest.raises(DataError, match="16 training pairs are fewer than one batch of 32; add pairs"):
+    session = make(dataset="tiny", settings=["drop_last=true"])
+    with pytest.raises(DataError, match="14 training pairs are fewer than one batch of 32; add pairs"):
         session.open(session.cells)
     assert not session.folder.exists()
 
@@ -158,7 +163,10 @@ def test_a_folder_whose_records_cannot_be_read_is_refused(make: Make) -> None:
 def test_the_description_names_study_data_seeds_and_folder(make: Make) -> None:
     session = make(seeds="2")
     first, *_, last = session.describe(session.cells)
-    assert first == "standard: 80 pairs of small (2 classes), profile smoke, 2 epochs, seeds 51, 52"
+    assert first == (
+        "standard: 64 training, 16 validation and 80 test pairs of small (2 classes), profile smoke, 2 epochs, "
+        "seeds 51, 52"
+    )
     assert last == f"results: {session.folder}"
 
 
@@ -180,7 +188,7 @@ def test_a_cache_that_cannot_be_written_leaves_a_note(make: Make, tmp_path: Path
 
 
 def test_a_model_that_does_not_fit_the_data_has_a_reason(opened: Session) -> None:
-    info = opened.any_dataset().info
+    info = opened.any_source().info
     assert opened.misfit(find_model(MODEL), info) == ""
     without_lidar = replace(info, channels={"rgb": 4, "thermal": 1})
     assert "lidar" in opened.misfit(find_model("wide-lidar-strided"), without_lidar)
@@ -191,7 +199,7 @@ def test_a_model_that_does_not_fit_the_data_has_a_reason(opened: Session) -> Non
 
 def test_the_function_of_a_plugin_is_not_called_to_see_whether_it_fits(opened: Session) -> None:
     register_model("mine")(lambda channels, image_size, classes: pytest.fail("it may take long"))  # noqa: ARG005
-    assert opened.misfit(find_model("mine"), opened.any_dataset().info) == ""
+    assert opened.misfit(find_model("mine"), opened.any_source().info) == ""
 
 
 # Cells
@@ -210,6 +218,8 @@ def test_a_cell_that_ended_is_on_the_disk_and_the_tracker_knows(make: Make, note
     ]
     assert observed == [1, 2]
     assert ended.command == session.options.command(cell(session), threads=torch.get_num_threads())
+    assert ended.claims == published_claims().hashes(("standard", ""), MODEL)
+    assert "downsampling-compact/1" in ended.claims
     assert len(read(samples_path(session.folder, str(ended.checkpoint)), SampleRecord)) == 8
 
 
@@ -271,6 +281,18 @@ def test_what_is_beside_a_result_and_fails_leaves_a_note(make: Make) -> None:
     assert note.startswith("sample predictions could not be saved (")
     session.finish()
     assert session.failures == []
+
+
+def test_a_checkpoint_that_finds_no_room_leaves_a_note_and_the_record(make: Make) -> None:
+    session = make()
+    session.open(session.cells)
+    with largest_file(50_000):  # the weights are larger, the record is smaller
+        completed = session.run_cell(cell(session), drive, silent)
+    assert (completed.status, completed.checkpoint) == ("completed", None)
+    assert read(session.records_path, RunRecord) == [completed]
+    assert list((session.folder / "checkpoints").iterdir()) == []
+    (note,) = session.notes
+    assert "could not be saved, so this model is not resumed or probed (" in note
 
 
 def test_a_cell_that_diverged_has_no_sample_predictions(
@@ -375,7 +397,7 @@ def test_finishing_without_a_record_writes_nothing(opened: Session) -> None:
         ("plots", r"the figures could not be written \(FileExistsError: .*\)", ["tables/fusion.csv"]),
     ],
 )
-def test_a_folder_that_cannot_be_written_is_a_failure_and_the_rest_is_written(
+def test_tables_or_figures_that_cannot_be_written_are_said_and_the_rest_is_written(
     folder: str, failure: str, others: list[str], make: Make, notebook: Notebook
 ) -> None:
     session = make(tracker="notebook")
@@ -383,7 +405,7 @@ def test_a_folder_that_cannot_be_written_is_a_failure_and_the_rest_is_written(
     session.records.append(record())
     (session.folder / folder).touch()  # a file where the folder should be
     session.finish()
-    (message,) = session.failures
+    (message,) = session.failures if folder == "tables" else session.notes[:1]
     remedy = f"; the records are in {session.folder}; try again: python -m bench {folder} {session.folder}"
     assert message.endswith(remedy)
     assert re.fullmatch(failure, message.removesuffix(remedy))
@@ -407,6 +429,39 @@ def test_records_that_no_table_can_show_are_a_failure_and_trackers_are_closed(
     assert failure.startswith("the tables could not be written (ZeroDivisionError: no seeds)")
     assert (session.folder / "plots" / "curves.png").is_file()
     assert notebook.notes == [("close", (1, {}))]
+
+
+def test_a_record_that_cannot_be_written_waits_for_room(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    session = make()
+    session.open([cell(session)])
+    monkeypatch.setattr(runs, "run_cell", lambda *_, **__: record())
+    with largest_file(100), pytest.raises(FolderError, match=r"cannot be written to .*records\.jsonl \(File too"):
+        session.run_cell(cell(session), drive, silent)
+    assert session.records_path.stat().st_size == 100  # cut off in its line
+    assert read(session.records_path, RunRecord) == []
+    session.run_cell(cell(session), drive, silent)
+    assert read(session.records_path, RunRecord) == session.records == [record(), record()]
+    session.finish()
+    assert session.failures == []
+
+
+def test_records_that_find_no_room_until_the_end_are_kept_elsewhere(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(runs, "run_cell", lambda *_, **__: record())
+    session = make()
+    session.open([cell(session)])
+    rmtree(session.folder)
+    with pytest.raises(FolderError, match=r"cannot be written to .* \(No such file or directory\)"):
+        session.run_cell(cell(session), drive, silent)
+    session.finish()
+    (failure,) = session.failures
+    (elsewhere,) = tmp_path.glob("fusiongauge-*/records.jsonl")
+    assert failure.startswith(f"1 record could not be written to {session.folder} (No such file or directory); ")
+    assert str(elsewhere.parent) in failure
+    assert read(elsewhere, RunRecord) == [record()]
+    assert (session.folder / "tables" / "fusion.md").is_file()
 
 
 def test_the_tracker_gets_the_tables_and_its_notes_are_kept(make: Make, notebook: Notebook) -> None:
@@ -487,9 +542,14 @@ def test_other_settings_are_other_cells(make: Make) -> None:
 
 @pytest.mark.usefixtures("ended")
 def test_changed_data_are_a_reason_to_rerun(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    changed = small_dataset()
-    changed.inputs["rgb"].view(torch.uint8).flatten()[0] ^= 1
-    monkeypatch.setattr("tests.bench.harness.test_session.small_dataset", lambda: changed)
+    def changed(pairs: int, seed: int, image_size: int) -> PairedDataset:
+        dataset = original(pairs, seed, image_size)
+        dataset.inputs["rgb"].flatten()[0] ^= 1
+        return dataset
+
+    original = shapes
+    monkeypatch.setattr("tests.bench.harness.test_session.shapes", changed)
+    preparation._worlds.clear()  # as in a new process
     session = make(resume=True)
     session.open([cell(session)])
     assert session.recall(cell(session)) is None

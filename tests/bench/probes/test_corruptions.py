@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from bench.probes.corruptions import (
     corrupted,
+    corrupted_together,
     corruptions_of,
     dimming,
     dropped_returns,
@@ -24,8 +25,9 @@ from bench.probes.corruptions import (
     unmeasured,
 )
 from bench.registry import CORRUPTIONS, Corruption, register_corruption
-from data_utils import Batch, ChannelStatistics, PairedDataset, load
+from data_utils import Batch, ChannelStatistics, DatasetInfo, PairedDataset, load
 from data_utils.geometry import depth_to_xyza, range_to_xyza, xyza_to_range
+from data_utils.modality import Modality
 from fusiongauge import PluginError
 
 EVERY = pytest.mark.parametrize("name", CORRUPTIONS)
@@ -33,7 +35,7 @@ EVERY = pytest.mark.parametrize("name", CORRUPTIONS)
 
 @cache
 def dataset() -> PairedDataset:
-    return load("shapes-hard", pairs=40)
+    return load("shapes-hard", pairs=40).decoded()
 
 
 @cache
@@ -344,7 +346,10 @@ def test_a_faulty_corruption_ends_in_a_sentence_with_its_file(corrupt: Any, faul
         ({"name": "rgb-noise", "levels": (0.0, 1.0)}, "the corruption 'rgb-noise' is already registered"),
         ({"name": "new", "levels": (1.0, 2.0)}, "levels of 'new' must rise from 0"),
         ({"name": "new", "levels": (0.0, 2.0, 1.0)}, "levels of 'new' must rise from 0"),
-        ({"name": "new", "levels": (0.0, 1.0), "kind": "sound"}, "the kind of 'new' is 'image' or 'points'"),
+        (
+            {"name": "new", "levels": (0.0, 1.0), "kind": "sound"},
+            "the kind of 'new' is one of image, points, depth",
+        ),
     ],
 )
 def test_what_cannot_be_registered_is_refused_with_the_file(arguments: dict[str, Any], message: str) -> None:
@@ -365,10 +370,57 @@ def test_the_check_of_level_0_can_fail() -> None:
         (torch.zeros(1, 3, 2, 2, dtype=torch.uint8), "image", 3),
         (torch.zeros(1, 1, 2, 2, dtype=torch.uint8), "image", 1),
         (scan([10.0, 50.0]), "points", 4),
-        (scan([10.0, 50.0]) * 0.5, "other", 4),  # a validity of a half
-        (scan([10.0, 50.0])[:, :3], "other", 3),
+        (scan([10.0, 50.0]) * 0.5, "raw", 4),  # a validity of a half
+        (scan([10.0, 50.0])[:, :3], "raw", 3),
     ],
 )
 def test_values_tell_their_kind(values: Tensor, kind: str, channels: int) -> None:
-    assert kind_of(values) == kind
-    assert sensed_channels(values) == channels
+    info = DatasetInfo("one", ("a", "b"), {"m": values.shape[1]}, (values.shape[2], values.shape[3]))
+    labels = torch.tensor([0, 1])
+    data = PairedDataset(info, {"m": torch.cat([values, values])}, labels, labels, ("0", "1"))
+    assert kind_of(data.modality("m")) == kind
+    assert sensed_channels(data.modality("m")) == channels
+
+
+def declared(**modalities: Modality) -> PairedDataset:
+    """Pairs of 8 x 8 pixels with modalities of these kinds, full of ones (and of 255 in images)."""
+    inputs = {
+        name: torch.full((6, modality.channels, 8, 8), 255, dtype=torch.uint8)
+        if modality.kind == "image"
+        else torch.ones(6, modality.channels, 8, 8)
+        for name, modality in modalities.items()
+    }
+    channels = {name: modality.channels for name, modality in modalities.items()}
+    info = DatasetInfo("declared", ("a", "b"), channels, (8, 8), modalities)
+    return PairedDataset(info, inputs, torch.tensor([0, 1] * 3), torch.arange(6), tuple("012345"))
+
+
+def test_every_kind_has_corruptions_of_its_own() -> None:
+    data = declared(
+        nir=Modality("image", 4), tof=Modality("depth", 1), lwir=Modality("thermal", 1), other=Modality("raw", 2)
+    )
+    own = ["nir-noise", "nir-dimming", "tof-range-noise", "tof-dropped-returns", "lwir-noise"]
+    by_name = {c.name: c for c in corruptions_of(data)}
+    assert [name for name in by_name if not name.endswith(("shift", "rotation")) and name[:3] != "no-"] == own
+    measured, moments = data.batch(), ChannelStatistics.from_batch(data.batch())
+    for name in own:
+        corruption = by_name[name]
+        clean, faulty = (
+            corrupted(corruption, data, measured, level, 51, moments)
+            for level in corruption.levels[:: len(corruption.levels) - 1]
+        )
+        assert torch.equal(clean, measured.inputs[corruption.modality])
+        assert name == "lwir-noise" or not torch.equal(clean, faulty)
+    assert not corrupted(by_name["tof-dropped-returns"], data, measured, 1.0, 51, moments).any()
+
+
+def test_every_subset_of_missing_modalities_is_a_corruption() -> None:
+    data = declared(a=Modality("image", 4), b=Modality("thermal", 1), c=Modality("raw", 1))
+    by_name = {c.name: c for c in corruptions_of(data) if c.name.startswith("no-") and c.name.endswith("-zeros")}
+    assert list(by_name) == [f"no-{m}-zeros" for m in ("a", "b", "c", "a+b", "a+c", "b+c")]
+    measured, moments = data.batch(), ChannelStatistics.from_batch(data.batch())
+    half = corrupted_together(by_name["no-b+c-zeros"], data, measured, 0.5, 51, moments)
+    assert set(half) == {"b", "c"}
+    gone = [~values.flatten(1).any(dim=1) for values in half.values()]
+    assert 0 < gone[0].sum() < 6
+    assert torch.equal(*gone)  # the same pairs lack both

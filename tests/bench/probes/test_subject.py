@@ -27,8 +27,8 @@ def test_a_restored_model_has_the_loss_of_its_record(trained: Trained) -> None:
     record, folder, dataset = trained
     subject = load_subject(record, dataset, run_config(folder))
     with deterministic():
-        logits = predict(subject.network, subject.valid)
-    assert classification_loss(logits.double(), subject.valid.labels).item() == record.best_valid_loss
+        logits = predict(subject.network, subject.clean)
+    assert classification_loss(logits.double(), subject.clean.labels).item() == record.best_valid_loss
 
 
 @pytest.mark.parametrize(

@@ -11,15 +11,18 @@ from bench.records import (
     CostRecord,
     InferenceRecord,
     Metric,
+    Outbox,
     Pretraining,
     ProbeRecord,
     RecordError,
     RunRecord,
     append,
     convert,
+    escaped,
     read,
 )
 from bench.records.cost import read_costs
+from tests.bench.harness.faults import largest_file
 from tests.bench.probes.samples import probe_record
 from tests.bench.samples import record
 
@@ -165,3 +168,44 @@ def test_plain_types_become_a_record_and_wrong_ones_an_error() -> None:
     assert convert(json.loads(line(pretraining=[builtins(EXPERT)])), RunRecord) == record(pretraining=[EXPERT])
     with pytest.raises(RecordError, match=r"not a RunRecord: .*missing required field `seed`"):
         convert(json.loads(line(without="seed")), RunRecord)
+
+
+def test_bytes_of_names_that_are_not_utf_8_are_escaped(path: Path) -> None:
+    name = b"M\xfctze".decode(errors="surrogateescape")
+    raw = record(class_names=[name, "spheres"], environment={name: [name]}, error=f"no {name}")
+    append(path, raw)
+    (kept,) = read(path, RunRecord)
+    assert kept == escaped(raw)
+    assert (kept.class_names, kept.environment) == (["M\\xfctze", "spheres"], {"M\\xfctze": ["M\\xfctze"]})
+    assert escaped(kept) is kept
+
+
+def test_what_finds_no_room_is_written_with_a_later_record_in_order(path: Path) -> None:
+    outbox = Outbox()
+    outbox.add(path, record(seed=1))
+    size = path.stat().st_size
+    for seed in (2, 3):
+        with largest_file(size + 10), pytest.raises(OSError, match="File too large"):
+            outbox.add(path, record(seed=seed))
+        assert [one.seed for one in read(path, RunRecord)] == [1]
+    assert len(outbox) == 2
+    outbox.add(path, record(seed=4))
+    assert [one.seed for one in read(path, RunRecord)] == [1, 2, 3, 4]
+    assert len(outbox) == 0
+
+
+def test_a_record_that_json_lacks_does_not_keep_others_waiting(path: Path) -> None:
+    outbox = Outbox()
+    with pytest.raises(ValueError, match="JSON compliant"):
+        outbox.add(path, record(best_valid_loss=math.nan))
+    outbox.add(path, record())
+    assert read(path, RunRecord) == [record()]
+
+
+def test_what_waits_can_go_to_another_folder(path: Path, tmp_path: Path) -> None:
+    outbox = Outbox()
+    with pytest.raises(OSError, match="No such file"):
+        outbox.add(tmp_path / "gone" / "records.jsonl", record())
+    outbox.redirect(tmp_path)
+    outbox.send()
+    assert read(path, RunRecord) == [record()]

@@ -16,6 +16,7 @@ from bench.records import (
     probe_key,
     same_data,
 )
+from bench.records.keys import same_device, same_result
 from tests.bench.probes.samples import probe_record
 from tests.bench.samples import MODEL, TWIN, record
 
@@ -103,3 +104,23 @@ def test_data_are_the_same_unless_two_records_tell_otherwise() -> None:
 
 def test_differences_are_sorted_and_name_both_sides() -> None:
     assert differences({"b": 1, "a": 1, "c": 3}, {"b": 2, "c": 3, "d": None}) == ["a: 1 -> None", "b: 1 -> 2"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "same"),
+    [
+        ({}, True),
+        ({"environment": {"device_name": "a processor", "threads": 2, "node": "another"}}, True),
+        ({"environment": {"device_name": "a processor", "threads": 1}}, False),
+        ({"environment": {"device_name": "another processor", "threads": 2}}, False),
+        ({"device": "cuda"}, False),
+    ],
+)
+def test_devices_are_the_same_where_kind_model_and_threads_are(changes: dict[str, Any], *, same: bool) -> None:
+    assert same_device(record(), record(**changes)) is same
+
+
+def test_results_are_the_same_where_losses_and_weights_are_whatever_they_took() -> None:
+    assert same_result(record(), record(epoch_seconds=[9.0], started_at="later", environment={}))
+    assert not same_result(record(), record(weights_sha256="1" * 64))
+    assert not same_result(record(), record(train_losses=[0.7, 0.6, 0.51]))

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from bench.analysis.claims import published_claims
 from bench.analysis.ledger import ledger
 from bench.records import CostRecord, Metric, RunRecord, append
 from bench.records.reading import Run
@@ -62,10 +63,24 @@ def test_the_summary_links_to_every_study(shown: Node) -> None:
 
 
 def test_the_published_claims_are_there_where_a_study_decides_them(shown: Node) -> None:
-    claims = ledger(hand_made().records)
-    assert [row[:3] for row in rows(shown, "Published claims")[1:]] == [
-        [entry.hypothesis.text, entry.hypothesis.name, entry.words] for entry in claims.entries
+    claims = ledger(hand_made().records, [], published_claims())
+    assert [row[:3] for row in rows(shown, "Claims")[1:]] == [
+        [entry.claim.text, entry.claim.name, entry.words] for entry in claims.entries
     ]
+    (conditions,) = claims.conditions
+    compared = rows(shown, f"{conditions.shared.dataset}, {conditions.protocol}, {conditions.device}")
+    assert compared[0][2:] == [
+        "estimand",
+        "published difference",
+        "n",
+        "learned A, B",
+        "test difference (95%)",
+        "log ratio of losses (95%)",
+        "P",
+        "verdict",
+        "as claimed",
+    ]
+    assert len(compared) == 1 + sum(len(entry.parts) for entry in claims.entries if entry.conditions)
     assert "Published claims" not in page([of_records(record())])
 
 

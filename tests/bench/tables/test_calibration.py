@@ -4,6 +4,7 @@ from math import isnan, sqrt
 import pytest
 
 from bench.analysis import calibration
+from bench.analysis.sequential import LOOKS
 from bench.tables.calibration import BEGIN, END, PAGE, coverage_table, false_alarm_table, power_table
 from bench.tables.text import TextTable
 
@@ -27,3 +28,21 @@ def test_the_page_has_what_is_measured(measure: Callable[[], TextTable], monkeyp
                 assert float(cell) / 100 == pytest.approx(
                     share, abs=0.005 + 8 * sqrt(max(share, 0.05) * 0.95 / TABLES)
                 )
+
+
+def test_the_page_has_what_the_first_look_of_every_world_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The later looks take too long for a test; the page's generator measures them."""
+    monkeypatch.setattr(calibration, "SEQUENCES", 500)
+    page = PAGE.read_text(encoding="utf-8")
+    rows = page.partition("**False alarms in percent over all looks**")[2].split("\n\n")[1].splitlines()[2:]
+    assert len(rows) == len(calibration.WORLDS) + 1
+    for row in rows:
+        name, first, _, last, repeated = (cell.strip() for cell in row.strip("|").split("|"))
+        differences, ratio = calibration.divided(), calibration.RATIO
+        if name in calibration.WORLDS:
+            differences, ratio = calibration.alike(calibration.WORLDS[name]), 0.0
+        found = calibration.stops(differences[:, : LOOKS[0]], ratio=ratio).different.mean()
+        assert float(first) / 100 == pytest.approx(found, abs=4 * sqrt(0.006 / 500))
+        assert float(last) / 100 <= 0.05 + 2 * sqrt(0.05 * 0.95 / 2_000)
+        tested = calibration.repeated_testing(differences)
+        assert float(repeated) / 100 == pytest.approx(tested, abs=4 * sqrt(0.25 / 500))

@@ -2,67 +2,124 @@
 
 from msgspec.structs import replace
 
-from bench.analysis.ledger import ledger
-from bench.tables.claims import claims_table, page, verdicts_table
-from tests.bench.analysis.claim_runs import MAXPOOL, compact, deep, experts, wide
+from bench.analysis.claims import published_claims
+from bench.records import DIVERGED, RunRecord
+from bench.tables.claims import claims_table, comparison_tables, page, tuning_tables, verdicts_table
+from tests.bench.analysis.claim_runs import MAXPOOL, STRIDED, compact, deep, experts, ledger, tuned, wide
+
+
+def shown(records: list[RunRecord]) -> str:
+    return page(ledger(records), lambda study: f"there/{study}.jsonl")
 
 
 def test_the_page_by_eye() -> None:
     elsewhere = [
         replace(run, dataset="mine", profile="quick", simulated=False, environment={}) for run in deep(0.3, 0.1)
     ]
-    text = page(ledger([*deep(0.1, 0.3), *elsewhere]), lambda study: f"there/{study}.jsonl")
-    lines = [line for line in text.splitlines() if line.startswith("| MaxPool reaches lower validation loss")]
-    first, second = lines
-    assert "| downsampling-deep/1 | **holds** |" in first
-    assert "| 5 | shapes | as published | a processor, 2 threads |" in first
+    text = shown([*deep(0.1, 0.3), *elsewhere])
+    claim = next(claim for claim in published_claims().claims if claim.name == "downsampling-deep/1")
+    first, second = (
+        line for line in text.splitlines() if line.startswith("| MaxPool reaches lower validation loss")
+    )
+    assert f"| downsampling-deep/1 ({claim.sha256}) | **holds (look 1 of 3)** |" in first
+    assert "| 10 | 0.067 | shapes | as published | a processor, 2 threads |" in first
     assert first.endswith("| [downsampling-deep](there/downsampling-deep.jsonl) |")
-    assert "| **does not hold** |" in second
+    assert "| **does not hold (look 1 of 3)** |" in second
     assert "| mine | as published, QUICK: cut short | unknown device, unknown threads |" in second
     assert "- shapes: simulated." in text
     assert "- mine: read from files" in text
     assert "Where the protocol was cut short" in text
-    assert "- Not run: downsampling-wide/1" in text
+    assert "- Not run: " in text
+    assert "- loss: 0.01 nats (a hundredth of a nat" in text
+
+
+def test_every_comparison_is_beside_what_was_published() -> None:
+    line = next(
+        line
+        for line in shown(deep(0.1, 0.3)).splitlines()
+        if line.startswith(f"| downsampling-deep/1 | {MAXPOOL} is better than {STRIDED} | loss |")
+    )
+    *_, published, n, learned, difference, ratio, chance, verdict, ruling = line.strip("| ").split(" | ")
+    # Published: 0.00171058 and 0.198788. Ours: 0.1 and 0.3, whose ratio has the logarithm -1.1.
+    assert (published, n, learned) == ("-0.197", "10", "10 of 10, 10 of 10")
+    assert difference.startswith("-0.2 (-0.2 to ")
+    assert ratio.startswith("-1.1 (-1.1 to ")
+    assert (chance, verdict, ruling) == ("1.00", "A superior", "holds")
+
+
+def test_published_ratios_are_of_times_memory_and_parameters() -> None:
+    (table,) = comparison_tables(ledger([*deep(0.1, 0.3), *compact(0.1, 0.101)]))
+    published = {(row[0], row[2]): row[3] for row in table.rows}
+    assert published["downsampling-deep/2", "epoch time"] == f"{49.8364 / 63.3715:.3g}"
+    assert published["fusion-compact/1", "parameters"] == f"{914201 / 1415051:.3g}"
+    assert published["downsampling-deep/maxpool-regularizes", "validation loss - training loss, last epoch"] == "-"
+
+
+def test_pairs_without_runs_are_shown_as_such() -> None:
+    runs = [run for run in experts(0.1, 0.2, 0.3, 0.5) if "add" not in run.model]
+    (table,) = comparison_tables(ledger(runs))
+    (row,) = (row for row in table.rows if row[0] == "fusion-experts/2" and "-add-" in row[1])
+    assert row[3:] == ["-0.232", "0", "-", "-", "-", "-", "-", "not run"]
 
 
 def test_records_that_do_not_tell_whether_data_are_simulated() -> None:
-    text = page(ledger([replace(run, simulated=None) for run in deep(0.1, 0.3)]), str)
+    text = shown([replace(run, simulated=None) for run in deep(0.1, 0.3)])
     assert "- shapes: the records do not tell whether the data are simulated." in text
 
 
-def test_models_at_chance_level_and_runs_that_diverged_are_named() -> None:
+def test_models_that_learned_nothing_and_runs_that_diverged_are_named() -> None:
     runs = deep(0.7, 0.7)
-    runs[0] = replace(runs[0], status="diverged")
-    text = page(ledger([*runs, *deep(0.7, 0.7)]), str)
-    assert "| no difference larger than 0.01 nats; both at chance level | does not hold |" in text
-    assert f"left out: {MAXPOOL} (seed 51, diverged)" in text
+    runs[0] = replace(runs[0], status=DIVERGED)
+    text = shown(runs)
+    assert "| 0 of 10, 0 of 10 |" in text
+    assert "no run of either learned; over the 9 pairs of 10 that count" in text
+    assert f"not completed: {MAXPOOL} (seed 51, diverged)" in text
 
 
 def test_contradictions_stand_side_by_side() -> None:
-    runs = [*wide(0.1, 0.1), *compact(0.1, 0.101), *experts(0.1, 0.2, 0.3, 0.5)]
-    text = (
-        page(ledger(runs), str)
-        .partition("### Is addition the best operator, or the worst?")[2]
-        .partition("###")[0]
-    )
-    assert "- fusion-wide/1: intermediate add has the lowest" in text
-    assert "- fusion-compact/2: intermediate add is worst. On shapes, as published: **holds**." in text
-    assert "no difference larger than 0.01 nats" in text
+    text = shown([*wide(0.1, 0.1), *compact(0.1, 0.101), *experts(0.1, 0.2, 0.3, 0.5)])
+    section = text.partition("### Is addition the best operator, or the worst?")[2].partition("###")[0]
+    assert "- fusion-wide/1: intermediate add has the lowest" in section
+    assert "intermediate add is worst. On shapes, as published: **holds (look 1 of 3)**." in section
+    assert "equivalent within 25%" in section
 
 
 def test_the_short_table_has_what_was_run() -> None:
     table = verdicts_table(ledger(deep(0.1, 0.3)))
-    assert table.rows == [
-        ["downsampling-deep/1", "shapes", "as published", "holds"],
-        ["downsampling-deep/2", "shapes", "as published", "does not hold"],  # the sample's times are all equal
+    assert [row[0] for row in table.rows] == [
+        "downsampling-deep/1",
+        "downsampling-deep/2",
+        "downsampling-deep/maxpool-regularizes",
     ]
-    assert list(table.data.ruling) == ["holds", "does not hold"]
+    assert table.rows[0] == ["downsampling-deep/1", "shapes", "as published", "holds (look 1 of 3)"]
+    assert list(table.data.ruling) == ["holds", "does not hold", "does not hold"]  # the other values are all equal
+    assert list(table.data["look"]) == [1, 1, 1]
+    assert not table.data.exploratory.any()
     assert verdicts_table(ledger([])).rows == []
 
 
 def test_the_long_table_has_every_claim() -> None:
     table = claims_table(ledger(deep(0.1, 0.3)))
-    assert len(table.rows) == 17
+    assert len(table.rows) == len(published_claims().claims)
     rows = {row[1]: row[2:] for row in table.rows}
-    assert rows["downsampling-deep/1"][0] == "holds"
-    assert rows["fusion-wide/1"] == ["not run", *["-"] * 5]
+    assert rows["downsampling-deep/1"][0] == "holds (look 1 of 3)"
+    assert rows["fusion-wide/1"] == ["not run", *["-"] * 6]
+
+
+def test_rankings_that_do_not_survive_tuning_are_named() -> None:
+    # Concatenation is worse than Hadamard and better than addition with one rate; tuned, it is ahead of both.
+    found = ledger(tuned(concat=(0.4, 0.1), add=(0.5, 0.5), hadamard=(0.2, 0.2)))
+    survives, chosen = tuning_tables(found)
+    rows = {(row[0], row[1]): row[3:] for row in survives.rows}
+    close = "compact-intermediate-hadamard-maxpool is as good as compact-intermediate-concat-maxpool"
+    worst = "compact-intermediate-concat-maxpool is better than compact-intermediate-add-maxpool"
+    before, after, survived = rows["fusion-compact/hadamard-close", close]
+    assert before.startswith("A superior: -0.2 ")
+    assert after.startswith("B superior: +0.1 ")
+    assert survived == "NO"
+    assert rows["fusion-compact/2", worst][-1] == "yes"
+    late = "compact-late-concat-maxpool is better than compact-intermediate-add-maxpool"
+    assert rows["fusion-compact/2", late][-1] == "open"
+    assert ["compact-intermediate-concat-maxpool", "0", "10"] in chosen.rows
+    assert "## Fair training" in page(found, str)
+    assert "## Fair training" not in shown(deep(0.1, 0.3))

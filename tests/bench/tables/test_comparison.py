@@ -8,7 +8,7 @@ from tests.bench.analysis.samples import foreign
 from tests.bench.samples import MODEL, TWIN, record
 from tests.bench.tables.samples import made
 
-FEW = "changed, fewer than 5 seeds"
+FEW = "changed, fewer than 6 seeds"
 
 
 def table(before: list[RunRecord], now: list[RunRecord]) -> TextTable:

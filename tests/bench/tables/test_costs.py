@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 
 from bench.tables.costs import cost_tables
-from tests.bench.costs.samples import growth, inference, race, resident
+from tests.bench.costs.samples import growth, inference, lightning, race, resident
 from tests.bench.samples import MODEL
 
 CONDITIONS = ["data: made up", "profile: full", "device: a processor, threads: 2, torch 2.0"]
@@ -22,6 +22,14 @@ def test_inference_has_one_row_per_model_and_leaves_open_what_was_not_measured()
     assert table.data.pairs_per_second[0] == 2048
     assert pd.isna(table.data.pairs_per_second[1])
     assert table.conditions == ["inputs: 4 channels", *CONDITIONS]
+
+
+def test_replays_of_graphs_have_a_column_of_their_own() -> None:
+    (table,) = cost_tables([inference(), inference(graph=True, seconds=[0.0005]), inference(model="other")])
+    assert table.header[2:5] == ["latency (ms)", "its IQR (ms)", "latency as a graph (ms)"]
+    assert [row[2:] for row in table.rows] == [["2.00", "1.00", "0.50", "-"], ["2.00", "1.00", "-", "-"]]
+    assert table.data.graph_latency_seconds[0] == 0.0005
+    assert "as a graph: the same pass as the replay of a CUDA graph" in table.notes[0]
 
 
 def test_the_spread_of_latency_is_between_quartiles() -> None:
@@ -59,6 +67,19 @@ def test_the_engine_has_one_row_per_model_and_the_geometric_mean() -> None:
     assert table.data.reference_step_seconds.tolist() == [0.4, 0.4]
     (other,) = cost_tables([race(target=None)])
     assert "target" not in other.notes[0]
+
+
+def test_lightning_has_columns_of_its_own_where_it_was_raced() -> None:
+    (table,) = cost_tables([lightning(), lightning(model="other", lightning_seconds=[16.0, 8.0, 16.0])])
+    assert table.header[1:7] == [
+        *("reference (ms)", "Lightning (ms)", "ours (ms)", "ratio", "its range", "ratio to Lightning"),
+    ]
+    assert table.rows[0] == [MODEL, "400.00", "300.00", "200.00", "2.00", "2.00 to 3.00", "2.00", "1e-14", "1e-02"]
+    assert (
+        table.notes[0] == "geometric mean of the ratios: 2.00; target: at least 1.7; of those to Lightning: 4.00"
+    )
+    tables = cost_tables([lightning(), race()])
+    assert [table.name for table in tables] == ["engine", "engine-2"]
 
 
 def test_memory_is_one_row_of_megabytes() -> None:

@@ -15,17 +15,17 @@ STRIDED = "compact-late-concat-strided"
 
 
 def table(*models: str, study: str = "standard") -> TextTable:
-    losses = {LATE: around(0.1), CONCAT: around(0.3, shift=1), STRIDED: around(0.1, shift=2)}
+    losses = {LATE: around(0.1, 10), CONCAT: around(0.3, 10, shift=1), STRIDED: around(0.1, 10, shift=2)}
     return made(evidence_table([run for model in models for run in seeds(model, study, losses=losses[model])]))
 
 
 def test_a_table_by_eye() -> None:
     late, _, concat, _ = table(LATE, CONCAT, STRIDED).rows[:4]
-    assert late[:4] == [LATE, "strided", "best valid loss", "5"]
-    assert late[-1] == "no difference larger than 0.01 nats"
-    assert concat[:4] == [LATE, "intermediate-concat", "best valid loss", "5"]
+    assert late[:4] == [LATE, "strided", "best valid loss", "10"]
+    assert late[-1] == "equivalent within 0.01 nats"
+    assert concat[:4] == [LATE, "intermediate-concat", "best valid loss", "10"]
     assert concat[4].startswith("-0.2 (-0.2")
-    assert concat[-2:] == ["1.00", "A better"]
+    assert concat[-2:] == ["1.00", "A superior"]
 
 
 def test_one_seed_is_no_evidence() -> None:
@@ -38,16 +38,20 @@ def test_one_seed_is_no_evidence() -> None:
 def test_the_file_has_raw_numbers() -> None:
     data = table(LATE, CONCAT).data
     assert list(data.metric) == ["best_valid_loss", "valid_accuracy"]
-    assert list(data.outcome) == ["A better", "no difference"]
+    assert list(data.outcome) == ["A superior", "equivalent"]
     assert data.difference[0] == pytest.approx(-0.2, abs=0.002)
-    assert (data.seeds == 5).all()
-    assert data.sign_flip_p[0] == 2 / 2**5
+    assert (data.seeds == 10).all()
+    assert data.difference_p[0] == 2 * 2 / 2**10  # of two comparisons
+    assert data.t_p[0] < 1e-6
+    assert data.low[0] < data.low_90[0] < data.high_90[0] < data.high[0]
+    assert data.probability_outcome[0] == "significant and meaningful"
 
 
 def test_a_table_tells_its_conditions_and_how_certain_it_is() -> None:
     text = table(LATE, CONCAT).markdown()
-    assert "seeds: 51, 52, 53, 54, 55 (n = 5)" in text
+    assert "seeds: 51, 52, 53, 54, 55, 56, 57, 58, 59, 60 (n = 10)" in text
     assert "in at most 5% of such tables" in text
+    assert "(exact sign flips, paired by seed, Holm over the table); exploratory" in text
     assert "best valid loss: differences of 0.01 nats matter: a hundredth of a nat" in text
 
 
@@ -58,12 +62,12 @@ def mine(embedder: str, values: list[float], metric: Metric = BRIER) -> list[Run
 
 
 def test_records_of_what_is_not_installed_are_judged() -> None:
-    judged = made(evidence_table([*mine("sharp", around(0.1)), *mine("blur", around(0.3, shift=1))]))
+    judged = made(evidence_table([*mine("sharp", around(0.1, 10)), *mine("blur", around(0.3, 10, shift=1))]))
     assert [row[:4] for row in judged.rows] == [
-        ["mine-late-gated-sharp", "blur", metric, "5"]
+        ["mine-late-gated-sharp", "blur", metric, "10"]
         for metric in ("best valid loss", "valid accuracy", "valid Brier score")
     ]
-    assert judged.rows[2][-1] == "A better"
+    assert judged.rows[2][-1] == "A superior"
     assert "valid Brier score: differences of 0.01 matter: by hand" in judged.notes
 
 
@@ -76,3 +80,17 @@ def test_a_metric_without_a_direction_is_shown_and_not_judged() -> None:
     assert effect.startswith("+0.2 (")
     assert (probability, verdict) == ("-", "not judged")
     assert judged.notes[-1] == "valid Brier score: not judged, as neither direction is declared to be better"
+
+
+def test_seeds_that_divide_the_same_pairs_are_tested_so() -> None:
+    runs = [
+        replace(run, simulated=False)
+        for model, loss in ((LATE, 0.1), (CONCAT, 0.3))
+        for run in seeds(model, "standard", losses=around(loss, 10, shift=len(model)))
+    ]
+    judged = made(evidence_table(runs))
+    assert "t test of Nadeau and Bengio, as seeds divide the same pairs" in judged.markdown()
+    # 100 validation pairs per 400 training pairs: the standard error is sqrt(1/10 + 1/4) in place of sqrt(1/10).
+    own = made(evidence_table([replace(run, simulated=True) for run in runs]))
+    width = judged.data.high[0] - judged.data.low[0]
+    assert width == pytest.approx((own.data.high[0] - own.data.low[0]) * (0.35 / 0.1) ** 0.5)

@@ -161,6 +161,12 @@ def test_the_cost_table_by_hand() -> None:
     ]
 
 
+def test_the_note_names_the_operation_that_the_ceiling_was_reached_with() -> None:
+    of_both = {"flops_per_second": 9e9, "product_flops_per_second": 9e9, "onednn_product_flops_per_second": 4e9}
+    table = made(cost_table([measured(), measured(TWIN, ceiling=of_both)]))
+    assert sum("reached by product; a faster model has 100%" in note for note in table.notes) == 1
+
+
 def test_seeds_that_did_not_reach_the_target_are_counted_and_not_averaged() -> None:
     table = made(cost_table([measured(seed=51), measured(seed=52, seconds_to_target=None)]))
     assert table.rows[0][-1] == "10.0 (1 of 2)"

@@ -98,3 +98,34 @@ def test_what_is_marked_has_a_star_with_and_without_colors() -> None:
 
 def test_brackets_in_cells_are_text_and_no_markup() -> None:
     assert "[red]x[/red]" in as_text(TABLE, color=True)
+
+
+def test_a_terminal_without_unicode_gets_lines_of_ascii() -> None:
+    for encoding in ("ascii", "latin-1", "cp1252"):
+        text = as_text(TABLE, color=False, encoding=encoding)
+        text.encode(encoding)
+        cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if "|" in line]
+        assert cells[0] == TABLE.header
+        assert cells[2] == ["a", "[red]x[/red]", "*0.5 +- 0.1" if encoding == "ascii" else "*0.5 ± 0.1"]
+
+
+def test_names_that_a_terminal_cannot_encode_are_escaped_and_columns_stay_in_line() -> None:
+    table = replace(TABLE, rows=[["Mütze", "樹", "1"], ["b", "x", "2"]], marked=frozenset())
+    rows = [line for line in as_text(table, color=False, encoding="ascii").splitlines() if line.startswith("|")]
+    assert r"M\xfctze" in rows[2]
+    assert r"\u6a39" in rows[2]
+    assert len(set(map(len, rows))) == 1
+
+
+@pytest.mark.parametrize("width", [20, 30, 40, 80])
+def test_a_table_wider_than_the_terminal_is_drawn_in_parts_with_all_of_its_cells(width: int) -> None:
+    header = ["model", *(f"column {i}" for i in range(8))]
+    table = replace(
+        TABLE, header=header, labels=1, rows=[["short", *map(str, range(100, 108))]], marked=frozenset({(0, 8)})
+    )
+    lines = as_text(table, color=False, width=width).splitlines()
+    assert max(map(len, lines)) <= width
+    drawn = [line.split("│")[1:-1] for line in lines if line.startswith("│")]
+    assert {row[0].strip() for row in drawn} == {"short"}
+    assert [cell.strip() for row in drawn for cell in row[1:]] == [*map(str, range(100, 107)), "*107"]
+    assert "marked: why" in lines[-1]

@@ -38,9 +38,9 @@ def wandb_in(folder: Path, **variables: str) -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where a session was tracked without a key."""
+    """Where a session was tracked without a key, by a job that resumes a run of wandb's."""
     folder = tmp_path_factory.mktemp("offline")
-    with wandb_in(folder) as results:
+    with wandb_in(folder, WANDB_RUN_ID="one", WANDB_RESUME="must", WANDB_RUN_GROUP="jobs") as results:
         notes = tell(WeightsAndBiases(results))
     (folder / "notes").write_text("\n".join(notes))
     return folder
@@ -96,7 +96,7 @@ def table(folder: Path, run: list[Record], name: str) -> dict[str, Any]:
 
 def test_a_note_at_the_end_tells_how_to_upload(folder: Path) -> None:
     pattern = folder / "run" / "wandb" / "offline-run-*"
-    assert (folder / "notes").read_text() == (
+    assert (folder / "notes").read_text().splitlines()[-1] == (
         f"Weights & Biases: not all runs are uploaded; upload them with: wandb sync {pattern}"
     )
 
@@ -104,8 +104,18 @@ def test_a_note_at_the_end_tells_how_to_upload(folder: Path) -> None:
 def test_every_cell_is_a_run_with_its_config(runs: dict[str, list[Record]]) -> None:
     assert set(runs) == {MODEL, f"fusion-compact:raw:{TWIN}-seed7", "analysis"}
     opened = one(runs[MODEL], "run")
-    assert (opened.project, opened.run_group, opened.job_type) == ("fusiongauge", "run", "training")
+    assert (opened.project, opened.run_group, opened.job_type) == ("fusiongauge", "jobs", "training")
     assert CONFIG.items() <= values(opened.config.update).items()
+
+
+def test_variables_of_a_single_run_are_not_followed(folder: Path, runs: dict[str, list[Record]]) -> None:
+    ids = {one(run, "run").run_id for run in runs.values()}
+    assert len(ids) == len(runs)
+    assert "one" not in ids
+    assert (folder / "notes").read_text().splitlines()[0] == (
+        "Weights & Biases: WANDB_RUN_ID, WANDB_RESUME not followed, as every cell is its own run; "
+        "the runs are in the group jobs"
+    )
 
 
 def test_every_epoch_is_logged(runs: dict[str, list[Record]]) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from bench.training import fingerprint
-from bench.training.fingerprint import DECISIVE, ROOT, SHOWN, code_sha256, source_files, tree_sha256
-from fusiongauge import Plugin, load_plugin
+from bench.training.fingerprint import DECISIVE, ROOT, SHOWN, code_sha256, source_files
+from fusiongauge import Plugin, load_plugin, tree_sha256
 
 
 def project(root: Path, files: dict[str, str]) -> Path:
@@ -232,14 +232,14 @@ def test_an_installed_plugin_counts_with_its_own_package_alone(tmp_path: Path) -
     )
     for module, files in {"mine.plugin": 3, "mine": 1, "alone": 1}.items():
         path = root / {"mine.plugin": "mine/plugin.py", "mine": "mine/__init__.py", "alone": "alone.py"}[module]
-        assert fingerprint._files_of(Plugin("an entry point", module, path))[0] == root
-        assert len(fingerprint._files_of(Plugin("an entry point", module, path))[1]) == files
+        assert fingerprint.plugin_files(Plugin("an entry point", module, path))[0] == root
+        assert len(fingerprint.plugin_files(Plugin("an entry point", module, path))[1]) == files
 
 
 def test_a_plugin_beside_our_packages_does_not_count_them_again(tmp_path: Path) -> None:
     root = project(tmp_path, {"mine.py": "import bench\nimport other", "bench/__init__.py": "", "other.py": ""})
     plugin = Plugin(str(root / "mine.py"), "fusiongauge_plugin_mine", root / "mine.py")
-    assert [path.name for path in fingerprint._files_of(plugin)[1]] == ["mine.py", "other.py"]
+    assert [path.name for path in fingerprint.plugin_files(plugin)[1]] == ["mine.py", "other.py"]
 
 
 @pytest.mark.usefixtures("fresh")

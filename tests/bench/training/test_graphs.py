@@ -1,4 +1,6 @@
-"""Replays are tested here on a CPU, by running the step in place of recording it; the rest needs CUDA."""
+"""Tested on a CPU: what replays compute, by running the step in place of recording it, and the order of the calls
+that record, against a stub. The rest needs CUDA.
+"""
 
 import warnings
 from collections.abc import Callable, Iterator
@@ -12,7 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.config import STANDARD
+from bench.config import BF16, FP32, STANDARD, TF32, Precision
 from bench.costs.inference import random_batch
 from bench.training import graphs
 from bench.training.graphs import WARM_UP_STEPS, GraphSteps, fastest
@@ -29,21 +31,21 @@ ORDERS = [torch.tensor([3, 1, 12, 5, 0, 2, 9, 11, 4, 6, 10, 8, 7]), torch.arange
 """Two epochs of 13 pairs: three batches of 4, and 1 pair left."""
 
 
-def eager_steps(batch_size: int = 4) -> EagerSteps:
-    """Of a toy, with the rate in a tensor, as on CUDA."""
+def eager_steps() -> EagerSteps:
+    """Of a toy in batches of 4, with the rate in a tensor, as on CUDA."""
     model = toy()
     optimizer = torch.optim.Adam(model.parameters(), lr=torch.tensor(0.1), fused=True)
-    return EagerSteps(model, optimizer, toy_batch(13), batch_size)
+    return EagerSteps(model, optimizer, toy_batch(13), replace(STANDARD, batch_size=4))
 
 
 @pytest.fixture
-def recorded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """Recording as it would be on a CPU; the list gets one entry per run of the step, warm-up included."""
-    runs: list[int] = []
+def recorded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Recording as it would be on a CPU; the list gets the name of each step that runs, warm-up included."""
+    runs: list[str] = []
 
     def record(work: Callable[[], None], undo: Callable[[], None], device: torch.device) -> Callable[[], None]:
         def counted() -> None:
-            runs.append(1)
+            runs.append(work.__name__)
             work()
 
         assert device.type == "cpu"
@@ -68,29 +70,31 @@ def static_tensors(eager: EagerSteps) -> list[Tensor]:
 
 
 @pytest.mark.usefixtures("recorded")
-@pytest.mark.parametrize(("pairs", "steps"), [(13, 4), (12, 3)], ids=["with a rest", "replays alone"])
+@pytest.mark.parametrize(
+    ("pairs", "steps"), [(13, 4), (12, 3), (3, 1)], ids=["with a rest", "whole batches", "a rest alone"]
+)
 def test_replays_do_to_the_bit_what_eager_steps_do(pairs: int, steps: int) -> None:
-    orders, rates = [order[:pairs] for order in ORDERS], RATES[:steps]
+    orders, rates = [order[order < pairs] for order in ORDERS], RATES[:steps]
     alone, replayed = eager_steps(), eager_steps()
     expected = history(alone, orders, rates)
     assert len(expected) == 2 * steps
-    assert history(GraphSteps(replayed, 3), orders, rates) == expected
+    assert history(GraphSteps(replayed, pairs), orders, rates) == expected
     for one, other in zip(static_tensors(alone), static_tensors(replayed), strict=True):
         assert torch.equal(one, other)
 
 
 @pytest.mark.usefixtures("recorded")
 def test_order_and_rates_are_read_at_each_step() -> None:
-    usual = history(GraphSteps(eager_steps(), 3), ORDERS, RATES)
-    assert history(GraphSteps(eager_steps(), 3), ORDERS[::-1], RATES) != usual
-    assert history(GraphSteps(eager_steps(), 3), ORDERS, RATES[::-1]) != usual
+    usual = history(GraphSteps(eager_steps(), 13), ORDERS, RATES)
+    assert history(GraphSteps(eager_steps(), 13), ORDERS[::-1], RATES) != usual
+    assert history(GraphSteps(eager_steps(), 13), ORDERS, RATES[::-1]) != usual
 
 
-def test_recording_leaves_no_trace_but_the_training_mode(recorded: list[int]) -> None:
+def test_recording_leaves_no_trace_but_the_training_mode(recorded: list[str]) -> None:
     eager, untouched = eager_steps(), toy()
     eager.model.eval()
-    GraphSteps(eager, 3)
-    assert len(recorded) == WARM_UP_STEPS
+    GraphSteps(eager, 13)
+    assert recorded == ["_whole_batch"] * WARM_UP_STEPS + ["_last_batch"] * WARM_UP_STEPS
     assert eager.model.training
     for tensor, original in zip(eager.model.parameters(), untouched.parameters(), strict=True):
         assert torch.equal(tensor, original)
@@ -103,17 +107,24 @@ def test_recording_leaves_no_trace_but_the_training_mode(recorded: list[int]) ->
 @pytest.mark.usefixtures("recorded")
 def test_what_a_graph_knows_stays_where_it_is() -> None:
     eager = eager_steps()
-    steps = GraphSteps(eager, 3)
+    steps = GraphSteps(eager, 13)
     before = [tensor.data_ptr() for tensor in static_tensors(eager)]
     history(steps, ORDERS, RATES)
     assert [tensor.data_ptr() for tensor in static_tensors(eager)] == before
 
 
-def test_whole_batches_are_replays_and_the_rest_is_not(recorded: list[int]) -> None:
-    steps = GraphSteps(eager_steps(), 3)
+def test_every_step_is_a_replay_the_last_one_of_a_graph_of_its_own(recorded: list[str]) -> None:
+    steps = GraphSteps(eager_steps(), 13)
     recorded.clear()
     history(steps, ORDERS, RATES)
-    assert len(recorded) == 2 * 3
+    assert recorded == 2 * (["_whole_batch"] * 3 + ["_last_batch"])
+
+
+@pytest.mark.usefixtures("recorded")
+@pytest.mark.parametrize("rates", [RATES[:1], RATES[:3], [*RATES, 0.1]])
+def test_every_replay_needs_a_rate(rates: list[float]) -> None:
+    with pytest.raises(RuntimeError, match="invalid for input"):
+        history(GraphSteps(eager_steps(), 13), ORDERS, rates)
 
 
 def test_a_cpu_takes_eager_steps() -> None:
@@ -121,13 +132,98 @@ def test_a_cpu_takes_eager_steps() -> None:
     assert fastest(eager, pairs=13) is eager
 
 
-@pytest.mark.parametrize(("pairs", "kind"), [(3, EagerSteps), (4, GraphSteps), (13, GraphSteps)])
-def test_cuda_replays_where_there_is_a_whole_batch(
-    pairs: int, kind: type, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    on_cuda: Any = SimpleNamespace(labels=SimpleNamespace(device=torch.device("cuda")))
+def test_cuda_takes_replays(monkeypatch: pytest.MonkeyPatch) -> None:
+    on_cuda: Any = SimpleNamespace(labels=SimpleNamespace(device=torch.device("cuda:1")))
     monkeypatch.setattr(GraphSteps, "__init__", lambda *_: None)
-    assert type(fastest(replace(eager_steps(), train=on_cuda), pairs)) is kind
+    assert type(fastest(replace(eager_steps(), train=on_cuda), 13)) is GraphSteps
+
+
+class StubCuda:
+    """The calls that recording makes, in order, each with the stream it is made on."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.current = "main"
+
+    def note(self, call: str) -> None:
+        self.calls.append(f"{self.current}: {call}")
+
+    def stream(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(
+            name=name, wait_stream=lambda other: self.calls.append(f"{name} waits for {other.name}")
+        )
+
+    @contextmanager
+    def on(self, stream: SimpleNamespace) -> Iterator[None]:
+        before, self.current = self.current, stream.name
+        yield
+        self.current = before
+
+    @contextmanager
+    def graph(self, graph: SimpleNamespace, *, stream: SimpleNamespace) -> Iterator[None]:
+        with self.on(stream):
+            self.note(f"begin {graph.name}")
+            yield
+            self.note(f"end {graph.name}")
+
+    def put_in_place(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        names = iter("ABC")
+        made = lambda _: self.stream("side")  # noqa: E731
+        stand_ins = {
+            "Stream": made,
+            "current_stream": lambda device: self.stream("main"),  # noqa: ARG005
+            "stream": self.on,
+            "graph": self.graph,
+            "CUDAGraph": lambda: SimpleNamespace(
+                name=(name := next(names)), replay=lambda: self.note(f"replay {name}")
+            ),
+            "get_rng_state": lambda device: f"draws of {device}",
+            "set_rng_state": lambda state, device: self.note(f"set {state} on {device}"),
+        }
+        for name, stand_in in stand_ins.items():
+            monkeypatch.setattr(torch.cuda, name, stand_in)
+        monkeypatch.setattr(torch._C, "_cuda_clearCublasWorkspaces", lambda: self.note("forget workspaces"))
+        graphs._side_stream.cache_clear()
+
+
+@pytest.fixture
+def cuda(monkeypatch: pytest.MonkeyPatch) -> Iterator[StubCuda]:
+    """Stands in for what ``record`` calls of torch.cuda."""
+    stub = StubCuda()
+    stub.put_in_place(monkeypatch)
+    yield stub
+    graphs._side_stream.cache_clear()
+
+
+def test_recording_warms_up_beside_the_main_stream_and_gives_each_graph_a_workspace(cuda: StubCuda) -> None:
+    device = torch.device("cuda:1")
+    replay = graphs.record(lambda: cuda.note("work"), lambda: cuda.note("undo"), device)
+    replay()
+    assert cuda.calls == [
+        "side waits for main",
+        *["side: work", "side: undo"] * WARM_UP_STEPS,
+        "main waits for side",
+        "main: forget workspaces",
+        "side: begin A",
+        "side: work",
+        "side: end A",
+        "main: forget workspaces",
+        "main: set draws of cuda:1 on cuda:1",
+        "main: replay A",
+    ]
+
+
+def test_all_recordings_of_a_device_share_a_stream(cuda: StubCuda, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[torch.device] = []
+
+    def stream(device: torch.device) -> SimpleNamespace:
+        made.append(device)
+        return cuda.stream("side")
+
+    monkeypatch.setattr(torch.cuda, "Stream", stream)
+    for device in (torch.device("cuda:0"), torch.device("cuda:0"), torch.device("cuda:1")):
+        graphs.record(lambda: None, lambda: None, device)
+    assert made == [torch.device("cuda:0"), torch.device("cuda:1")]
 
 
 # What follows needs a CUDA device.
@@ -136,34 +232,38 @@ def test_cuda_replays_where_there_is_a_whole_batch(
 @contextmanager
 def no_waiting() -> Iterator[None]:
     """Lets any call raise that makes the host wait for the device."""
+    before = torch.cuda.get_sync_debug_mode()
     with warnings.catch_warnings():
-        warnings.filterwarnings(
-            "ignore", "Synchronization debug mode is a prototype"
-        )  # torch, when it is switched
+        # torch warns whenever it is switched.
+        warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype")
         try:
             torch.cuda.set_sync_debug_mode("error")
             yield
         finally:
-            torch.cuda.set_sync_debug_mode("default")
+            torch.cuda.set_sync_debug_mode(before)
 
 
-def cuda_steps(name: str, batch_size: int = 8) -> EagerSteps:
+def cuda_steps(name: str, precision: Precision = FP32) -> EagerSteps:
     """Of a model of the zoo and 36 random pairs: four batches of 8, and 4 pairs left."""
     info = DatasetInfo("random", ("no", "yes"), {"rgb": 4, "lidar": 4}, (32, 32))
     model = build_seeded(find_model(name), info, 0, "cuda")
-    return EagerSteps(model, make_optimizer(model, STANDARD), random_batch(info, 36, "cuda"), batch_size)
+    protocol = replace(STANDARD, batch_size=8, precision=precision)
+    return EagerSteps(model, make_optimizer(model, protocol), random_batch(info, 36, "cuda"), protocol)
 
 
 CUDA_RATES = [1e-3, 8e-4, 6e-4, 4e-4, 2e-4]
 
 
 @needs_cuda
-@pytest.mark.parametrize("name", MODELS)
-def test_graphs_repeat_the_eager_history_on_cuda(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [*((name, FP32) for name in MODELS), ("wide-late-concat-maxpool", TF32), ("wide-late-concat-maxpool", BF16)],
+)
+def test_graphs_repeat_the_eager_history_on_cuda(name: str, precision: Precision) -> None:
     orders = [torch.randperm(36, generator=torch.Generator().manual_seed(i)).cuda() for i in range(3)]
-    with deterministic():
-        expected = history(cuda_steps(name), orders, CUDA_RATES)
-        steps = fastest(cuda_steps(name), pairs=36)
+    with deterministic(precision):
+        expected = history(cuda_steps(name, precision), orders, CUDA_RATES)
+        steps = fastest(cuda_steps(name, precision), pairs=36)
         assert isinstance(steps, GraphSteps)
         assert history(steps, orders, CUDA_RATES) == pytest.approx(expected, rel=1e-6)
 

@@ -1,3 +1,5 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -10,6 +12,7 @@ from bench.training.measurement import (
     rounds_within,
     training_flops,
     training_memory,
+    warm_up,
 )
 from data_utils import Batch
 from tests.bench.toys import Toy
@@ -52,6 +55,15 @@ def test_rounds_fill_the_time(durations: list[float], rounds: int, monkeypatch: 
     monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
     assert rounds_within(1.0, lambda: calls.append(None), least=3, most=50) == rounds
     assert len(calls) == len(durations)
+
+
+@pytest.mark.parametrize(("device", "calls"), [("cuda:1", 4), ("cpu", 0)])
+def test_a_gpu_is_kept_busy_before_it_is_timed(device: str, calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([0.0, 0.0, 0.1, 0.2, 0.29, 0.31])
+    work: list[None] = []
+    monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
+    warm_up(lambda: work.append(None), torch.device(device))
+    assert len(work) == calls
 
 
 class OneConvolution(nn.Module):
@@ -187,3 +199,34 @@ def test_the_method_is_named_and_the_batch_stays_as_it_was() -> None:
     assert torch.equal(data.inputs["rgb"], torch.zeros(4, 1, 1, 10))
     assert measured.method.startswith("cpu allocator: ")
     assert measured.reserved_bytes is None  # that is CUDA's
+
+
+def test_memory_on_cuda_is_what_was_requested_whatever_blocks_were_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The allocator before and during the steps, by hand: 40 bytes of others, 300 requested in blocks of 512."""
+    calls: list[str] = []
+    stats = iter(
+        [
+            {
+                "requested_bytes.all.current": 40,
+                "requested_bytes.all.peak": 900,
+                "reserved_bytes.all.current": 1024,
+            },
+            {"requested_bytes.all.current": 40, "requested_bytes.all.peak": 340, "reserved_bytes.all.peak": 3072},
+        ]
+    )
+
+    def noted(name: str) -> Callable[..., None]:
+        return lambda *_: calls.append(name)
+
+    def memory_stats(device: torch.device) -> dict[str, int]:
+        calls.append(f"read {device}")
+        return next(stats)
+
+    for name in ("synchronize", "empty_cache", "reset_peak_memory_stats"):
+        monkeypatch.setattr(torch.cuda, name, noted(name))
+    monkeypatch.setattr(torch.cuda, "memory_stats", memory_stats)
+    measured = measurement._cuda_memory(lambda: calls.append("steps"), torch.device("cuda:1"))
+    assert (measured.peak_bytes, measured.reserved_bytes) == (300, 2048)
+    assert measured.method.startswith("cuda allocator: peak requested bytes")
+    warm_up = ["steps", "synchronize", "empty_cache"]
+    assert calls == [*warm_up, "read cuda:1", "reset_peak_memory_stats", "steps", "synchronize", "read cuda:1"]

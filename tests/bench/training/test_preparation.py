@@ -4,27 +4,15 @@ import pytest
 import torch
 
 from bench.config import ALL
-from bench.training.preparation import choose, measured_sides, prepare, ready
-from bench.training.seeding import stream
-from data_utils import ChannelStatistics, DataError, PairedDataset, split, subsample
-from tests.bench.samples import SMALL
-
-
-def test_pairs_are_drawn_first_and_then_split_each_by_its_own_stream(dataset: PairedDataset) -> None:
-    sides = choose(dataset, replace(SMALL, pairs=60), 51)
-    drawn = subsample(dataset, 60, stream(51, "pairs"))
-    expected = split(drawn, SMALL.valid_fraction, stream(51, "split"))
-    for indices, side in ((sides.train, expected.train), (sides.valid, expected.valid)):
-        assert [dataset.names[i] for i in indices.tolist()] == [drawn.names[i] for i in side.tolist()]
-    assert len(drawn) < len(dataset)
+from bench.training.preparation import Latest, prepare, ready, world_of
+from data_utils import ChannelStatistics, DataError, PairedDataset
+from tests.bench.samples import SMALL, TESTED
 
 
 def test_training_and_validation_share_no_scene_where_groups_are_kept(dataset: PairedDataset) -> None:
     def shared_scenes(keep_groups: bool) -> int:
-        sides = choose(dataset, replace(SMALL, keep_groups=keep_groups), 51)
-        train, valid = (
-            {dataset.names[i].partition("/")[2] for i in side.tolist()} for side in (sides.train, sides.valid)
-        )
+        world = world_of(dataset, replace(SMALL, keep_groups=keep_groups), 51)
+        train, valid = ({name.partition("/")[2] for name in part.names} for part in (world.train, world.valid))
         return len(train & valid)
 
     assert shared_scenes(keep_groups=True) == 0
@@ -33,7 +21,8 @@ def test_training_and_validation_share_no_scene_where_groups_are_kept(dataset: P
 
 def test_too_few_pairs_for_a_batch_are_refused(dataset: PairedDataset) -> None:
     with pytest.raises(DataError, match="64 training pairs are fewer than one batch of 65"):
-        choose(dataset, replace(SMALL, batch_size=65), 51)
+        world_of(dataset, replace(SMALL, batch_size=65, drop_last=True), 51)
+    assert len(world_of(dataset, replace(SMALL, batch_size=65), 51).train) == 64
 
 
 @pytest.mark.parametrize("normalized", [(), ("rgb",), ("rgb", "lidar"), ALL])
@@ -41,19 +30,22 @@ def test_the_named_modalities_are_scaled_and_no_others(
     normalized: tuple[str, ...], dataset: PairedDataset
 ) -> None:
     protocol = replace(SMALL, normalized=normalized)
-    raw, data = dataset.batch(choose(dataset, protocol, 51).train), prepare(dataset, protocol, 51, "cpu")
+    data = prepare(dataset, protocol, 51, "cpu")
+    raw = data.world.train.batch()
     assert torch.equal(data.train.labels, raw.labels)
     for modality, values in raw.inputs.items():
         unchanged = normalized != ALL and modality not in normalized
-        assert torch.equal(data.train.inputs[modality], values) is unchanged
+        assert torch.equal(data.train[:].inputs[modality], values) is unchanged
 
 
 def test_preparing_one_modality_at_a_time_is_preparing_all_at_once(dataset: PairedDataset) -> None:
-    train, valid = measured_sides(dataset, SMALL, 51)
+    data = prepare(dataset, TESTED, 51, "cpu")
+    train, valid, test = (part.batch() for part in data.world.parts.values())
     statistics = ChannelStatistics.from_batch(train)
-    data = prepare(dataset, SMALL, 51, "cpu")
-    for side, measured in ((data.train, train), (data.valid, valid)):
+    (tested,) = data.batches(data.world.test)
+    for side, measured in ((data.train, train), (data.valid, valid), (tested, test)):
         expected = ready(measured, statistics, ("rgb", "lidar"), "cpu")
+        side = side[:]
         assert torch.equal(side.labels, measured.labels)
         assert list(side.inputs) == list(expected.inputs)
         for modality, values in expected.inputs.items():
@@ -63,7 +55,7 @@ def test_preparing_one_modality_at_a_time_is_preparing_all_at_once(dataset: Pair
 
 def test_validation_is_scaled_as_training_is(dataset: PairedDataset) -> None:
     data = prepare(dataset, replace(SMALL, normalized=("lidar",)), 51, "cpu")
-    means = [side.inputs["lidar"].mean(dim=(0, 2, 3)) for side in (data.train, data.valid)]
+    means = [side[:].inputs["lidar"].mean(dim=(0, 2, 3)) for side in (data.train, data.valid)]
     assert means[0].abs().max() < 1e-4
     assert means[1].abs().max() > 1e-4  # the statistics are those of the training pairs
 
@@ -77,10 +69,44 @@ def test_whole_batches_leave_out_the_last_validation_pairs(dataset: PairedDatase
 
 def test_whole_batches_of_less_than_one_are_refused(dataset: PairedDataset) -> None:
     with pytest.raises(DataError, match="16 validation pairs are fewer than one batch of 32"):
-        choose(dataset, replace(SMALL, batch_size=32, valid_whole_batches=True), 51)
+        world_of(dataset, replace(SMALL, batch_size=32, valid_whole_batches=True), 51)
 
 
-def test_prepared_data_tell_which_pairs_validate(dataset: PairedDataset) -> None:
-    data = prepare(dataset, replace(SMALL, pairs=60, normalized=()), 51, "cpu")
-    assert torch.equal(data.valid.inputs["lidar"], dataset.inputs["lidar"][data.valid_pairs])
-    assert len(data.valid_pairs) == len(data.valid)
+def test_test_pairs_are_prepared_in_the_batches_of_evaluations(
+    dataset: PairedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.training.preparation.EVALUATION_BATCH_SIZE", 7)
+    data = prepare(dataset, replace(TESTED, normalized=()), 51, "cpu")
+    batches = [*data.batches(data.world.test)]
+    assert [len(batch) for batch in batches] == [7, 7, 2]
+    assert torch.equal(torch.cat([b.inputs["lidar"] for b in batches]), data.world.test.batch().inputs["lidar"])
+    assert [*data.batches(replace(data.world.test, indices=torch.tensor([], dtype=torch.int64)))] == []
+
+
+# --- what is kept
+
+
+def test_the_latest_values_are_kept_within_the_limit() -> None:
+    latest: Latest[int] = Latest(limit=10)
+    made = []
+
+    def get(key: str, size: int) -> int:
+        return latest.get(key, lambda: made.append(key) or size, lambda value: value)  # type: ignore[func-returns-value]
+
+    for key in "aabab":
+        assert get(key, 4) == 4
+    assert made == ["a", "b"]
+    get("c", 4)  # no room beside both: a was used before b
+    assert get("b", 4) == 4
+    get("large", 30)  # kept although it is larger than the limit, and nothing beside it
+    assert get("large", 30) == 30
+    assert made == ["a", "b", "c", "large"]
+    get("b", 4)
+    assert made[-1] == "b"
+
+
+def test_a_failure_to_make_a_value_keeps_nothing_of_it() -> None:
+    latest: Latest[int] = Latest(limit=10)
+    with pytest.raises(ZeroDivisionError):
+        latest.get("a", lambda: 1 // 0, lambda value: value)
+    assert latest.get("a", lambda: 1, lambda value: value) == 1

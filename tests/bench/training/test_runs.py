@@ -3,6 +3,7 @@ import hashlib
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,15 @@ from bench.records import COMPLETED, DIVERGED, FAILED, RunRecord, SampleRecord, 
 from bench.registry import METRICS, register_metric
 from bench.training import runs, samples
 from bench.training.ceiling import ceiling
-from bench.training.evaluation import evaluate
+from bench.training.evaluation import evaluate, metrics_of
 from bench.training.fingerprint import code_sha256
-from bench.training.preparation import prepare
+from bench.training.preparation import predict_part, prepare, shares_of
 from bench.training.runs import build_seeded, describe, failed, run, run_cell
 from bench.training.seeding import deterministic
-from bench.training.trainer import TARGET_ACCURACY, EpochResult
-from data_utils import DataError, PairedDataset
+from bench.training.trainer import TARGET_ACCURACY, EpochResult, History, Trainer
+from data_utils import Batch, DataError, PairedDataset, World
 from fusion_models import FusionNet, ModelError, ModelSpec, find_model, register_model
-from tests.bench.samples import MODEL, SMALL, run_config, small_dataset
+from tests.bench.samples import MODEL, SMALL, TESTED, run_config, small_dataset
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +66,9 @@ def test_a_completed_run_leaves_no_field_open(completed: RunRecord) -> None:
     assert completed.status == COMPLETED
     empty = {name for name in completed.__struct_fields__ if getattr(completed, name) is None}
     # On a CPU nothing is reserved, and two epochs need not reach the target accuracy.
-    assert empty - {"seconds_to_target"} == {"error", "peak_reserved_bytes"}
+    without_test = {"test_loss", "test_accuracy", "test_metrics", "test_sha256"}
+    assert empty - {"seconds_to_target"} == {"error", "peak_reserved_bytes"} | without_test
+    assert completed.test_pairs == 0
     assert all(loss is not None and math.isfinite(loss) for loss in completed.train_losses)
 
 
@@ -156,7 +159,7 @@ def test_the_checkpoint_brings_back_the_best_epoch(
 def test_the_checkpoint_is_not_of_the_last_epoch_where_that_was_worse(
     dataset: PairedDataset, tmp_path: Path
 ) -> None:
-    overshooting = replace(SMALL, learning_rate=0.02, final_learning_rate=0.02)
+    overshooting = replace(SMALL, learning_rate=0.05, final_learning_rate=0.05)
     record = cell(dataset, run_config(tmp_path, overshooting))
     assert record.best_epoch == 1  # of two; a rate that keeps the second one better makes this test void
     network = with_weights_of(record, dataset, tmp_path)
@@ -291,10 +294,11 @@ def test_a_model_that_does_not_fit_is_refused_before_anything_is_trained(
     }.items():
         with pytest.raises(ModelError, match=message):
             run(model, dataset, protocol=SMALL, results_dir=tmp_path, observe=epochs.append)
+    whole = dataset.decoded()
     odd = replace(
-        dataset,
-        info=replace(dataset.info, image_size=(12, 16)),
-        inputs={modality: values[:, :, :12] for modality, values in dataset.inputs.items()},
+        whole,
+        info=replace(whole.info, image_size=(12, 16)),
+        inputs={modality: values[:, :, :12] for modality, values in whole.inputs.items()},
     )
     with pytest.raises(ModelError, match="multiples of 8, not 12x16"):
         run(MODEL, odd, protocol=SMALL, results_dir=tmp_path, observe=epochs.append)
@@ -396,7 +400,7 @@ def test_samples_are_saved_beside_the_checkpoint(completed: RunRecord, folder: P
 def test_samples_that_cannot_be_drawn_leave_a_note(
     dataset: PairedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_: object) -> None:
+    def fail(*_: object) -> None:
         raise OSError("no ink")
 
     notes: list[str] = []
@@ -417,12 +421,153 @@ def test_a_folder_that_is_not_given_is_not_written(
 
 
 def test_the_standard_protocol_scales_all_modalities_of_the_data(dataset: PairedDataset) -> None:
-    thermal = dataset.inputs["lidar"][:, :1] + 3
+    thermal = dataset.measured("lidar")[:, :1] + 3
     info = replace(dataset.info, channels={**dataset.info.channels, "thermal": 1})
     three = replace(dataset, info=info, inputs={**dataset.inputs, "thermal": thermal})
     record = run(MODEL, three, protocol=SMALL)
     assert SMALL.normalized == STANDARD.normalized
     assert record.protocol["normalized"] == record.modalities == ["rgb", "lidar", "thermal"]
-    assert prepare(three, SMALL, 51, "cpu").train.inputs["thermal"].mean().abs() < 1e-4
+    assert prepare(three, SMALL, 51, "cpu").train[:].inputs["thermal"].mean().abs() < 1e-4
     pair = ModelSpec("compact", "late", "concat", "strided", ("rgb", "thermal"))
     assert run(pair, three, protocol=SMALL).modalities == ["rgb", "thermal"]
+
+
+# --- test pairs
+
+
+@pytest.fixture(scope="module")
+def tested_run(dataset: PairedDataset) -> RunRecord:
+    return run(MODEL, dataset, protocol=TESTED)
+
+
+def test_a_record_counts_the_classes_of_each_part_and_what_else_ran(tested_run: RunRecord) -> None:
+    counts = tested_run.class_counts or {}
+    sizes = {"train": tested_run.train_pairs, "valid": tested_run.valid_pairs, "test": tested_run.test_pairs}
+    assert {part: sum(of_part) for part, of_part in counts.items()} == sizes
+    assert all(len(of_part) == tested_run.classes for of_part in counts.values())
+    assert tested_run.other_load is None or tested_run.other_load >= 0
+
+
+def test_a_run_reports_every_metric_on_its_test_pairs(tested_run: RunRecord, dataset: PairedDataset) -> None:
+    world = dataset.world(shares_of(TESTED), 51)
+    assert (tested_run.train_pairs, tested_run.valid_pairs, tested_run.test_pairs) == tuple(
+        len(part) for part in world.parts.values()
+    )
+    assert [tested_run.train_sha256, tested_run.valid_sha256, tested_run.test_sha256] == [
+        part.sha256 for part in world.parts.values()
+    ]
+    assert tested_run.data_sha256 == dataset.sha256
+    metrics = tested_run.test_metrics or {}
+    assert set(metrics) == set(METRICS) == set(tested_run.valid_metrics or {})
+    assert (metrics["loss"], metrics["accuracy"]) == (tested_run.test_loss, tested_run.test_accuracy)
+
+
+def test_the_test_figures_are_those_of_the_best_epoch(
+    dataset: PairedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(History, "best", property(lambda history: history.results[0]))  # of two
+    record = cell(dataset, run_config(tmp_path, TESTED))
+    assert record.best_epoch == 1
+    network = with_weights_of(record, dataset, tmp_path)
+    data = prepare(dataset, TESTED, 51, "cpu")
+    with deterministic():
+        assert (
+            metrics_of(predict_part(network, data, data.world.test), data.world.test.labels) == record.test_metrics
+        )
+
+
+def test_test_pairs_are_looked_at_once_when_nothing_is_left_to_choose(
+    dataset: PairedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trainer has no way to them, and nobody prepares any of them before the best weights are restored."""
+    assert not [name for name in signature(Trainer).parameters if "test" in name]
+    events: list[str] = []
+    of_test = set(dataset.world(shares_of(TESTED), 52).test.indices.tolist())
+    whole_batch, restore = PairedDataset.batch, Trainer.restore_best
+
+    def batch(self: PairedDataset, indices: torch.Tensor, *words: Any) -> Batch:
+        asked = set(indices.tolist()) & of_test
+        events.extend(["test"] if asked else [])
+        assert asked in (set(), of_test)
+        return whole_batch(self, indices, *words)
+
+    def restored(self: Trainer) -> None:
+        events.append("restored")
+        restore(self)
+
+    monkeypatch.setattr(PairedDataset, "batch", batch)
+    monkeypatch.setattr(Trainer, "restore_best", restored)
+    run(MODEL, dataset, 52, TESTED, observe=lambda _: events.append("epoch"))
+    assert events == ["epoch", "epoch", "restored", "test"]
+
+
+def test_other_test_pairs_change_nothing_but_what_is_reported_of_them(
+    tested_run: RunRecord, dataset: PairedDataset
+) -> None:
+    test = dataset.world(shares_of(TESTED), 51).test.indices
+    labels = dataset.labels.clone()
+    labels[test] = 1 - labels[test]
+    other = replace(
+        dataset, labels=labels, assigned=assigned_as(dataset.world(shares_of(TESTED), 51), len(dataset))
+    )
+    relabeled = run(MODEL, other, protocol=TESTED)
+    assert relabeled.weights_sha256 == tested_run.weights_sha256
+    assert relabeled.valid_losses == tested_run.valid_losses
+    assert relabeled.best_epoch == tested_run.best_epoch
+    assert relabeled.test_loss != tested_run.test_loss
+    assert relabeled.test_sha256 != tested_run.test_sha256
+
+
+def assigned_as(world: World, pairs: int) -> tuple[str, ...]:
+    """The parts of a world as a declared split."""
+    words = [""] * pairs
+    for name, part in world.parts.items():
+        for pair in part.indices.tolist():
+            words[pair] = name
+    return tuple(words)
+
+
+def test_a_name_draws_all_parts_from_the_seed() -> None:
+    short = replace(TESTED, epochs=1)
+    records = [run(MODEL, "shapes", seed, short) for seed in (51, 52, 51)]
+    assert [record.test_pairs for record in records] == [20] * 3
+    hashes = [(r.train_sha256, r.valid_sha256, r.test_sha256) for r in records]
+    assert hashes[0] == hashes[2]
+    assert len({*hashes[0], *hashes[1]}) == 6
+    assert len({record.data_sha256 for record in records}) == 1
+    assert records[0].test_metrics == records[2].test_metrics
+
+
+def test_experts_are_trained_without_the_test_pairs(dataset: PairedDataset) -> None:
+    record = run(EXPERTS, dataset, protocol=replace(TESTED, epochs=1))
+    assert record.test_pairs == 16
+    assert record.test_accuracy is not None
+
+
+def test_memory_and_operations_are_measured_once_for_all_seeds_of_a_row(
+    dataset: PairedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[str] = []
+
+    def counted(name: str) -> Callable[..., Any]:
+        original = getattr(runs, name)
+
+        def count(*arguments: Any) -> Any:
+            measured.append(name)
+            return original(*arguments)
+
+        return count
+
+    for name in ("_peak_memory", "_flops"):
+        monkeypatch.setattr(runs, name, counted(name))
+    monkeypatch.setattr(runs, "_measured", {})
+    first, second = (cell(dataset, run_config(tmp_path), seed=seed) for seed in (51, 52))
+    assert measured == ["_peak_memory", "_flops"]
+    assert first.weights_sha256 != second.weights_sha256
+    assert first.peak_memory_bytes == second.peak_memory_bytes
+    assert first.flops_per_step == second.flops_per_step
+    larger = cell(dataset, run_config(tmp_path, replace(SMALL, batch_size=32)))
+    assert measured == ["_peak_memory", "_flops"] * 2
+    assert larger.peak_memory_bytes is not None
+    assert first.peak_memory_bytes is not None
+    assert larger.peak_memory_bytes > first.peak_memory_bytes

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import nn
 
 from bench.records import SampleRecord
-from bench.training.preparation import PreparedData, prepare
+from bench.training.preparation import PreparedData, predict_part, prepare
 from bench.training.runs import build_seeded
 from bench.training.samples import chosen_samples, predictions, probabilities
 from bench.training.seeding import deterministic
@@ -30,18 +30,18 @@ def network(dataset: PairedDataset) -> nn.Module:
     return build_seeded(find_model(MODEL), dataset.info, 51, "cpu")
 
 
-def predict(network: nn.Module, dataset: PairedDataset, data: PreparedData) -> list[SampleRecord]:
+def predict(network: nn.Module, data: PreparedData) -> list[SampleRecord]:
     with deterministic():
-        return predictions(network, dataset, data, "f" * 64)
+        return predictions(predict_part(network, data, data.world.valid), data.world.valid, "f" * 64)
 
 
 def test_all_of_them_together_give_the_accuracy(
-    network: nn.Module, dataset: PairedDataset, data: PreparedData, monkeypatch: pytest.MonkeyPatch
+    network: nn.Module, data: PreparedData, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.training.samples.COUNT", len(data.valid))
-    samples = predict(network, dataset, data)
+    samples = predict(network, data)
     with torch.no_grad():
-        right = (network(data.valid.inputs)[:, 0] > 0) == data.valid.labels
+        right = (network(data.valid[:].inputs)[:, 0] > 0) == data.valid.labels
     assert sum(sample.right for sample in samples) == right.sum()
     assert len({sample.name for sample in samples}) == len(data.valid) == len(samples)
 
@@ -49,11 +49,14 @@ def test_all_of_them_together_give_the_accuracy(
 def test_a_sample_is_of_the_pair_that_it_names(
     network: nn.Module, dataset: PairedDataset, data: PreparedData
 ) -> None:
-    samples = predict(network, dataset, data)
-    ranges = pictures(dataset.inputs["lidar"][[dataset.names.index(sample.name) for sample in samples]])
+    samples = predict(network, data)
+    ranges = pictures(
+        dataset.measured("lidar")[[dataset.names.index(sample.name) for sample in samples]],
+        dataset.modality("lidar"),
+    )
     for sample, expected in zip(samples, ranges, strict=True):
         pair = dataset.names.index(sample.name)
-        assert pair in data.valid_pairs.tolist()
+        assert pair in data.world.valid.indices.tolist()
         assert sample.label == dataset.info.classes[int(dataset.labels[pair])]
         assert 0.5 <= sample.probability <= 1
         assert list(sample.pictures) == ["rgb", "lidar"]

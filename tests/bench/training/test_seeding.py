@@ -1,4 +1,7 @@
 import os
+import subprocess
+import sys
+import warnings
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import product
@@ -7,7 +10,9 @@ import pytest
 import torch
 from torch import nn
 
+from bench.config import BF16, FP32, TF32, Precision
 from bench.training.seeding import deterministic, epoch_order, seeded, stream
+from tests.bench.toys import toy
 
 
 def test_streams_differ_by_name_and_by_seed() -> None:
@@ -48,6 +53,16 @@ def test_seeded_restores_the_global_generator(error: bool) -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def test_two_gpus_are_no_reason_for_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    # torch warns where all of several devices would be forked, once per process.
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.random, "_fork_rng_warned_already", False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with seeded(51, "initialization"):
+            toy()
+
+
 def test_an_epochs_order_is_a_permutation_that_depends_on_its_arguments_alone() -> None:
     first = epoch_order(51, 1, 100)
     assert sorted(first.tolist()) == list(range(100))
@@ -59,55 +74,122 @@ def test_an_epochs_order_is_a_permutation_that_depends_on_its_arguments_alone() 
         assert not torch.equal(epoch_order(seed, epoch, 100), first)
 
 
-Settings = tuple[bool, bool, bool, bool, bool, bool]
+BACKENDS = torch.backends
+MATMUL, CONVOLUTION = BACKENDS.cuda.matmul, BACKENDS.cudnn.conv  # type: ignore[attr-defined]
+PLACES = [
+    (MATMUL, "cuda"),
+    (CONVOLUTION, "cuda"),
+    (BACKENDS.cudnn.rnn, "cuda"),
+    *((getattr(BACKENDS.mkldnn, name), "cpu") for name in ("matmul", "conv", "rnn")),
+]
+"""Where float32 may be computed in another format, and on which device."""
 
 
-def settings() -> Settings:
-    cudnn = torch.backends.cudnn
-    return (
+def switches() -> list[object]:
+    return [
         torch.are_deterministic_algorithms_enabled(),
         torch.is_deterministic_algorithms_warn_only_enabled(),
-        cudnn.deterministic,
-        cudnn.benchmark,
-        cudnn.allow_tf32,
-        torch.backends.cuda.matmul.allow_tf32,
-    )
+        BACKENDS.cudnn.deterministic,
+        BACKENDS.cudnn.benchmark,
+        torch.utils.deterministic.fill_uninitialized_memory,  # type: ignore[attr-defined]
+    ]
 
 
-def apply(values: Settings) -> None:
-    torch.use_deterministic_algorithms(values[0], warn_only=values[1])
-    cudnn = torch.backends.cudnn
-    cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32 = values[2:5]
-    torch.backends.cuda.matmul.allow_tf32 = values[5]
+def formats(device: str = "") -> list[str]:
+    return [place.fp32_precision for place, on in PLACES if on == (device or on)]
+
+
+def nothing() -> None:
+    pass
+
+
+def others_switches() -> None:
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    BACKENDS.cudnn.deterministic, BACKENDS.cudnn.benchmark = True, True
+
+
+def older_settings() -> None:
+    BACKENDS.cudnn.allow_tf32 = False
+    MATMUL.allow_tf32 = True
+
+
+def format_of_convolutions() -> None:
+    CONVOLUTION.fp32_precision = "ieee"  # from then on, reading cudnn.allow_tf32 raises
+
+
+def format_of_everything() -> None:
+    BACKENDS.fp32_precision = "tf32"  # type: ignore[attr-defined]
+
+
+def fast_products() -> None:
+    torch.set_float32_matmul_precision("medium")  # bfloat16 on a CPU
 
 
 @pytest.fixture(
     params=[
-        (False, False, False, True, True, True),
-        (True, True, True, False, False, False),
-        (True, False, False, True, False, True),
+        nothing,
+        others_switches,
+        older_settings,
+        format_of_convolutions,
+        format_of_everything,
+        fast_products,
     ],
-    ids=str,
+    ids=lambda setting: setting.__name__,
 )
-def before(request: pytest.FixtureRequest) -> Iterator[Settings]:
+def before(request: pytest.FixtureRequest) -> Iterator[None]:
     """Settings made before; those of the test session are restored afterwards."""
-    session = settings()
-    apply(request.param)
-    yield request.param
-    apply(session)
+    session, products = switches(), torch.get_float32_matmul_precision()
+    session_formats = [(place, place.fp32_precision) for place in (BACKENDS, *(place for place, _ in PLACES))]
+    request.param()
+    yield
+    torch.use_deterministic_algorithms(bool(session[0]), warn_only=bool(session[1]))
+    BACKENDS.cudnn.deterministic, BACKENDS.cudnn.benchmark = map(bool, session[2:4])
+    torch.set_float32_matmul_precision(products)
+    for place, chosen in session_formats:
+        place.fp32_precision = chosen
 
 
+@pytest.mark.usefixtures("before")
 @pytest.mark.parametrize("error", [False, True])
-def test_inside_everything_is_deterministic_and_afterwards_as_it_was(before: Settings, error: bool) -> None:
-    assert settings() == before
+def test_inside_everything_is_deterministic_and_afterwards_as_it_was(error: bool) -> None:
+    expected = switches(), formats()
     with suppress(KeyError), deterministic():
-        assert settings() == (True, False, True, False, False, False)
-        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] in {":4096:8", ":16:8"}
-        assert not torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+        assert switches() == [True, False, True, False, False]
+        assert set(formats()) == {"ieee"}
         if error:
             raise KeyError("on purpose")
-    assert settings() == before
-    assert torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
+    assert (switches(), formats()) == expected
+
+
+@pytest.mark.usefixtures("before")
+@pytest.mark.parametrize(("precision", "on_cuda"), [(FP32, "ieee"), (TF32, "tf32"), (BF16, "ieee")])
+def test_float32_is_in_the_declared_format_on_cuda_and_in_full_on_a_cpu(
+    precision: Precision, on_cuda: str
+) -> None:
+    with deterministic(precision):
+        assert set(formats("cuda")) == {on_cuda}
+        assert set(formats("cpu")) == {"ieee"}
+
+
+def test_a_product_on_a_cpu_has_the_same_bits_whatever_was_set() -> None:
+    matrix = torch.rand(64, 64, generator=torch.Generator().manual_seed(0))
+    with deterministic():
+        expected = matrix @ matrix
+    session = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("medium")
+    try:
+        with deterministic():
+            assert torch.equal(matrix @ matrix, expected)
+    finally:
+        torch.set_float32_matmul_precision(session)
+
+
+def test_cublas_is_told_before_anything_can_use_it() -> None:
+    code = "import os, sys, bench; print(os.environ['CUBLAS_WORKSPACE_CONFIG'], 'torch' in sys.modules)"
+    environment = {name: value for name, value in os.environ.items() if name != "CUBLAS_WORKSPACE_CONFIG"}
+    for chosen, expected in (({}, ":4096:8"), ({"CUBLAS_WORKSPACE_CONFIG": ":16:8"}, ":16:8")):
+        output = subprocess.check_output([sys.executable, "-c", code], env=environment | chosen, text=True)
+        assert output.split() == [expected, "False"]
 
 
 def test_what_has_no_deterministic_version_raises() -> None:

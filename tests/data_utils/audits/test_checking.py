@@ -14,7 +14,7 @@ from tests.data_utils.samples import tiny_dataset
 
 @pytest.fixture(scope="module")
 def dataset() -> PairedDataset:
-    return load("shapes", pairs=80)
+    return load("shapes", pairs=80).decoded()
 
 
 def audits(report: Report) -> set[str]:
@@ -83,7 +83,7 @@ def rotate(dataset: PairedDataset) -> PairedDataset:
 @pytest.mark.parametrize(
     ("damage", "problems"),
     [
-        (repeat, {"repeated pairs", "pairs in both splits"}),
+        (repeat, {"repeated pairs", "pairs in several parts"}),
         (mark, {"label-dependent inputs"}),
         (rotate, {"label-dependent inputs"}),
         (lambda d: replace(d, notes=("3 file(s) were left out.",)), {"reading"}),

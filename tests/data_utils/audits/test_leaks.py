@@ -6,30 +6,34 @@ import pytest
 import torch
 from torch import Tensor
 
-from data_utils import DatasetInfo, PairedDataset, Split, split
+from data_utils import DatasetInfo, PairedDataset, Part, Shares, World
 from data_utils.audits.leaks import (
     JUDGED_PAIRS,
     groups_split_apart,
     label_dependent_inputs,
-    pairs_in_both_splits,
+    pairs_in_several_parts,
     repeated_pairs,
     validation_left_out,
 )
 from data_utils.geometry import depth_to_xyza, range_to_xyza
+from data_utils.worlds import split_world
 from tests.data_utils.samples import tiny_dataset
 
 # --- pairs and groups
 
 
-def split_at(pair: int, dataset: PairedDataset) -> Split:
-    return Split(train=torch.arange(pair), valid=torch.arange(pair, len(dataset)))
+def split_at(pair: int, dataset: PairedDataset, tested: int = 0) -> World:
+    """The first pairs train, the last ones test, those between validate."""
+    counts = (pair, len(dataset) - pair - tested, tested)
+    train, valid, test = (Part(dataset, pairs) for pairs in torch.arange(len(dataset)).split(counts))
+    return World(train, valid, test)
 
 
 def test_pairs_that_share_one_modality_are_not_copies() -> None:
     dataset = tiny_dataset([0, 1, 0, 1])
     one_image = replace(dataset, inputs={**dataset.inputs, "rgb": torch.zeros(4, 1, 1, 1, dtype=torch.uint8)})
     assert not [*repeated_pairs(one_image)]
-    assert not [*pairs_in_both_splits(one_image, split_at(2, one_image))]
+    assert not [*pairs_in_several_parts(split_at(2, one_image))]
 
 
 def test_repeated_pairs_are_found_with_other_names_and_labels() -> None:
@@ -43,35 +47,52 @@ def test_repeated_pairs_are_found_with_other_names_and_labels() -> None:
     )
 
 
-def test_pairs_in_both_splits_are_found_if_every_pair_is_listed_once_per_class() -> None:
+def test_pairs_in_several_parts_are_found_if_every_pair_is_listed_once_per_class() -> None:
     """As in a published loader, whose loop over classes starts from all files each time."""
     dataset = tiny_dataset([0, 1] * 20).take(torch.arange(40).repeat(2))
-    parts = split(replace(dataset, groups=torch.arange(80)), 0.2, seed=51)
-    (finding,) = pairs_in_both_splits(dataset, parts)
-    twice = len(set(parts.train.remainder(40).tolist()) & set(parts.valid.remainder(40).tolist()))
+    world = split_world(replace(dataset, groups=torch.arange(80)), Shares(0.2), seed=51)
+    (finding,) = pairs_in_several_parts(world)
+    train, valid = (set(part.indices.remainder(40).tolist()) for part in (world.train, world.valid))
+    twice = len(train & valid)
     assert twice > 5
     assert finding.message.startswith(f"{twice} of 16 validation pairs are also training pairs (")
 
 
-def test_pairs_in_both_splits_are_found_with_another_name() -> None:
+def test_pairs_in_several_parts_are_found_with_another_name() -> None:
     dataset = tiny_dataset([0, 1, 0, 1]).take(torch.tensor([0, 1, 3, 1]))
     renamed = replace(dataset, names=("a", "b", "c", "d"))
-    (finding,) = pairs_in_both_splits(renamed, split_at(2, renamed))
+    (finding,) = pairs_in_several_parts(split_at(2, renamed))
     assert "1 of 2 validation pairs are also training pairs (d = b)" in finding.message
+    (finding,) = pairs_in_several_parts(split_at(2, renamed, tested=1))
+    assert "1 of 1 test pairs are also training pairs (d = b)" in finding.message
+
+
+def test_test_pairs_of_another_data_set_are_compared_by_content() -> None:
+    dataset, other = tiny_dataset([0, 1, 0, 1]), tiny_dataset([0, 1, 0, 1, 0, 1])
+    fresh, known = (
+        replace(split_at(2, dataset), test=Part(other, pairs)) for pairs in torch.arange(6).split(3)[::-1]
+    )
+    assert [*pairs_in_several_parts(split_at(2, dataset))] == []
+    (finding,) = pairs_in_several_parts(fresh)
+    assert "1 of 3 test pairs are also validation pairs (3 = 3)" in finding.message
+    assert len([*pairs_in_several_parts(known)]) == 2
+    assert not [*groups_split_apart(known)]  # their groups have the numbers of other groups
 
 
 def test_groups_split_apart_are_found() -> None:
     dataset = tiny_dataset([0, 1, 0, 1, 0, 1], groups=[7, 7, 8, 8, 9, 9])
-    assert not [*groups_split_apart(dataset, split_at(2, dataset))]
-    (finding,) = groups_split_apart(dataset, split_at(3, dataset))
+    assert not [*groups_split_apart(split_at(2, dataset))]
+    (finding,) = groups_split_apart(split_at(3, dataset))
     assert "1 of 3 groups have pairs both in training and in validation (3 from 2)" in finding.message
+    (finding,) = groups_split_apart(split_at(2, dataset, tested=1))
+    assert "1 of 2 groups have pairs both in validation and in test (5 from 4)" in finding.message
 
 
 def test_validation_pairs_left_out_are_found() -> None:
     dataset = tiny_dataset([0, 1, 0, 1, 0])
     drawn = split_at(2, dataset)
-    assert not [*validation_left_out(dataset, drawn, drawn)]
-    (finding,) = validation_left_out(dataset, drawn, Split(drawn.train, drawn.valid[:2]))
+    assert not [*validation_left_out(drawn, drawn)]
+    (finding,) = validation_left_out(drawn, replace(drawn, valid=Part(dataset, drawn.valid.indices[:2])))
     assert "1 of 3 validation pairs reach no metric (4)" in finding.message
 
 

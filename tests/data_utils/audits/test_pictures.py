@@ -7,6 +7,7 @@ import torch
 from data_utils import load
 from data_utils.audits.pictures import contact_sheet, pictures
 from data_utils.geometry import depth_to_xyza, range_to_xyza
+from data_utils.modality import Modality
 from tests.data_utils.samples import tiny_dataset
 
 
@@ -41,7 +42,7 @@ def test_depth_is_blended_pixel_by_pixel() -> None:
     focal = torch.full((4,), 60.0)
     points = depth_to_xyza(depth, focal, focal, focal / 2, focal / 2)
     sheet = np.asarray(
-        contact_sheet(replace(dataset, inputs={"rgb": dataset.inputs["rgb"], "lidar": points}), [0])
+        contact_sheet(replace(dataset.decoded(), inputs={"rgb": dataset.inputs["rgb"], "lidar": points}), [0])
     )
     over = sheet[62 : 62 + 128, 8 + 2 * 136 : 8 + 2 * 136 + 128]
     assert (over[:64].max(axis=-1) > 50).all()
@@ -61,21 +62,22 @@ def test_pictures_are_the_tiles_of_the_sheet() -> None:
     dataset = load("shapes", pairs=4)
     sheet = np.asarray(contact_sheet(dataset, [3]))[62 : 62 + 128]
     for modality, left in (("rgb", 8), ("lidar", 8 + 136)):
-        (picture,) = pictures(dataset.inputs[modality][3:])
+        (picture,) = pictures(dataset.measured(modality)[3:], dataset.modality(modality))
         assert (picture.repeat(2, axis=0).repeat(2, axis=1) == sheet[:, left : left + 128]).all()
 
 
+POINTS = Modality("range", 4, points=True)
 LIGHT, DARK, NOTHING = [254, 240, 180], [90, 24, 130], [40, 42, 60]
 SCAN = range_to_xyza(torch.tensor([[[10.0, 20.0, 50.0], [10.0, 15.0, 20.0]]]), torch.zeros(2), torch.zeros(3))
 
 
 def test_colors_stay_as_they_are() -> None:
     colors = torch.arange(2 * 4 * 3 * 5, dtype=torch.uint8).reshape(2, 4, 3, 5)
-    assert (pictures(colors) == colors[:, :3].permute(0, 2, 3, 1).numpy()).all()
+    assert (pictures(colors, Modality("image", 4)) == colors[:, :3].permute(0, 2, 3, 1).numpy()).all()
 
 
 def test_points_have_the_colors_of_their_ranges_in_the_orientation_of_the_images() -> None:
-    (picture,) = pictures(SCAN)
+    (picture,) = pictures(SCAN, POINTS)
     assert picture.shape == (3, 2, 3)  # rows become columns, last row first
     assert picture[:, 1].tolist() == [LIGHT, DARK, NOTHING]
     assert (picture[0, 0].tolist(), picture[2, 0].tolist()) == (LIGHT, DARK)
@@ -83,12 +85,13 @@ def test_points_have_the_colors_of_their_ranges_in_the_orientation_of_the_images
 
 def test_the_points_of_a_depth_camera_are_not_rotated() -> None:
     focal, middle = torch.tensor([60.0]), torch.tensor([0.0])
-    (picture,) = pictures(depth_to_xyza(torch.tensor([[[1.0, 2.0, 0.0]]]), focal, focal, middle, middle))
+    points = depth_to_xyza(torch.tensor([[[1.0, 2.0, 0.0]]]), focal, focal, middle, middle)
+    (picture,) = pictures(points, Modality("depth", 4, points=True))
     assert picture.tolist() == [[LIGHT, DARK, NOTHING]]
 
 
 def test_all_pictures_have_one_color_scale() -> None:
-    first, second = pictures(torch.cat([SCAN, SCAN * torch.tensor([2.0, 2, 2, 1])[:, None, None]]))
+    first, second = pictures(torch.cat([SCAN, SCAN * torch.tensor([2.0, 2, 2, 1])[:, None, None]]), POINTS)
     assert first[0, 1].tolist() == LIGHT
     assert second[1, 1].tolist() == DARK != first[1, 1].tolist()
 
@@ -96,4 +99,14 @@ def test_all_pictures_have_one_color_scale() -> None:
 @pytest.mark.parametrize("channels", [1, 2, 5])
 def test_other_channels_become_colors_by_their_mean(channels: int) -> None:
     values = torch.tensor([0.0, 1.0]).expand(3, channels, 1, 2)
-    assert pictures(values).tolist() == [[[LIGHT, DARK]]] * 3
+    assert pictures(values, Modality("raw", channels)).tolist() == [[[LIGHT, DARK]]] * 3
+
+
+def test_distances_of_0_are_not_measured() -> None:
+    (picture,) = pictures(torch.tensor([[[[1.0, 2.0, 0.0]]]]), Modality("depth", 1))
+    assert picture.tolist() == [[LIGHT, DARK, NOTHING]]
+
+
+def test_images_of_16_bits_are_drawn_with_8() -> None:
+    colors = torch.tensor([257, 514, 65535, 65535], dtype=torch.uint16).reshape(1, 4, 1, 1)
+    assert pictures(colors, Modality("image", 4)).tolist() == [[[[1, 2, 255]]]]

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image, PngImagePlugin
 
 from data_utils import DataError
-from data_utils.layouts.media import MAX_PIXELS, read_angles, read_depth, read_plane, read_rgba, stack
+from data_utils.layouts.media import MAX_PIXELS, by_stem, read_angles, read_image, read_values
 
 
 def claim(width: int, height: int) -> Callable[[Path], None]:
@@ -20,7 +19,7 @@ def claim(width: int, height: int) -> Callable[[Path], None]:
     def write(path: Path) -> None:
         header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
         chunk = struct.pack(">I", 13) + header + struct.pack(">I", zlib.crc32(header))
-        path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk)
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 4) + b"IDAT" + bytes(8))
 
     return write
 
@@ -56,37 +55,69 @@ def save(*shape: int, value: float = 1.0, dtype: str = "f4") -> Callable[[Path],
     return lambda path: np.save(path, np.full(shape, value, dtype=dtype))
 
 
+def cut_npy(path: Path) -> None:
+    np.save(path, np.ones((4, 4)))
+    path.write_bytes(path.read_bytes()[:-1])
+
+
+def two_arrays(path: Path) -> None:
+    np.savez(path, a=np.ones((2, 2)), b=np.ones((2, 2)))
+
+
 @pytest.mark.parametrize(
     ("read", "name", "write", "message"),
     [
-        pytest.param(read_rgba, "a.png", claim(100_000, 100_000), "100000 x 100000 pixels", id="huge PNG"),
-        pytest.param(read_rgba, "a.png", compressed_text, "damaged", id="bomb of text"),
-        pytest.param(read_rgba, "a.png", cut, "damaged or truncated", id="cut PNG"),
-        pytest.param(read_rgba, "a.png", link_to_itself, "Too many levels of symbolic links", id="link to itself"),
-        pytest.param(read_rgba, "a.png", lambda p: p.mkdir(), "directory", id="folder"),
-        pytest.param(read_rgba, "a.png", new("RGB", "JPEG"), "is not a PNG", id="JPEG"),
-        pytest.param(read_rgba, "a.png", new("I;16"), "16 bits per channel", id="mode"),
-        pytest.param(read_depth, "a.png", new("L"), "not a 16-bit gray PNG", id="8-bit depth"),
-        pytest.param(read_depth, "a.png", new("RGB"), "not a 16-bit gray PNG", id="color depth"),
-        pytest.param(read_depth, "a.npy", save(4, 4, value=np.nan), "NaN or infinity", id="NaN"),
-        pytest.param(read_depth, "a.npy", save(4, 4, value=np.inf), "NaN or infinity", id="infinity"),
-        pytest.param(read_depth, "a.npy", save(4, 4, value=-1), "negative", id="negative"),
-        pytest.param(read_plane, "a.npy", claim_npy, "cannot be read as a plain npy", id="huge npy"),
-        pytest.param(read_plane, "a.npy", save(4097, 4097, dtype="f2"), f"{4097**2} values", id="large npy"),
-        pytest.param(read_plane, "a.npy", save(4, 4, dtype="i4"), "holds int32", id="integers"),
         pytest.param(
-            read_plane,
+            read_image, "a.png", claim(100_000, 100_000), "a huge number of pixels, and the", id="huge PNG"
+        ),
+        pytest.param(
+            read_image, "a.png", claim(5_000, 5_000), "5000 x 5000 pixels, and the limit", id="large PNG"
+        ),
+        pytest.param(read_image, "a.png", compressed_text, "damaged", id="bomb of text"),
+        pytest.param(read_image, "a.png", cut, "damaged or truncated", id="cut PNG"),
+        pytest.param(
+            read_image, "a.png", link_to_itself, "Too many levels of symbolic links", id="link to itself"
+        ),
+        pytest.param(
+            read_image, "a.png", lambda p: p.symlink_to("gone"), "link to gone, which does", id="no target"
+        ),
+        pytest.param(read_image, "a.png", lambda p: p.mkdir(), "directory", id="folder"),
+        pytest.param(read_image, "a.png", lambda p: p.write_bytes(b""), "is empty", id="empty"),
+        pytest.param(read_image, "a.exr", lambda p: p.write_bytes(b"v/1\x01" * 999), "float TIFF or", id="EXR"),
+        pytest.param(read_image, "a.tiff", new("F", "TIFF"), 'kind = "thermal" or "raw"', id="float image"),
+        pytest.param(read_image, "a.npy", save(6, 6, 5, dtype="u1"), "5 channel", id="five channels"),
+        pytest.param(read_values, "a.png", new("P"), "has a palette", id="palette"),
+        pytest.param(
+            read_values,
+            "a.png",
+            lambda p: p.write_text("version https://git-lfs.github.com/spec/v1\n"),
+            "git lfs pull",
+            id="Git LFS",
+        ),
+        pytest.param(read_values, "a.npy", claim_npy, "holds .* values, and the limit", id="huge npy"),
+        pytest.param(read_values, "a.npy", save(4097, 4097, dtype="f2"), f"{4097**2} values", id="large npy"),
+        pytest.param(read_values, "a.npy", save(4), "2 or 3 dimension", id="one dimension"),
+        pytest.param(read_values, "a.npy", save(3, 4, 4, 2), "2 or 3 dimension", id="four dimensions"),
+        pytest.param(
+            read_values, "a.npy", save(3, 2, 3), r"\(3, 2, 3\), without a dimension of ch", id="no channels"
+        ),
+        pytest.param(read_values, "a.npy", save(4, 4, dtype="c8"), "holds complex64", id="complex"),
+        pytest.param(read_values, "a.npz", two_arrays, "holds 2 arrays", id="npz of two"),
+        pytest.param(
+            read_values,
             "a.npy",
             lambda p: np.save(p, np.array([[print]]), allow_pickle=True),
             "cannot be read as a plain npy",
             id="pickle",
         ),
-        pytest.param(read_plane, "a.npy", link_to_itself, "cannot be read", id="npy link to itself"),
+        pytest.param(read_values, "a.npy", link_to_itself, "cannot be read", id="npy link to itself"),
+        pytest.param(read_values, "a.npy", cut_npy, "truncated", id="cut npy"),
         pytest.param(read_angles, "a.npy", save(4, value=90.0), "in radians", id="degrees"),
+        pytest.param(read_angles, "a.npy", save(4, dtype="i4"), "holds int32", id="integer angles"),
     ],
 )
 def test_refuses_in_one_sentence(
-    read: Callable[[Path], torch.Tensor], name: str, write: Callable[[Path], object], message: str, tmp_path: Path
+    read: Callable[[Path], object], name: str, write: Callable[[Path], object], message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / f"ein Bild {name}"
     write(path)
@@ -101,25 +132,136 @@ def test_the_size_of_images_is_limited() -> None:
     assert MAX_PIXELS == 4096**2
 
 
-def test_one_message_reports_all_files_that_cannot_be_used(tmp_path: Path) -> None:
-    paths = [tmp_path / f"{number}.npy" for number in range(8)]
-    for path in paths:
-        save(2, 2, value=-1 if path.stem in "25" else 1)(path)
-    paths[6].unlink()
-    with pytest.raises(DataError) as caught:
-        stack("depth", read_plane, paths)
-    assert str(caught.value) == (
-        f"{paths[2]} contains negative distances; store distances in meters, 0 or more. "
-        f"2 more depth file(s) cannot be used, such as {paths[5]}, {paths[6]}."
+@pytest.mark.parametrize(
+    ("mode", "suffix", "pixel"),
+    [
+        ("1", "png", (255, 255, 255, 255)),
+        ("L", "png", (7, 7, 7, 255)),
+        ("LA", "png", (7, 7, 7, 9)),
+        ("RGB", "png", (7, 9, 11, 255)),
+        ("RGBA", "png", (7, 9, 11, 13)),
+        ("RGB", "tiff", (7, 9, 11, 255)),
+        ("CMYK", "tiff", (255 - 7, 255 - 9, 255 - 11, 255)),
+        ("RGB", "bmp", (7, 9, 11, 255)),
+        ("RGBA", "webp", (7, 9, 11, 13)),
+        ("RGB", "jpg", (7, 9, 11, 255)),
+        ("RGB", "gif", (7, 9, 11, 255)),
+    ],
+)
+def test_images_of_any_mode_and_format_become_rgba(
+    mode: str, suffix: str, pixel: tuple[int, ...], tmp_path: Path
+) -> None:
+    colors: dict[str, int | tuple[int, ...]] = {"1": 1, "L": 7, "LA": (7, 9), "CMYK": (7, 9, 11, 0)}
+    image_file = Image.new(mode, (3, 2), colors.get(mode, (7, 9, 11, 13)[: len(mode)]))
+    image_file.save(tmp_path / f"a.{suffix}", lossless=True)
+    image = read_image(tmp_path / f"a.{suffix}")
+    assert image.dtype == np.uint8
+    assert image.shape == (2, 3, 4)
+    np.testing.assert_allclose(image[1, 2], pixel, atol=2 if suffix == "jpg" else 0)
+
+
+def test_a_palette_is_looked_up(tmp_path: Path) -> None:
+    Image.new("RGB", (3, 2), (10, 20, 30)).quantize(4).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png")[0, 0].tolist() == [10, 20, 30, 255]
+
+
+def test_the_orientation_of_a_camera_is_applied(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[274] = 6  # the camera was held upright: rows run from right to left
+    image = Image.new("RGB", (16, 8))
+    image.paste((255, 255, 255), (0, 0, 16, 4))  # the upper half, which is the right one of the photograph
+    image.save(tmp_path / "a.jpg", exif=exif)
+    turned = read_image(tmp_path / "a.jpg")
+    assert turned.shape == (16, 8, 4)
+    assert turned[:, 5:, 0].min() > 200
+    assert turned[:, :3, 0].max() < 50
+
+
+def write_deep_png(path: Path, values: np.ndarray[tuple[int, ...], np.dtype[np.uint16]]) -> None:
+    """A PNG of 16 bits per channel, which Pillow cannot write."""
+    height, width, channels = values.shape
+    header = struct.pack(">IIBBBBB", width, height, 16, {1: 0, 2: 4, 3: 2, 4: 6}[channels], 0, 0, 0)
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    content = (
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
     )
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(content))
+
+
+def test_gray_images_of_16_bits_keep_them(tmp_path: Path) -> None:
+    Image.fromarray(np.array([[1000, 65535]], dtype=np.uint16)).save(tmp_path / "a.png")
+    image = read_image(tmp_path / "a.png")
+    assert image.dtype == np.uint16
+    assert image.tolist() == [[[1000, 1000, 1000, 65535], [65535] * 4]]
+
+
+@pytest.mark.parametrize("channels", [2, 3, 4])
+def test_colors_of_16_bits_keep_the_upper_8_and_are_no_measurements(channels: int, tmp_path: Path) -> None:
+    write_deep_png(tmp_path / "a.png", np.full((2, 3, channels), 0x1234, dtype=np.uint16))
+    image = read_image(tmp_path / "a.png")
+    assert image.dtype == np.uint8
+    assert image[0, 0, 0] == 0x12
+    with pytest.raises(DataError, match="several channels of 16 bits"):
+        read_values(tmp_path / "a.png")
+
+
+VALUES = np.array([[0, 1, 1000], [2500, 4095, 4000]])
+
+
+def save_pgm(largest: int) -> Callable[[Path, np.ndarray[tuple[int, ...], np.dtype[np.int64]]], object]:
+    header = f"P5\n# by a camera\n3 2\n{largest}\n".encode()
+    return lambda path, values: path.write_bytes(header + values.astype(">u2").tobytes())
+
+
+def save_pfm(path: Path, values: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> None:
+    path.write_bytes(b"Pf\n3 2\n-1.0\n" + values[::-1].astype("<f4").tobytes())  # rows from the bottom
 
 
 @pytest.mark.parametrize(
-    ("mode", "pixel"), [("L", (7, 7, 7, 255)), ("RGB", (7, 0, 0, 255)), ("P", (0, 0, 0, 255))]
+    ("name", "write", "dtype"),
+    [
+        ("a.png", lambda p, v: Image.fromarray(v.astype(np.uint16)).save(p), np.uint16),
+        ("a.tiff", lambda p, v: Image.fromarray(v.astype(np.uint16)).save(p), np.uint16),
+        ("a.tif", lambda p, v: Image.fromarray(v.astype(np.float32)).save(p), np.float32),
+        ("a.tif", lambda p, v: Image.fromarray(v.astype(np.int32)).save(p), np.int32),
+        ("a.pgm", save_pgm(65535), np.uint16),
+        ("a.pgm", save_pgm(4095), np.uint16),
+        ("a.pfm", save_pfm, np.float32),
+        ("a.npy", lambda p, v: np.save(p, v.astype(">u2")), np.uint16),
+        ("a.npy", lambda p, v: np.save(p, np.asfortranarray(v.astype("f2"))), np.float16),
+        ("a.npy", lambda p, v: np.save(p, v[..., None]), np.int64),
+        ("a.npy", lambda p, v: np.save(p, v[None]), np.int64),
+        ("a.npz", lambda p, v: np.savez_compressed(p, depth=v.astype("f8")), np.float64),
+    ],
 )
-def test_images_of_other_modes_become_rgba(mode: str, pixel: tuple[int, ...], tmp_path: Path) -> None:
-    Image.new(mode, (3, 2), 7).save(tmp_path / "a.png")
-    image = read_rgba(tmp_path / "a.png")
-    assert image.shape == (4, 2, 3)
-    assert tuple(image[:, 0, 0].tolist()[3:]) == pixel[3:]
-    assert mode == "P" or tuple(image[:, 0, 0].tolist()) == pixel
+def test_values_are_those_of_the_file(
+    name: str, write: Callable[[Path, object], object], dtype: type[np.generic], tmp_path: Path
+) -> None:
+    write(tmp_path / name, VALUES)
+    values = read_values(tmp_path / name)
+    assert values.dtype == dtype
+    np.testing.assert_array_equal(np.atleast_3d(values)[..., 0], VALUES.astype(dtype))
+
+
+@pytest.mark.parametrize("folder", ["", "../cache"])
+def test_a_text_in_place_of_a_link_is_followed(folder: str, tmp_path: Path) -> None:
+    """Copies and checkouts without symbolic links hold the name of the target."""
+    data = tmp_path / "data"
+    (data / folder).mkdir(parents=True)
+    Image.new("L", (3, 2), 7).save(data / folder / "bbe784.png")
+    (data / "0000.png").write_text(str(Path(folder) / "bbe784.png"))
+    assert read_image(data / "0000.png")[0, 0].tolist() == [7, 7, 7, 255]
+    (data / "a.png").write_text("b.png")
+    (data / "b.png").write_text("a.png")
+    with pytest.raises(DataError, match="a chain of links"):
+        read_image(data / "a.png")
+
+
+def test_of_files_with_one_stem_one_must_be_preferred(tmp_path: Path) -> None:
+    for name in ("0.png", "0.npy", "1.npy", "._0.npy", "notes.md"):
+        (tmp_path / name).touch()
+    assert {stem: path.name for stem, path in by_stem(tmp_path, ".npy").items()} == {"0": "0.npy", "1": "1.npy"}
+    with pytest.raises(DataError, match=r"0.png has the stem of 0.npy; keep one"):
+        by_stem(tmp_path)

@@ -4,10 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data_utils import PairedDataset, load
 from data_utils.simulator import cache
+from data_utils.simulator.cache import Cache, _dense, _shrink, _sparse
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -96,3 +98,65 @@ def test_two_processes_fill_one_cache_at_once(tmp_path: Path) -> None:
     (file,) = tmp_path.iterdir()
     assert file.suffix == ".simulation"
     assert_equal(load("shapes", pairs=200, cache=tmp_path), load("shapes", pairs=200))
+
+
+# --- the limit
+
+
+def put(folder: Path, seed: int, limit: int) -> Path:
+    """A file of the cache, as the one that was used last."""
+    before = set(folder.glob("*"))
+    load("shapes", pairs=4, seed=seed, cache=Cache(folder, limit))
+    (file,) = set(folder.glob("*")) - before or {None}  # type: ignore[arg-type]
+    return file
+
+
+def test_what_was_used_least_recently_is_deleted_beyond_the_limit(tmp_path: Path) -> None:
+    files = [put(tmp_path, seed, 10**9) for seed in range(3)]
+    for age, file in enumerate(files):
+        os.utime(file, (1000 + age, 1000 + age))
+    limit = sum(file.stat().st_size for file in files)
+    load("shapes", pairs=4, seed=0, cache=Cache(tmp_path, limit))  # reading counts as use
+    assert all(file.exists() for file in files)
+    latest = put(tmp_path, 3, limit + 200)
+    assert [file.exists() for file in (*files, latest)] == [True, False, True, True]
+
+
+def test_a_file_larger_than_the_limit_is_not_kept_and_no_file_with_a_limit_of_0(tmp_path: Path) -> None:
+    for limit in (10, 0):
+        dataset = load("shapes", pairs=4, cache=Cache(tmp_path, limit))
+        assert dataset.notes == ()
+        assert_equal(dataset, load("shapes", pairs=4))
+        assert [*tmp_path.iterdir()] == []
+
+
+def test_files_that_vanish_while_others_are_deleted_are_no_error(
+    cache_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process may delete what this one has just listed."""
+    gone = cache_file.with_name("gone.simulation")
+    listed = [gone, cache_file]
+    monkeypatch.setattr(Path, "iterdir", lambda _: iter(listed))
+    _shrink(Cache(cache_file.parent, 10))
+    assert not cache_file.exists()
+
+
+def test_what_a_killed_process_left_is_removed_when_it_is_old(cache_file: Path) -> None:
+    old, new, other = (cache_file.with_name(name) for name in ("old.part", "new.part", "notes.txt"))
+    for file in (old, new, other):
+        file.touch()
+    for file in (old, other):
+        os.utime(file, (1000, 1000))
+    _shrink(Cache(cache_file.parent))
+    assert [file.exists() for file in (old, new, other, cache_file)] == [False, True, True, True]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.4, 0.6, 1.0])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_arrays_are_the_same_however_much_of_them_is_one_value(share: float, dtype: str) -> None:
+    generator = np.random.default_rng(0)
+    values = np.where(generator.random((3, 5, 7)) < share, generator.random((3, 5, 7)) * 200 + 1, 50).astype(dtype)
+    values[0, 0, 0] = 50
+    stored = _sparse("values", values)
+    assert (len(stored) > 1) == (share < 0.5)
+    assert np.array_equal(_dense("values", dict(stored)), values)

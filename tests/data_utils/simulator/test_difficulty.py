@@ -158,7 +158,7 @@ def test_the_number_of_pairs_is_limited() -> None:
 def test_four_classes_have_four_objects_in_one_place() -> None:
     four = load("shapes-four", pairs=400)
     assert four.info.classes == ("cones", "cubes", "cylinders", "spheres")
-    seen = four.inputs["lidar"][:, 3].sum(dim=(1, 2)).reshape(-1, 4)
+    seen = four.measured("lidar")[:, 3].sum(dim=(1, 2)).reshape(-1, 4)
     cones, cubes, cylinders, spheres = seen.mean(dim=0).tolist()
     assert spheres < cones < cubes
     assert spheres < cylinders < cubes

@@ -259,7 +259,7 @@ def test_shapes_is_the_simulation_as_a_data_set() -> None:
     assert dataset.info.classes == ("cubes", "spheres")
     assert list(dataset.info.channels.items()) == [("rgb", 4), ("lidar", 4)]
     assert torch.equal(dataset.inputs["rgb"].permute(0, 2, 3, 1), torch.from_numpy(raw.rgb))
-    torch.testing.assert_close(xyza_to_range(dataset.inputs["lidar"]).float(), torch.from_numpy(raw.range_m))
+    torch.testing.assert_close(xyza_to_range(dataset.measured("lidar")).float(), torch.from_numpy(raw.range_m))
     assert torch.equal(dataset.groups, torch.from_numpy(raw.index))
     assert dataset.names[:3] == ("cubes/0000", "spheres/0000", "cubes/0001")
 

@@ -1,0 +1,242 @@
+"""Several runs become one: the shards of a selection, or any runs of the same code, data and protocols."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from bench.config import canonical
+from bench.harness.cell import cell_name
+from bench.harness.shards import ShardPlan
+from bench.records import (
+    FAILED,
+    CostRecord,
+    ProbeRecord,
+    RecordError,
+    RunRecord,
+    append,
+    cell_key,
+    conditions_of,
+    differences,
+    probe_key,
+)
+from bench.records.cost import FILE_NAME as COSTS
+from bench.records.keys import device_model, same_result
+from bench.records.probe import FILE_NAME as PROBES
+from bench.records.reading import RECORDS, Run, read_runs
+from bench.records.sample import samples_path
+
+_SHOWN = 5
+"""How many names a message lists."""
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What several runs have together.
+
+    Attributes:
+        records: One per cell, with the run that it is from.
+        probes: One per value; ``costs``: every measurement once.
+        notes: What was found twice, and where devices differ; a sentence each.
+        missing: Shards that are not there, and cells without a record; a sentence each.
+    """
+
+    records: list[tuple[RunRecord, Run]]
+    probes: list[ProbeRecord]
+    costs: list[CostRecord]
+    notes: list[str]
+    missing: list[str]
+
+
+def merge(paths: Iterable[Path]) -> Merged:
+    """Put the runs at some paths together.
+
+    A cell that failed in one run and ended in another counts as ended.
+
+    Raises:
+        RecordError: Two runs differ in code, data or protocol, hold different results of one cell, or are shards
+            of different selections; the message names both.
+    """
+    paths = list(dict.fromkeys(paths))
+    plans = [(path, plan) for path in paths for plan in read_plans(path)]
+    runs = [run for path in paths for run in _runs(path)]
+    _require_alike(runs)
+    records, twice = _records(runs)
+    order = {name: place for place, name in enumerate(name for _, plan in plans for name in plan.cells)}
+    records.sort(key=lambda kept: order.get(_name(kept[0]), len(order)))
+    probes = _unique((probe, run) for run in runs for probe in run.probes)
+    costs = list({msgspec.json.encode(cost): cost for run in runs for cost in run.costs}.values())
+    notes = (
+        [f"{twice} cell{' was' if twice == 1 else 's were'} found more than once, with the same result"]
+        if twice
+        else []
+    )
+    devices = dict.fromkeys(str(device_model(record)[1]) for record, _ in records)
+    if len(devices) > 1:
+        notes.append(f"{len(devices)} device models, whose times are not compared: {', '.join(devices)}")
+    return Merged(records, probes, costs, notes, list(_missing(plans, [record for record, _ in records])))
+
+
+def write(merged: Merged, folder: Path) -> None:
+    """Write records, probes, costs, checkpoints and sample predictions to a new folder.
+
+    Raises:
+        RecordError: The folder has records already.
+    """
+    if (folder / RECORDS).exists():
+        raise RecordError(f"{folder}: there are records in this folder already; give a new folder with --out")
+    folder.mkdir(parents=True, exist_ok=True)
+    for record, run in merged.records:
+        if record.checkpoint is not None and run.folder is not None:
+            weights = run.folder / "checkpoints" / record.checkpoint
+            for source in (weights, samples_path(run.folder, record.checkpoint)):
+                if source.is_file():
+                    target = folder / source.relative_to(run.folder)
+                    target.parent.mkdir(exist_ok=True)
+                    shutil.copyfile(source, target)
+        append(folder / RECORDS, record)
+    for name, entries in ((PROBES, merged.probes), (COSTS, merged.costs)):
+        for entry in entries:
+            append(folder / name, entry)
+
+
+def read_plans(folder: Path) -> list[ShardPlan]:
+    """The plans of the shards in a folder.
+
+    Raises:
+        RecordError: One of them cannot be read.
+    """
+    plans = []
+    for path in sorted(folder.glob("shard-*-of-*.json")) if folder.is_dir() else []:
+        try:
+            plans.append(msgspec.json.decode(path.read_bytes(), type=ShardPlan))
+        except ValueError as error:
+            raise RecordError(f"{path}: not the plan of a shard ({error}); run the shard again") from error
+    return plans
+
+
+def _runs(path: Path) -> list[Run]:
+    """The runs at a path; a shard in which nothing ended has none."""
+    if read_plans(path) and not any(path.glob("*.jsonl")):
+        return []
+    try:
+        return read_runs([path])
+    except RecordError:
+        if not read_plans(path):
+            raise
+        return []
+
+
+def _require_alike(runs: Sequence[Run]) -> None:
+    """Every pair of records that stands together in a table has the same code, data and protocol."""
+    for what, key, value in (
+        ("code", lambda r: r.model if r.family == "custom" else "", lambda r: r.code_sha256),
+        ("data", lambda r: (r.study, r.variant, conditions_of(r)), lambda r: r.data_sha256),
+        ("pairs of one seed", lambda r: (r.study, r.variant, conditions_of(r), r.seed), _pairs),
+        ("protocol", lambda r: (r.study, r.variant, conditions_of(r)), lambda r: canonical(r.protocol)),
+    ):
+        _require_same(runs, what, key, value)
+
+
+def _pairs(record: RunRecord) -> dict[str, str | None] | None:
+    """Hashes of the parts; None of a record that failed before it had them, or is of an older version."""
+    parts = {part: getattr(record, f"{part}_sha256") for part in ("train", "valid", "test")}
+    return parts if parts["train"] else None
+
+
+def _require_same(
+    runs: Sequence[Run], what: str, key: Callable[[RunRecord], Hashable], value: Callable[[RunRecord], object]
+) -> None:
+    first: dict[Hashable, tuple[RunRecord, Run]] = {}
+    for run in runs:
+        for record in run.records:
+            now = value(record)
+            if now is None:
+                continue
+            earlier, where = first.setdefault(key(record), (record, run))
+            if (before := value(earlier)) != now:
+                how = (
+                    differences(before, now)
+                    if isinstance(before, dict) and isinstance(now, dict)
+                    else [f"{str(before)[:12]} and {str(now)[:12]}"]
+                )
+                raise RecordError(
+                    f"{where.name} ({_name(earlier)}) and {run.name} ({_name(record)}) have different {what}: "
+                    f"{', '.join(how)}; merge runs of one {what} only, or compare them: "
+                    f"python -m bench compare {where.name} {run.name}"
+                )
+
+
+def _records(runs: Sequence[Run]) -> tuple[list[tuple[RunRecord, Run]], int]:
+    """One record per cell with its run, and how many cells had more than one."""
+    kept: dict[Hashable, tuple[RunRecord, Run]] = {}
+    twice: set[Hashable] = set()
+    for run in runs:
+        for record in run.records:
+            key = cell_key(record)
+            earlier, where = kept.get(key, (None, run))
+            if earlier is None or earlier.status == FAILED:
+                kept[key] = (record, run)
+            elif record.status != FAILED:
+                if not same_result(earlier, record):
+                    raise RecordError(
+                        f"{where.name} and {run.name} contradict each other on {_name(record)}: validation loss "
+                        f"{earlier.best_valid_loss} on {_device(earlier)}, {record.best_valid_loss} on "
+                        f"{_device(record)}; leave one of the two out"
+                    )
+                twice.add(key)
+    return list(kept.values()), len(twice)
+
+
+def _unique(probes: Iterable[tuple[ProbeRecord, Run]]) -> list[ProbeRecord]:
+    kept: dict[Hashable, tuple[ProbeRecord, Run]] = {}
+    for probe, run in probes:
+        earlier, where = kept.setdefault((*probe_key(probe), probe.weights_sha256), (probe, run))
+        if earlier.value != probe.value:
+            raise RecordError(
+                f"{where.name} and {run.name} contradict each other on {probe.probe} of {_name(probe)}: "
+                f"{earlier.value} and {probe.value}; leave one of the two out"
+            )
+    return [probe for probe, _ in kept.values()]
+
+
+def _missing(plans: Sequence[tuple[Path, ShardPlan]], records: Sequence[RunRecord]) -> Iterator[str]:
+    ended = {_name(record) for record in records}
+    looks: dict[int, list[tuple[Path, ShardPlan]]] = {}
+    for path, plan in plans:
+        looks.setdefault(plan.look, []).append((path, plan))
+    for look in sorted(looks):
+        (first, plan), *others = looks[look]
+        for path, other in others:
+            if (other.of, other.cells) != (plan.of, plan.cells):
+                raise RecordError(
+                    f"{first} and {path} are shards of different selections; give the same options to every shard"
+                )
+        there = {plan.number for _, plan in looks[look]}
+        skipped = {name for _, plan in looks[look] for name in plan.skipped}
+        of_look = f" of look {look}" if look else ""
+        for number in range(1, plan.of + 1):
+            names = [name for name, shard in plan.cells.items() if shard == number]
+            lacking = [name for name in names if name not in ended | skipped]
+            if number not in there and lacking:
+                yield f"shard {number}/{plan.of}{of_look} is missing, with {_listed(lacking)}"
+            elif lacking:
+                names_text = f"{_listed(lacking)}; continue it with --resume"
+                yield f"shard {number}/{plan.of}{of_look} has no record of {names_text}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{len(names)} cell{'s' if len(names) > 1 else ''}: {', '.join(names[:_SHOWN])}{more}"
+
+
+def _name(record: RunRecord | ProbeRecord) -> str:
+    return cell_name(record.study, record.variant, record.model, record.seed)
+
+
+def _device(record: RunRecord) -> str:
+    return str(record.environment.get("device_name", "an unknown device"))

@@ -1,0 +1,133 @@
+"""The hooks of ``--shard``: which benchmarks of a selection are run.
+
+Registered beside the hooks of all runs where the option is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+
+import msgspec
+import pytest
+
+from bench.analysis.schedule import partition
+from bench.config import FIRST_SEED
+from bench.harness.cell import Cell, cell_name
+from bench.harness.session import Session
+from bench.harness.shards import Shard, ShardPlan
+from bench.harness.workload import committed_records, expected_seconds
+from bench.records import FAILED
+from bench.records.reading import read_run
+
+
+class Sharding:
+    """The hooks that leave one shard of what would be run.
+
+    Args:
+        shard: Which one.
+        session: Its folder gets the plan.
+    """
+
+    def __init__(self, shard: Shard, session: Session) -> None:
+        self._shard, self._session = shard, session
+        self._cells: dict[str, int] = {}
+        self._text = ""
+        self._look = 0
+
+    @pytest.hookimpl(trylast=True)  # -k and all else that deselects come first
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Deselect the other shards, and with ``--until-decided`` all looks but the next one."""
+        all_items = list(items)
+        self._look = self._keep_next_look(items)
+        parts = _parts(items)
+        seconds = _seconds(parts)
+        placed = partition(seconds, self._shard.of)
+        self._cells = {cell.name: placed[name] for name, part in parts.items() for cell in _cells(part)}
+        ours = [name for name in parts if placed[name] == self._shard.number]
+        mine = {id(item) for name in ours for item in parts[name]}
+        share = sum(seconds[name] for name in ours) / (sum(seconds.values()) or 1)
+        look = f"look {self._look}, " if self._look else ""
+        self._text = (
+            f"{look}shard {self._shard}: {len(mine)} of {len(items)} benchmarks, {share:.1%} of the expected time"
+        )
+        if self._session.plan and not items:
+            self._text = "nothing is left to run: no open claim needs a further cell"
+        config.hook.pytest_deselected(items=[item for item in all_items if id(item) not in mine])
+        items[:] = [item for item in items if id(item) in mine]
+
+    def _keep_next_look(self, items: list[pytest.Item]) -> int:
+        """Keep the cells of the first look that a claim needs and that have no record; returns its number."""
+        plan, place = self._session.plan, self._session.options.earlier
+        if plan is None:
+            return 0
+        run = read_run(place) if place else None
+        records, probes = (run.records, run.probes) if run else ([], [])
+        done = {cell_name(r.study, r.variant, r.model, r.seed) for r in records if r.status != FAILED}
+        cells = {cell.name: cell for cell in _cells(items)}
+        for look in sorted({plan.look_of(cell) for cell in cells.values()}):
+            of_look = [cell for cell in cells.values() if plan.look_of(cell) == look]
+            needed = {cell.name for cell in of_look if not plan.why_not(cell, records, probes)}
+            if needed - done:
+                items[:] = [item for item in items if (cell := _cell(item)) and cell.name in needed - done]
+                return look + 1
+        items[:] = []
+        return 0
+
+    @pytest.hookimpl(trylast=True)  # the folder is made first
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Say what the shard has, and write the plan beside its records."""
+        session.config.get_terminal_writer().line(self._text)
+        if session.config.option.collectonly:
+            return
+        skipped = [
+            cell.name
+            for cell in _cells(session.items)
+            if self._session.misfit(cell.spec, self._session.source(cell.config).info)
+        ]
+        plan = ShardPlan(self._shard.number, self._shard.of, self._cells, skipped, self._look)
+        self._session.folder.mkdir(parents=True, exist_ok=True)
+        (self._session.folder / plan.file_name).write_bytes(msgspec.json.encode(plan) + b"\n")
+        session.config._benchmarksession.autosave = None  # type: ignore[attr-defined]  # a part is no run to compare with
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """A shard without benchmarks is a success: there were fewer than shards, or nothing is left to decide."""
+        if (self._cells or self._session.plan) and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            session.exitstatus = pytest.ExitCode.OK
+
+
+def _parts(items: Sequence[pytest.Item]) -> dict[str, list[pytest.Item]]:
+    """What stays together, by a name: the benchmarks of one cell.
+
+    The probe "features" compares the trained models of several seeds, so all seeds of a model stay together.
+    """
+    parts: dict[str, list[pytest.Item]] = {}
+    for item in items:
+        cell = _cell(item)
+        if cell is None:
+            name = item.nodeid
+        elif "features" in cell.study.probes:
+            name = cell_name(cell.study.name, cell.config.variant, cell.spec.name, FIRST_SEED)
+        else:
+            name = cell.name
+        parts.setdefault(name, []).append(item)
+    return parts
+
+
+def _seconds(parts: Mapping[str, Sequence[pytest.Item]]) -> dict[str, float]:
+    """How long each part is expected to take; what is measured beside cells counts as an average cell."""
+    cells = {name: _cells(part) for name, part in parts.items()}
+    expected = expected_seconds([cell for of_part in cells.values() for cell in of_part], committed_records())
+    average = fmean(expected.values()) if expected else 1.0
+    return {name: sum(expected[cell.name] for cell in of_part) or average for name, of_part in cells.items()}
+
+
+def _cells(items: Iterable[pytest.Item]) -> list[Cell]:
+    """The cells of some benchmarks, each once."""
+    return list({cell.name: cell for cell in map(_cell, items) if cell is not None}.values())
+
+
+def _cell(item: pytest.Item) -> Cell | None:
+    parameters = getattr(item, "callspec", None)
+    cell = parameters.params.get("cell") if parameters else None
+    return cell if isinstance(cell, Cell) else None

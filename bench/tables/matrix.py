@@ -1,0 +1,63 @@
+"""Every strategy in every embedder: one table per metric, as wide as there are embedders."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from bench.analysis import formats
+from bench.analysis.frames import frame, outcomes
+from bench.analysis.statistics import mean_interval
+from bench.records import Metric, RunRecord
+from bench.tables.seeds import Best, best, raw, seed_table
+from bench.tables.text import TextTable
+
+FEWEST_EMBEDDERS = 3
+"""Of two, the table of pairs shows one beside the other."""
+
+
+def matrix_tables(records: Sequence[RunRecord]) -> list[TextTable]:
+    """The means over seeds of each metric of evaluations, strategies down and embedders across.
+
+    Where there are more embedders than strategies, embedders are down. None with fewer than three embedders or
+    fewer than two strategies.
+    """
+    cells = frame(records)
+    cells = cells[cells.embedder != ""]
+    if cells.embedder.nunique() < FEWEST_EMBEDDERS or cells.strategy.nunique() < 2:
+        return []
+    return [_matrix(metric, cells, records) for metric in outcomes(records)]
+
+
+def _matrix(metric: Metric, cells: pd.DataFrame, records: Sequence[RunRecord]) -> TextTable:
+    by_cell = cells.pivot(index="seed", columns=["strategy", "embedder"], values=metric.name)
+    stand_out = best(by_cell, higher_is_better=metric.higher_is_better)
+    strategies, embedders = (list(cells[axis].unique()) for axis in ("strategy", "embedder"))
+    group_of = cells.groupby("strategy").group.first()
+    across = len(strategies) >= len(embedders)
+    down, columns = (strategies, embedders) if across else (embedders, strategies)
+    rows: list[list[str]] = []
+    data: list[dict[str, object]] = []
+    for first in down:
+        row: list[str] = [first]
+        numbers: dict[str, object] = {"strategy" if across else "embedder": first}
+        for second in columns:
+            cell = (first, second) if across else (second, first)
+            interval = mean_interval(by_cell[cell].dropna() if cell in by_cell else [])
+            text = formats.mean(metric, interval)
+            row.append(Best(text) if cell in stand_out else text)
+            numbers |= raw({second: interval})
+        rows.append(row)
+        data.append(numbers)
+    return seed_table(
+        f"matrix-{metric.name}",
+        f"{metric.title}, strategy by embedder",
+        ["strategy" if across else "embedder", *columns],
+        1,
+        rows,
+        data,
+        records,
+        seeds=cells.seed.nunique(),
+        best="the best of the table and all not significantly different from it (paired by seed, t test at 5%, "
+        "Holm over the table)",
+        groups=[str(group_of[strategy]) for strategy in strategies] if across else (),
+    )

@@ -1,0 +1,100 @@
+"""The pairs that a model is trained or evaluated on: all of them as network inputs, or made batch by batch.
+
+A data set stores what its files hold, 5 to 8 bytes per pixel, where the inputs of a network take 32; so a run
+keeps the stored pairs on its device and makes the inputs of a batch when the batch is needed, with the same bits.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Protocol as Interface
+
+import torch
+from torch import Tensor, nn
+
+from data_utils import Batch, ChannelStatistics, PairedDataset, Part
+from fusion_models import FusionNet
+
+
+class Pairs(Interface):
+    """Pairs of which batches can be taken: a ``Batch``, or ``StoredPairs``."""
+
+    @property
+    def labels(self) -> Tensor:
+        """int64 (N,), on the device of the batches."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: Tensor | slice) -> Batch:
+        """The selected pairs as a model gets them, in the order of the index, int64 (B,) on their device."""
+        ...
+
+    def to(self, device: torch.device | str) -> "Pairs":
+        """The same pairs on a device."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class StoredPairs:
+    """Pairs of a data set, stored on a device; indexing makes the inputs of models, scaled and channels last.
+
+    Attributes:
+        dataset: On the device.
+        pairs: Which of its pairs, int64 (N,) on the device.
+        scaling: The mean and the standard deviation of each modality that is scaled, (C,) on the device.
+        modalities: That batches have.
+    """
+
+    dataset: PairedDataset
+    pairs: Tensor
+    scaling: Mapping[str, tuple[Tensor, Tensor]]
+    modalities: tuple[str, ...]
+
+    @classmethod
+    def of(
+        cls, part: Part, statistics: ChannelStatistics, scaled: tuple[str, ...], device: torch.device | str
+    ) -> "StoredPairs":
+        """A part of a world; these modalities are scaled by the statistics."""
+        scaling = {m: (statistics.mean[m].to(device), statistics.std[m].to(device)) for m in scaled}
+        return cls(part.dataset.to(device), part.indices.to(device), scaling, tuple(part.dataset.inputs))
+
+    @cached_property
+    def labels(self) -> Tensor:
+        """int64 (N,), on the device."""
+        return self.dataset.labels[self.pairs]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, index: Tensor | slice) -> Batch:
+        """See ``Pairs``."""
+        measured = self.dataset.batch(self.pairs[index], self.modalities)
+        for modality, values in measured.inputs.items():  # just made, so they can be overwritten
+            if modality in self.scaling:
+                mean, std = self.scaling[modality]
+                values.sub_(mean[:, None, None]).div_(std[:, None, None])
+        return as_inputs(measured, {})
+
+    def seen_by(self, model: nn.Module) -> "StoredPairs":
+        """The same pairs with the modalities that a model uses, as far as that is known."""
+        return replace(self, modalities=model.modalities) if isinstance(model, FusionNet) else self
+
+    def to(self, device: torch.device | str) -> "StoredPairs":
+        """The same pairs on a device."""
+        scaling = {m: (mean.to(device), std.to(device)) for m, (mean, std) in self.scaling.items()}
+        return replace(self, dataset=self.dataset.to(device), pairs=self.pairs.to(device), scaling=scaling)
+
+
+def as_inputs(measured: Batch, scaling: Mapping[str, tuple[Tensor, Tensor]]) -> Batch:
+    """Pairs as models get them: (x - mean) / std of the modalities that are scaled.
+
+    They are channels last, as the models' weights are: convolutions then run without copying between layouts.
+    """
+    inputs: dict[str, Tensor] = {}
+    for modality, values in measured.inputs.items():
+        if modality in scaling:
+            mean, std = (statistic.to(values.device)[:, None, None] for statistic in scaling[modality])
+            values = (values - mean).div_(std)
+        inputs[modality] = values.contiguous(memory_format=torch.channels_last)
+    return Batch(inputs, measured.labels)

@@ -1,0 +1,205 @@
+"""Folders of classes and modalities, in either order, with pairs of files of the same stem.
+
+    <root>/mug/rgb/0001.jpg         or         <root>/rgb/mug/0001.jpg
+    <root>/mug/depth/0001.png                  <root>/depth/mug/0001.png
+
+Any names are possible. Which level holds the modalities is told, in this order, by ``dataset.toml``, by usual
+names (rgb, depth, thermal, ...), and by the files: those of one modality are alike, those of two are not. A stem
+may hold the name of the modality as well (``0001_rgb.jpg``, ``0001_depth.png``).
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from data_utils.errors import DataError
+from data_utils.layouts.declared import Declaration, DeclaredDataset, read_declaration
+from data_utils.layouts.listing import Listing
+from data_utils.layouts.media import by_stem, is_media, read_values
+from data_utils.layouts.paths import entries, folders
+from data_utils.layouts.ranges import declared_source, without_partner
+from data_utils.modality import NAMES, Kind
+
+Tree = Mapping[str, Mapping[str, Path]]
+"""Folders of media by the names of the first and of the second level."""
+
+
+def is_class_folders(path: Path) -> bool:
+    """Whether the path is a folder whose folders hold the same folders of media, at least two in all."""
+    return path.is_dir() and len(_tree(path)) > 0
+
+
+def list_class_folders(root: Path, angles_of: str = "") -> Listing:
+    """The pairs of the folders.
+
+    Every pair is a group of its own, except copies such as ``0001`` and ``0001-2``: names do not tell more of what
+    pairs have in common. A manifest can (column ``group``).
+
+    Args:
+        root: The folder.
+        angles_of: "": a scanner's angles are declared for all classes.
+
+    Returns:
+        The modalities in the order of ``dataset.toml``, otherwise images first; classes sorted by name.
+
+    Raises:
+        DataError: Classes and modalities cannot be told apart, a modality has files of an undeclared kind, or
+            there are fewer than two classes.
+    """
+    if angles_of:
+        raise DataError(f"{root} has no angles of classes; leave angles_of out.")
+    declared = read_declaration(root) or DeclaredDataset("", {})
+    tree = _by_class(root, _tree(root), declared.modalities)
+    classes = sorted(tree)
+    names = list(dict.fromkeys(name for label in classes for name in tree[label]))
+    declarations = _declarations(root, tree, names, declared.modalities)
+    if len(classes) < 2:
+        raise DataError(
+            f"{root} has one class, {classes[0]!r}, with the modalities {', '.join(names)}; a classifier needs at "
+            "least "
+            "two classes, each with a folder per modality."
+        )
+    files: dict[str, list[Path]] = {name: [] for name in declarations}
+    labels: list[int] = []
+    groups: list[int] = []
+    scenes: dict[tuple[str, str], int] = {}
+    stems: list[str] = []
+    alone: list[Path] = []
+    for label, name in enumerate(classes):
+        of_class = {
+            m: _stems(tree[name][d.folder], d.folder) for m, d in declarations.items() if d.folder in tree[name]
+        }
+        for modality in declarations:
+            if modality not in of_class:
+                raise DataError(
+                    f"{root} has no {modality} of the class {name!r}; add them, or leave the class out."
+                )
+        common = set.intersection(*map(set, of_class.values()))
+        if not common:
+            counts = ", ".join(f"{len(paths)} in {modality}" for modality, paths in of_class.items())
+            raise DataError(
+                f"{root} has files of the class {name!r} ({counts}), but none with the same stem; give the files "
+                "of a "
+                "pair the same name."
+            )
+        alone += [path for paths in of_class.values() for stem, path in paths.items() if stem not in common]
+        for stem in sorted(common):
+            labels.append(label)
+            stems.append(f"{name}/{stem}")
+            groups.append(scenes.setdefault((name, _scene(stem)), len(scenes)))
+            for modality, paths in of_class.items():
+                files[modality].append(paths[stem])
+    notes = without_partner([str(path.relative_to(root)) for path in alone])
+    return Listing(
+        name=declared.name or root.resolve().name,
+        classes=tuple(classes),
+        labels=labels,
+        groups=groups,
+        names=stems,
+        sources={name: declared_source(root, each, files[name]) for name, each in declarations.items()},
+        notes=notes,
+    )
+
+
+def _tree(root: Path) -> Tree:
+    """The folders of media, two levels below the root; empty unless it has the form of this layout."""
+    tree = {}
+    for first in folders(root):
+        media = {second.name: second for second in folders(first) if _holds_media(second)}
+        if media:
+            tree[first.name] = media
+    pairs = sum(map(len, tree.values()))
+    if len(tree) == 1 and not {*tree, *next(iter(tree.values()))} & set(NAMES):
+        return {}
+    return tree if pairs > len(tree) or len({name for media in tree.values() for name in media}) < pairs else {}
+
+
+def _holds_media(folder: Path) -> bool:
+    """Whether there are media in the folder, and nothing below it."""
+    return any(map(is_media, entries(folder))) and not folders(folder)
+
+
+def _by_class(root: Path, tree: Tree, declared: Mapping[str, Declaration]) -> Tree:
+    """The tree with classes on its first level."""
+    first, second = set(tree), {name for media in tree.values() for name in media}
+    turned = {name: {other: media[name] for other, media in tree.items() if name in media} for name in second}
+    if declared:
+        wanted = {declaration.folder for declaration in declared.values()}
+        for names, by_class in ((second, tree), (first, turned)):
+            if wanted <= names:
+                return by_class
+        raise DataError(
+            f"{root}/dataset.toml declares the folders {', '.join(sorted(wanted))}, but there are "
+            f"{', '.join(sorted(first))}"
+            f" and in them {', '.join(sorted(second))}; name the folders of the modalities."
+        )
+    usual_first, usual_second = (bool(names & set(NAMES)) for names in (first, second))
+    if usual_first != usual_second:
+        return turned if usual_first else tree
+    alike = [_alike(candidate) for candidate in (tree, turned)]
+    if alike[0] != alike[1]:
+        return tree if alike[0] else turned
+    raise DataError(
+        f"{root} has the folders {', '.join(sorted(first))} and in them {', '.join(sorted(second))}, and neither "
+        "level "
+        "is known to hold the modalities; declare them in dataset.toml, such as [modalities.rgb] with "
+        'kind = "image".'
+    )
+
+
+def _alike(tree: Tree) -> bool:
+    """Whether the files of a second-level name are of one sort in all folders, and those of two are not."""
+    sorts: dict[str, set[str]] = {}
+    for media in tree.values():
+        for name, folder in media.items():
+            sorts.setdefault(name, set()).add(_sort(folder))
+    return (
+        all(len(sort) == 1 for sort in sorts.values()) and len(set(map(tuple, sorts.values()))) == len(sorts) > 1
+    )
+
+
+def _sort(folder: Path) -> str:
+    """The type and the channels of the first file of a folder that can be read."""
+    for path in filter(is_media, entries(folder)):
+        try:
+            values = read_values(path)
+        except DataError:
+            continue
+        return f"{values.dtype} {values.shape[2] if values.ndim == 3 else 1}"
+    return ""
+
+
+def _declarations(
+    root: Path, tree: Tree, names: Sequence[str], declared: Mapping[str, Declaration]
+) -> dict[str, Declaration]:
+    """The modalities, as declared or told by their names and files; images first."""
+    if declared:
+        return dict(declared)
+    if len(names) < 1:
+        raise DataError(f"{root} has no folders of modalities; add one per modality.")
+    kinds = {name: NAMES.get(name.lower()) or _kind_of_files(root, tree, name) for name in names}
+    ordered = sorted(names, key=lambda name: (kinds[name] != "image", name))
+    return {re.sub(r"[^A-Za-z0-9_-]", "_", name): Declaration(name, kinds[name], folder=name) for name in ordered}
+
+
+def _kind_of_files(root: Path, tree: Tree, name: str) -> Kind:
+    """The kind of a modality whose name does not tell it: images have 8 bits; other values need a declaration."""
+    sort = next(iter(_sort(media[name]) for media in tree.values() if name in media))
+    if sort.startswith("uint8") or not sort:
+        return "image"
+    raise DataError(
+        f"{root} has folders {name!r} of values ({sort.split()[0]}), but not what they measure; declare it in "
+        f'dataset.toml: [modalities.{name}] with kind = "depth", "range", "thermal" or "raw".'
+    )
+
+
+def _stems(folder: Path, modality: str) -> dict[str, Path]:
+    """The media of a folder by their stems, without the name of the modality."""
+    own = re.compile(rf"[-_.]?{re.escape(modality)}$|^{re.escape(modality)}[-_.]?")
+    return {own.sub("", stem) or stem: path for stem, path in by_stem(folder).items()}
+
+
+def _scene(stem: str) -> str:
+    """What copies of a file have in common: the number of 0001 and 0001-2."""
+    number = re.fullmatch(r"(\d+)-\d", stem)
+    return number[1] if number else stem

@@ -1,0 +1,166 @@
+"""What a user declares of files in ``dataset.toml``: the modalities, their kinds, scales and missing values.
+
+    name = "kitchen"
+    classes = ["mug", "box"]  # of those that the files have; all if left out
+
+    [modalities.depth]
+    column = "depth"          # of the manifest; in folders of classes: folder = "depth"
+    kind = "depth"            # image, depth, range, thermal or raw
+    scale = 5000              # units per meter, or "sun-rgbd" for the rotated bits of SUN RGB-D
+    invalid = [0, 65535, nan] # or "negative"; such pixels are not measured
+    intrinsics = [525, 525, 319.5, 239.5]  # fx, fy, cx, cy, if no columns hold them
+
+It is beside a manifest or in the root of class folders. Loads no torch.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from data_utils.errors import DataError
+from data_utils.modality import KINDS, METRIC, Kind
+
+FILE_NAME = "dataset.toml"
+"""The name of the declaration."""
+
+SUN_RGBD = "sun-rgbd"
+"""The scale of depth whose bits are rotated by three places, in millimeters."""
+
+NEGATIVE = "negative"
+"""As an invalid value: all values below 0."""
+
+
+@dataclass(frozen=True)
+class Declaration:
+    """What is known of one modality's files before they are read.
+
+    Attributes:
+        name: Of the modality.
+        kind: See ``modality.KINDS``.
+        column: The column of a manifest; ``folder``: of class folders. Both are the name if nothing is declared.
+        scale: Stored units per unit of the modality, such as 1000 for depth in millimeters; SUN_RGBD; None if it
+            is not declared.
+        invalid: Values that stand for no measurement, or NEGATIVE; None if they are not declared.
+        unit: Of the values after the scale; "" for the kind's.
+        intrinsics: fx, fy, cx, cy of a depth camera, in pixels of its files; None if the columns of a manifest
+            hold them, or nothing does.
+        azimuth: The file of a scanner's azimuths, ``zenith``: of its zeniths; "" if a manifest names them.
+        max_range: Of a scanner with angles: this range and larger ones are no returns.
+    """
+
+    name: str
+    kind: Kind
+    column: str = ""
+    folder: str = ""
+    scale: float | str | None = None
+    invalid: tuple[float | str, ...] | None = None
+    unit: str = ""
+    intrinsics: tuple[float, float, float, float] | None = None
+    azimuth: str = ""
+    zenith: str = ""
+    max_range: float | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "column", self.column or self.name)
+        object.__setattr__(self, "folder", self.folder or self.name)
+
+
+@dataclass(frozen=True)
+class DeclaredDataset:
+    """A ``dataset.toml``.
+
+    Attributes:
+        name: Of the data set; "" for that of its folder.
+        modalities: In order; empty if they are told by the files.
+        classes: Those that are used; () for all.
+    """
+
+    name: str
+    modalities: Mapping[str, Declaration]
+    classes: tuple[str, ...] = ()
+
+
+def read_declaration(folder: Path) -> DeclaredDataset | None:
+    """The ``dataset.toml`` of a folder; None if there is none.
+
+    Raises:
+        DataError: It is not TOML, or an entry cannot be used.
+    """
+    file = folder / FILE_NAME
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise DataError(f"{file} cannot be read as TOML ({error}); correct it.") from None
+    _known(file, "", content, ("name", "classes", "modalities"))
+    name, tables = content.get("name", ""), content.get("modalities", {})
+    if not isinstance(name, str) or not isinstance(tables, dict):
+        raise DataError(f'{file} needs name = "..." as text and modalities as tables, such as [modalities.depth].')
+    modalities = {modality: _modality(file, modality, table) for modality, table in tables.items()}
+    classes = content.get("classes", [])
+    if not isinstance(classes, list) or not all(isinstance(label, str) for label in classes):
+        raise DataError(f"{file} has classes = {classes!r}; write a list of names.")
+    return DeclaredDataset(name, modalities, tuple(classes))
+
+
+def _modality(file: Path, name: str, table: object) -> Declaration:
+    where = f"[modalities.{name}]"
+    if not isinstance(table, dict):
+        raise DataError(f"{file} has {name} as a value; make it a table, {where}.")
+    _known(file, where, table, [field.name for field in fields(Declaration) if field.name != "name"])
+    if table.get("kind") not in KINDS:
+        raise DataError(f"{file} has kind = {table.get('kind')!r} in {where}; use one of {', '.join(KINDS)}.")
+    values = dict(table)
+    for key in ("column", "folder", "unit", "azimuth", "zenith"):
+        if not isinstance(values.get(key, ""), str):
+            raise DataError(f"{file} has {key} = {values[key]!r} in {where}; write a text.")
+    if (scale := values.get("scale")) is not None and scale != SUN_RGBD and not _positive(scale):
+        raise DataError(
+            f"{file} has scale = {scale!r} in {where}; write the number of stored units per meter, such as 1000 "
+            "for "
+            f'millimeters, or "{SUN_RGBD}".'
+        )
+    if (invalid := values.get("invalid")) is not None:
+        if not isinstance(invalid, list) or not all(_number(value) or value == NEGATIVE for value in invalid):
+            raise DataError(
+                f'{file} has invalid = {invalid!r} in {where}; write a list of numbers, nan and "{NEGATIVE}", '
+                "such as "
+                "[0, 65535]."
+            )
+        values["invalid"] = tuple(invalid)
+    if (intrinsics := values.get("intrinsics")) is not None:
+        numbers = isinstance(intrinsics, list) and len(intrinsics) == 4 and all(map(_number, intrinsics))
+        if values["kind"] != "depth" or not numbers or not all(map(_positive, intrinsics[:2])):
+            raise DataError(
+                f"{file} has intrinsics = {intrinsics!r} in {where}; write [fx, fy, cx, cy] in pixels of the "
+                "files, for "
+                'a modality with kind = "depth".'
+            )
+        values["intrinsics"] = tuple(map(float, intrinsics))
+    if (largest := values.get("max_range")) is not None and not (_positive(largest) and values["kind"] == "range"):
+        raise DataError(
+            f"{file} has max_range = {largest!r} in {where}; write a distance in meters, for a modality with kind "
+            "= "
+            '"range".'
+        )
+    if scale == SUN_RGBD and values["kind"] not in METRIC:
+        raise DataError(f'{file} has scale = "{SUN_RGBD}" in {where}, which is for depth; write a number.')
+    return Declaration(name, **values)
+
+
+def _known(file: Path, where: str, table: Mapping[str, Any], keys: Any) -> None:
+    unknown = [key for key in table if key not in keys]
+    if unknown:
+        place = f" in {where}" if where else ""
+        raise DataError(f"{file} has an unknown entry {unknown[0]!r}{place}; the entries are {', '.join(keys)}.")
+
+
+def _number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _positive(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")

@@ -1,0 +1,276 @@
+"""From the values of one file to what is stored of it: checked, freed from invalid values, in one of four types.
+
+Distances of 0 are not measured. What is stored keeps the file's own units where it can; ``per_unit`` turns it into
+meters. Shapes: H rows, W columns, C channels.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from data_utils.errors import DataError
+from data_utils.geometry import MAX_RANGE_M
+from data_utils.layouts.declared import NEGATIVE, SUN_RGBD, Declaration
+from data_utils.layouts.media import Values
+from data_utils.modality import METRIC
+
+MILLIMETERS = 1000.0
+"""The default scale of integer distances, as most depth cameras and data sets store them."""
+
+FURTHEST_M = 10.0
+"""Few depth cameras measure beyond this; distances in an undeclared scale that do are reported."""
+
+IMPLAUSIBLE_M = 100.0
+"""Beyond any depth camera, so a declared scale and floats in meters are doubted too."""
+
+_LARGEST = "hold 65535, the largest value of their type,"
+_NOT_FINITE = "are NaN or infinite"
+_BEYOND = "are at the largest range or beyond it"
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """What is stored of one file.
+
+    Attributes:
+        values: uint8, uint16, float16 or float32 (H, W, C).
+        per_unit: Stored units per unit of the modality, such as 1000 for millimeters.
+        nearest: The smallest measured value in the unit; inf without any. ``furthest``: the largest, or -inf.
+        left_out: Pixels that count as not measured, by reason; only what was not declared.
+        integer: Whether the file holds integers.
+    """
+
+    values: Values
+    per_unit: float = 1.0
+    nearest: float = np.inf
+    furthest: float = -np.inf
+    left_out: Counter[str] = field(default_factory=Counter)
+    integer: bool = False
+
+
+def image_plane(values: Values) -> Plane:
+    """What is stored of an image (H, W, 4)."""
+    return Plane(values, integer=True)
+
+
+def plane(place: str, values: Values, declaration: Declaration, scale: float | None, *, points: bool) -> Plane:
+    """What is stored of measurements.
+
+    Args:
+        place: The file, for messages.
+        values: Of the file.
+        declaration: Of the modality.
+        scale: Units per meter that the row of a manifest declares; None if it declares none.
+        points: Whether range images become points: a ray without return then has the largest range, not 0.
+
+    Raises:
+        DataError: The values cannot be such measurements.
+    """
+    values = values[..., None] if values.ndim == 2 else values
+    if declaration.kind not in METRIC:
+        return _other_plane(place, values, declaration)
+    if values.shape[2] != 1:
+        raise DataError(
+            f"{place} has {values.shape[2]} channels, but a distance is one value per pixel; save the distances "
+            "themselves, not a colored picture of them."
+        )
+    if declaration.scale == SUN_RGBD:
+        if values.dtype != np.uint16:
+            raise DataError(
+                f"{place} holds {values.dtype}, but the scale {SUN_RGBD!r} is of 16-bit files; remove it."
+            )
+        values = (values >> 3) | (values << 13)
+    integer = values.dtype.kind in "ui"
+    declared = scale or declaration.scale
+    if integer and values.dtype.itemsize == 1 and declared is None:
+        raise DataError(
+            f"{place} holds distances of 8 bits, mostly a picture made for viewing; give the original files "
+            "(16-bit "
+            "PNG in millimeters, .npy in meters), or declare the scale of these in dataset.toml."
+        )
+    units = MILLIMETERS if declared == SUN_RGBD or (declared is None and integer) else float(declared or 1)
+    missing, left_out = _missing(values, declaration)
+    if (negative := (values < 0) & ~missing).any():
+        raise DataError(
+            f"{place} contains negative distances ({float(values[negative][0]):g}); store distances of 0 or more, "
+            "or "
+            f'declare them as missing in dataset.toml: invalid = ["{NEGATIVE}"].'
+        )
+    measured = ~missing
+    if declaration.kind == "range" and points:
+        return _range_plane(values, missing, units, declaration, left_out)
+    measured &= values > 0
+    stored = _narrow(np.where(missing, 0, values))
+    seen = values[measured]
+    return Plane(
+        stored,
+        units,
+        nearest=float(seen.min()) / units if len(seen) else np.inf,
+        furthest=float(seen.max()) / units if len(seen) else -np.inf,
+        left_out=left_out,
+        integer=integer,
+    )
+
+
+def _range_plane(
+    values: Values, missing: Values, units: float, declaration: Declaration, left_out: Counter[str]
+) -> Plane:
+    """Ranges in meters, the largest where a ray met nothing."""
+    largest = declaration.max_range or MAX_RANGE_M
+    integer = values.dtype.kind in "ui"
+    if integer and declaration.invalid is None:
+        missing = missing | (
+            values == 0
+        )  # as depth cameras and KITTI store it; a scanner measures no distance of 0
+    meters = (values.astype(np.float64) / units if units != 1 else values).astype(np.float32)
+    beyond = ~missing & (meters > largest)
+    if declaration.max_range is None and beyond.any():
+        left_out[_BEYOND] += int(beyond.sum())
+    seen = meters[~missing & (meters < largest)]
+    return Plane(
+        np.where(missing, np.float32(largest), meters),
+        nearest=float(seen.min()) if len(seen) else np.inf,
+        furthest=float(meters[~missing].max()) if (~missing).any() else -np.inf,
+        left_out=left_out,
+        integer=integer,
+    )
+
+
+def _other_plane(place: str, values: Values, declaration: Declaration) -> Plane:
+    """Temperatures or any other values; invalid ones become 0."""
+    missing = _equal(values, declaration.invalid or ())
+    if values.dtype.kind == "f" and not np.isfinite(values[~missing]).all():
+        raise DataError(
+            f"{place} contains NaN or infinity; store finite values, or declare them as missing in dataset.toml: "
+            "invalid = [nan, inf, -inf]."
+        )
+    stored, units = _narrow(np.where(missing, 0, values)), float(declaration.scale or 1)
+    return Plane(stored, units, integer=values.dtype.kind in "ui")
+
+
+def _missing(values: Values, declaration: Declaration) -> tuple[Values, Counter[str]]:
+    """Which pixels are not measured, and how many of them by a reason that nobody declared."""
+    left_out: Counter[str] = Counter()
+    missing = _equal(values, declaration.invalid or ())
+    if values.dtype.kind == "f":
+        left_out[_NOT_FINITE] = int((~np.isfinite(values) & ~missing).sum())
+        missing |= ~np.isfinite(values)
+    elif declaration.invalid is None and values.dtype == np.uint16:
+        left_out[_LARGEST] = int((values == 65535).sum())
+        missing |= values == 65535
+    return missing, +left_out
+
+
+def _equal(values: Values, invalid: Iterable[float | str]) -> Values:
+    """Which values are one of the invalid ones."""
+    missing = np.zeros(values.shape, dtype=np.bool_)
+    for value in invalid:
+        if value == NEGATIVE:
+            missing |= values < 0
+        elif value != value:
+            missing |= np.isnan(values)
+        else:
+            missing |= values == value
+    return missing
+
+
+def _narrow(values: Values) -> Values:
+    """The same values in the narrowest of uint8, uint16, float16 and float32 that torch and the file agree on."""
+    if values.dtype in (np.uint8, np.uint16, np.float16, np.float32):
+        return values
+    if values.dtype.kind in "ui" and values.size and values.min() >= 0 and values.max() <= 65535:
+        return values.astype(np.uint16)
+    return values.astype(np.float32)
+
+
+@dataclass(eq=False)
+class Survey:
+    """What is known of all files of a modality after they were read."""
+
+    declaration: Declaration
+    pixels: int = 0
+    nearest: float = np.inf
+    furthest: float = -np.inf
+    left_out: Counter[str] = field(default_factory=Counter)
+    integers: bool = False
+    scale_declared: bool = False
+    per_unit: float = 1.0
+
+    def add(self, one: Plane) -> None:
+        """Count one more file."""
+        self.pixels += one.values.shape[0] * one.values.shape[1]
+        self.nearest, self.furthest = min(self.nearest, one.nearest), max(self.furthest, one.furthest)
+        self.left_out += one.left_out
+        self.integers |= one.integer
+        self.per_unit = one.per_unit
+
+    def assumptions(self) -> list[str]:
+        """What was taken for granted, with the result; sentences."""
+        name, kind = self.declaration.name, self.declaration.kind
+        if kind not in METRIC:
+            return []
+        sentences = []
+        # Floats of a range image are meters by the definition of that file.
+        if not self.scale_declared and self.furthest > 0 and (kind == "depth" or self.integers):
+            scale = "integers are read as millimeters" if self.integers else "values are read as meters"
+            sentences.append(
+                f"{name}: no scale of the {kind} is declared, so {scale}: {self.nearest:.2f} to "
+                f"{self.furthest:.2f} m."
+            )
+        sentences += [
+            f"{name}: {count / self.pixels:.1%} of pixels {reason} and count as not measured."
+            for reason, count in self.left_out.items()
+            if reason != _BEYOND
+        ]
+        return sentences
+
+    def doubts(self) -> list[str]:
+        """What is implausible, with the likely reason; sentences."""
+        name, kind = self.declaration.name, self.declaration.kind
+        sentences = []
+        if beyond := self.left_out.get(_BEYOND):
+            sentences.append(
+                f"{name}: {beyond / self.pixels:.1%} of pixels are beyond {MAX_RANGE_M:g} m, up to "
+                f"{self.furthest:.2f} m, "
+                "and count as no return; declare how far the scanner measures as max_range in dataset.toml, or "
+                "the "
+                "scale if these are no meters."
+            )
+        elif kind in METRIC and self.pixels and not self.furthest > 0:
+            sentences.append(
+                f"{name}: no pixel of any file is measured; check what the files hold, and the scale and invalid "
+                "values "
+                "in dataset.toml if there are any."
+            )
+        elif kind in METRIC and self.pixels:
+            likely = self._likely_unit()
+            if likely:
+                sentences.append(
+                    f"{name}: the {kind} is {self.nearest:.2f} to {self.furthest:.2f} m, which is implausible for "
+                    "most "
+                    f"sensors; {likely}."
+                )
+        return sentences
+
+    def _likely_unit(self) -> str:
+        """What the scale could be if the distances are implausible; "" if they are plausible."""
+        if self.scale_declared:
+            return "check the declared scale" if self.furthest > IMPLAUSIBLE_M else ""
+        if self.integers and (self.furthest > FURTHEST_M or self.furthest < 0.1):
+            raw = self.furthest * MILLIMETERS
+            return (
+                f"if the files hold 5000 units per meter (TUM RGB-D) it ends at {raw / 5000:.2f} m, with 256 "
+                "(KITTI) at "
+                f"{raw / 256:.2f} m; declare the scale in dataset.toml or in a column "
+                f"{self.declaration.column}_scale "
+                "(1000 if millimeters are right)"
+            )
+        if not self.integers and self.furthest > IMPLAUSIBLE_M:
+            return (
+                f"if the values are millimeters, declare scale = 1000 in dataset.toml ({self.nearest / 1000:.2f} "
+                "to "
+                f"{self.furthest / 1000:.2f} m)"
+            )
+        return ""

@@ -1,0 +1,60 @@
+from bench.tables.matrix import matrix_tables
+from tests.bench.tables.samples import EMBEDDERS, embedded, foreign
+
+STRATEGIES = [
+    f"lab-{stage}-{operator}" for stage in ("intermediate", "late") for operator in ("gmu", "film", "mmtm")
+]
+
+
+def test_strategies_are_down_and_embedders_across() -> None:
+    names = EMBEDDERS[:3]
+    records = [
+        embedded(
+            name,
+            strategy,
+            family="lab",
+            stage=strategy.split("-")[1],
+            valid_accuracy=(10 * i + j) / 100,
+            best_valid_loss=float(i + j),
+        )
+        for i, strategy in enumerate(STRATEGIES)
+        for j, name in enumerate(names)
+        if (i, j) != (2, 1)
+    ]
+    accuracy, loss, *_ = matrix_tables([*records, foreign("without-embedder", embedder="")])
+    assert (accuracy.name, loss.name) == ("matrix-valid_accuracy", "matrix-best_valid_loss")
+    assert accuracy.title == "standard: valid accuracy, strategy by embedder"
+    assert accuracy.header == ["strategy", *names]
+    assert [row[0] for row in accuracy.rows] == STRATEGIES
+    assert accuracy.rows[0][1:] == ["0.000", "0.010", "0.020"]
+    assert accuracy.rows[2][1:] == ["0.200", "-", "0.220"]
+    assert loss.rows[5][1:] == ["5", "6", "7"]
+    assert accuracy.starts() == {3}  # late after intermediate
+    raw = accuracy.data.iloc[3]
+    assert [raw[name] for name in ("strategy", *names)] == [STRATEGIES[3], 0.3, 0.31, 0.32]
+    assert accuracy.data.filter(like="_low").isna().all(axis=None)  # one seed has no interval
+
+
+def test_more_embedders_than_strategies_are_down() -> None:
+    table, *_ = matrix_tables([embedded(name, strategy) for strategy in STRATEGIES[:2] for name in EMBEDDERS])
+    assert table.header == ["embedder", *STRATEGIES[:2]]
+    assert [row[0] for row in table.rows] == list(EMBEDDERS)
+    assert table.starts() == set()
+
+
+def test_the_best_of_the_table_are_marked() -> None:
+    records = [
+        embedded(name, strategy, seed=seed, valid_accuracy=0.5 + 0.1 * i + 0.05 * j + seed / 1e4)
+        for seed in range(51, 56)
+        for i, strategy in enumerate(STRATEGIES[:3])
+        for j, name in enumerate(EMBEDDERS[:3])
+    ]
+    table, *_ = matrix_tables(records)
+    assert table.marked == {(2, 3)}
+    assert table.rows[2][3] == "0.805 ± 0.000"
+
+
+def test_two_embedders_or_one_strategy_need_no_matrix() -> None:
+    assert matrix_tables([embedded(name, strategy) for strategy in STRATEGIES for name in EMBEDDERS[:2]]) == []
+    assert matrix_tables([embedded(name) for name in EMBEDDERS]) == []
+    assert matrix_tables([]) == []

@@ -1,0 +1,136 @@
+"""Folders of classes and modalities, in both orders and with any names."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from data_utils import DataError, load
+from data_utils.layouts.class_folders import is_class_folders
+from data_utils.layouts.media import Values
+from tests.data_utils.layouts.files import write_class_folders
+
+RGB = np.zeros((8, 8, 3), dtype=np.uint8)
+DEPTH = np.full((8, 8), 1500, dtype=np.uint16)
+
+
+@pytest.mark.parametrize("order", ["class", "modality"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param({"rgb": RGB, "depth": DEPTH}, id="usual"),
+        pytest.param({"left": RGB, "depth": DEPTH}, id="one usual"),
+        pytest.param({"rgb": RGB, "nir": RGB[..., 0]}, id="no distances"),
+        pytest.param({"left": RGB, "nir": RGB[..., 0]}, id="told by the files"),
+    ],
+)
+def test_both_orders_and_any_names(order: str, names: dict[str, Values], tmp_path: Path) -> None:
+    write_class_folders(tmp_path, names, order, stems="012")
+    assert is_class_folders(tmp_path)
+    data = load(str(tmp_path))
+    assert data.info.classes == ("a", "b")
+    assert list(data.inputs) == sorted(names, key=lambda name: (name == "depth", name))
+    assert data.names == ("a/0", "a/1", "a/2", "b/0", "b/1", "b/2")
+    assert data.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert len(data.groups.unique()) == 6
+    if "depth" in names:
+        assert data.modality("depth").kind == "depth"
+        assert torch.equal(data.batch().inputs["depth"], torch.full((6, 1, 8, 8), 1.5))
+
+
+def test_three_modalities_and_images_of_any_format(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"rgb": RGB, "thermal": DEPTH, "depth": DEPTH}, "class", "01")
+    for file in tmp_path.glob("*/rgb/*.png"):
+        file.rename(file.with_suffix(".jpg"))
+    assert load(str(tmp_path)).info.channels == {"rgb": 4, "depth": 1, "thermal": 1}
+
+
+def test_stems_may_hold_the_name_of_the_modality(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"rgb": RGB, "depth": DEPTH}, "class", "01")
+    for modality, pattern in (("rgb", "{}_rgb.png"), ("depth", "depth-{}.png")):
+        for file in tmp_path.glob(f"*/{modality}/*"):
+            file.rename(file.parent / pattern.format(file.stem))
+    assert load(str(tmp_path)).names == ("a/0", "a/1", "b/0", "b/1")
+
+
+def test_a_declaration_names_folders_kinds_and_geometry(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"c1": RGB, "c2": DEPTH}, "modality", "01")
+    (tmp_path / "dataset.toml").write_text(
+        '[modalities.lidar]\nfolder = "c2"\nkind = "depth"\nscale = 1000\nintrinsics = [8, 8, 3.5, 3.5]\n'
+        '[modalities.rgb]\nfolder = "c1"\nkind = "image"\n'
+    )
+    data = load(str(tmp_path))
+    assert data.info.channels == {"lidar": 4, "rgb": 4}
+    assert data.notes == ()
+    torch.testing.assert_close(
+        data.batch().inputs["lidar"][0, :, 0, 0], torch.tensor([-3.5 / 8, -3.5 / 8, 1, 2 / 3]) * 1.5
+    )
+
+
+def test_files_without_a_partner_and_copies(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"rgb": RGB, "depth": DEPTH}, "class", "01")
+    for modality in ("rgb", "depth"):
+        shutil.copy(tmp_path / "a" / modality / "0.png", tmp_path / "a" / modality / "0-2.png")
+    (tmp_path / "b" / "rgb" / "1.png").unlink()
+    data = load(str(tmp_path))
+    assert data.names == ("a/0", "a/0-2", "a/1", "b/0")
+    assert data.groups.tolist() == [0, 0, 1, 2]
+    assert data.notes[0] == "1 file(s) without a partner were left out: b/depth/1.png."
+
+
+def remove(name: str) -> Callable[[Path], None]:
+    return lambda folder: shutil.rmtree(folder / name)
+
+
+@pytest.mark.parametrize(
+    ("names", "damage", "message"),
+    [
+        ({"rgb": RGB, "depth": DEPTH}, remove("b"), "has one class, 'a', with the modalities depth, rgb"),
+        ({"rgb": RGB, "depth": DEPTH}, remove("b/depth"), "has no depth of the class 'b'; add them, or leave"),
+        (
+            {"rgb": RGB, "x": DEPTH},
+            lambda _: None,
+            r"folders 'x' of values \(uint16\).*\[modalities.x\] with kind",
+        ),
+        (
+            {"left": RGB, "right": RGB},
+            lambda _: None,
+            "neither level is known to hold the modalities; declare them",
+        ),
+        (
+            {"rgb": RGB, "depth": DEPTH},
+            lambda f: [p.rename(p.with_stem(f"x{p.stem}")) for p in list(f.glob("b/rgb/*"))],
+            r"class 'b' \(1 in rgb, 1 in depth\), but none with the same stem",
+        ),
+        (
+            {"rgb": RGB, "depth": DEPTH},
+            lambda f: shutil.copy(f / "a/rgb/0.png", f / "a/rgb/0.bmp"),
+            "0.png has the stem of 0.bmp; keep one of the two files",
+        ),
+        (
+            {"rgb": RGB, "depth": DEPTH},
+            lambda f: (f / "dataset.toml").write_text('[modalities.nir]\nkind = "image"\n'),
+            "declares the folders nir, but there are a, b and in them depth, rgb",
+        ),
+    ],
+)
+def test_refuses_in_one_sentence(
+    names: dict[str, Values], damage: Callable[[Path], object], message: str, tmp_path: Path
+) -> None:
+    write_class_folders(tmp_path, names, "class", "0")
+    damage(tmp_path)
+    with pytest.raises(DataError, match=message) as caught:
+        load(str(tmp_path))
+    assert str(tmp_path) in str(caught.value)
+    assert str(caught.value).endswith(".")
+
+
+def test_folders_of_splits_and_of_anything_are_no_data_sets(tmp_path: Path) -> None:
+    assert not is_class_folders(tmp_path)
+    (tmp_path / "a" / "b" / "c").mkdir(parents=True)
+    assert not is_class_folders(tmp_path)
+    (tmp_path / "a" / "b" / "notes.txt").touch()
+    assert not is_class_folders(tmp_path)

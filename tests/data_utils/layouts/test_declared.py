@@ -1,0 +1,111 @@
+"""``dataset.toml``: what it declares, and what it refuses."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from data_utils import DataError, load
+from data_utils.layouts.declared import read_declaration
+from tests.data_utils.layouts.files import DEPTH_M, write_pairs
+
+DEPTH = '[modalities.depth]\nkind = "depth"\n'
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "dataset.toml").write_text(text, encoding="utf-8-sig")
+    return folder
+
+
+def test_modalities_of_any_number_and_name(tmp_path: Path) -> None:
+    write_pairs(tmp_path, header=",ir", row=",rgb/0.png")
+    write(
+        tmp_path,
+        'name = "Küche"\n'
+        '[modalities.color]\ncolumn = "rgb"\nkind = "image"\n'
+        '[modalities.tof]\ncolumn = "depth"\nkind = "depth"\nscale = 1000\n'
+        '[modalities.plain]\ncolumn = "depth"\nkind = "depth"\nscale = 1000\nintrinsics = [4, 4, 1.0, 0]\n'
+        '[modalities.ir]\nkind = "raw"\nscale = 255\n',
+    )
+    data = load(str(tmp_path))
+    assert data.info.name == "Küche"
+    assert data.info.channels == {"color": 4, "tof": 4, "plain": 4, "ir": 3}
+    assert [data.modality(m).kind for m in data.inputs] == ["image", "depth", "depth", "raw"]
+    inputs = data.batch().inputs
+    torch.testing.assert_close(inputs["plain"][0, 0, 1], torch.tensor(DEPTH_M[1] * [-1, 0, 1] / 4).float())
+    assert torch.equal(inputs["plain"][:, 2], inputs["tof"][:, 2])
+    torch.testing.assert_close(inputs["ir"][0, :, 0, 0], torch.tensor([0, 20, 30]) / 255)
+    assert data.notes == ()
+
+
+def test_depth_without_intrinsics_is_one_channel_in_meters(tmp_path: Path) -> None:
+    manifest = write_pairs(tmp_path) / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",fx,fy,cx,cy", ",a,b,c,d"))
+    data = load(str(tmp_path))
+    assert data.info.channels == {"rgb": 4, "depth": 1}
+    torch.testing.assert_close(data.batch().inputs["depth"][0, 0], torch.tensor(DEPTH_M).float())
+
+
+def test_a_folder_without_declaration_has_none(tmp_path: Path) -> None:
+    assert read_declaration(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name = ", "cannot be read as TOML"),
+        ("name = 5", "needs name = "),
+        ("modalities = 5", "modalities as tables"),
+        ("[modalities]\nrgb = 5", r"has rgb as a value; make it a table, \[modalities.rgb\]"),
+        ("title = 5", "unknown entry 'title'; the entries are name, classes, modalities"),
+        (DEPTH + "offset = 5", r"unknown entry 'offset' in \[modalities.depth\]"),
+        ('[modalities.a]\nkind = "sound"', "kind = 'sound' in .*; use one of image, depth, range, thermal, raw"),
+        ("[modalities.a]", "kind = None"),
+        (DEPTH + "column = 5", "column = 5 in .*; write a text"),
+        (DEPTH + "scale = 0", "scale = 0 in .* such as 1000 for millimeters"),
+        (DEPTH + "scale = inf", "scale = inf"),
+        (DEPTH + 'scale = "mm"', "scale = 'mm'"),
+        (DEPTH + "scale = true", "scale = True"),
+        ('[modalities.t]\nkind = "raw"\nscale = "sun-rgbd"', "which is for depth; write a number"),
+        (DEPTH + "invalid = 0", r"invalid = 0 in .*such as \[0, 65535\]"),
+        (DEPTH + 'invalid = ["none"]', "invalid = .'none'."),
+        (DEPTH + "intrinsics = [1, 1, 0]", r"write \[fx, fy, cx, cy\]"),
+        (DEPTH + "intrinsics = [0, 1, 0, 0]", r"write \[fx, fy, cx, cy\]"),
+        ('[modalities.i]\nkind = "image"\nintrinsics = [1, 1, 0, 0]', 'a modality with kind = "depth"'),
+        (DEPTH + "max_range = 5", 'a modality with kind = "range"'),
+    ],
+)
+def test_refuses_in_one_sentence(text: str, message: str, tmp_path: Path) -> None:
+    write(tmp_path, text)
+    with pytest.raises(DataError, match=message) as caught:
+        read_declaration(tmp_path)
+    assert str(tmp_path / "dataset.toml") in str(caught.value)
+    assert str(caught.value).endswith(".")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_column_of_a_declared_modality_is_named(tmp_path: Path) -> None:
+    write(write_pairs(tmp_path), DEPTH.replace("modalities.depth", "modalities.tof"))
+    with pytest.raises(DataError, match="has no column 'tof'; a manifest needs the columns tof,label,group,fx"):
+        load(str(tmp_path))
+
+
+def test_ranges_have_the_declared_angles_and_largest_range(tmp_path: Path) -> None:
+    for label in "ab":
+        for stem in ("0", "1"):
+            (tmp_path / label / "scan").mkdir(parents=True, exist_ok=True)
+            np.save(tmp_path / label / "scan" / f"{stem}.npy", np.array([[0, 10, 60], [120, 130, np.nan]], "f4"))
+    np.save(tmp_path / "az.npy", np.zeros(2))
+    np.save(tmp_path / "ze.npy", np.zeros(3))
+    table = '[modalities.scan]\nkind = "range"\nazimuth = "az.npy"\nzenith = "ze.npy"\n'
+    write(tmp_path, table)
+    data = load(str(tmp_path))
+    assert data.batch().inputs["scan"][0, 3].tolist() == [[1, 1, 0], [0, 0, 0]]
+    assert any("50.0% of pixels are beyond 50 m, up to 130.00 m, and count as no return" in n for n in data.notes)
+    write(tmp_path, table + "max_range = 120\ninvalid = [0]")
+    data = load(str(tmp_path))
+    points = data.batch().inputs["scan"][0]
+    assert points[3].tolist() == [[0, 1, 1], [0, 0, 0]]
+    assert points[1].tolist() == [[120, 10, 60], [120, 130, 120]]  # forward; no returns are at the largest range
+    assert data.modality("scan").points

@@ -1,0 +1,183 @@
+"""Depth, range and other values as people store them: types, scales and pixels that are not measured."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from data_utils import DataError, load
+from data_utils.layouts.media import Values
+from tests.data_utils.layouts.files import DEPTH_M, depth_of, write_pairs
+
+MEASURED = np.where(DEPTH_M > 0, DEPTH_M, np.nan)
+MM = DEPTH_M * 1000
+
+
+def declare(folder: Path, kind: str = "depth", **entries: str) -> None:
+    """A ``dataset.toml`` of the manifest's two modalities."""
+    lines = ["[modalities.rgb]", 'kind = "image"', "[modalities.lidar]", 'column = "depth"', f'kind = "{kind}"']
+    (folder / "dataset.toml").write_text(
+        "\n".join([*lines, *(f"{key} = {text}" for key, text in entries.items())])
+    )
+
+
+def rotated(values: Values) -> Values:
+    return np.asarray((values << 3) | (values >> 13), dtype=np.uint16)
+
+
+def with_missing(values: npt.NDArray[np.generic], value: float) -> npt.NDArray[np.generic]:
+    """The values with this one where nothing was measured."""
+    return np.where(DEPTH_M > 0, values, value).astype(values.dtype)
+
+
+@pytest.mark.parametrize(
+    ("stored", "suffix", "declared"),
+    [
+        pytest.param(MM.astype(np.uint16), ".png", {}, id="16-bit PNG"),
+        pytest.param(MM.astype(np.uint16), ".tiff", {}, id="16-bit TIFF"),
+        pytest.param(MM.astype(np.int32), ".tiff", {}, id="32-bit TIFF"),
+        pytest.param(DEPTH_M.astype(np.float32), ".tiff", {}, id="float TIFF"),
+        *(pytest.param(DEPTH_M.astype(f"f{size}"), ".npy", {}, id=f"float{8 * size}") for size in (2, 4, 8)),
+        *(pytest.param(MM.astype(dtype), ".npy", {}, id=f"npy of {dtype}") for dtype in ("u2", "i2", "i4", "u8")),
+        pytest.param((DEPTH_M * 5000).astype(np.uint16), ".png", {"scale": "5000"}, id="TUM"),
+        pytest.param(np.rint(DEPTH_M * 25600).astype(np.uint16), ".png", {"scale": "25_600.0"}, id="any scale"),
+        pytest.param((DEPTH_M * 100).astype(np.uint8), ".png", {"scale": "100"}, id="8 bits, declared"),
+        pytest.param(MM.astype(np.float32), ".npy", {"scale": "1000"}, id="millimeters as floats"),
+        pytest.param(rotated(MM.astype(np.uint16)), ".png", {"scale": '"sun-rgbd"'}, id="SUN RGB-D"),
+        pytest.param(with_missing(MM.astype(np.uint16), 65535), ".png", {}, id="65535"),
+        pytest.param(with_missing(DEPTH_M, np.nan), ".npy", {}, id="NaN"),
+        pytest.param(with_missing(DEPTH_M, np.inf), ".npy", {}, id="infinity"),
+        pytest.param(with_missing(DEPTH_M, -np.inf), ".npy", {}, id="negative infinity"),
+        pytest.param(with_missing(DEPTH_M, -1), ".npy", {"invalid": "[-1]"}, id="-1, declared"),
+        pytest.param(with_missing(DEPTH_M, -7), ".npy", {"invalid": '["negative"]'}, id="negative, declared"),
+        pytest.param(with_missing(MM.astype(np.int16), -1), ".npy", {"invalid": '["negative"]'}, id="int16"),
+        pytest.param(with_missing(MM.astype(np.uint16), 4444), ".png", {"invalid": "[4444]"}, id="any, declared"),
+        pytest.param(with_missing(DEPTH_M, np.nan), ".npy", {"invalid": "[nan]"}, id="NaN, declared"),
+    ],
+)
+def test_depth_is_the_same_however_it_is_stored(
+    stored: Values, suffix: str, declared: dict[str, str], tmp_path: Path
+) -> None:
+    write_pairs(tmp_path, stored, suffix)
+    if declared:
+        declare(tmp_path, **declared)
+    np.testing.assert_allclose(depth_of(tmp_path), MEASURED, rtol=1e-3 if stored.dtype == np.float16 else 1e-6)
+
+
+def test_a_column_declares_the_scale_of_its_row(tmp_path: Path) -> None:
+    write_pairs(tmp_path, (DEPTH_M * 5000).astype(np.uint16), header=",depth_scale", row=",5000")
+    np.testing.assert_allclose(depth_of(tmp_path), MEASURED, rtol=1e-6)
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",5000\n", ",500\n", 1))
+    np.testing.assert_allclose(depth_of(tmp_path), MEASURED * 10, rtol=1e-6)
+    manifest.write_text(manifest.read_text().replace(",500\n", ",0\n", 1))
+    with pytest.raises(DataError, match="'0' in column 'depth_scale' of row 1; write a positive number of units"):
+        load(str(tmp_path))
+
+
+def test_files_of_one_manifest_may_be_stored_differently(tmp_path: Path) -> None:
+    write_pairs(tmp_path, MM.astype(np.uint16))
+    np.save(tmp_path / "depth" / "1.npy", DEPTH_M)
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace("depth/1.png", "depth/1.npy"))
+    points = load(str(tmp_path)).batch().inputs["lidar"]
+    torch.testing.assert_close(points[0], points[1])
+
+
+@pytest.mark.parametrize(
+    ("stored", "suffix", "declared", "notes"),
+    [
+        (MM.astype(np.uint16), ".png", {}, ["integers are read as millimeters: 0.80 to 2.50 m."]),
+        (DEPTH_M, ".npy", {}, ["values are read as meters: 0.80 to 2.50 m."]),
+        (MM.astype(np.uint16), ".png", {"scale": "1000"}, []),
+        (with_missing(MM.astype(np.uint16), 65535), ".png", {"scale": "1000"}, ["16.7% of pixels hold 65535"]),
+        (with_missing(MM.astype(np.uint16), 65535), ".png", {"scale": "1000", "invalid": "[65535]"}, []),
+        (with_missing(DEPTH_M, np.nan), ".npy", {"scale": "1"}, ["16.7% of pixels are NaN or infinite and count"]),
+    ],
+)
+def test_what_is_taken_for_granted_is_said_and_no_problem(
+    stored: Values, suffix: str, declared: dict[str, str], notes: list[str], tmp_path: Path
+) -> None:
+    write_pairs(tmp_path, stored, suffix)
+    if declared:
+        declare(tmp_path, **declared)
+    data = load(str(tmp_path))
+    assert data.notes == data.assumptions
+    assert len(data.notes) == len(notes)
+    assert all(part in note for part, note in zip(notes, data.notes, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("stored", "suffix", "declared", "doubt"),
+    [
+        (
+            (DEPTH_M * 5000).astype(np.uint16),
+            ".png",
+            {},
+            r"4.00 to 12.50 m, .*\(TUM RGB-D\) it ends at 2.50 m, with",
+        ),
+        ((DEPTH_M * 256 * 8).astype(np.uint16), ".png", {"scale": "10"}, "check the declared scale"),
+        (DEPTH_M.astype(np.uint16), ".png", {}, "0.00 to 0.00 m, which is implausible"),
+        (MM, ".npy", {}, r"800.00 to 2500.00 m, .*millimeters, declare scale = 1000 .* \(0.80 to 2.50 m\)"),
+        (DEPTH_M * 0, ".npy", {}, "no pixel of any file is measured"),
+    ],
+)
+def test_implausible_depth_is_a_problem(
+    stored: Values, suffix: str, declared: dict[str, str], doubt: str, tmp_path: Path
+) -> None:
+    write_pairs(tmp_path, stored, suffix)
+    if declared:
+        declare(tmp_path, **declared)
+    data = load(str(tmp_path))
+    (problem,) = set(data.notes) - set(data.assumptions)
+    assert re.search(doubt, problem)
+
+
+@pytest.mark.parametrize(
+    ("stored", "suffix", "declared", "message"),
+    [
+        ((DEPTH_M * 100).astype(np.uint8), ".png", {}, "0.png holds distances of 8 bits, mostly a picture"),
+        (
+            np.zeros((2, 3, 3), np.uint8),
+            ".png",
+            {"scale": "1"},
+            "0.png has 3 channels, but a distance is one value",
+        ),
+        (with_missing(DEPTH_M, -1), ".npy", {}, r'0.npy contains negative .*\(-1\).* invalid = \["negative"\]'),
+        (DEPTH_M, ".npy", {"scale": '"sun-rgbd"'}, "0.npy holds float64, but the scale 'sun-rgbd' is of 16-bit"),
+    ],
+)
+def test_what_can_only_be_guessed_is_refused_with_the_remedy(
+    stored: Values, suffix: str, declared: dict[str, str], message: str, tmp_path: Path
+) -> None:
+    write_pairs(tmp_path, stored, suffix)
+    if declared:
+        declare(tmp_path, **declared)
+    with pytest.raises(DataError, match=message) as caught:
+        load(str(tmp_path))
+    assert str(caught.value).count("3 more lidar file(s) cannot be used for this reason") == 1
+
+
+def test_a_thermal_modality_has_its_own_unit_and_missing_values(tmp_path: Path) -> None:
+    celsius = np.array([[0, 29815, 30015], [30115, 31015, 65535]], dtype=np.uint16)
+    write_pairs(tmp_path, celsius)
+    declare(tmp_path, "thermal", scale="100", invalid="[0, 65535]", unit='"K"')
+    data = load(str(tmp_path))
+    assert data.inputs["lidar"].dtype == torch.uint16
+    (values,) = data.batch(torch.tensor([0]), ["lidar"]).inputs.values()
+    torch.testing.assert_close(values, torch.tensor([[[[0, 298.15, 300.15], [301.15, 310.15, 0]]]]))
+    modality = data.modality("lidar")
+    assert (modality.kind, modality.unit, modality.points) == ("thermal", "K", False)
+    assert data.notes == ()
+
+
+def test_other_values_keep_their_channels(tmp_path: Path) -> None:
+    write_pairs(tmp_path, np.arange(30.0).reshape(2, 3, 5)[..., :2], ".npy")
+    declare(tmp_path, "raw")
+    assert load(str(tmp_path)).info.channels == {"rgb": 4, "lidar": 2}
+    write_pairs(tmp_path, np.full((2, 3), np.nan), ".npy")
+    with pytest.raises(DataError, match=r"0.npy contains NaN or infinity; .* invalid = \[nan, inf, -inf\]"):
+        load(str(tmp_path))

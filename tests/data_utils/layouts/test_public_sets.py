@@ -1,0 +1,216 @@
+"""Public data sets in their official formats, on tiny files with values that can be followed by hand."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from data_utils import DataError, load
+from data_utils.layouts import nyu_depth_v2
+from data_utils.layouts.nvidia_tree import write_nvidia_tree
+from data_utils.simulator.shapes import simulate
+
+
+def point(data: Any, pair: int, row: int, column: int) -> list[float]:
+    """X, Y, Z and A of a pixel."""
+    values: list[float] = data.batch().inputs["lidar"][pair, :, row, column].tolist()
+    return values
+
+
+def save_gray(path: Path, values: object) -> None:
+    Image.fromarray(np.asarray(values, dtype=np.uint16)).save(path)
+
+
+@pytest.fixture
+def washington(tmp_path: Path) -> Path:
+    """Two categories of two instances with two frames; crops of 4 x 6 pixels at column 301, row 201."""
+    for category in ("apple", "bowl"):
+        for instance in (1, 2):
+            folder = tmp_path / category / f"{category}_{instance}"
+            folder.mkdir(parents=True)
+            for frame in (1, 2):
+                stem = f"{category}_{instance}_1_{frame}"
+                Image.new("RGB", (6, 4), (instance, frame, 0)).save(folder / f"{stem}_crop.png")
+                save_gray(folder / f"{stem}_depthcrop.png", [[0] * 6, [1140] * 6, [1140] * 6, [20_000] * 6])
+                Image.new("L", (6, 4), 255).save(folder / f"{stem}_maskcrop.png")
+                (folder / f"{stem}_loc.txt").write_text("301,201")
+    return tmp_path
+
+
+def test_washington_rgbd(washington: Path) -> None:
+    data = load(str(washington))
+    assert (data.info.name, data.info.classes) == ("washington-rgbd", ("apple", "bowl"))
+    assert data.names[:3] == ("apple_1_1_1", "apple_1_1_2", "apple_2_1_1")
+    assert data.groups.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]  # instances
+    assert data.notes == ()
+    assert data.inputs["rgb"][2, :, 0, 0].tolist() == [2, 1, 0, 255]
+    # The pixel in column 3 and row 1 of the crop is the 304th column and the 202nd row of the camera's image.
+    x, y, z, a = point(data, 0, 1, 3)
+    assert z == pytest.approx(1.14)
+    assert a == 1
+    assert x == pytest.approx((304 - 320) * 1.14 / 570.3)
+    assert y == pytest.approx((202 - 240) * 1.14 / 570.3)
+    assert point(data, 0, 0, 3) == [0, 0, 0, 0]
+
+
+def test_washington_rgbd_with_missing_and_damaged_files(washington: Path) -> None:
+    (washington / "apple" / "apple_1" / "apple_1_1_1_loc.txt").unlink()
+    data = load(str(washington))
+    assert len(data) == 7
+    assert data.notes == (
+        f"1 file(s) without a partner were left out: {Path('apple', 'apple_1', 'apple_1_1_1_crop.png')}.",
+    )
+    (washington / "apple" / "apple_1" / "apple_1_1_2_loc.txt").write_text("301")
+    with pytest.raises(DataError, match=r"apple_1_1_2_loc.txt holds no column and row"):
+        load(str(washington))
+    shutil.rmtree(washington / "apple")
+    with pytest.raises(DataError, match=r"crops of the categories \['bowl'\]; a classifier needs at least two"):
+        load(str(washington))
+
+
+@pytest.fixture
+def sun(tmp_path: Path) -> Path:
+    """Two cameras of different resolutions; depth of 2 m, with its bits rotated by three."""
+    frames = (
+        ("kv1/NYUdata/NYU0001", "kitchen", 8),
+        ("kv2/kinect2data/000065_2014_rgbf000026-resize", "bedroom", 16),
+        ("kv2/kinect2data/000065_2014_rgbf000030-resize", "bedroom", 16),
+        ("xtion/sun3ddata/brown/cafe/seq1/0000026-000001", "kitchen", 8),
+        ("xtion/sun3ddata/brown/cafe/seq1/0000027-000002", "kitchen", 8),
+    )
+    for name, scene, size in frames:
+        folder = tmp_path / name
+        for part in ("image", "depth", "depth_bfx"):
+            (folder / part).mkdir(parents=True)
+        Image.new("RGB", (size, size), (9, 9, 9)).save(folder / "image" / "0000026.jpg")
+        save_gray(folder / "depth" / "0000026.png", np.full((size, size), 2000 << 3))
+        (folder / "intrinsics.txt").write_text(f"{size} 0 {size / 2 + 1} 0 {size} {size / 2 + 1} 0 0 1 \n")
+        (folder / "scene.txt").write_text(scene)
+    return tmp_path
+
+
+def test_sun_rgbd(sun: Path) -> None:
+    with pytest.raises(DataError, match=r"different sizes, from 8 x 8 .* to 16 x 16 .*--image-size 8"):
+        load(str(sun))
+    data = load(str(sun), image_size=8)
+    assert data.info.classes == ("bedroom", "kitchen")
+    assert data.labels.tolist() == [1, 0, 0, 1, 1]
+    assert data.groups.tolist() == [0, 1, 1, 2, 2]  # videos
+    assert data.notes == ()
+    # MATLAB counts pixels from 1: the fifth column and row is the middle.
+    assert point(data, 0, 4, 4) == [0, 0, 2, 1]
+    assert point(data, 0, 4, 0) == [-1, 0, 2, 1]
+    torch.testing.assert_close(data.batch().inputs["lidar"][1, 0].diff(dim=1), torch.full((8, 7), 0.25))
+
+
+def test_classes_of_any_layout_can_be_declared(sun: Path) -> None:
+    shutil.copytree(sun / "kv1" / "NYUdata" / "NYU0001", sun / "kv1" / "NYUdata" / "NYU0002")
+    (sun / "kv1" / "NYUdata" / "NYU0002" / "scene.txt").write_text("office\n")
+    (sun / "dataset.toml").write_text('classes = ["office", "kitchen"]')
+    data = load(str(sun))  # the others have another size
+    assert data.info.classes == ("kitchen", "office")
+    assert data.labels.tolist() == [0, 1, 0, 0]
+    write_nvidia_tree(sun / "tree", simulate(4, 0, 8))
+    shutil.copytree(sun / "tree" / "cubes", sun / "tree" / "cones")
+    whole = load(str(sun / "tree"))
+    (sun / "tree" / "dataset.toml").write_text('classes = ["spheres", "cubes"]')
+    data = load(str(sun / "tree"))
+    assert data.info.classes == ("cubes", "spheres")
+    assert data.names == tuple(name for name in whole.names if not name.startswith("cones"))
+    (sun / "tree" / "dataset.toml").write_text('classes = ["spheres", "balls"]')
+    with pytest.raises(DataError, match=r"dataset.toml declares a class 'balls'; there are cones, cubes, spheres"):
+        load(str(sun / "tree"))
+
+
+def test_sun_rgbd_leaves_incomplete_frames_out(sun: Path) -> None:
+    (sun / "kv1" / "NYUdata" / "NYU0001" / "scene.txt").unlink()
+    assert "1 file(s) without a partner were left out: " in load(str(sun), image_size=8).notes[0]
+    (sun / "xtion/sun3ddata/brown/cafe/seq1/0000026-000001/intrinsics.txt").write_text("1 2 3")
+    with pytest.raises(DataError, match=r"intrinsics.txt holds no matrix of 3 x 3"):
+        load(str(sun))
+
+
+@pytest.fixture
+def nyu(tmp_path: Path) -> Path:
+    """Two frames of two scenes. Each has a chair and a lamp of 40 x 40 pixels and a cup that is too small."""
+    h5py = pytest.importorskip("h5py")
+    file = tmp_path / nyu_depth_v2.FILE_NAME
+    labels = np.zeros((2, 640, 480), dtype=np.uint16)
+    labels[:, 300:340, 200:240] = 2  # columns and rows, as MATLAB's arrays are transposed
+    labels[:, 400:440, 200:240] = 1
+    labels[:, 500:510, 200:210] = 3
+    depth = np.zeros((2, 640, 480), dtype=np.float32)
+    depth[:, 300:340, 200:239] = 2.0
+    images = np.zeros((2, 3, 640, 480), dtype=np.uint8)
+    images[:, 0, 300, 200] = 7
+    with h5py.File(file, "w") as content:
+        for name, values in (("images", images), ("rawDepths", depth), ("depths", depth + 1), ("labels", labels)):
+            content[name] = values
+        content["instances"] = (labels > 0).astype(np.uint8)
+        for name, texts in (("names", ("chair", "lamp", "cup")), ("scenes", ("kitchen_0004", "office_0001"))):
+            references = content.create_dataset(name, (1, len(texts)), dtype=h5py.ref_dtype)
+            for number, text in enumerate(texts):
+                letters = content.create_dataset(f"#refs#/{name}{number}", data=[[ord(letter)] for letter in text])
+                references[0, number] = letters.ref
+    return file
+
+
+@pytest.mark.parametrize("given", ["file", "folder"])
+def test_nyu_depth_v2(nyu: Path, given: str) -> None:
+    data = load(str(nyu if given == "file" else nyu.parent))
+    assert (data.info.name, data.info.classes, data.info.image_size) == (
+        "nyu-depth-v2",
+        ("chair", "lamp"),
+        (40, 40),
+    )
+    assert data.names == ("chair/0000-200-400", "lamp/0000-200-300", "chair/0001-200-400", "lamp/0001-200-300")
+    assert data.groups.tolist() == [0, 0, 1, 1]  # scenes
+    assert data.inputs["rgb"][1, :, 0, 0].tolist() == [7, 0, 0, 255]
+    # The depth as measured, not as filled in. The first pixel is the 301st column and the 201st row.
+    x, y, z, a = point(data, 1, 0, 0)
+    assert (z, a) == (2, 1)
+    assert x == pytest.approx((301 - 325.582245) * 2 / 518.857901, abs=1e-6)
+    assert y == pytest.approx((201 - 253.736166) * 2 / 519.469611, abs=1e-6)
+    assert point(data, 1, 39, 0) == [0, 0, 0, 0]
+    assert data.notes == data.assumptions
+    assert "Of 2 labels the most frequent objects are the classes: chair, lamp" in data.notes[0]
+
+
+def test_nyu_depth_v2_refuses_other_files(nyu: Path) -> None:
+    import h5py
+
+    with h5py.File(nyu, "a") as content:
+        del content["instances"]
+    with pytest.raises(DataError, match="has no instances; give the labeled part of NYU Depth v2"):
+        load(str(nyu))
+    nyu.write_bytes(b"MATLAB 5.0")
+    with pytest.raises(DataError, match=r"cannot be read as HDF5 .*; download it again"):
+        load(str(nyu))
+
+
+def test_nyu_depth_v2_without_its_package_names_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(__import__("sys").modules, "h5py", None)
+    (tmp_path / nyu_depth_v2.FILE_NAME).touch()
+    with pytest.raises(
+        DataError, match=r"needs the package h5py; install it with: pip install 'fusiongauge\[hdf5\]'"
+    ):
+        load(str(tmp_path))
+
+
+def test_a_copy_of_cubes_and_spheres_as_archives_hold_it(tmp_path: Path) -> None:
+    """In a folder of its own, with fewer sphere images than scans and copies of some scans."""
+    raw = simulate(8, 0, image_size=8)
+    root = tmp_path / "archive" / "data" / "assessment"
+    write_nvidia_tree(root, raw)
+    (root / "spheres" / "rgb" / "0003.png").unlink()
+    shutil.copy(root / "cubes" / "lidar" / "0001.npy", root / "cubes" / "lidar" / "0001-2.npy")
+    data = load(str(tmp_path / "archive"))
+    assert data.labels.bincount().tolist() == [4, 3]
+    assert data.notes[0].startswith("2 file(s) without a partner were left out: ")
+    assert data.notes[1] == "The data set was found in the folder data/assessment."
