@@ -65,7 +65,7 @@ def test_media_in_chunks(export: Path) -> None:
             sample["filepath"] = sample["filepath"].replace("data/0001", "data/data_0/0001")
 
     edit(export / "samples.json", move)
-    assert torch.equal(load(str(export)).inputs["rgb"], images())
+    assert torch.equal(load(str(export)).measured("rgb"), images())
 
 
 @pytest.fixture
