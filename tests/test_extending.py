@@ -11,6 +11,8 @@ import pytest
 from bench.records import COMPLETED, ProbeRecord, RunRecord, read
 from tests.processes import call
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 STUDY = "three-sensors"
 SMOKE = ("--profile", "smoke", "--device", "cpu")

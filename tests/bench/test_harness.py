@@ -315,6 +315,7 @@ def without_times(folder: Path) -> dict[str, str]:
     return {name: frame.to_csv() for name, frame in frames.items()}
 
 
+@pytest.mark.slow
 def test_a_killed_run_that_is_resumed_has_the_same_tables(history: Path, tmp_path: Path) -> None:
     whole = bench(tmp_path / "whole", tmp_path / "history", *SMOKE, "-k", TWO_CELLS)
     killed = tmp_path / "killed"
