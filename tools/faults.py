@@ -147,7 +147,7 @@ def signals() -> Iterator[Fault]:
             says = "interrupted|KeyboardInterrupt|Terminated" if said else ""
             yield at(stage, act, name=name, codes=(code,), kept=kept, says=says)
     twice = "os.kill(os.getpid(), signal.SIGINT)"
-    again = f"import bench.tables.tabulation as t; t.write_tables = lambda *_: {twice}; {twice}"
+    again = f"import bench.tables.tabulation as t; t.write_tables = lambda *_, **__: {twice}; {twice}"
     yield at("after the first cell", again, name="Ctrl-C twice", codes=(2,), kept=1, says="interrupted once more")
 
 

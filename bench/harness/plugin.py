@@ -473,6 +473,7 @@ class Benchmarks:
             progress.begin(cell.name)
             skip_if_not_needed(cell)
             if record := session.recall(cell):
+                self._unfinished.discard(cell.name)
                 replay(record.epoch_seconds)
                 progress.recall(record)
             else:
@@ -484,8 +485,8 @@ class Benchmarks:
                         record = session.run_cell(cell, driver, progress.epoch)
                 except FusionGaugeError as error:  # the message is enough
                     raise pytest.fail.Exception(str(error), pytrace=False) from None
+                self._unfinished.discard(cell.name)
                 progress.end(record)
-            self._unfinished.discard(cell.name)
             benchmark.extra_info.update(facts(record))
             return record
 
