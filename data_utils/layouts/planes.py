@@ -19,8 +19,11 @@ from data_utils.modality import METRIC
 MILLIMETERS = 1000.0
 """The default scale of integer distances, as most depth cameras and data sets store them."""
 
-FURTHEST_M = 10.0
-"""Few depth cameras measure beyond this; distances in an undeclared scale that do are reported."""
+FURTHEST_M = 12.0
+"""Few depth cameras measure beyond this (NYU Depth v2 ends at 10.2 m); in an undeclared scale it is reported."""
+
+NEAREST_M = 3.0
+"""Nearly every data set has something nearer than this; in an undeclared scale it is reported if none is."""
 
 IMPLAUSIBLE_M = 100.0
 """Beyond any depth camera, so a declared scale and floats in meters are doubted too."""
@@ -258,7 +261,7 @@ class Survey:
         """What the scale could be if the distances are implausible; "" if they are plausible."""
         if self.scale_declared:
             return "check the declared scale" if self.furthest > IMPLAUSIBLE_M else ""
-        if self.integers and (self.furthest > FURTHEST_M or self.furthest < 0.1):
+        if self.integers and (self.furthest > FURTHEST_M or self.nearest > NEAREST_M or self.furthest < 0.1):
             raw = self.furthest * MILLIMETERS
             return (
                 f"if the files hold 5000 units per meter (TUM RGB-D) it ends at {raw / 5000:.2f} m, with 256 "

@@ -121,6 +121,7 @@ def test_what_is_taken_for_granted_is_said_and_no_problem(
         ),
         ((DEPTH_M * 256 * 8).astype(np.uint16), ".png", {"scale": "10"}, "check the declared scale"),
         (DEPTH_M.astype(np.uint16), ".png", {}, "0.00 to 0.00 m, which is implausible"),
+        ((DEPTH_M * 4000).astype(np.uint16), ".png", {}, "3.20 to 10.00 m, which is implausible"),
         (MM, ".npy", {}, r"800.00 to 2500.00 m, .*millimeters, declare scale = 1000 .* \(0.80 to 2.50 m\)"),
         (DEPTH_M * 0, ".npy", {}, "no pixel of any file is measured"),
     ],
