@@ -1,5 +1,6 @@
 # make bench: compare MaxPool with strided convolution in every model, in minutes on a CPU
 # make test:  the tests                make lint: formatter, linter, type checker
+# make test-slow: the tests that start whole commands
 # make smoke: every benchmark once     make install: only the virtual environment, in .venv
 # make faults: faults injected into runs, as docs/reliability.md lists them; ten minutes
 # make test-oldest: the tests with the oldest declared version of every dependency, in .venv-oldest
@@ -14,7 +15,7 @@ OLDEST ?= .venv-oldest
 
 MEASURED = results/runs/costs
 
-.PHONY: bench test test-oldest lint smoke costs faults install clean
+.PHONY: bench test test-slow test-oldest lint smoke costs faults install clean
 
 bench: $(VENV)/installed
 	$(RUN) pytest bench -k stride
@@ -22,8 +23,11 @@ bench: $(VENV)/installed
 test: $(VENV)/installed
 	$(RUN) pytest tests -n auto --dist worksteal
 
+test-slow: $(VENV)/installed
+	$(RUN) pytest tests -n auto --dist worksteal --slow -m slow
+
 test-oldest: $(OLDEST)/installed
-	$(OLDEST)/bin/python -m pytest tests -n auto --dist worksteal
+	$(OLDEST)/bin/python -m pytest tests -n auto --dist worksteal --slow
 
 smoke: $(VENV)/installed
 	$(RUN) pytest bench --profile smoke

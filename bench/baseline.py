@@ -25,7 +25,7 @@ FOLDER = ROOT / "results" / "baseline"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
-HEADLINES = (("input-scaling", "variants"),)
+HEADLINES = (("downsampling-compact", "fusion"), ("input-scaling", "variants"))
 """Studies and tables that the README shows."""
 
 

@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,7 @@ class DrawnPairs:
             self.pairs(DEFAULT_PAIRS, 0)
         return self._infos[0]
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Hash of the level's settings and the simulator, or of the name and the file of a plug-in's function."""
         if isinstance(self.make, SimulatedDataset):

@@ -1,4 +1,7 @@
-"""For all tests: warnings are errors, training uses one thread, and what a test registers ends with it."""
+"""For all tests: warnings are errors, training uses one thread, and what a test registers ends with it.
+
+Tests marked ``slow`` run whole commands in processes of their own; they are left out without ``--slow``.
+"""
 
 import gc
 import sys
@@ -15,8 +18,21 @@ from fusion_models import BACKBONES, EMBEDDERS, OPERATORS
 from fusion_models.registry import CUSTOM_MODELS
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--slow", action="store_true", help="also run the tests that start whole commands")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "error")
+    config.addinivalue_line("markers", "slow: starts whole commands in processes of their own; needs --slow")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--slow"):
+        return
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=slow)
+    items[:] = [item for item in items if item not in set(slow)]
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,16 +1,17 @@
 """The tutorial docs/extending.md: its Python blocks, joined, are a plug-in that works as the page says."""
 
 import json
-import os
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from bench.records import COMPLETED, ProbeRecord, RunRecord, read
+from tests.processes import call
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[1]
 STUDY = "three-sensors"
@@ -21,21 +22,6 @@ def tutorial() -> str:
     """The plug-in that the page builds."""
     page = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
     return "\n\n".join(re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
-
-
-def call(*words: str) -> subprocess.CompletedProcess[str]:
-    """A command of this Python in a process of its own, as plug-ins stay loaded."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    return subprocess.run(
-        [sys.executable, "-m", *words],
-        cwd=ROOT,
-        env={**ours, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-        timeout=300,
-    )
 
 
 @dataclass(frozen=True)

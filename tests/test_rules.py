@@ -142,7 +142,7 @@ def test_models_import_torch_alone() -> None:
         if module.startswith("fusion_models")
         for imported in imports(module, path)
     }
-    assert external - ours - set(sys.stdlib_module_names) <= {"torch", "torchvision", "lazy_loader"}
+    assert external - ours - set(sys.stdlib_module_names) <= {"torch", "torchvision", "safetensors", "lazy_loader"}
 
 
 # 2. Records are enough

@@ -13,6 +13,8 @@ from hatchling.build import build_wheel
 
 from tests.bench.samples import MODEL
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[1]
 
 

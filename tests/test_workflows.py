@@ -39,7 +39,7 @@ MAKE = sorted({command for _, step in STEPS for command in commands(step) if com
 
 def test_there_is_something_to_check() -> None:
     assert set(JOBS) == {"ci:check", "ci:workflows", "nightly:suite", "nightly:history"}
-    assert {"make install", "make lint", "make smoke", "make test"} == set(MAKE)
+    assert {"make install", "make lint", "make smoke", "make test", "make test-slow"} == set(MAKE)
 
 
 @pytest.mark.parametrize("command", MAKE)

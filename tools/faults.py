@@ -535,6 +535,8 @@ Env = Mapping[str, str]
 def execute(command: Sequence[str], env: Env, *, fresh: bool) -> None:
     """Become the command; never returns. A process that has its modules loaded need not load them again."""
     os.chdir(ROOT)
+    for number in (signal.SIGHUP, signal.SIGTERM):  # nohup ignores the first, and that is inherited
+        signal.signal(number, signal.SIG_DFL)
     if fresh:
         os.execvpe(sys.executable, [sys.executable, *command], dict(env))  # noqa: S606
     os.environ.clear()

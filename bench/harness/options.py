@@ -28,6 +28,7 @@ from bench.config import (
 )
 from bench.harness.cell import Cell
 from bench.harness.shards import Shard, parse_shard
+from bench.records.reading import read_run
 from bench.registry import STUDIES, find_study
 from bench.study import Study
 from bench.tracking import TRACKERS
@@ -249,6 +250,7 @@ def resolve(
 
     Raises:
         OptionError: One of them cannot be used.
+        RecordError: The run of ``earlier`` cannot be read.
     """
     device = resolve_device(device, listing=listing)
     default_profile = FULL if device.startswith("cuda") else QUICK
@@ -258,6 +260,8 @@ def resolve(
             raise OptionError(f"{name} {text}: limits --until-decided; add it, or leave {name} out")
     if earlier and not (until_decided and shard):
         raise OptionError(f"--earlier {earlier}: tells --shard with --until-decided what is decided; add both")
+    if earlier:
+        read_run(Path(earlier))  # whatever is wrong with it is said before anything is collected
     claim_files = tuple(Path(file).resolve() for file in claims)
     studies = parse_studies(study, claim_files)
     if compare_models:

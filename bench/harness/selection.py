@@ -7,6 +7,7 @@ from _pytest.mark.expression import Expression
 from bench.registry import STUDIES, find_study
 from bench.study import Study
 from fusion_models.zoo import MODELS
+from fusiongauge import FusionGaugeError
 
 
 def no_match(keyword: str, selected: Collection[Study]) -> list[str]:
@@ -15,18 +16,22 @@ def no_match(keyword: str, selected: Collection[Study]) -> list[str]:
     They name the other studies with ids that match, or, without any, the models.
     """
     chosen = [study.name for study in selected]
-    others = [name for name in STUDIES if name not in chosen and _matches(keyword, find_study(name))]
+    others = [name for name in STUDIES if name not in chosen and _matches(keyword, name)]
     if others:
         names = ", ".join(others)
         return [f"-k {keyword!r} matches no id of --study {','.join(chosen)}; it does with one of --study {names}"]
     return [f"-k {keyword!r} matches no id; benchmarks are named after their models:", ", ".join(MODELS)]
 
 
-def _matches(keyword: str, study: Study) -> bool:
+def _matches(keyword: str, name: str) -> bool:
+    try:
+        study = find_study(name)
+    except FusionGaugeError:  # is reported where the study is selected
+        return False
     expression = Expression.compile(keyword)
-    ids = (
-        f"bench/test_training.py::test_training[{study.name}:{variant}:{model}]".lower()
+    ids = [
+        f"bench/test_training.py::test_training[{name}:{variant}:{model}]".lower()
         for variant in study.protocols
         for model in study.models
-    )
-    return any(expression.evaluate(lambda word, /, **_: word.lower() in name) for name in ids)  # noqa: B023
+    ]
+    return any(expression.evaluate(lambda word, /, **_: word.lower() in cell) for cell in ids)  # noqa: B023

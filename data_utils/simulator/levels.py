@@ -33,7 +33,7 @@ LEVELS: Mapping[str, Difficulty] = MappingProxyType(
         "shapes-failing": Difficulty(failures=0.25),
         "shapes-misaligned": Difficulty(misalignment_deg=5.0),
         "shapes-hard": Difficulty(
-            smallest=0.6, dimmest=0.01, image_noise=2.0, range_noise_m=0.2, dropped_returns=0.9, failures=0.2
+            smallest=0.6, dimmest=0.007, image_noise=2.0, range_noise_m=0.2, dropped_returns=0.9, failures=0.25
         ),
     }
 )

@@ -26,9 +26,9 @@ class Light:
         roughness: Of the coat, above 0 and at most 1.
     """
 
-    phase_deg: float = 89.2
+    phase_deg: float = 88.1
     elevation_deg: float = 42.6
-    strength: float = 8.3
+    strength: float = 7.7
     ambient: float = 0.003
     coat: float = 0.04
     roughness: float = 0.5

@@ -82,6 +82,7 @@ def test_a_run_can_be_compared_with_the_baseline_of_a_commit(
         author = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false")
         subprocess.run(["git", "-C", str(tmp_path), *author, *arguments], check=True, capture_output=True)
 
+    monkeypatch.setenv("COLUMNS", "200")  # no line of the table is broken
     monkeypatch.setattr(baseline, "ROOT", tmp_path)
     monkeypatch.setattr(baseline, "FOLDER", tmp_path / "results" / "baseline")
     git("init")

@@ -70,6 +70,7 @@ def bench(results: Path, history: Path, *arguments: str, figures: bool = False) 
     """``pytest bench`` in this process; without figures, which take as long as a training."""
     _, _, _, *words = command(results, history, *arguments)
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "200")  # no line of a table is broken
         if not figures:
             patch.setattr("bench.plots.write_figures", lambda *_: [])
         ended = nested(words)
@@ -314,6 +315,7 @@ def without_times(folder: Path) -> dict[str, str]:
     return {name: frame.to_csv() for name, frame in frames.items()}
 
 
+@pytest.mark.slow
 def test_a_killed_run_that_is_resumed_has_the_same_tables(history: Path, tmp_path: Path) -> None:
     whole = bench(tmp_path / "whole", tmp_path / "history", *SMOKE, "-k", TWO_CELLS)
     killed = tmp_path / "killed"

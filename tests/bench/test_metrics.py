@@ -112,7 +112,7 @@ def test_values_are_read_where_records_hold_them(name: str, number: float | None
 
 def test_records_declare_the_metrics_of_plug_ins() -> None:
     metrics = declarations([foreign(0.3)])
-    on_valid = {"name": "valid_brier", "title": "valid Brier score", "part": "valid", "alias": ""}
+    on_valid = {"name": "valid_brier", "title": "valid Brier score", "part": "valid"}
     assert metrics["valid_brier"] == replace(BRIER, **on_valid)
     assert metrics["test_brier"].alias == BRIER.alias
     assert value(foreign(0.3), "valid_brier") == 0.3

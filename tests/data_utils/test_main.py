@@ -109,7 +109,7 @@ def test_show_reports_a_path_that_cannot_be_written(tmp_path: Path, capsys: pyte
 
 def test_stats_are_those_of_the_notebooks(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "train_stats.json"
-    assert main(["stats", "shapes", "--pairs", "1280", "--out", str(out)]) == 0
+    assert main(["stats", "shapes-uneven", "--pairs", "1280", "--out", str(out)]) == 0
     content = json.loads(out.read_text())
     assert content == json.loads(capsys.readouterr().out)
     assert len(content["mean"]) == len(content["std"]) == 4

@@ -224,3 +224,11 @@ def test_maxpool_is_the_published_convolution_relu_and_pool_to_the_bit() -> None
     assert all(torch.equal(mine, other) for mine, other in zip(ours, theirs, strict=True))
     windows = published[:2](x).unfold(2, 2, 2).unfold(3, 2, 2)  # (B, C, H/2, W/2, 2, 2)
     assert torch.equal(block(x), windows.amax(dim=(4, 5)))
+
+
+@every_embedder
+def test_mixed_precision_computes_the_same_but_for_rounding(embedder: str) -> None:
+    block, x = EMBEDDERS[embedder].make(3, 5), torch.rand(2, 3, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = block(x)
+    torch.testing.assert_close(mixed.float(), block(x), atol=0.05, rtol=0.05)

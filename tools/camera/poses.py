@@ -53,7 +53,8 @@ class Pose:
         x, y, z = self.center
         place = [SIZE / 2 + _FOCAL * x / y, SIZE / 2 - _FOCAL * z / y, y]
         turn = self.turn if self.solid == "cubes" else np.zeros(0)
-        return np.concatenate([place, turn, np.log(self.color / (1 - self.color))])
+        color = np.clip(self.color, 1e-3, 1 - 1e-3)
+        return np.concatenate([place, turn, np.log(color / (1 - color))])
 
     @classmethod
     def of(cls, solid: str, parameters: Values) -> "Pose":

@@ -33,6 +33,9 @@ _LOCAL_OBJECT_STORE_BYTES = 2**30
 
 _GPU_WORKER_CPUS = 1
 
+_LONGEST_PARENT = 20
+"""Characters of the folder of temporary files."""
+
 
 def require_ray(option: str) -> None:
     """Check that Ray is installed, without importing it.
@@ -65,7 +68,9 @@ class RayEngine:
     """
 
     def __init__(self, address: str, *, device: str, threads: int, versions: Versions, cache: Path) -> None:
-        self._folder = Path(tempfile.mkdtemp(prefix="fg-"))  # short: sockets in it have a limit of 107 characters
+        # Short, as the names of sockets in it have at most 107 characters, of which Ray needs about 70.
+        parent = None if len(tempfile.gettempdir()) <= _LONGEST_PARENT else "/tmp"  # noqa: S108
+        self._folder = Path(tempfile.mkdtemp(prefix="fg-", dir=parent))
         self._local = not address
         self._needs = (
             {"num_gpus": 1, "num_cpus": _GPU_WORKER_CPUS}

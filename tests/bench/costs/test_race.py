@@ -32,6 +32,7 @@ def test_the_protocol_leaves_epochs_to_time_in_every_profile() -> None:
     assert SMOKE.shorten(PROTOCOL, simulated=True).epochs >= 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
 def test_a_race_trains_one_model_after_the_other_with_all_loops_alike(device: str, tmp_path: Path) -> None:
     config = replace(run_config(tmp_path, SHORT), device=device)

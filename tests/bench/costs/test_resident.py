@@ -4,6 +4,8 @@ from bench.costs.resident import STATUS, resident_memory
 from bench.records import ResidentRecord
 from tests.bench.samples import run_config
 
+pytestmark = pytest.mark.slow
+
 HOARD = 1_200_000_000
 
 

@@ -1,7 +1,8 @@
 import pytest
 
 from bench.harness.selection import no_match
-from bench.registry import find_study
+from bench.registry import find_study, register_study
+from bench.study import Study
 from fusion_models import MODELS
 
 STANDARD = [find_study("standard")]
@@ -30,3 +31,13 @@ def test_without_any_match_the_models_are_listed() -> None:
     line, models = no_match("wide-intermediate-divide", STANDARD)
     assert line == "-k 'wide-intermediate-divide' matches no id; benchmarks are named after their models:"
     assert models == ", ".join(MODELS)
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_study_that_cannot_be_made_is_not_named() -> None:
+    @register_study("broken")
+    def broken() -> Study:
+        raise ValueError("mmtm")
+
+    (line,) = no_match("mmtm", STANDARD)
+    assert line.endswith("--study field, operators")

@@ -113,3 +113,9 @@ def test_where_all_is_decided_nothing_is_left_to_run(tmp_path: Path) -> None:
     ended = nested(["bench", "--collect-only", "-q", *DECIDE, "--shard", "1/2", "--earlier", str(earlier)])
     assert (ended.code, ended.ids) == (0, [])
     assert "nothing is left to run: no open claim needs a further cell" in ended.output
+
+
+def test_an_earlier_run_that_cannot_be_read_is_refused_before_anything_is_collected(tmp_path: Path) -> None:
+    ended = nested(["bench", "--collect-only", *DECIDE, "--shard", "1/2", "--earlier", str(tmp_path / "gone")])
+    assert (ended.code, ended.ids) == (4, [])
+    assert "gone: there is no file or folder of this name" in ended.output

@@ -31,6 +31,7 @@ def state() -> tuple[int, list[str]]:
     return torch.get_num_threads(), [plugin.name for plugin in plugins()]
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("registries")
 def test_a_fresh_process_has_the_threads_and_plugins_of_this_one(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(PLUGIN)

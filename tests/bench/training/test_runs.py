@@ -159,7 +159,7 @@ def test_the_checkpoint_brings_back_the_best_epoch(
 def test_the_checkpoint_is_not_of_the_last_epoch_where_that_was_worse(
     dataset: PairedDataset, tmp_path: Path
 ) -> None:
-    overshooting = replace(SMALL, learning_rate=0.05, final_learning_rate=0.05)
+    overshooting = replace(SMALL, learning_rate=0.02, final_learning_rate=0.02)
     record = cell(dataset, run_config(tmp_path, overshooting))
     assert record.best_epoch == 1  # of two; a rate that keeps the second one better makes this test void
     network = with_weights_of(record, dataset, tmp_path)

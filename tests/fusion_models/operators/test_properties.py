@@ -153,3 +153,11 @@ def test_operators_of_maps_refuse_vectors(name: str) -> None:
     make = OPERATORS[name].make
     with pytest.raises(ValueError, match="maps"):
         (getattr(make, "exchange", None) or make)([VECTOR, VECTOR])
+
+
+@every_operator
+def test_mixed_precision_computes_the_same_but_for_rounding(name: str) -> None:
+    module, inputs = fusion(name).eval(), features()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = module(inputs)
+    torch.testing.assert_close(mixed.float(), module(inputs), atol=0.1, rtol=0.1)
