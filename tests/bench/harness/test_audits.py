@@ -133,4 +133,7 @@ def test_models_that_do_not_fit_exit_with_2(tmp_path: Path, capsys: pytest.Captu
     write_nvidia_tree(tmp_path, simulate(80, seed=0, image_size=12))
     assert main(["audit", "--dataset", str(tmp_path), "--study", "fusion-wide", "--models"]) == 2
     message = capsys.readouterr().err
-    assert "height and width must be multiples of 8, not 12x12; 8x8 or 16x16 would fit; choose a study of other models" in message
+    assert (
+        "height and width must be multiples of 8, not 12x12; 8x8 or 16x16 would fit; choose a study of other "
+        "models" in message
+    )
