@@ -519,7 +519,7 @@ def broken(fault: Fault, code: int, output: str, folder: Path, place: Place) -> 
     found = [*folder.glob("records.jsonl"), *place.folder.glob("fusiongauge-*/records.jsonl")]
     try:
         lines = [json.loads(line) for file in found for line in file.read_text(encoding="utf-8").split("\n")[:-1]]
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         lines = []
         if fault.stage or fault.kept:
             yield f"the records cannot be read: {error}"
