@@ -110,15 +110,18 @@ def batchwise_statistics(images: Tensor, batch_size: int = 64) -> dict[str, list
 
 def _totals(chunks: Iterable[Batch], change: Callable[[str, Tensor], Tensor]) -> tuple[dict[str, Tensor], int]:
     """The sums over all pairs and pixels, float64 (C,) per modality, and the number of pixels of all pairs."""
-    of_chunks: dict[str, list[Tensor]] = {}
+    # Numbers, not tensors: small tensors that are kept would lie between the large ones that are freed, and the
+    # heap would grow with every chunk.
+    of_chunks: dict[str, list[list[float]]] = {}
     count = 0
     for chunk in chunks:
         for modality, values in chunk.inputs.items():
             # One sum per image first: no sum depends on the number of threads.
             total = change(modality, values.double()).sum(dim=(2, 3)).sum(dim=0)
-            of_chunks.setdefault(modality, []).append(total)
+            of_chunks.setdefault(modality, []).append(total.tolist())
         count += len(chunk) * values[0, 0].numel()
-    return {modality: torch.stack(totals).sum(dim=0) for modality, totals in of_chunks.items()}, count
+    sums = {m: torch.tensor(totals, dtype=torch.float64).sum(dim=0) for m, totals in of_chunks.items()}
+    return sums, count
 
 
 def _per_channel(statistic: Tensor, like: Tensor) -> Tensor:

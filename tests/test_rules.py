@@ -190,6 +190,7 @@ def shown(path: Path, out: Path) -> str:
     return (out / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_records_of_a_run_are_shown_without_torch(tmp_path: Path) -> None:
     for seed in (51, 52):
         for model in (MODEL, TWIN):
@@ -204,6 +205,7 @@ def test_the_records_of_a_run_are_shown_without_torch(tmp_path: Path) -> None:
     assert any((tmp_path / "shown" / "plots").iterdir())
 
 
+@pytest.mark.slow
 def test_records_of_unknown_things_are_shown_without_torch(tmp_path: Path) -> None:
     """Unknown model, study, embedder, family, modality, metric, corruption, and an empty environment."""
     known, probe = record(), probe_record()

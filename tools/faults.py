@@ -143,12 +143,11 @@ def signals() -> Iterator[Fault]:
     for stage, kept in KEPT.items():
         for name, code in (("SIGINT", 2), ("SIGTERM", 2), ("SIGHUP", 2), ("SIGKILL", -9)):
             act = f"os.kill(os.getpid(), signal.{name}); time.sleep(0.01)"
-            late = stage in ("at the tables", "at the figures", "at the times", "at the summary")
-            codes = (code,) if not late or name == "SIGKILL" else (0, 1, 2)
-            says = "" if name == "SIGKILL" else "interrupted|KeyboardInterrupt"
-            yield at(stage, act, name=name, codes=codes, kept=kept, says=says)
+            said = stage != "at the summary" and name != "SIGKILL"
+            says = "interrupted|KeyboardInterrupt|Terminated" if said else ""
+            yield at(stage, act, name=name, codes=(code,), kept=kept, says=says)
     twice = "os.kill(os.getpid(), signal.SIGINT)"
-    again = f"import bench.tables.tabulation as t; t.write_tables = lambda *_: {twice}; {twice}"
+    again = f"import bench.tables.tabulation as t; t.write_tables = lambda *_, **__: {twice}; {twice}"
     yield at("after the first cell", again, name="Ctrl-C twice", codes=(2,), kept=1, says="interrupted once more")
 
 

@@ -71,6 +71,7 @@ class Ending:
         try:
             yield
         except (Exception, KeyboardInterrupt) as error:
+            self._session.interrupted |= isinstance(error, KeyboardInterrupt)
             reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
             (self._session.failures if fails else self._session.notes).append(f"{what} ({reason})")
 

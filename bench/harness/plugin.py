@@ -244,7 +244,9 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(str(error)) from error
     if rules and not option("benchmark_compare"):
         raise pytest.UsageError("--fail-on compares with an earlier run; add --benchmark-compare")
-    config.pluginmanager.register(Benchmarks(config, session, rules))
+    benchmarks = Benchmarks(config, session, rules)
+    config.pluginmanager.register(benchmarks)
+    config.pluginmanager.register(Outermost(benchmarks))
     if options.shard:
         config.pluginmanager.register(Sharding(options.shard, session))
     config.option.keyword = re.sub(r"\bstride\b", STRIDE, config.option.keyword)
@@ -285,6 +287,23 @@ def _parameter(item: pytest.Item, name: str) -> Any:
 def _fixtures(item: pytest.Item) -> list[str]:
     """The fixtures of a benchmark; none for tests of other folders."""
     return getattr(item, "fixturenames", []) if BENCHMARKS in item.path.parents else []
+
+
+class Outermost:
+    """The last to see a session: interrupted while pytest shows its summary, it is ended, as all is written."""
+
+    def __init__(self, benchmarks: Benchmarks) -> None:
+        self._benchmarks = benchmarks
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None]:
+        """Around all other hooks of this name, pytest's terminal included."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+        finally:
+            self._benchmarks.restore_signals()
 
 
 class Benchmarks:
@@ -454,6 +473,7 @@ class Benchmarks:
             progress.begin(cell.name)
             skip_if_not_needed(cell)
             if record := session.recall(cell):
+                self._unfinished.discard(cell.name)
                 replay(record.epoch_seconds)
                 progress.recall(record)
             else:
@@ -465,8 +485,8 @@ class Benchmarks:
                         record = session.run_cell(cell, driver, progress.epoch)
                 except FusionGaugeError as error:  # the message is enough
                     raise pytest.fail.Exception(str(error), pytrace=False) from None
+                self._unfinished.discard(cell.name)
                 progress.end(record)
-            self._unfinished.discard(cell.name)
             benchmark.extra_info.update(facts(record))
             return record
 
@@ -561,7 +581,6 @@ class Benchmarks:
         self._timing.end(ending)
         with ending.noting("pytest or one of its plug-ins failed at the end"):
             yield
-        self._restore()
         if session.exitstatus not in SHOWN:
             self._show(ending)
         self._judge(session, ending)
@@ -574,13 +593,19 @@ class Benchmarks:
             return
         with self._ending.noting("pytest or one of its plug-ins failed while it showed a summary"):
             yield
+        with self._ending.noting("the summary could not be shown"):
+            self._show(self._ending)
         self._judge(self._pytest_session, self._ending)
-        self._show(self._ending)
 
-    @staticmethod
-    def _judge(session: pytest.Session, ending: Ending) -> None:
-        if ending.failed:
+    def _judge(self, session: pytest.Session, ending: Ending) -> None:
+        if self._session.interrupted:
+            session.exitstatus = pytest.ExitCode.INTERRUPTED
+        elif ending.failed:
             session.exitstatus = session.exitstatus or pytest.ExitCode.TESTS_FAILED
+
+    def restore_signals(self) -> None:
+        """Have signals do what they did before the session."""
+        self._restore()
 
     def _show(self, ending: Ending) -> None:
         from bench.tables.text import as_text

@@ -70,6 +70,7 @@ class Session:
         skipped: Why cells cannot run on their data, by their names.
         failures: What could not be written and fails the run, with the reason and the remedy, a sentence each.
         notes: What a user should know, but no reason to fail; a sentence each.
+        interrupted: Whether its end was interrupted.
         earlier: The records that were in the folder before.
         received: The names of the cells that ended elsewhere.
     """
@@ -81,6 +82,7 @@ class Session:
     skipped: dict[str, str] = field(default_factory=dict)
     failures: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    interrupted: bool = False
     earlier: list[RunRecord] = field(default_factory=list)
     received: set[str] = field(default_factory=set)
     _resumption: Resumption | None = None
@@ -470,6 +472,7 @@ class Session:
             if self.records:
                 self._tell_trackers()
         except KeyboardInterrupt:
+            self.interrupted = True
             self.notes.append(
                 "interrupted once more while tables and figures were written; the records are complete, and this "
                 f"writes the rest: python -m bench tables {self.folder}; python -m bench plots {self.folder}"

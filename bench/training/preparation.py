@@ -104,9 +104,9 @@ def world_of(source: Source, protocol: Protocol, seed: int) -> World:
         DataError: The pairs cannot be made or split, or a part has too few of them.
     """
     shares = shares_of(protocol)
-    # The pairs of a data set in memory are there anyway.
-    size = _bytes_of_world if not isinstance(source, PairedDataset) else lambda _: 0
-    world = _worlds.get((source, shares, seed), lambda: source.world(shares, seed), size)
+    world = _worlds.get(
+        (source, shares, seed), lambda: source.world(shares, seed), lambda world: _bytes_of_world(source, world)
+    )
     in_batches = {"training": world.train} if protocol.drop_last else {}  # else one smaller batch is an epoch
     if protocol.valid_whole_batches:
         in_batches["validation"] = world.valid
@@ -138,7 +138,8 @@ def prepare(source: Source, protocol: Protocol, seed: int, device: str) -> Prepa
 
     # All of the protocol that decides what is prepared.
     parts = (protocol.normalized, protocol.valid_whole_batches and protocol.batch_size)
-    return _prepared.get((source, shares_of(protocol), parts, seed, device), prepared, _bytes_prepared)
+    key = (source, shares_of(protocol), parts, seed, device)
+    return _prepared.get(key, prepared, lambda data: _bytes_prepared(source, data))
 
 
 def prepare_world(world: World, protocol: Protocol, device: str) -> PreparedData:
@@ -161,15 +162,18 @@ def ready(measured: Batch, statistics: ChannelStatistics, modalities: tuple[str,
     return as_inputs(measured.to(device), scaling)  # moved first, so that the device scales and arranges them
 
 
-def _bytes_of_world(world: World) -> int:
+def _bytes_of_world(source: Source, world: World) -> int:
+    """Of the pairs that were made for it; those of a data set in memory are there anyway."""
+    if isinstance(source, PairedDataset):
+        return 0
     datasets = {id(part.dataset): part.dataset for part in world.parts.values()}.values()
     return sum(values.nbytes for dataset in datasets for values in dataset.inputs.values())
 
 
-def _bytes_prepared(data: PreparedData) -> int:
-    """What it takes beside the data set itself, which on a CPU is the one of the world."""
-    datasets = {pairs.dataset for pairs in (data.train, data.valid)}
-    return 0 if data.device == "cpu" else sum(dataset.stored_bytes for dataset in datasets)
+def _bytes_prepared(source: Source, data: PreparedData) -> int:
+    """Of the world that it holds, and of the pairs on another device."""
+    datasets = {pairs.dataset for pairs in (data.train, data.valid)} if data.device != "cpu" else set()
+    return _bytes_of_world(source, data.world) + sum(dataset.stored_bytes for dataset in datasets)
 
 
 _worlds: Latest[World] = Latest()

@@ -70,6 +70,7 @@ def test_a_path_that_cannot_be_read() -> None:
         load("x" * 5000)
 
 
+@pytest.mark.slow
 def test_importing_loads_no_other_package_and_changes_nothing(tmp_path: Path) -> None:
     program = (
         f"import sys; sys.path.insert(0, {str(Path(data_utils.__file__).parents[1])!r})\n"

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -14,6 +16,7 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split()) & {"bench", "data_utils", "fusion_models", "torch"}
 
 
+@pytest.mark.slow
 def test_models_import_neither_data_nor_benchmarks() -> None:
     assert loaded_by("from fusion_models import FusionNet") == {"fusion_models", "torch"}
 
@@ -24,5 +27,6 @@ def test_the_names_of_models_need_no_torch() -> None:
     }
 
 
+@pytest.mark.slow
 def test_this_check_can_fail() -> None:
     assert loaded_by("import bench.training.runs") == {"bench", "data_utils", "fusion_models", "torch"}

@@ -328,6 +328,7 @@ def test_a_name_that_is_taken_is_refused_with_the_file(
         register("a name")(Flat)
 
 
+@pytest.mark.slow
 def test_what_ships_is_not_added_by_plugins_whatever_is_imported_first() -> None:
     code = (
         "import fusion_models.embedders\nfrom fusion_models import EMBEDDERS, MODELS, OPERATORS\n"

@@ -119,11 +119,13 @@ def test_an_interrupted_session_says_what_is_kept(make: Make) -> None:
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("no seeds"), KeyboardInterrupt()], ids=["error", "Ctrl-C"])
 def test_whatever_is_raised_at_the_end_is_a_sentence(error: BaseException, make: Make) -> None:
-    ending = Ending(make(record()), None, ())
+    session = make(record())
+    ending = Ending(session, None, ())
     with ending.noting("the times could not be shown"):
         raise error
     assert printed(ending).splitlines()[-1].startswith(f"the times could not be shown ({type(error).__name__}")
     assert not ending.failed
+    assert session.interrupted == isinstance(error, KeyboardInterrupt)
     with ending.noting("this is not written", fails=True):
         raise error
     assert ending.failed

@@ -8,12 +8,15 @@ from bench.harness.interruption import SIGNALS, Terminated, as_interruptions
 @pytest.mark.parametrize("name", SIGNALS)
 def test_a_signal_interrupts_until_it_is_restored(name: str) -> None:
     number = getattr(signal, name)
-    assert signal.getsignal(number) is signal.SIG_DFL
-    restore = as_interruptions()
-    with pytest.raises(Terminated, match=name):
-        signal.raise_signal(number)
-    restore()
-    assert signal.getsignal(number) is signal.SIG_DFL
+    before = signal.signal(number, signal.SIG_DFL)  # under nohup the tests themselves ignore SIGHUP
+    try:
+        restore = as_interruptions()
+        with pytest.raises(Terminated, match=name):
+            signal.raise_signal(number)
+        restore()
+        assert signal.getsignal(number) is signal.SIG_DFL
+    finally:
+        signal.signal(number, before)
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:

@@ -147,6 +147,7 @@ class Noting:
         self.notes: list[str] = []
         self.failures: list[str] = []
         self.violations: list[str] = []
+        self.interrupted = False
         self._session = self
 
     noting = Ending.noting

@@ -8,6 +8,7 @@ from bench.report.writing import write_page
 from tests.bench.report.pages import hand_made
 
 
+@pytest.mark.slow
 def test_another_process_draws_the_same_page(tmp_path: Path) -> None:
     path = tmp_path / "new" / "report.html"
     write_page([hand_made()], path)
@@ -16,6 +17,7 @@ def test_another_process_draws_the_same_page(tmp_path: Path) -> None:
     assert html == page([hand_made()])
 
 
+@pytest.mark.slow
 def test_an_error_while_drawing_is_raised_and_leaves_no_page(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,11 +1,13 @@
+import gc
+import weakref
 from dataclasses import replace
 
 import pytest
 import torch
 
 from bench.config import ALL
-from bench.training.preparation import Latest, prepare, ready, world_of
-from data_utils import ChannelStatistics, DataError, PairedDataset
+from bench.training.preparation import Latest, PreparedData, prepare, ready, shares_of, world_of
+from data_utils import ChannelStatistics, DataError, PairedDataset, World, open_source
 from tests.bench.samples import SMALL, TESTED
 
 
@@ -110,3 +112,19 @@ def test_a_failure_to_make_a_value_keeps_nothing_of_it() -> None:
     with pytest.raises(ZeroDivisionError):
         latest.get("a", lambda: 1 // 0, lambda value: value)
     assert latest.get("a", lambda: 1, lambda value: value) == 1
+
+
+def test_no_more_worlds_are_kept_than_the_limit_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The peak of a run must not grow with its seeds: what was made for earlier ones is let go."""
+    worlds, prepared = Latest[World](), Latest[PreparedData]()
+    source, protocol = open_source("shapes", image_size=8), replace(TESTED, pairs=40)
+    one = source.world(shares_of(protocol), 1)
+    size = sum(dataset.stored_bytes for dataset in {part.dataset for part in one.parts.values()})
+    for name, latest in (("_worlds", worlds), ("_prepared", prepared)):
+        monkeypatch.setattr(f"bench.training.preparation.{name}", latest)
+        monkeypatch.setattr(latest, "_limit", int(2.5 * size))
+    alive = [weakref.ref(prepare(source, protocol, seed, "cpu").world.train.dataset) for seed in range(6)]
+    gc.collect()
+    assert [reference() is not None for reference in alive] == [False] * 4 + [True] * 2
+    data = prepare(source, protocol, 5, "cpu")
+    assert data.world.train.dataset is alive[-1]()

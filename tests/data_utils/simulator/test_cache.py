@@ -87,6 +87,7 @@ def test_a_cache_that_is_not_a_folder_stops_nothing(tmp_path: Path) -> None:
     assert_equal(dataset, load("shapes", pairs=4))
 
 
+@pytest.mark.slow
 def test_two_processes_fill_one_cache_at_once(tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path; from data_utils import load\n"

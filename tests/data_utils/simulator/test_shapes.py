@@ -200,6 +200,7 @@ def digest(raw: Simulation) -> str:
     return hashlib.sha256(raw.rgb.tobytes() + raw.range_m.tobytes()).hexdigest()
 
 
+@pytest.mark.slow
 def test_same_bits_in_another_process_with_other_threads() -> None:
     program = (
         "import torch; torch.set_num_threads(1)\n"
