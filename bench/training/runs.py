@@ -82,10 +82,10 @@ def run(
     before.
 
     >>> from dataclasses import replace
-    >>> short = replace(STANDARD, pairs=80, epochs=1)
+    >>> short = replace(STANDARD, pairs=80, test_pairs=40, epochs=1)
     >>> record = run("compact-late-concat-strided", "shapes", protocol=short)
     >>> record.status, record.train_pairs, record.valid_pairs, record.test_pairs
-    ('completed', 64, 16, 4000)
+    ('completed', 64, 16, 40)
 
     Args:
         model: The name of a registered model, a ``ModelSpec``, or a function
