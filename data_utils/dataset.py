@@ -284,6 +284,17 @@ class PairedDataset:
         with ThreadPoolExecutor() as threads:  # hashing lets other threads run
             return [digest for part in threads.map(digests, self.parts()) for digest in part]
 
+    def remember(self, digests: list[bytes]) -> None:
+        """Set ``digests``, where they were computed before."""
+        vars(self)["digests"] = digests
+
+    def noting(self, *notes: str) -> "PairedDataset":
+        """The same pairs with further notes, which report no problem."""
+        noted = replace(self, notes=(*self.notes, *notes), assumptions=(*self.assumptions, *notes))
+        if "digests" in vars(self):
+            noted.remember(self.digests)
+        return noted
+
     @property
     def stored_bytes(self) -> int:
         """The size of the tensors of all modalities, as they are stored."""

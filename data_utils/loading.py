@@ -1,26 +1,29 @@
 """From a name or a path to data: registered functions make them, registered layouts read them."""
 
 import hashlib
+import inspect
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 from data_utils.audits.findings import some
+from data_utils.cache import Cache
 from data_utils.dataset import DatasetInfo, PairedDataset
 from data_utils.errors import DataError
 from data_utils.layouts.declared import read_declaration
+from data_utils.layouts.kept import files_key
 from data_utils.layouts.listing import read_listing
 from data_utils.layouts.paths import folders
 from data_utils.layouts.sizes import ImageSize
-from data_utils.memory import enough_memory
-from data_utils.registry import DATASETS, LAYOUTS, MakeDataset
-from data_utils.simulator.cache import Cache
+from data_utils.mapped import mapped_of
+from data_utils.memory import Announce, Need, enough_memory, no_announcement
+from data_utils.registry import DATASETS, LAYOUTS, Layout, MakeDataset
 from data_utils.simulator.levels import DEFAULT_SIZE, SimulatedDataset
 from data_utils.simulator.shapes import Progress, no_progress
 from data_utils.splits import Shares, split, subsample
@@ -43,6 +46,7 @@ def load(
     image_size: int | str | ImageSize | None = None,
     cache: Cache | Path | None = None,
     progress: Progress = no_progress,
+    announce: Announce = no_announcement,
 ) -> PairedDataset:
     """The data set of that name or at that path.
 
@@ -56,14 +60,22 @@ def load(
         image_size: The size that all images are brought to, such as 64, "48x64" or "64:crop" (see
             ``layouts.sizes.ImageSize``); None for that of the files, which must be the same for all. Simulated
             data are made at that size, which must be square.
-        cache: Where simulated pairs are kept, or the folder, so that the next call reads them; None for no cache.
-            The data sets of plug-ins are not kept.
-        progress: Called with the number of files that are read, and of all.
+        cache: Where simulated pairs and large files, decoded, are kept, or the folder, so that the next call reads
+            them; None for no cache. The data sets of plug-ins are not kept.
+        progress: Called with the number of files that are read, or of pairs that are simulated, and of all.
+        announce: Called with what the data need, before they are read or made.
 
     Raises:
         DataError: Nothing has that name, or the data cannot be used.
     """
-    source = open_source(name_or_path, angles_of=angles_of, image_size=image_size, cache=cache, progress=progress)
+    source = open_source(
+        name_or_path,
+        angles_of=angles_of,
+        image_size=image_size,
+        cache=cache,
+        progress=progress,
+        announce=announce,
+    )
     if isinstance(source, DrawnPairs):
         return source.pairs(DEFAULT_PAIRS if pairs is None else pairs, seed)
     return source if pairs is None else subsample(source, pairs, seed)
@@ -76,6 +88,7 @@ def open_source(
     image_size: int | str | ImageSize | None = None,
     cache: Cache | Path | None = None,
     progress: Progress = no_progress,
+    announce: Announce = no_announcement,
 ) -> "DrawnPairs | PairedDataset":
     """Where worlds are drawn from: the data set of that name or at that path; see ``load`` for the arguments.
 
@@ -85,14 +98,14 @@ def open_source(
         DataError: Nothing has that name, or the files cannot be used.
     """
     size = ImageSize.parse(str(image_size)) if image_size is not None else None
+    cache = Cache(cache) if isinstance(cache, Path) else cache
     if name_or_path in DATASETS:
         if angles_of:
             raise DataError(f"{name_or_path!r} is not read from files; leave angles_of out.")
-        return _drawn(name_or_path, size, Cache(cache) if isinstance(cache, Path) else cache)
+        return replace(_drawn(name_or_path, size, cache), progress=progress, announce=announce)
     try:
         with enough_memory(f"reading {name_or_path}"):
-            folder = cache.folder if isinstance(cache, Cache) else cache
-            return _read(name_or_path, angles_of, size, progress, folder)
+            return _read(_Reading(name_or_path, angles_of, size, progress, cache, announce))
     except OSError as error:
         raise DataError(
             f"{name_or_path!r} cannot be read ({error.strerror}); check the path and its permissions."
@@ -107,7 +120,9 @@ def modalities_of(path: str) -> tuple[str, ...]:
     """
     name, place = _located(Path(path).expanduser())
     layout = LAYOUTS[name]() if name else None
-    return tuple(layout.listing(place, "").sources) if layout and layout.listing else ()
+    if layout is None or layout.listing is None:
+        return ()
+    return layout.modalities or tuple(layout.listing(place, "").sources)
 
 
 @dataclass(frozen=True)
@@ -122,12 +137,16 @@ class DrawnPairs:
         make: The registered function.
         cache: Where simulated pairs are kept.
         image_size: Rows and columns of simulated pairs.
+        progress: Called with the number of pairs that are simulated, and of all.
+        announce: Called with what the pairs of a seed need, before they are simulated.
     """
 
     name: str
     make: MakeDataset
     cache: Cache | None = None
     image_size: int = DEFAULT_SIZE
+    progress: Progress = field(default=no_progress, compare=False, repr=False)
+    announce: Announce = field(default=no_announcement, compare=False, repr=False)
     _infos: list[DatasetInfo] = field(default_factory=list, compare=False, repr=False)
 
     @property
@@ -165,7 +184,7 @@ class DrawnPairs:
             DataError: The function raises, returns something else, or pairs of another kind than before.
         """
         if isinstance(self.make, SimulatedDataset):
-            return self.make.draw(pairs, seed, self.cache, self.image_size, test=test)
+            return self.make.draw(pairs, seed, self.cache, self.image_size, test=test, progress=self.progress)
         with _naming_the_file(DATASETS, self.name):
             dataset = _required(self.make(pairs, seed))
             dataset = replace(dataset, info=replace(dataset.info, name=self.name))
@@ -182,6 +201,7 @@ class DrawnPairs:
         """The world of a seed; see ``Source.world``."""
         wanted = DEFAULT_PAIRS if shares.pairs is None else shares.pairs
         tested = DEFAULT_TEST_PAIRS if shares.test_pairs is None else shares.test_pairs
+        self._announce(wanted, tested)
         dataset = self.pairs(wanted, _seed_of_draw(seed, 0))
         if dataset.assigned:
             return split_world(dataset, shares, seed)
@@ -200,6 +220,11 @@ class DrawnPairs:
             Part(test, torch.arange(len(test))),
             notes=tuple(dict.fromkeys((*dataset.notes, *test.notes))),
         )
+
+    def _announce(self, pairs: int, test_pairs: int) -> None:
+        """Announce what simulated pairs need; what a plug-in's function needs is not known."""
+        if isinstance(self.make, SimulatedDataset):
+            self.announce(self.make.need(pairs, test_pairs, self.cache, self.image_size))
 
 
 def _seed_of_draw(seed: int, draw: int) -> int:
@@ -222,18 +247,28 @@ def _drawn(name: str, size: ImageSize | None, cache: Cache | None) -> DrawnPairs
     return DrawnPairs(name, make, cache, size.rows)
 
 
-def _read(
-    name: str, angles_of: str, size: ImageSize | None, progress: Progress, cache: Path | None
-) -> PairedDataset:
+class _Reading(NamedTuple):
+    """What ``open_source`` was called with, for files."""
+
+    path: str
+    angles_of: str
+    size: ImageSize | None
+    progress: Progress
+    cache: Cache | None
+    announce: Announce
+
+
+def _read(reading: _Reading) -> PairedDataset:
     """The data set at a path; if the path is none but holds one in folders below, that one."""
-    path = Path(name).expanduser()
+    name, path = reading.path, Path(reading.path).expanduser()
     layout, place = _located(path)
     if layout:
-        dataset = _read_as(layout, place, angles_of, size, progress, cache)
-        if place == path:
-            return dataset
-        note = f"The data set was found in the folder {place.relative_to(path)}."
-        return replace(dataset, notes=(*dataset.notes, note), assumptions=(*dataset.assumptions, note))
+        dataset = _read_as(layout, place, reading)
+        return (
+            dataset
+            if place == path
+            else dataset.noting(f"The data set was found in the folder {place.relative_to(path)}.")
+        )
     problem = "exists, but in no known layout" if path.exists() else "is neither a data set nor an existing path"
     descriptions = []
     for layout in dict.fromkeys([*LAYOUTS.added, *LAYOUTS]):
@@ -276,24 +311,35 @@ def _below(folder: Path, levels: int = 3) -> list[Path]:
     return found
 
 
-def _read_as(
-    name: str, path: Path, angles_of: str, size: ImageSize | None, progress: Progress, cache: Path | None
-) -> PairedDataset:
+def _read_as(name: str, path: Path, reading: _Reading) -> PairedDataset:
     with _naming_the_file(LAYOUTS, name):
-        layout = LAYOUTS[name]()
+        layout, size, cache = LAYOUTS[name](), reading.size, reading.cache
         if layout.listing is not None:
-            listing = layout.listing(path, angles_of)
             folder = path if path.is_dir() else path.parent
+            kept_as = _kept_as(layout, path, folder, reading)
+            if cache is not None and kept_as and (kept := mapped_of(cache, kept_as)):
+                reading.announce(Need(kept.info.name, len(kept), kept.stored_bytes).mapped_from(cache))
+                return kept
+            listing = layout.listing(path, reading.angles_of)
             if (declared := read_declaration(folder)) and declared.classes:
                 listing = listing.of_classes(declared.classes, str(folder / "dataset.toml"))
-            return read_listing(listing, size, progress, cache)
+            return read_listing(listing, size, reading.progress, cache, reading.announce, kept_as)
         if layout.read is None:
             raise DataError(f"the layout {name!r} has neither read nor listing; give it one of them.")
         if size is not None:
             raise DataError(
                 f"the layout {name!r} reads images at their own size; leave the image size {size} out."
             )
-        return _required(layout.read(path, angles_of))
+        return _required(layout.read(path, reading.angles_of))
+
+
+def _kept_as(layout: Layout, path: Path, folder: Path, reading: _Reading) -> str:
+    """The name in the cache of what one file holds; "" for a layout of many files."""
+    if layout.container is None or layout.listing is None:
+        return ""
+    files = [layout.container(path), *folder.glob("dataset.toml")]
+    code = tree_sha256(Path(inspect.getfile(layout.listing)))
+    return files_key(files, (code, reading.angles_of, str(reading.size)))
 
 
 def _required(dataset: object) -> PairedDataset:

@@ -29,6 +29,9 @@ class Layout:
             if it does not exist. None if the layout can only be read.
         listing: (path, class) -> the files of all pairs, which are then read at any size
             (``data_utils.layouts.listing.Listing``). None if the layout has a ``read``.
+        container: For one file that holds everything and takes long to list: path -> the file. What was decoded is
+            then kept under the file's name and time of change, and neither listed nor decoded by the next run.
+        modalities: Their names, where they are always the same; () to list the files for them.
     """
 
     description: str
@@ -36,6 +39,8 @@ class Layout:
     read: "Callable[[Path, str], PairedDataset] | None" = None
     write: "Callable[[Path, Simulation, Progress], None] | None" = None
     listing: "Callable[[Path, str], Listing] | None" = None
+    container: Callable[[Path], Path] | None = None
+    modalities: tuple[str, ...] = ()
 
 
 DATASETS: Registry[MakeDataset] = Registry("data set", home="data_utils.simulator.levels")

@@ -133,7 +133,7 @@ class Session:
     def source(self, config: RunConfig) -> Source:
         """Where the worlds of a run's seeds come from; files are read on first use."""
         from data_utils import open_source
-        from data_utils.simulator.cache import Cache
+        from data_utils.cache import Cache
 
         if config.dataset not in self._sources:
             cache = Cache(self.options.simulated_dir, self.options.cache_bytes)

@@ -21,16 +21,18 @@ import torch
 from torch import Tensor
 
 from data_utils.audits.findings import some
+from data_utils.cache import Cache
 from data_utils.dataset import DatasetInfo, PairedDataset
 from data_utils.decoding import CameraPoints, Decoder, Scaled, ScannerPoints
 from data_utils.errors import DataError, UnreadableError
 from data_utils.geometry import MAX_RANGE_M, ray_directions
 from data_utils.layouts.declared import Declaration
-from data_utils.layouts.decoded import Workspace, key_of, mapped_of
+from data_utils.layouts.kept import files_key
 from data_utils.layouts.media import Values, as_rgba, read_image, read_values
 from data_utils.layouts.planes import Plane, Survey, image_plane, plane
 from data_utils.layouts.sizes import ImageSize, Resampling
-from data_utils.memory import enough_memory
+from data_utils.mapped import SMALLEST_BYTES, Workspace, mapped_of
+from data_utils.memory import Announce, Need, enough_memory, no_announcement
 from data_utils.modality import METRIC, Modality
 from data_utils.simulator.shapes import Progress, no_progress
 
@@ -149,7 +151,9 @@ def read_listing(
     listing: Listing,
     size: ImageSize | None = None,
     progress: Progress = no_progress,
-    cache: Path | None = None,
+    cache: Cache | None = None,
+    announce: Announce = no_announcement,
+    kept_as: str = "",
 ) -> PairedDataset:
     """Read all files of a listing, as decoded.
 
@@ -157,8 +161,11 @@ def read_listing(
         listing: With at least one pair.
         size: The size of all images; None if the files have one size.
         progress: Called with the number of files that are read, and of all.
-        cache: A folder where large data sets are kept decoded and mapped from, so that they need not fit into
-            memory and the next call reads them at once; None to read them into memory.
+        cache: Where large data sets are kept decoded and mapped from, so that they need not fit into memory and
+            the next call reads them at once; None to read them into memory.
+        announce: Called with what the data need before they are decoded; not if no first pair can be read.
+        kept_as: The name in the cache of data that are kept however small they are and are not there yet; "" to
+            name them after their files.
 
     Returns:
         Images as RGBA, depth and ranges with the sensor's geometry as points (XYZA), other values in their own
@@ -167,21 +174,40 @@ def read_listing(
     Raises:
         UnreadableError: Files cannot be used, or have different sizes without ``size``.
     """
-    key = _key(listing, size) if cache is not None else ""
-    if cache is not None and key and (kept := mapped_of(cache, key)) is not None:
+    smallest = 0 if kept_as else SMALLEST_BYTES
+    name = kept_as or (_name_in_cache(listing, size) if cache is not None else "")
+    kept = mapped_of(cache, name) if cache is not None and name else None
+    workspace = Workspace(cache if name else None, name, "decoded files", smallest)
+    of_modalities = [kept.stored_bytes] if kept is not None else _expected_bytes(listing, size)
+    if of_modalities:
+        need = Need(listing.name, len(listing.labels), sum(of_modalities))
+        is_mapped = kept is not None or any(map(workspace.maps, of_modalities))
+        announce(need if cache is None or not is_mapped else need.mapped_from(cache))
+    if kept is not None:
         return kept
-    workspace = Workspace(cache if key else None, key)
     try:
         dataset = _read(listing, size, progress, workspace)
         kept = workspace.keep(dataset)
     finally:
         workspace.discard()
-    notes = tuple(workspace.notes)
-    return replace(kept, notes=(*kept.notes, *notes), assumptions=(*kept.assumptions, *notes))
+    return kept.noting(*workspace.notes)
 
 
-def _key(listing: Listing, size: ImageSize | None) -> str:
-    """What names the decoded files in a cache; "" if they are no files or have problems."""
+def _expected_bytes(listing: Listing, size: ImageSize | None) -> list[int]:
+    """What each modality takes if all files are like the first; () if that cannot be read."""
+    expected = []
+    for source in listing.sources.values():
+        try:
+            values = source.plane(0).values
+        except DataError:  # reading all reports it
+            return []
+        rows, columns = values.shape[:2] if size is None else (size.rows, size.columns)
+        expected.append(len(source.files) * rows * columns * values.shape[2] * values.itemsize)
+    return expected
+
+
+def _name_in_cache(listing: Listing, size: ImageSize | None) -> str:
+    """The name of the decoded files in a cache; "" if they are no files or have problems."""
     sources = listing.sources.values()
     if listing.problems or any(source.read is not None for source in sources):
         return ""
@@ -193,7 +219,7 @@ def _key(listing: Listing, size: ImageSize | None) -> str:
         arrays = [source.scales, source.intrinsics, *(source.angles or ())]
         declared.append([source.declaration, *(None if array is None else array.tolist() for array in arrays)])
     try:
-        return key_of((file for source in sources for file in source.files), declared)
+        return files_key((file for source in sources for file in source.files), declared)
     except OSError:
         return ""  # reading reports it
 

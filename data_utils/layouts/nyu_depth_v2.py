@@ -33,6 +33,9 @@ SMALLEST = 32
 MOST_CLASSES = 10
 """How many classes are used if none are declared: the most frequent ones."""
 
+MODALITIES = ("rgb", "lidar")
+"""Images, and points of the depth as measured."""
+
 _STRUCTURE = ("wall", "floor", "ceiling", "column", "floor mat")  # not objects
 _ARRAYS = ("images", "rawDepths", "labels", "instances", "names", "scenes")
 
@@ -52,6 +55,11 @@ def is_nyu_depth_v2(path: Path) -> bool:
     return (path.name == FILE_NAME and path.is_file()) or (path / FILE_NAME).is_file()
 
 
+def file_of(path: Path) -> Path:
+    """The file at a path that is recognized."""
+    return path if path.is_file() else path / FILE_NAME
+
+
 def list_nyu_depth_v2(path: Path, angles_of: str = "") -> Listing:
     """The crops of objects; scenes are groups.
 
@@ -68,7 +76,7 @@ def list_nyu_depth_v2(path: Path, angles_of: str = "") -> Listing:
     """
     if angles_of:
         raise DataError(f"{path} has no angles of classes; leave angles_of out.")
-    file = path if path.is_file() else path / FILE_NAME
+    file = file_of(path)
     content = _opened(file)
     crops = _crops(file, file.stat().st_mtime_ns)
     counts = Counter(crop.label for crop in crops)
@@ -100,6 +108,7 @@ def list_nyu_depth_v2(path: Path, angles_of: str = "") -> Listing:
         crop = chosen[pair]
         return np.asarray(content["rawDepths"][crop.frame, crop.columns, crop.rows]).T
 
+    rgb, lidar = MODALITIES
     of_frames = [file / f"{crop.frame:04d}" for crop in chosen]
     return Listing(
         name="nyu-depth-v2",
@@ -108,9 +117,9 @@ def list_nyu_depth_v2(path: Path, angles_of: str = "") -> Listing:
         groups=[scenes[crop.scene] for crop in chosen],
         names=[f"{crop.label}/{crop.frame:04d}-{crop.rows.start}-{crop.columns.start}" for crop in chosen],
         sources={
-            "rgb": Source(Declaration("rgb", "image"), of_frames, read=image),
-            "lidar": Source(
-                Declaration("lidar", "depth", scale=1), of_frames, read=depth, intrinsics=np.array(intrinsics)
+            rgb: Source(Declaration(rgb, "image"), of_frames, read=image),
+            lidar: Source(
+                Declaration(lidar, "depth", scale=1), of_frames, read=depth, intrinsics=np.array(intrinsics)
             ),
         },
         notes=notes,

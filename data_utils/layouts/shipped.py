@@ -27,7 +27,13 @@ def _nyu_depth_v2() -> Layout:
     """The labeled part of NYU Depth v2."""
     from data_utils.layouts import nyu_depth_v2 as n
 
-    return Layout(f"{n.FILE_NAME} or its folder", n.is_nyu_depth_v2, listing=n.list_nyu_depth_v2)
+    return Layout(
+        f"{n.FILE_NAME} or its folder",
+        n.is_nyu_depth_v2,
+        listing=n.list_nyu_depth_v2,
+        container=n.file_of,
+        modalities=n.MODALITIES,
+    )
 
 
 @register_layout("sun-rgbd")

@@ -1,10 +1,10 @@
-"""A cache of simulations on disk, so that a second run starts at once.
+"""Simulations in the cache: small ones as one packed file, large ones as arrays that are mapped.
 
 A file holds the SHA-256 of its content and the arrays, without the most common value where that saves space: most
 rays meet nothing, and most pixels are black. It is written under a temporary name and then renamed, so that no
 process reads an incomplete file; of two processes that write the same file, the later replaces it by an equal one.
 If a file is damaged, its pairs are simulated again; if it cannot be written, the run continues without it. Both
-leave a note. When the files grow beyond the limit, those that were used least recently are deleted.
+leave a note.
 """
 
 import functools
@@ -12,10 +12,9 @@ import hashlib
 import json
 import os
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,12 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from data_utils import geometry
+from data_utils import dataset, decoding, geometry, mapped
+from data_utils.cache import PART, SIMULATION, Cache
+from data_utils.dataset import PairedDataset
+from data_utils.mapped import Workspace, mapped_of
 from data_utils.simulator import difficulty, light, raycasting, scenes, sensors, shapes, solids
-from data_utils.simulator.shapes import Simulation
+from data_utils.simulator.shapes import BYTES_PER_PIXEL, Empty, Simulation, as_dataset
 from fusiongauge import tree_sha256
 
 _CODE = (difficulty, geometry, light, raycasting, scenes, sensors, shapes, solids)
@@ -34,26 +36,44 @@ _CODE = (difficulty, geometry, light, raycasting, scenes, sensors, shapes, solid
 
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
-DEFAULT_LIMIT_BYTES = 4_000_000_000
-"""Room for some fifty worlds of 10,000 pairs and 4,000 test pairs, or fifteen of a level with image noise."""
-
-_ABANDONED_SECONDS = 3600  # after which a temporary file was left behind by a process that was killed
+MAPPED_BYTES = 1 << 30
+"""Simulations that take more are mapped; smaller ones are packed, which takes less room on the disk."""
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
 
 
-@dataclass(frozen=True)
-class Cache:
-    """Where simulations are kept.
+def maps(cache: Cache | None, pairs: int, image_size: int) -> bool:
+    """Whether a simulation is mapped from the cache."""
+    return cache is not None and cache.limit_bytes > 0 and stored_bytes(pairs, image_size) > MAPPED_BYTES
 
-    Attributes:
-        folder: Created if it does not exist.
-        limit_bytes: Of all files together; 0 to write none.
+
+def stored_bytes(pairs: int, image_size: int) -> int:
+    """What simulated pairs take."""
+    return pairs * image_size**2 * BYTES_PER_PIXEL
+
+
+def mapped_simulation(
+    cache: Cache, name: str, arguments: tuple[object, ...], make: Callable[[Empty], Simulation]
+) -> PairedDataset:
+    """The data set of that name and these arguments, mapped from the cache, where it is simulated if need be.
+
+    Args:
+        cache: Where it is kept.
+        name: Of the data set; the folder's name begins with it.
+        arguments: Everything the simulation depends on, apart from the code of the simulator and numpy.
+        make: Simulates it.
     """
-
-    folder: Path
-    limit_bytes: int = DEFAULT_LIMIT_BYTES
+    code = _code_sha256((dataset, decoding, mapped))
+    folder = f"{name}-{key((arguments, code))[:16]}"
+    if (kept := mapped_of(cache, folder)) is not None:
+        return kept
+    workspace = Workspace(cache, folder, "simulated pairs", smallest=0)
+    try:
+        made = workspace.keep(as_dataset(name, make(workspace.empty)))
+    finally:
+        workspace.discard()
+    return made.noting(*workspace.notes)
 
 
 def cached(
@@ -70,7 +90,7 @@ def cached(
     Returns:
         The simulation, and at most two notes on what failed.
     """
-    file = cache.folder / f"{name}-{key(arguments)[:16]}.simulation"
+    file = cache.folder / f"{name}-{key(arguments)[:16]}{SIMULATION}"
     try:
         simulation = _unpack(file.read_bytes())
     except FileNotFoundError:
@@ -85,7 +105,7 @@ def cached(
     try:
         if cache.limit_bytes:
             _write(file, _pack(simulation))
-            _shrink(cache)
+            cache.shrink()
     except OSError as error:
         notes = (*notes, f"The simulated pairs could not be written to {cache.folder} ({error.strerror}).")
     return simulation, notes
@@ -122,7 +142,7 @@ def _unpack(data: bytes) -> Simulation:
         raise ValueError(str(error)) from error
     classes = tuple(json.loads(arrays.pop("classes").tobytes()))
     range_m, colors = _dense("range_m", arrays), _dense("rgb", arrays)
-    rgb = np.full((*range_m.shape, 4), 255, dtype=np.uint8)
+    rgb = np.full((len(range_m), 4, *range_m.shape[1:]), 255, dtype=np.uint8).transpose(0, 2, 3, 1)
     rgb[..., :3] = colors
     return Simulation(classes=classes, rgb=rgb, range_m=range_m, **arrays)
 
@@ -154,7 +174,7 @@ def _dense(name: str, arrays: Arrays) -> Array:
 
 def _write(file: Path, data: bytes) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=file.name, suffix=".part", dir=file.parent)
+    handle, temporary = tempfile.mkstemp(prefix=file.name, suffix=PART, dir=file.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.write(data)
@@ -164,25 +184,3 @@ def _write(file: Path, data: bytes) -> None:
     except BaseException:  # also when interrupted: leave no temporary file
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-def _shrink(cache: Cache) -> None:
-    """Delete the files that were used least recently until the rest is within the limit.
-
-    Other processes may read, write and delete files meanwhile: a file that is gone is no error, and one that is
-    open stays readable where it is open.
-    """
-    files = []
-    for path in cache.folder.iterdir():
-        with suppress(FileNotFoundError):
-            status = path.stat()
-            if path.suffix == ".simulation":
-                files.append((status.st_mtime_ns, status.st_size, path))
-            elif path.suffix == ".part" and time.time() - status.st_mtime > _ABANDONED_SECONDS:
-                path.unlink()
-    total = sum(size for _, size, _ in files)
-    for _, size, path in sorted(files):
-        if total <= cache.limit_bytes:
-            break
-        path.unlink(missing_ok=True)
-        total -= size

@@ -13,8 +13,10 @@ from data_utils.registry import register_dataset
 from data_utils.simulator.difficulty import Difficulty
 
 if TYPE_CHECKING:
+    from data_utils.cache import Cache
     from data_utils.dataset import DatasetInfo, PairedDataset
-    from data_utils.simulator.cache import Cache
+    from data_utils.memory import Need
+    from data_utils.simulator.shapes import Progress
 
 LEVELS: Mapping[str, Difficulty] = MappingProxyType(
     {
@@ -62,8 +64,9 @@ class SimulatedDataset:
         image_size: int = DEFAULT_SIZE,
         *,
         test: bool = False,
+        progress: "Progress | None" = None,
     ) -> "PairedDataset":
-        """Simulate pairs, or read them from the cache.
+        """Simulate pairs, or read them from the cache; many of them are mapped from there.
 
         Args:
             pairs: How many.
@@ -71,17 +74,36 @@ class SimulatedDataset:
             cache: Where simulated pairs are kept; None for no cache.
             image_size: Rows and columns.
             test: Whether they are for testing, of which even a level of few pairs has any number.
+            progress: Called with the number of pairs that are simulated, and of all.
 
         Raises:
             DataError: The level cannot have this number of pairs.
         """
-        from data_utils.simulator.cache import cached
-        from data_utils.simulator.shapes import as_dataset, simulate
+        from data_utils.simulator.cache import cached, mapped_simulation, maps
+        from data_utils.simulator.shapes import as_dataset, in_memory, no_progress, simulate
 
         level = replace(LEVELS[self.name], most_pairs=0) if test else LEVELS[self.name]
-        make, arguments = partial(simulate, pairs, seed, image_size, level), (pairs, seed, level, image_size)
-        raw, notes = (make(), ()) if cache is None else cached(cache, self.name, arguments, make)
+        make = partial(simulate, pairs, seed, image_size, level, progress or no_progress)
+        arguments = (pairs, seed, level, image_size)
+        if cache is not None and maps(cache, self.pairs(pairs, test=test), image_size):
+            return mapped_simulation(cache, self.name, arguments, make)
+        raw, notes = (make(in_memory), ()) if cache is None else cached(cache, self.name, arguments, make)
         return replace(as_dataset(self.name, raw), notes=notes)
+
+    def pairs(self, wanted: int, *, test: bool = False) -> int:
+        """How many pairs there are of those wanted; a level of few pairs has any number for testing."""
+        most = LEVELS[self.name].most_pairs
+        return min(wanted, most) if most and not test else wanted
+
+    def need(self, pairs: int, test_pairs: int, cache: "Cache | None", image_size: int = DEFAULT_SIZE) -> "Need":
+        """What the pairs of one seed take."""
+        from data_utils.memory import Need
+        from data_utils.simulator.cache import maps, stored_bytes
+
+        pairs = self.pairs(pairs)
+        total, mapped = pairs + test_pairs, maps(cache, max(pairs, test_pairs), image_size)
+        need = Need(self.name, total, stored_bytes(total, image_size), drawn=True)
+        return need if cache is None or not mapped else need.mapped_from(cache)
 
     def info(self, image_size: int = DEFAULT_SIZE) -> "DatasetInfo":
         """The description of what it returns."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import cycle
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,15 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Called with the number of finished pairs and the number of all pairs."""
 
 
+Empty: TypeAlias = Callable[[str, tuple[int, ...], "np.dtype[Any]"], npt.NDArray[Any]]
+"""An array to fill, of a modality, a shape and a type."""
+
+
+def in_memory(name: str, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> npt.NDArray[Any]:  # noqa: ARG001
+    """An array in memory."""
+    return np.empty(shape, dtype)
+
+
 def no_progress(done: int, total: int) -> None:
     """Show no progress."""
 
@@ -43,13 +52,17 @@ _CLUTTER = ("cubes", "spheres")  # the pieces alternate
 _NEAREST_M = 0.1  # the smallest range that noise can produce
 
 
+BYTES_PER_PIXEL = 8
+"""Of a simulated pair: RGBA and a range in float32."""
+
+
 @dataclass(frozen=True, eq=False)
 class Simulation:
     """The raw measurements, as in the original's files. N pairs, S rows and columns.
 
     Attributes:
         classes: Class names; a label is an index into them.
-        rgb: uint8 (N, S, S, 4), RGBA with alpha 255.
+        rgb: uint8 (N, S, S, 4), RGBA with alpha 255; channels first in memory, as data sets have them.
         range_m: float32 (N, S, S), rows are azimuths and columns zeniths; 50.0 where a ray meets nothing.
             ``range_m[i].T[:, ::-1]`` has the orientation of the image; objects appear 1 / 0.64 times as large.
         labels: int64 (N,), indices into ``classes``.
@@ -76,7 +89,7 @@ def as_dataset(name: str, raw: Simulation) -> PairedDataset:
     return PairedDataset(
         info=DatasetInfo(name, raw.classes, {"rgb": 4, "lidar": 4}, raw.range_m.shape[1:]),
         inputs={
-            "rgb": torch.from_numpy(raw.rgb).permute(0, 3, 1, 2).contiguous(),
+            "rgb": torch.from_numpy(raw.rgb).permute(0, 3, 1, 2).contiguous(),  # not copied if channels are first
             "lidar": range_m[:, None],
         },
         labels=torch.from_numpy(raw.labels),
@@ -92,6 +105,7 @@ def simulate(
     image_size: int = 64,
     difficulty: Difficulty = Difficulty(),  # noqa: B008 (frozen)
     progress: Progress = no_progress,
+    empty: Empty = in_memory,
 ) -> Simulation:
     """Draw scenes and record each once per class, with an object of that class.
 
@@ -103,6 +117,7 @@ def simulate(
         image_size: Rows and columns of both modalities; the fields of view stay the same.
         difficulty: Objects, light and disturbances.
         progress: See ``Progress``.
+        empty: Makes the arrays of the measurements.
 
     Raises:
         DataError: This number of pairs is impossible, ``image_size`` is less than 1, or a class is unknown.
@@ -112,9 +127,8 @@ def simulate(
     if image_size < 1:
         raise DataError(f"Images cannot have {image_size} x {image_size} pixels; the smallest size is 1.")
     index, labels = _plan(min(pairs, difficulty.most_pairs or pairs), difficulty)
-    rgb = np.empty((len(labels), image_size, image_size, 4), dtype=np.uint8)
-    rgb[..., 3] = 255
-    range_m = np.empty((len(labels), image_size, image_size), dtype=np.float32)
+    rgb = empty("rgb", (len(labels), 4, image_size, image_size), np.dtype(np.uint8)).transpose(0, 2, 3, 1)
+    range_m = empty("lidar", (len(labels), 1, image_size, image_size), np.dtype(np.float32))[:, 0]
 
     def record(first: int) -> int:
         """Record the scenes of a chunk; the number of pairs up to its end."""
@@ -124,6 +138,7 @@ def simulate(
         for label in range(len(difficulty.classes)):
             chosen = start + np.flatnonzero(labels[start:stop] == label)
             rgb[chosen, ..., :3] = chunk.photos(index[chosen], label)
+            rgb[chosen, ..., 3] = 255
             range_m[chosen] = chunk.ranges(index[chosen], label)
         return int(stop)
 

@@ -21,7 +21,7 @@ from bench.training.fingerprint import code_sha256
 from bench.training.preparation import world_of
 from bench.training.trainer import EpochResult
 from data_utils import DataError, Source, open_source
-from data_utils.simulator.cache import Cache
+from data_utils.cache import Cache
 from fusion_models import find_model
 from fusiongauge import PluginError, load_installed_plugins, load_plugin
 

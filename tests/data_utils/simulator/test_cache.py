@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from data_utils import PairedDataset, load
+from data_utils.cache import Cache
 from data_utils.simulator import cache
-from data_utils.simulator.cache import Cache, _dense, _shrink, _sparse
+from data_utils.simulator.cache import _dense, _sparse
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -138,7 +139,7 @@ def test_files_that_vanish_while_others_are_deleted_are_no_error(
     gone = cache_file.with_name("gone.simulation")
     listed = [gone, cache_file]
     monkeypatch.setattr(Path, "iterdir", lambda _: iter(listed))
-    _shrink(Cache(cache_file.parent, 10))
+    Cache(cache_file.parent, 10).shrink()
     assert not cache_file.exists()
 
 
@@ -148,7 +149,7 @@ def test_what_a_killed_process_left_is_removed_when_it_is_old(cache_file: Path) 
         file.touch()
     for file in (old, other):
         os.utime(file, (1000, 1000))
-    _shrink(Cache(cache_file.parent))
+    Cache(cache_file.parent).shrink()
     assert [file.exists() for file in (old, new, other, cache_file)] == [False, True, True, True]
 
 
