@@ -27,7 +27,7 @@ from bench.harness.cell import Cell
 from bench.harness.ending import Ending
 from bench.harness.interruption import as_interruptions
 from bench.harness.options import check_dataset, dataset_help, history_folder, load_plugins, resolve
-from bench.harness.progress import Progress
+from bench.harness.progress import Progress, Reading
 from bench.harness.saved import facts, from_benchmarks
 from bench.harness.selection import no_match
 from bench.harness.session import Session
@@ -381,7 +381,12 @@ class Benchmarks:
 
             keep_freed_memory()
             self._timing = timing.Timing(self._config, benchmarks)
-            self._session.load(cells)
+            self._restore = as_interruptions()
+            self._session.reading = reading = Reading(self._terminal.show, live=self._terminal.live)
+            try:
+                self._session.load(cells)
+            finally:
+                reading.end()
             self._session.notes += self._none_fits(benchmarks)
             self._timing.check_files()
             self._session.open(cells)
@@ -391,7 +396,6 @@ class Benchmarks:
         self._progress = Progress(self._terminal.show, live=self._terminal.live, cells=len(self._unfinished))
         for line in (*self._session.describe(cells), *(f"note: {note}" for note in self._session.notes)):
             self._terminal.line(line)
-        self._restore = as_interruptions()
         try:
             self._session.start([c for c in cells if c.name in self._unfinished], self._progress.under_way)
         except FusionGaugeError as error:

@@ -1,4 +1,4 @@
-"""The progress of the trainings on the terminal: one line per cell, rewritten every epoch where possible."""
+"""Progress on the terminal: of reading the data, and of trainings, one line per cell, rewritten where possible."""
 
 from __future__ import annotations
 
@@ -13,13 +13,58 @@ from bench.records import COMPLETED, RunRecord
 
 if TYPE_CHECKING:
     from bench.training.trainer import EpochResult
+    from data_utils.memory import Need
 
 
 _SHOWN = 12
 """How many cells under way are shown at once."""
 
+_QUIET_SECONDS, _REDRAWN_SECONDS = 2.0, 0.2
+"""Reading data that takes less is not shown; between two lines about it."""
+
 _SECONDS = 60
 """Between two lines about cells under way, where lines cannot be rewritten."""
+
+
+class Reading:
+    """What the data of a run need, and how far they are read or made where that takes long.
+
+    Args:
+        write: Puts text on the terminal as it is.
+        live: Whether a line can be rewritten; if not, there is no line on how far they are.
+    """
+
+    def __init__(self, write: Callable[[str], None], *, live: bool) -> None:
+        self._write, self._live = write, live
+        self._announced: set[tuple[str, int, int]] = set()
+        self._started = self._told = monotonic()
+        self._drawn = False
+
+    def announce(self, need: Need) -> None:
+        """Data are about to be read; those of another seed that need the same are not announced again."""
+        self._started = self._told = monotonic()
+        key = (need.name, need.pairs, need.stored_bytes)
+        if key not in self._announced:
+            self._announced.add(key)
+            self._write(f"data: {need.sentence}\n")
+            if need.warning:
+                self._write(f"warning: {need.warning}\n")
+
+    def progress(self, done: int, total: int) -> None:
+        """So many of the files are read, or of the pairs made."""
+        now = monotonic()
+        if done >= total:
+            self.end()
+        elif self._live and now - self._started >= _QUIET_SECONDS and now - self._told >= _REDRAWN_SECONDS:
+            self._told, self._drawn = now, True
+            left = (now - self._started) * (total - done) / max(done, 1)
+            self._write(f"\r\x1b[Kreading the data: {done:,} of {total:,}, about {left:.0f} s left")
+
+    def end(self) -> None:
+        """Remove the line, if there is one."""
+        if self._drawn:
+            self._write("\r\x1b[K")
+        self._drawn = False
 
 
 class Progress:

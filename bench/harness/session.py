@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from bench.config import RunConfig
     from bench.harness.executors.execution import Execution
     from bench.harness.executors.pool import Watch
+    from bench.harness.progress import Reading
     from bench.probes.subject import Subject
     from bench.tables.text import TextTable
     from bench.training.runs import Driver
@@ -72,6 +73,7 @@ class Session:
         notes: What a user should know, but no reason to fail; a sentence each.
         interrupted: Whether its end was interrupted.
         earlier: The records that were in the folder before.
+        reading: Is told what the data need and how far they are read; None to tell nobody.
         received: The names of the cells that ended elsewhere.
     """
 
@@ -84,6 +86,7 @@ class Session:
     notes: list[str] = field(default_factory=list)
     interrupted: bool = False
     earlier: list[RunRecord] = field(default_factory=list)
+    reading: Reading | None = None
     received: set[str] = field(default_factory=set)
     _resumption: Resumption | None = None
     _sources: dict[str, Source] = field(default_factory=dict)
@@ -137,7 +140,10 @@ class Session:
 
         if config.dataset not in self._sources:
             cache = Cache(self.options.simulated_dir, self.options.cache_bytes)
-            self._sources[config.dataset] = open_source(config.dataset, **self.loading(), cache=cache)
+            told: dict[str, Any] = {}
+            if self.reading is not None:
+                told = {"progress": self.reading.progress, "announce": self.reading.announce}
+            self._sources[config.dataset] = open_source(config.dataset, **self.loading(), **told, cache=cache)
         return self._sources[config.dataset]
 
     def world(self, config: RunConfig, seed: int) -> World:

@@ -466,10 +466,13 @@ def _in_parallel(read: Callable[[int], _File | DataError], count: int) -> Iterat
     """The results for 0, 1, ..., in this order, read by all cores; few are in memory at a time."""
     workers = min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     waiting: deque[Future[_File | DataError]] = deque()
-    with ThreadPoolExecutor(workers) as pool:
+    pool = ThreadPoolExecutor(workers)
+    try:
         for pair in range(count):
             if len(waiting) > 2 * workers:
                 yield waiting.popleft().result()
             waiting.append(pool.submit(read, pair))
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # when interrupted, read no further file
