@@ -23,7 +23,7 @@ from data_utils.layouts.paths import folders
 from data_utils.layouts.sizes import ImageSize
 from data_utils.mapped import mapped_of
 from data_utils.memory import Announce, Need, enough_memory, no_announcement
-from data_utils.registry import DATASETS, LAYOUTS, Layout, MakeDataset
+from data_utils.registry import DATASETS, LAYOUTS, Layout, MakeDataset, declared_modalities
 from data_utils.simulator.levels import DEFAULT_SIZE, SimulatedDataset
 from data_utils.simulator.shapes import Progress, no_progress
 from data_utils.splits import Shares, split, subsample
@@ -188,6 +188,12 @@ class DrawnPairs:
         with _naming_the_file(DATASETS, self.name):
             dataset = _required(self.make(pairs, seed))
             dataset = replace(dataset, info=replace(dataset.info, name=self.name))
+            declared = declared_modalities(self.name)
+            if declared and declared != tuple(dataset.info.channels):
+                raise DataError(
+                    f"it returns the modalities {', '.join(dataset.info.channels)}, but register_dataset declares "
+                    f"{', '.join(declared)}; make the two lists equal."
+                )
             if not self._infos:
                 self._infos.append(dataset.info)
             if dataset.info != self._infos[0]:

@@ -1,6 +1,6 @@
 """The registries of data sets and layouts of files, and the decorators that add to them. Loads no torch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,16 +47,37 @@ DATASETS: Registry[MakeDataset] = Registry("data set", home="data_utils.simulato
 LAYOUTS: Registry[Callable[[], Layout]] = Registry("layout", home="data_utils.layouts.shipped")
 
 
-def register_dataset(name: str) -> Callable[[MakeDataset], MakeDataset]:
+@dataclass(frozen=True)
+class DeclaredDataset:
+    """A function that makes a data set, and the modalities that it declares."""
+
+    make: MakeDataset
+    modalities: tuple[str, ...]
+
+    def __call__(self, pairs: int, seed: int) -> "PairedDataset":
+        """Make it."""
+        return self.make(pairs, seed)
+
+
+def declared_modalities(name: str) -> tuple[str, ...]:
+    """The modalities that a registered data set declares; () if it declares none."""
+    make = DATASETS[name]
+    return make.modalities if isinstance(make, DeclaredDataset) else ()
+
+
+def register_dataset(name: str, *, modalities: Sequence[str] = ()) -> Callable[[MakeDataset], MakeDataset]:
     """Register a data set that is made by a function ``f(pairs, seed) -> PairedDataset``, with any modalities.
 
     Args:
         name: As in ``--dataset`` and records.
+        modalities: Of what the function returns, in its order. Studies with single-modality models of the usual
+            modalities then have such models of these too; they must be known before data are made.
 
     Raises:
         PluginError: The name is taken.
     """
-    return DATASETS.decorator(name, lambda make: make)
+    declared = tuple(modalities)
+    return DATASETS.decorator(name, lambda make: DeclaredDataset(make, declared) if declared else make)
 
 
 def register_layout(name: str) -> Callable[[Callable[[], Layout]], Callable[[], Layout]]:

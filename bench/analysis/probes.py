@@ -87,7 +87,7 @@ def describe_probes(probes: Sequence[ProbeRecord]) -> list[str]:
     seeds = sorted({probe.seed for probe in probes})
     first = probes[0]
     return [
-        f"data: {first.dataset}, up to {max(probe.samples for probe in probes)} validation pairs per value",
+        f"data: {first.dataset}, up to {max(probe.samples for probe in probes)} pairs per value",
         f"profile: {first.profile}, seeds: {', '.join(map(str, seeds))} (n = {len(seeds)})",
         f"device: {first.device}",
     ]

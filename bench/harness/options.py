@@ -33,6 +33,7 @@ from bench.registry import STUDIES, find_study
 from bench.study import Study
 from bench.tracking import TRACKERS
 from data_utils import DATASETS, DataError
+from data_utils.registry import declared_modalities
 from fusion_models.zoo import ModelError, ModelSpec, find_model, with_single_modalities
 from fusiongauge import load_installed_plugins, load_plugin
 
@@ -93,7 +94,7 @@ class Options:
         earlier: The merged run of the looks so far, of a shard of the next look; None for the first look.
         executor: Where cells are trained: "ray" or "ray:ADDRESS"; "" for this process.
         image_size: The size that all images are brought to, such as "64" or "48x64:crop"; "" for their own.
-        modalities: Of the data at a path; () if they are not known yet.
+        modalities: Of the data of ``dataset``; () if they are not known yet.
     """
 
     profile: Profile
@@ -130,8 +131,12 @@ class Options:
             for study in self.studies
             for seed in self.seeds
             for config in (self.run_config(study, variant) for variant in study.protocols)
-            for spec in _specs(study, () if self.models else self.modalities)
+            for spec in _specs(study, () if self.models else self._modalities_of(study))
         ]
+
+    def _modalities_of(self, study: Study) -> tuple[str, ...]:
+        """Of the data that a study is run on, as far as they are known."""
+        return self.modalities if self.dataset else _modalities(study.dataset)
 
     @cached_property
     def claims(self) -> Claims:
@@ -296,7 +301,7 @@ def resolve(
         earlier=Path(earlier).resolve() if earlier else None,
         executor=parse_executor(executor),
         image_size=image_size,
-        modalities=_modalities(dataset),
+        modalities=_modalities(dataset) if dataset else (),
     )
 
 
@@ -345,9 +350,9 @@ def parse_image_size(text: str) -> str:
 
 
 def _modalities(dataset: str) -> tuple[str, ...]:
-    """The modalities of the data at a path; () for a registered data set, and for data that cannot be read."""
-    if not dataset or dataset in DATASETS:
-        return ()
+    """The modalities of data; () where a registered data set declares none, and for data that cannot be read."""
+    if dataset in DATASETS:
+        return declared_modalities(dataset)
     from data_utils.loading import modalities_of
 
     try:

@@ -42,7 +42,7 @@ def robustness(probes: Sequence[ProbeRecord]) -> Figure | None:
         list(curves.corruption.unique()),
         columns=2 if crowded else 4,
         height_in=2.5 if crowded else 1.1,
-        title=f"{measured[0].study}: validation accuracy by level of corruption",
+        title=f"{measured[0].study}: accuracy by level of corruption",
         handles=[
             *marker_handles((short(strategy), look) for strategy, look in strategies.items()),
             *line_handles(embedders, curves.embedder),
@@ -66,5 +66,5 @@ def robustness(probes: Sequence[ProbeRecord]) -> Figure | None:
         draw_bands(panel, bands)
         panel.set_xlabel(of_corruption.unit.iloc[0], fontsize=SMALL_POINTS)
         panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    figure.supylabel("validation accuracy", x=0.005, fontsize=TEXT_POINTS, ha="left")
+    figure.supylabel("accuracy", x=0.005, fontsize=TEXT_POINTS, ha="left")
     return figure

@@ -51,7 +51,11 @@ def page(runs: Sequence[Run], *, draw: Draw = _draw) -> str:
     tables = tables_by_study(records, probes)
     published = published_claims()
     decided = ledger(records, probes, published) if decide_claims(records, published) else None
-    claims = [claims_table(decided), *comparison_tables(decided), *tuning_tables(decided)] if decided else []
+    claims = (
+        [claims_table(decided), *comparison_tables(decided), *tuning_tables(decided)]
+        if decided and decided.conditions
+        else []
+    )
     run_of = {id(record): run for run in runs for record in run.records}
     sections = [
         _section(group, tables[group.name], [run_of[id(record)] for record in group.records])

@@ -53,8 +53,8 @@ def write_tables(
     for stem, table in by_file.items():
         write_table(table, folder, stem)
     tables = list(by_file.values())
-    if decide_claims(records, claims):
-        decided = ledger(records, probes, claims)
+    decided = ledger(records, probes, claims) if decide_claims(records, claims) else None
+    if decided and decided.conditions:  # else no claim was run
         (folder / "claims.md").write_text(page(decided, lambda _: "../records.jsonl"), encoding="utf-8")
         tables.append(verdicts_table(decided))
     return tables

@@ -70,7 +70,7 @@ def pictures(values: Tensor, modality: Modality) -> Pixels:
 
     Args:
         values: As measured, (N, C, H, W): color images stay as they are; the ranges of points, distances, or the
-            means of other channels, become colors from low (light) to high (dark).
+            means of other channels, become colors from low (light) to high (dark), thermal values the other way.
         modality: What they are.
 
     Returns:
@@ -97,10 +97,14 @@ def _tile(name: str, values: Tensor, modality: Modality) -> _Tile:
             return _Tile(f"{legend}, rotated as the image", colors.transpose(0, 2, 1, 3)[:, :, ::-1])
         return _Tile(legend, colors)
     means = values.double().mean(dim=1)
+    unit = f" {modality.unit}" if modality.unit else ""
     if modality.kind in METRIC:
         means = means.where(means > 0, torch.nan)
+    if modality.kind == "thermal":  # warm is light, as thermal cameras show it
+        colors, low, high = _colors(-means.numpy())
+        return _Tile(f"{name}: {-high:.3g}{unit} (dark) to {-low:.3g}{unit} (light)", colors)
     colors, low, high = _colors(means.numpy())
-    return _Tile(f"{name}: {low:.3g} (light) to {high:.3g} {modality.unit or ''}(dark)", colors)
+    return _Tile(f"{name}: {low:.3g}{unit} (light) to {high:.3g}{unit} (dark)", colors)
 
 
 def _overlay(photos: Tensor, points: Tensor, modality: Modality, factor: int) -> _Tile:

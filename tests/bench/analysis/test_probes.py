@@ -67,7 +67,7 @@ def test_features_are_named_in_words_and_unknown_ones_by_their_record() -> None:
 
 def test_conditions_count_the_seeds() -> None:
     assert describe_probes([probe_record(), probe_record(seed=52, samples=400)]) == [
-        "data: shapes-hard, up to 500 validation pairs per value",
+        "data: shapes-hard, up to 500 pairs per value",
         "profile: full, seeds: 51, 52 (n = 2)",
         "device: cpu",
     ]

@@ -25,7 +25,7 @@ def test_the_table_has_one_row_per_corruption_and_model_with_the_spread_of_seeds
     ]
     assert table.rows[1][2:] == ["0.700", "0.700", "0.700 ± 1.271", "+0.010 ± 0.127", "2"]
     assert table.conditions == [
-        "data: shapes-hard, up to 500 validation pairs per value",
+        "data: shapes-hard, up to 500 pairs per value",
         "profile: full, seeds: 51, 52 (n = 2)",
         "device: cpu",
     ]
