@@ -122,7 +122,7 @@ def modalities_of(path: str) -> tuple[str, ...]:
     layout = LAYOUTS[name]() if name else None
     if layout is None or layout.listing is None:
         return ()
-    return layout.modalities or tuple(layout.listing(place, "").sources)
+    return layout.modalities(place) if layout.modalities else tuple(layout.listing(place, "").sources)
 
 
 @dataclass(frozen=True)

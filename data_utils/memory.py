@@ -18,7 +18,8 @@ except ImportError:  # Windows has no such limits
 
 _MESSAGES = ("allocate memory", "not enough memory", "out of memory")
 
-_FEWER = "fewer pairs (--set pairs=N, or a smaller profile of a run), smaller images (--image-size)"
+_FEWER_DRAWN = "fewer pairs (--set pairs=N, or a smaller profile of a run) or smaller images (--image-size)"
+_FEWER_FILES = "smaller images (--image-size) or fewer classes (classes in dataset.toml)"
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Need:
     @property
     def warning(self) -> str:
         """What there is too little of, with the remedy; "" if there is enough, as far as that is known."""
-        fewer = _FEWER if self.drawn else "smaller images (--image-size), fewer classes (classes in dataset.toml)"
+        fewer = _FEWER_DRAWN if self.drawn else _FEWER_FILES
         if self.cache is None:
             there = available_bytes()
             if there is None or self.stored_bytes <= there:
@@ -91,7 +92,8 @@ def no_announcement(need: Need) -> None:
 
 def as_size(count: int) -> str:
     """A number of bytes in words, such as "1.6 GB" (powers of ten)."""
-    return f"{count / 1e9:,.1f} GB" if count >= 1e8 else f"{count / 1e6:,.1f} MB"
+    size, unit = (1e9, "GB") if count >= 1e8 else (1e6, "MB") if count >= 1e5 else (1e3, "kB")
+    return f"{count / size:,.1f} {unit}"
 
 
 def available_bytes() -> int | None:

@@ -31,7 +31,7 @@ class Layout:
             (``data_utils.layouts.listing.Listing``). None if the layout has a ``read``.
         container: For one file that holds everything and takes long to list: path -> the file. What was decoded is
             then kept under the file's name and time of change, and neither listed nor decoded by the next run.
-        modalities: Their names, where they are always the same; () to list the files for them.
+        modalities: path -> the names of the modalities, for a listing that takes longer; None to list the files.
     """
 
     description: str
@@ -40,7 +40,7 @@ class Layout:
     write: "Callable[[Path, Simulation, Progress], None] | None" = None
     listing: "Callable[[Path, str], Listing] | None" = None
     container: Callable[[Path], Path] | None = None
-    modalities: tuple[str, ...] = ()
+    modalities: Callable[[Path], tuple[str, ...]] | None = None
 
 
 DATASETS: Registry[MakeDataset] = Registry("data set", home="data_utils.simulator.levels")

@@ -15,9 +15,10 @@ are declared in ``dataset.toml`` (``declared``).
 """
 
 import math
+import re
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -50,6 +51,7 @@ SPLIT = "split"
 
 _INTRINSICS = ("fx", "fy", "cx", "cy")
 _ANGLES = ("azimuth", "zenith")
+_EXPECTED = f"{','.join(DEPTH_COLUMNS)} or {','.join(RANGE_COLUMNS)}"
 _POINTS = "lidar"  # the modality of undeclared points
 
 
@@ -73,8 +75,8 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
         DataError: A column is missing; a value is empty, not a number or names a file outside of the folder; an
             image is listed twice; or there are fewer than two classes.
     """
-    file = _manifest_of(path) or path if path.is_dir() else path
-    table, notes = read_table(file, f"{','.join(DEPTH_COLUMNS)} or {','.join(RANGE_COLUMNS)}")
+    file = _table_at(path)
+    table, notes = read_table(file, _EXPECTED)
     declared = read_declaration(file.parent) or DeclaredDataset("", {})
     modalities = declared.modalities or _undeclared(table)
     columns = _columns(table, modalities.values())
@@ -92,7 +94,7 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
         if len(gaps):
             raise DataError(f"{file} has no value in column {name!r} of row {gaps[0]}; fill it in.")
     media = [declaration.column for declaration in modalities.values()]
-    hidden = ~table[media].map(lambda name: is_data(PurePosixPath(name.replace("\\", "/")).name)).all(axis=1)
+    hidden = ~table[media].map(lambda name: is_data(re.split(r"[/\\]", name.rstrip("/"))[-1])).all(axis=1)
     if hidden.any():
         rows = table.loc[hidden, media[0]].tolist()
         notes.append(f"{len(rows)} row(s) of files whose names begin with a dot were left out: {some(rows)}.")
@@ -125,6 +127,19 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
     )
 
 
+def manifest_modalities(path: Path) -> tuple[str, ...]:
+    """The names of the modalities of a manifest, whose files are not looked at.
+
+    Raises:
+        DataError: The table cannot be read.
+    """
+    file = _table_at(path)
+    declared = read_declaration(file.parent)
+    if declared and declared.modalities:
+        return tuple(declared.modalities)
+    return tuple(_undeclared(read_table(file, _EXPECTED)[0]))
+
+
 def write_manifest(root: Path, simulation: Simulation, progress: Progress = no_progress) -> None:
     """Write a simulation as a manifest of range images."""
     for folder in ("rgb", "range"):
@@ -140,6 +155,11 @@ def write_manifest(root: Path, simulation: Simulation, progress: Progress = no_p
         rows.append((*files, simulation.classes[label], f"{scene:04d}", "azimuth.npy", "zenith.npy"))
         progress(pair + 1, len(simulation.labels))
     pd.DataFrame(rows, columns=list(RANGE_COLUMNS)).to_csv(root / FILE_NAME, index=False, lineterminator="\n")
+
+
+def _table_at(path: Path) -> Path:
+    """The table at a path that is recognized."""
+    return _manifest_of(path) or path if path.is_dir() else path
 
 
 def _manifest_of(folder: Path) -> Path | None:

@@ -10,7 +10,13 @@ def _manifest() -> Layout:
 
     columns = f"{','.join(m.DEPTH_COLUMNS)} or {','.join(m.RANGE_COLUMNS)}"
     description = f"a CSV or parquet table (or a folder with a {m.FILE_NAME}) with the columns {columns}"
-    return Layout(description, m.is_manifest, write=m.write_manifest, listing=m.list_manifest)
+    return Layout(
+        description,
+        m.is_manifest,
+        write=m.write_manifest,
+        listing=m.list_manifest,
+        modalities=m.manifest_modalities,
+    )
 
 
 @register_layout("fiftyone")
@@ -32,7 +38,7 @@ def _nyu_depth_v2() -> Layout:
         n.is_nyu_depth_v2,
         listing=n.list_nyu_depth_v2,
         container=n.file_of,
-        modalities=n.MODALITIES,
+        modalities=lambda _: n.MODALITIES,
     )
 
 

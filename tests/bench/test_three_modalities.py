@@ -66,7 +66,7 @@ def test_three_modalities_of_files_are_trained_tabulated_probed_and_drawn(tmp_pa
     chosen = " or ".join([FUSION, *SINGLE])
     ended = nested(["bench", *words, "-k", chosen, "--set", "epochs=1", "--results-dir", str(run)])
     assert ended.code == 0, ended.output
-    assert "data: 48 pairs of kitchen take 0.1 MB of memory" in ended.output
+    assert "data: 48 pairs of kitchen take 98.3 kB of memory" in ended.output
     # Trained: fusion of all three, and each alone.
     records = {record.model: record for record in read(run / "records.jsonl", RunRecord)}
     assert {name: tuple(record.modalities) for name, record in records.items()} == {
@@ -89,6 +89,7 @@ def test_three_modalities_of_files_are_trained_tabulated_probed_and_drawn(tmp_pa
     assert "Published claims" not in page  # no claim was run
 
 
+@pytest.mark.usefixtures("registries")
 def test_each_modality_that_a_plug_in_declares_has_a_baseline(tmp_path: Path) -> None:
     data = load(str(write_kitchen(tmp_path / "data", pairs=4)))
     register_dataset("kitchen", modalities=MODALITIES)(lambda pairs, seed: data)  # noqa: ARG005

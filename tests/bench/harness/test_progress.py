@@ -1,8 +1,10 @@
 import pytest
 
-from bench.harness.progress import Progress
+from bench.harness import progress as module
+from bench.harness.progress import Progress, Reading
 from bench.records import DIVERGED
 from bench.training.trainer import EpochResult
+from data_utils.memory import Need
 from tests.bench.samples import record, with_test_figures
 
 EPOCH = EpochResult(epoch=2, epochs=20, train_loss=0.123456, valid={"loss": 0.5}, learning_rate=0.1, seconds=1.234)
@@ -110,3 +112,45 @@ def test_where_lines_cannot_be_rewritten_cells_under_way_are_one_line_per_minute
     for _ in range(4):
         progress.under_way(7, ["a    epoch 1/2", "b    starts"])
     assert written == ["under way: 2, waiting: 7; a epoch 1/2; b starts\n"] * 2
+
+
+# --- reading data
+
+
+def read_slowly(monkeypatch: pytest.MonkeyPatch, *, live: bool, seconds: float) -> list[str]:
+    """What a terminal gets while four files are read, each in that time."""
+    written: list[str] = []
+    now = 100.0
+    monkeypatch.setattr(module, "monotonic", lambda: now)
+    reading = Reading(written.append, live=live)
+    reading.announce(Need("kitchen", 2, 1000))
+    del written[:]
+    for done in range(1, 5):
+        now += seconds
+        reading.progress(done, 4)
+    reading.end()
+    return written
+
+
+def test_reading_that_takes_long_has_a_line_which_is_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_slowly(monkeypatch, live=True, seconds=1.5) == [
+        "\r\x1b[Kreading the data: 2 of 4, about 3 s left",
+        "\r\x1b[Kreading the data: 3 of 4, about 2 s left",
+        "\r\x1b[K",
+    ]
+
+
+def test_reading_is_quiet_if_it_is_short_or_lines_cannot_be_rewritten(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_slowly(monkeypatch, live=True, seconds=0.4) == []
+    assert read_slowly(monkeypatch, live=False, seconds=10) == []
+
+
+def test_what_data_need_is_said_once_with_a_warning(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data_utils.memory.available_bytes", lambda: 900)
+    written: list[str] = []
+    reading = Reading(written.append, live=False)
+    for _ in range(2):  # the next seed draws pairs that need the same
+        reading.announce(Need("kitchen", 2, 1000, drawn=True))
+    assert written[0] == "data: 2 pairs of kitchen take 1.0 kB of memory per seed; 0.9 kB are available\n"
+    assert written[1].startswith("warning: kitchen needs 1.0 kB of memory, but 0.9 kB")
+    assert len(written) == 2

@@ -8,6 +8,7 @@ import torch
 
 from data_utils import DataError, load
 from data_utils.layouts.declared import read_declaration
+from data_utils.loading import modalities_of
 from tests.data_utils.layouts.files import DEPTH_M, write_pairs
 
 DEPTH = '[modalities.depth]\nkind = "depth"\n'
@@ -37,6 +38,7 @@ def test_modalities_of_any_number_and_name(tmp_path: Path) -> None:
     assert torch.equal(inputs["plain"][:, 2], inputs["tof"][:, 2])
     torch.testing.assert_close(inputs["ir"][0, :, 0, 0], torch.tensor([0, 20, 30]) / 255)
     assert data.notes == ()
+    assert modalities_of(str(tmp_path)) == tuple(data.inputs)
 
 
 def test_depth_without_intrinsics_is_one_channel_in_meters(tmp_path: Path) -> None:
@@ -45,6 +47,7 @@ def test_depth_without_intrinsics_is_one_channel_in_meters(tmp_path: Path) -> No
     data = load(str(tmp_path))
     assert data.info.channels == {"rgb": 4, "depth": 1}
     torch.testing.assert_close(data.batch().inputs["depth"][0, 0], torch.tensor(DEPTH_M).float())
+    assert modalities_of(str(tmp_path)) == ("rgb", "depth")
 
 
 def test_a_folder_without_declaration_has_none(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from PIL import Image
 from data_utils import DataError, load
 from data_utils.layouts import nyu_depth_v2
 from data_utils.layouts.nvidia_tree import write_nvidia_tree
+from data_utils.loading import modalities_of
 from data_utils.simulator.shapes import simulate
 
 
@@ -157,6 +158,25 @@ def nyu(tmp_path: Path) -> Path:
                 letters = content.create_dataset(f"#refs#/{name}{number}", data=[[ord(letter)] for letter in text])
                 references[0, number] = letters.ref
     return file
+
+
+def test_nyu_depth_v2_is_neither_listed_nor_decoded_again(
+    nyu: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = tmp_path / "cache"
+    first = load(str(nyu), cache=cache, image_size=8)
+    assert modalities_of(str(nyu)) == tuple(first.info.channels)
+    assert load(str(nyu), cache=cache).sha256 != first.sha256  # other sizes are other data
+    opened: list[Path] = []
+    monkeypatch.setattr(nyu_depth_v2, "_opened", opened.append)
+    second = load(str(nyu.parent), cache=cache, image_size=8)
+    assert (second.sha256, second.names, second.notes) == (first.sha256, first.names, first.notes)
+    assert modalities_of(str(nyu)) == tuple(first.info.channels)
+    assert opened == []
+    monkeypatch.undo()
+    (nyu.parent / "dataset.toml").write_text('classes = ["lamp", "cup"]\n')
+    with pytest.raises(DataError, match="classes"):  # there is no cup that is large enough
+        load(str(nyu), cache=cache, image_size=8)
 
 
 @pytest.mark.parametrize("given", ["file", "folder"])
