@@ -9,8 +9,7 @@ from torch import Tensor
 from data_utils.dataset import Batch
 from data_utils.errors import DataError
 
-CHUNK = 64
-"""Pairs converted to float64 at a time; bounds the memory."""
+_CHUNK = 64  # images whose sums are added first, and pairs of a batch that are converted to float64 at a time
 
 _CONSTANT = 1e-6  # a deviation below this share of the mean is float32 rounding, not content
 
@@ -31,7 +30,7 @@ class ChannelStatistics:
     @classmethod
     def from_batch(cls, batch: Batch) -> "ChannelStatistics":
         """Statistics of these pairs; see ``of``."""
-        return cls.of(lambda: (batch[start : start + CHUNK] for start in range(0, len(batch), CHUNK)))
+        return cls.of(lambda: (batch[start : start + _CHUNK] for start in range(0, len(batch), _CHUNK)))
 
     @classmethod
     def of(cls, chunks: Callable[[], Iterable[Batch]]) -> "ChannelStatistics":
@@ -41,8 +40,7 @@ class ChannelStatistics:
         deviations).
 
         Args:
-            chunks: Called twice; yields the pairs, CHUNK at a time. The same pairs in other chunks give other
-                rounding.
+            chunks: Called twice; yields the pairs, any number at a time, which changes no bit.
 
         Raises:
             DataError: There are no pairs.
@@ -112,16 +110,17 @@ def _totals(chunks: Iterable[Batch], change: Callable[[str, Tensor], Tensor]) ->
     """The sums over all pairs and pixels, float64 (C,) per modality, and the number of pixels of all pairs."""
     # Numbers, not tensors: small tensors that are kept would lie between the large ones that are freed, and the
     # heap would grow with every chunk.
-    of_chunks: dict[str, list[list[float]]] = {}
+    of_images: dict[str, list[list[float]]] = {}
     count = 0
     for chunk in chunks:
         for modality, values in chunk.inputs.items():
-            # One sum per image first: no sum depends on the number of threads.
-            total = change(modality, values.double()).sum(dim=(2, 3)).sum(dim=0)
-            of_chunks.setdefault(modality, []).append(total.tolist())
+            # One sum per image first: no sum depends on the number of threads, or on what else is in the chunk.
+            of_images.setdefault(modality, []).extend(change(modality, values.double()).sum(dim=(2, 3)).tolist())
         count += len(chunk) * values[0, 0].numel()
-    sums = {m: torch.tensor(totals, dtype=torch.float64).sum(dim=0) for m, totals in of_chunks.items()}
-    return sums, count
+    sums = {m: torch.tensor(totals, dtype=torch.float64) for m, totals in of_images.items()}
+    return {
+        m: torch.stack([part.sum(dim=0) for part in s.split(_CHUNK)]).sum(dim=0) for m, s in sums.items()
+    }, count
 
 
 def _per_channel(statistic: Tensor, like: Tensor) -> Tensor:

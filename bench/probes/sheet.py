@@ -9,7 +9,6 @@ from torch import Tensor
 from bench.probes.corruptions import TOGETHER, corrupted, corruptions_of, kind_of
 from data_utils import ChannelStatistics, PairedDataset
 from data_utils.audits.pictures import contact_sheet
-from data_utils.normalization import CHUNK
 
 
 def corrupted_sheet(dataset: PairedDataset, pair: int, seed: int) -> Image.Image:
@@ -18,7 +17,7 @@ def corrupted_sheet(dataset: PairedDataset, pair: int, seed: int) -> Image.Image
     Raises:
         DataError: The data cannot be drawn.
     """
-    statistics = ChannelStatistics.of(lambda: map(dataset.batch, torch.arange(len(dataset)).split(CHUNK)))
+    statistics = ChannelStatistics.of(lambda: map(dataset.batch, dataset.parts()))
     others = [label for label in range(len(dataset.info.classes)) if label != dataset.labels[pair]]
     clean = [pair, *(int((dataset.labels == label).nonzero()[0]) for label in others)]
     names = [dataset.names[number] for number in clean]

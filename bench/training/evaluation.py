@@ -18,6 +18,14 @@ from fusiongauge import PluginError
 EVALUATION_BATCH_SIZE = 256
 """Large enough to be fast, small enough for the activations of the largest model to fit anywhere."""
 
+_MOST_PIXELS = EVALUATION_BATCH_SIZE * 128 * 128
+
+
+def evaluation_batch(image_size: tuple[int, int]) -> int:
+    """How many pairs are evaluated at a time: fewer of images that have more than 128 x 128 pixels."""
+    rows, columns = image_size
+    return min(EVALUATION_BATCH_SIZE, max(1, _MOST_PIXELS // (rows * columns)))
+
 
 @torch.no_grad()
 def predict(model: nn.Module, pairs: Pairs, precision: Precision = FP32) -> Tensor:
@@ -26,10 +34,9 @@ def predict(model: nn.Module, pairs: Pairs, precision: Precision = FP32) -> Tens
     The precision is that of the model's training: others have other predictions.
     """
     model.eval()
-    parts = [
-        forward(model, pairs[start : start + EVALUATION_BATCH_SIZE].inputs, precision)
-        for start in range(0, len(pairs), EVALUATION_BATCH_SIZE)
-    ]
+    rows, columns = next(iter(pairs[:1].inputs.values())).shape[-2:]
+    size = evaluation_batch((rows, columns))
+    parts = [forward(model, pairs[start : start + size].inputs, precision) for start in range(0, len(pairs), size)]
     return torch.cat(parts).cpu()
 
 

@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from bench.config import FP32, Precision, Protocol
-from bench.training.evaluation import EVALUATION_BATCH_SIZE, predict
+from bench.training.evaluation import evaluation_batch, predict
 from bench.training.pairs import StoredPairs, as_inputs
 from data_utils import Batch, ChannelStatistics, DataError, PairedDataset, Part, Shares, Source, World
-from data_utils.normalization import CHUNK
 
 KEPT_BYTES = 1 << 30
 """How much of worlds, and of prepared data, is kept; the latest of each in any case."""
@@ -77,7 +76,7 @@ class PreparedData:
 
     def batches(self, part: Part) -> Iterator[Batch]:
         """Pairs of a part as the models get them, in the batches that evaluations use."""
-        for chunk in part.chunks(EVALUATION_BATCH_SIZE):
+        for chunk in part.chunks(evaluation_batch(part.dataset.info.image_size)):
             yield ready(chunk.batch(), self.statistics, self.scaled, self.device)
 
 
@@ -146,7 +145,8 @@ def prepare_world(world: World, protocol: Protocol, device: str) -> PreparedData
     """A world, scaled by the statistics of its training pairs and moved to the device."""
     world = delivered(world, protocol)
     scaled = protocol.on(world.info.channels).normalized
-    statistics = ChannelStatistics.of(lambda: (chunk.batch() for chunk in world.train.chunks(CHUNK)))
+    whole, pairs = world.train.dataset, world.train.indices
+    statistics = ChannelStatistics.of(lambda: map(whole.batch, whole.parts(pairs)))
     placed = {part.dataset: part.dataset.to(device) for part in (world.train, world.valid)}
     train, valid = (
         StoredPairs.of(replace(part, dataset=placed[part.dataset]), statistics, scaled, device)

@@ -56,3 +56,16 @@ def test_refuses_an_unknown_modality_and_an_empty_batch() -> None:
         statistics.normalize(Batch({"radar": torch.zeros(1, 1, 1, 1)}, torch.zeros(1, dtype=torch.int64)))
     with pytest.raises(DataError, match="An empty batch has no channel statistics"):
         ChannelStatistics.from_batch(Batch({"rgb": torch.zeros(0, 1, 1, 1)}, torch.zeros(0, dtype=torch.int64)))
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 150])
+def test_the_number_of_pairs_at_a_time_changes_no_bit(size: int) -> None:
+    values = torch.randn(150, 4, 5, 6, generator=torch.Generator().manual_seed(0)) * 100 + 3
+    batch = Batch({"rgb": values}, torch.zeros(150, dtype=torch.int64))
+    whole = ChannelStatistics.from_batch(batch)
+    parts = ChannelStatistics.of(lambda: (batch[start : start + size] for start in range(0, 150, size)))
+    assert torch.equal(parts.mean["rgb"], whole.mean["rgb"])
+    assert torch.equal(parts.std["rgb"], whole.std["rgb"])
+    pixels = values.double().transpose(0, 1).flatten(1)
+    torch.testing.assert_close(whole.mean["rgb"], pixels.mean(dim=1).float())
+    torch.testing.assert_close(whole.std["rgb"], pixels.std(dim=1, correction=0).float())
