@@ -135,8 +135,9 @@ def _declare(group: pytest.OptionGroup) -> None:
         "--cache-size",
         default="4GB",
         metavar="SIZE",
-        help="limit of results/runs/simulated, where simulated data are kept for later runs; beyond it, those "
-        "used least recently are deleted; 0 to keep none; default: %(default)s",
+        help="limit of results/runs/simulated, where simulated data and large files, decoded, are kept for later "
+        "runs; beyond it, those used least recently are deleted, but none that this run maps; 0 to keep none; "
+        "default: %(default)s",
     )
     group.addoption(
         "--executor",
