@@ -669,4 +669,5 @@ for run in smoke probes race study; do
   [ -d "$WORK/$run/tables" ] && cp -r "$WORK/$run/tables" "$WORK/keep/$run-tables"
 done
 tar -C "$WORK/keep" -czf "$OUT/logs.tgz" . 2>/dev/null
+[ -f "$WORK/measure.json" ] && $PY tools/gpu_tables.py "$WORK/measure.json" "$WORK/env.json" >"$OUT/tables.md"
 $PY "$WORK/summary.py"

@@ -24,17 +24,8 @@ def _split(label: str) -> tuple[str, str]:
 
 
 def _race(models: Facts) -> list[str]:
-    rows = [
-        [
-            *_split(label),
-            facts["reference_ms"],
-            facts["eager_ms"],
-            facts["ours_ms"],
-            facts["ratio"],
-            facts["TFLOPs"],
-        ]
-        for label, facts in models.items()
-    ]
+    keys = ("reference_ms", "eager_ms", "ours_ms", "ratio", "TFLOPs")
+    rows = [[*_split(label), *(facts[key] for key in keys)] for label, facts in models.items()]
     means = [
         f"Geometric mean of the ratios in {precision}: "
         f"{statistics.geometric_mean(row[5] for row in rows if row[1] == precision):.2f}."
@@ -44,15 +35,15 @@ def _race(models: Facts) -> list[str]:
     bits = (
         f"Losses or weights of the graph differ from those of the eager steps: {', '.join(different)}."
         if different
-        else f"In all {len(rows)} cases the losses and weights after two epochs by graph are those of the eager steps, "
+        else f"In all {len(rows)} cases losses and weights after two epochs by graph are those of eager steps, "
         "bit for bit."
     )
     head = ["model", "precision", "reference, ms", "eager, ms", "graph, ms", "ratio", "graph, TFLOP/s"]
     return [
         "## A training step",
         "",
-        "Batches of 32; an epoch after the first. Reference: the loop of the notebooks; eager: ours, launched operation by",
-        "operation; graph: ours as it trains; ratio: reference / graph.",
+        "Batches of 32; an epoch after the first. Reference: the loop of the notebooks; eager: ours, launched",
+        "operation by operation; graph: ours as it trains; ratio: reference / graph.",
         "",
         *_table(head, rows),
         *means,
