@@ -33,13 +33,18 @@ Progress: TypeAlias = Callable[[int, int], None]
 """Called with the number of finished pairs and the number of all pairs."""
 
 
-Empty: TypeAlias = Callable[[str, tuple[int, ...], "np.dtype[Any]"], npt.NDArray[Any]]
-"""An array to fill, of a modality, a shape and a type."""
+Empty: TypeAlias = Callable[[str, tuple[int, int, int, int], "np.dtype[Any]"], npt.NDArray[Any]]
+"""An array to fill: of a modality, a shape (N, C, H, W) and a type."""
 
 
-def in_memory(name: str, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> npt.NDArray[Any]:  # noqa: ARG001
-    """An array in memory."""
-    return np.empty(shape, dtype)
+def in_memory(
+    name: str,  # noqa: ARG001 - see ``Empty``
+    shape: tuple[int, int, int, int],
+    dtype: "np.dtype[Any]",
+) -> npt.NDArray[Any]:
+    """An array in memory, in which the channels of a pixel follow each other, as in image files."""
+    count, channels, rows, columns = shape
+    return np.empty((count, rows, columns, channels), dtype).transpose(0, 3, 1, 2)
 
 
 def no_progress(done: int, total: int) -> None:
@@ -47,7 +52,9 @@ def no_progress(done: int, total: int) -> None:
 
 
 _MOST_THREADS = 8
-_CHUNK = 64  # scenes at a time; bounds the memory and does not change the values
+# Neither changes the values.
+_CHUNK = 128  # scenes drawn at a time; bounds the memory
+_TOGETHER = 32  # objects that are recorded at a time, in windows of one size
 _CLUTTER = ("cubes", "spheres")  # the pieces alternate
 _NEAREST_M = 0.1  # the smallest range that noise can produce
 
@@ -62,7 +69,7 @@ class Simulation:
 
     Attributes:
         classes: Class names; a label is an index into them.
-        rgb: uint8 (N, S, S, 4), RGBA with alpha 255; channels first in memory, as data sets have them.
+        rgb: uint8 (N, S, S, 4), RGBA with alpha 255.
         range_m: float32 (N, S, S), rows are azimuths and columns zeniths; 50.0 where a ray meets nothing.
             ``range_m[i].T[:, ::-1]`` has the orientation of the image; objects appear 1 / 0.64 times as large.
         labels: int64 (N,), indices into ``classes``.
@@ -89,7 +96,7 @@ def as_dataset(name: str, raw: Simulation) -> PairedDataset:
     return PairedDataset(
         info=DatasetInfo(name, raw.classes, {"rgb": 4, "lidar": 4}, raw.range_m.shape[1:]),
         inputs={
-            "rgb": torch.from_numpy(raw.rgb).permute(0, 3, 1, 2).contiguous(),  # not copied if channels are first
+            "rgb": torch.from_numpy(raw.rgb).permute(0, 3, 1, 2).contiguous(),  # no copy where they are mapped
             "lidar": range_m[:, None],
         },
         labels=torch.from_numpy(raw.labels),
@@ -136,10 +143,10 @@ def simulate(
         start, stop = np.searchsorted(index, (scenes.start, scenes.stop))
         chunk = _Chunk(scenes, seed, image_size, difficulty)
         for label in range(len(difficulty.classes)):
-            chosen = start + np.flatnonzero(labels[start:stop] == label)
-            rgb[chosen, ..., :3] = chunk.photos(index[chosen], label)
-            rgb[chosen, ..., 3] = 255
-            range_m[chosen] = chunk.ranges(index[chosen], label)
+            for chosen in chunk.alike(index, start + np.flatnonzero(labels[start:stop] == label)):
+                rgb[chosen, ..., :3] = chunk.photos(index[chosen], label)
+                rgb[chosen, ..., 3] = 255
+                range_m[chosen] = chunk.ranges(index[chosen], label)
         return int(stop)
 
     # numpy computes without Python's lock, so threads use all cores. Each writes pairs of its own.
@@ -183,6 +190,12 @@ class _Chunk:
         self._clutter = draw_clutter(indices, seed, self._scenes, difficulty)
         self._conditions = draw_conditions(indices, seed, difficulty)
 
+    def alike(self, index: npt.NDArray[np.int64], pairs: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+        """The pairs in groups whose objects look about equally large, so that their windows do."""
+        chosen = self._scenes[index[pairs] - self._first]
+        by_size = pairs[np.argsort(chosen.sizes / chosen.centers[:, 1], kind="stable")]
+        return np.array_split(by_size, range(_TOGETHER, len(pairs), _TOGETHER))
+
     def _objects(self, label: int) -> list[tuple[Scenes, str]]:
         """The object of a class and the pieces before it, further to nearer, each with its solid."""
         pieces = zip(self._clutter, cycle(_CLUTTER), strict=False)
@@ -197,8 +210,11 @@ class _Chunk:
         if self._difficulty.image_noise:
             for image, scene in zip(images, index, strict=True):
                 generator = noise_generator(self._seed, int(scene), label, "rgb")
-                noise = generator.standard_normal(image.shape, np.float32)
-                image[...] = np.clip(image + self._difficulty.image_noise * noise + 0.5, 0, 255)
+                noisy = generator.standard_normal(image.shape, np.float32)
+                noisy *= self._difficulty.image_noise
+                noisy += image
+                noisy += 0.5
+                image[...] = np.clip(noisy, 0, 255, out=noisy)
         return images
 
     def ranges(self, index: npt.NDArray[np.int64], label: int) -> npt.NDArray[np.float32]:
