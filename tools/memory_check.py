@@ -10,7 +10,8 @@ with a cache, prepares a world, trains and validates MODEL for an epoch and test
 process: of its resident memory, of the part that is no page of a file (RssAnon), which alone must fit into memory,
 and of the latter before torch is used. The second process then takes the training pairs into memory, and trains on
 them and on the mapped ones in turns. ``steps`` compares in the same way with pairs that are kept as float tensors.
-Memory is measured on Linux only. Times are of this machine as it is: other load is printed.
+Memory is measured on Linux only. Times are of this machine as it is: other load is printed. For ``steps`` they are
+CPU times, which other load changes less; use one thread (OMP_NUM_THREADS=1), as waiting threads count.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -250,7 +251,7 @@ def compare_steps(options: argparse.Namespace) -> None:
     medians = []
     for name in (name for name in specs if re.search(options.models, name)):
         seen = data.train.seen_by(build_seeded(specs[name], source.info, SEED, "cpu"))
-        ratios = interleaved(name, source, seen, data.train[:], options)
+        ratios = interleaved(name, source, seen, data.train[:], options, time.process_time)
         medians.append(median(ratios))
         print(f"{name:44} {shown(ratios)}", flush=True)
     print(f"{len(medians)} models: geometric mean {geometric_mean(medians):.3f}, largest {max(medians):.3f}")
@@ -258,7 +259,12 @@ def compare_steps(options: argparse.Namespace) -> None:
 
 
 def interleaved(
-    model: str, source: Source, one: StoredPairs, other: Pairs, options: argparse.Namespace
+    model: str,
+    source: Source,
+    one: StoredPairs,
+    other: Pairs,
+    options: argparse.Namespace,
+    clock: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
     """The ratio of the times of the same steps with one kind of pairs and with another, one per round.
 
@@ -277,10 +283,10 @@ def interleaved(
         chosen = [batches[(number * options.steps + step) % len(batches)] for step in range(options.steps)]
         seconds = [0.0, 0.0]
         for side in (0, 1) if number % 2 else (1, 0):
-            start = time.perf_counter()
+            start = clock()
             for indices in chosen:
                 sides[side].step(indices)
-            seconds[side] = time.perf_counter() - start
+            seconds[side] = clock() - start
         ratios.append(seconds[0] / seconds[1])
     return ratios[1:]  # the first round warms up
 
