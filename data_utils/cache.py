@@ -34,8 +34,8 @@ class Cache:
 
     Attributes:
         folder: Created if it does not exist.
-        limit_bytes: Of all entries together; 0 to write none. Data that this process maps are never deleted, so
-            they can exceed it.
+        limit_bytes: Of all entries together, without those that this process maps, which are never deleted: a
+            large one would otherwise leave no room for the others of the same run. 0 to write none.
     """
 
     folder: Path
@@ -52,16 +52,15 @@ class Cache:
             with suppress(OSError):
                 entry = _Entry.of(path)
                 if path.suffix == SIMULATION or (path / CONTENTS).is_file():
-                    entries.append(entry)
+                    entries += [] if _in_use[path] else [entry]
                 elif path.suffix == PART and time.time() - entry.written > _ABANDONED_SECONDS:
                     delete(path)
         total = sum(entry.size for entry in entries)
         for entry in sorted(entries):
             if total <= self.limit_bytes:
                 break
-            if not _in_use[entry.path]:
-                delete(entry.path)
-                total -= entry.size
+            delete(entry.path)
+            total -= entry.size
 
 
 def keep_while(path: Path, owner: object) -> None:

@@ -58,6 +58,10 @@ def test_data_that_are_mapped_are_never_deleted(tmp_path: Path) -> None:
     part = dataset.take(torch.arange(2))
     cache.shrink()
     assert entries(folder) == {"decoded"}
+    load("shapes-four", pairs=8, cache=Cache(folder, 100_000))
+    assert entries(folder) == {"decoded", "shapes"}  # what is mapped leaves the others their room
+    cache.shrink()
+    assert entries(folder) == {"decoded"}
     inputs = dataset.inputs["rgb"][:1]
     del dataset
     gc.collect()

@@ -80,7 +80,7 @@ def test_the_legend_names_strategies_and_embedders_and_the_caption_the_condition
     figure = drawn([*curve("wide-late", "maxpool", "fog"), *curve("mine", "", "fog")])
     names = [text.get_text() for text in figure.legends[0].get_texts()]
     assert names == ["wide-late", "mine", "maxpool", "without embedder"]
-    assert "one seed: no bands\ndata: shapes-hard, up to 500 validation pairs" in figure.get_supxlabel()
+    assert "one seed: no bands\ndata: shapes-hard, up to 500 pairs" in figure.get_supxlabel()
 
 
 def test_incomplete_curves_are_not_drawn() -> None:

@@ -1,4 +1,5 @@
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -6,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.registry import METRICS, register_metric
-from bench.training.evaluation import EVALUATION_BATCH_SIZE, evaluate, predict
+from bench.training.evaluation import EVALUATION_BATCH_SIZE, evaluate, evaluation_batch, predict
 from data_utils import Batch
 from fusiongauge import PluginError
 from tests.bench.toys import Echo, toy, toy_batch
@@ -31,6 +32,25 @@ def test_predictions_of_several_batches_come_in_order() -> None:
     logits = torch.arange(2.0 * EVALUATION_BATCH_SIZE + 3)[:, None]
     batch = Batch({"logits": logits}, torch.zeros(len(logits), dtype=torch.int64))
     assert torch.equal(predict(Echo(), batch), logits)
+
+
+@pytest.mark.parametrize(
+    ("size", "pairs"), [((16, 16), 256), ((128, 128), 256), ((256, 128), 128), ((480, 640), 13), ((4096, 4096), 1)]
+)
+def test_large_images_are_evaluated_a_few_at_a_time(size: tuple[int, int], pairs: int) -> None:
+    assert evaluation_batch(size) == pairs
+    seen = []
+
+    class Watched(Echo):
+        def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+            seen.append(len(inputs["logits"]))
+            return inputs["logits"][:, 0, 0, :1]
+
+    images = torch.arange(300.0)[:, None, None, None].expand(300, 1, *size)
+    batch = Batch({"logits": images}, torch.zeros(300, dtype=torch.int64))
+    if size[0] < 4096:
+        assert torch.equal(predict(Watched(), batch)[:, 0], torch.arange(300.0))
+        assert max(seen) == pairs
 
 
 def test_dropout_is_off_while_predicting() -> None:

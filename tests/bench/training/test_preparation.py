@@ -77,7 +77,7 @@ def test_whole_batches_of_less_than_one_are_refused(dataset: PairedDataset) -> N
 def test_test_pairs_are_prepared_in_the_batches_of_evaluations(
     dataset: PairedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("bench.training.preparation.EVALUATION_BATCH_SIZE", 7)
+    monkeypatch.setattr("bench.training.evaluation.EVALUATION_BATCH_SIZE", 7)
     data = prepare(dataset, replace(TESTED, normalized=()), 51, "cpu")
     batches = [*data.batches(data.world.test)]
     assert [len(batch) for batch in batches] == [7, 7, 2]
