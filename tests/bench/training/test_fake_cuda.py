@@ -196,7 +196,7 @@ def test_pairs_are_augmented_on_the_device_without_reading_from_it(
     protocol = replace(PROTOCOL, horizontal_flip=0.5, random_crop=2, color_jitter=0.4)
     batch = AugmentedPairs(stored, protocol, 51)[torch.arange(8, device=DEVICE)]
     assert {values.device for values in batch.inputs.values()} == {DEVICE}
-    assert all(values.is_contiguous(memory_format=torch.channels_last) for values in batch.inputs.values())
+    assert all(values.is_contiguous(memory_format=layout_of(DEVICE)) for values in batch.inputs.values())
 
 
 def test_probed_pairs_are_on_the_device(
