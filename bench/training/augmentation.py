@@ -13,7 +13,9 @@ from bench.training.pairs import StoredPairs
 from bench.training.seeding import stream
 from data_utils import Batch
 from data_utils.augmentation import Orientation, moved, orientation, recolored
-from data_utils.normalization import CHUNK
+
+_FEW = 64
+"""Pairs that tell how the points of a modality lie."""
 
 
 def is_augmented(protocol: Protocol) -> bool:
@@ -43,7 +45,7 @@ class AugmentedPairs:
                 "smaller number of pixels"
             )
         self._pairs, self._protocol, self._seed = pairs, protocol, seed
-        few = pairs.measured(slice(CHUNK)).inputs
+        few = pairs.measured(slice(_FEW)).inputs
         self._modalities = {name: pairs.dataset.modality(name) for name in few}
         self._lies: dict[str, Orientation] = {m: orientation(few[m], self._modalities[m]) for m in few}
         count, device = len(pairs), pairs.labels.device
