@@ -265,6 +265,8 @@ def resolve(
     claim_files = tuple(Path(file).resolve() for file in claims)
     studies = parse_studies(study, claim_files)
     if compare_models:
+        if len(set(compare_models)) == 1:
+            raise OptionError(f"--compare-models {shlex.join(compare_models)}: give two different models")
         studies = tuple(replace(chosen_study, models=tuple(compare_models)) for chosen_study in studies)
     part = parse_shard(shard)
     image_size = parse_image_size(image_size)

@@ -382,7 +382,7 @@ class Benchmarks:
             keep_freed_memory()
             self._timing = timing.Timing(self._config, benchmarks)
             self._session.load(cells)
-            self._session.notes += self._none_fits(benchmarks)
+            self._require_a_row(benchmarks)
             self._timing.check_files()
             self._session.open(cells)
             self._session.notes += self._timing.start(self._session.folder)
@@ -397,11 +397,13 @@ class Benchmarks:
         except FusionGaugeError as error:
             raise pytest.UsageError(str(error)) from error
 
-    def _none_fits(self, benchmarks: Sequence[pytest.Item]) -> list[str]:
-        """The note on a run in which every training, or every benchmark, is skipped; [] if one is not.
+    def _require_a_row(self, benchmarks: Sequence[pytest.Item]) -> None:
+        """Refuse a run in which every training is skipped; without trainings, one in which every benchmark is.
+
+        A shard may be left without a row as long as another shard has one: it ends as one that has nothing to do.
 
         Raises:
-            OptionError: Nor does any other model of the studies fit the data.
+            OptionError: No selected model fits the data.
         """
         trained = [item for item in benchmarks if _parameter(item, "cell") is not None]
         reasons: dict[str, None] = {}
@@ -411,16 +413,17 @@ class Benchmarks:
             data = self._session.source(cell.config) if cell else self._session.any_source()
             reason = self._session.misfit(spec, data.info) if spec else ""
             if not reason:
-                return []
+                return
             reasons[reason] = None
         few, more = list(reasons)[:5], f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
         sentence = (
             f"no selected model fits the data, so nothing is measured: {'; '.join(few)}{more}. Choose other "
             "models, or change the data: --image-size brings the images to another size"
         )
-        if all(self._session.misfit(c.spec, self._session.source(c.config).info) for c in self._session.cells):
+        fits = (not self._session.misfit(c.spec, self._session.source(c.config).info) for c in self._session.cells)
+        if not (self._session.options.shard and any(fits)):
             raise OptionError(sentence)
-        return [sentence]
+        self._session.note(sentence)
 
     @pytest.fixture
     def session(self) -> Session:
