@@ -525,8 +525,13 @@ class Benchmarks:
     def pytest_runtest_makereport(
         self, item: pytest.Item
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """The reason of a failure is enough: pytest-benchmark need not warn that its timer was not used."""
+        """The reason of a failure is enough: pytest-benchmark need not warn that its timer was not used.
+
+        Reasons of what is skipped are kept for the summary; pytest shows them with ``-rs`` alone.
+        """
         report = yield
+        if report.skipped and _fixtures(item) and isinstance(report.longrepr, tuple):
+            self._session.skipped.setdefault(item.nodeid, report.longrepr[2].removeprefix("Skipped: "))
         if report.failed and "benchmark" in _fixtures(item):
             timer: Any = getattr(item, "funcargs", {}).get("benchmark")
             if timer is not None:

@@ -363,19 +363,61 @@ def test_models_that_do_not_fit_the_data_are_skipped_with_the_reason(history: Pa
     assert ended.records[0].class_names == ["cubes", r"M\xfctzen"]  # a name that is not UTF-8
 
 
-@pytest.mark.usefixtures("registries")
-def test_a_run_of_models_none_of_which_fits_is_refused(history: Path, tmp_path: Path) -> None:
+def cropped(height: int, width: int) -> None:
+    """Register the small data set with smaller images, as "cropped"."""
     whole = small_dataset()
-    info = replace(whole.info, image_size=(12, 10))
-    odd = replace(whole, info=info, inputs={m: values[:, :, :12, :10] for m, values in whole.inputs.items()})
-    register_dataset("odd")(lambda pairs, seed: odd)  # noqa: ARG005
-    words = "(test_training or test_latency) and wide-late-concat"
-    ended = bench(tmp_path / "run", history, *SMOKE, "--dataset", "odd", "-k", words)
+    inputs = {modality: values[:, :, :height, :width] for modality, values in whole.inputs.items()}
+    data = replace(whole, info=replace(whole.info, image_size=(height, width)), inputs=inputs)
+    register_dataset("cropped")(lambda pairs, seed: data)  # noqa: ARG005
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize(
+    ("size", "words", "reason"),
+    [
+        (
+            (12, 10),
+            "(test_training or test_latency) and wide-late-concat",
+            "wide-late-concat-maxpool halves images 3 times: height and width must be multiples of 8, not 12x10; ",
+        ),
+        (
+            (16, 8),
+            "test_training and matmul",
+            "wide-intermediate-matmul-maxpool: Matmul needs square maps (C, N, N), not (128, 2, 1); ",
+        ),
+        ((12, 10), "test_latency and wide-rgb", "wide-rgb-maxpool halves images 3 times"),
+    ],
+    ids=["no model fits", "no selected model fits", "without trainings"],
+)
+def test_a_run_of_models_none_of_which_fits_is_refused(
+    size: tuple[int, int], words: str, reason: str, history: Path, tmp_path: Path
+) -> None:
+    cropped(*size)
+    ended = bench(tmp_path / "run", history, *SMOKE, "--dataset", "cropped", "-k", words)
     assert ended.code == 4
-    reason = "wide-late-concat-maxpool halves images 3 times: height and width must be multiples of 8, not 12x10"
-    assert f"ERROR: no selected model fits the data, so nothing is measured: {reason}; " in ended.output
+    assert f"ERROR: no selected model fits the data, so nothing is measured: {reason}" in ended.output
     assert "Choose other models, or change the data: --image-size " in ended.output
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("registries")
+def test_the_summary_has_the_reason_of_a_benchmark_that_is_skipped_without_a_model(
+    history: Path, tmp_path: Path
+) -> None:
+    cropped(12, 10)
+    ended = bench(tmp_path / "run", history, *SMOKE, "--dataset", "cropped", "-k", "test_engine")
+    assert ended.code == 0, ended.output
+    assert re.search("^skipped: no model of two modalities fits ", ended.output, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_shard_whose_models_do_not_fit_is_no_error_where_others_do(history: Path, tmp_path: Path) -> None:
+    cropped(16, 8)
+    words = ("--dataset", "cropped", "-k", "test_training and matmul", "--shard", "1/2")
+    ended = bench(tmp_path / "run", history, *SMOKE, *words)
+    assert ended.code == 0, ended.output
+    assert re.search("^no selected model fits the data, so nothing is measured: ", ended.output, re.MULTILINE)
+    assert len(list((tmp_path / "run").glob("shard-1-of-2*.json"))) == 1
 
 
 def test_tables_that_cannot_be_written_fail_the_run_after_everything_else_is_saved_and_figures_are_noted(
