@@ -67,7 +67,7 @@ class Session:
         records: Of the cells that have ended, in this session or in one that it resumes.
         probes: What was measured on their trained models.
         costs: What was measured beside them.
-        skipped: Why cells cannot run on their data, by their names; why other benchmarks were skipped, by their ids.
+        skipped: Why cells cannot run on their data, by their names, and why benchmarks were skipped, by their ids.
         failures: What could not be written and fails the run, with the reason and the remedy, a sentence each.
         notes: What a user should know, but no reason to fail; a sentence each.
         interrupted: Whether its end was interrupted.
