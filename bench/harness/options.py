@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.util
+import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -560,7 +561,7 @@ def dataset_slug(dataset: str) -> str:
     if dataset in DATASETS:
         return dataset
     path = Path(dataset).expanduser().resolve()
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:6]
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:6]
     return slug("-".join([*path.parts[-2:], digest]))
 
 

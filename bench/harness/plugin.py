@@ -248,7 +248,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(benchmarks)
     config.pluginmanager.register(Outermost(benchmarks))
     if options.shard:
-        config.pluginmanager.register(Sharding(options.shard, session))
+        config.pluginmanager.register(Sharding(options.shard, session, benchmarks.say))
     config.option.keyword = re.sub(r"\bstride\b", STRIDE, config.option.keyword)
     if not config.pluginmanager.hasplugin("benchmark"):
         return
@@ -305,6 +305,16 @@ class Outermost:
         finally:
             self._benchmarks.restore_signals()
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self) -> Generator[None]:
+        """After the summary: what other plug-ins raise here is no reason to hide it behind a traceback."""
+        try:
+            yield
+        except Exception as error:
+            if not self._benchmarks.concerned:
+                raise
+            self._benchmarks.say_failure(error)
+
 
 class Benchmarks:
     """The hooks and fixtures of one invocation of pytest.
@@ -314,6 +324,9 @@ class Benchmarks:
         session: What it runs.
         rules: How much worse than an earlier run it may be.
     """
+
+    concerned = False
+    """Whether any benchmark was selected."""
 
     _progress: Progress
     _terminal: Terminal
@@ -332,6 +345,15 @@ class Benchmarks:
     def pytest_sessionstart(self) -> None:
         """Before anything is written: make the terminal one that never fails."""
         self._terminal = Terminal(self._config)
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+        self._terminal.line(text)
+
+    def say_failure(self, error: Exception) -> None:
+        """Show what was raised after everything of ours was done."""
+        reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+        self.say(f"pytest or one of its plug-ins failed at the end ({reason})")
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One benchmark per cell or per model of the selected studies."""
@@ -371,6 +393,7 @@ class Benchmarks:
             for line in no_match(option.keyword, self._session.options.studies):
                 self._terminal.line(line)
         benchmarks = [item for item in session.items if "session" in _fixtures(item)]
+        self.concerned = bool(benchmarks)
         if not benchmarks or option.collectonly:
             return
         cells = [cell for item in benchmarks if (cell := _parameter(item, "cell")) is not None]
@@ -576,7 +599,12 @@ class Benchmarks:
         saved, so no later one is compared with it.
         """
         if self._timing is None:  # nothing was to be measured
-            yield
+            try:
+                yield
+            except Exception as error:
+                if not self.concerned and session.exitstatus != pytest.ExitCode.USAGE_ERROR:
+                    raise  # in the tests of the code
+                self.say_failure(error)  # raised, it would take the place of the reason of a refusal
             return
         self._pytest_session = session
         interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
@@ -587,19 +615,21 @@ class Benchmarks:
             len(self._unfinished - self._session.received) if interrupted else 0,
         )
         self._timing.end(ending)
-        with ending.noting("pytest or one of its plug-ins failed at the end"):
+        with ending.noting("pytest or one of its plug-ins failed at the end", fails=self._timing.reports):
             yield
-        if session.exitstatus not in SHOWN:
+        if session.exitstatus not in SHOWN or getattr(self._config.option, "no_summary", False):
             self._show(ending)
         self._judge(session, ending)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_terminal_summary(self) -> Generator[None]:
         """Below pytest-benchmark's times: changes, tables, their place."""
-        if self._ending is None:
+        if self._ending is None or self._timing is None:
             yield
             return
-        with self._ending.noting("pytest or one of its plug-ins failed while it showed a summary"):
+        with self._ending.noting(
+            "pytest or one of its plug-ins failed while it showed a summary", fails=self._timing.reports
+        ):
             yield
         with self._ending.noting("the summary could not be shown"):
             self._show(self._ending)

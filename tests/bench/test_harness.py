@@ -401,6 +401,20 @@ def test_a_run_of_models_none_of_which_fits_is_refused(
 
 
 @pytest.mark.usefixtures("registries")
+def test_the_reason_of_a_refusal_is_printed_although_another_plugin_raises_at_the_end(
+    history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cropped(12, 10)
+    (tmp_path / "an_end_that_raises.py").write_text("def pytest_sessionfinish():\n    raise OSError('theirs')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ("--dataset", "cropped", "-k", ONE_CELL, "-p", "an_end_that_raises")
+    ended = bench(tmp_path / "run", history, *SMOKE, *words)
+    assert ended.code == 4
+    assert "pytest or one of its plug-ins failed at the end (OSError: theirs)" in ended.output
+    assert "ERROR: no selected model fits the data" in ended.output
+
+
+@pytest.mark.usefixtures("registries")
 def test_the_summary_has_the_reason_of_a_benchmark_that_is_skipped_without_a_model(
     history: Path, tmp_path: Path
 ) -> None:
