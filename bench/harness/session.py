@@ -199,7 +199,7 @@ class Session:
             raise FolderError(self._cannot_write(reason))
         try:
             self._lock.acquire()
-            self.records_path.touch()
+            self.records_path.open("ab").close()  # unlike touch, refuses a folder
         except Timeout as error:
             raise FolderError(
                 f"another run is writing to {self.folder}; wait until it ends, or give another folder "
