@@ -10,6 +10,7 @@ which they need Linux and root; elsewhere they are skipped and counted. Exit sta
 
 import argparse
 import ctypes
+import gc
 import importlib
 import io
 import json
@@ -41,7 +42,7 @@ FIRST, SECOND = "compact-late-concat-maxpool", "compact-late-concat-strided"
 """The cells of a run, in their order."""
 
 RUN = ["-m", "pytest", "bench/test_training.py", "-k", "compact-late-concat", "-p", "no:cacheprovider"]
-TINY = ["--profile", "smoke", "--device", "cpu", "--set", "epochs=2"]
+TINY = ["--profile", "smoke", "--device", "cpu", "--set", "epochs=2", "--image-size", "16"]
 TIMEOUT_SECONDS = 300
 
 STAGES = {
@@ -882,6 +883,7 @@ def preload() -> None:
     record = bench.run(FIRST, "shapes", protocol=replace(bench.STANDARD, pairs=80, epochs=1), device="cpu")
     plots.figures([record])
     tabulation.all_tables([record])
+    gc.freeze()  # what is loaded is not looked through again in every process
 
 
 def main() -> int:

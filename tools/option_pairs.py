@@ -71,7 +71,7 @@ class Command:
 
 OURS = (
     Option("--dataset shapes-dim"),
-    Option("--image-size 16"),
+    Option("--image-size 24"),
     Option("--seeds 52,"),
     Option("--set learning_rate=0.01"),
     Option("--resume"),
