@@ -56,7 +56,7 @@ def check_options(config: pytest.Config) -> None:
     if option.benchmark_compare_fail and not option.benchmark_compare:
         raise OptionError("--benchmark-compare-fail compares with an earlier run; add --benchmark-compare")
     if option.benchmark_compare_fail and (
-        getattr(option, "no_summary", False) or not config.pluginmanager.hasplugin("terminalreporter")
+        getattr(option, "no_summary", False) or not config.pluginmanager.hasplugin("terminal")
     ):
         raise OptionError(
             "--benchmark-compare-fail is judged when the times are shown; leave --no-summary and -p no:terminal "

@@ -28,7 +28,7 @@ OPTIONS: dict[str, Any] = {
 
 def configured(**options: Any) -> Any:
     """A configuration of pytest, as far as it is looked at."""
-    plugins = SimpleNamespace(hasplugin=lambda name: name in ("benchmark", "terminalreporter"))
+    plugins = SimpleNamespace(hasplugin=lambda name: name in ("benchmark", "terminal"))
     return SimpleNamespace(option=SimpleNamespace(**{**OPTIONS, **options}), pluginmanager=plugins, stash={})
 
 
