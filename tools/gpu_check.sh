@@ -6,7 +6,8 @@
 #
 # It needs the repository and the packages of pyproject.toml; nothing is installed into them and the checkout is not
 # written to. Variables: PY (the Python, default .venv/bin/python or python3), DEVICE (default cuda), BUDGET (seconds,
-# default 520), OUT (folder of the results, default results/runs/gpu_check), KEEP=1 (keep the folder it worked in).
+# default 520), OUT (folder of the results, default results/runs/gpu_check), KEEP=1 (keep the folder it worked in),
+# STEPS (names of the steps to run, such as "env tests cell"; default all).
 #
 # For a machine without network, put the wheels of missing packages into .whl/ in the repository first. These are the
 # ones that machines with torch usually lack or have in an older version; msgspec is compiled, so that the version of
@@ -57,6 +58,7 @@ elapsed() { echo $(($(date +%s) - BEGAN)); }
 step() {
   local name=$1 most=$(($2 * BUDGET / 520)) reserve=$(($3 * BUDGET / 520)) limit start rc=null seconds=0 note=""
   shift 3
+  case " ${STEPS:-$name} " in *" $name "*) ;; *) return ;; esac
   limit=$((BUDGET - $(elapsed) - reserve))
   [ "$limit" -gt "$most" ] && limit=$most
   if [ "$limit" -lt 12 ]; then
@@ -122,6 +124,7 @@ import gc
 import json
 import os
 import statistics
+import sys
 import time
 import traceback
 from contextlib import contextmanager
@@ -141,6 +144,7 @@ from bench.metrics import classification_loss
 from bench.training.ceiling import ceiling
 from bench.training.evaluation import evaluate
 from bench.training.graphs import GraphSteps, fastest, record
+from bench.training.layout import LAYOUTS, layout_of
 from bench.training.measurement import training_flops, training_memory
 from bench.training.preparation import predict_part, prepare
 from bench.training.runs import _save_weights, build_seeded, silent
@@ -148,7 +152,7 @@ from bench.training.samples import save_samples
 from bench.training.seeding import deterministic, epoch_order, new_tensors_filled
 from bench.training.steps import EagerSteps, make_optimizer, synchronize, timed
 from bench.training.trainer import Trainer
-from data_utils import Batch, load
+from data_utils import load
 from fusion_models import find_model
 
 CUDA = DEV.startswith("cuda")
@@ -156,7 +160,8 @@ PAIRS, CELL_PAIRS = (PROTOCOL.pairs, 2000) if CUDA else (160, 400)  # a rehearsa
 PRECISIONS = (FP32, TF32, BF16) if CUDA else (FP32, BF16)
 device = torch.device(DEV)
 result = {
-    "ceiling": {}, "models": {}, "variants": {}, "joint": {}, "stacked": {}, "fixed_ms": {}, "memory": {},
+    "ceiling": {}, "kernels": {}, "variants": {}, "joint": {}, "stacked": {}, "fixed_ms": {}, "memory": {},
+    "models": {}, "mean_ratio": {},
     "skipped": {}, "errors": {},
 }
 
@@ -197,11 +202,10 @@ def milliseconds(work, repeats):
     return 1e3 * (time.perf_counter() - start) / repeats
 
 
-def steps_of(spec, data, layout=torch.channels_last, seed=51, precision=FP32):
-    network = build_seeded(spec, dataset.info, seed, DEV).to(memory_format=layout)
-    train = Batch({m: v.contiguous(memory_format=layout) for m, v in data.inputs.items()}, data.labels)
+def steps_of(spec, data, seed=51, precision=FP32):
+    network = build_seeded(spec, dataset.info, seed, DEV)
     protocol = replace(PROTOCOL, precision=precision)
-    return EagerSteps(network, make_optimizer(network, protocol), train, protocol)
+    return EagerSteps(network, make_optimizer(network, protocol), data.seen_by(network), protocol)
 
 
 def losses(steps, orders, rates):
@@ -217,16 +221,42 @@ def ms_per_step(steps, order, rates, epochs):
 
 
 @contextmanager
-def settings(precision, benchmark=False):
-    """A precision of trainings, and cuDNN's choice by timing, which they leave off."""
-    with deterministic(precision):
-        torch.backends.cudnn.benchmark = benchmark
-        yield
+def settings(precision, benchmark=False, layout=None):
+    """A precision of trainings, cuDNN's choice by timing, which they leave off, and another layout than theirs."""
+    usual = layout_of(device)
+    LAYOUTS[device.type] = layout or usual
+    try:
+        with deterministic(precision):
+            torch.backends.cudnn.benchmark = benchmark
+            yield
+    finally:
+        LAYOUTS[device.type] = usual
 
 
-def compare_loops(spec):
+def kernels_of(spec, precision):
+    """Where the time of an eager step goes: microseconds and launches per step, of the ten costliest kernels."""
+    from torch.profiler import ProfilerActivity, profile
+
+    eager = steps_of(spec, data, precision=precision)
+    ms_per_step(eager, orders[0], rates, 1)
+    with profile(activities=[ProfilerActivity.CUDA], acc_events=True) as profiled:
+        ms_per_step(eager, orders[0], rates, 1)
+    steps = 2 * len(rates)  # an epoch to warm up, and one
+    events = [event for event in profiled.key_averages() if event.device_time_total]
+    events.sort(key=lambda event: -event.device_time_total)
+    return {
+        "us": round(sum(event.device_time_total for event in events) / steps),
+        "launches": round(sum(event.count for event in events) / steps),
+        "costliest": [
+            [event.key[:90], round(event.count / steps, 1), round(event.device_time_total / steps)]
+            for event in events[:10]
+        ],
+    }
+
+
+def compare_loops(spec, precision):
     """One model: are recorded steps the eager ones, and how do recorded, eager and reference steps compare?"""
-    eager, other = steps_of(spec, data), steps_of(spec, data)
+    eager, other = (steps_of(spec, data, precision=precision) for _ in range(2))
     recorded = fastest(other, len(data))
     expected, actual = losses(eager, orders, rates), losses(recorded, orders, rates)
     facts = {
@@ -237,7 +267,8 @@ def compare_loops(spec):
         "ours_ms": round(ms_per_step(recorded, orders[0], rates, 4), 3),
         "eager_ms": round(ms_per_step(eager, orders[0], rates, 1), 3),
     }
-    loop = ReferenceLoop(as_published(build_seeded(spec, dataset.info, 51, DEV)), in_memory, PROTOCOL, 51, DEV)
+    published, protocol = as_published(build_seeded(spec, dataset.info, 51, DEV)), replace(PROTOCOL, precision=precision)
+    loop = ReferenceLoop(published, in_memory, protocol, 51, DEV)
     with new_tensors_filled(True):
         timed(loop.steps(), device)
         seconds = min(timed(loop.steps(), device)[1] for _ in range(2))
@@ -250,8 +281,8 @@ def compare_loops(spec):
 class Lane:
     """The step of one seed, on tensors that stay in place."""
 
-    def __init__(self, spec, seed):
-        self.eager = steps_of(spec, data, seed=seed)
+    def __init__(self, spec, seed, precision):
+        self.eager = steps_of(spec, data, seed, precision)
         self.indices = epoch_order(seed, 1, len(data))[: PROTOCOL.batch_size].to(device)
         self.loss = torch.zeros((), dtype=torch.float64, device=device)
         self.weights = {key: tensor.clone() for key, tensor in self.eager.model.state_dict().items()}
@@ -289,12 +320,12 @@ def one_graph(lanes):
     return graph.replay
 
 
-def joint(spec, seeds):
+def joint(spec, seeds, precision):
     """Several seeds: one recorded step after the other, each on its own stream, and all in one graph.
 
     The benchmarks train one seed after the other; this is what training several at once could gain.
     """
-    lanes = [Lane(spec, 51 + number) for number in range(seeds)]
+    lanes = [Lane(spec, 51 + number, precision) for number in range(seeds)]
     replays = [record(lane.work, lane.undo, device) for lane in lanes]
     streams = [torch.cuda.Stream() for _ in lanes]
 
@@ -306,7 +337,7 @@ def joint(spec, seeds):
     facts = {"seeds": seeds, "one_ms": milliseconds(replays[0], 60), "streams_ms": milliseconds(on_streams, 60)}
     alone = loss_after(lanes, replays[0])
     del replays
-    again = [Lane(spec, 51 + number) for number in range(seeds)]
+    again = [Lane(spec, 51 + number, precision) for number in range(seeds)]
     replay = one_graph(again)
     difference = abs(loss_after(again, replay) - alone) / abs(alone)
     facts["graph_ms"] = milliseconds(replay, 60)
@@ -336,10 +367,9 @@ def stacked(spec, seeds):
 
     gradients_of = torch.func.vmap(torch.func.grad_and_value(loss_of), in_dims=(0, 0, 0))
     size = PROTOCOL.batch_size
-    inputs = {
-        m: v[: size * seeds].contiguous().view(seeds, size, *v.shape[1:]) for m, v in data.inputs.items()
-    }
-    labels = data.labels[: size * seeds].view(seeds, size)
+    chosen = data[: size * seeds]
+    inputs = {m: v.contiguous().view(seeds, size, *v.shape[1:]) for m, v in chosen.inputs.items()}
+    labels = chosen.labels.view(seeds, size)
     options = {"capturable": True, "lr": torch.tensor(1e-3, device=device)} if CUDA else {"lr": 1e-3}
     optimizer = torch.optim.Adam(list(parameters.values()), fused=True, **options)
 
@@ -381,7 +411,7 @@ def fixed_costs():
     trainer.finish_epoch()
     taken("epoch", trainer.train_epoch)
     taken("validation", lambda: evaluate(network, ready.valid))
-    saved = taken("checkpoint", lambda: _save_weights(network, config, spec, 51))
+    saved = taken("checkpoint", lambda: _save_weights(network, config, spec, 51, silent))
     path = WORK / "fixed" / "samples.jsonl"
     shown = ready.world.reported
     logits = taken("test", lambda: predict_part(network, ready, shown))
@@ -415,44 +445,43 @@ with deterministic():
                 name: round(limit / 1e12, 3) for name, limit in ceiling(DEV, precision).items()
             }
 
-    # A: every model by both loops; on a CPU, two. In an order that mixes the families, should time run out.
-    specs = models()
-    for spec in sorted(specs, key=lambda spec: specs.index(spec) % 4) if CUDA else specs[-2:]:
-        if time_for(f"A {spec.name}", 0.55):
-            with part(f"A {spec.name}"):
-                result["models"][spec.name] = compare_loops(spec)
-                gc.collect()
-    if result["models"]:
-        ratios = [facts["ratio"] for facts in result["models"].values()]
-        result["mean_ratio"] = round(statistics.geometric_mean(ratios), 2)
+    # A: where the time of a step goes.
+    layouts = {"nhwc": torch.channels_last, "nchw": torch.contiguous_format}
+    for name in (SMALL, LARGE):
+        for precision, layout in (("fp32", "nhwc"), ("fp32", "nchw"), ("tf32", "nhwc"), ("tf32", "nchw")):
+            label = f"{name} {layout}+{precision}"
+            if time_for(f"A {label}", 0.8, needs_cuda=True):
+                with part(f"A {label}"), settings(precision, layout=layouts[layout]):
+                    result["kernels"][label] = kernels_of(find_model(name), precision)
 
     # B: the same step in other layouts and precisions.
-    layouts = {"nhwc": torch.channels_last, "nchw": torch.contiguous_format}
     for name in (SMALL, LARGE, "compact-intermediate-concat-maxpool", "wide-intermediate-concat-strided"):
-        if time_for(f"B {name}", 0.35, needs_cuda=True):
+        if time_for(f"B {name}", 0.6, needs_cuda=True):
             facts = result["variants"][name] = {}
             for benchmark in (False, True):
                 for precision in PRECISIONS:
                     for layout, memory_format in layouts.items():
                         label = f"{layout}+{precision}" + "+benchmark" * benchmark
-                        with part(f"B {name} {label}"), settings(precision, benchmark):
-                            eager = steps_of(find_model(name), data, memory_format, precision=precision)
+                        with part(f"B {name} {label}"), settings(precision, benchmark, memory_format):
+                            eager = steps_of(find_model(name), data, precision=precision)
                             steps = fastest(eager, len(data))
                             facts[label] = round(ms_per_step(steps, orders[0], rates, 3), 3)
                             del eager, steps
 
     # C: several seeds at once, on streams and in one graph.
-    for name in (SMALL, LARGE, "wide-intermediate-concat-strided"):
-        if time_for(f"C {name}", 0.17, needs_cuda=True):
-            with part(f"C {name}"):
-                result["joint"][name] = joint(find_model(name), SEEDS)
-            gc.collect()
+    for precision in PRECISIONS[:2]:
+        for name in (SMALL, LARGE, "wide-intermediate-concat-strided"):
+            label = f"{name}+{precision}"
+            if time_for(f"C {label}", 0.4, needs_cuda=True):
+                with part(f"C {label}"), settings(precision):
+                    result["joint"][label] = joint(find_model(name), SEEDS, precision)
+                gc.collect()
 
     # D: several seeds as one network.
     for precision in (FP32, TF32) if CUDA else (FP32,):
         for name in (SMALL, LARGE):
             label = f"{name}+{precision}"
-            if time_for(f"D {label}", 0.09):
+            if time_for(f"D {label}", 0.35):
                 with part(f"D {label}"), settings(precision):
                     result["stacked"][label] = stacked(find_model(name), SEEDS)
                 gc.collect()
@@ -463,7 +492,22 @@ with deterministic():
     if time_for("F memory", 0.0, needs_cuda=True):
         with part("F memory"):
             result["memory"] = memory()
+
+    # G: every model by both loops; on a CPU, two. In an order that mixes the families, should time run out.
+    specs = models()
+    for spec in sorted(specs, key=lambda spec: specs.index(spec) % 4) if CUDA else specs[-2:]:
+        for precision in (TF32, FP32) if CUDA else (FP32,):
+            label = f"{spec.name}+{precision}"
+            if time_for(f"G {label}", 0.03):
+                with part(f"G {label}"), settings(precision):
+                    result["models"][label] = compare_loops(spec, precision)
+                    gc.collect()
+    for precision in PRECISIONS:
+        ratios = [facts["ratio"] for label, facts in result["models"].items() if label.endswith(precision)]
+        if ratios:
+            result["mean_ratio"][precision] = round(statistics.geometric_mean(ratios), 2)
 save()
+sys.exit(bool(result["errors"]))
 EOF
 
 # ------------------------------------------------------------------------------------------------------ the steps
@@ -625,4 +669,5 @@ for run in smoke probes race study; do
   [ -d "$WORK/$run/tables" ] && cp -r "$WORK/$run/tables" "$WORK/keep/$run-tables"
 done
 tar -C "$WORK/keep" -czf "$OUT/logs.tgz" . 2>/dev/null
+[ -f "$WORK/measure.json" ] && $PY tools/gpu_tables.py "$WORK/measure.json" "$WORK/env.json" >"$OUT/tables.md"
 $PY "$WORK/summary.py"

@@ -20,9 +20,6 @@ ALPHA = 1 - CONFIDENCE
 FEWEST_SEEDS = 6
 """Fewer decide nothing: five differences of one sign have a two-sided sign-flip p of 0.0625."""
 
-FEWEST_MARKED = 5
-"""Fewer mark nothing as the best of a table: three runs of each model agree too often by chance."""
-
 CLEAR = 0.75
 """P(A beats B) from which Bouthillier et al. 2021 (arXiv 2103.03098) call a difference meaningful."""
 

@@ -342,6 +342,11 @@ def resampling(records: Iterable[RunRecord]) -> float:
     return max((reported / train for reported, train in counts if reported and train), default=0.0)
 
 
+def test_name(ratio: float) -> str:
+    """The test of differences, in words, by what ``resampling`` returned."""
+    return "t test of Nadeau and Bengio, as seeds divide the same pairs" if ratio else "exact sign flips"
+
+
 def judge(pairings: Iterable[Pairing]) -> list[Verdict]:
     """A verdict on each of a table's comparisons, in the same order.
 

@@ -12,6 +12,7 @@ from bench.config import FIRST_SEED
 from bench.costs import measured_on
 from bench.records import InferenceRecord
 from bench.training import graphs
+from bench.training.layout import layout_of
 from bench.training.measurement import count_parameters
 from bench.training.runs import build_seeded
 from bench.training.seeding import seeded
@@ -24,13 +25,13 @@ THROUGHPUT_BATCH = 256
 
 
 def random_batch(info: DatasetInfo, pairs: int, device: str) -> Batch:
-    """Pairs of standard normal numbers in the shapes of a data set, as trainings get them: channels last.
+    """Pairs of standard normal numbers in the shapes of a data set, as trainings get them.
 
     For measurements of cost, which depends on the shapes alone.
     """
     with seeded(FIRST_SEED, "cost"):
         inputs = {
-            modality: torch.randn(pairs, channels, *info.image_size).contiguous(memory_format=torch.channels_last)
+            modality: torch.randn(pairs, channels, *info.image_size).contiguous(memory_format=layout_of(device))
             for modality, channels in info.channels.items()
         }
     return Batch(inputs, torch.arange(pairs) % len(info.classes)).to(device)

@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.frames import describe, embedder_pairs, frame, outcomes
-from bench.analysis.statistics import FEWEST_MARKED, Interval, paired_difference
+from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
 from bench.metrics import QUANTITIES
 from bench.plots.style import (
     GRAY,
@@ -62,7 +62,7 @@ def downsampling(records: Sequence[RunRecord]) -> Figure | None:
     references = " or ".join(pairs.reference.unique())
     left_in = 0.25 + max(text_width_in(name, SMALL_POINTS) for name in names)
     several = pairs.seed.nunique() > 1
-    fillings = {"black": "95% interval excludes 0", "white": f"includes 0, or fewer than {FEWEST_MARKED} seeds"}
+    fillings = {"black": "95% interval excludes 0", "white": f"includes 0, or fewer than {FEWEST_SEEDS} seeds"}
     figure, panels = sheet(
         [f"{metric.title}\n{_BETTER[metric.higher_is_better]}" for metric in metrics],
         columns=int((WIDTH_IN - left_in) / PANEL_IN),
@@ -102,7 +102,7 @@ def _draw(panel: Axes, metric: Metric, differences: Sequence[Interval], rows: Se
     ]
     means, lows, highs = np.transpose(scaled)
     panel.hlines(range(len(scaled)), lows, highs, color=GRAY, linewidth=1.6)
-    decided = [difference.n >= FEWEST_MARKED and difference.excludes_zero() for difference in differences]
+    decided = [difference.n >= FEWEST_SEEDS and difference.excludes_zero() for difference in differences]
     for look, filled in dict.fromkeys(zip(rows, decided, strict=True)):
         places = [place for place, row in enumerate(zip(rows, decided, strict=True)) if row == (look, filled)]
         filling = look.color if filled else "white"

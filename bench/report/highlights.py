@@ -6,12 +6,12 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.frames import frame
-from bench.analysis.statistics import FEWEST_MARKED, mean_interval
+from bench.analysis.statistics import FEWEST_SEEDS, mean_interval
 from bench.analysis.thresholds import above_chance
 from bench.config import SMOKE
 from bench.metrics import IN_WORDS, declarations, name_on, reported, reported_pairs, reported_part
 from bench.records import COMPLETED, RunRecord
-from bench.tables.seeds import best
+from bench.tables.seeds import best, shared_pairs
 
 NAMED = 4
 """Number of models that a sentence lists by name before it only counts."""
@@ -26,10 +26,11 @@ def highlights(records: Sequence[RunRecord]) -> list[str]:
         return ["No run was completed.", *_unfinished(records)]
     if records[0].profile == SMOKE.name:
         return ["Profile smoke checks that the models run; it does not rank them.", *_unfinished(records)]
-    return [_best(cells, reported_part(records)), *_at_chance(records), *_unfinished(records)]
+    lowest = _best(cells, reported_part(records), shared_pairs(records))
+    return [lowest, *_at_chance(records), *_unfinished(records)]
 
 
-def _best(cells: pd.DataFrame, part: str) -> str:
+def _best(cells: pd.DataFrame, part: str, ratio: float) -> str:
     metric = declarations()[name_on("loss", part)]
     losses = cells.pivot(index="seed", columns="model", values=metric.name).dropna()
     seeds, models = losses.shape
@@ -42,9 +43,9 @@ def _best(cells: pd.DataFrame, part: str) -> str:
     loss = formats.mean(metric, mean_interval(losses[first]))
     lowest = f"{first} has the lowest {IN_WORDS[part]} loss, {loss} "
     lowest += "with one seed" if seeds == 1 else f"on average over {seeds} seeds"
-    if seeds < FEWEST_MARKED:
-        return f"{lowest}; fewer than {FEWEST_MARKED} seeds are not tested for significance."
-    alike = best(losses, higher_is_better=False)
+    if seeds < FEWEST_SEEDS:
+        return f"{lowest}; fewer than {FEWEST_SEEDS} seeds are not tested for significance."
+    alike = best(losses, higher_is_better=False, ratio=ratio)
     if not alike:
         return f"{lowest}; it is not significantly different from any other model."
     if alike == {first}:

@@ -7,7 +7,7 @@ from bench.analysis import formats
 from bench.analysis.frames import embedder_pairs, frame, shown
 from bench.analysis.statistics import paired_difference
 from bench.records import RunRecord
-from bench.tables.seeds import BETTER_OF_TWO, compared, raw, seed_table
+from bench.tables.seeds import BETTER_OF_TWO, compared, raw, seed_table, shared_pairs
 from bench.tables.text import TextTable
 
 
@@ -19,7 +19,7 @@ def downsampling_table(records: Sequence[RunRecord]) -> TextTable | None:
     pairs = embedder_pairs(frame(records))
     if pairs.empty:
         return None
-    metrics = shown(records)
+    metrics, ratio = shown(records), shared_pairs(records)
     rows: list[list[str]] = []
     data: list[dict[str, object]] = []
     for strategy, of_strategy in pairs.groupby("strategy", sort=False):
@@ -31,7 +31,7 @@ def downsampling_table(records: Sequence[RunRecord]) -> TextTable | None:
             of_reference, of_embedder = values.to_numpy().T
             difference = paired_difference(of_embedder, of_reference)
             labels = [str(strategy), metric.title, str(embedder), str(len(values))]
-            rows.append([*labels, *compared(metric, values), formats.difference(metric, difference)])
+            rows.append([*labels, *compared(metric, values, ratio), formats.difference(metric, difference)])
             data.append(
                 {
                     "strategy": strategy,

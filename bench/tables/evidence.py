@@ -8,7 +8,7 @@ from bench.analysis import formats
 from bench.analysis.evidence import evidence
 from bench.analysis.frames import describe, evaluated
 from bench.analysis.statistics import ALPHA, CLEAR
-from bench.analysis.verdicts import Verdict
+from bench.analysis.verdicts import Verdict, test_name
 from bench.records import Metric, RunRecord
 from bench.tables.text import TextTable
 
@@ -18,6 +18,7 @@ def evidence_table(records: Sequence[RunRecord]) -> TextTable | None:
     verdicts = evidence(records)
     if not any(verdict.pairing.n > 1 for verdict in verdicts):
         return None
+    test = test_name(max(verdict.pairing.ratio for verdict in verdicts))
     return TextTable(
         name="evidence",
         title=f"{records[0].study}: evidence",
@@ -28,18 +29,12 @@ def evidence_table(records: Sequence[RunRecord]) -> TextTable | None:
             "A - B: mean, paired by seed, with its t interval; 90%: the interval that equivalence is about",
             f"P: share of seeds in which A beats B; Bouthillier et al. 2021 recommend {CLEAR}",
             f"verdict: in at most {ALPHA:.0%} of such tables, one of two equal models is called better "
-            f"({_test(verdicts)}, Holm over the table); exploratory, as nothing was declared beforehand",
+            f"({test}, paired by seed, Holm over the table); exploratory, as nothing was declared beforehand",
             *map(_margin_note, evaluated(records)),
         ],
         conditions=describe(records),
         data=pd.DataFrame([_data(verdict) for verdict in verdicts]),
     )
-
-
-def _test(verdicts: Sequence[Verdict]) -> str:
-    if any(verdict.pairing.ratio for verdict in verdicts):
-        return "t test of Nadeau and Bengio, as seeds divide the same pairs"
-    return "exact sign flips, paired by seed"
 
 
 def _margin_note(metric: Metric) -> str:

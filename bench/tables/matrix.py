@@ -8,7 +8,7 @@ from bench.analysis import formats
 from bench.analysis.frames import frame, outcomes
 from bench.analysis.statistics import mean_interval
 from bench.records import Metric, RunRecord
-from bench.tables.seeds import Best, best, raw, seed_table
+from bench.tables.seeds import Best, best, raw, seed_table, shared_pairs
 from bench.tables.text import TextTable
 
 FEWEST_EMBEDDERS = 3
@@ -30,7 +30,7 @@ def matrix_tables(records: Sequence[RunRecord]) -> list[TextTable]:
 
 def _matrix(metric: Metric, cells: pd.DataFrame, records: Sequence[RunRecord]) -> TextTable:
     by_cell = cells.pivot(index="seed", columns=["strategy", "embedder"], values=metric.name)
-    stand_out = best(by_cell, higher_is_better=metric.higher_is_better)
+    stand_out = best(by_cell, higher_is_better=metric.higher_is_better, ratio=shared_pairs(records))
     strategies, embedders = (list(cells[axis].unique()) for axis in ("strategy", "embedder"))
     group_of = cells.groupby("strategy").group.first()
     across = len(strategies) >= len(embedders)
@@ -57,7 +57,6 @@ def _matrix(metric: Metric, cells: pd.DataFrame, records: Sequence[RunRecord]) -
         data,
         records,
         seeds=cells.seed.nunique(),
-        best="the best of the table and all not significantly different from it (paired by seed, t test at 5%, "
-        "Holm over the table)",
+        best="the best of the table and all not significantly different from it (Holm over the table)",
         groups=[str(group_of[strategy]) for strategy in strategies] if across else (),
     )

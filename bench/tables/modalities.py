@@ -9,7 +9,7 @@ from bench.analysis.frames import frame
 from bench.analysis.statistics import paired_difference
 from bench.metrics import declarations, name_on, reported_part
 from bench.records import Metric, RunRecord
-from bench.tables.seeds import BETTER_OF_TWO, compared, raw, seed_table
+from bench.tables.seeds import BETTER_OF_TWO, compared, raw, seed_table, shared_pairs
 from bench.tables.text import TextTable
 
 
@@ -20,6 +20,7 @@ def modalities_table(records: Sequence[RunRecord]) -> TextTable | None:
     is the best is decided by its mean over those seeds, not for each seed.
     """
     cells, accuracy = frame(records), declarations()[name_on("accuracy", reported_part(records))]
+    ratio = shared_pairs(records)
     fused = cells.modalities.map(lambda modalities: "+" in modalities).astype(bool)
     singles = cells[~fused]
     if singles.empty:
@@ -33,7 +34,7 @@ def modalities_table(records: Sequence[RunRecord]) -> TextTable | None:
         fusion, *alone = accuracies.columns
         baseline = accuracies[alone].mean().idxmax()
         gain = paired_difference(accuracies[fusion], accuracies[baseline])
-        both, single = compared(accuracy, accuracies[[fusion, baseline]])
+        both, single = compared(accuracy, accuracies[[fusion, baseline]], ratio)
         gained = formats.difference(accuracy, gain)
         rows.append([str(model), str(len(accuracies)), both, str(baseline), single, gained])
         data.append(

@@ -10,7 +10,7 @@ from bench.analysis.frames import evaluated, frame
 from bench.analysis.statistics import Interval, mean_interval
 from bench.metrics import QUANTITIES, fastest_operation, name_on, reported_part
 from bench.records import COMPLETED, Metric, RunRecord
-from bench.tables.seeds import BEST_OF_COLUMN, Best, best, better_is_higher, raw, seed_table
+from bench.tables.seeds import BEST_OF_COLUMN, Best, best, better_is_higher, raw, seed_table, shared_pairs
 from bench.tables.text import TextTable
 
 COSTS = {
@@ -69,10 +69,11 @@ def _models_table(
 ) -> TextTable:
     cells = frame(records)
     by_model = cells.pivot(index="seed", columns="model", values=[metric.name for metric in metrics])
+    ratio = shared_pairs(records)
     stand_out = {
         cell
         for metric in (metrics if len(cells) else ())
-        for cell in best(by_model.loc[:, [metric.name]], higher_is_better=better_is_higher(metric))
+        for cell in best(by_model.loc[:, [metric.name]], higher_is_better=better_is_higher(metric), ratio=ratio)
     }
     rows: list[list[str]] = []
     data: list[dict[str, object]] = []

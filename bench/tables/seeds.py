@@ -7,18 +7,17 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.frames import describe
-from bench.analysis.statistics import ALPHA, FEWEST_MARKED, Interval, difference_p, holm, mean_interval
+from bench.analysis.sequential import resampled_p, sign_flip_p
+from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, Interval, holm, mean_interval
+from bench.analysis.verdicts import resampling, test_name
 from bench.records import Metric, RunRecord
 from bench.tables.text import TextTable
 
 SPREAD = "±: half the 95% interval of the mean over seeds (Student's t)"
 
-BEST_OF_COLUMN = (
-    "the best of its column and all rows not significantly different from it (paired by seed, t test at 5%, "
-    "Holm over the rows)"
-)
+BEST_OF_COLUMN = "the best of its column and all rows not significantly different from it (Holm over the rows)"
 
-BETTER_OF_TWO = "the better of the two, where the interval of the difference excludes 0"
+BETTER_OF_TWO = "the better of the two, where they differ significantly"
 
 
 class Best(str):
@@ -46,6 +45,7 @@ def seed_table(
     Cells of type ``Best`` are marked; ``best`` is what a mark means in this table, ``spread`` how it shows the
     spread of seeds. Notes about both stand between those in ``before`` and ``after``.
     """
+    reason = f"{best}; paired by seed, {test_name(shared_pairs(records))} at {ALPHA:.0%}"
     marked = frozenset(
         (i, j) for i, row in enumerate(rows) for j, cell in enumerate(row) if isinstance(cell, Best)
     )
@@ -55,7 +55,7 @@ def seed_table(
         header=list(header),
         labels=labels,
         rows=[[str(cell) for cell in row] for row in rows],
-        notes=[*before, *notes(seeds, best, any_marked=bool(marked), spread=spread), *after],
+        notes=[*before, *notes(seeds, reason, any_marked=bool(marked), spread=spread), *after],
         conditions=describe(records),
         data=pd.DataFrame(data),
         marked=marked,
@@ -81,35 +81,45 @@ def better_is_higher(metric: Metric) -> bool | None:
     return False if metric.higher_is_better is None and metric.comparison == "exact" else metric.higher_is_better
 
 
-def best(values: pd.DataFrame, *, higher_is_better: bool | None) -> set[Hashable]:
+def shared_pairs(records: Iterable[RunRecord]) -> float:
+    """``verdicts.resampling`` of a table: the largest of its rows."""
+    rows: dict[tuple[str, str], list[RunRecord]] = {}
+    for record in records:
+        rows.setdefault((record.model, record.variant), []).append(record)
+    return max(map(resampling, rows.values()), default=0.0)
+
+
+def best(values: pd.DataFrame, *, higher_is_better: bool | None, ratio: float = 0.0) -> set[Hashable]:
     """The best of several rows of a table, with all that are not significantly different from it.
 
-    A row differs from the best where their difference, paired by seed, is significant at 5% by the t test,
-    adjusted for the number of rows (Holm). Of two rows, that is where the interval of the difference excludes 0.
+    A row differs from the best where their difference, paired by seed, is significant at 5% by the test that
+    verdicts rest on, adjusted for the number of rows (Holm).
 
     Args:
         values: One line per seed, one column per row of the table; NaN where a run is missing.
         higher_is_better: The direction; None for none.
+        ratio: See ``shared_pairs``.
 
     Returns:
         Names of columns. Empty where that would be all of them, without a direction, and where they share fewer
-        than FEWEST_MARKED seeds, which are too few for a decision.
+        than FEWEST_SEEDS seeds.
     """
     shared = values.dropna()
-    if higher_is_better is None or len(shared) < FEWEST_MARKED or shared.shape[1] < 2:
+    if higher_is_better is None or len(shared) < FEWEST_SEEDS or shared.shape[1] < 2:
         return set()
     columns = shared.to_numpy(dtype=float).T
     totals = columns.mean(axis=1)
     first = int(totals.argmax() if higher_is_better else totals.argmin())
     others = np.delete(np.arange(len(columns)), first)
-    p_values = holm(difference_p(columns[others] - columns[first]).tolist())
+    differences = columns[others] - columns[first]
+    p_values = holm([resampled_p(x, ratio) if ratio else sign_flip_p(x) for x in differences])
     alike = {first, *(int(other) for other, p in zip(others, p_values, strict=True) if p >= ALPHA)}
     return {shared.columns[place] for place in alike} if len(alike) < len(columns) else set()
 
 
-def compared(metric: Metric, values: pd.DataFrame) -> list[str]:
+def compared(metric: Metric, values: pd.DataFrame, ratio: float) -> list[str]:
     """The mean of each column of ``values``, as ``best`` takes them; the best are marked."""
-    stand_out = best(values, higher_is_better=better_is_higher(metric))
+    stand_out = best(values, higher_is_better=better_is_higher(metric), ratio=ratio)
     texts = {column: formats.mean(metric, mean_interval(values[column])) for column in values}
     return [Best(text) if column in stand_out else text for column, text in texts.items()]
 
@@ -122,6 +132,6 @@ def notes(seeds: int, reason: str, *, any_marked: bool, spread: str = SPREAD) ->
         return ["one seed has no spread, so no row is marked as best"]
     if any_marked:
         return [spread, f"marked: {reason}"]
-    if seeds < FEWEST_MARKED:
-        return [spread, f"no row is marked as best: fewer than {FEWEST_MARKED} seeds are too few for a decision"]
+    if seeds < FEWEST_SEEDS:
+        return [spread, f"no row is marked as best: fewer than {FEWEST_SEEDS} seeds are too few for a decision"]
     return [spread, "no row is marked as best: no difference is significant over the seeds that all rows share"]

@@ -7,7 +7,7 @@ import pandas as pd
 from bench.analysis import formats
 from bench.analysis.frames import frame, outcomes
 from bench.records import Metric, RunRecord
-from bench.tables.seeds import Best, best, seed_table
+from bench.tables.seeds import Best, best, seed_table, shared_pairs
 from bench.tables.text import TextTable
 
 
@@ -17,7 +17,7 @@ def variants_table(records: Sequence[RunRecord]) -> TextTable | None:
     A cell is the mean over seeds with the lowest and the highest seed: a variant decides whether models learn at
     all, and where some seeds learn and others do not, an interval around the mean means little.
     """
-    cells, metrics = frame(records), outcomes(records)
+    cells, metrics, ratio = frame(records), outcomes(records), shared_pairs(records)
     variants = list(cells.variant.unique())
     if len(variants) < 2:
         return None
@@ -26,7 +26,7 @@ def variants_table(records: Sequence[RunRecord]) -> TextTable | None:
         row = [str(model)]
         for metric in metrics:
             values = of_model.pivot(index="seed", columns="variant", values=metric.name).reindex(columns=variants)
-            better = best(values, higher_is_better=metric.higher_is_better)
+            better = best(values, higher_is_better=metric.higher_is_better, ratio=ratio)
             for variant in variants:
                 text = _spread(metric, values[variant].dropna())
                 row.append(Best(text) if variant in better else text)
@@ -43,8 +43,8 @@ def variants_table(records: Sequence[RunRecord]) -> TextTable | None:
         cells[columns].rename(columns={"row": "model"}),
         records,
         seeds=cells.seed.nunique(),
-        best="the best variant of a model and all that are not significantly different from it (paired by seed, "
-        "t test at 5%, Holm over the variants)",
+        best="the best variant of a model and all that are not significantly different from it (Holm over the "
+        "variants)",
         spread="mean over seeds (lowest to highest seed)",
     )
 

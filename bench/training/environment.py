@@ -11,10 +11,13 @@ from typing import Any
 
 import torch
 
+from bench.training.layout import layout_name
+
 
 def environment(device: torch.device) -> dict[str, Any]:
     """The environment of this process, as JSON types; ``bench.records.machine`` is the part that decides bits."""
     facts = {**_software_and_machine(), "threads": torch.get_num_threads(), "device_name": device_name(device)}
+    facts["layout"] = layout_name(device)
     if device.type == "cuda":
         properties = torch.cuda.get_device_properties(device)
         facts["device_memory_bytes"] = properties.total_memory

@@ -4,8 +4,8 @@ A small network's step is some hundred kernels of a few microseconds each, and l
 longer than running them. A graph launches them all at once. A replay takes no arguments: whatever changes from
 step to step (which pairs, which learning rate) is read from tensors that stay in place.
 
-Source: the section "CUDA Graphs" of PyTorch's notes on CUDA semantics (whole-network capture). No GPU has run this
-module yet; ``EagerSteps`` is what its steps are checked against wherever there is one.
+Source: the section "CUDA Graphs" of PyTorch's notes on CUDA semantics (whole-network capture). ``EagerSteps`` is
+what its steps are checked against, bit for bit, by tests and by ``tools/gpu_check.sh`` wherever there is a GPU.
 """
 
 from collections.abc import Callable, Iterator, Sequence

@@ -12,6 +12,7 @@ from typing import Protocol as Interface
 import torch
 from torch import Tensor, nn
 
+from bench.training.layout import layout_of
 from data_utils import Batch, ChannelStatistics, PairedDataset, Part
 from fusion_models import FusionNet
 
@@ -37,7 +38,7 @@ class Pairs(Interface):
 
 @dataclass(frozen=True, eq=False)
 class StoredPairs:
-    """Pairs of a data set, stored on a device; indexing makes the inputs of models, scaled and channels last.
+    """Pairs of a data set, stored on a device; indexing makes the inputs of models, scaled, in its layout.
 
     Attributes:
         dataset: On the device.
@@ -89,12 +90,12 @@ class StoredPairs:
 def as_inputs(measured: Batch, scaling: Mapping[str, tuple[Tensor, Tensor]]) -> Batch:
     """Pairs as models get them: (x - mean) / std of the modalities that are scaled.
 
-    They are channels last, as the models' weights are: convolutions then run without copying between layouts.
+    Their layout is that of the models' weights: convolutions then run without copying between layouts.
     """
     inputs: dict[str, Tensor] = {}
     for modality, values in measured.inputs.items():
         if modality in scaling:
             mean, std = (statistic.to(values.device)[:, None, None] for statistic in scaling[modality])
             values = (values - mean).div_(std)
-        inputs[modality] = values.contiguous(memory_format=torch.channels_last)
+        inputs[modality] = values.contiguous(memory_format=layout_of(values.device))
     return Batch(inputs, measured.labels)

@@ -27,6 +27,7 @@ from bench.training.device import check_device
 from bench.training.environment import environment
 from bench.training.evaluation import metrics_of, predict
 from bench.training.fingerprint import code_sha256
+from bench.training.layout import layout_of
 from bench.training.load import OtherLoad
 from bench.training.measurement import (
     count_parameters,
@@ -294,7 +295,7 @@ def build_seeded(spec: ModelSpec, info: DatasetInfo, seed: int, device: str) -> 
         network = build_model(spec, channels=info.channels, image_size=info.image_size, classes=len(info.classes))
     tensors = (*network.parameters(), *network.buffers())
     if all(tensor.dim() != 5 for tensor in tensors):  # 3-D convolutions have another layout
-        network.to(memory_format=torch.channels_last)
+        network.to(memory_format=layout_of(device))
     return network.to(device)
 
 

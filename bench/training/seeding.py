@@ -6,7 +6,7 @@ seed and its own name alone, so a draw added to one leaves the others, and all e
 
 import hashlib
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 import torch.utils.deterministic
@@ -63,6 +63,28 @@ def _switched(place: object, **settings: bool | str) -> Iterator[None]:
             setattr(place, name, value)
 
 
+@contextmanager
+def _float32_in(precision: Precision) -> Iterator[None]:
+    """Run the body with float32 in full, or in TF32 on CUDA alone, then restore the settings."""
+    backends = (*_ON_CUDA, *_ON_CPU)
+    before = [backend.fp32_precision for backend in backends]
+    try:
+        older = torch.get_float32_matmul_precision()
+    except RuntimeError:  # it contradicts the newer settings, so only these have been changed
+        older = "highest"
+    try:
+        # The older setting too, and first, as it changes some of the newer ones: reading it raises where it
+        # contradicts them, and libraries read it, such as PyTorch Lightning.
+        torch.set_float32_matmul_precision("high" if precision == TF32 else "highest")
+        for backend in backends:
+            backend.fp32_precision = TF32 if precision == TF32 and backend in _ON_CUDA else "ieee"
+        yield
+    finally:
+        torch.set_float32_matmul_precision(older)
+        for backend, value in zip(backends, before, strict=True):
+            backend.fp32_precision = value
+
+
 def new_tensors_filled(filled: bool) -> AbstractContextManager[None]:
     """Run the body with or without filling new tensors with NaN in deterministic mode, then restore that."""
     return _switched(torch.utils.deterministic, fill_uninitialized_memory=filled)
@@ -88,12 +110,8 @@ def deterministic(precision: Precision = FP32) -> Iterator[None]:
         with (
             new_tensors_filled(False),
             _switched(torch.backends.cudnn, deterministic=True, benchmark=False),
-            ExitStack() as stack,
+            _float32_in(precision),
         ):
-            # Not the older ``allow_tf32``: reading it raises where somebody has set ``fp32_precision``.
-            for backend in (*_ON_CUDA, *_ON_CPU):
-                chosen = TF32 if precision == TF32 and backend in _ON_CUDA else "ieee"
-                stack.enter_context(_switched(backend, fp32_precision=chosen))
             yield
     finally:
         torch.use_deterministic_algorithms(enabled, warn_only=warn_only)

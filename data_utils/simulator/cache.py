@@ -105,8 +105,11 @@ def _code_sha256(modules: tuple[object, ...]) -> str:
 def _pack(simulation: Simulation) -> bytes:
     arrays = {field.name: getattr(simulation, field.name) for field in fields(simulation)}
     classes = np.frombuffer(json.dumps(arrays.pop("classes")).encode(), dtype=np.uint8)
-    rgb = np.ascontiguousarray(arrays.pop("rgb")[..., :3])  # alpha is the same everywhere
-    arrays |= _sparse("rgb", rgb) | _sparse("range_m", arrays.pop("range_m"))
+    rgb = arrays.pop("rgb")
+    pixels = _sparse("pixels", rgb.view(np.uint32)[..., 0])
+    # Alpha is the same everywhere.
+    arrays |= {"rgb": np.ascontiguousarray(rgb[..., :3])} if "pixels" in pixels else pixels
+    arrays |= _sparse("range_m", arrays.pop("range_m"))
     content = save({**arrays, "classes": classes})
     return hashlib.sha256(content).digest() + content
 
@@ -121,9 +124,12 @@ def _unpack(data: bytes) -> Simulation:
     except SafetensorError as error:
         raise ValueError(str(error)) from error
     classes = tuple(json.loads(arrays.pop("classes").tobytes()))
-    range_m, colors = _dense("range_m", arrays), _dense("rgb", arrays)
-    rgb = np.full((*range_m.shape, 4), 255, dtype=np.uint8)
-    rgb[..., :3] = colors
+    range_m = _dense("range_m", arrays)
+    if "rgb" in arrays:
+        rgb = np.full((*range_m.shape, 4), 255, dtype=np.uint8)
+        rgb[..., :3] = arrays.pop("rgb")
+    else:
+        rgb = _dense("pixels", arrays)[..., None].view(np.uint8)
     return Simulation(classes=classes, rgb=rgb, range_m=range_m, **arrays)
 
 

@@ -38,7 +38,9 @@ def no_progress(done: int, total: int) -> None:
 
 
 _MOST_THREADS = 8
-_CHUNK = 64  # scenes at a time; bounds the memory and does not change the values
+# Neither changes the values.
+_CHUNK = 128  # scenes drawn at a time; bounds the memory
+_TOGETHER = 32  # objects that are recorded at a time, in windows of one size
 _CLUTTER = ("cubes", "spheres")  # the pieces alternate
 _NEAREST_M = 0.1  # the smallest range that noise can produce
 
@@ -122,9 +124,9 @@ def simulate(
         start, stop = np.searchsorted(index, (scenes.start, scenes.stop))
         chunk = _Chunk(scenes, seed, image_size, difficulty)
         for label in range(len(difficulty.classes)):
-            chosen = start + np.flatnonzero(labels[start:stop] == label)
-            rgb[chosen, ..., :3] = chunk.photos(index[chosen], label)
-            range_m[chosen] = chunk.ranges(index[chosen], label)
+            for chosen in chunk.alike(index, start + np.flatnonzero(labels[start:stop] == label)):
+                rgb[chosen, ..., :3] = chunk.photos(index[chosen], label)
+                range_m[chosen] = chunk.ranges(index[chosen], label)
         return int(stop)
 
     # numpy computes without Python's lock, so threads use all cores. Each writes pairs of its own.
@@ -168,6 +170,12 @@ class _Chunk:
         self._clutter = draw_clutter(indices, seed, self._scenes, difficulty)
         self._conditions = draw_conditions(indices, seed, difficulty)
 
+    def alike(self, index: npt.NDArray[np.int64], pairs: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
+        """The pairs in groups whose objects look about equally large, so that their windows do."""
+        chosen = self._scenes[index[pairs] - self._first]
+        by_size = pairs[np.argsort(chosen.sizes / chosen.centers[:, 1], kind="stable")]
+        return np.array_split(by_size, range(_TOGETHER, len(pairs), _TOGETHER))
+
     def _objects(self, label: int) -> list[tuple[Scenes, str]]:
         """The object of a class and the pieces before it, further to nearer, each with its solid."""
         pieces = zip(self._clutter, cycle(_CLUTTER), strict=False)
@@ -182,8 +190,11 @@ class _Chunk:
         if self._difficulty.image_noise:
             for image, scene in zip(images, index, strict=True):
                 generator = noise_generator(self._seed, int(scene), label, "rgb")
-                noise = generator.standard_normal(image.shape, np.float32)
-                image[...] = np.clip(image + self._difficulty.image_noise * noise + 0.5, 0, 255)
+                noisy = generator.standard_normal(image.shape, np.float32)
+                noisy *= self._difficulty.image_noise
+                noisy += image
+                noisy += 0.5
+                image[...] = np.clip(noisy, 0, 255, out=noisy)
         return images
 
     def ranges(self, index: npt.NDArray[np.int64], label: int) -> npt.NDArray[np.float32]:

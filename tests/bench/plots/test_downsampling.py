@@ -31,16 +31,16 @@ def loss_panel(figure: Figure | None) -> tuple[list[float], float, bool]:
 
 
 def test_a_point_is_the_mean_difference_and_a_bar_its_interval() -> None:
-    # Mean 0.02, standard deviation 0.01, so a standard error of 0.004472; t(4) is 2.776: half of it is 0.0124.
-    bar, point, decided = loss_panel(downsampling(pairs(0.01, 0.01, 0.02, 0.03, 0.03)))
-    assert [round(end, 4) for end in bar] == [0.0076, 0.0324]
+    # Mean 0.02, standard error 0.0089 / sqrt(6) = 0.003651; t(5) is 2.571: half of the interval is 0.0094.
+    bar, point, decided = loss_panel(downsampling(pairs(0.01, 0.01, 0.02, 0.02, 0.03, 0.03)))
+    assert [round(end, 4) for end in bar] == [0.0106, 0.0294]
     assert round(point, 12) == 0.02
     assert decided
 
 
-def test_what_five_seeds_do_not_decide_is_hollow() -> None:
-    assert not loss_panel(downsampling(pairs(-0.01, 0.01, 0.02, 0.0, -0.02)))[2]
-    assert not loss_panel(downsampling(pairs(0.01, 0.01, 0.01, 0.01)))[2]  # four agree, and are four
+def test_what_is_not_decided_is_hollow() -> None:
+    assert not loss_panel(downsampling(pairs(-0.01, 0.01, 0.02, 0.0, -0.02, 0.0)))[2]
+    assert not loss_panel(downsampling(pairs(*[0.01] * 5)))[2]  # five agree, and are five
 
 
 def test_one_seed_has_no_bar() -> None:

@@ -69,8 +69,8 @@ def test_a_difference_is_paired_by_seed() -> None:
     assert (loss["difference"], loss["difference_low"], loss["difference_high"]) == (0.5, 0.5, 0.5)
 
 
-def test_the_better_of_the_two_is_marked_where_five_seeds_agree() -> None:
-    seeds = range(51, 56)
+def test_the_better_of_the_two_is_marked_where_six_seeds_agree() -> None:
+    seeds = range(51, 57)
     twins = [record(TWIN, seed=seed, best_valid_loss=0.1 + seed / 1e4, epoch_seconds=[2.0]) for seed in seeds]
     ours = [record(MODEL, seed=seed, best_valid_loss=0.2, epoch_seconds=[1.0]) for seed in seeds]
     table = made(downsampling_table([*twins, *ours]))

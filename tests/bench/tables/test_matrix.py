@@ -45,7 +45,7 @@ def test_more_embedders_than_strategies_are_down() -> None:
 def test_the_best_of_the_table_are_marked() -> None:
     records = [
         embedded(name, strategy, seed=seed, valid_accuracy=0.5 + 0.1 * i + 0.05 * j + seed / 1e4)
-        for seed in range(51, 56)
+        for seed in range(51, 60)  # eight comparisons: eight seeds could decide none
         for i, strategy in enumerate(STRATEGIES[:3])
         for j, name in enumerate(EMBEDDERS[:3])
     ]

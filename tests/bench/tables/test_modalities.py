@@ -31,16 +31,16 @@ def test_only_shared_seeds_count() -> None:
     assert table.rows[0][1:] == ["1", "1.000", "lidar", "0.750", "+0.250"]
 
 
-def test_five_seeds_decide() -> None:
+def test_six_seeds_decide() -> None:
     table = made(
         modalities_table(
-            [*runs(RGB, *[0.5] * 5), *runs(LIDAR, *[0.75] * 5), *runs(FUSION, 0.9, 0.91, 0.92, 0.9, 0.9)]
+            [*runs(RGB, *[0.5] * 6), *runs(LIDAR, *[0.75] * 6), *runs(FUSION, 0.9, 0.91, 0.92, 0.9, 0.9, 0.9)]
         )
     )
     assert table.marked == {(0, 2)}
     worse = made(
         modalities_table(
-            [*runs(RGB, *[0.5] * 5), *runs(LIDAR, *[0.75] * 5), *runs(FUSION, 0.7, 0.71, 0.72, 0.7, 0.7)]
+            [*runs(RGB, *[0.5] * 6), *runs(LIDAR, *[0.75] * 6), *runs(FUSION, 0.7, 0.71, 0.72, 0.7, 0.7, 0.7)]
         )
     )
     assert worse.marked == {(0, 4)}

@@ -35,14 +35,14 @@ def test_a_changed_setting_stands_beside_the_protocol_as_it_was_declared() -> No
     assert table.rows[0][-2:] == ["-", "0.125"]
 
 
-def test_the_better_variant_of_a_model_is_marked_where_five_seeds_agree() -> None:
+def test_the_better_variant_of_a_model_is_marked_where_six_seeds_agree() -> None:
     accuracies = {"raw": 0.5, "normalized": 0.9}
     table = made(
         variants_table(
             [
                 record(variant=variant, seed=seed, valid_accuracy=accuracy + seed / 1e3)
                 for variant, accuracy in accuracies.items()
-                for seed in range(5)
+                for seed in range(6)
             ]
         )
     )

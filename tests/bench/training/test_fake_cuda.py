@@ -18,6 +18,7 @@ from bench.probes.subject import Subject
 from bench.training import graphs
 from bench.training.evaluation import predict
 from bench.training.graphs import GraphSteps, fastest
+from bench.training.layout import layout_of
 from bench.training.pairs import StoredPairs
 from bench.training.preparation import ready
 from bench.training.steps import EagerSteps, make_optimizer
@@ -115,11 +116,11 @@ def stubs(monkeypatch: pytest.MonkeyPatch) -> list[torch.device]:
     return recorded
 
 
-def test_prepared_pairs_are_on_the_device_and_channels_last(prepared: Batch) -> None:
+def test_prepared_pairs_are_on_the_device_in_its_layout(prepared: Batch) -> None:
     assert prepared.labels.device == DEVICE
     for values in prepared.inputs.values():
         assert (values.device, len(values)) == (DEVICE, PAIRS)
-        assert values.is_contiguous(memory_format=torch.channels_last)
+        assert values.is_contiguous(memory_format=layout_of(DEVICE))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -175,7 +176,7 @@ def test_batches_of_stored_pairs_are_made_on_the_device_without_reading_from_it(
     batch = stored[torch.arange(8, device=DEVICE)]
     assert {values.device for values in (*batch.inputs.values(), batch.labels, stored.labels)} == {DEVICE}
     assert {len(values) for values in (*batch.inputs.values(), batch.labels)} == {8}
-    assert all(values.is_contiguous(memory_format=torch.channels_last) for values in batch.inputs.values())
+    assert all(values.is_contiguous(memory_format=layout_of(DEVICE)) for values in batch.inputs.values())
 
 
 def test_probed_pairs_are_on_the_device(

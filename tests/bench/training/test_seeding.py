@@ -171,6 +171,14 @@ def test_float32_is_in_the_declared_format_on_cuda_and_in_full_on_a_cpu(
         assert set(formats("cpu")) == {"ieee"}
 
 
+@pytest.mark.parametrize(("precision", "older"), [(FP32, "highest"), (TF32, "high"), (BF16, "highest")])
+def test_the_older_setting_agrees_as_libraries_read_it(precision: Precision, older: str) -> None:
+    before = torch.get_float32_matmul_precision()
+    with deterministic(precision):
+        assert torch.get_float32_matmul_precision() == older
+    assert torch.get_float32_matmul_precision() == before
+
+
 def test_a_product_on_a_cpu_has_the_same_bits_whatever_was_set() -> None:
     matrix = torch.rand(64, 64, generator=torch.Generator().manual_seed(0))
     with deterministic():
