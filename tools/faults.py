@@ -330,7 +330,7 @@ def _odd_names(place: Place) -> None:
 
 def terminals() -> Iterator[Fault]:
     """Terminals that are closed, narrow, dumb, or cannot encode; output that nobody reads."""
-    for start in ("hangup", "head", "devfull", "closed"):
+    for start in ("hangup", "head", "devfull"):
         yield Fault(
             f"output: {start}", bench(), codes=(0, 1, 2, 120, 141), kept=0 if start == "hangup" else 2, start=start
         )
@@ -688,9 +688,10 @@ def inject_in(folder: Path, fault: Fault) -> tuple[list[str], str]:
     }
     for variable, value in fault.env.items():
         env = {**env, variable: value} if value is not None else {k: v for k, v in env.items() if k != variable}
-    # what is read while modules are loaded needs a new interpreter
+    # what is read while modules are loaded, and how streams end, needs a new interpreter
+    fresh = bool(fault.env) or fault.start != "pipe" or "-W" in words
     try:
-        code, output = STARTS[fault.start](partial(execute, words, env, fresh=bool(fault.env) or "-W" in words))
+        code, output = STARTS[fault.start](partial(execute, words, env, fresh=fresh))
         return list(broken(fault, code, output, place.run, place)), output
     finally:
         if fault.room:
@@ -786,7 +787,7 @@ def ended(child: int) -> int:
     return 124
 
 
-def to_pipe(run: Callable[[], None], *, into: str = "", closed: bool = False) -> tuple[int, str]:
+def to_pipe(run: Callable[[], None], *, into: str = "") -> tuple[int, str]:
     """Run something and read its output, through a pipe: a file would be subject to the faults."""
     reading, writing = os.pipe()
 
@@ -796,8 +797,6 @@ def to_pipe(run: Callable[[], None], *, into: str = "", closed: bool = False) ->
         os.dup2(os.open(into, os.O_WRONLY) if into else writing, 1)
         os.dup2(writing, 2)
         os.close(writing)
-        if closed:
-            os.close(1)
 
     child = started(run, redirect)
     os.close(writing)
@@ -849,7 +848,6 @@ def to_terminal(run: Callable[[], None]) -> tuple[int, str]:
 STARTS: Mapping[str, Callable[[Callable[[], None]], tuple[int, str]]] = {
     "pipe": to_pipe,
     "devfull": partial(to_pipe, into="/dev/full"),
-    "closed": partial(to_pipe, closed=True),
     "head": to_head,
     "hangup": to_terminal,
 }
