@@ -57,7 +57,9 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
 
 def _paths(words: list[str], args: list[str]) -> list[str]:
     """The words that pytest takes for paths, without values of options that it does not know yet."""
-    ours = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    ours = argparse.ArgumentParser(
+        add_help=False, allow_abbrev=False, exit_on_error=False, fromfile_prefix_chars="@"
+    )
     for option, count in VALUES.items():
         ours.add_argument(option, action="append", nargs=count)
     try:

@@ -56,6 +56,11 @@ def test_what_is_left_are_paths(words: list[str], paths: list[str]) -> None:
     assert _paths([word for word in words if not word.startswith("-")], words) == paths
 
 
+def test_options_can_be_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "words").write_text("--dataset\na\nb\n")
+    assert _paths(["a", "b"], [f"@{tmp_path / 'words'}"]) == ["b"]
+
+
 @pytest.mark.parametrize(
     ("words", "here", "about_us"),
     [
