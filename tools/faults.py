@@ -1,6 +1,6 @@
 """Injects faults into real runs, at every stage of them, and checks what is promised in docs/reliability.md.
 
-    python tools/faults.py            # all faults: about half an hour on two CPU cores
+    python tools/faults.py            # all faults; takes long
     python tools/faults.py disk -v    # those with "disk" in their name, with their output
 
 For every fault: no traceback, an exit status that is documented, a sentence that names the cause, and every cell
