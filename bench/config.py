@@ -23,6 +23,9 @@ FP32: Precision = "fp32"
 TF32: Precision = "tf32"
 BF16: Precision = "bf16"
 
+ClassWeights = Literal["none", "balanced"]
+BALANCED: ClassWeights = "balanced"
+
 ALL = ("all",)
 """As ``Protocol.normalized``: every modality of the data."""
 
@@ -66,6 +69,16 @@ class Protocol:
         unimodal_loss: Weight of the losses of a linear classifier on each modality's own features, which are
             added to that of the fused predictions; 0 for none.
         ogm_ge: Strength alpha of OGM-GE, which slows the modality down that predicts better alone; 0 for none.
+        class_weights: "none"; or "balanced": the training loss of a pair is multiplied by n / (K n_k), with n
+            training pairs of K classes, n_k of them of the pair's class. Validation and test losses, and so the
+            choice of the best epoch, are not weighted.
+        horizontal_flip: Probability with which all modalities of a training pair are mirrored, drawn anew in each
+            epoch as all augmentation is; in [0, 1]. The x of points changes its sign. Of this and the next two,
+            ``data_utils.augmentation`` has the definitions.
+        random_crop: All modalities of a training pair are moved by the same random number of pixels, up to this
+            one in each direction, and keep their size: a crop of the padded images. 0 for none.
+        color_jitter: Brightness, contrast and saturation of the images of a training pair are each changed by a
+            random factor that differs from 1 by up to this; in [0, 1], 0 for none.
 
     Raises:
         OptionError: A value is outside its range.
@@ -88,6 +101,10 @@ class Protocol:
     modality_dropout: float = 0.0
     unimodal_loss: float = 0.0
     ogm_ge: float = 0.0
+    class_weights: ClassWeights = "none"
+    horizontal_flip: float = 0.0
+    random_crop: int = 0
+    color_jitter: float = 0.0
 
     def __post_init__(self) -> None:
         counts = (self.pairs, self.epochs, self.batch_size)
@@ -108,6 +125,11 @@ class Protocol:
         for name in ("unimodal_loss", "ogm_ge"):
             if not 0 <= getattr(self, name) < inf:
                 raise OptionError(f"{name} must be 0 or positive, not {getattr(self, name)}")
+        for name in ("horizontal_flip", "color_jitter"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise OptionError(f"{name} must be from 0 to 1, not {getattr(self, name)}")
+        if self.random_crop < 0:
+            raise OptionError(f"random_crop is a number of pixels, at least 0, not {self.random_crop}")
 
     def on(self, modalities: Mapping[str, object]) -> "Protocol":
         """The protocol with ALL resolved to the modalities of some data."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from math import nan
 from statistics import median
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -56,13 +57,118 @@ def balanced_accuracy(logits: Tensor, labels: Tensor) -> float:
     return torch.stack([right[labels == label].mean() for label in labels.unique()]).mean().item()
 
 
-def classification_loss(logits: Tensor, labels: Tensor) -> Tensor:
-    """Mean negative log-likelihood in nats: binary cross-entropy for (N, 1) logits, else cross-entropy."""
-    from torch.nn import functional as F
+@register_metric(
+    "macro_f1",
+    higher_is_better=True,
+    title="macro F1",
+    margin=0.01,
+    reason="as for accuracy, which it is close to where classes are even",
+    shown=False,
+    shown_if_uneven=True,
+    every_epoch=False,
+)
+def macro_f1(logits: Tensor, labels: Tensor) -> float:
+    """Mean over classes of the harmonic mean of precision and recall, in [0, 1].
+
+    A class that no sample has is left out, unless it is predicted: then its F1 is 0.
+    """
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels.numpy(), predicted_classes(logits).numpy(), average="macro"))
+
+
+@register_metric(
+    "auroc",
+    higher_is_better=True,
+    title="AUROC",
+    margin=0.01,
+    reason="one pair in a hundred is ranked the other way round",
+    shown=False,
+    every_epoch=False,
+)
+def auroc(logits: Tensor, labels: Tensor) -> float:
+    """Mean over classes of the area under the ROC curve of the class's probability, against all others; in [0, 1].
+
+    Classes that no sample has are left out; NaN where all samples are of one class. Of two classes both have the
+    same area.
+    """
+    import torch
+    from sklearn.metrics import roc_auc_score
+
+    scores = probabilities(logits)
+    of_class = labels[:, None] == torch.arange(scores.shape[1])
+    defined = of_class.any(dim=0) & ~of_class.all(dim=0)
+    if not defined.any():
+        return nan
+    return float(roc_auc_score(of_class[:, defined].numpy(), scores[:, defined].numpy(), average="macro"))
+
+
+BINS = 15
+"""Of equal width, as in Guo et al. 2017."""
+
+
+@register_metric(
+    "calibration_error",
+    higher_is_better=False,
+    title="calibration error",
+    margin=0.01,
+    reason="a hundredth of a probability",
+    shown=False,
+    every_epoch=False,
+)
+def calibration_error(logits: Tensor, labels: Tensor) -> float:
+    """Expected calibration error, in [0, 1] (Guo et al. 2017, arXiv 1706.04599, equation 3).
+
+    Samples are put into BINS bins by the probability of the predicted class; in each the mean probability is
+    compared with the accuracy. The mean of the differences, weighted by samples.
+    """
+    confidence, predicted = probabilities(logits).max(dim=1)
+    difference = (predicted == labels).double() - confidence
+    bins = (confidence * BINS).ceil().long().clamp(1, BINS) - 1  # each includes its upper end
+    return difference.new_zeros(BINS).index_add(0, bins, difference).abs().sum().item() / len(labels)
+
+
+def confusion(logits: Tensor, labels: Tensor, classes: int) -> list[list[int]]:
+    """The number of samples of each class, in rows, that each class was predicted for, in columns."""
+    from sklearn.metrics import confusion_matrix
+
+    counts = confusion_matrix(labels.numpy(), predicted_classes(logits).numpy(), labels=range(classes))
+    return [[int(count) for count in row] for row in counts]
+
+
+def class_accuracies(confusion: list[list[int]]) -> list[float | None]:
+    """The share of each class's samples that is right, in [0, 1]; None for a class that no sample has."""
+    return [row[label] / sum(row) if sum(row) else None for label, row in enumerate(confusion)]
+
+
+def probabilities(logits: Tensor) -> Tensor:
+    """The probability of each class (N, classes) from logits (N, L), in double precision."""
+    import torch
 
     if logits.shape[1] == 1:
-        return F.binary_cross_entropy_with_logits(logits[:, 0], labels.to(logits.dtype))
-    return F.cross_entropy(logits, labels)
+        second = logits.double().sigmoid()
+        return torch.cat([1 - second, second], dim=1)
+    return logits.double().softmax(dim=1)
+
+
+def classification_loss(logits: Tensor, labels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """Mean negative log-likelihood in nats: binary cross-entropy for (N, 1) logits, else cross-entropy.
+
+    Args:
+        logits: (N, L).
+        labels: int64 (N,).
+        weights: Of each class, (classes,); each sample's loss is multiplied by that of its class, and the sum is
+            divided by N. (``torch.nn.CrossEntropyLoss`` divides by the sum of the batch's weights, which would
+            give a sample another weight in each batch.)
+    """
+    from torch.nn import functional as F
+
+    reduction = "mean" if weights is None else "none"
+    if logits.shape[1] == 1:
+        losses = F.binary_cross_entropy_with_logits(logits[:, 0], labels.to(logits.dtype), reduction=reduction)
+    else:
+        losses = F.cross_entropy(logits, labels, reduction=reduction)
+    return losses if weights is None else (weights.index_select(0, labels).to(losses.dtype) * losses).mean()
 
 
 def predicted_classes(logits: Tensor) -> Tensor:
@@ -112,6 +218,24 @@ def reported_part(records: Iterable[RunRecord]) -> str:
     """
     done = [record for record in records if record.status == COMPLETED]
     return CHOSEN if done and all(record.test_metrics is None for record in done) else REPORTED
+
+
+UNEVEN = 2
+"""Classes are uneven where the largest has this many times the pairs of the smallest: accuracy is then mostly that
+of the large classes, and a mean over classes tells something else."""
+
+
+def uneven(records: Iterable[RunRecord]) -> bool:
+    """Whether the pairs that any of some records report on are of uneven classes; see UNEVEN."""
+    records = list(records)
+    part = reported_part(records)
+    counts = [of_parts[part] for record in records if part in (of_parts := record.class_counts or {})]
+    return any(max(of_class) >= UNEVEN * min(of_class) for of_class in counts)
+
+
+def is_shown(metric: Metric, records: Iterable[RunRecord]) -> bool:
+    """Whether the main tables of some records have a column for a metric."""
+    return metric.shown or (metric.shown_if_uneven and uneven(records))
 
 
 _time = partial(Metric, unit="s", higher_is_better=False, per_machine=True)

@@ -30,10 +30,12 @@ class EvaluatedMetric:
     Attributes:
         declaration: How it is called, written and compared; its name is without the part of the data ("accuracy").
         compute: Computes it once, over all samples.
+        every_epoch: Whether it is computed after every epoch, or for the best one alone.
     """
 
     declaration: Metric
     compute: Compute
+    every_epoch: bool = True
 
 
 _KINDS = ("image", "points", "depth", "range", "thermal", "raw")  # of modalities; see data_utils.modality
@@ -93,11 +95,15 @@ def register_metric(
     alias: str = "",
     history: str = "",
     shown: bool = True,
+    shown_if_uneven: bool = False,
+    every_epoch: bool = True,
 ) -> Callable[[Compute], Compute]:
     """Register a metric, a function of logits (N, L) and labels (N,).
 
     Its name is ``valid_metrics[name]`` in records, and ``valid_<name>`` in tables, ``--fail-on`` and verdicts; its
-    title is the name with spaces if left out. ``bench.records.Metric`` describes the other arguments.
+    title is the name with spaces if left out. ``every_epoch=False`` is for metrics that take longer than an epoch
+    should: on validation pairs they are computed for the best epoch alone. ``bench.records.Metric`` describes the
+    other arguments.
 
     Raises:
         PluginError: The name is taken.
@@ -114,8 +120,9 @@ def register_metric(
         alias=alias,
         history=history,
         shown=shown,
+        shown_if_uneven=shown_if_uneven,
     )
-    return METRICS.decorator(name, partial(EvaluatedMetric, declaration))
+    return METRICS.decorator(name, partial(EvaluatedMetric, declaration, every_epoch=every_epoch))
 
 
 def register_corruption(

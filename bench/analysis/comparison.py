@@ -168,8 +168,9 @@ def compare(before: Iterable[RunRecord], now: Iterable[RunRecord]) -> Comparison
 
 
 def compared_metrics(records: Iterable[RunRecord] = ()) -> dict[str, Metric]:
-    """The metrics that two runs are compared in, by name: those that tables show, on any part of the pairs."""
-    return {name: metric for name, metric in declarations(records).items() if metric.shown}
+    """The metrics that two runs are compared in, by name: those that tables may show, on any part of the pairs."""
+    metrics = declarations(records)
+    return {name: metric for name, metric in metrics.items() if metric.shown or metric.shown_if_uneven}
 
 
 def quartiles(values: Sequence[float]) -> tuple[float, float]:

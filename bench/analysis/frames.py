@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.config import DEFAULT_STUDY
-from bench.metrics import declarations, name_on, reported_part, value
+from bench.metrics import declarations, is_shown, name_on, reported_part, value
 from bench.records import (
     COMPLETED,
     CostRecord,
@@ -77,16 +77,24 @@ def strategy_of(record: RunRecord | ProbeRecord) -> str:
 def shown(records: Sequence[RunRecord]) -> list[Metric]:
     """The metrics that tables show of these records: evaluated on the part that they report, and quantities."""
     part = reported_part(records)
-    return [metric for metric in declarations(records).values() if metric.shown and metric.part in ("", part)]
+    metrics = [metric for metric in declarations(records).values() if metric.part in ("", part)]
+    return [metric for metric in metrics if is_shown(metric, records)]
 
 
 def evaluated(records: Sequence[RunRecord]) -> list[Metric]:
     """Those of them that evaluations computed for some of the records, in order of declaration."""
-    return [
-        metric
-        for metric in shown(records)
-        if metric.part and any(value(record, metric.name) is not None for record in records)
-    ]
+    return _computed(shown(records), records)
+
+
+def unshown(records: Sequence[RunRecord]) -> list[Metric]:
+    """The metrics that evaluations computed for some of the records and that the main tables do not show."""
+    part, in_tables = reported_part(records), shown(records)
+    others = [m for m in declarations(records).values() if m.part == part and m not in in_tables]
+    return _computed(others, records)
+
+
+def _computed(metrics: Iterable[Metric], records: Sequence[RunRecord]) -> list[Metric]:
+    return [m for m in metrics if m.part and any(value(record, m.name) is not None for record in records)]
 
 
 def outcomes(records: Sequence[RunRecord]) -> list[Metric]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.config import BF16, Protocol
-from bench.costs.reference import Sample, default_adam, loader_of
+from bench.costs.reference import Sample, default_adam, loader_of, weights_of
 from bench.metrics import classification_loss
 from bench.training.seeding import deterministic, new_tensors_filled
 from bench.training.steps import synchronize
@@ -41,7 +41,7 @@ class LightningLoop:
         self._turns = _Turns(on)
         self._protocol = protocol
         self._loader = loader_of(train, protocol, seed)
-        self._module = _module(model, protocol, len(self._loader))
+        self._module = _module(model, protocol, len(self._loader), weights_of(train, protocol, device))
         # Whatever would write a file or a line is off, as it is in our loop.
         self._trainer = Trainer(
             accelerator="cpu" if on.type == "cpu" else "gpu",
@@ -101,7 +101,7 @@ class _Turns:
         self.results.put((trainer.callback_metrics["loss"].item(), self._end - self._start))
 
 
-def _module(model: nn.Module, protocol: Protocol, steps_per_epoch: int) -> Any:
+def _module(model: nn.Module, protocol: Protocol, steps_per_epoch: int, weights: Tensor | None) -> Any:
     """The model as its users write it for Lightning."""
     from lightning.pytorch import LightningModule
 
@@ -113,7 +113,8 @@ def _module(model: nn.Module, protocol: Protocol, steps_per_epoch: int) -> Any:
         def training_step(self, batch: Sample, _: int) -> Tensor:
             inputs, labels = batch
             logits = self.model(inputs)
-            loss = classification_loss(logits.float() if logits.dtype == torch.bfloat16 else logits, labels)
+            logits = logits.float() if logits.dtype == torch.bfloat16 else logits
+            loss = classification_loss(logits, labels, weights)
             self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(labels))
             return loss
 

@@ -15,6 +15,7 @@ from bench.config import FP32, STANDARD, OptionError, Precision, Protocol, RunCo
 from bench.costs import measured_on
 from bench.costs.loops import LIGHTNING, OURS, REFERENCE, Racer, lightning_version, racers
 from bench.records import RaceRecord
+from bench.training.augmentation import is_augmented
 from bench.training.preparation import prepare
 from bench.training.runs import build_seeded
 from bench.training.trainer import steps_per_epoch
@@ -51,9 +52,13 @@ def race_on(dataset: Source, seed: int, config: RunConfig) -> Iterator[Race]:
     """A race for each model, in the same processes one after the other.
 
     Raises:
-        OptionError: There are fewer than two epochs, or two steps per epoch.
+        OptionError: There are fewer than two epochs, or two steps per epoch; or the protocol augments.
     """
     protocol, device = config.protocol, config.device
+    if is_augmented(protocol):
+        raise OptionError(
+            "a race is of loops on the same pairs: leave horizontal_flip, random_crop and color_jitter out"
+        )
     prepared = prepare(dataset, protocol, seed, "cpu")
     train = prepared.train
     steps = steps_per_epoch(len(train), protocol)

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from bench.config import Protocol
+from bench.config import BALANCED, Protocol
 from bench.metrics import classification_loss
+from bench.training.methods import class_weights
 from bench.training.pairs import Pairs
 from bench.training.precision import forward
 from bench.training.seeding import epoch_order
@@ -62,6 +63,13 @@ def loader_of(train: Sequence[Sample], protocol: Protocol, seed: int) -> DataLoa
     )
 
 
+def weights_of(train: Sequence[Sample], protocol: Protocol, device: torch.device | str) -> Tensor | None:
+    """The weights of classes that a protocol has, (classes,) on the device; None if it has none."""
+    if protocol.class_weights != BALANCED:
+        return None
+    return class_weights(torch.stack([label for _, label in train])).to(device)
+
+
 def default_adam(model: nn.Module, protocol: Protocol) -> torch.optim.Optimizer:
     """PyTorch's default Adam, with the protocol's first learning rate."""
     return torch.optim.Adam(model.parameters(), lr=protocol.learning_rate)
@@ -83,6 +91,7 @@ class ReferenceLoop:
     ) -> None:
         self._model, self._protocol, self._device = model, protocol, device
         self._loader = loader_of(train, protocol, seed)
+        self._weights = weights_of(train, protocol, device)
         self._optimizer = default_adam(model, protocol)
         self._schedule = schedule(self._optimizer, protocol, len(self._loader))
 
@@ -103,7 +112,8 @@ class ReferenceLoop:
             moved = {modality: values.to(self._device) for modality, values in inputs.items()}
             targets = labels.to(self._device)
             self._optimizer.zero_grad()
-            loss = classification_loss(forward(self._model, moved, self._protocol.precision), targets)
+            logits = forward(self._model, moved, self._protocol.precision)
+            loss = classification_loss(logits, targets, self._weights)
             loss.backward()
             self._optimizer.step()
             if self._protocol.schedule == "cosine-step":

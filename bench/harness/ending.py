@@ -101,7 +101,7 @@ class Ending:
                 yield "\n".join(describe(session.records))
         with self.noting("the changes from the earlier run could not be shown"):
             yield from self._compared(as_text)
-        for table in self._tables:
+        for table in (table for table in self._tables if not table.further):
             with self.noting(f"the table {table.name} could not be shown"):
                 yield as_text(table)
         with self.noting("the cells that were not completed could not be listed"):

@@ -27,6 +27,7 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
         alias: A shorter name for ``--fail-on``; "" for none.
         history: The name of its series in the history of nightly runs; "" for its title.
         shown: Whether the main tables have a column for it.
+        shown_if_uneven: Whether they have one where the classes are uneven (``bench.metrics.uneven``).
         part: The pairs that it was evaluated on, "test" or "valid"; "" for what is not evaluated on pairs.
     """
 
@@ -44,4 +45,5 @@ class Metric(msgspec.Struct, frozen=True, kw_only=True):
     alias: str = ""
     history: str = ""
     shown: bool = True
+    shown_if_uneven: bool = False
     part: str = ""

@@ -54,8 +54,12 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
         learning_rates: Of each epoch's first step.
         best_epoch: With the lowest validation loss, counted from 1.
         best_valid_loss: Of that epoch; ``valid_accuracy`` and ``valid_metrics`` (every metric) too.
+        valid_confusion: Of that epoch, the number of pairs of each class, in rows, that each class was predicted
+            for, in columns, in the order of labels; ``valid_class_accuracies``: the share of each class that is
+            right, None for a class without pairs.
         test_loss: Of that epoch's weights over the test pairs, which nothing was chosen by; ``test_accuracy`` and
-            ``test_metrics`` (every metric) too. None without test pairs.
+            ``test_metrics`` (every metric), ``test_confusion`` and ``test_class_accuracies`` too. None without
+            test pairs.
         metrics: The declarations of the metrics in ``valid_metrics`` and ``test_metrics``.
         train_accuracy: Over all training pairs, with that epoch's weights.
         epoch_seconds: Training alone, per epoch.
@@ -124,9 +128,13 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
     best_valid_loss: float | None = None
     valid_accuracy: float | None = None
     valid_metrics: dict[str, float | None] | None = None
+    valid_confusion: list[list[int]] | None = None
+    valid_class_accuracies: list[float | None] | None = None
     test_loss: float | None = None
     test_accuracy: float | None = None
     test_metrics: dict[str, float | None] | None = None
+    test_confusion: list[list[int]] | None = None
+    test_class_accuracies: list[float | None] | None = None
     metrics: list[Metric] = []
     train_accuracy: float | None = None
     epoch_seconds: list[float]

@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.analysis.claims import published_claims
+from bench.analysis.confusion import confusions
 from bench.analysis.frames import comparable, describe, outcomes
 from bench.analysis.ledger import decide_claims, ledger
 from bench.records import COMPLETED, DIVERGED, FAILED, CostRecord, ProbeRecord, RunRecord
@@ -92,6 +93,7 @@ def _section(group: Run, tables: list[TextTable], runs: Sequence[Run]) -> dict[s
         "highlights": highlights(records),
         "conditions": describe(records) if records else [],
         "tables": tables,
+        "confusions": confusions(records),
         "samples": gallery(records, [run.folder for run in runs]),
         "protocols": _protocols(records),
         "metrics": outcomes(records),

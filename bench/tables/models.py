@@ -28,11 +28,11 @@ COSTS = {
 def fusion_table(records: Sequence[RunRecord]) -> TextTable:
     """The main metrics of every model, in the order they were run: means over seeds."""
     columns = [*evaluated(records), *(metric for metric in QUANTITIES.values() if metric.shown)]
-    return _models_table("fusion", "fusion architectures", records, columns, _undefined(records))
+    return models_table("fusion", "fusion architectures", records, columns, undefined(records, columns))
 
 
-def _undefined(records: Sequence[RunRecord]) -> list[str]:
-    """A note for each metric that was computed and is not a finite number in some runs."""
+def undefined(records: Sequence[RunRecord], metrics: Sequence[Metric]) -> list[str]:
+    """A note for each of some metrics that was computed and is not a finite number in some runs."""
     part = reported_part(records)
     of_records = (getattr(record, f"{part}_metrics") for record in records if record.status == COMPLETED)
     computed: list[dict[str, float | None]] = list(filter(None, of_records))
@@ -40,6 +40,7 @@ def _undefined(records: Sequence[RunRecord]) -> list[str]:
     return [
         f"{name_on(name, part)}: left out where it is not a finite number, in {count} of {len(computed)} runs"
         for name, count in missing.items()
+        if name_on(name, part) in {metric.name for metric in metrics}
     ]
 
 
@@ -61,12 +62,19 @@ def cost_table(records: Sequence[RunRecord]) -> TextTable | None:
         notes.append(
             f"ceiling: measured with several operations, reached by {operations}; a faster model has 100%"
         )
-    return _models_table("cost", "what the models cost", records, measured, filter(None, notes))
+    return models_table("cost", "what the models cost", records, measured, filter(None, notes))
 
 
-def _models_table(
-    name: str, title: str, records: Sequence[RunRecord], metrics: Sequence[Metric], notes: Iterable[str] = ()
+def models_table(
+    name: str,
+    title: str,
+    records: Sequence[RunRecord],
+    metrics: Sequence[Metric],
+    notes: Iterable[str] = (),
+    *,
+    further: bool = False,
 ) -> TextTable:
+    """The means over seeds of some metrics of every model; ``further`` as in ``TextTable``."""
     cells = frame(records)
     by_model = cells.pivot(index="seed", columns="model", values=[metric.name for metric in metrics])
     ratio = shared_pairs(records)
@@ -97,6 +105,7 @@ def _models_table(
         best=BEST_OF_COLUMN,
         after=notes,
         groups=list(cells.groupby("model", sort=False).group.first()),
+        further=further,
     )
 
 

@@ -25,5 +25,5 @@ def summary(rules: Sequence[Rule], comparison: Comparison, records: Sequence[Run
         parts.append("No earlier good run of this profile on this device; nothing was compared.")
     for study, tables in tables_by_study(records).items():
         parts.append(f"### {study}")
-        parts += [table.markdown() for table in tables]
+        parts += [table.markdown() for table in tables if not table.further]
     return "\n\n".join(parts) + "\n"

@@ -39,6 +39,7 @@ def seed_table(
     before: Iterable[str] = (),
     after: Iterable[str] = (),
     groups: Sequence[str] = (),
+    further: bool = False,
 ) -> TextTable:
     """A ``TextTable`` of means over ``seeds`` seeds, titled after the study of its records.
 
@@ -60,6 +61,7 @@ def seed_table(
         data=pd.DataFrame(data),
         marked=marked,
         groups=groups,
+        further=further,
     )
 
 

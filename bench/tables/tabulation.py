@@ -15,6 +15,7 @@ from bench.tables.evidence import evidence_table
 from bench.tables.matrix import matrix_tables
 from bench.tables.modalities import modalities_table
 from bench.tables.models import cost_table, fusion_table
+from bench.tables.predictions import classes_table, predictions_table
 from bench.tables.probes import probe_tables
 from bench.tables.published import published_table
 from bench.tables.text import TextTable
@@ -105,6 +106,8 @@ def _tables_of(group: Sequence[RunRecord | ProbeRecord]) -> list[TextTable]:
         variants_table(records),
         fusion_table(records),
         *matrix_tables(records),
+        predictions_table(records),
+        classes_table(records),
         cost_table(records),
         published_table(records),
         threshold_table(records),

@@ -43,6 +43,7 @@ class TextTable:
         conditions: What the numbers were obtained under; in files, after the notes.
         marked: The cells that stand out, as (row, column); the notes tell why.
         groups: What each row belongs to, where that is not its first column; rows of a group are adjacent.
+        further: Whether it is in files and on the page alone, to keep the terminal and summaries short.
     """
 
     name: str
@@ -55,6 +56,7 @@ class TextTable:
     conditions: list[str] = field(default_factory=list)
     marked: frozenset[tuple[int, int]] = frozenset()
     groups: Sequence[str] = ()
+    further: bool = False
 
     def markdown(self) -> str:
         """GitHub's Markdown; marked cells are bold."""

@@ -39,7 +39,7 @@ def _software_and_machine() -> dict[str, Any]:
         "platform": platform.platform(),
         "packages": {
             name: _package_version(name)
-            for name in ("torch", "torchvision", "numpy", "pandas", "pytest", "pytest-benchmark")
+            for name in ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "pytest", "pytest-benchmark")
         },
         "cuda": torch.version.cuda,
         "cudnn": torch.backends.cudnn.version(),

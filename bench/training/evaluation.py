@@ -33,18 +33,24 @@ def predict(model: nn.Module, pairs: Pairs, precision: Precision = FP32) -> Tens
     return torch.cat(parts).cpu()
 
 
-def evaluate(model: nn.Module, pairs: Pairs, precision: Precision = FP32) -> dict[str, float]:
-    """Every metric of ``bench.registry.METRICS`` by name, over all of the pairs; see ``predict``.
+def evaluate(
+    model: nn.Module, pairs: Pairs, precision: Precision = FP32, *, every_epoch: bool = False
+) -> dict[str, float]:
+    """Every metric of ``bench.registry.METRICS`` by name, over all of the pairs; see ``predict``, ``metrics_of``.
 
     Raises:
         PluginError: A metric raises, or returns something other than a number.
     """
-    return metrics_of(predict(model, pairs, precision), pairs.labels.cpu())
+    return metrics_of(predict(model, pairs, precision), pairs.labels.cpu(), every_epoch=every_epoch)
 
 
-def metrics_of(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    """Every metric by name, over samples whose logits (N, L) and labels (N,) are on the CPU; see ``evaluate``."""
-    return {name: _value(name, logits, labels) for name in METRICS}
+def metrics_of(logits: Tensor, labels: Tensor, *, every_epoch: bool = False) -> dict[str, float]:
+    """Every metric by name, over samples whose logits (N, L) and labels (N,) are on the CPU; see ``evaluate``.
+
+    ``every_epoch`` leaves out those that are not computed after every epoch.
+    """
+    names = [name for name, metric in METRICS.items() if metric.every_epoch or not every_epoch]
+    return {name: _value(name, logits, labels) for name in names}
 
 
 def _value(name: str, logits: Tensor, labels: Tensor) -> float:

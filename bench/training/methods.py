@@ -1,7 +1,7 @@
-"""Training methods for several modalities, which a protocol can add to the plain training step.
+"""Training methods that a protocol can add to the plain training step.
 
-Modality dropout, losses of single modalities, and OGM-GE. They act on models that fuse modalities; models of one
-modality are trained as without them, so that baselines and fusions can share a protocol.
+Class weights act on all models. Modality dropout, losses of single modalities, and OGM-GE act on models that fuse
+modalities; models of one modality are trained as without them, so that baselines and fusions can share a protocol.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from bench.config import Protocol
+from bench.config import BALANCED, Protocol
 from bench.metrics import classification_loss
 from bench.training.pairs import Pairs
 from bench.training.precision import forward
@@ -29,6 +29,18 @@ def present(seed: int, epoch: int, pairs: int, modalities: int, dropout: float) 
     """
     generator = torch.Generator().manual_seed(stream(seed, f"modality-dropout/{epoch}"))
     return torch.rand(pairs, modalities, generator=generator) >= dropout
+
+
+def class_weights(labels: Tensor) -> Tensor:
+    """Balanced weights of classes, float32 (largest label + 1,) on the device of the labels.
+
+    n / (K * n_k) for n labels of K classes, n_k of them of class k, as scikit-learn's
+    ``compute_class_weight("balanced")`` (King and Zeng 2001, Logistic regression in rare events data): all classes
+    have the same part in the loss, and the mean weight of the labels is 1. A class without labels has weight 0.
+    """
+    counts = labels.cpu().bincount().double()
+    weights = len(labels) / ((counts > 0).sum() * counts)
+    return weights.where(counts > 0, 0.0).float().to(labels.device)
 
 
 def modulation(scores: Tensor, alpha: float) -> Tensor:
@@ -72,7 +84,7 @@ class Methods:
     Args:
         model: On the device of the pairs.
         protocol: Names the methods.
-        train: All training pairs.
+        train: All training pairs; class weights are of them.
         seed: Of which pairs lose which modality, and of the heads.
 
     Raises:
@@ -90,6 +102,7 @@ class Methods:
         self._modalities = model.modalities if isinstance(model, FusionNet) else tuple(train[:1].inputs)
         fuses = len(self._modalities) > 1
         self._drops = fuses and protocol.modality_dropout > 0
+        self._weights = class_weights(train.labels) if protocol.class_weights == BALANCED else None
         # The network, if it has stems that can be trained for their modality.
         stems = fuses and isinstance(model, FusionNet) and any(True for _ in model.stems.parameters())
         self._fusion = model if stems and isinstance(model, FusionNet) else None
@@ -119,14 +132,15 @@ class Methods:
         return Batch(inputs, batch.labels)
 
     def backward(self, batch: Batch) -> Tensor:
-        """Compute the gradients of a step; returns the mean loss of the fused predictions alone."""
+        """Compute the gradients of a step; returns the mean loss of the fused predictions alone, weighted."""
         labels, protocol = batch.labels, self._protocol
         with self._watched() as features:
-            loss = classification_loss(forward(self._model, batch.inputs, protocol.precision), labels)
+            logits = forward(self._model, batch.inputs, protocol.precision)
+        loss = classification_loss(logits, labels, self._weights)
         total = loss
         for modality, head in self.heads.items():
             alone = head(averaged(features[self._modalities.index(modality)].float()))
-            total = total + protocol.unimodal_loss * classification_loss(alone, labels)
+            total = total + protocol.unimodal_loss * classification_loss(alone, labels, self._weights)
         total.backward()
         if self._fusion is not None and protocol.ogm_ge:
             self._modulate(self._fusion, [x.detach().float() for x in features], labels)
@@ -169,7 +183,8 @@ class Methods:
 def make_methods(model: nn.Module, protocol: Protocol, train: Pairs, seed: int) -> Methods | None:
     """The training methods of a protocol; None if it has none. See ``Methods``."""
     uses_any = protocol.modality_dropout or protocol.unimodal_loss or protocol.ogm_ge
-    return Methods(model, protocol, train, seed) if uses_any else None
+    weighted = protocol.class_weights == BALANCED
+    return Methods(model, protocol, train, seed) if uses_any or weighted else None
 
 
 def _right(logits: Tensor, labels: Tensor) -> Tensor:

@@ -70,8 +70,15 @@ class StoredPairs:
 
     def __getitem__(self, index: Tensor | slice) -> Batch:
         """See ``Pairs``."""
-        measured = self.dataset.batch(self.pairs[index], self.modalities)
-        for modality, values in measured.inputs.items():  # just made, so they can be overwritten
+        return self.scaled(self.measured(index))
+
+    def measured(self, index: Tensor | slice) -> Batch:
+        """The selected pairs as they were measured, in new tensors."""
+        return self.dataset.batch(self.pairs[index], self.modalities)
+
+    def scaled(self, measured: Batch) -> Batch:
+        """Measured pairs as a model gets them; the measurements are overwritten."""
+        for modality, values in measured.inputs.items():
             if modality in self.scaling:
                 mean, std = self.scaling[modality]
                 values.sub_(mean[:, None, None]).div_(std[:, None, None])

@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bench.config import STANDARD, Protocol, RunConfig
-from bench.metrics import accuracy
+from bench.metrics import accuracy, class_accuracies, confusion
 from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord
 from bench.records.sample import samples_path
 from bench.registry import METRICS
@@ -41,7 +41,7 @@ from bench.training.samples import save_samples
 from bench.training.seeding import deterministic, epoch_order, seeded
 from bench.training.trainer import TARGET_ACCURACY, DivergedError, EpochResult, Observer, Trainer
 from bench.training.trial import experts_of, try_model
-from data_utils import DATASETS, Batch, DatasetInfo, PairedDataset, Part, Source, World, open_source
+from data_utils import DATASETS, Batch, DatasetInfo, PairedDataset, Source, World, open_source
 from fusion_models import FusionNet, ModelError, ModelSpec, build_model, find_model
 from fusion_models.registry import CUSTOM_MODELS, BuildModel
 from fusion_models.zoo import CUSTOM
@@ -197,6 +197,7 @@ def run_cell(
             return RunRecord(**fields, total_seconds=time.perf_counter() - start)
         trainer.restore_best()
         fields |= _best(trainer, fields["pretraining"])
+        fields |= _evaluated("valid", trainer.best_logits, data.valid.labels.cpu(), classes)
         fields["train_accuracy"] = accuracy(
             predict(network, data.train, protocol.precision), data.train.labels.cpu()
         )
@@ -204,7 +205,8 @@ def run_cell(
         shown = data.world.reported
         logits = predict_part(network, data, shown, protocol.precision)
         if shown is data.world.test:
-            fields |= _tested(logits, shown)
+            fields |= _evaluated("test", logits, shown.labels, classes)
+            fields |= {f"test_{name}": fields["test_metrics"][name] for name in ("loss", "accuracy")}
         fields |= _save_weights(network, config, spec, seed, note)
         if config.results_dir is not None and fields["checkpoint"] is not None:
             path = samples_path(config.results_dir, fields["checkpoint"])
@@ -225,9 +227,14 @@ def _world(world: World) -> dict[str, Any]:
     }
 
 
-def _tested(logits: Tensor, part: Part) -> dict[str, Any]:
-    values = {name: _finite(value) for name, value in metrics_of(logits, part.labels).items()}
-    return {"test_loss": values["loss"], "test_accuracy": values["accuracy"], "test_metrics": values}
+def _evaluated(part: str, logits: Tensor, labels: Tensor, classes: int) -> dict[str, Any]:
+    """Every metric, and the counts of predictions, over the pairs of a part."""
+    counts = confusion(logits, labels, classes)
+    return {
+        f"{part}_metrics": {name: _finite(value) for name, value in metrics_of(logits, labels).items()},
+        f"{part}_confusion": counts,
+        f"{part}_class_accuracies": class_accuracies(counts),
+    }
 
 
 def failed(spec: ModelSpec, source: Source, seed: int, config: RunConfig, error: Exception) -> RunRecord:
@@ -382,7 +389,6 @@ def _best(trainer: Trainer, pretraining: list[Pretraining]) -> dict[str, Any]:
         "best_epoch": best.epoch,
         "best_valid_loss": best.valid["loss"],
         "valid_accuracy": best.valid["accuracy"],
-        "valid_metrics": {name: _finite(value) for name, value in best.valid.items()},
         "train_seconds": sum(trainer.history.epoch_seconds) + _seconds(pretraining),
     }
 

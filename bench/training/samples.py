@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from bench.metrics import probabilities
 from bench.records import SampleRecord
 from data_utils import Part
 from data_utils.audits.pictures import Pixels, pictures
@@ -72,14 +73,6 @@ def _png(picture: Pixels) -> str:
     content = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(picture)).save(content, "PNG")
     return base64.b64encode(content.getvalue()).decode()
-
-
-def probabilities(logits: Tensor) -> Tensor:
-    """The probability of each class (N, classes) from logits (N, L), in double precision."""
-    if logits.shape[1] == 1:
-        second = logits.double().sigmoid()
-        return torch.cat([1 - second, second], dim=1)
-    return logits.double().softmax(dim=1)
 
 
 def chosen_samples(probability: Tensor, right: Tensor, count: int) -> list[int]:

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.config import Protocol
-from bench.training.evaluation import evaluate
+from bench.training.augmentation import AugmentedPairs, is_augmented
+from bench.training.evaluation import metrics_of, predict
 from bench.training.graphs import fastest
 from bench.training.methods import make_methods
 from bench.training.pairs import Pairs, StoredPairs
@@ -41,7 +42,7 @@ class EpochResult:
     Attributes:
         epoch: Counted from 1; ``epochs``: how many there are.
         train_loss: Mean over the training pairs that the epoch used, each at the step that used it, in nats.
-        valid: Every metric over the validation pairs after the epoch.
+        valid: The metrics over the validation pairs after the epoch, without those of the best epoch alone.
         learning_rate: Of the epoch's first step.
         seconds: The training alone, device synchronized.
         stage: What was trained, where it is not the model itself ("rgb expert").
@@ -102,6 +103,7 @@ class Trainer:
         model: The model, as far as it has been trained.
         history: The epochs so far.
         device: Where it is trained.
+        best_logits: Of the validation pairs after the best epoch (N, L), on the CPU.
 
     Args:
         model: On the device of the data; frozen parameters stay as they are.
@@ -129,14 +131,17 @@ class Trainer:
         # What a model does not look at need not be made.
         train, valid = (p.seen_by(model) if isinstance(p, StoredPairs) else p for p in (train, valid))
         self._train, self._valid = train, valid
+        self._valid_labels = valid.labels.cpu()
         self._protocol, self._seed, self._observe, self._stage = protocol, seed, observe, stage
         self._steps_per_epoch = steps_per_epoch(len(train), protocol)
-        train, valid = (
-            pairs.seen_by(model) if isinstance(pairs, StoredPairs) else pairs for pairs in (train, valid)
-        )
         self._used = min(len(train), self._steps_per_epoch * protocol.batch_size)
         self._rates = learning_rates(protocol, self._steps_per_epoch)
         self._methods = make_methods(model, protocol, train, seed)
+        self._augmented = None
+        if is_augmented(protocol):
+            if not isinstance(train, StoredPairs):
+                raise TypeError("only pairs of a data set can be augmented: a batch does not tell what it holds")
+            train = self._augmented = AugmentedPairs(train, protocol, seed)
         optimizer = make_optimizer(trained_with(model, self._methods), protocol)
         eager = EagerSteps(model, optimizer, train, protocol, self._methods)
         self._steps = fastest(eager, self._used)
@@ -160,8 +165,9 @@ class Trainer:
         self.model.train()
         epoch = len(self.history.results)
         order = epoch_order(self._seed, epoch + 1, len(self._train))[: self._used].to(self.device)
-        if self._methods is not None:
-            self._methods.begin(epoch + 1)
+        for drawn in (self._methods, self._augmented):
+            if drawn is not None:
+                drawn.begin(epoch + 1)
         rates = self._rates[epoch * self._steps_per_epoch :][: self._steps_per_epoch]
         for loss_sum in self._steps.epoch(order, rates):
             yield loss_sum
@@ -177,11 +183,12 @@ class Trainer:
         if self._running is None:
             raise RuntimeError("finish_epoch follows train_epoch")
         (loss_sum, learning_rate, seconds), self._running = self._running, None
+        logits = predict(self.model, self._valid, self._protocol.precision)
         result = EpochResult(
             epoch=len(self.history.results) + 1,
             epochs=self._protocol.epochs,
             train_loss=loss_sum.item() / self._used,
-            valid=evaluate(self.model, self._valid, self._protocol.precision),
+            valid=metrics_of(logits, self._valid_labels, every_epoch=True),
             learning_rate=learning_rate,
             seconds=seconds,
             stage=self._stage,
@@ -195,6 +202,7 @@ class Trainer:
             )
         if self.history.best is result:
             self._best_weights = _copy_weights(self.model)
+            self.best_logits = logits
 
     def restore_best(self) -> None:
         """Give the model the weights it had after its best epoch."""

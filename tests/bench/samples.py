@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import torch
 
 from bench.config import SMOKE, STANDARD, Protocol, RunConfig
 from bench.records import COMPLETED, RunRecord
@@ -86,6 +87,13 @@ def with_test_figures(one: RunRecord, loss: float = 0.3, accuracy: float = 0.88)
 def small_dataset() -> PairedDataset:
     """80 simulated pairs of 16x16."""
     return shapes(80, 0, image_size=16).decoded()
+
+
+def uneven_dataset() -> PairedDataset:
+    """48 of them, with three spheres per cube."""
+    data = small_dataset()
+    cubes, spheres = ((data.labels == label).nonzero()[:, 0] for label in (0, 1))
+    return data.take(torch.cat([cubes[:12], spheres[:36]]))
 
 
 def run_config(results_dir: Path, protocol: Protocol = SMALL) -> RunConfig:

@@ -75,6 +75,7 @@ def test_records_that_lack_a_field_with_a_default_equal_new_ones() -> None:
     defaults: dict[str, Any] = {"test_pairs": 0, "test_fraction": 0.0, "keep_groups": True}
     defaults |= {"valid_whole_batches": False, "precision": "fp32"}
     defaults |= {"modality_dropout": 0.0, "unimodal_loss": 0.0, "ogm_ge": 0.0}
+    defaults |= {"class_weights": "none", "horizontal_flip": 0.0, "random_crop": 0, "color_jitter": 0.0}
     assert canonical({"epochs": 3}) == {"epochs": 3, **defaults}
 
 

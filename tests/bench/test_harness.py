@@ -98,8 +98,9 @@ def test_a_run_passes_and_prints_where_its_results_are(first: Ended) -> None:
 def test_a_run_writes_records_tables_figures_checkpoint_and_samples(first: Ended) -> None:
     (record,) = first.records
     assert (record.model, record.status, record.profile, record.seed) == (MODEL, COMPLETED, "smoke", 51)
+    tables = ("fusion", "predictions", "classes", "cost", "thresholds")
     assert {path.name for path in (first.folder / "tables").iterdir()} == {
-        f"{table}.{suffix}" for table in ("fusion", "cost", "thresholds") for suffix in ("md", "tex", "csv")
+        f"{table}.{suffix}" for table in tables for suffix in ("md", "tex", "csv")
     }
     assert MODEL in (first.folder / "tables" / "fusion.md").read_text()
     assert {path.name for path in (first.folder / "plots").iterdir()} == {

@@ -38,7 +38,8 @@ def test_a_metric_is_declared_evaluated_and_listed() -> None:
     assert (metric.title, metric.decimals, metric.margin, metric.shown) == ("valid Brier score", 4, 0.02, False)
     model, batch = toy(), toy_batch(8)
     assert evaluate(model, batch)["brier"] == pytest.approx(brier(model(batch.inputs), batch.labels))
-    assert list(METRICS) == ["loss", "accuracy", "balanced_accuracy", "brier"]
+    shipped = ["loss", "accuracy", "balanced_accuracy", "macro_f1", "auroc", "calibration_error"]
+    assert list(METRICS) == [*shipped, "brier"]
 
 
 def silence(values: Tensor, level: float, generator: Generator) -> Tensor:  # noqa: ARG001

@@ -135,14 +135,15 @@ def test_a_slow_seed_does_not_move_the_time_of_a_model() -> None:
 
 def test_every_shown_metric_is_compared_and_no_other() -> None:
     on_test, on_valid = ["test_loss", "test_accuracy"], ["best_valid_loss", "valid_accuracy"]
+    of_uneven = ["test_macro_f1", "valid_macro_f1"]
     quantities = [
         "parameters",
         "epoch_seconds",
         "train_seconds",
         "peak_memory_bytes",
     ]
-    assert list(compared_metrics()) == on_test + on_valid + quantities
-    assert list(compared_metrics([foreign()]))[:3] == [*on_test, "test_brier"]
+    assert list(compared_metrics()) == [*on_test, of_uneven[0], *on_valid, of_uneven[1], *quantities]
+    assert list(compared_metrics([foreign()]))[:4] == [*on_test, of_uneven[0], "test_brier"]
     old, new = record(), with_test_figures(record())
     assert list(verdicts([old], [old])) == list(verdicts([old], [new])) == on_valid + quantities
     assert list(verdicts([new], [new])) == on_test + quantities

@@ -137,6 +137,15 @@ def test_a_race_needs_a_step_to_warm_up_and_one_to_time(change: dict[str, int], 
         pass
 
 
+def test_a_race_does_not_augment(tmp_path: Path) -> None:
+    config = run_config(tmp_path, replace(SHORT, horizontal_flip=0.5))
+    with (
+        pytest.raises(OptionError, match="a race is of loops on the same pairs: leave horizontal_flip"),
+        race_on(small_dataset(), 51, config),
+    ):
+        pass
+
+
 def test_the_exact_difference_notices_another_computation(monkeypatch: pytest.MonkeyPatch) -> None:
     def differences() -> dict[str, float]:
         losses = {

@@ -40,6 +40,15 @@ def test_both_loops_are_one_computation(
     assert our_losses(protocol, data) == pytest.approx(reference_losses(protocol, data), rel=1e-12)
 
 
+def test_both_loops_weigh_classes_alike() -> None:
+    data = doubles(toy_batch(13))
+    uneven = Batch(data.inputs, (torch.arange(13) % 4 == 0).long())
+    weighted = replace(PROTOCOL, class_weights="balanced")
+    losses = our_losses(weighted, uneven)
+    assert losses == pytest.approx(reference_losses(weighted, uneven), rel=1e-6)  # weights are float32
+    assert losses != pytest.approx(reference_losses(PROTOCOL, uneven), rel=1e-3)
+
+
 @pytest.mark.parametrize(
     "change", [{"learning_rate": 0.11}, {"schedule": "constant"}, {"drop_last": True}, {"batch_size": 5}]
 )

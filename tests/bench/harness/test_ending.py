@@ -49,6 +49,9 @@ def test_tables_figures_and_their_places_are_printed(make: Make) -> None:
     ]
     assert MODEL in printed(ending)
     assert "earlier run" not in printed(ending)
+    assert (session.folder / "tables" / "predictions.md").is_file()
+    assert "fusion architectures" in printed(ending)
+    assert "further metrics" not in printed(ending)
 
 
 def test_records_of_several_studies_have_no_common_conditions(make: Make) -> None:

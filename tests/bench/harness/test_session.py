@@ -372,7 +372,7 @@ def test_costs_are_on_the_disk_and_in_the_tables_also_alone(opened: Session) -> 
 def test_finishing_writes_tables_and_figures_of_what_has_ended(opened: Session) -> None:
     opened.records += [record(TWIN), record(MODEL)]
     tables = opened.finish()
-    assert [table.name for table in tables] == ["fusion", "cost", "thresholds", "downsampling"]
+    assert [table.name for table in tables] == ["fusion", "predictions", "cost", "thresholds", "downsampling"]
     assert sorted(path.name for path in (opened.folder / "tables").iterdir()) == sorted(
         f"{table.name}.{suffix}" for table in tables for suffix in ("md", "tex", "csv")
     )
@@ -469,7 +469,7 @@ def test_the_tracker_gets_the_tables_and_its_notes_are_kept(make: Make, notebook
     session.open(session.cells)
     session.records += [record(TWIN), record(MODEL)]
     session.finish()
-    assert notebook.notes == [("close", (2, {"standard": 4}))]
+    assert notebook.notes == [("close", (2, {"standard": 5}))]
     assert session.notes == ["noted"]
 
 

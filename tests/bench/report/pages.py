@@ -33,6 +33,7 @@ def hand_made() -> Run:
             seed=seed,
             question="Which is best?",
             command=f"pytest '{model}' --seeds {seed},",
+            valid_confusion=[[45, 5], [0, 50]],
         )
         for seed in (51, 52)
         for model in losses
@@ -44,7 +45,9 @@ def hand_made() -> Run:
         best_valid_loss=None,
         best_epoch=None,
     )
-    other = record(TWIN, study="fusion-compact", dataset=HOSTILE, profile="full")
+    of_ten = {"classes": 10, "class_names": [f"{number} of ten" for number in range(9)] + [HOSTILE]}
+    counts = [[9 - abs(row - column) for column in range(10)] for row in range(9)] + [[0] * 10]
+    other = record(TWIN, study="fusion-compact", dataset=HOSTILE, profile="full", valid_confusion=counts, **of_ten)
     return Run("a run", [*cells, other], [], [], None)
 
 

@@ -93,6 +93,33 @@ def test_failures_are_in_the_summary_and_among_the_cells(shown: Node) -> None:
     ]
 
 
+def test_each_model_has_its_confusion_matrix(shown: Node) -> None:
+    caption = "{}: validation pairs by class (rows) and predicted class (columns), {}"
+    two = rows(shown, caption.format(MODEL, "seeds 51, 52"))
+    assert two == [
+        ["class", "cubes", "spheres", "pairs", "right"],
+        ["cubes", "90", "10", "100", "0.900"],
+        ["spheres", "0", "100", "100", "1.000"],
+    ]
+    assert rows(shown, caption.format(THIRD, "seed 51"))[1] == ["cubes", "45", "5", "50", "0.900"]  # 52 failed
+    ten = rows(shown, caption.format(TWIN, "seed 51"))
+    assert ten[0][1:11] == [row[0] for row in ten[1:]]
+    assert ten[1][1:4] == ["9", "8", "7"]
+    assert ten[10] == [HOSTILE, *["0"] * 10, "0", "-"]
+
+
+def test_the_cells_of_a_confusion_matrix_are_shaded_by_their_share(shown: Node) -> None:
+    table, *_ = shown.find("table", **{"class": "confusion"})
+    cells = [[cell.attributes["class"] for cell in row.find("td")][:2] for row in table.find("tr")[1:]]
+    assert cells == [["number share-5", "number share-1"], ["number share-0", "number share-5"]]
+    assert [cell.words() for cell in table.find("strong")] == ["90", "100"]
+    assert {cell.attributes["scope"] for cell in table.find("th")} == {"row", "col"}
+
+
+def test_records_without_counts_have_no_confusion_matrix() -> None:
+    assert "Confusion" not in page([of_records(record())])
+
+
 def test_what_records_say_is_text_and_never_markup(html: str, shown: Node) -> None:
     assert len(shown.find("script")) == 1
     assert "<b>" not in html

@@ -22,6 +22,7 @@ def test_the_summary_has_verdict_comparison_and_tables() -> None:
     assert "**Compared with the earlier run**" in worse
     assert "### standard" in worse
     assert f"| {MODEL} | 1 |" in worse
+    assert "further metrics" not in worse
     assert text(GOOD, GOOD).startswith("## A good run\n\nCompared with")
 
 

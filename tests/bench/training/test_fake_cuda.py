@@ -15,7 +15,8 @@ from torch._subclasses import FakeTensorMode
 
 from bench.config import BF16, FP32
 from bench.probes.subject import Subject
-from bench.training import graphs
+from bench.training import augmentation, graphs
+from bench.training.augmentation import AugmentedPairs
 from bench.training.evaluation import predict
 from bench.training.graphs import GraphSteps, fastest
 from bench.training.layout import layout_of
@@ -23,6 +24,7 @@ from bench.training.pairs import StoredPairs
 from bench.training.preparation import ready
 from bench.training.steps import EagerSteps, make_optimizer
 from data_utils import Batch, ChannelStatistics, PairedDataset, Part
+from data_utils.augmentation import Orientation
 from fusion_models import MODELS, build_model
 from fusion_models.zoo import FIELD_MODELS
 from tests.bench.samples import MODEL, SMALL, record, small_dataset
@@ -176,6 +178,24 @@ def test_batches_of_stored_pairs_are_made_on_the_device_without_reading_from_it(
     batch = stored[torch.arange(8, device=DEVICE)]
     assert {values.device for values in (*batch.inputs.values(), batch.labels, stored.labels)} == {DEVICE}
     assert {len(values) for values in (*batch.inputs.values(), batch.labels)} == {8}
+    assert all(values.is_contiguous(memory_format=layout_of(DEVICE)) for values in batch.inputs.values())
+
+
+@pytest.mark.usefixtures("fake")
+def test_pairs_are_augmented_on_the_device_without_reading_from_it(
+    data: PairedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with torch._subclasses.fake_tensor.unset_fake_temporarily():
+        statistics = ChannelStatistics.from_batch(data.batch(torch.arange(PAIRS)))
+        described = {modality: data.modality(modality) for modality in data.inputs}
+        part = Part(data, torch.arange(PAIRS))
+    monkeypatch.setattr(PairedDataset, "__post_init__", lambda _: None)
+    monkeypatch.setattr(PairedDataset, "modality", lambda _, name: described[name])
+    monkeypatch.setattr(augmentation, "orientation", lambda *_: Orientation(transposed=True, right=-1))
+    stored = StoredPairs.of(part, statistics, ("rgb",), DEVICE)
+    protocol = replace(PROTOCOL, horizontal_flip=0.5, random_crop=2, color_jitter=0.4)
+    batch = AugmentedPairs(stored, protocol, 51)[torch.arange(8, device=DEVICE)]
+    assert {values.device for values in batch.inputs.values()} == {DEVICE}
     assert all(values.is_contiguous(memory_format=layout_of(DEVICE)) for values in batch.inputs.values())
 
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 from torch import Tensor, nn
 
 from bench.config import STANDARD, OptionError, Protocol
 from bench.metrics import classification_loss
-from bench.training.methods import Methods, make_methods, modulation, present, scores
+from bench.training.methods import Methods, class_weights, make_methods, modulation, present, scores
 from bench.training.preparation import prepare
 from bench.training.runs import build_seeded, drive, run
 from bench.training.seeding import deterministic, seeded
@@ -17,7 +18,7 @@ from bench.training.trainer import Trainer
 from data_utils import Batch
 from fusion_models import FusionNet, ModelError, find_model
 from fusion_models.operators import Concat, Mean
-from tests.bench.samples import small_dataset
+from tests.bench.samples import small_dataset, uneven_dataset
 from tests.bench.toys import toy, toy_batch
 
 PAIRS = 12
@@ -110,6 +111,63 @@ def test_a_single_modality_is_never_dropped() -> None:
     assert method is not None
     method.begin(1)
     assert method.dropped(data, torch.arange(8)) is data
+
+
+# Class weights
+
+
+@pytest.mark.parametrize("counts", [[3, 1], [5, 5, 5], [1, 7, 2]])
+def test_balanced_weights_are_those_of_scikit_learn(counts: list[int]) -> None:
+    labels = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    expected = compute_class_weight("balanced", classes=labels.unique().numpy(), y=labels.numpy())
+    assert class_weights(labels).tolist() == pytest.approx(expected.tolist())
+    assert class_weights(labels)[labels].mean().item() == pytest.approx(1)
+
+
+def test_a_class_without_training_pairs_weighs_nothing() -> None:
+    assert class_weights(torch.tensor([0, 0, 0, 2])).tolist() == pytest.approx([4 / 6, 0, 2])
+
+
+@pytest.mark.parametrize("logits", [1, 2])
+def test_class_weights_are_in_the_gradient_of_all_models(logits: int) -> None:
+    data, model = toy_batch(8), toy(logits=logits)
+    data = Batch(data.inputs, torch.tensor([0, 1, 0, 0, 0, 0, 1, 0]))
+    method = make_methods(model, replace(STANDARD, class_weights="balanced"), data, 51)
+    assert method is not None
+    loss = method.backward(data)
+    ours = gradients(model)
+    model.zero_grad()
+    # 6 pairs of class 0 and 2 of class 1: 8 / (2 * 6) and 8 / (2 * 2).
+    alone = [classification_loss(model(data[i : i + 1].inputs), data.labels[i : i + 1]) for i in range(8)]
+    weights = [2.0 if label else 2 / 3 for label in data.labels.tolist()]
+    expected = torch.stack([weight * one for weight, one in zip(weights, alone, strict=True)]).mean()
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item())
+    torch.testing.assert_close(ours, gradients(model))
+
+
+def test_class_weights_weigh_the_losses_of_single_modalities_too() -> None:
+    model, data = network(), batch()
+    uneven = Batch(data.inputs, torch.tensor([0] * 8 + [1, 1, 2, 2]))
+    method = make_methods(model, replace(STANDARD, class_weights="balanced", unimodal_loss=1.0), uneven, 51)
+    assert method is not None
+    method.backward(uneven)
+    of_heads = gradients(method.heads)
+    method.heads.zero_grad()
+    for x, head in zip(features(model, uneven), method.heads.values(), strict=True):
+        classification_loss(head(x), uneven.labels, torch.tensor([0.5, 2.0, 2.0])).backward()
+    torch.testing.assert_close(of_heads, gradients(method.heads))
+
+
+def test_the_loss_that_chooses_the_best_epoch_is_not_weighted() -> None:
+    still = replace(SHORT, epochs=1, learning_rate=0.0, final_learning_rate=0.0)
+    plain, weighted = (
+        run(FUSED, uneven_dataset(), protocol=protocol)
+        for protocol in (still, replace(still, class_weights="balanced"))
+    )
+    assert weighted.valid_metrics == plain.valid_metrics
+    assert weighted.train_losses != plain.train_losses
+    assert weighted.protocol["class_weights"] == "balanced"
 
 
 # Losses of single modalities
@@ -272,6 +330,11 @@ def test_a_model_without_stems_is_refused_with_the_setting(setting: str) -> None
         ({"ogm_ge": "-1"}, "ogm_ge must be 0 or positive, not -1.0"),
         ({"unimodal_loss": "nan"}, "unimodal_loss must be 0 or positive, not nan"),
         ({"unimodal_loss": "much"}, "unimodal_loss is a number"),
+        ({"class_weights": "inverse"}, "class_weights is one of none, balanced"),
+        ({"horizontal_flip": "1.5"}, "horizontal_flip must be from 0 to 1, not 1.5"),
+        ({"color_jitter": "nan"}, "color_jitter must be from 0 to 1, not nan"),
+        ({"random_crop": "-1"}, "random_crop is a number of pixels, at least 0, not -1"),
+        ({"random_crop": "0.5"}, "random_crop is a whole number"),
     ],
 )
 def test_settings_outside_their_range_are_refused(setting: dict[str, str], message: str) -> None:

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from bench.config import BF16, FP32, TF32, OptionError, Precision, RunConfig
+from bench.metrics import probabilities
 from bench.probes import robustness
 from bench.probes.subject import load_subject
 from bench.records import COMPLETED, RunRecord, SampleRecord
@@ -13,7 +14,6 @@ from bench.records.files import read
 from bench.training.evaluation import predict
 from bench.training.precision import forward
 from bench.training.runs import run
-from bench.training.samples import probabilities
 from bench.training.seeding import deterministic
 from tests.bench.samples import MODEL, SMALL, small_dataset
 from tests.bench.toys import doubles, toy, toy_batch

@@ -9,10 +9,11 @@ import torch
 from PIL import Image
 from torch import nn
 
+from bench.metrics import probabilities
 from bench.records import SampleRecord
 from bench.training.preparation import PreparedData, predict_part, prepare
 from bench.training.runs import build_seeded
-from bench.training.samples import chosen_samples, predictions, probabilities
+from bench.training.samples import chosen_samples, predictions
 from bench.training.seeding import deterministic
 from data_utils import PairedDataset
 from data_utils.audits.pictures import pictures
