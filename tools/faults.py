@@ -417,7 +417,7 @@ def options() -> Iterator[Fault]:
         ("--benchmark-compare --benchmark-compare-fail mean:1% --no-summary", "judged when the times are shown"),
         (f"--compare-models {FIRST} {FIRST}", "give two different models"),
         (f"--compare-models {FIRST}", "expected 2 arguments"),
-        ("--dataset shapes --image-size 12", "no selected model fits the data"),
+        ("--dataset shapes --image-size 12", "no model fits the data"),
         ("--benchmark-storage elasticsearch+http://nowhere/x", "elasticsearch"),
         ("--benchmark-only --benchmark-disable", "Can't have both"),
         ("--fail-on valid_accuracy:-0.01", "add --benchmark-compare"),

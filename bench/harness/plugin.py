@@ -423,10 +423,11 @@ class Benchmarks:
     def _require_a_row(self, benchmarks: Sequence[pytest.Item]) -> None:
         """Refuse a run in which every training is skipped; without trainings, one in which every benchmark is.
 
-        A shard may be left without a row as long as another shard has one: it ends as one that has nothing to do.
+        A selection or a shard may leave only models that do not fit, as long as others of the study do: what is
+        left is skipped, with a note.
 
         Raises:
-            OptionError: No selected model fits the data.
+            OptionError: No model fits the data.
         """
         trained = [item for item in benchmarks if _parameter(item, "cell") is not None]
         reasons: dict[str, None] = {}
@@ -438,13 +439,16 @@ class Benchmarks:
             if not reason:
                 return
             reasons[reason] = None
-        few, more = list(reasons)[:5], f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
-        sentence = (
-            f"no selected model fits the data, so nothing is measured: {'; '.join(few)}{more}. Choose other "
-            "models, or change the data: --image-size brings the images to another size"
+        few = "; ".join(list(reasons)[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
+        fits = any(
+            not self._session.misfit(cell.spec, self._session.source(cell.config).info)
+            for cell in self._session.cells
         )
-        fits = (not self._session.misfit(c.spec, self._session.source(c.config).info) for c in self._session.cells)
-        if not (self._session.options.shard and any(fits)):
+        sentence = (
+            f"no {'selected ' if fits else ''}model fits the data, so nothing is measured: {few}. "
+            "Choose other models, or change the data: --image-size brings the images to another size"
+        )
+        if not fits:
             raise OptionError(sentence)
         self._session.note(sentence)
 
