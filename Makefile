@@ -2,7 +2,7 @@
 # make test:  the tests                make lint: formatter, linter, type checker
 # make test-slow: the tests that start whole commands
 # make smoke: every benchmark once     make install: only the virtual environment, in .venv
-# make faults: faults injected into runs, as docs/reliability.md lists them; ten minutes
+# make faults: faults injected into runs, as docs/reliability.md lists them
 # make test-oldest: the tests with the oldest declared version of every dependency, in .venv-oldest
 # make costs: measures what results/costs/ holds, half an hour on an idle CPU
 PYTHON ?= python3

@@ -1,11 +1,13 @@
 """What the three packages share: the base of all errors, registries, plug-ins, hashes of code. Loads no torch."""
 
 import ast
+import codecs
 import hashlib
 import importlib
 import importlib.util
 import inspect
 import json
+import os
 import re
 import sys
 import traceback
@@ -46,11 +48,22 @@ def _escaped(match: re.Match[str]) -> str:
     return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"
 
 
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """Like the error handler "backslashreplace", but for the ``printable`` form of what is no character."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = printable(error.object[error.start : error.end])
+    return text.encode("ascii", "backslashreplace").decode("ascii"), error.end
+
+
+codecs.register_error("fusiongauge.printable", _escape)
+
+
 def escape_on_terminals() -> None:
     """Have ``print`` escape the characters that a terminal or a pipe cannot encode, instead of raising."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+            stream.reconfigure(errors="fusiongauge.printable")
 
 
 class PluginError(FusionGaugeError, ValueError):
@@ -190,7 +203,7 @@ def load_plugin(path: str) -> Plugin:
     file = Path(path).expanduser().resolve()
     if not file.is_file():
         raise PluginError(f"--plugin {path}: this file does not exist; give the path of a Python file")
-    name = f"fusiongauge_plugin_{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    name = f"fusiongauge_plugin_{file.stem}_{hashlib.sha256(os.fsencode(file)).hexdigest()[:8]}"
     if name in _PLUGINS:
         return _PLUGINS[name]
     spec = importlib.util.spec_from_file_location(name, file)

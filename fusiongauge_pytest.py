@@ -20,27 +20,28 @@ HOME = Path(__file__).resolve().parent
 PLUGIN = "bench.harness.plugin"
 """The plug-in; conftest.py loads it under the same name where FusionGauge is not installed."""
 
-WITH_VALUE = (
-    "--plugin",
-    "--profile",
-    "--dataset",
-    "--device",
-    "--seeds",
-    "--set",
-    "--image-size",
-    "--results-dir",
-    "--fail-on",
-    "--track",
-    "--study",
-    "--shard",
-    "--executor",
-    "--cache-size",
-    "--max-seeds",
-    "--budget",
-    "--claims",
-    "--earlier",
-)
-"""The options of the plug-in that take a value."""
+VALUES = {
+    "--plugin": 1,
+    "--profile": 1,
+    "--dataset": 1,
+    "--device": 1,
+    "--seeds": 1,
+    "--set": 1,
+    "--image-size": 1,
+    "--results-dir": 1,
+    "--fail-on": 1,
+    "--track": 1,
+    "--study": 1,
+    "--shard": 1,
+    "--executor": 1,
+    "--cache-size": 1,
+    "--max-seeds": 1,
+    "--budget": 1,
+    "--compare-models": 2,
+    "--claims": 1,
+    "--earlier": 1,
+}
+"""The options of the plug-in that take values, and how many."""
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -56,10 +57,15 @@ def pytest_load_initial_conftests(early_config: pytest.Config, parser: pytest.Pa
 
 def _paths(words: list[str], args: list[str]) -> list[str]:
     """The words that pytest takes for paths, without values of options that it does not know yet."""
-    ours = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for option in WITH_VALUE:
-        ours.add_argument(option, action="append", nargs="?")
-    rest = ours.parse_known_args(args)[1]
+    ours = argparse.ArgumentParser(
+        add_help=False, allow_abbrev=False, exit_on_error=False, fromfile_prefix_chars="@"
+    )
+    for option, count in VALUES.items():
+        ours.add_argument(option, action="append", nargs=count)
+    try:
+        rest = ours.parse_known_args(args)[1]
+    except argparse.ArgumentError:  # a value is missing, which pytest reports where the options are ours
+        return words
     return [word for word in words if word in rest]
 
 

@@ -5,6 +5,7 @@ weights; ``results/baseline/tables/``, ``results/claims.md`` and the README's se
 generated from them, and a test fails when they disagree.
 """
 
+import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -75,7 +76,7 @@ def _git(*arguments: str) -> bytes:
     try:
         return subprocess.run(command, capture_output=True, check=True).stdout  # noqa: S603
     except (OSError, subprocess.CalledProcessError) as error:
-        reason = error.stderr.decode().strip() if isinstance(error, subprocess.CalledProcessError) else error
+        reason = os.fsdecode(error.stderr).strip() if isinstance(error, subprocess.CalledProcessError) else error
         raise RecordError(
             f"git {' '.join(arguments)}: {reason}; give the folder of a run, a records file, or a commit of {ROOT}"
         ) from error

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import os
 import sys
 from functools import partial, wraps
 from pathlib import Path
@@ -58,6 +59,12 @@ def test_bytes_that_are_not_utf_8_are_escaped_in_names_and_messages(raw: str, te
     assert printable(raw) == text
     assert str(FusionGaugeError(f"no {raw}")) == f"no {text}"
     text.encode()
+
+
+def test_streams_escape_these_bytes_alike() -> None:
+    text = "樹 ü " + b"\xfc".decode(errors="surrogateescape")
+    assert text.encode("ascii", "fusiongauge.printable") == rb"\u6a39 \xfc \xfc"
+    assert text.encode("utf-8", "fusiongauge.printable") == "樹 ü ".encode() + rb"\xfc"
 
 
 def test_all_errors_have_one_base() -> None:
@@ -190,6 +197,13 @@ def test_a_file_is_imported_once(file: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert OPERATORS["first-alone"].make.__module__ == plugin.module
     assert list(OPERATORS.added) == ["first-alone"]
     assert "compact-intermediate-first-alone-strided" in fusion_models.MODELS
+
+
+@pytest.mark.usefixtures("registries")
+def test_the_name_of_a_file_need_not_be_utf_8(tmp_path: Path) -> None:
+    file = tmp_path / os.fsdecode(b"m\xfctze.py")
+    file.write_text("VALUE = 7")
+    assert sys.modules[load_plugin(str(file)).module].VALUE == 7
 
 
 @pytest.mark.usefixtures("registries")

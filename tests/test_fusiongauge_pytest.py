@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from argparse import ArgumentParser
+from argparse import Action, ArgumentParser
 from pathlib import Path
 from typing import Any
 
@@ -10,23 +10,34 @@ import pytest
 
 import fusiongauge_pytest
 from bench.harness import plugin
-from fusiongauge_pytest import HOME, WITH_VALUE, _is_about_us, _named, _paths
+from fusiongauge_pytest import HOME, VALUES, _is_about_us, _named, _paths
 from tests.bench.nested import nested
 
 MODEL = "compact-late-concat-strided"
 ID = f"bench/test_training.py::test_training[{MODEL}]"
 
 
-def test_it_knows_which_options_take_a_value() -> None:
-    parser = ArgumentParser()
+def registered() -> list[Action]:
+    """The options of the plug-in as it declares them."""
+    parser = ArgumentParser(add_help=False)
 
     class Group:
         def addoption(self, *names: str, **words: Any) -> None:
             parser.add_argument(*names, **words)
 
     plugin._declare(Group())  # type: ignore[arg-type]
-    with_value = [action.option_strings[0] for action in parser._actions if action.nargs is None]
-    assert sorted(with_value) == sorted(WITH_VALUE)
+    return parser._actions
+
+
+@pytest.mark.parametrize("option", registered(), ids=lambda option: option.dest)
+def test_values_of_every_registered_option_are_no_paths(option: Action) -> None:
+    (name,) = option.option_strings
+    count = 1 if option.nargs is None else option.nargs
+    assert isinstance(count, int)
+    values = [f"value-{number}" for number in range(count)]
+    for given in [[name, *values], *([[f"{name}={values[0]}"]] if count == 1 else [])]:
+        for words in ([*given, "path"], ["path", *given], ["-q", *given, "path", *given]):
+            assert _paths([word for word in words if word[0] != "-"], words) == ["path"]
 
 
 @pytest.mark.parametrize(
@@ -36,10 +47,18 @@ def test_it_knows_which_options_take_a_value() -> None:
         (["b", "--dataset", "a"], ["b"]),
         (["--dataset=a", "b", "c"], ["b", "c"]),
         (["--results-dir", "a", "--plugin", "b", "-q"], []),
+        (["--", "a"], ["a"]),
+        (["a", "--dataset"], ["a"]),  # values are missing, which pytest reports
+        (["--compare-models", "a"], ["a"]),
     ],
 )
-def test_values_of_options_are_no_paths(words: list[str], paths: list[str]) -> None:
+def test_what_is_left_are_paths(words: list[str], paths: list[str]) -> None:
     assert _paths([word for word in words if not word.startswith("-")], words) == paths
+
+
+def test_options_can_be_in_a_file(tmp_path: Path) -> None:
+    (tmp_path / "words").write_text("--dataset\na\nb\n")
+    assert _paths(["a", "b"], [f"@{tmp_path / 'words'}"]) == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -76,9 +95,10 @@ def test_installed_it_is_about_us_by_name_or_path(tmp_path: Path, monkeypatch: p
         (["--dataset", "{data}"], HOME),
         (["--dataset={data}"], HOME),
         (["--dataset", "{data}", "bench", "--seeds", "1"], HOME),
+        (["--compare-models", MODEL, "compact-late-concat-maxpool", "--dataset", "{data}"], HOME),
         (["--results-dir", "{data}", str(HOME / "bench" / "test_training.py"), "--dataset", "{data}"], Path("/")),
     ],
-    ids=["apart", "joined", "before a path", "elsewhere"],
+    ids=["apart", "joined", "before a path", "two values", "elsewhere"],
 )
 def test_benchmarks_alone_are_found_under_their_names(words: list[str], here: Path, tmp_path: Path) -> None:
     (tmp_path / "pytest.ini").touch()  # a folder that pytest would take for the root
@@ -108,7 +128,7 @@ def pytest_in(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def test_another_project_keeps_its_options_and_its_package_of_our_name(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text(
-        f"def pytest_addoption(parser):\n    for name in {WITH_VALUE}:\n        parser.addoption(name)\n"
+        f"def pytest_addoption(parser):\n    for name in {list(VALUES)}:\n        parser.addoption(name)\n"
     )
     (tmp_path / "test_it.py").write_text(
         "import sys\n"

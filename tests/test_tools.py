@@ -4,12 +4,15 @@ import ast
 import re
 import subprocess
 from collections.abc import Iterator
+from functools import reduce
 from importlib import import_module
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 from fusion_models import MODELS
+from tools import faults, option_pairs
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "tools" / "gpu_check.sh"
@@ -61,3 +64,41 @@ def test_the_script_selects_tests_that_exist() -> None:
     words = {word for selection in selections for word in re.findall(r"[\w-]+", selection)}
     assert len(selections) == 8
     assert [word for word in words - {"and", "or", "not"} if word not in ids] == []
+
+
+# Faults
+
+
+def resolved(place: str) -> object:
+    """What a module and a name with a colon between them stand for."""
+    module, _, name = place.partition(":")
+    return reduce(getattr, name.split("."), import_module(module))
+
+
+def test_faults_have_different_names_and_their_stages_exist() -> None:
+    names = [fault.name for make in faults.GROUPS.values() for fault in make()]
+    assert len(names) >= 100
+    assert len(set(names)) == len(names)
+    assert all(callable(resolved(place)) for place in (faults.STAGES | faults.LOADING).values())
+
+
+def test_every_option_of_the_benchmarks_is_tried_with_others(pytestconfig: pytest.Config) -> None:
+    everywhere = {"--profile", "--results-dir", "--benchmark-storage"}
+    known = {name for option in option_pairs.OPTIONS for name in option.names} | everywhere
+    groups = {group.name: group for group in pytestconfig._parser._groups}
+    declared = [option.names() for option in groups["fusiongauge"].options]
+    assert len(declared) > 20
+    assert [names for names in declared if known.isdisjoint(names)] == []
+
+
+def test_commands_have_every_pair_of_options_that_can_be_used_together() -> None:
+    tried = set()
+    for command in option_pairs.commands():
+        effects = [option.effect for option in command.options if option.effect]
+        assert len(effects) <= 1 or len(command.options) == 2
+        ended_early = not {option_pairs.LISTED, option_pairs.SKIPPED, option_pairs.REFUSED}.isdisjoint(effects)
+        for pair in combinations(command.options, 2):
+            if not ended_early or any(option.effect for option in pair):
+                tried.add(frozenset(pair))
+    for pair in combinations(option_pairs.OPTIONS, 2):
+        assert (frozenset(pair) in tried) != option_pairs._excluded(*pair), pair

@@ -1,6 +1,6 @@
 """Injects faults into real runs, at every stage of them, and checks what is promised in docs/reliability.md.
 
-    python tools/faults.py            # all faults: about ten minutes on two CPU cores
+    python tools/faults.py            # all faults; takes long
     python tools/faults.py disk -v    # those with "disk" in their name, with their output
 
 For every fault: no traceback, an exit status that is documented, a sentence that names the cause, and every cell
@@ -10,7 +10,9 @@ which they need Linux and root; elsewhere they are skipped and counted. Exit sta
 
 import argparse
 import ctypes
+import gc
 import importlib
+import io
 import json
 import os
 import pty
@@ -25,18 +27,22 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import ExitStack, redirect_stdout
+from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tools import option_pairs  # noqa: E402 - found whatever the working directory is
 
 FIRST, SECOND = "compact-late-concat-maxpool", "compact-late-concat-strided"
 """The cells of a run, in their order."""
 
 RUN = ["-m", "pytest", "bench/test_training.py", "-k", "compact-late-concat", "-p", "no:cacheprovider"]
-TINY = ["--profile", "smoke", "--device", "cpu", "--set", "epochs=2"]
+TINY = ["--profile", "smoke", "--device", "cpu", "--set", "epochs=2", "--image-size", "16"]
 TIMEOUT_SECONDS = 300
 
 STAGES = {
@@ -50,13 +56,16 @@ STAGES = {
 }
 """Where in a run something can happen: before a function is called, by the function's module and name."""
 
+LOADING = {"while the data are loaded": "bench.harness.session:Session.load"}
+"""Before these, when nothing is written yet."""
+
 PLUGIN = """
 import importlib, os, pathlib, shutil, signal, subprocess, sys, time
 
 def act():
     exec(os.environ["FAULT"], globals())
 
-def pytest_collection_finish(session):
+def pytest_collection_modifyitems(session):
     module, name = os.environ["STAGE"].split(":")
     owner = importlib.import_module(module)
     *outer, name = name.split(".")
@@ -146,6 +155,19 @@ def signals() -> Iterator[Fault]:
             said = stage != "at the summary" and name != "SIGKILL"
             says = "interrupted|KeyboardInterrupt|Terminated" if said else ""
             yield at(stage, act, name=name, codes=(code,), kept=kept, says=says)
+    for name in ("SIGUSR1", "SIGUSR2", "SIGXCPU"):
+        act = f"os.kill(os.getpid(), signal.{name}); time.sleep(0.01)"
+        yield at("after the first cell", act, name=name, codes=(2,), kept=1, says=f"interrupted|{name}")
+    act = "os.kill(os.getpid(), signal.SIGINT); time.sleep(0.01)"
+    yield at("while the data are loaded", act, name="SIGINT", codes=(2,), kept=0, says="KeyboardInterrupt")
+    # one second of processor time from now on, then a signal in every further one
+    limit = (
+        "import resource; used = resource.getrusage(resource.RUSAGE_SELF); "
+        "used = int(used.ru_utime + used.ru_stime) + 1; "
+        "resource.setrlimit(resource.RLIMIT_CPU, (used, used + 600))\n"
+        "while True:\n    pass"
+    )
+    yield at("after the first cell", limit, name="ulimit -t", codes=(2,), kept=1, says="SIGXCPU")
     twice = "os.kill(os.getpid(), signal.SIGINT)"
     again = f"import bench.tables.tabulation as t; t.write_tables = lambda *_, **__: {twice}; {twice}"
     yield at("after the first cell", again, name="Ctrl-C twice", codes=(2,), kept=1, says="interrupted once more")
@@ -200,9 +222,115 @@ def _file(place: Place) -> None:
     place.run.write_text("a file")
 
 
+def places() -> Iterator[Fault]:
+    """Files where folders belong, and folders where files belong."""
+    for name, codes, says in (
+        ("checkpoints", (0,), "the checkpoint .* could not be saved"),
+        ("samples", (0,), "sample predictions could not be saved"),
+        ("tables", (1,), "FAILED: the tables could not be written"),
+        ("plots", (0,), "the figures could not be written"),
+    ):
+        prepare = partial(_in_the_way, name=name, folder=False)
+        yield Fault(f"a file in place of {name}", bench(), codes=codes, says=says, prepare=prepare)
+    for name, codes, says in (
+        ("records.jsonl", (4,), "cannot write results to"),
+        ("run.lock", (4,), "cannot write results to"),
+        ("benchmark.json", (0,), "the times could not be written"),
+    ):
+        prepare, kept = partial(_in_the_way, name=name, folder=True), 2 * (0 in codes)
+        yield Fault(f"a folder in place of {name}", bench(), codes=codes, says=says, kept=kept, prepare=prepare)
+
+
+def _in_the_way(place: Place, name: str, *, folder: bool) -> None:
+    place.run.mkdir()
+    target = place.run / name
+    if folder:
+        target.mkdir()
+    else:
+        target.touch()
+
+
+def hooks() -> Iterator[Fault]:
+    """Other plug-ins of pytest that raise at the end."""
+    for hook in (
+        "pytest_sessionfinish",
+        "pytest_terminal_summary",
+        "pytest_unconfigure",
+        "pytest_benchmark_generate_commit_info",
+        "pytest_benchmark_generate_json",
+        "pytest_benchmark_group_stats",
+        "pytest_benchmark_scale_unit",
+        "pytest_benchmark_update_json",
+    ):
+        prepare = partial(_hooked, hook=hook)
+        yield Fault(f"{hook} raises", bench("-p", "hooked"), says=r"\(OSError: theirs\)", prepare=prepare)
+    prepare = partial(_hooked, hook="pytest_sessionfinish")
+    for words, codes, says in (
+        ("--junitxml {folder}/x.xml", (1,), "FAILED: pytest or one of its plug-ins failed at the end"),
+        ("--device gpu", (4,), "cpu, cuda or cuda:N"),
+        ("--dataset {folder}", (4,), "in no known layout|holds no"),
+        ("--co", (0,), "test_training"),
+    ):
+        kept = 2 * (codes == (1,))
+        name = f"pytest_sessionfinish raises with {words}"
+        yield Fault(
+            name, bench("-p", "hooked", *words.split(" ")), codes=codes, kept=kept, says=says, prepare=prepare
+        )
+
+
+def _hooked(place: Place, hook: str) -> None:
+    text = f"import pytest\n@pytest.hookimpl(tryfirst=True)\ndef {hook}():\n    raise OSError('theirs')\n"
+    (place.folder / "hooked.py").write_text(text, encoding="utf-8")
+
+
+ODD = os.fsdecode(b"M\xfctze")
+"""A file name whose bytes are not UTF-8."""
+
+
+def names() -> Iterator[Fault]:
+    """File names that are not UTF-8, in everything that takes a path; commands that show them."""
+    for words in (
+        "--results-dir {folder}/ODD",
+        "--dataset {folder}/ODD",
+        "--plugin {folder}/ODD.py",
+        "--claims {folder}/ODD.toml",
+        "--benchmark-json {folder}/ODD/ODD.json",
+        "--benchmark-storage file://{folder}/ODD",
+        "--junitxml {folder}/ODD/ODD.xml",
+        "--dataset {folder}/ODD --track tensorboard --results-dir {folder}/ODD/run",
+    ):
+        kept = 0 if "--results-dir" in words else 1
+        given = bench("-k", FIRST, *words.replace("ODD", ODD).split(" "))
+        yield Fault(f"not UTF-8: {words}", given, kept=kept, says="1 record is in", prepare=_odd_names)
+    for words, codes in (
+        ("data_utils check {folder}/ODD", (0, 1)),
+        ("data_utils check {folder}/ODD --json", (0, 1)),
+        ("data_utils show {folder}/ODD --out {folder}/ODD.png", (0,)),
+        ("bench audit --dataset {folder}/ODD", (0, 1)),
+        ("bench tables {folder}/ODD.nowhere", (2,)),
+        ("bench compare {folder}/ODD.nowhere {folder}/ODD.nowhere", (2,)),
+    ):
+        given = ["-m", *words.replace("ODD", ODD).split(" ")]
+        for env in ({}, {"PYTHONIOENCODING": "ascii"}):
+            name = " ".join([f"not UTF-8: {words}", *env.values()])
+            says = "" if "json" in words else r"M\\xfctze"
+            yield Fault(name, given, codes=codes, kept=0, says=says, env=env, prepare=_odd_names)
+
+
+def _odd_names(place: Place) -> None:
+    for suffix in (".py", ".toml"):
+        (place.folder / f"{ODD}{suffix}").touch()
+    from data_utils.__main__ import main as data_utils
+
+    words = ["make", str(place.folder / ODD), "--pairs", "80", "--image-size", "16"]
+    with redirect_stdout(io.StringIO()):
+        if data_utils(words):
+            raise RuntimeError(" ".join(words))
+
+
 def terminals() -> Iterator[Fault]:
     """Terminals that are closed, narrow, dumb, or cannot encode; output that nobody reads."""
-    for start in ("hangup", "head", "devfull", "closed"):
+    for start in ("hangup", "head", "devfull"):
         yield Fault(
             f"output: {start}", bench(), codes=(0, 1, 2, 120, 141), kept=0 if start == "hangup" else 2, start=start
         )
@@ -284,6 +412,12 @@ def options() -> Iterator[Fault]:
         ("--benchmark-json {folder}", "it is a folder"),
         ("--benchmark-json /proc/nothing/x.json", "cannot be written"),
         ("--benchmark-save x --benchmark-storage file:///proc/nothing", "cannot be written"),
+        ("--junitxml /proc/nothing/x.xml", "cannot be written"),
+        ("--log-file /proc/nothing/x.log", "cannot be written"),
+        ("--benchmark-compare --benchmark-compare-fail mean:1% --no-summary", "judged when the times are shown"),
+        (f"--compare-models {FIRST} {FIRST}", "give two different models"),
+        (f"--compare-models {FIRST}", "expected 2 arguments"),
+        ("--dataset shapes --image-size 12", "no model fits the data"),
         ("--benchmark-storage elasticsearch+http://nowhere/x", "elasticsearch"),
         ("--benchmark-only --benchmark-disable", "Can't have both"),
         ("--fail-on valid_accuracy:-0.01", "add --benchmark-compare"),
@@ -454,14 +588,71 @@ def _records(place: Place, content: bytes) -> None:
     (place.run / "records.jsonl").write_bytes(content)
 
 
+FILES = {
+    "claims.toml": "",
+    "nothing_to_add.py": "",
+    "a_cell_that_raises.py": (
+        "import bench.training.runs as runs\n"
+        "run_cell = runs.run_cell\n"
+        "def raises(spec, *arguments, **words):\n"
+        f"    if spec.name == {SECOND!r}:\n"
+        "        raise ZeroDivisionError('this cell raises')\n"
+        "    return run_cell(spec, *arguments, **words)\n"
+        "runs.run_cell = raises\n"
+    ),
+    "an_end_that_raises.py": (
+        "def pytest_sessionfinish(session):\n    raise RuntimeError('this plug-in raises')\n"
+    ),
+}
+"""Files that options name."""
+
+
+def pairs() -> Iterator[Fault]:
+    """Every pair of options, in a folder with the record of an earlier run."""
+    storage = ["--benchmark-storage", "file://{folder}/history"]
+    for command in option_pairs.commands():
+        cache = [] if "no:cacheprovider" in command.words else ["-o", "cache_dir={folder}/cache"]
+        words = ["-m", "pytest", "bench/test_training.py", "-k", "compact-late-concat", *TINY, *cache]
+        words += ["--results-dir", "{run}", *storage, *command.words]
+        name = "pairs: " + " ".join(option.text for option in command.options)
+        yield Fault(name, words, codes=(command.code,), says=command.says, kept=1, prepare=_earlier)
+
+
+def _earlier(place: Place) -> None:
+    """Copy the folder in which an earlier run trained the first cell."""
+    shutil.copytree(EARLIER[0], place.folder, dirs_exist_ok=True)
+
+
+EARLIER: list[Path] = []
+"""That folder, once there is one."""
+
+
+def train_first(folder: Path) -> None:
+    """Train the first cell in a folder, for the commands that meet its results.
+
+    Raises:
+        RuntimeError: It was not trained.
+    """
+    for name, text in FILES.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    problems, output = inject_in(folder, Fault("", bench("-k", FIRST), kept=1))
+    if problems:
+        raise RuntimeError("\n".join([*problems, output]))
+    EARLIER.append(folder)
+
+
 GROUPS = {
     "signals": signals,
     "disks": disks,
+    "places": places,
+    "hooks": hooks,
+    "names": names,
     "terminals": terminals,
     "environments": environments,
     "options": options,
     "histories": histories,
     "records": records,
+    "pairs": pairs,
 }
 
 
@@ -471,39 +662,42 @@ def inject(fault: Fault) -> tuple[list[str], str]:
     Returns:
         The promises that were broken, a sentence each, and the output.
     """
-    with tempfile.TemporaryDirectory(prefix="fault-") as name:
-        folder = Path(name)
-        place = Place(folder, folder / "disk" / "run" if fault.room else folder / "run")
+    with tempfile.TemporaryDirectory(prefix="fault-") as folder:
+        return inject_in(Path(folder), fault)
+
+
+def inject_in(folder: Path, fault: Fault) -> tuple[list[str], str]:
+    """The same as ``inject`` in a folder that is kept."""
+    place = Place(folder, folder / "disk" / "run" if fault.room else folder / "run")
+    if fault.room:
+        mounted(place, fault.room)
+        place.run.mkdir()
+    if fault.prepare:
+        fault.prepare(place)
+    (folder / "fault_plugin.py").write_text(PLUGIN, encoding="utf-8")
+    words = [word.format(run=place.run, folder=place.folder) for word in fault.words]
+    env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "WANDB_"))}
+    env |= {
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)]),
+        "FAULT": fault.act,
+        "STAGE": (STAGES | LOADING).get(fault.stage, ""),
+        "ROOM": str(place.run.parent),
+        "RUN": str(place.run),
+        "TMPDIR": str(folder),
+    }
+    for variable, value in fault.env.items():
+        env = {**env, variable: value} if value is not None else {k: v for k, v in env.items() if k != variable}
+    # what is read while modules are loaded, and how streams end, needs a new interpreter
+    fresh = bool(fault.env) or fault.start != "pipe" or "-W" in words
+    try:
+        code, output = STARTS[fault.start](partial(execute, words, env, fresh=fresh))
+        return list(broken(fault, code, output, place.run, place)), output
+    finally:
         if fault.room:
-            mounted(place, fault.room)
-            place.run.mkdir()
-        if fault.prepare:
-            fault.prepare(place)
-        (folder / "fault_plugin.py").write_text(PLUGIN, encoding="utf-8")
-        words = [word.format(run=place.run, folder=place.folder) for word in fault.words]
-        env = {key: value for key, value in os.environ.items() if not key.startswith(("PYTEST_", "WANDB_"))}
-        env |= {
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join([str(ROOT), str(folder)]),
-            "FAULT": fault.act,
-            "STAGE": STAGES.get(fault.stage, ""),
-            "ROOM": str(place.run.parent),
-            "RUN": str(place.run),
-            "TMPDIR": str(folder),
-        }
-        for variable, value in fault.env.items():
-            env = (
-                {**env, variable: value} if value is not None else {k: v for k, v in env.items() if k != variable}
-            )
-        # what is read while modules are loaded needs a new interpreter
-        try:
-            code, output = STARTS[fault.start](partial(execute, words, env, fresh=bool(fault.env)))
-            return list(broken(fault, code, output, place.run, place)), output
-        finally:
-            if fault.room:
-                unmount = ["umount", "-l", str(place.run.parent)]
-                while subprocess.run(unmount, capture_output=True, check=False).returncode == 0:  # noqa: S603
-                    pass  # a fault may have mounted it once more
+            unmount = ["umount", "-l", str(place.run.parent)]
+            while subprocess.run(unmount, capture_output=True, check=False).returncode == 0:  # noqa: S603
+                pass  # a fault may have mounted it once more
 
 
 def broken(fault: Fault, code: int, output: str, folder: Path, place: Place) -> Iterator[str]:
@@ -516,7 +710,8 @@ def broken(fault: Fault, code: int, output: str, folder: Path, place: Place) -> 
             yield f"the output has {line!r}"
     if fault.says and not re.search(fault.says, output, re.MULTILINE):
         yield f"the output does not say {fault.says!r}"
-    found = [*folder.glob("records.jsonl"), *place.folder.glob("fusiongauge-*/records.jsonl")]
+    files = [*folder.glob("records.jsonl"), *place.folder.glob("fusiongauge-*/records.jsonl")]
+    found = [file for file in files if file.is_file()]
     try:
         lines = [json.loads(line) for file in found for line in file.read_text(encoding="utf-8").split("\n")[:-1]]
     except (ValueError, RecursionError) as error:
@@ -592,17 +787,16 @@ def ended(child: int) -> int:
     return 124
 
 
-def to_pipe(run: Callable[[], None], *, into: str = "", closed: bool = False) -> tuple[int, str]:
+def to_pipe(run: Callable[[], None], *, into: str = "") -> tuple[int, str]:
     """Run something and read its output, through a pipe: a file would be subject to the faults."""
     reading, writing = os.pipe()
 
     def redirect() -> None:
         os.close(reading)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(os.open(into, os.O_WRONLY) if into else writing, 1)
         os.dup2(writing, 2)
         os.close(writing)
-        if closed:
-            os.close(1)
 
     child = started(run, redirect)
     os.close(writing)
@@ -654,7 +848,6 @@ def to_terminal(run: Callable[[], None]) -> tuple[int, str]:
 STARTS: Mapping[str, Callable[[Callable[[], None]], tuple[int, str]]] = {
     "pipe": to_pipe,
     "devfull": partial(to_pipe, into="/dev/full"),
-    "closed": partial(to_pipe, closed=True),
     "head": to_head,
     "hangup": to_terminal,
 }
@@ -671,7 +864,6 @@ def can_mount() -> bool:
 def preload() -> None:
     """Load what runs load, once."""
     os.environ["OMP_NUM_THREADS"] = "1"
-    sys.path.insert(0, str(ROOT))
     for module in (
         "pytest_benchmark.plugin",
         "xdist.plugin",
@@ -684,14 +876,12 @@ def preload() -> None:
         "statsmodels.stats.multitest",
     ):
         importlib.import_module(module)
-    seeding, plots, tabulation, samples = map(
-        importlib.import_module,
-        ("bench.training.seeding", "bench.plots", "bench.tables.tabulation", "tests.bench.samples"),
-    )
-    with seeding.deterministic():  # loads parts of torch
-        pass
-    plots.figures([samples.record()])
-    tabulation.all_tables([samples.record()])
+    bench, plots, tabulation = map(importlib.import_module, ("bench", "bench.plots", "bench.tables.tabulation"))
+    # what a process loads or measures once, such as its hash of the code
+    record = bench.run(FIRST, "shapes", protocol=replace(bench.STANDARD, pairs=80, epochs=1), device="cpu")
+    plots.figures([record])
+    tabulation.all_tables([record])
+    gc.freeze()  # what is loaded is not looked through again in every process
 
 
 def main() -> int:
@@ -713,7 +903,10 @@ def main() -> int:
     runnable = [fault for fault in faults if mounts or not fault.room]
     failed = 0
     preload()
-    with get_context("fork").Pool(arguments.jobs, maxtasksperchild=1) as pool:
+    with ExitStack() as stack:
+        if any(fault.prepare is _earlier for fault in runnable):
+            train_first(Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fault-"))))
+        pool = stack.enter_context(get_context("fork").Pool(arguments.jobs, maxtasksperchild=1))
         for fault, (problems, output) in zip(runnable, pool.imap(inject, runnable), strict=True):
             failed += bool(problems)
             print(f"{'BROKEN' if problems else 'ok    '}  {fault.name}", *problems, sep="\n          ", flush=True)

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable
 from types import FrameType
 
-SIGNALS = ("SIGTERM", "SIGHUP")
-"""Sent by job schedulers and process managers; when a terminal is closed."""
+SIGNALS = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+"""Sent by job schedulers and process managers, some of them a while before a job's time ends; when a terminal is
+closed; when the processor time of ``ulimit -t`` is used up. Without a handler each ends the process at once."""
 
 
 class Terminated(KeyboardInterrupt):
@@ -29,10 +30,13 @@ def as_interruptions() -> Callable[[], None]:
 
     def restore() -> None:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if signal.getsignal(number) is _raise:  # one that is ignored from now on stays so
+                signal.signal(number, handler)
 
     return restore
 
 
 def _raise(number: int, _: FrameType | None) -> None:
+    if number == getattr(signal, "SIGXCPU", None):  # comes every second from now on, also while tables are written
+        signal.signal(number, signal.SIG_IGN)
     raise Terminated(signal.Signals(number).name)

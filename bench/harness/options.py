@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib.util
+import os
 import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -270,6 +271,8 @@ def resolve(
     claim_files = tuple(Path(file).resolve() for file in claims)
     studies = parse_studies(study, claim_files)
     if compare_models:
+        if len(set(compare_models)) == 1:
+            raise OptionError(f"--compare-models {shlex.join(compare_models)}: give two different models")
         studies = tuple(replace(chosen_study, models=tuple(compare_models)) for chosen_study in studies)
     part = parse_shard(shard)
     image_size = parse_image_size(image_size)
@@ -563,7 +566,7 @@ def dataset_slug(dataset: str) -> str:
     if dataset in DATASETS:
         return dataset
     path = Path(dataset).expanduser().resolve()
-    digest = hashlib.sha256(str(path).encode()).hexdigest()[:6]
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:6]
     return slug("-".join([*path.parts[-2:], digest]))
 
 

@@ -249,7 +249,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(benchmarks)
     config.pluginmanager.register(Outermost(benchmarks))
     if options.shard:
-        config.pluginmanager.register(Sharding(options.shard, session))
+        config.pluginmanager.register(Sharding(options.shard, session, benchmarks.say))
     config.option.keyword = re.sub(r"\bstride\b", STRIDE, config.option.keyword)
     if not config.pluginmanager.hasplugin("benchmark"):
         return
@@ -306,6 +306,16 @@ class Outermost:
         finally:
             self._benchmarks.restore_signals()
 
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_unconfigure(self) -> Generator[None]:
+        """After the summary: what other plug-ins raise here is no reason to hide it behind a traceback."""
+        try:
+            yield
+        except Exception as error:
+            if not self._benchmarks.concerned:
+                raise
+            self._benchmarks.say_failure(error)
+
 
 class Benchmarks:
     """The hooks and fixtures of one invocation of pytest.
@@ -315,6 +325,9 @@ class Benchmarks:
         session: What it runs.
         rules: How much worse than an earlier run it may be.
     """
+
+    concerned = False
+    """Whether any benchmark was selected."""
 
     _progress: Progress
     _terminal: Terminal
@@ -333,6 +346,15 @@ class Benchmarks:
     def pytest_sessionstart(self) -> None:
         """Before anything is written: make the terminal one that never fails."""
         self._terminal = Terminal(self._config)
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+        self._terminal.line(text)
+
+    def say_failure(self, error: Exception) -> None:
+        """Show what was raised after everything of ours was done."""
+        reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+        self.say(f"pytest or one of its plug-ins failed at the end ({reason})")
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One benchmark per cell or per model of the selected studies."""
@@ -372,6 +394,7 @@ class Benchmarks:
             for line in no_match(option.keyword, self._session.options.studies):
                 self._terminal.line(line)
         benchmarks = [item for item in session.items if "session" in _fixtures(item)]
+        self.concerned = bool(benchmarks)
         if not benchmarks or option.collectonly:
             return
         cells = [cell for item in benchmarks if (cell := _parameter(item, "cell")) is not None]
@@ -388,7 +411,7 @@ class Benchmarks:
                 self._session.load(cells)
             finally:
                 reading.end()
-            self._session.notes += self._none_fits(benchmarks)
+            self._require_a_row(benchmarks)
             self._timing.check_files()
             self._session.open(cells)
             self._session.notes += self._timing.start(self._session.folder)
@@ -402,11 +425,14 @@ class Benchmarks:
         except FusionGaugeError as error:
             raise pytest.UsageError(str(error)) from error
 
-    def _none_fits(self, benchmarks: Sequence[pytest.Item]) -> list[str]:
-        """The note on a run in which every training, or every benchmark, is skipped; [] if one is not.
+    def _require_a_row(self, benchmarks: Sequence[pytest.Item]) -> None:
+        """Refuse a run in which every training is skipped; without trainings, one in which every benchmark is.
+
+        A selection or a shard may leave only models that do not fit, as long as others of the study do: what is
+        left is skipped, with a note.
 
         Raises:
-            OptionError: Nor does any other model of the studies fit the data.
+            OptionError: No model fits the data.
         """
         trained = [item for item in benchmarks if _parameter(item, "cell") is not None]
         reasons: dict[str, None] = {}
@@ -416,16 +442,20 @@ class Benchmarks:
             data = self._session.source(cell.config) if cell else self._session.any_source()
             reason = self._session.misfit(spec, data.info) if spec else ""
             if not reason:
-                return []
+                return
             reasons[reason] = None
-        few, more = list(reasons)[:5], f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
-        sentence = (
-            f"no selected model fits the data, so nothing is measured: {'; '.join(few)}{more}. Choose other "
-            "models, or change the data: --image-size brings the images to another size"
+        few = "; ".join(list(reasons)[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
+        fits = any(
+            not self._session.misfit(cell.spec, self._session.source(cell.config).info)
+            for cell in self._session.cells
         )
-        if all(self._session.misfit(c.spec, self._session.source(c.config).info) for c in self._session.cells):
+        sentence = (
+            f"no {'selected ' if fits else ''}model fits the data, so nothing is measured: {few}. "
+            "Choose other models, or change the data: --image-size brings the images to another size"
+        )
+        if not fits:
             raise OptionError(sentence)
-        return [sentence]
+        self._session.note(sentence)
 
     @pytest.fixture
     def session(self) -> Session:
@@ -527,8 +557,13 @@ class Benchmarks:
     def pytest_runtest_makereport(
         self, item: pytest.Item
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """The reason of a failure is enough: pytest-benchmark need not warn that its timer was not used."""
+        """The reason of a failure is enough: pytest-benchmark need not warn that its timer was not used.
+
+        Reasons of what is skipped are kept for the summary; pytest shows them with ``-rs`` alone.
+        """
         report = yield
+        if report.skipped and _fixtures(item) and isinstance(report.longrepr, tuple):
+            self._session.skipped.setdefault(item.nodeid, report.longrepr[2].removeprefix("Skipped: "))
         if report.failed and "benchmark" in _fixtures(item):
             timer: Any = getattr(item, "funcargs", {}).get("benchmark")
             if timer is not None:
@@ -573,7 +608,12 @@ class Benchmarks:
         saved, so no later one is compared with it.
         """
         if self._timing is None:  # nothing was to be measured
-            yield
+            try:
+                yield
+            except Exception as error:
+                if not self.concerned and session.exitstatus != pytest.ExitCode.USAGE_ERROR:
+                    raise  # in the tests of the code
+                self.say_failure(error)  # raised, it would take the place of the reason of a refusal
             return
         self._pytest_session = session
         interrupted = session.exitstatus == pytest.ExitCode.INTERRUPTED
@@ -584,19 +624,21 @@ class Benchmarks:
             len(self._unfinished - self._session.received) if interrupted else 0,
         )
         self._timing.end(ending)
-        with ending.noting("pytest or one of its plug-ins failed at the end"):
+        with ending.noting("pytest or one of its plug-ins failed at the end", fails=self._timing.reports):
             yield
-        if session.exitstatus not in SHOWN:
+        if session.exitstatus not in SHOWN or getattr(self._config.option, "no_summary", False):
             self._show(ending)
         self._judge(session, ending)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_terminal_summary(self) -> Generator[None]:
         """Below pytest-benchmark's times: changes, tables, their place."""
-        if self._ending is None:
+        if self._ending is None or self._timing is None:
             yield
             return
-        with self._ending.noting("pytest or one of its plug-ins failed while it showed a summary"):
+        with self._ending.noting(
+            "pytest or one of its plug-ins failed while it showed a summary", fails=self._timing.reports
+        ):
             yield
         with self._ending.noting("the summary could not be shown"):
             self._show(self._ending)

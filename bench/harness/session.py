@@ -68,7 +68,7 @@ class Session:
         records: Of the cells that have ended, in this session or in one that it resumes.
         probes: What was measured on their trained models.
         costs: What was measured beside them.
-        skipped: Why cells cannot run on their data, by their names.
+        skipped: Why cells cannot run on their data, by their names, and why benchmarks were skipped, by their ids.
         failures: What could not be written and fails the run, with the reason and the remedy, a sentence each.
         notes: What a user should know, but no reason to fail; a sentence each.
         interrupted: Whether its end was interrupted.
@@ -205,7 +205,7 @@ class Session:
             raise FolderError(self._cannot_write(reason))
         try:
             self._lock.acquire()
-            self.records_path.touch()
+            self.records_path.open("ab").close()  # unlike touch, refuses a folder
         except Timeout as error:
             raise FolderError(
                 f"another run is writing to {self.folder}; wait until it ends, or give another folder "

@@ -5,7 +5,7 @@ Registered beside the hooks of all runs where the option is given.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 
 import msgspec
@@ -27,10 +27,11 @@ class Sharding:
     Args:
         shard: Which one.
         session: Its folder gets the plan.
+        say: Shows a line.
     """
 
-    def __init__(self, shard: Shard, session: Session) -> None:
-        self._shard, self._session = shard, session
+    def __init__(self, shard: Shard, session: Session, say: Callable[[str], None]) -> None:
+        self._shard, self._session, self._say = shard, session, say
         self._cells: dict[str, int] = {}
         self._text = ""
         self._look = 0
@@ -77,7 +78,7 @@ class Sharding:
     @pytest.hookimpl(trylast=True)  # the folder is made first
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Say what the shard has, and write the plan beside its records."""
-        session.config.get_terminal_writer().line(self._text)
+        self._say(self._text)
         if session.config.option.collectonly:
             return
         skipped = [

@@ -91,7 +91,7 @@ class _Unfailing:
                 self._stream.write(text)
             except UnicodeEncodeError:
                 encoding = self._stream.encoding
-                self.write(text.encode(encoding, "backslashreplace").decode(encoding))
+                self.write(text.encode(encoding, "fusiongauge.printable").decode(encoding))
             except (OSError, ValueError):  # ValueError: it is closed
                 self._silent = True
         return len(text)

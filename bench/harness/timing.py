@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -32,6 +33,8 @@ COLUMNS = ["median", "iqr", "min", "max", "rounds"]
 COMPARED = pytest.StashKey[bool]()
 """Set where a comparison was requested and no earlier run was found."""
 
+_NO_FILE = "{option} {path}: this file cannot be written ({reason}); give another one"
+
 _GROUPINGS = ("group", "name", "func", "fullname", "fullfunc", "param")
 
 
@@ -52,6 +55,16 @@ def check_options(config: pytest.Config) -> None:
         raise OptionError("benchmarks share the machine's cores when run in parallel; leave -n out")
     if option.benchmark_compare_fail and not option.benchmark_compare:
         raise OptionError("--benchmark-compare-fail compares with an earlier run; add --benchmark-compare")
+    if option.benchmark_compare_fail and (
+        getattr(option, "no_summary", False) or not config.pluginmanager.hasplugin("terminal")
+    ):
+        raise OptionError(
+            "--benchmark-compare-fail is judged when the times are shown; leave --no-summary and -p no:terminal "
+            "out, or use --fail-on"
+        )
+    log = getattr(option, "log_file", None)
+    if log and (reason := why_no_file(Path(log))):  # pytest opens it before anything is collected
+        raise OptionError(_NO_FILE.format(option="--log-file", path=log, reason=reason))
     for word in option.benchmark_group_by.split(","):
         if word not in _GROUPINGS and not re.fullmatch("param:.+", word):
             raise OptionError(f"--benchmark-group-by {word}: give one of {', '.join(_GROUPINGS)} or param:NAME")
@@ -122,6 +135,7 @@ class Timing:
 
     def __init__(self, config: pytest.Config, benchmarks: Sequence[pytest.Item]) -> None:
         self._saved: Any = config._benchmarksession  # type: ignore[attr-defined]
+        self._junitxml = os.path.expandvars(getattr(config.option, "xmlpath", None) or "")  # as pytest does
         self._timed = any("benchmark" in getattr(item, "fixturenames", ()) for item in benchmarks)
         self._asked_for = {"json": self._saved.json, "save": self._saved.save or self._saved.autosave}
         parameters = {name for item in benchmarks for name in getattr(item, "callspec", _NO_PARAMETERS).params}
@@ -131,6 +145,11 @@ class Timing:
                     f"--benchmark-group-by {word}: no selected benchmark has this parameter; they have "
                     f"{', '.join(sorted(parameters)) or 'none'}"
                 )
+
+    @property
+    def reports(self) -> bool:
+        """Whether a file or a verdict that the command line asks for is made when pytest ends a session."""
+        return bool(self._junitxml or self._saved.compare_fail)
 
     def check_files(self) -> None:
         """Find out whether the files that the command line names can be written.
@@ -142,10 +161,11 @@ class Timing:
             "--benchmark-json": (self._saved.json, why_no_file),
             "--benchmark-histogram": (self._saved.histogram, _why_no_prefix),
             "--benchmark-cprofile-dump": (self._saved.cprofile_dump, _why_no_prefix),
+            "--junitxml": (self._junitxml, _why_no_report),
         }
         for option, (path, why_not) in named.items():
             if path and (reason := why_not(Path(path))):
-                raise OptionError(f"{option} {path}: this file cannot be written ({reason}); give another one")
+                raise OptionError(_NO_FILE.format(option=option, path=path, reason=reason))
         if self._asked_for["save"] and (reason := self._why_not_kept()):
             raise OptionError(
                 f"--benchmark-save: {self._saved.storage} cannot be written ({reason}); give another "
@@ -215,6 +235,10 @@ class _NoParameters:
 
 
 _NO_PARAMETERS = _NoParameters()
+
+
+def _why_no_report(path: Path) -> str:
+    return why_no_file(path.expanduser())
 
 
 def _why_no_prefix(prefix: Path) -> str:

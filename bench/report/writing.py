@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.records.reading import Run
 from bench.report.figures import Image, images, load
+from fusiongauge import printable
 
 
 def write_page(runs: Sequence[Run], path: Path) -> None:
@@ -22,7 +23,7 @@ def write_page(runs: Sequence[Run], path: Path) -> None:
 
         html = page(runs, draw=partial(_draw, artist))
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(html, encoding="utf-8")
+    path.write_text(printable(html), encoding="utf-8")  # paths in it may have bytes that are not UTF-8
 
 
 def _draw(artist: Executor, runs: Iterable[Run]) -> Iterator[list[Image]]:

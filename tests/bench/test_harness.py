@@ -364,19 +364,71 @@ def test_models_that_do_not_fit_the_data_are_skipped_with_the_reason(history: Pa
     assert ended.records[0].class_names == ["cubes", r"M\xfctzen"]  # a name that is not UTF-8
 
 
-@pytest.mark.usefixtures("registries")
-def test_a_run_of_models_none_of_which_fits_is_refused(history: Path, tmp_path: Path) -> None:
+def cropped(height: int, width: int) -> None:
+    """Register the small data set with smaller images, as "cropped"."""
     whole = small_dataset()
-    info = replace(whole.info, image_size=(12, 10))
-    odd = replace(whole, info=info, inputs={m: values[:, :, :12, :10] for m, values in whole.inputs.items()})
-    register_dataset("odd")(lambda pairs, seed: odd)  # noqa: ARG005
-    words = "(test_training or test_latency) and wide-late-concat"
-    ended = bench(tmp_path / "run", history, *SMOKE, "--dataset", "odd", "-k", words)
+    inputs = {modality: values[:, :, :height, :width] for modality, values in whole.inputs.items()}
+    data = replace(whole, info=replace(whole.info, image_size=(height, width)), inputs=inputs)
+    register_dataset("cropped")(lambda pairs, seed: data)  # noqa: ARG005
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (
+            "(test_training or test_latency) and wide-late-concat",
+            "wide-late-concat-maxpool halves images 3 times: height and width must be multiples of 8, not 12x10; ",
+        ),
+        ("test_latency and wide-rgb", "wide-rgb-maxpool halves images 3 times"),
+    ],
+    ids=["with trainings", "without"],
+)
+def test_a_run_is_refused_where_no_model_fits(words: str, reason: str, history: Path, tmp_path: Path) -> None:
+    cropped(12, 10)
+    ended = bench(tmp_path / "run", history, *SMOKE, "--dataset", "cropped", "-k", words)
     assert ended.code == 4
-    reason = "wide-late-concat-maxpool halves images 3 times: height and width must be multiples of 8, not 12x10"
-    assert f"ERROR: no selected model fits the data, so nothing is measured: {reason}; " in ended.output
+    assert f"ERROR: no model fits the data, so nothing is measured: {reason}" in ended.output
     assert "Choose other models, or change the data: --image-size " in ended.output
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.usefixtures("registries")
+def test_the_reason_of_a_refusal_is_printed_although_another_plugin_raises_at_the_end(
+    history: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cropped(12, 10)
+    (tmp_path / "an_end_that_raises.py").write_text("def pytest_sessionfinish():\n    raise OSError('theirs')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ("--dataset", "cropped", "-k", ONE_CELL, "-p", "an_end_that_raises")
+    ended = bench(tmp_path / "run", history, *SMOKE, *words)
+    assert ended.code == 4
+    assert "pytest or one of its plug-ins failed at the end (OSError: theirs)" in ended.output
+    assert "ERROR: no model fits the data" in ended.output
+
+
+@pytest.mark.usefixtures("registries")
+def test_the_summary_has_the_reason_of_a_benchmark_that_is_skipped_without_a_model(
+    history: Path, tmp_path: Path
+) -> None:
+    cropped(12, 10)
+    ended = bench(tmp_path / "run", history, *SMOKE, "--dataset", "cropped", "-k", "test_engine")
+    assert ended.code == 0, ended.output
+    assert re.search("^skipped: no model of two modalities fits ", ended.output, re.MULTILINE)
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize("shard", [(), ("--shard", "1/2")], ids=["all", "a shard"])
+def test_selected_models_that_do_not_fit_are_skipped_where_others_fit(
+    shard: tuple[str, ...], history: Path, tmp_path: Path
+) -> None:
+    cropped(16, 8)
+    words = ("--dataset", "cropped", "-k", "test_training and matmul", *shard)
+    ended = bench(tmp_path / "run", history, *SMOKE, *words)
+    assert ended.code == 0, ended.output
+    reason = "wide-intermediate-matmul-maxpool: Matmul needs square maps (C, N, N), not (128, 2, 1)"
+    start = f"no selected model fits the data, so nothing is measured: {reason}"
+    assert re.search(f"^{re.escape(start)}", ended.output, re.MULTILINE)
 
 
 def test_tables_that_cannot_be_written_fail_the_run_after_everything_else_is_saved_and_figures_are_noted(

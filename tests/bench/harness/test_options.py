@@ -1,3 +1,4 @@
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -325,6 +326,7 @@ def test_two_paths_never_share_a_name() -> None:
     paths = ["shapes", "./shapes", "/one/data/v1.0", "/one/data/v1.1", "/other/data/v1.0", "."]
     assert len({dataset_slug(path) for path in paths}) == len(paths)
     assert all(dataset_slug(path) for path in paths)
+    assert re.fullmatch(r"data-M-tze-[0-9a-f]{6}", dataset_slug(os.fsdecode(b"/data/M\xfctze")))  # not UTF-8
 
 
 def history(**words: Any) -> Path:

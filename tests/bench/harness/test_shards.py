@@ -67,6 +67,13 @@ def test_a_shard_without_cells_passes_and_leaves_its_plan(tmp_path: Path) -> Non
     assert read_plans(tmp_path / "run") == [ShardPlan(2, 2, {"fusion-compact:compact-late-concat-maxpool": 1})]
 
 
+def test_a_shard_needs_no_terminal(tmp_path: Path) -> None:
+    words = ("--study", "fusion-compact", "-k", "test_training and late", "--results-dir", str(tmp_path / "run"))
+    ended = nested(["bench", *words, "--device", "cpu", "--shard", "2/2", "-p", "no:terminal"])
+    assert (ended.code, ended.output) == (0, "")
+    assert len(read_plans(tmp_path / "run")) == 1
+
+
 # Until decided
 
 

@@ -28,7 +28,7 @@ OPTIONS: dict[str, Any] = {
 
 def configured(**options: Any) -> Any:
     """A configuration of pytest, as far as it is looked at."""
-    plugins = SimpleNamespace(hasplugin=lambda name: name == "benchmark")
+    plugins = SimpleNamespace(hasplugin=lambda name: name in ("benchmark", "terminal"))
     return SimpleNamespace(option=SimpleNamespace(**{**OPTIONS, **options}), pluginmanager=plugins, stash={})
 
 
@@ -46,6 +46,11 @@ def test_options_that_can_be_used_are_not_refused(options: dict[str, Any]) -> No
         ({"dist": "load"}, "in parallel; leave -n out"),
         ({"dist": "each", "tx": ["popen"]}, "in parallel; leave -n out"),
         ({"benchmark_compare_fail": ["mean:1%"]}, "add --benchmark-compare"),
+        (
+            {"benchmark_compare": ["1"], "benchmark_compare_fail": ["mean:1%"], "no_summary": True},
+            "leave --no-summary and -p no:terminal out",
+        ),
+        ({"log_file": "/proc/nothing/x.log"}, "--log-file /proc/nothing/x.log: this file cannot be written"),
         ({"benchmark_group_by": "func,nonsense"}, "--benchmark-group-by nonsense: give one of group, name"),
         ({"benchmark_group_by": "param:"}, "--benchmark-group-by param:: give one of"),
         (
@@ -182,7 +187,7 @@ class Saved:
 
 def timed(saved: Saved, *, items: int = 1) -> Timing:
     item = SimpleNamespace(fixturenames=["benchmark"])
-    return Timing(SimpleNamespace(_benchmarksession=saved), [item] * items)  # type: ignore[arg-type, list-item]
+    return Timing(SimpleNamespace(_benchmarksession=saved, option=SimpleNamespace()), [item] * items)  # type: ignore[arg-type, list-item]
 
 
 def test_what_pytest_benchmark_raises_at_the_end_is_a_note() -> None:
