@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     fitting.add_argument("folder", type=Path, help="with cube_*.png and sphere_*.png of 64 x 64 pixels")
     fitting.add_argument("--scenes", type=int, default=2000, help="simulated per step; default: %(default)s")
     fitting.set_defaults(command=lambda options: _fit(read(options.folder), options.scenes))
-    writing = commands.add_parser("document", help="write the tables and the contact sheet of docs/data.md")
+    writing = commands.add_parser("document", help="write the tables and the contact sheet of docs/simulated.md")
     writing.set_defaults(command=lambda _: documents.write(facts.load()))
     options = parser.parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""What is generated in docs/data.md: the tables and the contact sheet of the camera, and the table of levels."""
+"""What is generated in docs/simulated.md: the tables and the contact sheet of the camera, and the table of levels."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,7 +22,7 @@ from tools.camera.population import BATCH, CUBES, DEVIATION, MEAN, SPHERES, mixt
 from tools.camera.poses import Pose, lit_faces
 
 ROOT = Path(__file__).parents[2]
-PAGE, SHEET = ROOT / "docs" / "data.md", ROOT / "docs" / "pictures" / "fitted-poses.png"
+PAGE, SHEET = ROOT / "docs" / "simulated.md", ROOT / "docs" / "pictures" / "fitted-poses.png"
 
 SCENES, SEED = 500, 0
 """Simulated pictures per class that are compared with the originals, and the seed of their scenes."""

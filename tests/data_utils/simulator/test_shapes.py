@@ -25,7 +25,7 @@ from tests.data_utils.samples import shapes
 from tools.camera.population import mixture
 
 REPOSITORY = Path(__file__).parents[3]
-LIT = 20  # of 255, as in docs/data.md
+LIT = 20  # of 255, as in docs/simulated.md
 EVEN = Light(strength=1.0, ambient=1.0, coat=0.0)  # shows the whole silhouette
 
 
