@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.config import DEFAULT_STUDY, FIRST_SEED, FULL, OptionError
-from bench.harness.options import dataset_help, load_plugins, resolve
+from bench.harness.options import all_claims, dataset_help, load_plugins, resolve
 from bench.records import RecordError
 from bench.records.reading import load_records, read_run, read_runs
 from bench.registry import STUDIES
@@ -106,13 +106,21 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     command(_run)
-    command(_tables, a_run, out("folder for the tables; default: tables/ beside the records"))
+    claims = _option(
+        "--claims",
+        action="append",
+        type=Path,
+        default=[],
+        metavar="FILE",
+        help="a TOML file of claims of your own, beside the published ones, as for the run; may be repeated",
+    )
+    command(_tables, a_run, claims, out("folder for the tables; default: tables/ beside the records"))
     several = _option("runs", type=Path, nargs="+", metavar="RUN", help=f"{_RUN}; several are taken together")
     command(_plots, several, out("folder for the figures; default: plots/ beside the first records"))
     committed = f"{_RUN}; default: the committed records of a checkout"
     page = "report.html beside the first run's records, results/runs/report.html for committed records"
     any_number = _option("runs", type=Path, nargs="*", metavar="RUN", help=committed)
-    command(_report, any_number, out(f"default: {page}", metavar="FILE"))
+    command(_report, any_number, claims, out(f"default: {page}", metavar="FILE"))
     where = f"the {{}} run: {_RUN}, or a commit (HEAD~1, a tag) for its committed records"
     earlier = _option("a", metavar="A", help=where.format("earlier"))
     command(_compare, earlier, _option("b", metavar="B", help=where.format("later")), fail_on)
@@ -120,7 +128,8 @@ def _parser() -> argparse.ArgumentParser:
     command(
         _baseline, _option("--add", action="extend", type=Path, nargs="+", default=[], metavar="RUN", help=add)
     )
-    command(_merge, several, _option("--out", type=Path, required=True, metavar="RUN", help="a new folder"))
+    new = _option("--out", type=Path, required=True, metavar="RUN", help="a new folder")
+    command(_merge, several, claims, new)
     command(_history, a_run, out("default: history.json beside the records", metavar="FILE"))
     command(_nightly, a_run, last_good, fail_on, out("default: summary.md beside the records", metavar="FILE"))
     command(_keep, a_run, last_good)
@@ -188,7 +197,7 @@ def _tables(options: argparse.Namespace) -> int:
 
     run = read_run(options.run)
     folder = options.out or _beside(options.run) / "tables"
-    tables = write_tables(run.records, folder, run.probes, run.costs)
+    tables = write_tables(run.records, folder, run.probes, run.costs, all_claims(options.claims))
     print("\n".join(describe(run.records)))
     _print(tables)
     print("".join(f"{reason}\n" for reason in reasons(run.records)), end="")
@@ -222,12 +231,13 @@ def _merge(options: argparse.Namespace) -> int:
     from bench.report.writing import write_page
     from bench.tables.tabulation import write_tables
 
+    claims = all_claims(options.claims)
     merged = merge(options.runs)
     write(merged, options.out)
     run = read_run(options.out)
-    write_tables(run.records, options.out / "tables", run.probes, run.costs)
+    write_tables(run.records, options.out / "tables", run.probes, run.costs, claims)
     write_figures(run.records, options.out / "plots", run.probes, run.costs)
-    write_page([run], options.out / "report.html")
+    write_page([run], options.out / "report.html", claims)
     print("\n".join([*merged.notes, *merged.missing, f"{len(run.records)} records written to {options.out}"]))
     return 1 if merged.missing else 0
 
@@ -240,7 +250,7 @@ def _report(options: argparse.Namespace) -> int:
     runs = read_runs(options.runs) if options.runs else [baseline.as_run()]
     folder = _beside(options.runs[0]) if options.runs else baseline.ROOT / "results" / "runs"
     path = options.out or folder / "report.html"
-    write_page(runs, path)
+    write_page(runs, path, all_claims(options.claims))
     print(f"written to {path}")
     return 0
 

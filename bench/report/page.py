@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.analysis.claims import published_claims
+from bench.analysis.claims import Claims, published_claims
 from bench.analysis.confusion import confusions
 from bench.analysis.frames import comparable, describe, outcomes
 from bench.analysis.ledger import decide_claims, ledger
@@ -35,11 +35,12 @@ def _draw(runs: Iterable[Run]) -> Iterable[list[Image]]:
     return map(images, runs)
 
 
-def page(runs: Sequence[Run], *, draw: Draw = _draw) -> str:
+def page(runs: Sequence[Run], claims: Claims | None = None, *, draw: Draw = _draw) -> str:
     """The page of some runs as HTML.
 
     Args:
         runs: What it shows.
+        claims: That it has verdicts on; None for the published ones.
         draw: Draws the figures of records that stand together. What it returns is gone through when all tables are
             made.
     """
@@ -50,9 +51,9 @@ def page(runs: Sequence[Run], *, draw: Draw = _draw) -> str:
     comparables = [_comparable(name, group) for name, group in comparable(together).items()]
     figures = draw([*comparables, Run("costs", [], [], costs, None)])
     tables = tables_by_study(records, probes)
-    published = published_claims()
-    decided = ledger(records, probes, published) if decide_claims(records, published) else None
-    claims = (
+    declared = published_claims() if claims is None else claims
+    decided = ledger(records, probes, declared) if decide_claims(records, declared) else None
+    verdicts = (
         [claims_table(decided), *comparison_tables(decided), *tuning_tables(decided)]
         if decided and decided.conditions
         else []
@@ -71,7 +72,7 @@ def page(runs: Sequence[Run], *, draw: Draw = _draw) -> str:
             runs=[run.name for run in runs],
             facts=_facts(records, costs),
             sections=sections,
-            claims=claims,
+            claims=verdicts,
             costs=cost_tables(costs),
             figures=list(figures),
             machines=_machines([*records, *costs]),

@@ -6,14 +6,16 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from bench.analysis.claims import Claims
 from bench.records.reading import Run
 from bench.report.figures import Image, images, load
 from fusiongauge import printable
 
 
-def write_page(runs: Sequence[Run], path: Path) -> None:
-    """Write the page of some runs; missing folders are made.
+def write_page(runs: Sequence[Run], path: Path, claims: Claims | None = None) -> None:
+    """Write the page of some runs, with verdicts on claims (by default the published ones).
 
+    Missing folders are made.
     A script that calls this needs the guard ``if __name__ == "__main__"``, as for every process that it starts.
     """
     # A new interpreter instead of a copy of this one: a copy of a process with threads may wait for ever.
@@ -21,7 +23,7 @@ def write_page(runs: Sequence[Run], path: Path) -> None:
         artist.submit(load)
         from bench.report.page import page  # takes about as long as the other process takes to start
 
-        html = page(runs, draw=partial(_draw, artist))
+        html = page(runs, claims, draw=partial(_draw, artist))
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(printable(html), encoding="utf-8")  # paths in it may have bytes that are not UTF-8
 

@@ -53,6 +53,38 @@ def test_tables_go_to_the_folder_that_is_named(run: Path, tmp_path: Path) -> Non
     assert not (run / "tables").exists()
 
 
+OWN_CLAIMS = f"""
+looks = [6]
+run = ["standard"]
+
+[settings]
+"" = ["standard"]
+
+[[claims]]
+name = "ours"
+words = "strided convolutions are better"
+reading = "the loss is lower"
+[[claims.tests]]
+estimand = "loss"
+comparisons = ["{TWIN} is better than {MODEL}"]
+"""
+
+
+@pytest.mark.parametrize("command", ["tables", "report"])
+def test_own_claims_are_judged_again(command: str, run: Path, tmp_path: Path) -> None:
+    (tmp_path / "own.toml").write_text(OWN_CLAIMS)
+    made = run / "tables" / "claims.md" if command == "tables" else run / "report.html"
+    assert main([command, str(run)]) == 0
+    assert not made.is_file() or "strided convolutions are better" not in made.read_text()
+    assert main([command, str(run), "--claims", str(tmp_path / "own.toml")]) == 0
+    assert "strided convolutions are better" in made.read_text()
+
+
+def test_claims_that_cannot_be_read_are_named(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["tables", str(run), "--claims", "nowhere.toml"]) == 2
+    assert "nowhere.toml" in capsys.readouterr().err
+
+
 def test_figures_are_drawn_of_several_runs_together(
     run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

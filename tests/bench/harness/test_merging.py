@@ -166,7 +166,7 @@ def test_the_command_writes_tables_plots_and_page_and_says_what_is_missing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bench.plots.write_figures", lambda *_: [])  # they have tests of their own
-    monkeypatch.setattr("bench.report.writing.write_page", lambda _, path: path.write_text("a page"))
+    monkeypatch.setattr("bench.report.writing.write_page", lambda _, path, __: path.write_text("a page"))
     first = run(tmp_path / "1", record(), plan=ShardPlan(1, 2, SHARDS))
     second = run(tmp_path / "2", record(TWIN), plan=ShardPlan(2, 2, SHARDS))
     out = tmp_path / "run"
