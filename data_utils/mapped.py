@@ -48,7 +48,7 @@ class Workspace:
         self._temporary: Path | None = None
 
     def maps(self, size: int) -> bool:
-        """Whether an array of so many bytes is mapped."""
+        """Whether an array of this number of bytes is mapped."""
         return self._cache is not None and (size >= self._smallest or self._temporary is not None)
 
     def empty(self, name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:

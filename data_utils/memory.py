@@ -13,7 +13,7 @@ from data_utils.errors import DataError
 
 try:
     import resource
-except ImportError:  # Windows has no such limits
+except ImportError:  # Windows lacks these limits
     resource = None  # type: ignore[assignment]
 
 _MESSAGES = ("allocate memory", "not enough memory", "out of memory")

@@ -45,7 +45,7 @@ class Part:
         return self.dataset.batch(self.indices, modalities)
 
     def chunks(self, size: int) -> Iterator["Part"]:
-        """The pairs in the same order, so many at a time."""
+        """The pairs in the same order, in parts of a size."""
         return (replace(self, indices=indices) for indices in self.indices.split(size) if len(self))
 
     def at_most(self, pairs: int, seed: int) -> "Part":

@@ -36,7 +36,7 @@ def torchvision_backbone(
         "features0" and so on for the others.
 
     Raises:
-        ModelError: torchvision has no such network, it is of another kind, or the file does not fit it.
+        ModelError: torchvision lacks the network, it is of another kind, or the file does not fit it.
     """
     from torchvision.models import get_model, list_models
 

@@ -177,7 +177,7 @@ CLASHES: dict[frozenset[str], tuple[int, str]] = {
     frozenset(("--sw", "-p a_cell_that_raises")): (2, "continuing from this test next run"),
     frozenset(("--study downsampling-compact", "--as-published")): (4, "fewer than one batch"),
 }
-"""Pairs of options that do something else together than alone, by their texts: exit status, and what is said."""
+"""Pairs of options that do something else together than alone, by their texts: exit status and message."""
 
 
 def commands(options: Sequence[Option] = OPTIONS) -> Iterator[Command]:

@@ -26,7 +26,7 @@ LEARNED_ACCURACY = 0.05
 400 pairs."""
 
 IDLE = 0.2
-"""Up to so many cores may other processes keep busy while times are taken that claims rest on."""
+"""The number of cores that other processes may keep busy while times are measured that claims rest on."""
 
 _SMALLEST_LOSS = 1e-12  # nats; smaller ones are rounding, and have no ratio
 _CLEAN = 0.0  # the level of no corruption

@@ -267,7 +267,7 @@ def resolve(
     if earlier and not (until_decided and shard):
         raise OptionError(f"--earlier {earlier}: tells --shard with --until-decided what is decided; add both")
     if earlier:
-        read_run(Path(earlier))  # whatever is wrong with it is said before anything is collected
+        read_run(Path(earlier))  # errors in it are reported before anything is collected
     claim_files = tuple(Path(file).resolve() for file in claims)
     studies = parse_studies(study, claim_files)
     if compare_models:
@@ -324,7 +324,7 @@ def parse_executor(text: str) -> str:
     """``"ray"`` or ``"ray:ADDRESS"``, checked; "" for "".
 
     Raises:
-        OptionError: There is no such executor, or its package is not installed.
+        OptionError: The executor does not exist, or its package is not installed.
     """
     if not text:
         return ""
@@ -516,7 +516,7 @@ def parse_trackers(text: str) -> tuple[str, ...]:
 def resolve_device(name: str, *, listing: bool = False) -> str:
     """The device to run on: as named, or for "" CUDA where there is a device and else the CPU.
 
-    For a listing it is the CPU, whatever is named.
+    For a listing it is the CPU, whichever device is named.
 
     Raises:
         OptionError: This machine does not have the device.

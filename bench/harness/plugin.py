@@ -236,7 +236,7 @@ def pytest_configure(config: pytest.Config) -> None:
         check_dataset(option("dataset"))
         rules = gate.parse(option("fail_on"))
         session = Session(options)
-        for cell in session.cells:  # whatever is wrong with them is said before anything is collected
+        for cell in session.cells:  # errors in them are reported before anything is collected
             if not listing:
                 cell.config.check_precision()
         if selected:
@@ -308,7 +308,7 @@ class Outermost:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_unconfigure(self) -> Generator[None]:
-        """After the summary: what other plug-ins raise here is no reason to hide it behind a traceback."""
+        """After the summary: what other plug-ins raise here must not replace it by a traceback."""
         try:
             yield
         except Exception as error:

@@ -51,7 +51,7 @@ class Reading:
                 self._write(f"warning: {need.warning}\n")
 
     def progress(self, done: int, total: int) -> None:
-        """So many of the files are read, or of the pairs made."""
+        """This number of files has been read, or of pairs made."""
         now = monotonic()
         if done >= total:
             self.end()

@@ -89,7 +89,7 @@ def _fusion_wide() -> Study:
             "late-concat",
             "maxpool",
         ),
-        # As downsampling-wide, but 10% of the pairs behind the validation set were left for testing.
+        # As downsampling-wide, but 10% of the pairs after the validation set were left for testing.
         protocols={"": replace(_WIDE, pairs=11_282, valid_fraction=320 / 11_282)},
         dataset="shapes-uneven",
         mistakes=_SPLIT_TWINS | _DROPPED_VALIDATION,

@@ -109,7 +109,7 @@ class Worker:
         return Trained(record, tuple(epochs), weights, samples, tuple(notes), seconds)
 
     def _own_data(self, task: Task) -> Source | None:
-        """The task's data as this machine has them; None if it has no such data, or others of that name."""
+        """The task's data as this machine has them; None if it lacks them, or has others of that name."""
         if self._data is not None and self._data[0] == task.data_sha256:
             return self._data[1]
         self._data = None  # two would be too much
