@@ -39,7 +39,7 @@ class DatasetInfo:
         classes: Class names; a label is an index into them.
         channels: Modality to number of channels; the order of the entries is the order of the modalities.
         image_size: Rows and columns (H, W), the same for every modality.
-        modalities: The declared modalities; those that are not declared are told by their values
+        modalities: The declared modalities; those that are not declared follow from their values
             (``PairedDataset.modality``).
 
     Raises:

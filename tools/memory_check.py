@@ -183,7 +183,7 @@ def status(field: str) -> int:
 
 @dataclass(frozen=True, eq=False)
 class Fixed:
-    """A source with one world, whatever is asked for."""
+    """A source that always returns the same world."""
 
     whole: Source
     drawn: World

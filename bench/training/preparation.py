@@ -57,7 +57,7 @@ class Latest(Generic[Value]):
 class PreparedData:
     """One seed's pairs, of which batches are taken as the models get them.
 
-    The test pairs are prepared when they are asked for, in chunks.
+    The test pairs are prepared when they are requested, in chunks.
 
     Attributes:
         train: The training pairs on the device; ``valid``: the validation pairs.

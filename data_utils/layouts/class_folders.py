@@ -3,7 +3,7 @@
     <root>/mug/rgb/0001.jpg         or         <root>/rgb/mug/0001.jpg
     <root>/mug/depth/0001.png                  <root>/depth/mug/0001.png
 
-Any names are possible. Which level holds the modalities is told, in this order, by ``dataset.toml``, by usual
+Any names are possible. Which level holds the modalities is decided, in this order, by ``dataset.toml``, by usual
 names (rgb, depth, thermal, ...), and by the files: those of one modality are alike, those of two are not. A stem
 may hold the name of the modality as well (``0001_rgb.jpg``, ``0001_depth.png``).
 """

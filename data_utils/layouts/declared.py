@@ -73,7 +73,7 @@ class DeclaredDataset:
 
     Attributes:
         name: Of the data set; "" for that of its folder.
-        modalities: In order; empty if they are told by the files.
+        modalities: In order; empty if they follow from the files.
         classes: Those that are used; () for all.
     """
 

@@ -14,7 +14,7 @@ from data_utils.simulator.raycasting import Floats
 
 @dataclass(frozen=True)
 class Light:
-    """A directional light and an exposure. The defaults are the fit to the original's pictures (docs/simulated.md).
+    """A directional light and an exposure. The defaults are a fit to pictures of the original (docs/simulated.md).
 
     Attributes:
         phase_deg: Angle at the object between the directions to the light and to the camera: 0 is light from

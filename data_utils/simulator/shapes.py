@@ -1,10 +1,10 @@
 """The simulator of the default data: simple solids, recorded by a LiDAR and a camera.
 
 It imitates NVIDIA's synthetic cubes-and-spheres data: the geometry, the file formats, the published statistics and
-the look of published pictures (docs/simulated.md compares them). A scene is one object in an empty black world. Both
-sensors are 25 m from the middle of a cube with an edge of 10 m, in which the objects' centers lie. One hard light
-from the upper left leaves most of the object dark. ``difficulty`` has the settings that make it harder than the
-original.
+the look of published pictures (docs/simulated.md compares them). A scene is one object in an empty black world.
+Both sensors are 25 m from the middle of a cube with an edge of 10 m, in which the objects' centers lie. One hard
+light from the upper left leaves most of the object dark. ``difficulty`` has the settings that make it harder than
+the original.
 
 Every scene has its own random generators, so a pair depends only on the seed and its index.
 """

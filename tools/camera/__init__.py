@@ -1,1 +1,1 @@
-"""Fits the simulator's light to pictures of the original data, and writes what docs/simulated.md shows of the fit."""
+"""Fits the simulator's light to pictures of the original, and writes what docs/simulated.md shows of the fit."""

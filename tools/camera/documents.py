@@ -1,4 +1,4 @@
-"""What is generated in docs/simulated.md: the tables and the contact sheet of the camera, and the table of levels."""
+"""What is generated in docs/simulated.md: tables and contact sheet of the camera, and the table of levels."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
