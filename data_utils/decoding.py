@@ -7,7 +7,7 @@ Shapes: N pairs of a data set, B selected pairs, H rows, W columns.
 """
 
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -95,21 +95,9 @@ class CameraPoints:
 
     depth: Scaled
     intrinsics: Tensor
-
-    @property
-    def channels(self) -> int:
-        """XYZA."""
-        return 4
-
-    @property
-    def stored_channels(self) -> int:
-        """The depth."""
-        return 1
-
-    @property
-    def points(self) -> Kind:
-        """Depth."""
-        return "depth"
+    channels: ClassVar[int] = 4
+    stored_channels: ClassVar[int] = 1
+    points: ClassVar[Kind] = "depth"
 
     def __call__(self, stored: Tensor, pairs: Tensor) -> Tensor:
         """See ``Decoder``."""
@@ -135,21 +123,9 @@ class ScannerPoints:
 
     directions: Tensor
     max_range_m: float = MAX_RANGE_M
-
-    @property
-    def channels(self) -> int:
-        """XYZA."""
-        return 4
-
-    @property
-    def stored_channels(self) -> int:
-        """The range."""
-        return 1
-
-    @property
-    def points(self) -> Kind:
-        """Ranges."""
-        return "range"
+    channels: ClassVar[int] = 4
+    stored_channels: ClassVar[int] = 1
+    points: ClassVar[Kind] = "range"
 
     def __call__(self, stored: Tensor, pairs: Tensor) -> Tensor:  # noqa: ARG002 - one geometry for all pairs
         """See ``Decoder``."""
