@@ -1,6 +1,7 @@
 """For all tests: warnings are errors, training uses one thread, and what a test registers ends with it.
 
-Tests marked ``slow`` run whole commands in processes of their own; they are left out without ``--slow``.
+Tests marked ``slow`` run whole commands in processes of their own; they are left out without ``--slow``. Those
+marked ``needs_cuda`` are skipped without a CUDA device.
 """
 
 import gc
@@ -25,9 +26,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "error")
     config.addinivalue_line("markers", "slow: starts whole commands in processes of their own; needs --slow")
+    config.addinivalue_line("markers", "needs_cuda: skipped without a CUDA device; tools/gpu_check.sh runs these")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("needs_cuda"):
+                item.add_marker(pytest.mark.skip(reason="needs a CUDA device"))
     if config.getoption("--slow"):
         return
     slow = [item for item in items if item.get_closest_marker("slow")]

@@ -12,7 +12,6 @@ from bench.costs.loops import LIGHTNING, OURS, REFERENCE, lightning_version, los
 from bench.costs.race import PROTOCOL, exact_differences, models, race_on, target
 from bench.training.runs import build_seeded, run
 from fusion_models import find_model
-from tests.bench.marks import needs_cuda
 from tests.bench.samples import MODEL, SMALL, TWIN, run_config, small_dataset
 
 # Batches of 16, 80 pairs of which 64 train: 4 steps, 3 of them timed; the first of two epochs warms up.
@@ -33,7 +32,7 @@ def test_the_protocol_leaves_epochs_to_time_in_every_profile() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=needs_cuda)])
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.needs_cuda)])
 def test_a_race_trains_one_model_after_the_other_with_all_loops_alike(device: str, tmp_path: Path) -> None:
     config = replace(run_config(tmp_path, SHORT), device=device)
     with race_on(small_dataset(), 51, config) as race:

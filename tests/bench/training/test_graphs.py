@@ -23,7 +23,6 @@ from bench.training.seeding import deterministic
 from bench.training.steps import EagerSteps, make_optimizer
 from data_utils import DatasetInfo
 from fusion_models import MODELS, find_model
-from tests.bench.marks import needs_cuda
 from tests.bench.toys import toy, toy_batch
 
 RATES = [0.1, 0.05, 0.2, 0.15]
@@ -254,7 +253,7 @@ def cuda_steps(name: str, precision: Precision = FP32) -> EagerSteps:
 CUDA_RATES = [1e-3, 8e-4, 6e-4, 4e-4, 2e-4]
 
 
-@needs_cuda
+@pytest.mark.needs_cuda
 @pytest.mark.parametrize(
     ("name", "precision"),
     [*((name, FP32) for name in MODELS), ("wide-late-concat-maxpool", TF32), ("wide-late-concat-maxpool", BF16)],
@@ -268,7 +267,7 @@ def test_graphs_repeat_the_eager_history_on_cuda(name: str, precision: Precision
         assert history(steps, orders, CUDA_RATES) == pytest.approx(expected, rel=1e-6)
 
 
-@needs_cuda
+@pytest.mark.needs_cuda
 def test_no_step_waits_for_the_device() -> None:
     order = torch.arange(36, device="cuda")
     with deterministic():
@@ -278,7 +277,7 @@ def test_no_step_waits_for_the_device() -> None:
             assert len(list(steps)) == 4
 
 
-@needs_cuda
+@pytest.mark.needs_cuda
 def test_the_end_of_one_graph_leaves_the_others_alone() -> None:
     orders = [torch.arange(36, device="cuda")]
     name = "wide-intermediate-concat-strided"

@@ -1,0 +1,151 @@
+"""All measurements of the check, in order: steps, kernels, layouts, several seeds, fixed costs of a cell.
+
+    python -m tools.gpu.measure DEVICE FOLDER
+
+The folder gets ``measure.json``, which ``tools.gpu.tables`` shows. The environment variable LIMIT has the seconds
+for all parts; what has no time left, needs CUDA or fails is noted in the file. Exits with 1 if a part has failed.
+"""
+
+import gc
+import os
+import statistics
+import sys
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from bench.config import BF16, FP32, TF32, Precision
+from bench.costs.race import PROTOCOL, models
+from bench.training.ceiling import ceiling
+from bench.training.seeding import deterministic
+from fusion_models import ModelSpec, find_model
+from tools.gpu import fixed, kernels, seeds, steps
+from tools.gpu.findings import Findings
+from tools.gpu.workload import Workload
+
+SMALL = "compact-late-concat-strided"
+LARGE = "wide-intermediate-concat-maxpool"
+OTHERS = ("compact-intermediate-concat-maxpool", "wide-intermediate-concat-strided")
+
+LAYOUTS = {"nhwc": torch.channels_last, "nchw": torch.contiguous_format}
+
+PRECISIONS: tuple[Precision, ...] = (FP32, TF32, BF16)
+SECONDS_TO_WRITE = 6
+"""By this much earlier than LIMIT no part is begun, as the check stops the program then."""
+
+
+def measure(work: Workload, findings: Findings, folder: Path) -> None:
+    """Each part in its turn; the most important ones are last and have the most time kept for them."""
+    for precision in PRECISIONS if work.on_cuda else (FP32, BF16):
+        findings.add(("ceiling", precision), partial(_ceiling, work.device, precision))
+    for name in (SMALL, LARGE):
+        for precision in (FP32, TF32):
+            for layout, memory_format in LAYOUTS.items():
+                findings.add(
+                    ("kernels", f"{name} {layout}+{precision}"),
+                    partial(kernels.kernels_of, work, find_model(name), precision, memory_format),
+                    needs=0.8,
+                    needs_cuda=True,
+                )
+    for name in (SMALL, LARGE, *OTHERS):
+        for timed in (False, True):
+            for precision in PRECISIONS:
+                for layout, memory_format in LAYOUTS.items():
+                    findings.add(
+                        ("variants", name, f"{layout}+{precision}{'+benchmark' * timed}"),
+                        partial(steps.step_ms, work, find_model(name), precision, memory_format, timed),
+                        needs=0.6,
+                        needs_cuda=True,
+                    )
+    count = 8 if work.on_cuda else 2
+    for precision in (FP32, TF32):
+        for name in (SMALL, LARGE, "wide-intermediate-concat-strided"):
+            findings.add(
+                ("joint", f"{name}+{precision}"),
+                partial(seeds.together, work, find_model(name), count, precision),
+                needs=0.45,
+                needs_cuda=True,
+            )
+    for precision in _precisions(work):
+        for name in (SMALL, LARGE):
+            findings.add(
+                ("stacked", f"{name}+{precision}"),
+                partial(seeds.as_one_network, work, find_model(name), count, precision),
+                needs=0.4,
+            )
+    with findings.part("fixed_ms"):
+        fixed.fixed_costs(
+            work.device,
+            find_model(SMALL),
+            2000 if work.on_cuda else 400,
+            folder / "fixed",
+            lambda part, ms: findings.keep(("fixed_ms", part), ms),
+        )
+    findings.add(
+        ("memory",),
+        partial(fixed.step_memory, work, find_model("wide-intermediate-concat-strided")),
+        needs_cuda=True,
+    )
+    for precision in _precisions(work):
+        for name in (SMALL, LARGE) if work.on_cuda else (SMALL,):
+            label = f"{name}+{precision}"
+            findings.add(
+                ("stored", label),
+                partial(steps.stored_and_prepared, work, find_model(name), precision),
+                needs=0.2,
+            )
+            for option in steps.OPTIONS:
+                findings.add(
+                    ("options", label, option),
+                    partial(steps.with_option, work, find_model(name), precision, option),
+                    needs=0.2,
+                )
+    for spec in _raced(work):
+        for precision in _precisions(work):
+            findings.add(
+                ("models", f"{spec.name}+{precision}"),
+                partial(steps.against_reference, work, spec, precision),
+                needs=0.03,
+            )
+    for label, ratio in _mean_ratios(findings.values.get("models", {})).items():
+        findings.keep(("mean_ratio", label), ratio)
+
+
+def _precisions(work: Workload) -> tuple[Precision, ...]:
+    """Those of float32: in TF32 first, whose times the aim of docs/speed.md is for."""
+    return (TF32, FP32) if work.on_cuda else (FP32,)
+
+
+def _ceiling(device: str, precision: Precision) -> dict[str, float]:
+    """The limits of the device, in 10^12 per second."""
+    return {name: round(limit / 1e12, 3) for name, limit in ceiling(device, precision).items()}
+
+
+def _raced(work: Workload) -> list[ModelSpec]:
+    """Every model of the race, in an order that mixes the families, should time run out; on a CPU two of them."""
+    specs = models()
+    return sorted(specs, key=lambda spec: specs.index(spec) % 4) if work.on_cuda else specs[-2:]
+
+
+def _mean_ratios(of_models: dict[str, dict[str, float]]) -> dict[str, float]:
+    """The geometric mean of reference / ours over the models of each precision."""
+    ratios: dict[str, list[float]] = {}
+    for label, facts in of_models.items():
+        ratios.setdefault(label.rpartition("+")[2], []).append(facts["ratio"])
+    return {precision: round(statistics.geometric_mean(values), 2) for precision, values in ratios.items()}
+
+
+def main(device: str, folder: Path, seconds: float) -> int:
+    """Measure everything in about this time; returns the exit status."""
+    on_cuda = device.startswith("cuda")
+    findings = Findings(folder / "measure.json", seconds - SECONDS_TO_WRITE, cuda=on_cuda)
+    with deterministic():
+        work = Workload.make(device, PROTOCOL.pairs if on_cuda else 160)  # a rehearsal takes few steps
+        gc.freeze()  # what is loaded for good need not be looked at after each part
+        measure(work, findings, folder)
+    return bool(findings.values["errors"])
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], Path(sys.argv[2]), float(os.environ.get("LIMIT", "120"))))
