@@ -155,6 +155,11 @@ def divided(seeds: int = LOOKS[-1]) -> Floats:
     return np.asarray(np.sqrt(common) * shared + np.sqrt(1 - common) * own)
 
 
+def shifted(effect: float, seeds: int = LOOKS[-1]) -> Floats:
+    """Sequences of normal differences with this mean and a standard deviation of 1, (S, seeds)."""
+    return np.random.default_rng(0).normal(effect, 1, size=(SEQUENCES, seeds))
+
+
 def repeated_testing(differences: Floats, looks: Sequence[int] = LOOKS) -> float:
     """The share of sequences, (S, n), that a t test at 5% calls different at one of the looks at least."""
     return float(np.any([difference_p(differences[:, :look]) <= ALPHA for look in looks], axis=0).mean())

@@ -21,12 +21,13 @@ from bench.analysis.calibration import (
     fixed_seeds,
     power,
     repeated_testing,
+    shifted,
     sign_flip_power,
     stops,
 )
 from bench.analysis.formats import number
 from bench.analysis.sequential import LOOKS
-from bench.analysis.statistics import ALPHA, Floats
+from bench.analysis.statistics import ALPHA
 from bench.tables.text import TextTable
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "evidence.md"
@@ -100,7 +101,7 @@ def sequential_power_table() -> TextTable:
     """How often and after how many seeds a difference is found, and the seeds of one look as powerful."""
     rows = {}
     for effect in (0.6, 0.8, 1.0, 1.25, 1.5, 2.0):
-        differences = _sequences(effect)
+        differences = shifted(effect)
         found = stops(differences)
         detected, seeds = found.different_by(LOOKS[-1]), float(found.seeds.mean())
         fixed = fixed_seeds(differences, detected)
@@ -134,11 +135,6 @@ def sequential_equivalence_table() -> TextTable:
     columns += [f"alike: runs saved against n = {LOOKS[-1]} (%)"]
     columns += ["A better by the margin: called equivalent (%)", "B better by the margin: called equivalent (%)"]
     return _table("Stops for equivalence", "differences, margin", columns, rows, plain=(2,))
-
-
-def _sequences(effect: float) -> Floats:
-    shape = (calibration.SEQUENCES, LOOKS[-1])
-    return np.random.default_rng(0).normal(effect, 1, size=shape)
 
 
 def _table(
