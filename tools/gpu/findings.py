@@ -76,4 +76,6 @@ class Findings:
 
     def _write(self) -> None:
         self.values["seconds"] = round(self._elapsed(), 1)
-        self._path.write_text(json.dumps(self.values))
+        draft = self._path.with_suffix(".part")
+        draft.write_text(json.dumps(self.values))
+        draft.replace(self._path)  # so that no stop leaves half a file

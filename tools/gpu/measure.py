@@ -36,7 +36,7 @@ SECONDS_TO_WRITE = 6
 
 
 def measure(work: Workload, findings: Findings, folder: Path) -> None:
-    """Each part in its turn; the most important ones are last and have the most time kept for them."""
+    """Each part in its turn, with time kept for those after it."""
     for precision in PRECISIONS if work.on_cuda else (FP32, BF16):
         findings.add(("ceiling", precision), partial(_ceiling, work.device, precision))
     for name in (SMALL, LARGE):
@@ -87,29 +87,33 @@ def measure(work: Workload, findings: Findings, folder: Path) -> None:
         partial(fixed.step_memory, work, find_model("wide-intermediate-concat-strided")),
         needs_cuda=True,
     )
-    for precision in _precisions(work):
-        for name in (SMALL, LARGE) if work.on_cuda else (SMALL,):
-            label = f"{name}+{precision}"
-            findings.add(
-                ("stored", label),
-                partial(steps.stored_and_prepared, work, find_model(name), precision),
-                needs=0.2,
-            )
-            for option in steps.OPTIONS:
-                findings.add(
-                    ("options", label, option),
-                    partial(steps.with_option, work, find_model(name), precision, option),
-                    needs=0.2,
-                )
     for spec in _raced(work):
         for precision in _precisions(work):
             findings.add(
                 ("models", f"{spec.name}+{precision}"),
                 partial(steps.against_reference, work, spec, precision),
-                needs=0.03,
+                needs=0.2,
             )
     for label, ratio in _mean_ratios(findings.values.get("models", {})).items():
         findings.keep(("mean_ratio", label), ratio)
+    cases = [
+        (name, precision)
+        for name in ((SMALL, LARGE) if work.on_cuda else (SMALL,))
+        for precision in _precisions(work)
+    ]
+    for name, precision in cases:
+        findings.add(
+            ("stored", f"{name}+{precision}"),
+            partial(steps.stored_and_prepared, work, find_model(name), precision),
+            needs=0.03,
+        )
+    for option in steps.OPTIONS:
+        for name, precision in cases:
+            findings.add(
+                ("options", f"{name}+{precision}", option),
+                partial(steps.with_option, work, find_model(name), precision, option),
+                needs=0.03,
+            )
 
 
 def _precisions(work: Workload) -> tuple[Precision, ...]:

@@ -35,7 +35,10 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "augmentation": {name: value for changes in AUGMENTATION.values() for name, value in changes.items()},
     **METHODS,
 }
-"""Fields of a protocol that change the training step, each alone, and all augmentation together."""
+"""Fields of a protocol that change the training step, each alone, and all augmentation together.
+
+OGM-GE is last: it draws inside the step, and a recording that fails can leave CUDA's generator unusable.
+"""
 
 
 def recorded_and_eager(

@@ -49,6 +49,8 @@ def _race(models: Facts) -> list[str]:
 
 def _bits(cases: Mapping[str, Facts]) -> str:
     """Whether graphs did what eager steps do."""
+    if not any(facts["graph"] for facts in cases.values()):
+        return "No step was a graph: without CUDA there are none."
     different = [label for label, facts in cases.items() if not (facts["equal_bits"] and facts["equal_weights"])]
     if different:
         return f"Losses or weights of the graph differ from those of the eager steps: {', '.join(different)}."
