@@ -37,8 +37,21 @@ SECONDS_TO_WRITE = 6
 
 def measure(work: Workload, findings: Findings, folder: Path) -> None:
     """Each part in its turn, with time kept for those after it."""
+    _ceilings(work, findings)
+    _kernels(work, findings)
+    _layouts(work, findings)
+    _seeds(work, findings)
+    _fixed(work, findings, folder)
+    _models(work, findings)
+    _options(work, findings)
+
+
+def _ceilings(work: Workload, findings: Findings) -> None:
     for precision in PRECISIONS if work.on_cuda else (FP32, BF16):
         findings.add(("ceiling", precision), partial(_ceiling, work.device, precision))
+
+
+def _kernels(work: Workload, findings: Findings) -> None:
     for name in (SMALL, LARGE):
         for precision in (FP32, TF32):
             for layout, memory_format in LAYOUTS.items():
@@ -48,6 +61,9 @@ def measure(work: Workload, findings: Findings, folder: Path) -> None:
                     needs=0.8,
                     needs_cuda=True,
                 )
+
+
+def _layouts(work: Workload, findings: Findings) -> None:
     for name in (SMALL, LARGE, *OTHERS):
         for timed in (False, True):
             for precision in PRECISIONS:
@@ -58,6 +74,9 @@ def measure(work: Workload, findings: Findings, folder: Path) -> None:
                         needs=0.6,
                         needs_cuda=True,
                     )
+
+
+def _seeds(work: Workload, findings: Findings) -> None:
     count = 8 if work.on_cuda else 2
     for precision in (FP32, TF32):
         for name in (SMALL, LARGE, "wide-intermediate-concat-strided"):
@@ -74,6 +93,9 @@ def measure(work: Workload, findings: Findings, folder: Path) -> None:
                 partial(seeds.as_one_network, work, find_model(name), count, precision),
                 needs=0.4,
             )
+
+
+def _fixed(work: Workload, findings: Findings, folder: Path) -> None:
     with findings.part("fixed_ms"):
         fixed.fixed_costs(
             work.device,
@@ -87,6 +109,9 @@ def measure(work: Workload, findings: Findings, folder: Path) -> None:
         partial(fixed.step_memory, work, find_model("wide-intermediate-concat-strided")),
         needs_cuda=True,
     )
+
+
+def _models(work: Workload, findings: Findings) -> None:
     for spec in _raced(work):
         for precision in _precisions(work):
             findings.add(
@@ -96,6 +121,9 @@ def measure(work: Workload, findings: Findings, folder: Path) -> None:
             )
     for label, ratio in _mean_ratios(findings.values.get("models", {})).items():
         findings.keep(("mean_ratio", label), ratio)
+
+
+def _options(work: Workload, findings: Findings) -> None:
     cases = [
         (name, precision)
         for name in ((SMALL, LARGE) if work.on_cuda else (SMALL,))
