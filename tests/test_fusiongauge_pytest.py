@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import fusiongauge_pytest
-from bench.harness import plugin
+from bench.harness.declarations import declare
 from fusiongauge_pytest import HOME, VALUES, _is_about_us, _named, _paths
 from tests.bench.nested import nested
 
@@ -25,7 +25,7 @@ def registered() -> list[Action]:
         def addoption(self, *names: str, **words: Any) -> None:
             parser.add_argument(*names, **words)
 
-    plugin._declare(Group())  # type: ignore[arg-type]
+    declare(Group())  # type: ignore[arg-type]
     return parser._actions
 
 

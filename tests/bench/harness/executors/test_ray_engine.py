@@ -151,15 +151,16 @@ def test_nothing_is_lost_when_a_worker_dies_or_raises(words: list[str], tmp_path
 @needs_ray
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL], ids=["Ctrl-C", "killed"])
 def test_no_process_stays_behind(how: signal.Signals, words: list[str], tmp_path: Path) -> None:
-    run = subprocess.Popen(
-        [*words, "--study", "endless"],
-        cwd=ROOT,
-        env=environment(),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    printed = tmp_path / "printed.txt"
+    with printed.open("w") as file:  # not a pipe: agents of Ray would hold it open after the session has ended
+        run = subprocess.Popen(
+            [*words, "--study", "endless"],
+            cwd=ROOT,
+            env=environment(),
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
     try:
         wait_until(lambda: list(tmp_path.glob("slow-*")) or run.poll() is not None)
         before = children(run.pid)
@@ -168,12 +169,12 @@ def test_no_process_stays_behind(how: signal.Signals, words: list[str], tmp_path
             os.killpg(run.pid, how)  # as a terminal does: to all processes in the foreground
         else:
             run.send_signal(how)
-        output, _ = run.communicate(timeout=120)
-        wait_until(
-            lambda: not [pid for pid in before if alive(pid)], 120
-        )  # agents of Ray look for it once a minute
+        run.wait(timeout=60)
+        # Agents of Ray look once a minute whether it is still there.
+        wait_until(lambda: not [pid for pid in before if alive(pid)], 150)
     finally:
         run.kill()
+    output = printed.read_text()
     if how is signal.SIGINT:
         assert run.returncode == 2, output
         assert "Traceback" not in output
