@@ -197,7 +197,7 @@ MEASURED: dict[str, Any] = {
     "stored": {"a-b+tf32": {"stored_ms": 1.25, "prepared_ms": 1.0, "equal_bits": True}},
     "variants": {"a-b": {"nhwc+fp32": 3.0, "nhwc+fp32+benchmark": 2.0}, "c": {"nchw+bf16": 5.0}},
     "errors": {"options a-b+tf32 ogm_ge": "RuntimeError: no"},
-    "skipped": {"models d+tf32": "no time left"},
+    "skipped": {"models d+tf32": "no time left", "models d+fp32": "no time left", "memory": "needs CUDA"},
 }
 
 
@@ -216,7 +216,8 @@ def test_tables_show_what_was_measured_and_what_was_not() -> None:
         "| a-b | 3.0 |  |",
         "| c |  | 5.0 |",
         "- options a-b+tf32 ogm_ge: RuntimeError: no",
-        "- models d+tf32: no time left",
+        "| models | 2 | no time left |",
+        "| memory | 1 | needs CUDA |",
     ):
         assert line in shown.splitlines()
     assert "Kernels" not in shown

@@ -105,11 +105,11 @@ done
 step smoke 130 270 $BENCH --profile smoke -rfEw --tb=line --durations=5 \
   -k "(test_training or test_other_seed or (test_alone and (compact or experts)) or ((test_same_cell or test_latency) and strided and (late-concat or late-logits or deep)) or (test_scaling and wide and strided) or test_resident)$FEWER" \
   --results-dir "$WORK/smoke"
-step probes 40 245 $BENCH --profile smoke --study robustness -rfEw --tb=short \
+step probes 50 245 $BENCH --profile smoke --study robustness -rfEw --tb=short \
   -k "(test_robustness or test_features) and wide-late-concat-strided" --results-dir "$WORK/probes"
 # 3. The race: one model per family and embedder, the loops in processes of their own; on a GPU in TF32, the
 # precision that docs/speed.md has an aim for.
-step race 110 165 $BENCH --profile "$SHORT" $RACE -rfEw --tb=short -k test_engine_against_reference \
+step race 140 165 $BENCH --profile "$SHORT" $RACE -rfEw --tb=short -k test_engine_against_reference \
   --results-dir "$WORK/race"
 # 4. The measurements.
 step measure 165 40 $PY -m tools.gpu.measure "$DEVICE" "$WORK"

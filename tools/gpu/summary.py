@@ -45,8 +45,8 @@ def summary_of(work: Path) -> Facts:
             precision: round(statistics.geometric_mean(facts[0] for facts in of_models.values()), 2)
             for precision, of_models in races.items()
         },
-        "measure": _read(work / "measure.json"),
         "study_seed_status_acc_loss_s_MB_eff": cells,
+        "measure": _read(work / "measure.json"),  # last, as it is the longest and what is printed may be cut
     }
 
 

@@ -6,8 +6,8 @@ python -m tools.gpu.tables MEASURE_JSON ENV_JSON > tables.md
 import json
 import statistics
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -141,8 +141,15 @@ def _kernels(kernels: Facts) -> list[str]:
     ]
 
 
-def _sentences(title: str, reasons: Mapping[str, str]) -> list[str]:
-    return [f"## {title}", "", *(f"- {part}: {reason}" for part, reason in reasons.items()), ""]
+def _errors(errors: Mapping[str, str]) -> list[str]:
+    return ["## Failed", "", *(f"- {part}: {error}" for part, error in errors.items()), ""]
+
+
+def _skipped(skipped: Mapping[str, str]) -> list[str]:
+    """How many measurements of each section were left out, and why."""
+    counts = Counter((part.partition(" ")[0], reason) for part, reason in skipped.items())
+    rows = [[section, count, reason] for (section, reason), count in counts.items()]
+    return ["## Left out", "", *_table(["section", "measurements", "reason"], rows)]
 
 
 def tables(measured: Facts, environment: Facts) -> str:
@@ -164,8 +171,8 @@ def tables(measured: Facts, environment: Facts) -> str:
         "joint": lambda joint: _together(joint, measured.get("stacked", {})),
         "kernels": _kernels,
         "fixed_ms": _fixed,
-        "errors": partial(_sentences, "Failed"),
-        "skipped": partial(_sentences, "Left out"),
+        "errors": _errors,
+        "skipped": _skipped,
     }
     for section, show in shown.items():
         if measured.get(section):
