@@ -149,6 +149,10 @@ class DrawnPairs:
     announce: Announce = field(default=no_announcement, compare=False, repr=False)
     _infos: list[DatasetInfo] = field(default_factory=list, compare=False, repr=False)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Sent to another process, it reports nothing: what it reports to belongs to this one."""
+        return self.__dict__ | {"progress": no_progress, "announce": no_announcement}
+
     @property
     def simulated(self) -> bool:
         """Whether the pairs depend on nothing but the settings, the code and the seed."""

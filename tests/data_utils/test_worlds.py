@@ -1,5 +1,6 @@
 """A seed draws its own world, the same one always, and no pair is in two of its parts."""
 
+import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -41,6 +42,17 @@ def test_parts_and_seeds_share_no_scene() -> None:
     assert [len(train) + len(valid) for train, valid in zip(parts[::3], parts[1::3], strict=True)] == [40] * 3
     assert [len(test) for test in parts[2::3]] == [20] * 3
     assert len(set.union(*parts)) == sum(map(len, parts))
+
+
+def test_a_source_that_was_sent_to_another_process_reports_nothing_there() -> None:
+    told: list[object] = []
+    source = open_source("shapes", progress=lambda *done: told.append(done), announce=told.append)
+    sent = pickle.loads(pickle.dumps(source))  # noqa: S301 - made here
+    assert sent == source
+    assert hashes(sent.world(FEW, 51)) == hashes(open_source("shapes").world(FEW, 51))
+    assert told == []
+    source.world(FEW, 51)
+    assert told
 
 
 def test_twins_of_a_scene_are_in_one_part() -> None:
