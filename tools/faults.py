@@ -339,7 +339,7 @@ def terminals() -> Iterator[Fault]:
             f"PYTHONIOENCODING={encoding}",
             bench(),
             env={"PYTHONIOENCODING": encoding},
-            says=r"(?s)2\W*records|2.r",
+            says=r"\W*".join("2records"),  # UTF-16 has zeros between them
         )
     for variables in (
         {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
