@@ -34,6 +34,7 @@ from bench.harness.selection import no_match
 from bench.harness.session import Session
 from bench.harness.sharding import Sharding
 from bench.harness.terminal import Terminal
+from bench.harness.variables import ignore_unusable
 from bench.records import ProbeRecord, RecordError, RunRecord
 from bench.study import PROBES
 from fusiongauge import FusionGaugeError, PluginError, load_plugin
@@ -117,7 +118,7 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = history_folder(options, config.rootpath, session.device_name)
         config.option.benchmark_storage = f"file://{folder}"
     if selected and not listing:
-        session.notes += timing.choose_earlier_run(config)
+        session.notes += [*ignore_unusable(), *timing.choose_earlier_run(config)]
     config.option.benchmark_columns = config.option.benchmark_columns or timing.COLUMNS
     config.option.benchmark_sort = "name"
 

@@ -463,7 +463,6 @@ class Session:
                 self._execution.close()
             self._write_what_waits()
             if self.records or self.probes or self.costs:
-                from bench.plots import write_figures
                 from bench.tables.tabulation import all_tables, write_tables
 
                 tables = (
@@ -474,7 +473,7 @@ class Session:
                 )
                 with suppress(Exception):  # then there are none to show, which is one of the failures
                     tables = tables or [*all_tables(self.records, self.probes, self.costs).values()]
-                self._attempt("figures", "plots", write_figures, self.notes)
+                self._attempt("figures", "plots", _write_figures, self.notes)
             if self.records:
                 self._tell_trackers()
         except KeyboardInterrupt:
@@ -525,3 +524,10 @@ class Session:
                 f"{self.folder}; try again: python -m bench {command} {self.folder}"
             )
             return None
+
+
+def _write_figures(*arguments: Any) -> object:
+    """``write_figures``; matplotlib raises on import where MPLBACKEND names a backend that it does not know."""
+    from bench.plots import write_figures
+
+    return write_figures(*arguments)
