@@ -93,7 +93,9 @@ class CrossAttention(Add):
         attended = []
         for i, (queries, _, _) in enumerate(projected):
             others = projected[:i] + projected[i + 1 :]
-            keys, values = (torch.cat([other[part] for other in others], dim=1) for part in (1, 2))
+            keys, values = others[0][1:]
+            if len(others) > 1:
+                keys, values = (torch.cat([other[part] for other in others], dim=1) for part in (1, 2))
             attended.append(attend(queries, keys, values))
         # The tokens' sum, added once, equals adding each modality's to its maps.
         return self.tokens.add(super().forward(features), reduce(torch.add, attended))
