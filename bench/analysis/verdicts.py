@@ -342,7 +342,7 @@ def resampling(records: Iterable[RunRecord]) -> float:
     return max((reported / train for reported, train in counts if reported and train), default=0.0)
 
 
-def test_name(ratio: float) -> str:
+def name_of_test(ratio: float) -> str:
     """The test of differences, in words, by what ``resampling`` returned."""
     return "t test of Nadeau and Bengio, as seeds divide the same pairs" if ratio else "exact sign flips"
 

@@ -8,7 +8,7 @@ from bench.analysis import formats
 from bench.analysis.evidence import evidence
 from bench.analysis.frames import describe, evaluated
 from bench.analysis.statistics import ALPHA, CLEAR
-from bench.analysis.verdicts import Verdict, test_name
+from bench.analysis.verdicts import Verdict, name_of_test
 from bench.records import Metric, RunRecord
 from bench.tables.text import TextTable
 
@@ -18,7 +18,7 @@ def evidence_table(records: Sequence[RunRecord]) -> TextTable | None:
     verdicts = evidence(records)
     if not any(verdict.pairing.n > 1 for verdict in verdicts):
         return None
-    test = test_name(max(verdict.pairing.ratio for verdict in verdicts))
+    test = name_of_test(max(verdict.pairing.ratio for verdict in verdicts))
     return TextTable(
         name="evidence",
         title=f"{records[0].study}: evidence",

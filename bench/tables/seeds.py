@@ -9,7 +9,7 @@ from bench.analysis import formats
 from bench.analysis.frames import describe
 from bench.analysis.sequential import resampled_p, sign_flip_p
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, Interval, holm, mean_interval
-from bench.analysis.verdicts import resampling, test_name
+from bench.analysis.verdicts import name_of_test, resampling
 from bench.records import Metric, RunRecord
 from bench.tables.text import TextTable
 
@@ -46,7 +46,7 @@ def seed_table(
     Cells of type ``Best`` are marked; ``best`` is what a mark means in this table, ``spread`` how it shows the
     spread of seeds. Notes about both stand between those in ``before`` and ``after``.
     """
-    reason = f"{best}; paired by seed, {test_name(shared_pairs(records))} at {ALPHA:.0%}"
+    reason = f"{best}; paired by seed, {name_of_test(shared_pairs(records))} at {ALPHA:.0%}"
     marked = frozenset(
         (i, j) for i, row in enumerate(rows) for j, cell in enumerate(row) if isinstance(cell, Best)
     )

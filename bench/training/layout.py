@@ -7,7 +7,7 @@ both layouts on a GPU; docs/speed.md has what it measured.
 import torch
 
 LAYOUTS = {"cpu": torch.channels_last, "cuda": torch.contiguous_format}
-"""The layout by the type of the device."""
+"""By the type of the device."""
 
 _NAMES = {torch.channels_last: "channels last", torch.contiguous_format: "contiguous"}
 
