@@ -67,7 +67,7 @@ class Scaled:
 
     @property
     def stored_channels(self) -> int:
-        """As many as there are measured."""
+        """The number of measured ones."""
         return self.channels
 
     def __call__(self, stored: Tensor, pairs: Tensor) -> Tensor:

@@ -73,7 +73,7 @@ class Session:
         notes: What a user should know, but no reason to fail; a sentence each.
         interrupted: Whether its end was interrupted.
         earlier: The records that were in the folder before.
-        reading: Is told what the data need and how far they are read; None to tell nobody.
+        reading: Shows what the data need and how far they are read; None to show nothing.
         received: The names of the cells that ended elsewhere.
     """
 
@@ -140,10 +140,10 @@ class Session:
 
         if config.dataset not in self._sources:
             cache = Cache(self.options.simulated_dir, self.options.cache_bytes)
-            told: dict[str, Any] = {}
+            callbacks: dict[str, Any] = {}
             if self.reading is not None:
-                told = {"progress": self.reading.progress, "announce": self.reading.announce}
-            self._sources[config.dataset] = open_source(config.dataset, **self.loading(), **told, cache=cache)
+                callbacks = {"progress": self.reading.progress, "announce": self.reading.announce}
+            self._sources[config.dataset] = open_source(config.dataset, **self.loading(), **callbacks, cache=cache)
         return self._sources[config.dataset]
 
     def world(self, config: RunConfig, seed: int) -> World:

@@ -13,7 +13,7 @@ _NAMES = {torch.channels_last: "channels last", torch.contiguous_format: "contig
 
 
 def layout_of(device: torch.device | str) -> torch.memory_format:
-    """The layout of (N, C, H, W) tensors on a device; that of the CPU on types that nobody has measured."""
+    """The layout of (N, C, H, W) tensors on a device; that of the CPU on other types, where none was measured."""
     return LAYOUTS.get(torch.device(device).type, torch.channels_last)
 
 
