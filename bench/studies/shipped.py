@@ -226,6 +226,28 @@ def _tuned() -> Study:
     )
 
 
+FIELD_LEARNING_RATES = LEARNING_RATES[1:]
+"""The grid of the study ``tuned-field``, declared before it was run; six epochs are too short for 0.0001."""
+
+
+@register_study("tuned-field")
+def _tuned_field() -> Study:
+    return Study(
+        question="Which operator and which downsampling, if every model has its best learning rate of one grid?",
+        models=tuple(
+            spec.name
+            for spec in FIELD_MODELS.values()
+            if spec.embedder in (REFERENCE, "strided")
+            or (spec.stage == "intermediate" and spec.operator in ("concat", "add"))
+        ),
+        protocols={
+            f"lr {rate:g}": replace(_FIELD, learning_rate=rate, final_learning_rate=rate / 1_000)
+            for rate in FIELD_LEARNING_RATES
+        },
+        dataset="shapes-hard",
+    )
+
+
 @register_study("costs")
 def _costs() -> Study:
     return Study(

@@ -121,7 +121,17 @@ def test_tuned_models_share_one_grid_and_everything_else() -> None:
     assert {"wide-rgb-maxpool", "wide-lidar-strided"} < set(study.models)
 
 
-FIELD_STUDIES = ("field", "operators", "downsampling")
+def test_tuned_models_of_the_field_are_those_of_the_other_studies_without_controls() -> None:
+    study = find_study("tuned-field")
+    others = {*find_study("operators").models, *find_study("downsampling").models}
+    assert set(study.models) == {model for model in others if not find_model(model).control}
+    assert study.protocols["lr 0.001"] == find_study("operators").protocols[""]
+    rates = [protocol.learning_rate for protocol in study.protocols.values()]
+    assert rates == sorted(rates)
+    assert set(rates) < set(LEARNING_RATES)
+
+
+FIELD_STUDIES = ("field", "operators", "downsampling", "tuned-field")
 
 
 def test_models_of_the_field_are_in_studies_of_their_own_alone() -> None:
