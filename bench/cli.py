@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.config import DEFAULT_STUDY, FIRST_SEED, FULL, OptionError
-from bench.harness.options import all_claims, dataset_help, load_plugins, resolve
+from bench.harness.options import dataset_help, load_plugins, resolve
 from bench.records import RecordError
 from bench.records.reading import load_records, read_run, read_runs
 from bench.registry import STUDIES
@@ -193,11 +193,13 @@ def _parser() -> argparse.ArgumentParser:
 def _tables(options: argparse.Namespace) -> int:
     """Write and print the tables of a run from its records."""
     from bench.analysis.frames import describe, reasons
+    from bench.harness.kept import claims_of
     from bench.tables.tabulation import write_tables
 
     run = read_run(options.run)
     folder = options.out or _beside(options.run) / "tables"
-    tables = write_tables(run.records, folder, run.probes, run.costs, all_claims(options.claims))
+    claims = claims_of([run], options.claims)
+    tables = write_tables(run.records, folder, run.probes, run.costs, claims)
     print("\n".join(describe(run.records)))
     _print(tables)
     print("".join(f"{reason}\n" for reason in reasons(run.records)), end="")
@@ -226,15 +228,18 @@ def _merge(options: argparse.Namespace) -> int:
     Runs of other code, data or protocols are refused, and so are different results of one cell. Exit status: 0;
     1 if a shard, or the record of one of its cells, is missing; 2 for input that cannot be used.
     """
+    from bench.harness.kept import claims_of, declared, keep
     from bench.harness.merging import merge, write
     from bench.plots import write_figures
     from bench.report.writing import write_page
     from bench.tables.tabulation import write_tables
 
-    claims = all_claims(options.claims)
+    own = declared(options.claims)
     merged = merge(options.runs)
     write(merged, options.out)
+    keep(options.out, own)
     run = read_run(options.out)
+    claims = claims_of([run])
     write_tables(run.records, options.out / "tables", run.probes, run.costs, claims)
     write_figures(run.records, options.out / "plots", run.probes, run.costs)
     write_page([run], options.out / "report.html", claims)
@@ -245,12 +250,13 @@ def _merge(options: argparse.Namespace) -> int:
 def _report(options: argparse.Namespace) -> int:
     """Write one HTML page of runs, or of the committed records."""
     from bench import baseline
+    from bench.harness.kept import claims_of
     from bench.report.writing import write_page
 
     runs = read_runs(options.runs) if options.runs else [baseline.as_run()]
     folder = _beside(options.runs[0]) if options.runs else baseline.ROOT / "results" / "runs"
     path = options.out or folder / "report.html"
-    write_page(runs, path, all_claims(options.claims))
+    write_page(runs, path, claims_of(runs, options.claims))
     print(f"written to {path}")
     return 0
 

@@ -7,6 +7,7 @@ place; nothing here knows a model or a study. A file says, for all of its claims
     looks = [10, 15, 20]                 # seeds after which runs are looked at; the last is the most
     run = ["fusion-wide", "robustness"]  # the studies that `--study claims` runs for them
     times = ["costs"]                    # sources of further runs for claims about costs alone
+    published = true                     # false: verdicts are on the claims of this file alone
 
     [settings]                           # protocols, each with the sources of its runs: study, or study/variant;
     "as published" = ["fusion-wide"]     # study/* is of all its variants the best, chosen on validation pairs
@@ -24,6 +25,7 @@ test, Berger 1982). ``sha256`` is over everything a claim declares; records hold
 changed after its runs is known.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -175,11 +177,13 @@ class Claims:
         claims: File by file.
         questions: Likewise.
         studies: The studies that ``--study claims`` runs for them.
+        alone: Whether they are judged without the published ones.
     """
 
     claims: tuple[Claim, ...]
     questions: tuple[Question, ...] = ()
     studies: tuple[str, ...] = ()
+    alone: bool = False
 
     def hashes(self, source: Source, model: str) -> dict[str, str]:
         """By name, the hashes of the claims that runs of a model under a protocol of a study are evidence for."""
@@ -220,6 +224,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     looks: list[int] = msgspec.field(default_factory=lambda: list(LOOKS))
     run: list[str] = []
     times: list[str] = []
+    published: bool = True
     settings: dict[str, list[str]] = {}
     claims: list[_Claim] = []
     questions: list[_Question] = []
@@ -240,8 +245,8 @@ def published_files() -> list[Path]:
     return sorted(published_folder().glob("*.toml"))
 
 
-def compared(a: str, b: str, sources: Mapping[str, Source], looks: Sequence[int]) -> Claims:
-    """Two models compared in test accuracy and loss, declared on a command line instead of in a file.
+def comparison(a: str, b: str, sources: Mapping[str, Source], looks: Sequence[int]) -> dict[Path, str]:
+    """The file that declares what ``--compare-models`` compares, test accuracy and loss; its name and its content.
 
     Args:
         a: Name of a model.
@@ -249,18 +254,30 @@ def compared(a: str, b: str, sources: Mapping[str, Source], looks: Sequence[int]
         sources: By protocol, the source of its runs.
         looks: Numbers of seeds after which runs are looked at.
     """
-    settings = {setting: [source] for setting, source in sources.items()}
-    claims = []
+
+    def quoted(text: str) -> str:
+        return json.dumps(text, ensure_ascii=False)  # also a string of TOML
+
+    lines = [
+        f"looks = {list(looks)}",
+        f"run = [{', '.join(quoted(study) for study in dict.fromkeys(study for study, _ in sources.values()))}]",
+        "published = false",
+        "",
+        "[settings]",
+        *(f"{quoted(setting)} = [{quoted('/'.join(filter(None, of)))}]" for setting, of in sources.items()),
+    ]
     for estimand in ("accuracy", "loss"):
-        quantity = ESTIMANDS[estimand]
-        text = f"{a} is better than {b} in {quantity.metric.title}"
-        everything = (text, quantity.metric, looks, settings)
-        part = Part(a, Relation.BETTER, b, quantity)
-        settings_of = {setting: tuple(of_setting) for setting, of_setting in settings.items()}
-        claims.append(
-            Claim(f"compared/{estimand}", text, (part,), tuple(looks), settings_of, "", _hash(everything))
-        )
-    return Claims(tuple(claims), studies=tuple(dict.fromkeys(study for study, _ in sources.values())))
+        better = f"{a} {Relation.BETTER} {b}"
+        lines += [
+            "",
+            "[[claims]]",
+            f"name = {quoted(estimand)}",
+            f"words = {quoted(f'{better} in {ESTIMANDS[estimand].metric.title}')}",
+            "[[claims.tests]]",
+            f"estimand = {quoted(estimand)}",
+            f"comparisons = [{quoted(better)}]",
+        ]
+    return {Path(f"{a}-or-{b}.toml"): "\n".join(lines) + "\n"}
 
 
 def read_claims(paths: Iterable[Path]) -> Claims:
@@ -269,11 +286,34 @@ def read_claims(paths: Iterable[Path]) -> Claims:
     Raises:
         ClaimError: A file cannot be used.
     """
+    return declared_in({path: read_text(path) for path in paths})
+
+
+def read_text(path: Path) -> str:
+    """The content of a file of claims.
+
+    Raises:
+        ClaimError: It cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ClaimError(f"{path}: cannot be read ({error.strerror}); give a TOML file of claims") from error
+    except UnicodeDecodeError as error:
+        raise ClaimError(_not_claims(path, error)) from error
+
+
+def declared_in(texts: Mapping[Path, str]) -> Claims:
+    """The claims and questions of some files, by path the content of each.
+
+    Raises:
+        ClaimError: One of them cannot be used.
+    """
     claims: dict[str, Claim] = {}
     studies: dict[str, None] = {}
     asked: list[tuple[Path, _Question]] = []
-    for path in paths:
-        content = _read(path)
+    contents = {path: _parsed(path, text) for path, text in texts.items()}
+    for path, content in contents.items():
         for declared in content.claims:
             claim = _claim(path, content, declared)
             if claim.name in claims:
@@ -282,18 +322,15 @@ def read_claims(paths: Iterable[Path]) -> Claims:
         studies |= dict.fromkeys(content.run)
         asked += [(path, question) for question in content.questions]
     questions = tuple(_question(path, question, claims) for path, question in asked)
-    return Claims(tuple(claims.values()), questions, tuple(studies))
+    alone = bool(contents) and not any(content.published for content in contents.values())
+    return Claims(tuple(claims.values()), questions, tuple(studies), alone)
 
 
-def _read(path: Path) -> _File:
+def _parsed(path: Path, text: str) -> _File:
     try:
-        content = msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), _File)
-    except OSError as error:
-        raise ClaimError(f"{path}: cannot be read ({error.strerror}); give a TOML file of claims") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, msgspec.ValidationError) as error:
-        raise ClaimError(
-            f"{path}: not a file of claims ({error}); bench/analysis/claims.py has its form"
-        ) from error
+        content = msgspec.convert(tomllib.loads(text), _File)
+    except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ClaimError(_not_claims(path, error)) from error
     looks = content.looks
     if not looks or looks[0] < FEWEST_SEEDS or any(a >= b for a, b in pairwise(looks)):
         raise ClaimError(
@@ -303,6 +340,10 @@ def _read(path: Path) -> _File:
     if content.claims and not content.settings:
         raise ClaimError(f'{path}: no settings; say which runs count, such as "as published" = ["my-study"]')
     return content
+
+
+def _not_claims(path: Path, error: Exception) -> str:
+    return f"{path}: not a file of claims ({error}); bench/analysis/claims.py has its form"
 
 
 def _claim(path: Path, content: _File, declared: _Claim) -> Claim:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import msgspec
 
 from bench.config import canonical
 from bench.harness.cell import cell_name
+from bench.harness.kept import declared, keep, kept
 from bench.harness.shards import ShardPlan
 from bench.records import (
     FAILED,
@@ -41,6 +42,7 @@ class Merged:
     Attributes:
         records: One per cell, with the run that it is from.
         probes: One per value; ``costs``: every measurement once.
+        claims: The files of claims that the runs keep, by path the content of each.
         notes: What was found twice, and where devices differ; a sentence each.
         missing: Shards that are not there, and cells without a record; a sentence each.
     """
@@ -48,6 +50,7 @@ class Merged:
     records: list[tuple[RunRecord, Run]]
     probes: list[ProbeRecord]
     costs: list[CostRecord]
+    claims: dict[Path, str]
     notes: list[str]
     missing: list[str]
 
@@ -78,11 +81,14 @@ def merge(paths: Iterable[Path]) -> Merged:
     devices = dict.fromkeys(str(device_model(record)[1]) for record, _ in records)
     if len(devices) > 1:
         notes.append(f"{len(devices)} device models, whose times are not compared: {', '.join(devices)}")
-    return Merged(records, probes, costs, notes, list(_missing(plans, [record for record, _ in records])))
+    files = [path for run in runs for path in kept(run.folder)]
+    claims = declared(files)
+    notes += _replaced(files, claims)
+    return Merged(records, probes, costs, claims, notes, list(_missing(plans, [record for record, _ in records])))
 
 
 def write(merged: Merged, folder: Path) -> None:
-    """Write records, probes, costs, checkpoints and sample predictions to a new folder.
+    """Write records, probes, costs, claims, checkpoints and sample predictions to a new folder.
 
     Raises:
         RecordError: The folder has records already.
@@ -102,6 +108,7 @@ def write(merged: Merged, folder: Path) -> None:
     for name, entries in ((PROBES, merged.probes), (COSTS, merged.costs)):
         for entry in entries:
             append(folder / name, entry)
+    keep(folder, merged.claims)
 
 
 def read_plans(folder: Path) -> list[ShardPlan]:
@@ -202,6 +209,16 @@ def _unique(probes: Iterable[tuple[ProbeRecord, Run]]) -> list[ProbeRecord]:
                 f"{earlier.value} and {probe.value}; leave one of the two out"
             )
     return [probe for probe, _ in kept.values()]
+
+
+def _replaced(files: Iterable[Path], claims: Mapping[Path, str]) -> list[str]:
+    """Which files of claims are not taken, as a later one of the same name differs."""
+    taken = {path.name: path for path in claims}
+    return [
+        f"{path} and {taken[path.name]} declare other claims under one name; those of the latter are judged"
+        for path, text in ((path, declared([path])[path]) for path in dict.fromkeys(files))
+        if text != claims[taken[path.name]]
+    ]
 
 
 def _missing(plans: Sequence[tuple[Path, ShardPlan]], records: Sequence[RunRecord]) -> Iterator[str]:

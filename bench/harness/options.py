@@ -140,26 +140,32 @@ class Options:
         return self.modalities if self.dataset else _modalities(study.dataset)
 
     @cached_property
+    def own_claims(self) -> Mapping[Path, str]:
+        """What is declared beside the published claims, or in their place: the content of each file, by its path.
+
+        Raises:
+            ClaimError: A file of claims cannot be read.
+        """
+        from bench.analysis.claims import comparison, read_text
+
+        if not self.models:
+            return {path: read_text(path) for path in self.claim_files}
+        a, b = self.models
+        sources = {
+            " ".join(filter(None, (study.name, variant))): (study.name, self.run_config(study, variant).variant)
+            for study in self.studies
+            for variant in study.protocols
+        }
+        return comparison(a, b, sources, looks_within(self.seeds))
+
+    @cached_property
     def claims(self) -> Claims:
         """The claims that this session's runs are evidence for.
 
         Raises:
             ClaimError: A file of claims cannot be used.
         """
-        from bench.analysis.claims import compared
-
-        if self.models:
-            sources = {
-                " ".join(filter(None, (study.name, variant))): (
-                    study.name,
-                    self.run_config(study, variant).variant,
-                )
-                for study in self.studies
-                for variant in study.protocols
-            }
-            a, b = self.models
-            return compared(a, b, sources, looks_within(self.seeds))
-        return all_claims(self.claim_files)
+        return with_published(self.own_claims)
 
     def run_config(self, study: Study, variant: str = "") -> RunConfig:
         """The settings of the runs of one variant of a study."""
@@ -269,6 +275,10 @@ def resolve(
     if earlier:
         read_run(Path(earlier))  # errors in it are reported before anything is collected
     claim_files = tuple(Path(file).resolve() for file in claims)
+    if len({file.name for file in claim_files}) < len(claim_files):
+        raise OptionError(
+            f"--claims: two files have one name in {', '.join(claims)}; rename one, as it is part of claims' names"
+        )
     studies = parse_studies(study, claim_files)
     if compare_models:
         if len(set(compare_models)) == 1:
@@ -391,15 +401,35 @@ def parse_settings(words: Iterable[str]) -> dict[str, str]:
     return settings
 
 
-def all_claims(files: Sequence[Path] = ()) -> Claims:
-    """The published claims, and those of some files.
+def all_claims(files: Iterable[Path] = ()) -> Claims:
+    """The claims of some files, and the published ones beside them.
 
     Raises:
         ClaimError: A file cannot be used.
     """
-    from bench.analysis.claims import published_claims, published_files, read_claims
+    from bench.analysis.claims import read_text
 
-    return read_claims([*published_files(), *files]) if files else published_claims()
+    return with_published({path: read_text(path) for path in files})
+
+
+def with_published(own: Mapping[Path, str], *, always: bool = False) -> Claims:
+    """The claims of files, by path the content of each, and the published ones unless all files leave them out.
+
+    Args:
+        own: The files.
+        always: Have the published ones in any case.
+
+    Raises:
+        ClaimError: One of them cannot be used.
+    """
+    from bench.analysis.claims import declared_in, published_claims, published_files, read_text
+
+    if not own:
+        return published_claims()
+    alone = declared_in(own)
+    if alone.alone and not always:
+        return alone
+    return declared_in({**{path: read_text(path) for path in published_files()}, **own})
 
 
 def parse_studies(text: str, claim_files: Sequence[Path] = ()) -> tuple[Study, ...]:
@@ -454,8 +484,10 @@ def parse_budget(text: str) -> float:
 def looks_within(seeds: Sequence[int]) -> tuple[int, ...]:
     """The looks of a comparison of two models: the usual ones up to the number of seeds, which is the last."""
     from bench.analysis.sequential import LOOKS
+    from bench.analysis.statistics import FEWEST_SEEDS
 
-    return (*(look for look in LOOKS if look < len(seeds)), len(seeds))
+    most = max(len(seeds), FEWEST_SEEDS)  # fewer decide nothing
+    return (*(look for look in LOOKS if look < most), most)
 
 
 def parse_seeds(text: str) -> tuple[int, ...]:

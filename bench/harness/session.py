@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from bench.config import OptionError
 from bench.harness.cell import Cell
+from bench.harness.kept import keep
 from bench.harness.looks import Plan
 from bench.harness.options import Options
 from bench.harness.resume import Resumption, resume
@@ -206,6 +207,7 @@ class Session:
         try:
             self._lock.acquire()
             self.records_path.open("ab").close()  # unlike touch, refuses a folder
+            keep(self.folder, self.options.own_claims)
         except Timeout as error:
             raise FolderError(
                 f"another run is writing to {self.folder}; wait until it ends, or give another folder "
