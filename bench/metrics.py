@@ -238,6 +238,20 @@ def is_shown(metric: Metric, records: Iterable[RunRecord]) -> bool:
     return metric.shown or (metric.shown_if_uneven and uneven(records))
 
 
+IDLE = 0.2
+"""Cores that other processes may keep busy, on average, while times are measured that claims rest on."""
+
+
+def disturbed(record: RunRecord) -> bool:
+    """Whether other processes kept more cores busy than that during a training, which makes its times rough."""
+    return record.other_load is not None and record.other_load > IDLE
+
+
+def is_timed(metric: Metric) -> bool:
+    """Whether a metric is a time or computed from one."""
+    return metric.per_machine and metric.comparison != "exact"
+
+
 _time = partial(Metric, unit="s", higher_is_better=False, per_machine=True)
 _speed = partial(Metric, higher_is_better=True, per_machine=True, shown=False)
 

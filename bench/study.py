@@ -24,6 +24,8 @@ class Study:
             them.
         probes: Which probes its trained models go through, of PROBES.
         reference: The embedder that all others are compared with.
+        idle: Whether it is about times, so that the machine should be idle: other processes are looked for before
+            it starts, and ``--resume`` trains again what they disturbed.
         name: As in ``--study``, test ids and records; the name it is registered under.
 
     Raises:
@@ -38,6 +40,7 @@ class Study:
     mistakes: Mapping[str, Any] = field(default_factory=dict)
     probes: tuple[str, ...] = ()
     reference: str = "maxpool"
+    idle: bool = False
     name: str = ""
 
     def __post_init__(self) -> None:

@@ -25,7 +25,7 @@ import numpy as np
 from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
 from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Pairing, Verdict, judge
 from bench.config import canonical
-from bench.metrics import CHOSEN, REPORTED, declarations, value
+from bench.metrics import CHOSEN, IDLE, REPORTED, declarations, disturbed, value
 from bench.records import (
     COMPLETED,
     CellKey,
@@ -295,6 +295,11 @@ def _warnings(pairs: Sequence[Pair]) -> tuple[str, ...]:
         "the code changed since the earlier run": hashes(
             ("code", old.code_sha256, new.code_sha256) for old, new in pairs
         ),
+        f"TIMES ARE ROUGH, as other processes kept more than {IDLE:g} cores busy": [
+            f"in {count} of {len(runs)} trainings of the {which} run"
+            for which, runs in zip(("earlier", "later"), zip(*pairs, strict=True), strict=False)
+            if (count := sum(map(disturbed, runs)))
+        ],
     }
     return tuple("\n  ".join((title, *lines)) for title, lines in warnings.items() if lines)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from bench.config import DEFAULT_STUDY
-from bench.metrics import declarations, is_shown, name_on, reported_part, value
+from bench.metrics import IDLE, declarations, disturbed, is_shown, name_on, reported_part, value
 from bench.records import (
     COMPLETED,
     CostRecord,
@@ -38,7 +38,7 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
 
     Returns:
         "model" and "strategy" (with the variant), "row" (the model without variant), "modalities" (joined by "+"),
-        "group" (variant, family and stage), "variant", "family",
+        "group" (variant, family and stage), "disturbed" (``bench.metrics.disturbed``), "variant", "family",
         "embedder", "reference", "seed", "target_accuracy", and every metric of
         ``bench.metrics.declarations``; numbers are NaN where a record lacks them. Of several records of the same
         cell the last one counts. Times and memory of different device models do not stand together: those of the
@@ -52,6 +52,7 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
         "row": [record.model for record in done],
         "modalities": ["+".join(record.modalities) for record in done],
         "group": [f"{record.variant} {record.family}-{record.stage}".strip() for record in done],
+        "disturbed": np.array([disturbed(record) for record in done], dtype=bool),
     }
     for field in ("variant", "family", "embedder", "reference", "seed"):
         words[field] = [getattr(record, field) for record in done]
@@ -179,6 +180,12 @@ def describe(records: Sequence[RunRecord]) -> list[str]:
         lines.append(
             f"times and memory: of {(main_device(done) or ('',))[1]} alone; {elsewhere} of {len(done)} runs had "
             "another device model or number of threads"
+        )
+    loads = [record.other_load or 0.0 for record in done if disturbed(record)]
+    if loads:
+        lines.append(
+            f"times: rough in {len(loads)} of {len(done)} runs, as other processes kept more than {IDLE:g} cores "
+            f"busy meanwhile (up to {max(loads):.1f}); no claim counts them"
         )
     unfinished = [
         f"{record.label} (seed {record.seed}, {record.status})" for record in records if record.status != COMPLETED

@@ -14,7 +14,7 @@ from statistics import fmean
 from msgspec.structs import replace
 
 from bench.analysis.published import overall_accuracy
-from bench.metrics import REPORTED, declarations, name_on, reported, reported_part, value
+from bench.metrics import REPORTED, declarations, disturbed, name_on, reported, reported_part, value
 from bench.records import COMPLETED, DIVERGED, Metric, ProbeRecord, RunRecord
 
 LEARNED_SHARE = 0.05
@@ -24,9 +24,6 @@ classes' proportions in its training pairs is off by less than 1% of it on a few
 LEARNED_ACCURACY = 0.05
 """And where its balanced accuracy is above that of chance by this much: twice the standard error of a half over
 400 pairs."""
-
-IDLE = 0.2
-"""The number of cores that other processes may keep busy while times are measured that claims rest on."""
 
 _SMALLEST_LOSS = 1e-12  # nats; smaller ones are rounding, and have no ratio
 _CLEAN = 0.0  # the level of no corruption
@@ -156,8 +153,8 @@ def _gap(run: Run) -> float | None:
 
 def _idle_epoch_seconds(run: Run) -> float | None:
     """The time of an epoch; None unless the machine is known to have been idle."""
-    load = run.record.other_load
-    return value(run.record, "epoch_seconds") if load is not None and load <= IDLE else None
+    known = run.record.other_load is not None
+    return value(run.record, "epoch_seconds") if known and not disturbed(run.record) else None
 
 
 _FAST = 0.95  # a validation accuracy

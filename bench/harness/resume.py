@@ -1,11 +1,12 @@
 """Which cells need not run again: a finished record stands where code, data, protocol and machine are the same."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bench.config import canonical
+from bench.metrics import disturbed
 from bench.records import COMPLETED, CellKey, RunRecord, cell_key, cell_of, differences, machine
 
 _DATA = ("data_sha256", "train_sha256", "valid_sha256", "test_sha256")
@@ -35,7 +36,12 @@ class Resumption:
 
 
 def resume(
-    records: Sequence[RunRecord], wanted: Mapping[str, Described], checkpoints: Path, *, any_device: bool = False
+    records: Sequence[RunRecord],
+    wanted: Mapping[str, Described],
+    checkpoints: Path,
+    *,
+    any_device: bool = False,
+    undisturbed: Collection[str] = (),
 ) -> Resumption:
     """Sort the wanted cells by what their records allow; of several records of a cell the last counts.
 
@@ -44,6 +50,7 @@ def resume(
         wanted: By the cell's name.
         checkpoints: The folder of the records' checkpoints.
         any_device: Whether device models may differ, as those of a cluster's nodes do.
+        undisturbed: The names of the cells that run again where other processes disturbed their training.
     """
     last: dict[CellKey, RunRecord] = {cell_key(record): record for record in records}
     finished: dict[str, RunRecord] = {}
@@ -52,7 +59,10 @@ def resume(
         record = last.get(cell_of(described))
         if record is None:
             continue
-        if reason := reason_to_rerun(record, described, checkpoints, any_device=any_device):
+        reason = reason_to_rerun(record, described, checkpoints, any_device=any_device)
+        if not reason and name in undisturbed and disturbed(record):
+            reason = "other processes disturbed its times"
+        if reason:
             reruns.setdefault(reason, []).append(name)
         else:
             finished[name] = record

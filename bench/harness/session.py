@@ -221,7 +221,10 @@ class Session:
             wanted = {cell.name: self.described(cell) | self._content(cell) for cell in fitting}
             on_cluster = bool(self.options.executor.partition(":")[2])
             checkpoints = self.folder / "checkpoints"
-            self._resumption = resume(self.earlier, wanted, checkpoints, any_device=on_cluster)
+            undisturbed = {cell.name for cell in fitting if cell.study.idle}
+            self._resumption = resume(
+                self.earlier, wanted, checkpoints, any_device=on_cluster, undisturbed=undisturbed
+            )
 
     def _content(self, cell: Cell) -> dict[str, str]:
         """Hashes of the pairs of a cell where a plug-in makes them, as that may read them from somewhere."""
@@ -291,7 +294,27 @@ class Session:
             )
             lines += [f"note: {note}" for note in world.notes]
         resumed = self._resumption.describe() if self._resumption else []
-        return [*dict.fromkeys(lines), f"device: {self.device_name}", *resumed, f"results: {self.folder}"]
+        others = [self._others()] if any(cell.study.idle for cell in cells) else []
+        return [*dict.fromkeys(lines), f"device: {self.device_name}", *others, *resumed, f"results: {self.folder}"]
+
+    @staticmethod
+    def _others() -> str:
+        """What other processes do, for a study that is about times."""
+        from bench.metrics import IDLE
+        from bench.training.load import others
+
+        found = others()
+        if found is None:
+            return (
+                "note: this system does not tell what other processes do, so no claim counts the times of this run"
+            )
+        if found.cores <= IDLE:
+            return f"other processes: {found}"
+        return (
+            f"note: THE MACHINE IS BUSY. Other processes: {found}. Times that they disturb are marked, and no "
+            "claim counts them. End these processes and start again; or let it run, and then train again what was "
+            "disturbed by adding --resume on an idle machine"
+        )
 
     def start(self, cells: Sequence[Cell], watch: Watch) -> None:
         """Hand what is to be trained to the executor, if there is one; ``executed`` waits for it.

@@ -254,4 +254,5 @@ def _costs() -> Study:
         question="What does an epoch cost, one model after the other in each of several rounds (seeds)?",
         models=tuple(MODELS),
         protocols={"": replace(STANDARD, pairs=1_000, epochs=3)},
+        idle=True,
     )

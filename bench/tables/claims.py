@@ -12,9 +12,10 @@ from bench.analysis.claims import OVER, Question
 from bench.analysis.formats import margin, short_title
 from bench.analysis.ledger import ClaimConditions, Entry, Ledger, PartEntry, Ruling
 from bench.analysis.published import published_values
-from bench.analysis.quantities import IDLE, LEARNED_ACCURACY, LEARNED_SHARE, LOSS, LOSS_RATIO
+from bench.analysis.quantities import LEARNED_ACCURACY, LEARNED_SHARE, LOSS, LOSS_RATIO
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS
 from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Verdict
+from bench.metrics import IDLE
 from bench.tables.across import summary_table
 from bench.tables.text import TextTable
 

@@ -7,7 +7,7 @@ from bench.analysis import formats
 from bench.analysis.frames import embedder_pairs, frame, shown
 from bench.analysis.statistics import paired_difference
 from bench.records import RunRecord
-from bench.tables.seeds import BETTER_OF_TWO, compared, raw, seed_table, shared_pairs
+from bench.tables.seeds import BETTER_OF_TWO, compared, raw, roughly, seed_table, shared_pairs
 from bench.tables.text import TextTable
 
 
@@ -28,10 +28,20 @@ def downsampling_table(records: Sequence[RunRecord]) -> TextTable | None:
             values = pair[[f"{metric.name}_reference", metric.name]].dropna()
             if values.empty:
                 continue
+            disturbed = pair.loc[values.index, ["disturbed_reference", "disturbed"]].any()
             of_reference, of_embedder = values.to_numpy().T
             difference = paired_difference(of_embedder, of_reference)
             labels = [str(strategy), metric.title, str(embedder), str(len(values))]
-            rows.append([*labels, *compared(metric, values, ratio), formats.difference(metric, difference)])
+            texts = [*compared(metric, values, ratio), formats.difference(metric, difference)]
+            rows.append(
+                [
+                    *labels,
+                    *(
+                        roughly(text, metric, disturbed=bool(of_runs))
+                        for text, of_runs in zip(texts, [*disturbed, disturbed.any()], strict=True)
+                    ),
+                ]
+            )
             data.append(
                 {
                     "strategy": strategy,

@@ -10,7 +10,7 @@ from bench.analysis.frames import evaluated, frame
 from bench.analysis.statistics import Interval, mean_interval
 from bench.metrics import QUANTITIES, fastest_operation, name_on, reported_part
 from bench.records import COMPLETED, Metric, RunRecord
-from bench.tables.seeds import BEST_OF_COLUMN, Best, best, better_is_higher, raw, seed_table, shared_pairs
+from bench.tables.seeds import BEST_OF_COLUMN, Best, best, better_is_higher, raw, roughly, seed_table, shared_pairs
 from bench.tables.text import TextTable
 
 COSTS = {
@@ -90,6 +90,7 @@ def models_table(
         row = [str(model), str(len(of_model))]
         for metric in metrics:
             text = _text(metric, intervals[metric.name], int(of_model[_evidence(metric)].notna().sum()))
+            text = roughly(text, metric, disturbed=bool(of_model.disturbed[of_model[metric.name].notna()].any()))
             row.append(Best(text) if (metric.name, model) in stand_out else text)
         rows.append(row)
         data.append({"model": model, "seeds": len(of_model), **raw(intervals)})

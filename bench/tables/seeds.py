@@ -10,10 +10,14 @@ from bench.analysis.frames import describe
 from bench.analysis.sequential import resampled_p, sign_flip_p
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, Interval, holm, mean_interval
 from bench.analysis.verdicts import name_of_test, resampling
+from bench.metrics import IDLE, is_timed
 from bench.records import Metric, RunRecord
 from bench.tables.text import TextTable
 
 SPREAD = "±: half the 95% interval of the mean over seeds (Student's t)"
+
+ROUGH = "~"
+"""Before a time that is the mean of runs of which one at least was disturbed."""
 
 BEST_OF_COLUMN = "the best of its column and all rows not significantly different from it (Holm over the rows)"
 
@@ -47,6 +51,8 @@ def seed_table(
     spread of seeds. Notes about both stand between those in ``before`` and ``after``.
     """
     reason = f"{best}; paired by seed, {name_of_test(shared_pairs(records))} at {ALPHA:.0%}"
+    rough = f"{ROUGH}: rough, as other processes kept more than {IDLE:g} cores busy; no claim counts such times"
+    any_rough = any(cell.startswith(ROUGH) for row in rows for cell in row)
     marked = frozenset(
         (i, j) for i, row in enumerate(rows) for j, cell in enumerate(row) if isinstance(cell, Best)
     )
@@ -56,7 +62,12 @@ def seed_table(
         header=list(header),
         labels=labels,
         rows=[[str(cell) for cell in row] for row in rows],
-        notes=[*before, *notes(seeds, reason, any_marked=bool(marked), spread=spread), *after],
+        notes=[
+            *before,
+            *notes(seeds, reason, any_marked=bool(marked), spread=spread),
+            *after,
+            *([rough] if any_rough else []),
+        ],
         conditions=describe(records),
         data=pd.DataFrame(data),
         marked=marked,
@@ -124,6 +135,11 @@ def compared(metric: Metric, values: pd.DataFrame, ratio: float) -> list[str]:
     stand_out = best(values, higher_is_better=better_is_higher(metric), ratio=ratio)
     texts = {column: formats.mean(metric, mean_interval(values[column])) for column in values}
     return [Best(text) if column in stand_out else text for column, text in texts.items()]
+
+
+def roughly(text: str, metric: Metric, *, disturbed: bool) -> str:
+    """The text of a cell, with ROUGH before it if it is a time of runs that were disturbed."""
+    return type(text)(f"{ROUGH}{text}") if disturbed and is_timed(metric) else text
 
 
 def notes(seeds: int, reason: str, *, any_marked: bool, spread: str = SPREAD) -> list[str]:

@@ -2,7 +2,7 @@
 "use strict";
 
 (() => {
-  const NUMBER = /^[<>]?\s*([+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)/i;
+  const NUMBER = /^[<>~]?\s*([+-]?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?)/i;
   const NUMBERS = 0;
   const WORDS = 1;
   const MISSING = 2;

@@ -316,3 +316,11 @@ def test_the_days_of_the_earlier_run() -> None:
     assert compare(days, []).days == ("2026-01-01", "2026-01-03")
     assert compare(days[:1], []).days == ("2026-01-03",)
     assert compare([], days).days == ()
+
+
+def test_rough_times_are_named_with_the_run_they_are_of() -> None:
+    title = "TIMES ARE ROUGH, as other processes kept more than 0.2 cores busy"
+    calm, noisy = record(), record(other_load=1.5)
+    assert f"{title}\n  in 1 of 1 trainings of the later run" in compare([calm], [noisy]).warnings
+    assert f"{title}\n  in 1 of 1 trainings of the earlier run" in compare([noisy], [calm]).warnings
+    assert not [line for line in compare([calm], [calm]).warnings if "ROUGH" in line]

@@ -104,3 +104,15 @@ def test_records_of_a_cluster_may_be_of_any_device_model_but_not_of_other_versio
     reason = "machine changed (threads: 2 -> 1, torch: 2.0 -> 2.1)"
     other = {**elsewhere, "threads": 1, "packages": {"torch": "2.1"}}
     assert reason_to_rerun(FINISHED, described(environment=other), checkpoints, any_device=True) == reason
+
+
+def test_a_study_about_times_runs_again_what_was_disturbed(checkpoints: Path) -> None:
+    calm, noisy = (
+        FINISHED,
+        replace(FINISHED, model=TWIN, other_load=0.9, checkpoint=f"standard-{TWIN}-seed51.safetensors"),
+    )
+    wanted = {MODEL: described(calm), TWIN: described(noisy)}
+    assert resume([calm, noisy], wanted, checkpoints).finished.keys() == {MODEL, TWIN}
+    found = resume([calm, noisy], wanted, checkpoints, undisturbed={MODEL, TWIN})
+    assert found.finished.keys() == {MODEL}
+    assert found.reruns == {"other processes disturbed its times": [TWIN]}

@@ -27,6 +27,7 @@ from bench.records import (
 from bench.records.sample import samples_path
 from bench.tracking import register_tracker
 from bench.training import preparation, runs
+from bench.training.load import Others
 from bench.training.runs import drive, silent
 from bench.training.trainer import Observer
 from data_utils import DataError, PairedDataset, register_dataset
@@ -168,6 +169,32 @@ def test_the_description_names_study_data_seeds_and_folder(make: Make) -> None:
         "seeds 51, 52"
     )
     assert last == f"results: {session.folder}"
+
+
+@pytest.mark.parametrize(
+    ("found", "words"),
+    [
+        (
+            None,
+            "note: this system does not tell what other processes do, so no claim counts the times of this run",
+        ),
+        (Others(0.1, 2, ()), "other processes: 0.1 of 2 cores busy"),
+        (
+            Others(1.1, 2, (("make", 7, 1.0),)),
+            "note: THE MACHINE IS BUSY. Other processes: 1.1 of 2 cores busy: make (pid 7) 1.0. Times that they "
+            "disturb are marked, and no claim counts them. End these processes and start again; or let it run, "
+            "and then train again what was disturbed by adding --resume on an idle machine",
+        ),
+    ],
+)
+def test_a_study_about_times_says_what_other_processes_do(
+    found: Others | None, words: str, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.training.load.others", lambda: found)
+    timed = make(study="costs")
+    assert words in timed.describe(timed.cells[:1])
+    other = make(study="downsampling-compact")
+    assert not [line for line in other.describe(other.cells[:1]) if "other processes" in line]
 
 
 def test_notes_of_the_data_are_described_once(make: Make) -> None:

@@ -102,3 +102,11 @@ def test_csv_brings_back_the_numbers() -> None:
 )
 def test_without_a_pair_there_is_no_table(records: list[RunRecord]) -> None:
     assert downsampling_table(records) is None
+
+
+def test_times_beside_other_processes_are_marked() -> None:
+    table = downsampling_table([record(TWIN), record(MODEL, other_load=0.5)])
+    assert table is not None
+    assert {
+        (row[1], *(cell.startswith("~") for cell in row[4:])) for row in table.rows if "~" in "".join(row)
+    } == {(title, False, True, True) for title in ("epoch time (s)", "train time (s)")}

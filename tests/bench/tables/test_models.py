@@ -211,3 +211,21 @@ def test_csv_holds_raw_numbers_with_their_intervals(name: str) -> None:
 def test_a_metric_that_is_not_finite_in_some_runs_is_named() -> None:
     records = [record(valid_metrics={"odd": None}), record(seed=52, valid_metrics={"odd": 0.5})]
     assert "valid_odd: left out where it is not a finite number, in 1 of 2 runs" in fusion_table(records).notes
+
+
+def test_times_of_disturbed_runs_are_marked_and_nothing_else_is() -> None:
+    records = [record(TWIN, other_load=1.3), record(MODEL), record(TWIN, seed=52), record(MODEL, seed=52)]
+    table = fusion_table(records)
+    twin, other = ([cell for cell in row if "~" in cell] for row in table.rows)
+    assert twin == ["~2.00", "~6.0"]  # the epoch and the training
+    assert other == []
+    note = "~: rough, as other processes kept more than 0.2 cores busy; no claim counts such times"
+    assert note in table.notes
+    line = "times: rough in 1 of 4 runs, as other processes kept more than 0.2 cores busy meanwhile (up to 1.3)"
+    assert f"{line}; no claim counts them" in table.conditions
+    assert note not in fusion_table(records[1:]).notes
+
+
+@pytest.mark.parametrize("load", [0.2, None])
+def test_times_of_machines_that_are_idle_or_do_not_tell_are_not_marked(load: float | None) -> None:
+    assert "~" not in fusion_table([record(other_load=load)]).markdown()
