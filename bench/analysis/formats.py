@@ -1,20 +1,46 @@
 """How metrics and their values are written, in tables, sentences and figures."""
 
 import re
-from math import floor, isnan, log10
+from collections.abc import Iterable
+from math import floor, isfinite, isnan, log10
 
 from bench.analysis.statistics import Interval
 from bench.records import Metric
 
 
-def text(metric: Metric, value: float) -> str:
-    """A value."""
-    return f"{value / metric.scale:{_pattern(metric, digits=4)}}"
+def significant(value: float, digits: int, sign: str = "") -> str:
+    """A value with a number of significant digits, zeros at the end included: 0.648 with four is "0.6480"."""
+    return f"{value:{sign}#.{digits}g}".rstrip(".")
 
 
-def signed(metric: Metric, value: float) -> str:
-    """A difference."""
-    return f"{value / metric.scale:+{_pattern(metric, digits=3)}}"
+def common_decimals(metric: Metric, intervals: Iterable[Interval], digits: int = 4) -> int | None:
+    """How many decimals the means of one column have; None where each has its own.
+
+    They have those of the metric, or else as many as two significant digits of half an interval, where these agree
+    to one decimal. Means without any spread have as many as ``digits`` significant ones of the largest, unless
+    that would leave fewer than two of the smallest.
+    """
+    if metric.decimals is not None:
+        return metric.decimals
+    shown = [interval for interval in intervals if interval.n]
+    of_halves = {_decimals(half, 2) for interval in shown if (half := _half(metric, interval))}
+    if of_halves:
+        return max(of_halves) if max(of_halves) - min(of_halves) < 2 else None
+    sizes = [abs(interval.mean / metric.scale) for interval in shown if interval.mean]
+    sizes = [size for size in sizes if isfinite(size)]
+    if not sizes or max(sizes) >= min(sizes) * 10.0 ** (digits - 2):
+        return None
+    return _decimals(max(sizes), digits)
+
+
+def text(metric: Metric, value: float, decimals: int | None = None) -> str:
+    """A value; ``decimals`` are those of its column, see ``common_decimals``."""
+    return _value(metric, value, 4, decimals)
+
+
+def signed(metric: Metric, value: float, decimals: int | None = None) -> str:
+    """A difference; likewise."""
+    return _value(metric, value, 3, decimals, sign="+")
 
 
 def number(value: float | None, pattern: str) -> str:
@@ -22,14 +48,16 @@ def number(value: float | None, pattern: str) -> str:
     return "-" if value is None or isnan(value) else f"{value:{pattern}}"
 
 
-def mean(metric: Metric, interval: Interval) -> str:
+def mean(metric: Metric, interval: Interval, decimals: int | None = None) -> str:
     """A mean over seeds, with half its interval where the seeds differ: "0.850 ± 0.031"."""
-    return "-" if not interval.n else _with_half(metric, interval) or text(metric, interval.mean)
+    if not interval.n:
+        return "-"
+    return _with_half(metric, interval, decimals) or text(metric, interval.mean, decimals)
 
 
-def difference(metric: Metric, interval: Interval) -> str:
+def difference(metric: Metric, interval: Interval, decimals: int | None = None) -> str:
     """A mean difference, with half its interval where the seeds differ: "-0.021 ± 0.012"."""
-    return _with_half(metric, interval, sign="+") or signed(metric, interval.mean)
+    return _with_half(metric, interval, decimals, sign="+") or signed(metric, interval.mean, decimals)
 
 
 def margin(metric: Metric) -> str:
@@ -52,14 +80,27 @@ def _title_and_unit(metric: Metric) -> tuple[str, str]:
     return (parts[1], parts[2]) if parts else (metric.title, metric.unit)
 
 
-def _with_half(metric: Metric, interval: Interval, sign: str = "") -> str:
+def _half(metric: Metric, interval: Interval) -> float:
+    """Half the interval in the unit of the title; 0 where there is none."""
     half = (interval.high - interval.low) / 2 / metric.scale
-    if isnan(half) or half == 0:
+    return 0.0 if isnan(half) else half
+
+
+def _decimals(value: float, digits: int) -> int:
+    """How many decimals a number of significant digits has."""
+    return max(0, digits - 1 - floor(log10(value)))
+
+
+def _with_half(metric: Metric, interval: Interval, decimals: int | None, sign: str = "") -> str:
+    half = _half(metric, interval)
+    if not half:
         return ""
-    # As many decimals as two significant digits of the uncertainty have.
-    decimals = max(0, 1 - floor(log10(half))) if metric.decimals is None else metric.decimals
+    if decimals is None:
+        decimals = _decimals(half, 2) if metric.decimals is None else metric.decimals
     return f"{interval.mean / metric.scale:{sign},.{decimals}f} ± {half:,.{decimals}f}"
 
 
-def _pattern(metric: Metric, digits: int) -> str:
-    return f".{digits}g" if metric.decimals is None else f",.{metric.decimals}f"
+def _value(metric: Metric, value: float, digits: int, decimals: int | None, sign: str = "") -> str:
+    decimals = metric.decimals if decimals is None else decimals
+    shown = value / metric.scale
+    return significant(shown, digits, sign) if decimals is None else f"{shown:{sign},.{decimals}f}"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from bench.analysis import formats
 from bench.analysis.comparison import Change, Comparison, compared_metrics
+from bench.analysis.statistics import mean_interval
 from bench.config import OptionError
 from bench.metrics import reported_part
 from bench.records import Metric, RunRecord
@@ -161,7 +162,9 @@ def report(rules: Sequence[Rule], comparison: Comparison) -> str:
 
 def _sentence(rule: Rule, change: Change) -> str:
     metric, before, now = change.metric, change.center_before, change.center_now
+    decimals = formats.common_decimals(metric, [mean_interval([center]) for center in (before, now)])
     return (
-        f"{change.label}: {metric.title} {formats.text(metric, before)} -> {formats.text(metric, now)} "
+        f"{change.label}: {metric.title} {formats.text(metric, before, decimals)} -> "
+        f"{formats.text(metric, now, decimals)} "
         f"({formats.signed(metric, now - before)}), which {rule.text} does not allow"
     )

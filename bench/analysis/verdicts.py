@@ -22,7 +22,7 @@ from math import exp, isnan, log1p, nan
 
 import numpy as np
 
-from bench.analysis.formats import margin
+from bench.analysis.formats import margin, significant
 from bench.analysis.quantities import Quantity, Run, learned
 from bench.analysis.sequential import resampled_p, resampled_t, sign_flip_p, sign_flips
 from bench.analysis.statistics import (
@@ -259,7 +259,9 @@ class Verdict:
         """A signed difference, or a ratio."""
         metric = self.pairing.metric
         # Means of equal values differ by what adding them rounds; + 0.0 turns -0.0 into 0.0.
-        return f"{value:.3g}" if metric.ratio else f"{round(value / metric.scale, 12) + 0.0:+.2g}"
+        return (
+            significant(value, 3) if metric.ratio else significant(round(value / metric.scale, 12) + 0.0, 2, "+")
+        )
 
 
 def pair(a: str, b: str, quantity: Quantity, runs_a: Mapping[int, Run], runs_b: Mapping[int, Run]) -> Pairing:

@@ -1,14 +1,27 @@
 """What the table of all cells shows of a record, and of how to run its cell again."""
 
+from collections.abc import Iterable
+
 from bench.analysis import formats
+from bench.analysis.statistics import mean_interval
 from bench.metrics import value
 from bench.records import Metric, RunRecord
 
 
-def measured(record: RunRecord, metric: Metric) -> str:
-    """The value of a metric; "-" where the record lacks it."""
+def measured(record: RunRecord, metric: Metric, decimals: int | None) -> str:
+    """The value of a metric with the decimals of its column; "-" where the record lacks it."""
     number = value(record, metric.name)
-    return "-" if number is None else formats.text(metric, number)
+    return "-" if number is None else formats.text(metric, number, decimals)
+
+
+def decimals(records: Iterable[RunRecord], metrics: Iterable[Metric]) -> dict[str, int | None]:
+    """Those of each metric's column, by its name; see ``formats.common_decimals``."""
+    records = list(records)
+    columns = {metric: [value(record, metric.name) for record in records] for metric in metrics}
+    return {
+        metric.name: formats.common_decimals(metric, [mean_interval([x]) for x in values if x is not None])
+        for metric, values in columns.items()
+    }
 
 
 def commit(record: RunRecord) -> str:

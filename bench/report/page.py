@@ -102,6 +102,7 @@ def _section(group: Run, tables: list[TextTable], runs: Sequence[Run]) -> dict[s
         "samples": gallery(records, [run.folder for run in runs]),
         "protocols": _protocols(records),
         "metrics": outcomes(records),
+        "decimals": cells.decimals(records, outcomes(records)),
         "cells": [(record, run.name) for record, run in zip(records, runs, strict=True)],
     }
 

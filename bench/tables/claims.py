@@ -9,7 +9,7 @@ import pandas as pd
 
 from bench.analysis.across import across
 from bench.analysis.claims import OVER, Question
-from bench.analysis.formats import margin, short_title
+from bench.analysis.formats import margin, short_title, significant
 from bench.analysis.ledger import ClaimConditions, Entry, Ledger, PartEntry, Ruling
 from bench.analysis.published import published_values
 from bench.analysis.quantities import LEARNED_ACCURACY, LEARNED_SHARE, LOSS, LOSS_RATIO
@@ -166,7 +166,7 @@ def _claim_row(entry: Entry) -> list[str]:
         *claim,
         f"{short_title(pairing.metric)}, {pairing.a} {sign} {pairing.b}: {decisive.verdict.effect_text}",
         str(pairing.n),
-        "-" if entry.hours is None else f"{entry.hours:.2g}",
+        "-" if entry.hours is None else significant(entry.hours, 2),
         conditions.shared.dataset,
         conditions.protocol,
         conditions.device,
@@ -316,8 +316,12 @@ def _log_ratio(verdict: Verdict) -> str:
     effect = verdict.effect
     if not effect.n or not effect.mean > 0:
         return "-"
-    ends = "" if effect.n < 2 else f" ({log(effect.low):+.2g} to {log(effect.high):+.2g})"
-    return f"{log(effect.mean):+.2g}{ends}"
+    ends = "" if effect.n < 2 else f" ({_log(effect.low)} to {_log(effect.high)})"
+    return f"{_log(effect.mean)}{ends}"
+
+
+def _log(ratio: float) -> str:
+    return significant(log(ratio), 2, "+")
 
 
 def _text_table(title: str, header: list[str], rows: list[list[str]], notes: Sequence[str] = ()) -> TextTable:

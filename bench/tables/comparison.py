@@ -7,7 +7,7 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.comparison import TIME_TOLERANCE, Change, Comparison, quartiles
-from bench.analysis.statistics import ALPHA, CONFIDENCE
+from bench.analysis.statistics import ALPHA, CONFIDENCE, mean_interval
 from bench.records import Metric
 from bench.tables.text import TextTable
 
@@ -44,16 +44,18 @@ def _text(change: Change) -> list[str]:
     by = "=" if change.before == change.now else formats.signed(metric, difference.mean)
     if change.before != change.now and not isnan(difference.low):
         by += f" ({formats.signed(metric, difference.low)} to {formats.signed(metric, difference.high)})"
-    before = _with_quartiles(metric, change.center_before, change.samples_before)
-    now = _with_quartiles(metric, change.center_now, change.samples_now)
+    centers = (change.center_before, change.center_now)
+    decimals = formats.common_decimals(metric, [mean_interval([center]) for center in centers])
+    before = _with_quartiles(metric, change.center_before, change.samples_before, decimals)
+    now = _with_quartiles(metric, change.center_now, change.samples_now, decimals)
     return [change.label, metric.title, before, now, by, change.verdict]
 
 
-def _with_quartiles(metric: Metric, center: float, samples: tuple[float, ...]) -> str:
+def _with_quartiles(metric: Metric, center: float, samples: tuple[float, ...], decimals: int | None) -> str:
     if len(samples) < 2:
-        return formats.text(metric, center)
-    low, high = quartiles(samples)
-    return f"{formats.text(metric, center)} ({formats.text(metric, low)} to {formats.text(metric, high)})"
+        return formats.text(metric, center, decimals)
+    middle, low, high = (formats.text(metric, value, decimals) for value in (center, *quartiles(samples)))
+    return f"{middle} ({low} to {high})"
 
 
 def _data(change: Change) -> dict[str, Any]:

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from itertools import product
 
+import pandas as pd
+
 from bench.analysis import formats
 from bench.analysis.frames import embedder_pairs, frame, shown
-from bench.analysis.statistics import paired_difference
-from bench.records import RunRecord
+from bench.analysis.statistics import mean_interval, paired_difference
+from bench.records import Metric, RunRecord
 from bench.tables.seeds import BETTER_OF_TWO, compared, raw, roughly, seed_table, shared_pairs
 from bench.tables.text import TextTable
 
@@ -20,6 +22,7 @@ def downsampling_table(records: Sequence[RunRecord]) -> TextTable | None:
     if pairs.empty:
         return None
     metrics, ratio = shown(records), shared_pairs(records)
+    decimals = {metric.name: _decimals(metric, pairs) for metric in metrics}
     rows: list[list[str]] = []
     data: list[dict[str, object]] = []
     for strategy, of_strategy in pairs.groupby("strategy", sort=False):
@@ -32,7 +35,11 @@ def downsampling_table(records: Sequence[RunRecord]) -> TextTable | None:
             of_reference, of_embedder = values.to_numpy().T
             difference = paired_difference(of_embedder, of_reference)
             labels = [str(strategy), metric.title, str(embedder), str(len(values))]
-            texts = [*compared(metric, values, ratio), formats.difference(metric, difference)]
+            of_values, of_differences = decimals[metric.name]
+            texts = [
+                *compared(metric, values, ratio, of_values),
+                formats.difference(metric, difference, of_differences),
+            ]
             rows.append(
                 [
                     *labels,
@@ -66,4 +73,18 @@ def downsampling_table(records: Sequence[RunRecord]) -> TextTable | None:
         seeds=pairs.seed.nunique(),
         best=BETTER_OF_TWO,
         before=[f"difference = embedder - {references}, paired by seed"],
+    )
+
+
+def _decimals(metric: Metric, pairs: pd.DataFrame) -> tuple[int | None, int | None]:
+    """Those of a metric's values, and of its differences, over all rows."""
+    rows = [
+        row[[f"{metric.name}_reference", metric.name]].dropna().to_numpy().T
+        for _, row in pairs.groupby(["strategy", "reference", "embedder"], sort=False)
+    ]
+    differences = [paired_difference(of_embedder, of_reference) for of_reference, of_embedder in rows]
+    means = [mean_interval(values) for row in rows for values in row]
+    return (
+        formats.common_decimals(metric, means),
+        formats.common_decimals(metric, differences, digits=3),
     )

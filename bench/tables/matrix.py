@@ -6,7 +6,7 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.frames import frame, outcomes
-from bench.analysis.statistics import mean_interval
+from bench.analysis.statistics import NOTHING, mean_interval
 from bench.records import Metric, RunRecord
 from bench.tables.seeds import Best, best, raw, seed_table, shared_pairs
 from bench.tables.text import TextTable
@@ -35,6 +35,8 @@ def _matrix(metric: Metric, cells: pd.DataFrame, records: Sequence[RunRecord]) -
     group_of = cells.groupby("strategy").group.first()
     across = len(strategies) >= len(embedders)
     down, columns = (strategies, embedders) if across else (embedders, strategies)
+    intervals = {cell: mean_interval(by_cell[cell].dropna()) for cell in by_cell}
+    decimals = formats.common_decimals(metric, intervals.values())
     rows: list[list[str]] = []
     data: list[dict[str, object]] = []
     for first in down:
@@ -42,8 +44,8 @@ def _matrix(metric: Metric, cells: pd.DataFrame, records: Sequence[RunRecord]) -
         numbers: dict[str, object] = {"strategy" if across else "embedder": first}
         for second in columns:
             cell = (first, second) if across else (second, first)
-            interval = mean_interval(by_cell[cell].dropna() if cell in by_cell else [])
-            text = formats.mean(metric, interval)
+            interval = intervals.get(cell, NOTHING)
+            text = formats.mean(metric, interval, decimals)
             row.append(Best(text) if cell in stand_out else text)
             numbers |= raw({second: interval})
         rows.append(row)

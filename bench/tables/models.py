@@ -83,13 +83,23 @@ def models_table(
         for metric in (metrics if len(cells) else ())
         for cell in best(by_model.loc[:, [metric.name]], higher_is_better=better_is_higher(metric), ratio=ratio)
     }
+    groups = dict(iter(cells.groupby("model", sort=False)))
+    of_models = {
+        model: {metric.name: mean_interval(of_model[metric.name].dropna()) for metric in metrics}
+        for model, of_model in groups.items()
+    }
+    decimals = {
+        metric.name: formats.common_decimals(metric, [of_model[metric.name] for of_model in of_models.values()])
+        for metric in metrics
+    }
     rows: list[list[str]] = []
     data: list[dict[str, object]] = []
-    for model, of_model in cells.groupby("model", sort=False):
-        intervals = {metric.name: mean_interval(of_model[metric.name].dropna()) for metric in metrics}
+    for model, of_model in groups.items():
+        intervals = of_models[model]
         row = [str(model), str(len(of_model))]
         for metric in metrics:
-            text = _text(metric, intervals[metric.name], int(of_model[_evidence(metric)].notna().sum()))
+            measured = int(of_model[_evidence(metric)].notna().sum())
+            text = _text(metric, intervals[metric.name], measured, decimals[metric.name])
             text = roughly(text, metric, disturbed=bool(of_model.disturbed[of_model[metric.name].notna()].any()))
             row.append(Best(text) if (metric.name, model) in stand_out else text)
         rows.append(row)
@@ -105,7 +115,7 @@ def models_table(
         seeds=cells.seed.nunique(),
         best=BEST_OF_COLUMN,
         after=notes,
-        groups=list(cells.groupby("model", sort=False).group.first()),
+        groups=[of_model.group.iloc[0] for of_model in groups.values()],
         further=further,
     )
 
@@ -122,7 +132,11 @@ def _title(metric: Metric, cells: pd.DataFrame) -> str:
     return metric.title
 
 
-def _text(metric: Metric, interval: Interval, measured: int) -> str:
+def _text(metric: Metric, interval: Interval, measured: int, decimals: int | None) -> str:
     if interval.n == measured:
-        return formats.mean(metric, interval)
-    return f"{formats.text(metric, interval.mean)} ({interval.n} of {measured})" if interval.n else "not reached"
+        return formats.mean(metric, interval, decimals)
+    return (
+        f"{formats.text(metric, interval.mean, decimals)} ({interval.n} of {measured})"
+        if interval.n
+        else "not reached"
+    )

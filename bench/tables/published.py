@@ -6,12 +6,13 @@ range of our seeds, and by the row's rank among the rows of its study.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import isnan
 from statistics import fmean
 from typing import Any
 
 import pandas as pd
 
-from bench.analysis.formats import number
+from bench.analysis.formats import number, significant
 from bench.analysis.frames import completed, describe, grouped
 from bench.analysis.published import (
     has_published_inputs,
@@ -107,19 +108,24 @@ def _text(row: Mapping[Any, Any], rows: int) -> list[str]:
         return " / ".join(number(row[f"{quantity}_{source}"], pattern) for source in ("published", "measured"))
 
     several = row["seeds"] > 1
-    spread = f"{row['loss_lowest']:.3g}-{row['loss_highest']:.3g}" if several else "one seed"
+    ends = (significant(row[f"loss_{end}"], 3) for end in ("lowest", "highest"))
+    spread = "-".join(ends) if several else "one seed"
     inside = (" (inside)" if row["inside_range"] else " (outside)") if several else ""
     return [
         row["model"],
         number(row["parameters"], ",.0f"),
         {None: "-", True: "yes", False: "NO"}[row["parameters_agree"]],
-        pair("loss", ".4g"),
+        f"{row['loss_published']:.4g} / {_measured_loss(row['loss_measured'])}",  # published ones as printed
         spread + inside,
         f"{pair('loss_place', '.0f')} of {rows}",
         pair("accuracy", ".3f"),
         pair("seconds_ratio", ".2f"),
         pair("memory_ratio", ".2f"),
     ]
+
+
+def _measured_loss(loss: float) -> str:
+    return "-" if isnan(loss) else significant(loss, 4)
 
 
 def _notes(published: Mapping[str, Any], records: list[RunRecord]) -> list[str]:

@@ -130,10 +130,10 @@ def best(values: pd.DataFrame, *, higher_is_better: bool | None, ratio: float = 
     return {shared.columns[place] for place in alike} if len(alike) < len(columns) else set()
 
 
-def compared(metric: Metric, values: pd.DataFrame, ratio: float) -> list[str]:
+def compared(metric: Metric, values: pd.DataFrame, ratio: float, decimals: int | None = None) -> list[str]:
     """The mean of each column of ``values``, as ``best`` takes them; the best are marked."""
     stand_out = best(values, higher_is_better=better_is_higher(metric), ratio=ratio)
-    texts = {column: formats.mean(metric, mean_interval(values[column])) for column in values}
+    texts = {column: formats.mean(metric, mean_interval(values[column]), decimals) for column in values}
     return [Best(text) if column in stand_out else text for column, text in texts.items()]
 
 

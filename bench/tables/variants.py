@@ -54,7 +54,7 @@ def _spread(metric: Metric, values: "pd.Series[float]") -> str:
         return formats.text(metric, values.iloc[0]) if len(values) else "-"
     low, mean, high = (
         # Two digits where a value may be of any size: three numbers of four digits are too wide for a cell.
-        f"{value:.2g}" if metric.decimals is None else formats.text(metric, value)
+        formats.significant(value, 2) if metric.decimals is None else formats.text(metric, value)
         for value in (values.min(), values.mean(), values.max())
     )
     return f"{mean} ({low} to {high})"

@@ -41,7 +41,7 @@ def folder(path: Path, changes: dict[str, Any]) -> Path:
 @pytest.mark.parametrize("what", ["", "records.jsonl"], ids=["folder", "file"])
 def test_tables_are_made_again_from_the_records(run: Path, what: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["tables", str(run / what)]) == 0
-    assert f"| {MODEL} | 1 | 0.25 | 0.900 |" in (run / "tables" / "fusion.md").read_text()
+    assert f"| {MODEL} | 1 | 0.2500 | 0.900 |" in (run / "tables" / "fusion.md").read_text()
     printed = capsys.readouterr().out
     assert "embedders compared with maxpool" in printed
     assert f"written to {run / 'tables'}" in printed
@@ -125,7 +125,7 @@ def test_a_run_can_be_compared_with_the_baseline_of_a_commit(
     baseline.add([record(best_valid_loss=0.25)])
     git("commit", "-am", "better ones")
     assert main(["compare", "HEAD~1", "HEAD"]) == 0
-    assert re.search(r"best valid loss +│ +0.75 │ +0.25 │ +-0.5 ", capsys.readouterr().out)
+    assert re.search(r"best valid loss +│ +0\.7500 │ +0\.2500 │ +-0\.500 ", capsys.readouterr().out)
     assert main(["compare", "HEAD~2", "HEAD"]) == 2
     assert "HEAD~2: this commit has no records in results/baseline" in capsys.readouterr().err
     assert main(["compare", "nowhere", "HEAD"]) == 2
@@ -141,7 +141,7 @@ def test_comparing_fails_where_a_rule_is_broken(
 ) -> None:
     later = folder(tmp_path / "later", {"best_valid_loss": 0.5})
     assert main(["compare", str(run), str(later), "--fail-on", rule]) == status
-    assert (f"best valid loss 0.25 -> 0.5 (+0.25), which {rule}" in capsys.readouterr().out) == bool(status)
+    assert (f"best valid loss 0.2500 -> 0.5000 (+0.250), which {rule}" in capsys.readouterr().out) == bool(status)
     assert main(["compare", str(run), str(later), "--fail-on", "loss"]) == 2
     assert "error: --fail-on 'loss': give a metric, a sign" in capsys.readouterr().err
 

@@ -13,7 +13,8 @@ METRICS = declarations()
     ("name", "value", "text", "signed"),
     [
         ("best_valid_loss", 0.123456, "0.1235", "+0.123"),
-        ("best_valid_loss", 1.2e-7, "1.2e-07", "+1.2e-07"),
+        ("best_valid_loss", 0.648, "0.6480", "+0.648"),
+        ("best_valid_loss", 1.2e-7, "1.200e-07", "+1.20e-07"),
         ("valid_accuracy", 0.98765, "0.988", "+0.988"),
         ("parameters", 1_415_051, "1,415,051", "+1,415,051"),
         ("flops_per_step", 21_234_000_000, "21.23", "+21.23"),
@@ -38,7 +39,7 @@ def test_a_value_is_rounded_and_converted_to_the_unit_of_its_title(
         ("best_valid_loss", Interval(0.692543, 0.691893, 0.693193, 5), "0.69254 ± 0.00065", "+0.69254 ± 0.00065"),
         ("best_valid_loss", Interval(0.5, -12.0, 13.0, 2), "0 ± 12", "+0 ± 12"),
         # One seed, or seeds that agree to the bit: no spread is shown.
-        ("best_valid_loss", Interval(0.25, nan, nan, 1), "0.25", "+0.25"),
+        ("best_valid_loss", Interval(0.25, nan, nan, 1), "0.2500", "+0.250"),
         ("parameters", Interval(1000.0, 1000.0, 1000.0, 5), "1,000", "+1,000"),
     ],
 )
@@ -51,3 +52,45 @@ def test_a_mean_is_followed_by_half_its_interval(
 
 def test_without_any_value_there_is_a_dash() -> None:
     assert formats.mean(METRICS["efficiency"], Interval(nan, nan, nan, 0)) == "-"
+
+
+def one(value: float) -> Interval:
+    return Interval(value, nan, nan, 1)
+
+
+def around(value: float, half: float) -> Interval:
+    return Interval(value, value - half, value + half, 6)
+
+
+@pytest.mark.parametrize(
+    ("intervals", "texts"),
+    [
+        # Without a spread: four significant digits of the largest.
+        ([one(0.648), one(0.6895)], ["0.6480", "0.6895"]),
+        ([one(0.0625), one(0.6895)], ["0.0625", "0.6895"]),
+        ([one(12.5), one(0.5)], ["12.50", "0.50"]),
+        ([one(0.0), one(0.5)], ["0.0000", "0.5000"]),
+        # A hundredfold apart: each has its own.
+        ([one(0.0012), one(0.6895)], ["0.001200", "0.6895"]),
+        # With one: two significant digits of it, if these are alike.
+        ([around(0.648, 0.012), around(0.6895, 0.0087)], ["0.6480 ± 0.0120", "0.6895 ± 0.0087"]),
+        ([around(0.648, 0.012), one(0.5), Interval(nan, nan, nan, 0)], ["0.648 ± 0.012", "0.500", "-"]),
+        ([around(0.648, 0.00012), around(0.6895, 0.087)], ["0.64800 ± 0.00012", "0.690 ± 0.087"]),
+        ([], []),
+    ],
+)
+def test_the_values_of_a_column_have_the_same_decimals(intervals: list[Interval], texts: list[str]) -> None:
+    loss = METRICS["best_valid_loss"]
+    decimals = formats.common_decimals(loss, intervals)
+    assert [formats.mean(loss, interval, decimals) for interval in intervals] == texts
+
+
+def test_the_decimals_of_a_metric_that_declares_them_are_its_own() -> None:
+    assert formats.common_decimals(METRICS["valid_accuracy"], [one(0.5), one(1e-6)]) == 3
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(1234.0, "1234"), (0.0, "0.000"), (99995.0, "1.000e+05"), (5.0, "5.000")]
+)
+def test_significant_digits_end_without_a_point(value: float, text: str) -> None:
+    assert formats.significant(value, 4) == text

@@ -149,7 +149,7 @@ def test_a_metric_without_a_margin_is_the_same_only_where_it_is_equal() -> None:
 def test_effects_are_written_in_the_unit_of_the_title() -> None:
     percent = Metric(name="f1", title="F1 (%)", higher_is_better=True, scale=0.01)
     assert verdict(percent, [0.5], [0.25]).effect_text == "+25"
-    assert verdict(ACCURACY, [0.1 + 0.2], [0.3]).effect_text == "+0"  # what only rounding made
+    assert verdict(ACCURACY, [0.1 + 0.2], [0.3]).effect_text == "+0.0"  # what only rounding made
     assert verdict(ACCURACY, [0.0], [1.5e-7]).effect_text == "-1.5e-07"
     assert verdict(ACCURACY, [], []).effect_text == "-"
 

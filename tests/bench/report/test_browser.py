@@ -108,9 +108,9 @@ def test_what_is_missing_stands_last_in_either_direction(page: Page) -> None:
     page.get_by_text("Every cell, with the command").first.click()
     losses = heading(page, CELLS, "best valid loss")
     losses.get_by_role("button").click()
-    assert column(page, CELLS, 4) == ["0.0625", "0.25", "0.26", "0.5", "0.51", "-"]
+    assert column(page, CELLS, 4) == ["0.0625", "0.2500", "0.2600", "0.5000", "0.5100", "-"]
     losses.get_by_role("button").click()
-    assert column(page, CELLS, 4) == ["0.51", "0.5", "0.26", "0.25", "0.0625", "-"]
+    assert column(page, CELLS, 4) == ["0.5100", "0.5000", "0.2600", "0.2500", "0.0625", "-"]
 
 
 @pytest.mark.parametrize(

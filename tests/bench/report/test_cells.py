@@ -4,7 +4,7 @@ import pytest
 
 from bench.analysis.frames import outcomes
 from bench.records import Metric
-from bench.report.cells import caveats, commit, measured
+from bench.report.cells import caveats, commit, decimals, measured
 from tests.bench.samples import record
 
 BRIER = Metric(name="brier", title="Brier score", higher_is_better=False, decimals=2)
@@ -16,10 +16,9 @@ def test_the_metric_of_a_plugin_has_a_column() -> None:
     with_it, without = record(metrics=[BRIER], valid_metrics=values), record(seed=52)
     metrics = outcomes([with_it, without])
     assert [metric.title for metric in metrics] == ["valid accuracy", "best valid loss", "valid Brier score"]
-    assert [[measured(cell, metric) for metric in metrics] for cell in (with_it, without)] == [
-        ["0.900", "0.25", "0.12"],
-        ["0.900", "0.25", "-"],
-    ]
+    of_columns = decimals([with_it, without], metrics)
+    shown = [[measured(cell, m, of_columns[m.name]) for m in metrics] for cell in (with_it, without)]
+    assert shown == [["0.900", "0.2500", "0.12"], ["0.900", "0.2500", "-"]]
 
 
 def test_a_metric_that_nobody_declares_has_a_column_and_a_hidden_one_has_none() -> None:

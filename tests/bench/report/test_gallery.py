@@ -26,8 +26,8 @@ def test_the_best_and_the_worst_model_of_the_first_seed_are_shown(tmp_path: Path
     for run in records:
         save(tmp_path, run, sample(run.model), sample("another"))
     best, worst = of_one_run([later, *records], tmp_path)
-    assert best.title == f"{MODEL}, seed 51: the lowest validation loss of this seed, 0.25"
-    assert worst.title == f"{TWIN}, seed 51: the highest validation loss of this seed, 0.5"
+    assert best.title == f"{MODEL}, seed 51: the lowest validation loss of this seed, 0.2500"
+    assert worst.title == f"{TWIN}, seed 51: the highest validation loss of this seed, 0.5000"
     assert best.predictions == [sample(MODEL), sample("another")]
     assert worst.predictions == [sample(TWIN), sample("another")]
     (only,) = of_one_run([later], tmp_path)

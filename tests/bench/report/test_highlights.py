@@ -21,7 +21,7 @@ def runs(model: str, losses: Sequence[float], *, balanced: float | None = 0.9) -
 def test_one_seed_is_not_tested() -> None:
     (best,) = highlights([*runs(MODEL, [0.5]), *runs(TWIN, [0.25])])
     assert best == (
-        f"{TWIN} has the lowest validation loss, 0.25 with one seed; "
+        f"{TWIN} has the lowest validation loss, 0.2500 with one seed; "
         "fewer than 6 seeds are not tested for significance."
     )
 
@@ -38,7 +38,7 @@ def test_models_differ_only_where_the_spread_allows_it() -> None:
 
 def test_only_seeds_that_all_models_have_are_compared() -> None:
     (best,) = highlights([*runs(MODEL, [0.9, 0.1]), *runs(TWIN, [0.5])])
-    assert best.startswith(f"{TWIN} has the lowest validation loss, 0.5 with one seed;")
+    assert best.startswith(f"{TWIN} has the lowest validation loss, 0.5000 with one seed;")
     (apart,) = highlights([*runs(MODEL, [0.9]), *(replace(run, seed=7) for run in runs(TWIN, [0.5]))])
     assert apart == "The models are not compared: they have no seed in common."
 

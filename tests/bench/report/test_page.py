@@ -270,7 +270,7 @@ def test_the_page_of_a_run_shows_its_sample_predictions(tmp_path: Path) -> None:
     html = page([of_records(run, folder=tmp_path)])
     shown = read(html)
     assert [title.words() for title in shown.find("h4")] == [
-        f"{MODEL}, seed 51: the only validation loss of this seed, 0.25"
+        f"{MODEL}, seed 51: the only validation loss of this seed, 0.2500"
     ]
     (gallery,) = shown.find("ul", **{"class": "samples"})
     wrong, right = gallery.find("li")

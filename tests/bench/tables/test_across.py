@@ -25,8 +25,8 @@ def test_a_table_by_eye() -> None:
     table = made(across_table("standard", {"easy": runs("easy", 0.1, 0.3), "hard": runs("hard", 0.5, 0.4, n=7)}))
     loss = next(row for row in table.rows if "loss" in row[2])
     assert loss[:2] == [LATE, "intermediate-concat"]
-    assert loss[3].startswith("easy -0.2 (-0.2")
-    assert "; hard +0.1 (+0.099 to +0.1) (n = 7)" in loss[3]
+    assert loss[3].startswith("easy -0.20 (-0.20")
+    assert "; hard +0.10 (+0.099 to +0.10) (n = 7)" in loss[3]
     assert loss[4:] == ["1 of 2", "0.50 (0.00 to 1.00)"]
     assert list(table.data.dataset[:2]) == ["easy", "hard"]
     assert "not pooled" in table.markdown()

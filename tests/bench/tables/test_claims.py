@@ -42,7 +42,7 @@ def test_every_comparison_is_beside_what_was_published() -> None:
     *_, published, n, learned, difference, ratio, chance, verdict, ruling = line.strip("| ").split(" | ")
     # Published: 0.00171058 and 0.198788. Ours: 0.1 and 0.3, whose ratio has the logarithm -1.1.
     assert (published, n, learned) == ("-0.197", "10", "10 of 10, 10 of 10")
-    assert difference.startswith("-0.2 (-0.2 to ")
+    assert difference.startswith("-0.20 (-0.20 to ")
     assert ratio.startswith("-1.1 (-1.1 to ")
     assert (chance, verdict, ruling) == ("1.00", "A superior", "holds")
 
@@ -114,8 +114,8 @@ def test_rankings_that_do_not_survive_tuning_are_named() -> None:
     close = "compact-intermediate-hadamard-maxpool is as good as compact-intermediate-concat-maxpool"
     worst = "compact-intermediate-concat-maxpool is better than compact-intermediate-add-maxpool"
     before, after, survived = rows["fusion-compact/hadamard-close", close]
-    assert before.startswith("A superior: -0.2 ")
-    assert after.startswith("B superior: +0.1 ")
+    assert before.startswith("A superior: -0.20 ")
+    assert after.startswith("B superior: +0.10 ")
     assert survived == "NO"
     assert rows["fusion-compact/2", worst][-1] == "yes"
     late = "compact-late-concat-maxpool is better than compact-intermediate-add-maxpool"

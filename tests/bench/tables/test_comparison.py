@@ -18,7 +18,7 @@ def table(before: list[RunRecord], now: list[RunRecord]) -> TextTable:
 def test_equal_runs_are_the_same() -> None:
     name = f"{MODEL} (seed 51)"
     assert table([record()], [record()]).rows == [
-        [name, "best valid loss", "0.25", "0.25", "=", "same"],
+        [name, "best valid loss", "0.2500", "0.2500", "=", "same"],
         [name, "valid accuracy", "0.900", "0.900", "=", "same"],
         [name, "parameters", "1,000", "1,000", "=", "same"],
         [name, "epoch time (s)", "2.00 (1.50 to 2.50)", "2.00 (1.50 to 2.50)", "=", "same"],
@@ -31,7 +31,7 @@ def test_changes_are_signed_and_one_seed_decides_only_what_is_exact() -> None:
     later = record(best_valid_loss=0.375, valid_accuracy=0.8, parameters=999, peak_memory_bytes=43_000_000)
     made = table([record()], [later])
     assert [row[2:] for row in made.rows if "time" not in row[1]] == [
-        ["0.25", "0.375", "+0.125", FEW],
+        ["0.2500", "0.3750", "+0.125", FEW],
         ["0.900", "0.800", "-0.100", FEW],
         ["1,000", "999", "-1", "changed"],
         ["40", "43", "+3", "worse"],
@@ -42,7 +42,7 @@ def test_changes_are_signed_and_one_seed_decides_only_what_is_exact() -> None:
 
 def test_a_change_below_what_is_shown_is_not_called_equal() -> None:
     made = table([record(best_valid_loss=0.25)], [record(best_valid_loss=0.25 + 1e-9)])
-    assert made.rows[0][2:] == ["0.25", "0.25", "+1e-09", FEW]
+    assert made.rows[0][2:] == ["0.2500", "0.2500", "+1.00e-09", FEW]
 
 
 def test_several_seeds_are_one_row_with_means_and_an_interval() -> None:
@@ -50,7 +50,7 @@ def test_several_seeds_are_one_row_with_means_and_an_interval() -> None:
     now = [record(seed=52, best_valid_loss=0.85), record(seed=51, best_valid_loss=0.25)]
     # Differences 0 and 0.1: mean 0.05, standard error 0.05, t quantile of one degree of freedom 12.706.
     assert table(before, now).rows[0] == [
-        f"{MODEL} (2 seeds)", "best valid loss", "0.5", "0.55", "+0.05 (-0.585 to +0.685)", FEW,
+        f"{MODEL} (2 seeds)", "best valid loss", "0.5000", "0.5500", "+0.0500 (-0.585 to +0.685)", FEW,
     ]  # fmt: skip
 
 

@@ -18,7 +18,7 @@ def test_strided_minus_maxpool_by_hand() -> None:
         "\n"
         "| strategy | metric | embedder | seeds | with maxpool | with embedder | difference |\n"
         "| --- | --- | --- | ---: | ---: | ---: | ---: |\n"
-        "| compact-late-concat | best valid loss | strided | 1 | 0.5 | 1 | +0.5 |\n"
+        "| compact-late-concat | best valid loss | strided | 1 | 0.500 | 1.000 | +0.500 |\n"
         "| compact-late-concat | valid accuracy | strided | 1 | 0.850 | 0.600 | -0.250 |\n"
         "| compact-late-concat | parameters | strided | 1 | 1,415,051 | 1,000 | -1,414,051 |\n"
         "| compact-late-concat | epoch time (s) | strided | 1 | 2.00 | 2.00 | +0.00 |\n"
@@ -63,7 +63,7 @@ def test_a_difference_is_paired_by_seed() -> None:
             ]
         )
     )
-    assert table.rows[0][3:] == ["2", "6 ± 64", "6 ± 64", "+0.5"]
+    assert table.rows[0][3:] == ["2", "6 ± 64", "6 ± 64", "+0.500"]
     loss = table.data.to_dict("records")[0]
     assert (loss["seeds"], loss["reference_value"], loss["embedder_value"]) == (2, 5.5, 6.0)
     assert (loss["difference"], loss["difference_low"], loss["difference_high"]) == (0.5, 0.5, 0.5)

@@ -24,7 +24,7 @@ def test_a_table_by_eye() -> None:
     assert late[:4] == [LATE, "strided", "best valid loss", "10"]
     assert late[-1] == "equivalent within 0.01 nats"
     assert concat[:4] == [LATE, "intermediate-concat", "best valid loss", "10"]
-    assert concat[4].startswith("-0.2 (-0.2")
+    assert concat[4].startswith("-0.20 (-0.20")
     assert concat[-2:] == ["1.00", "A superior"]
 
 
@@ -77,7 +77,7 @@ def test_a_metric_without_a_direction_is_shown_and_not_judged() -> None:
         evidence_table([*mine("sharp", around(0.3), aimless), *mine("blur", around(0.1, shift=1), aimless)])
     )
     *_, effect, _, probability, verdict = judged.rows[2]
-    assert effect.startswith("+0.2 (")
+    assert effect.startswith("+0.20 (")
     assert (probability, verdict) == ("-", "not judged")
     assert judged.notes[-1] == "valid Brier score: not judged, as neither direction is declared to be better"
 

@@ -28,7 +28,7 @@ def test_strategies_are_down_and_embedders_across() -> None:
     assert [row[0] for row in accuracy.rows] == STRATEGIES
     assert accuracy.rows[0][1:] == ["0.000", "0.010", "0.020"]
     assert accuracy.rows[2][1:] == ["0.200", "-", "0.220"]
-    assert loss.rows[5][1:] == ["5", "6", "7"]
+    assert loss.rows[5][1:] == ["5.000", "6.000", "7.000"]
     assert accuracy.starts() == {3}  # late after intermediate
     raw = accuracy.data.iloc[3]
     assert [raw[name] for name in ("strategy", *names)] == [STRATEGIES[3], 0.3, 0.31, 0.32]

@@ -115,7 +115,10 @@ def test_models_stand_in_the_order_they_were_run() -> None:
 
 def test_variants_of_a_protocol_are_rows_of_their_own() -> None:
     table = fusion_table([record(variant="raw"), record(variant="normalized", best_valid_loss=0.5)])
-    assert [row[:3] for row in table.rows] == [[f"raw {MODEL}", "1", "0.25"], [f"normalized {MODEL}", "1", "0.5"]]
+    assert [row[:3] for row in table.rows] == [
+        [f"raw {MODEL}", "1", "0.2500"],
+        [f"normalized {MODEL}", "1", "0.5000"],
+    ]
 
 
 def test_without_a_completed_run_there_is_an_empty_table_that_says_so() -> None:

@@ -53,14 +53,14 @@ def test_the_table_by_hand() -> None:
             first,
             "1,000",
             "yes",
-            "0.25 / 0.3",
-            "0.1-0.5 (inside)",
+            "0.25 / 0.3000",
+            "0.100-0.500 (inside)",
             "1 / 2 of 2",
             accuracy,
             "1.00 / 1.00",
             "- / 1.00",
         ],
-        [second, "1,000", "yes", "0.5 / 0.2", "one seed", "2 / 1 of 2", accuracy, "2.00 / 0.50", "- / 1.50"],
+        [second, "1,000", "yes", "0.5 / 0.2000", "one seed", "2 / 1 of 2", accuracy, "2.00 / 0.50", "- / 1.50"],
     ]
     assert "published: a notebook" in table.notes
     assert "deviation: Run on shapes; the original's data cannot be shipped." in table.notes

@@ -24,15 +24,15 @@ def test_variants_stand_side_by_side() -> None:
         "valid loss, normalized",
     ]
     assert table.rows == [
-        [MODEL, "0.625 (0.500 to 0.750)", "1.000", "0.5 (0.25 to 0.75)", "0.125"],
-        [TWIN, "0.900", "-", "0.25", "-"],
+        [MODEL, "0.625 (0.500 to 0.750)", "1.000", "0.50 (0.25 to 0.75)", "0.1250"],
+        [TWIN, "0.900", "-", "0.2500", "-"],
     ]
 
 
 def test_a_changed_setting_stands_beside_the_protocol_as_it_was_declared() -> None:
     table = made(variants_table([record(), record(variant="epochs=4", valid_metrics={"brier": 0.125})]))
     assert table.header[1:3] == ["valid accuracy, as declared", "valid accuracy, epochs=4"]
-    assert table.rows[0][-2:] == ["-", "0.125"]
+    assert table.rows[0][-2:] == ["-", "0.1250"]
 
 
 def test_the_better_variant_of_a_model_is_marked_where_six_seeds_agree() -> None:
