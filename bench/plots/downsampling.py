@@ -12,6 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.frames import describe, embedder_pairs, frame, outcomes
+from bench.analysis.resampling import ratio_of, shared_pairs
 from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
 from bench.metrics import QUANTITIES
 from bench.plots.style import (
@@ -61,7 +62,7 @@ def downsampling(records: Sequence[RunRecord]) -> Figure | None:
     of_rows = [of_embedders[str(embedder)] for (_, _, embedder), _ in groups]
     references = " or ".join(pairs.reference.unique())
     left_in = 0.25 + max(text_width_in(name, SMALL_POINTS) for name in names)
-    several = pairs.seed.nunique() > 1
+    several, shared = pairs.seed.nunique() > 1, shared_pairs(records)
     fillings = {"black": "95% interval excludes 0", "white": f"includes 0, or fewer than {FEWEST_SEEDS} seeds"}
     figure, panels = sheet(
         [f"{metric.title}\n{_BETTER[metric.higher_is_better]}" for metric in metrics],
@@ -84,8 +85,8 @@ def downsampling(records: Sequence[RunRecord]) -> Figure | None:
         left_in=left_in,
     )
     for panel, metric in zip(panels, metrics, strict=True):
-        columns = [metric.name, f"{metric.name}_reference"]
-        differences = [paired_difference(*pair[columns].dropna().to_numpy().T) for _, pair in groups]
+        columns, ratio = [metric.name, f"{metric.name}_reference"], ratio_of(metric, shared)
+        differences = [paired_difference(*pair[columns].dropna().to_numpy().T, ratio=ratio) for _, pair in groups]
         _draw(panel, metric, differences, of_rows)
         panel.hlines(ends, 0, 1, color="0.6", linewidth=0.6, transform=panel.get_yaxis_transform())
     panels[0].set_yticks(range(len(names)), names)
