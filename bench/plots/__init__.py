@@ -15,15 +15,16 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from bench.analysis.frames import comparable, comparable_costs, file_stem
+from bench.analysis.tuning import with_best_rates
 from bench.plots.cost import cost
 from bench.plots.curves import curves
-from bench.plots.downsampling import downsampling
+from bench.plots.differences import downsampling, strategies
 from bench.plots.robustness import robustness
 from bench.plots.scaling import scaling
 from bench.records import CostRecord, GrowthRecord, ProbeRecord, RunRecord
 
 FIGURES: Mapping[str, Callable[[Sequence[RunRecord]], Figure | None]] = MappingProxyType(
-    {"curves": curves, "cost": cost, "downsampling": downsampling}
+    {"curves": curves, "cost": cost, "downsampling": downsampling, "strategies": strategies}
 )
 """The figures of runs by name: each takes comparable records and returns None if they lack the data for it."""
 
@@ -38,7 +39,7 @@ def figures(
     A stem is ``<figure>`` for the standard study and for costs, ``<study>-<figure>`` for the other studies.
     """
     drawn = {
-        file_stem(study, name): draw(together)
+        file_stem(study, name): draw(with_best_rates(together))
         for study, together in comparable(records).items()
         for name, draw in FIGURES.items()
     }

@@ -1,17 +1,18 @@
-"""What every embedder changes against the reference, with the uncertainty of that."""
+"""What embedders change against the reference, and strategies against concatenation, with intervals."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from math import inf, isnan
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from bench.analysis.frames import describe, embedder_pairs, frame, outcomes
+from bench.analysis.frames import BASELINE, describe, embedder_pairs, frame, outcomes, strategy_pairs
 from bench.analysis.resampling import ratio_of, shared_pairs
 from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
 from bench.metrics import QUANTITIES
@@ -39,45 +40,89 @@ _BETTER = {True: "better →", False: "← better", None: ""}
 
 
 def downsampling(records: Sequence[RunRecord]) -> Figure | None:
-    """Embedder minus reference, one row per strategy and embedder, one panel per metric; None without pairs.
-
-    Points are means over the seeds that both were run with, bars their 95% intervals.
-    """
+    """Embedder minus reference, one row per strategy and embedder, one panel per metric; None without pairs."""
     pairs = embedder_pairs(frame(records))
     if pairs.empty:
         return None
-    metrics = [*outcomes(records), QUANTITIES["epoch_seconds"]]
     strategies = list(pairs.strategy.unique())
     groups = sorted(
         pairs.groupby(["strategy", "reference", "embedder"], sort=False),
         key=lambda group: strategies.index(group[0][0]),
     )
-    names = [short(f"{strategy}-{embedder}") for (strategy, _, embedder), _ in groups]
+    rows = [
+        Row(short(f"{strategy}-{embedder}"), str(strategy), str(embedder), of_row)
+        for (strategy, _, embedder), of_row in groups
+    ]
+    looks = embedder_looks(pairs.reference, pairs.embedder)
+    return _sheet(records, rows, looks, f"difference to {' or '.join(pairs.reference.unique())}")
+
+
+def strategies(records: Sequence[RunRecord]) -> Figure | None:
+    """Strategy minus intermediate concatenation, one row per embedder and strategy; None with fewer than two rows.
+
+    Rows of one embedder are ordered by their mean difference in the first metric, the best first.
+    """
+    pairs = strategy_pairs(frame(records))
+    rows = [
+        Row(short(f"{strategy}-{embedder}".rstrip("-")), f"{variant} {family} {embedder}", str(embedder), of_row)
+        for (variant, family, embedder, strategy), of_row in pairs.groupby(
+            ["variant", "family", "embedder", "strategy"], sort=False
+        )
+    ]
+    if len(rows) < 2:
+        return None
+    blocks = list(dict.fromkeys(row.block for row in rows))
+    first = outcomes(records)[0]
+    sign = -1 if first.higher_is_better else 1
+    rows.sort(key=lambda row: (blocks.index(row.block), sign * row.mean_difference(first.name)))
+    looks = embedder_looks(pairs.reference, pairs.embedder)
+    return _sheet(records, rows, looks, f"difference to {'-'.join(BASELINE)} with the same embedder")
+
+
+class Row(NamedTuple):
+    """One row of a figure: its name, the block that lines separate from others, its embedder, and its pairs."""
+
+    name: str
+    block: str
+    embedder: str
+    pairs: pd.DataFrame
+
+    def mean_difference(self, metric: str) -> float:
+        """The mean over seeds."""
+        return float((self.pairs[metric] - self.pairs[f"{metric}_reference"]).mean())
+
+
+def _sheet(
+    records: Sequence[RunRecord], rows: Sequence[Row], of_embedders: Mapping[str, Look], title: str
+) -> Figure:
+    """One panel per metric. Points are means over the seeds that both were run with, bars their 95% intervals."""
+    metrics = [*outcomes(records), QUANTITIES["epoch_seconds"]]
+    blocks = len({row.block for row in rows})
     ends = [
         place - 0.5
-        for place, ((before, _), (after, _)) in enumerate(pairwise(groups), start=1)
-        if before[0] != after[0] and len(groups) > len(strategies)
+        for place, (before, after) in enumerate(pairwise(rows), start=1)
+        if before.block != after.block and len(rows) > blocks
     ]
-    of_embedders = embedder_looks(pairs.reference, pairs.embedder)
-    of_rows = [of_embedders[str(embedder)] for (_, _, embedder), _ in groups]
-    references = " or ".join(pairs.reference.unique())
-    left_in = 0.25 + max(text_width_in(name, SMALL_POINTS) for name in names)
-    several, shared = pairs.seed.nunique() > 1, shared_pairs(records)
+    left_in = 0.25 + max(text_width_in(row.name, SMALL_POINTS) for row in rows)
+    shared, embedders = shared_pairs(records), {row.embedder for row in rows}
+    several = len({seed for row in rows for seed in row.pairs.seed}) > 1
+    spread = ", with the variance of Nadeau and Bengio for what is evaluated, as seeds divide the same pairs"
     fillings = {"black": "95% interval excludes 0", "white": f"includes 0, or fewer than {FEWEST_SEEDS} seeds"}
     figure, panels = sheet(
         [f"{metric.title}\n{_BETTER[metric.higher_is_better]}" for metric in metrics],
         columns=int((WIDTH_IN - left_in) / PANEL_IN),
-        height_in=ROW_IN * len(names) + 0.2,
-        title=f"{records[0].study}: difference to {references}",
+        height_in=ROW_IN * len(rows) + 0.2,
+        title=f"{records[0].study}: {title}",
         handles=[
-            *marker_handles((name, look) for name, look in of_embedders.items() if name in set(pairs.embedder)),
+            *marker_handles((name, look) for name, look in of_embedders.items() if name in embedders),
             *(
                 Line2D([], [], linestyle="", color="black", marker="o", markerfacecolor=filling, label=label)
                 for filling, label in fillings.items()
             ),
         ],
         notes=[
-            "means of differences paired by seed; bars: their 95% intervals, cut where they leave the panel"
+            f"means of differences paired by seed; bars: their 95% intervals{spread if shared else ''}; cut where "
+            "they leave the panel"
             if several
             else "one seed: its difference, without an interval",
             *describe(records),
@@ -86,11 +131,11 @@ def downsampling(records: Sequence[RunRecord]) -> Figure | None:
     )
     for panel, metric in zip(panels, metrics, strict=True):
         columns, ratio = [metric.name, f"{metric.name}_reference"], ratio_of(metric, shared)
-        differences = [paired_difference(*pair[columns].dropna().to_numpy().T, ratio=ratio) for _, pair in groups]
-        _draw(panel, metric, differences, of_rows)
+        differences = [paired_difference(*row.pairs[columns].dropna().to_numpy().T, ratio=ratio) for row in rows]
+        _draw(panel, metric, differences, [of_embedders[row.embedder] for row in rows])
         panel.hlines(ends, 0, 1, color="0.6", linewidth=0.6, transform=panel.get_yaxis_transform())
-    panels[0].set_yticks(range(len(names)), names)
-    panels[0].set_ylim(len(names) - 0.5, -0.5)
+    panels[0].set_yticks(range(len(rows)), [row.name for row in rows])
+    panels[0].set_ylim(len(rows) - 0.5, -0.5)
     return figure
 
 
