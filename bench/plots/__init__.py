@@ -71,10 +71,11 @@ def write_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
     return paths
 
 
-def image(figure: Figure, kind: str) -> bytes:
+def image(figure: Figure, kind: str, texts: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """A figure as the content of a file of a kind ("png", "svg"); the same figure gives the same bytes.
 
-    The text of an SVG is text: it is found by searches, and takes a third of the time and space of outlines.
+    ``texts`` are those that a PNG holds besides its pixels. The text of an SVG is text: it is found by searches,
+    and takes a third of the time and space of outlines.
     """
     content = BytesIO()
     for text in figure.findobj(Text):
@@ -84,7 +85,7 @@ def image(figure: Figure, kind: str) -> bytes:
         with rc_context({"svg.fonttype": "none", "svg.hashsalt": "fusiongauge"}):
             FigureCanvasSVG(figure).print_svg(content, metadata={"Date": None})
     else:
-        figure.savefig(content, format=kind, dpi=PIXELS_PER_INCH)
+        figure.savefig(content, format=kind, dpi=PIXELS_PER_INCH, metadata=dict(texts))
     return content.getvalue()
 
 
