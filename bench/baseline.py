@@ -231,7 +231,7 @@ def pages() -> dict[Path, str | Picture]:
         files[_claims_path()] = page(decided, lambda study: f"{FOLDER.name}/{_records_path(study).name}")
         shown.append(findings(decided, FINDINGS))
     pictures = _pictures(records)
-    shown += [f"![{path.stem}]({path.relative_to(FOLDER.parent.parent).as_posix()})\n" for path in pictures]
+    shown += [f"![{path.stem}]({path.relative_to(README.parent).as_posix()})\n" for path in pictures]
     for headline in TABLES:
         for table in chain.from_iterable(tables_by_study(_of(headline, records)).values()):
             if table.name == headline.name:
