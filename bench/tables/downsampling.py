@@ -7,9 +7,10 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.frames import embedder_pairs, frame, shown
+from bench.analysis.resampling import ratio_of, shared_pairs
 from bench.analysis.statistics import mean_interval, paired_difference
 from bench.records import Metric, RunRecord
-from bench.tables.seeds import BETTER_OF_TWO, compared, raw, roughly, seed_table, shared_pairs
+from bench.tables.seeds import BETTER_OF_TWO, compared, raw, roughly, seed_table
 from bench.tables.text import TextTable
 
 
@@ -22,7 +23,7 @@ def downsampling_table(records: Sequence[RunRecord]) -> TextTable | None:
     if pairs.empty:
         return None
     metrics, ratio = shown(records), shared_pairs(records)
-    decimals = {metric.name: _decimals(metric, pairs) for metric in metrics}
+    decimals = {metric.name: _decimals(metric, pairs, ratio_of(metric, ratio)) for metric in metrics}
     rows: list[list[str]] = []
     data: list[dict[str, object]] = []
     for strategy, of_strategy in pairs.groupby("strategy", sort=False):
@@ -33,7 +34,7 @@ def downsampling_table(records: Sequence[RunRecord]) -> TextTable | None:
                 continue
             disturbed = pair.loc[values.index, ["disturbed_reference", "disturbed"]].any()
             of_reference, of_embedder = values.to_numpy().T
-            difference = paired_difference(of_embedder, of_reference)
+            difference = paired_difference(of_embedder, of_reference, ratio=ratio_of(metric, ratio))
             labels = [str(strategy), metric.title, str(embedder), str(len(values))]
             of_values, of_differences = decimals[metric.name]
             texts = [
@@ -76,14 +77,14 @@ def downsampling_table(records: Sequence[RunRecord]) -> TextTable | None:
     )
 
 
-def _decimals(metric: Metric, pairs: pd.DataFrame) -> tuple[int | None, int | None]:
+def _decimals(metric: Metric, pairs: pd.DataFrame, ratio: float) -> tuple[int | None, int | None]:
     """Those of a metric's values, and of its differences, over all rows."""
     rows = [
         row[[f"{metric.name}_reference", metric.name]].dropna().to_numpy().T
         for _, row in pairs.groupby(["strategy", "reference", "embedder"], sort=False)
     ]
-    differences = [paired_difference(of_embedder, of_reference) for of_reference, of_embedder in rows]
-    means = [mean_interval(values) for row in rows for values in row]
+    differences = [paired_difference(of_embedder, of_reference, ratio=ratio) for of_reference, of_embedder in rows]
+    means = [mean_interval(values, ratio=ratio) for row in rows for values in row]
     return (
         formats.common_decimals(metric, means),
         formats.common_decimals(metric, differences, digits=3),

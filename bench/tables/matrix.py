@@ -6,9 +6,10 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.frames import frame, outcomes
+from bench.analysis.resampling import shared_pairs
 from bench.analysis.statistics import NOTHING, mean_interval
 from bench.records import Metric, RunRecord
-from bench.tables.seeds import Best, best, raw, seed_table, shared_pairs
+from bench.tables.seeds import Best, best, raw, seed_table
 from bench.tables.text import TextTable
 
 FEWEST_EMBEDDERS = 3
@@ -30,12 +31,13 @@ def matrix_tables(records: Sequence[RunRecord]) -> list[TextTable]:
 
 def _matrix(metric: Metric, cells: pd.DataFrame, records: Sequence[RunRecord]) -> TextTable:
     by_cell = cells.pivot(index="seed", columns=["strategy", "embedder"], values=metric.name)
-    stand_out = best(by_cell, higher_is_better=metric.higher_is_better, ratio=shared_pairs(records))
+    ratio = shared_pairs(records)
+    stand_out = best(by_cell, higher_is_better=metric.higher_is_better, ratio=ratio)
     strategies, embedders = (list(cells[axis].unique()) for axis in ("strategy", "embedder"))
     group_of = cells.groupby("strategy").group.first()
     across = len(strategies) >= len(embedders)
     down, columns = (strategies, embedders) if across else (embedders, strategies)
-    intervals = {cell: mean_interval(by_cell[cell].dropna()) for cell in by_cell}
+    intervals = {cell: mean_interval(by_cell[cell].dropna(), ratio=ratio) for cell in by_cell}
     decimals = formats.common_decimals(metric, intervals.values())
     rows: list[list[str]] = []
     data: list[dict[str, object]] = []
