@@ -34,9 +34,9 @@ from bench.harness.selection import no_match
 from bench.harness.session import Session
 from bench.harness.sharding import Sharding
 from bench.harness.terminal import Terminal
-from bench.harness.variables import ignore_unusable
 from bench.records import ProbeRecord, RecordError, RunRecord
 from bench.study import PROBES
+from bench.variables import ignore_unusable
 from fusiongauge import FusionGaugeError, PluginError, load_plugin
 
 if TYPE_CHECKING:

@@ -552,7 +552,7 @@ class Session:
 
 
 def _write_figures(*arguments: Any) -> object:
-    """``write_figures``; matplotlib raises on import where MPLBACKEND names a backend that it does not know."""
+    """``write_figures``, in which matplotlib may be broken."""
     from bench.plots import write_figures
 
     return write_figures(*arguments)
