@@ -10,6 +10,7 @@ import json
 import os
 import re
 import sys
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,26 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 Decorated = TypeVar("Decorated")
+
+EPOCH = "SOURCE_DATE_EPOCH"
+"""The environment variable that numpy reads for SciPy and scikit-learn: seconds since 1970."""
+
+
+def without_unusable_epoch() -> list[str]:
+    """Remove the variable where these libraries would raise for its value, which means nothing here; a note."""
+    value = os.environ.get(EPOCH)
+    if value is None:
+        return []
+    try:
+        time.gmtime(int(value))
+    except (ValueError, OverflowError, OSError):
+        del os.environ[EPOCH]
+        return [f"{EPOCH}={value!r} is not a whole number of seconds since 1970 and is ignored"]
+    return []
+
+
+IGNORED = without_unusable_epoch()  # all that loads these libraries loads this module first
+"""Notes on what was ignored in the environment."""
 
 ENTRY_POINT_GROUP = "fusiongauge"
 """Installed packages name their plug-in modules under this entry point group."""

@@ -4,6 +4,8 @@ import os
 
 import lazy_loader
 
+import fusiongauge  # noqa: F401 - before libraries that raise for a variable which it removes
+
 # For ``bench.training.seeding.deterministic``; here, as cuBLAS reads it once, before the first matrix product of
 # the process.
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

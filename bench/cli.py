@@ -21,7 +21,7 @@ from bench.harness.options import dataset_help, load_plugins, resolve
 from bench.records import RecordError
 from bench.records.reading import load_records, read_run, read_runs
 from bench.registry import STUDIES
-from fusiongauge import FusionGaugeError, escape_on_terminals, printable
+from fusiongauge import IGNORED, FusionGaugeError, escape_on_terminals, printable
 
 if TYPE_CHECKING:
     from bench.records import RunRecord
@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     escape_on_terminals()
+    print("".join(f"note: {note}\n" for note in IGNORED), file=sys.stderr, end="")
     try:
         if words[:1] == ["run"]:
             return _run(words[1:])

@@ -14,14 +14,13 @@ from functools import partial
 from math import nan
 from statistics import median
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from bench.records.metric import Metric
 from bench.records.run import COMPLETED, RunRecord
 from bench.registry import METRICS, register_metric
-from bench.variables import ignore_unusable
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -73,7 +72,9 @@ def macro_f1(logits: Tensor, labels: Tensor) -> float:
 
     A class that no sample has is left out, unless it is predicted: then its F1 is 0.
     """
-    return float(_scikit_learn().f1_score(labels.numpy(), predicted_classes(logits).numpy(), average="macro"))
+    from sklearn.metrics import f1_score
+
+    return float(f1_score(labels.numpy(), predicted_classes(logits).numpy(), average="macro"))
 
 
 @register_metric(
@@ -92,14 +93,14 @@ def auroc(logits: Tensor, labels: Tensor) -> float:
     same area.
     """
     import torch
+    from sklearn.metrics import roc_auc_score
 
     scores = probabilities(logits)
     of_class = labels[:, None] == torch.arange(scores.shape[1])
     defined = of_class.any(dim=0) & ~of_class.all(dim=0)
     if not defined.any():
         return nan
-    of_class, scores = of_class[:, defined], scores[:, defined]
-    return float(_scikit_learn().roc_auc_score(of_class.numpy(), scores.numpy(), average="macro"))
+    return float(roc_auc_score(of_class[:, defined].numpy(), scores[:, defined].numpy(), average="macro"))
 
 
 BINS = 15
@@ -129,22 +130,15 @@ def calibration_error(logits: Tensor, labels: Tensor) -> float:
 
 def confusion(logits: Tensor, labels: Tensor, classes: int) -> list[list[int]]:
     """The number of samples of each class, in rows, that each class was predicted for, in columns."""
-    predicted = predicted_classes(logits).numpy()
-    counts = _scikit_learn().confusion_matrix(labels.numpy(), predicted, labels=range(classes))
+    from sklearn.metrics import confusion_matrix
+
+    counts = confusion_matrix(labels.numpy(), predicted_classes(logits).numpy(), labels=range(classes))
     return [[int(count) for count in row] for row in counts]
 
 
 def class_accuracies(confusion: list[list[int]]) -> list[float | None]:
     """The share of each class's samples that is right, in [0, 1]; None for a class that no sample has."""
     return [row[label] / sum(row) if sum(row) else None for label, row in enumerate(confusion)]
-
-
-def _scikit_learn() -> Any:
-    """Its metrics; loaded on first use, as that takes as long as a small training."""
-    ignore_unusable()
-    from sklearn import metrics
-
-    return metrics
 
 
 def probabilities(logits: Tensor) -> Tensor:

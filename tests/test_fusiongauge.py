@@ -16,6 +16,7 @@ import fusion_models
 import fusiongauge
 from fusion_models import OPERATORS, Operator
 from fusiongauge import (
+    EPOCH,
     FusionGaugeError,
     PluginError,
     Registry,
@@ -24,6 +25,7 @@ from fusiongauge import (
     plugins,
     printable,
     source_file,
+    without_unusable_epoch,
 )
 
 # Errors
@@ -293,3 +295,19 @@ def test_an_installed_plugin_that_raises_is_named(tmp_path: Path, monkeypatch: p
         PluginError, match=r"^the installed plug-in mine: .*broken_plugin\.py, line 1 raises OSError: no disk$"
     ):
         load_installed_plugins()
+
+
+@pytest.mark.parametrize("value", ["nonsense", "", "1.5", "1e9", "9" * 20])
+def test_a_time_that_libraries_cannot_use_is_ignored(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(EPOCH, value)
+    (note,) = without_unusable_epoch()
+    assert repr(value) in note
+    assert EPOCH not in os.environ
+    assert without_unusable_epoch() == []
+
+
+@pytest.mark.parametrize("value", ["0", "1700000000", " 5 "])
+def test_a_time_that_libraries_can_use_stays(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(EPOCH, value)
+    assert without_unusable_epoch() == []
+    assert os.environ[EPOCH] == value

@@ -36,8 +36,7 @@ from bench.harness.sharding import Sharding
 from bench.harness.terminal import Terminal
 from bench.records import ProbeRecord, RecordError, RunRecord
 from bench.study import PROBES
-from bench.variables import ignore_unusable
-from fusiongauge import FusionGaugeError, PluginError, load_plugin
+from fusiongauge import IGNORED, FusionGaugeError, PluginError, load_plugin
 
 if TYPE_CHECKING:
     from bench.probes.subject import Subject
@@ -118,7 +117,7 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = history_folder(options, config.rootpath, session.device_name)
         config.option.benchmark_storage = f"file://{folder}"
     if selected and not listing:
-        session.notes += [*ignore_unusable(), *timing.choose_earlier_run(config)]
+        session.notes += [*IGNORED, *timing.choose_earlier_run(config)]
     config.option.benchmark_columns = config.option.benchmark_columns or timing.COLUMNS
     config.option.benchmark_sort = "name"
 
