@@ -33,7 +33,7 @@ smoke: $(VENV)/installed
 	$(RUN) pytest bench --profile smoke
 
 faults: $(VENV)/installed
-	$(VENV)/bin/python tools/faults.py
+	$(VENV)/bin/python -m tools.faults
 
 costs: $(VENV)/installed
 	rm -rf $(MEASURED)

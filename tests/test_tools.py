@@ -22,7 +22,8 @@ from bench.training.seeding import seeded
 from bench.training.steps import EagerSteps
 from bench.training.trainer import Trainer
 from fusion_models import MODELS, find_model
-from tools import faults, option_pairs
+from tools.faults import __main__ as faults
+from tools.faults import fault, option_pairs
 from tools.gpu import environment, summary
 from tools.gpu import steps as gpu_steps
 from tools.gpu.findings import Findings
@@ -342,10 +343,10 @@ def resolved(place: str) -> object:
 
 
 def test_faults_have_different_names_and_their_stages_exist() -> None:
-    names = [fault.name for make in faults.GROUPS.values() for fault in make()]
+    names = [one.name for make in faults.GROUPS.values() for one in make()]
     assert len(names) >= 100
     assert len(set(names)) == len(names)
-    assert all(callable(resolved(place)) for place in (faults.STAGES | faults.LOADING).values())
+    assert all(callable(resolved(place)) for place in (fault.STAGES | fault.LOADING).values())
 
 
 def test_every_option_of_the_benchmarks_is_tried_with_others(pytestconfig: pytest.Config) -> None:

@@ -1,6 +1,6 @@
 """Every pair of options that people give together: those of FusionGauge, pytest-benchmark and pytest.
 
-``faults.py`` runs what ``commands`` yields. Options that leave a run as it is are given several at a time, so that
+``pairs.py`` runs what ``commands`` yields. Options that leave a run as it is are given several at a time, so that
 few runs have all pairs; one that changes what is run, or ends it, is the only one of its kind in a run, or meets
 another one alone.
 """
