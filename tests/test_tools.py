@@ -7,14 +7,16 @@ import subprocess
 import sys
 from functools import reduce
 from importlib import import_module
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from bench.analysis.sequential import sign_flips, spent
 from bench.config import FP32, TF32
 from bench.training.layout import layout_of
 from bench.training.runs import silent
@@ -22,6 +24,7 @@ from bench.training.seeding import seeded
 from bench.training.steps import EagerSteps
 from bench.training.trainer import Trainer
 from fusion_models import MODELS, find_model
+from tools import spending
 from tools.faults import __main__ as faults
 from tools.faults import fault, option_pairs
 from tools.gpu import environment, summary
@@ -369,3 +372,24 @@ def test_commands_have_every_pair_of_options_that_can_be_used_together() -> None
                 tried.add(frozenset(pair))
     for pair in combinations(option_pairs.OPTIONS, 2):
         assert (frozenset(pair) in tried) != option_pairs._excluded(*pair), pair
+
+
+# Ways to spend the 5%
+
+
+def test_spending_functions_are_those_of_the_literature() -> None:
+    # One-sided 2.5% over four equal steps, as R's gsDesign prints it for sfHSD with gamma = -2.
+    published = np.cumsum([0.0025, 0.0042, 0.0069, 0.0114])
+    assert [spending.gamma_family(-2)(t) / 2 for t in (0.25, 0.5, 0.75, 1)] == pytest.approx(published, abs=1e-4)
+    assert spending.power_family(2)(0.5) == pytest.approx(0.05 / 4)
+    assert {round(function(1.0), 12) for function in spending.FUNCTIONS.values()} == {0.05}
+
+
+@pytest.mark.parametrize("effect", [0.0, 0.7, 1.2, 3.0])
+def test_looks_stop_where_the_test_of_verdicts_does(effect: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spending, "LOOKS", (6, 8, 10))
+    signs = np.array(list(product((-1.0, 1.0), repeat=10)))  # all patterns, the observed one last
+    for x in np.random.default_rng(0).normal(effect, 1, size=(10, 10)):
+        sums = np.abs(np.cumsum(signs * x, axis=1))[:, [5, 7, 9]].T
+        crossed = [look.crossed for look in sign_flips(x, (6, 8, 10))]
+        assert spending.stop(sums, spent) == (crossed.index(True) + 1 if any(crossed) else 0)
