@@ -10,11 +10,12 @@ Every scene has its own random generators, so a pair depends only on the seed an
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from data_utils.errors import DataError
 from data_utils.geometry import MAX_RANGE_M, ray_directions
 from data_utils.simulator.difficulty import Difficulty
 from data_utils.simulator.scenes import Scenes, draw_clutter, draw_conditions, draw_scenes, noise_generator
-from data_utils.simulator.sensors import lidar_angles, photograph, scan
+from data_utils.simulator.sensors import Indices, lidar_angles, photograph, scan
 from data_utils.simulator.solids import find_solid
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -42,19 +43,19 @@ def in_memory(
     shape: tuple[int, int, int, int],
     dtype: "np.dtype[Any]",
 ) -> npt.NDArray[Any]:
-    """An array in memory, in which the channels of a pixel follow each other, as in image files."""
-    count, channels, rows, columns = shape
-    return np.empty((count, rows, columns, channels), dtype).transpose(0, 3, 1, 2)
+    """An array in memory."""
+    return np.empty(shape, dtype)
 
 
 def no_progress(done: int, total: int) -> None:
     """Show no progress."""
 
 
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+
 _MOST_THREADS = 8
-# Neither changes the values.
-_CHUNK = 128  # scenes drawn at a time; bounds the memory
-_TOGETHER = 32  # objects that are recorded at a time, in windows of one size
+_CHUNK = 128  # scenes drawn at a time; bounds the memory, does not change the values
 _CLUTTER = ("cubes", "spheres")  # the pieces alternate
 _NEAREST_M = 0.1  # the smallest range that noise can produce
 
@@ -96,7 +97,7 @@ def as_dataset(name: str, raw: Simulation) -> PairedDataset:
     return PairedDataset(
         info=DatasetInfo(name, raw.classes, {"rgb": 4, "lidar": 4}, raw.range_m.shape[1:]),
         inputs={
-            "rgb": torch.from_numpy(raw.rgb).permute(0, 3, 1, 2).contiguous(),  # no copy where they are mapped
+            "rgb": torch.from_numpy(raw.rgb).permute(0, 3, 1, 2).contiguous(),  # no copy of simulated ones
             "lidar": range_m[:, None],
         },
         labels=torch.from_numpy(raw.labels),
@@ -141,21 +142,19 @@ def simulate(
         """Record the scenes of a chunk; the number of pairs up to its end."""
         scenes = range(first, first + _CHUNK)
         start, stop = np.searchsorted(index, (scenes.start, scenes.stop))
-        chunk = _Chunk(scenes, seed, image_size, difficulty)
+        chunk = _Chunk(scenes, seed, difficulty)
+        rgb[start:stop, ..., :3] = 0
+        rgb[start:stop, ..., 3] = 255
+        range_m[start:stop] = MAX_RANGE_M
         for label in range(len(difficulty.classes)):
-            for chosen in chunk.alike(index, start + np.flatnonzero(labels[start:stop] == label)):
-                rgb[chosen, ..., :3] = chunk.photos(index[chosen], label)
-                rgb[chosen, ..., 3] = 255
-                range_m[chosen] = chunk.ranges(index[chosen], label)
+            pairs = start + np.flatnonzero(labels[start:stop] == label)
+            if len(pairs):  # of a rare class, a chunk can have none
+                chunk.photograph(rgb[..., :3], pairs, index[pairs], label)
+                chunk.scan(range_m, pairs, index[pairs], label)
         return int(stop)
 
-    # numpy computes without Python's lock, so threads use all cores. Each writes pairs of its own.
-    pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
-    try:
-        for done in pool.map(record, range(0, int(index[-1]) + 1, _CHUNK)):
-            progress(done, len(labels))
-    finally:
-        pool.shutdown(cancel_futures=True)  # when interrupted, start no further chunk
+    for done in in_threads(record, range(0, int(index[-1]) + 1, _CHUNK)):  # each writes pairs of its own
+        progress(done, len(labels))
     return Simulation(
         classes=difficulty.classes,
         rgb=rgb,
@@ -165,6 +164,15 @@ def simulate(
         azimuth_rad=lidar_angles(image_size),
         zenith_rad=lidar_angles(image_size),
     )
+
+
+def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+    """What a function returns for each item, in order; numpy computes without Python's lock, on all cores."""
+    pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
+    try:
+        yield from pool.map(work, items)
+    finally:
+        pool.shutdown(cancel_futures=True)  # when interrupted, start no further item
 
 
 def _plan(pairs: int, difficulty: Difficulty) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -182,56 +190,66 @@ def _plan(pairs: int, difficulty: Difficulty) -> tuple[npt.NDArray[np.int64], np
 
 
 class _Chunk:
-    """Some scenes, recorded with one class at a time."""
+    """Some scenes, recorded with one class at a time.
 
-    def __init__(self, indices: range, seed: int, image_size: int, difficulty: Difficulty) -> None:
-        self._first, self._seed, self._size, self._difficulty = indices.start, seed, image_size, difficulty
+    Arguments of its methods: the images of all pairs, which of them to record (n,), the scenes of these (n,), and
+    the class of the objects there.
+    """
+
+    def __init__(self, indices: range, seed: int, difficulty: Difficulty) -> None:
+        self._first, self._seed, self._difficulty = indices.start, seed, difficulty
         self._scenes = draw_scenes(indices, seed, difficulty)
         self._clutter = draw_clutter(indices, seed, self._scenes, difficulty)
         self._conditions = draw_conditions(indices, seed, difficulty)
-
-    def alike(self, index: npt.NDArray[np.int64], pairs: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-        """The pairs in groups whose objects look about equally large, so that their windows do."""
-        chosen = self._scenes[index[pairs] - self._first]
-        by_size = pairs[np.argsort(chosen.sizes / chosen.centers[:, 1], kind="stable")]
-        return np.array_split(by_size, range(_TOGETHER, len(pairs), _TOGETHER))
 
     def _objects(self, label: int) -> list[tuple[Scenes, str]]:
         """The object of a class and the pieces before it, further to nearer, each with its solid."""
         pieces = zip(self._clutter, cycle(_CLUTTER), strict=False)
         return [(self._scenes, self._difficulty.classes[label]), *pieces]
 
-    def photos(self, index: npt.NDArray[np.int64], label: int) -> npt.NDArray[np.uint8]:
-        """The camera's images of scenes with objects of a class, (n, S, S, 3)."""
-        images = np.zeros((len(index), self._size, self._size, 3), dtype=np.uint8)
+    def photograph(self, photos: npt.NDArray[np.uint8], pairs: Indices, index: Indices, label: int) -> None:
+        """The camera's images, (N, S, S, 3), which are black before."""
         for scenes, solid in self._objects(label):
-            colors, opacity = photograph(scenes[index - self._first], solid, self._size)
-            colors.paste_over(images, opacity)
+            photograph(scenes[index - self._first], solid, photos, pairs)
         if self._difficulty.image_noise:
-            for image, scene in zip(images, index, strict=True):
+            for pair, scene in zip(pairs, index, strict=True):
                 generator = noise_generator(self._seed, int(scene), label, "rgb")
-                noisy = generator.standard_normal(image.shape, np.float32)
-                noisy *= self._difficulty.image_noise
-                noisy += image
+                noise = generator.standard_normal(photos.shape[1:], np.float32)
+                noise *= self._difficulty.image_noise
+                planes = photos[pair].transpose(2, 0, 1)  # as they are in memory
+                noisy = noise.transpose(2, 0, 1) + planes
                 noisy += 0.5
-                image[...] = np.clip(noisy, 0, 255, out=noisy)
-        return images
+                planes[...] = np.clip(noisy, 0, 255, out=noisy)
 
-    def ranges(self, index: npt.NDArray[np.int64], label: int) -> npt.NDArray[np.float32]:
-        """The LiDAR's ranges in scenes with objects of a class, (n, S, S)."""
-        chosen = index - self._first
-        ranges = np.full((len(index), self._size, self._size), MAX_RANGE_M, dtype=np.float32)
+    def scan(self, ranges: npt.NDArray[np.float32], pairs: Indices, index: Indices, label: int) -> None:
+        """The LiDAR's range images, (N, S, S), which have no returns before."""
+        chosen, difficulty = index - self._first, self._difficulty
         for scenes, solid in self._objects(label):
             seen = scenes[chosen]
-            if self._difficulty.misalignment_deg:
+            if difficulty.misalignment_deg:
                 seen = seen.rotated(self._conditions.misalignment[chosen])
-            scan(seen, solid, self._size).paste_nearer(ranges)
-        if self._difficulty.range_noise_m or self._difficulty.dropped_returns or self._difficulty.failures:
-            deviations, shares = self._conditions.range_noise_m[chosen], self._conditions.dropped_returns[chosen]
-            for image, scene, deviation, share in zip(ranges, index, deviations, shares, strict=True):
-                generator = noise_generator(self._seed, int(scene), label, "lidar")
-                returned = (image < MAX_RANGE_M) & (generator.random(image.shape) >= share)
-                noisy = image + np.float32(deviation) * generator.standard_normal(image.shape, np.float32)
-                furthest = np.nextafter(np.float32(MAX_RANGE_M), np.float32(0))
-                image[...] = np.where(returned, np.clip(noisy, np.float32(_NEAREST_M), furthest), MAX_RANGE_M)
-        return ranges
+            scan(seen, solid, ranges, pairs)
+        for pair, scene in zip(pairs, index, strict=True):
+            deviation = self._conditions.range_noise_m[scene - self._first]
+            share = self._conditions.dropped_returns[scene - self._first]
+            if deviation or share:
+                generator = partial(noise_generator, self._seed, int(scene), label, "lidar")
+                _disturb(ranges[pair].reshape(-1), float(deviation), float(share), generator)
+
+
+def _disturb(
+    ranges: npt.NDArray[np.float32], deviation: float, share: float, generator: Callable[[], np.random.Generator]
+) -> None:
+    """Add noise to the ranges (R,) that returned, and lose a share of them.
+
+    Each ray has numbers of its own; those that decide nothing are not drawn.
+    """
+    hits = np.flatnonzero(ranges < MAX_RANGE_M)
+    if share >= 1 or not len(hits):
+        ranges[hits] = MAX_RANGE_M
+        return
+    drawn = generator()
+    kept = drawn.random(len(ranges))[hits] >= share
+    noisy = ranges[hits] + np.float32(deviation) * drawn.standard_normal(hits[-1] + 1, np.float32)[hits]
+    furthest = np.nextafter(np.float32(MAX_RANGE_M), np.float32(0))
+    ranges[hits] = np.where(kept, np.clip(noisy, np.float32(_NEAREST_M), furthest), MAX_RANGE_M)

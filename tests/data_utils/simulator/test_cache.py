@@ -10,7 +10,7 @@ import pytest
 from data_utils import PairedDataset, load
 from data_utils.cache import Cache
 from data_utils.simulator import cache
-from data_utils.simulator.cache import _dense, _sparse
+from data_utils.simulator.cache import _fill, _sparse
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -159,6 +159,9 @@ def test_arrays_are_the_same_however_much_of_them_is_one_value(share: float, dty
     generator = np.random.default_rng(0)
     values = np.where(generator.random((3, 5, 7)) < share, generator.random((3, 5, 7)) * 200 + 1, 50).astype(dtype)
     values[0, 0, 0] = 50
-    stored = _sparse("values", values)
+    images = np.stack([np.full_like(values, 7), values])  # of two channels, the first is the same everywhere
+    stored = _sparse("values", images)
     assert (len(stored) > 1) == (share < 0.5)
-    assert np.array_equal(_dense("values", dict(stored)), values)
+    filled = np.empty_like(images)
+    _fill("values", stored, filled)
+    assert np.array_equal(filled, images)

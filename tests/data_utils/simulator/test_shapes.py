@@ -41,14 +41,13 @@ def one_scene(*center: float) -> Scenes:
 
 def whole_scan(scenes: Scenes, shape: str) -> npt.NDArray[np.float64]:
     image = np.full((64, 64), 50.0)
-    scan(scenes, shape, 64).paste_nearer(image[None])
+    scan(scenes, shape, image[None], np.arange(1))
     return image
 
 
 def whole_photo(scenes: Scenes, shape: str, light: Light = LIGHT) -> npt.NDArray[np.uint8]:
     image = np.zeros((64, 64, 3), dtype=np.uint8)
-    colors, opacity = photograph(scenes, shape, 64, light)
-    colors.paste_over(image[None], opacity)
+    photograph(scenes, shape, image[None], np.arange(1), light)
     return image
 
 
