@@ -3,8 +3,8 @@
 A file holds the arrays in parts, each with its SHA-256. The most common value is left out where that saves space:
 most rays meet nothing, and most pixels are black. A file is written under a temporary name and then renamed, so
 that no process reads an incomplete one; of two processes that write the same file, the later replaces it by an
-equal one. If a file is damaged, its pairs are simulated again; if it cannot be written, the run continues without
-it. Both leave a note.
+equal one. If a file is damaged, as a power failure can leave it, its pairs are simulated again; if it cannot be
+written, the run continues without it. Both leave a note.
 """
 
 import functools
@@ -14,24 +14,25 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from data_utils import dataset, decoding, geometry, mapped
+from data_utils import dataset, decoding, geometry, mapped, modality
 from data_utils.cache import PART, SIMULATION, Cache
 from data_utils.dataset import PairedDataset
 from data_utils.mapped import Workspace, mapped_of
-from data_utils.simulator import difficulty, light, raycasting, scenes, sensors, shapes, solids
-from data_utils.simulator.shapes import BYTES_PER_PIXEL, Empty, Simulation, as_dataset, in_threads
+from data_utils.simulator import difficulty, light, raycasting, recording, scenes, sensors, shapes, solids, streams
+from data_utils.simulator.shapes import BYTES_PER_PIXEL, Empty, Simulation, as_dataset
 from fusiongauge import tree_sha256
 
-_CODE = (difficulty, geometry, light, raycasting, scenes, sensors, shapes, solids)
+_CODE = (difficulty, geometry, light, modality, raycasting, recording, scenes, sensors, shapes, solids, streams)
 """The modules that decide the simulated values."""
 
 _DIGEST_BYTES, _LENGTH_BYTES = hashlib.sha256().digest_size, 8
@@ -43,6 +44,10 @@ _PAIRS = 512  # packed at a time, by one thread
 
 MAPPED_BYTES = 1 << 30
 """Simulations that take more are mapped; smaller ones are packed, which takes less room on the disk."""
+
+_MOST_THREADS = 8
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -137,7 +142,7 @@ def _pack(simulation: Simulation) -> Iterator[bytes]:
         colors, range_m = _measurements(simulation, first)
         return _part(_sparse("colors", colors) | _sparse("range_m", range_m))
 
-    yield from in_threads(packed, range(0, len(simulation.labels), _PAIRS))
+    yield from _in_threads(packed, range(0, len(simulation.labels), _PAIRS))
 
 
 def _unpack(data: bytes) -> Simulation:
@@ -158,9 +163,18 @@ def _unpack(data: bytes) -> Simulation:
         for name, values in zip(("colors", "range_m"), _measurements(simulation, part[0]), strict=True):
             _fill(name, arrays, values)
 
-    for _ in in_threads(fill, parts):
+    for _ in _in_threads(fill, parts):
         pass
     return simulation
+
+
+def _in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+    """What a function returns for each item, in order; large arrays are worked on without Python's lock."""
+    pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
+    try:
+        yield from pool.map(work, items)
+    finally:
+        pool.shutdown(cancel_futures=True)  # when interrupted, start no further item
 
 
 def _measurements(simulation: Simulation, first: int) -> tuple[Array, Array]:
@@ -228,8 +242,6 @@ def _write(file: Path, parts: Iterable[bytes]) -> None:
     try:
         with os.fdopen(handle, "wb") as stream:
             stream.writelines(parts)
-            stream.flush()
-            os.fsync(stream.fileno())  # the name must not exist before the content
         Path(temporary).replace(file)
     except BaseException:  # also when interrupted: leave no temporary file
         Path(temporary).unlink(missing_ok=True)

@@ -23,7 +23,7 @@ FOCAL_LENGTH = 73.3 / 64
 """Focal length of the camera in image widths: 24 mm behind an aperture of 20.955 mm."""
 
 _SAMPLES = 4  # rays per pixel along each axis, for smooth edges
-_RAYS = 1 << 15  # computed together: the arrays fit into the cache of a core
+_RAYS = 50_000  # computed together: the arrays fit into the cache of a core
 
 Indices: TypeAlias = npt.NDArray[np.intp]
 
@@ -73,17 +73,16 @@ def photograph(
     kind, size = find_solid(solid), photos.shape[1]
     slopes = (np.arange(size * _SAMPLES) + 0.5 - size * _SAMPLES / 2) / (size * _SAMPLES * FOCAL_LENGTH)
     slopes = slopes.reshape(size, _SAMPLES)
-    x, y, z = scenes.centers.T
-    pixels, reach = np.arctan(slopes.mean(axis=1)), kind.reach_m * scenes.sizes
-    columns = _window(np.arctan2(x, y), np.arcsin(reach / np.hypot(x, y)), pixels)
-    rows = _window(-np.arctan2(z, y), np.arcsin(reach / np.hypot(z, y)), pixels)
+    edges = (np.arange(size + 1) - size / 2) / (size * FOCAL_LENGTH)
+    (left, up), (right, down) = kind.outline(scenes)
+    columns, rows = _pixels(left, right, edges), _pixels(up, down, edges)
 
     slopes = slopes.T.astype(np.float32)  # half the time, and still far finer than the 256 levels of an image
     for some, row, column in _together(rows, columns, size, _SAMPLES**2):
         seen = scenes[some]
         # The samples of a pixel are the first two axes of the rays, so that their mean is one of whole arrays.
-        right, down = slopes[:, column][None, :, :, None, :], slopes[:, row][:, None, :, :, None]
-        matte, coat = kind.lit((right, np.ones_like(right), -down), seen, light)
+        x, z = slopes[:, column][None, :, :, None, :], -slopes[:, row][:, None, :, :, None]
+        matte, coat = kind.lit((x, np.ones_like(x), z), seen, light)
         strength = np.float32(light.strength) * seen.light.astype(np.float32)[:, None, None, None]
         colored = _mean(matte)[..., None] * seen.albedos.astype(np.float32)[:, None, None, :]
         values = light.exposed(strength * (colored + _mean(coat)[..., None]))
@@ -105,6 +104,12 @@ def _window(middle: Floats, half: Floats, grid: Floats) -> Indices:
     first = np.maximum(np.searchsorted(grid, middle - half) - 1, 0)
     last = np.minimum(np.searchsorted(grid, middle + half), len(grid) - 1)
     return np.stack([first, last])
+
+
+def _pixels(low: Floats, high: Floats, edges: Floats) -> Indices:
+    """The first and the last (2, n) of the pixels between these edges that are partly in an interval."""
+    last = len(edges) - 2
+    return np.clip([np.searchsorted(edges, low) - 1, np.searchsorted(edges, high) - 1], 0, last)
 
 
 def _together(

@@ -9,13 +9,10 @@ the original.
 Every scene has its own random generators, so a pair depends only on the seed and its index.
 """
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from itertools import cycle
-from typing import Any, TypeAlias, TypeVar
+from itertools import pairwise
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,10 +21,11 @@ import torch
 from data_utils.dataset import DatasetInfo, PairedDataset
 from data_utils.decoding import ScannerPoints
 from data_utils.errors import DataError
-from data_utils.geometry import MAX_RANGE_M, ray_directions
+from data_utils.geometry import ray_directions
 from data_utils.simulator.difficulty import Difficulty
-from data_utils.simulator.scenes import Scenes, draw_clutter, draw_conditions, draw_scenes, noise_generator
-from data_utils.simulator.sensors import Indices, lidar_angles, photograph, scan
+from data_utils.simulator.processes import record_all
+from data_utils.simulator.recording import Chunk
+from data_utils.simulator.sensors import lidar_angles
 from data_utils.simulator.solids import find_solid
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -51,13 +49,7 @@ def no_progress(done: int, total: int) -> None:
     """Show no progress."""
 
 
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
-
-_MOST_THREADS = 8
 _CHUNK = 128  # scenes drawn at a time; bounds the memory, does not change the values
-_CLUTTER = ("cubes", "spheres")  # the pieces alternate
-_NEAREST_M = 0.1  # the smallest range that noise can produce
 
 
 BYTES_PER_PIXEL = 8
@@ -135,44 +127,27 @@ def simulate(
     if image_size < 1:
         raise DataError(f"Images cannot have {image_size} x {image_size} pixels; the smallest size is 1.")
     index, labels = _plan(min(pairs, difficulty.most_pairs or pairs), difficulty)
-    rgb = empty("rgb", (len(labels), 4, image_size, image_size), np.dtype(np.uint8)).transpose(0, 2, 3, 1)
+    rgb = empty("rgb", (len(labels), 4, image_size, image_size), np.dtype(np.uint8))
     range_m = empty("lidar", (len(labels), 1, image_size, image_size), np.dtype(np.float32))[:, 0]
-
-    def record(first: int) -> int:
-        """Record the scenes of a chunk; the number of pairs up to its end."""
-        scenes = range(first, first + _CHUNK)
-        start, stop = np.searchsorted(index, (scenes.start, scenes.stop))
-        chunk = _Chunk(scenes, seed, difficulty)
-        rgb[start:stop, ..., :3] = 0
-        rgb[start:stop, ..., 3] = 255
-        range_m[start:stop] = MAX_RANGE_M
-        for label in range(len(difficulty.classes)):
-            pairs = start + np.flatnonzero(labels[start:stop] == label)
-            if len(pairs):  # of a rare class, a chunk can have none
-                chunk.photograph(rgb[..., :3], pairs, index[pairs], label)
-                chunk.scan(range_m, pairs, index[pairs], label)
-        return int(stop)
-
-    for done in in_threads(record, range(0, int(index[-1]) + 1, _CHUNK)):  # each writes pairs of its own
-        progress(done, len(labels))
+    places = np.searchsorted(index, range(0, int(index[-1]) + 1 + _CHUNK, _CHUNK))
+    record_all(
+        [
+            Chunk(start, index[start:stop], labels[start:stop], seed, difficulty)
+            for start, stop in pairwise(places.tolist())
+        ],
+        rgb,
+        range_m,
+        lambda done: progress(done, len(labels)),
+    )
     return Simulation(
         classes=difficulty.classes,
-        rgb=rgb,
+        rgb=rgb.transpose(0, 2, 3, 1),
         range_m=range_m,
         labels=labels,
         index=index,
         azimuth_rad=lidar_angles(image_size),
         zenith_rad=lidar_angles(image_size),
     )
-
-
-def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
-    """What a function returns for each item, in order; numpy computes without Python's lock, on all cores."""
-    pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
-    try:
-        yield from pool.map(work, items)
-    finally:
-        pool.shutdown(cancel_futures=True)  # when interrupted, start no further item
 
 
 def _plan(pairs: int, difficulty: Difficulty) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -187,69 +162,3 @@ def _plan(pairs: int, difficulty: Difficulty) -> tuple[npt.NDArray[np.int64], np
     # An incomplete cycle at the end has no pair of the first class.
     recorded = (labels > 0) | ((index % every == 0) & (index < every * rare))
     return index[recorded][:pairs], labels[recorded][:pairs]
-
-
-class _Chunk:
-    """Some scenes, recorded with one class at a time.
-
-    Arguments of its methods: the images of all pairs, which of them to record (n,), the scenes of these (n,), and
-    the class of the objects there.
-    """
-
-    def __init__(self, indices: range, seed: int, difficulty: Difficulty) -> None:
-        self._first, self._seed, self._difficulty = indices.start, seed, difficulty
-        self._scenes = draw_scenes(indices, seed, difficulty)
-        self._clutter = draw_clutter(indices, seed, self._scenes, difficulty)
-        self._conditions = draw_conditions(indices, seed, difficulty)
-
-    def _objects(self, label: int) -> list[tuple[Scenes, str]]:
-        """The object of a class and the pieces before it, further to nearer, each with its solid."""
-        pieces = zip(self._clutter, cycle(_CLUTTER), strict=False)
-        return [(self._scenes, self._difficulty.classes[label]), *pieces]
-
-    def photograph(self, photos: npt.NDArray[np.uint8], pairs: Indices, index: Indices, label: int) -> None:
-        """The camera's images, (N, S, S, 3), which are black before."""
-        for scenes, solid in self._objects(label):
-            photograph(scenes[index - self._first], solid, photos, pairs)
-        if self._difficulty.image_noise:
-            for pair, scene in zip(pairs, index, strict=True):
-                generator = noise_generator(self._seed, int(scene), label, "rgb")
-                noise = generator.standard_normal(photos.shape[1:], np.float32)
-                noise *= self._difficulty.image_noise
-                planes = photos[pair].transpose(2, 0, 1)  # as they are in memory
-                noisy = noise.transpose(2, 0, 1) + planes
-                noisy += 0.5
-                planes[...] = np.clip(noisy, 0, 255, out=noisy)
-
-    def scan(self, ranges: npt.NDArray[np.float32], pairs: Indices, index: Indices, label: int) -> None:
-        """The LiDAR's range images, (N, S, S), which have no returns before."""
-        chosen, difficulty = index - self._first, self._difficulty
-        for scenes, solid in self._objects(label):
-            seen = scenes[chosen]
-            if difficulty.misalignment_deg:
-                seen = seen.rotated(self._conditions.misalignment[chosen])
-            scan(seen, solid, ranges, pairs)
-        for pair, scene in zip(pairs, index, strict=True):
-            deviation = self._conditions.range_noise_m[scene - self._first]
-            share = self._conditions.dropped_returns[scene - self._first]
-            if deviation or share:
-                generator = partial(noise_generator, self._seed, int(scene), label, "lidar")
-                _disturb(ranges[pair].reshape(-1), float(deviation), float(share), generator)
-
-
-def _disturb(
-    ranges: npt.NDArray[np.float32], deviation: float, share: float, generator: Callable[[], np.random.Generator]
-) -> None:
-    """Add noise to the ranges (R,) that returned, and lose a share of them.
-
-    Each ray has numbers of its own; those that decide nothing are not drawn.
-    """
-    hits = np.flatnonzero(ranges < MAX_RANGE_M)
-    if share >= 1 or not len(hits):
-        ranges[hits] = MAX_RANGE_M
-        return
-    drawn = generator()
-    kept = drawn.random(len(ranges))[hits] >= share
-    noisy = ranges[hits] + np.float32(deviation) * drawn.standard_normal(hits[-1] + 1, np.float32)[hits]
-    furthest = np.nextafter(np.float32(MAX_RANGE_M), np.float32(0))
-    ranges[hits] = np.where(kept, np.clip(noisy, np.float32(_NEAREST_M), furthest), MAX_RANGE_M)

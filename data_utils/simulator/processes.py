@@ -1,0 +1,132 @@
+"""Recording on all cores: other processes record some of the chunks, and this one the rest.
+
+Not threads: the operations on the small arrays of a chunk wait for Python's lock so often that two threads take
+longer than one. The processes load neither torch nor the caller's program. If they cannot be started or die, this
+process records everything.
+"""
+
+import os
+import pickle
+import signal
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from subprocess import DEVNULL, PIPE, Popen
+from threading import Thread
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from data_utils.simulator.recording import Chunk
+
+_MOST_PROCESSES = 8
+_CHUNKS_EACH = 8
+"""Of which a process must have at least so many: it takes as long to start as to record one to three."""
+
+_PROGRAM = "from data_utils.simulator.processes import serve; serve()"
+_PIPE_BYTES = 1 << 20  # the most that Linux gives by default
+
+Rgb: TypeAlias = npt.NDArray[np.uint8]
+Ranges: TypeAlias = npt.NDArray[np.float32]
+
+
+def record_all(chunks: Iterable[Chunk], rgb: Rgb, range_m: Ranges, progress: Callable[[int], None]) -> None:
+    """Record all chunks.
+
+    Args:
+        chunks: Of pairs.
+        rgb: (N, 4, S, S), filled.
+        range_m: (N, S, S), filled.
+        progress: Called with the number of pairs that are recorded, each time this is known to be more.
+    """
+    waiting, recorded = deque(chunks), 0
+    finished: deque[int] = deque()
+    others: list[_Other] = []
+    try:
+        with suppress(OSError):  # one that cannot be started
+            others.extend(_Other(waiting, finished, rgb, range_m) for _ in range(_others(len(waiting))))
+        while waiting or finished or any(other.is_alive() for other in others):
+            with suppress(IndexError):
+                chunk = waiting.popleft()
+                chunk.record(rgb[chunk.pairs], range_m[chunk.pairs])
+                finished.append(len(chunk.index))
+            if not waiting:
+                for other in others:
+                    other.join()  # which puts back what it could not record
+            if finished:
+                while finished:
+                    recorded += finished.popleft()
+                progress(recorded)
+    finally:
+        waiting.clear()
+        for other in others:
+            other.end()
+
+
+def serve() -> None:
+    """Record the chunks that come from standard input, and write the images to standard output, until it ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+    with suppress(EOFError, BrokenPipeError):
+        while True:
+            chunk, size = pickle.load(sys.stdin.buffer)  # noqa: S301 - of the process that started this one
+            rgb = np.empty((len(chunk.index), 4, size, size), np.uint8)
+            range_m = np.empty((len(chunk.index), size, size), np.float32)
+            chunk.record(rgb, range_m)
+            for values in (rgb, range_m):
+                sys.stdout.buffer.write(values.data)
+            sys.stdout.buffer.flush()
+
+
+class _Other(Thread):
+    """A process that records chunks as long as some wait, and the thread that gives and takes them."""
+
+    def __init__(self, waiting: deque[Chunk], finished: deque[int], rgb: Rgb, range_m: Ranges) -> None:
+        super().__init__(daemon=True)
+        self._waiting, self._finished, self._rgb, self._range_m = waiting, finished, rgb, range_m
+        path = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
+        self._process = Popen(  # noqa: S603
+            [sys.executable or "", "-P", "-c", _PROGRAM],
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=DEVNULL,
+            pipesize=_PIPE_BYTES,
+            env=os.environ | {"PYTHONPATH": path},
+        )
+        self.start()
+
+    def run(self) -> None:
+        """Have chunks recorded until none waits or the process dies."""
+        with suppress(IndexError):
+            while True:
+                chunk = self._waiting.popleft()
+                if not self._recorded(chunk):
+                    self._waiting.append(chunk)
+                    return
+                self._finished.append(len(chunk.index))
+
+    def _recorded(self, chunk: Chunk) -> bool:
+        requests, images = self._process.stdin, self._process.stdout
+        assert requests is not None  # noqa: S101
+        assert images is not None  # noqa: S101
+        with suppress(OSError):
+            pickle.dump((chunk, self._rgb.shape[-1]), requests)
+            requests.flush()
+            filled = (self._rgb[chunk.pairs], self._range_m[chunk.pairs])
+            return all(images.readinto(part.data.cast("B")) == part.nbytes for part in filled)  # type: ignore[attr-defined]
+        return False
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        self.join()
+        with suppress(OSError), self._process:  # what it did not take cannot be written any more
+            pass
+
+
+def _others(chunks: int) -> int:
+    """How many further processes are worth their start."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(0, min(_MOST_PROCESSES, cores, chunks // _CHUNKS_EACH) - 1)
