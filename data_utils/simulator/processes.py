@@ -8,12 +8,13 @@ process records everything.
 import os
 import pickle
 import signal
+import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
-from subprocess import DEVNULL, PIPE, Popen
+from subprocess import DEVNULL, Popen
 from threading import Thread
 from typing import TypeAlias
 
@@ -27,7 +28,6 @@ _CHUNKS_EACH = 8
 """Of which a process must have at least so many: it takes as long to start as to record one to three."""
 
 _PROGRAM = "from data_utils.simulator.processes import serve; serve()"
-_PIPE_BYTES = 1 << 20  # the most that Linux gives by default
 
 Rgb: TypeAlias = npt.NDArray[np.uint8]
 Ranges: TypeAlias = npt.NDArray[np.float32]
@@ -87,14 +87,20 @@ class _Other(Thread):
         super().__init__(daemon=True)
         self._waiting, self._finished, self._rgb, self._range_m = waiting, finished, rgb, range_m
         path = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
-        self._process = Popen(  # noqa: S603
-            [sys.executable or "", "-P", "-c", _PROGRAM],
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=DEVNULL,
-            pipesize=_PIPE_BYTES,
-            env=os.environ | {"PYTHONPATH": path},
-        )
+        self._images, theirs = socket.socketpair()
+        try:
+            self._process = Popen(  # noqa: S603
+                [sys.executable or "", "-P", "-c", _PROGRAM],
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=DEVNULL,
+                env=os.environ | {"PYTHONPATH": path},
+            )
+        except OSError:
+            self._images.close()
+            raise
+        finally:
+            theirs.close()
         self.start()
 
     def run(self) -> None:
@@ -108,22 +114,22 @@ class _Other(Thread):
                 self._finished.append(len(chunk.index))
 
     def _recorded(self, chunk: Chunk) -> bool:
-        requests, images = self._process.stdin, self._process.stdout
-        assert requests is not None  # noqa: S101
-        assert images is not None  # noqa: S101
+        filled = (self._rgb[chunk.pairs], self._range_m[chunk.pairs])
         with suppress(OSError):
-            pickle.dump((chunk, self._rgb.shape[-1]), requests)
-            requests.flush()
-            filled = (self._rgb[chunk.pairs], self._range_m[chunk.pairs])
-            return all(images.readinto(part.data.cast("B")) == part.nbytes for part in filled)  # type: ignore[attr-defined]
+            self._images.sendall(pickle.dumps((chunk, self._rgb.shape[-1])))
+            # In one call, as each that returns would stop the other thread.
+            return all(
+                self._images.recv_into(part.data.cast("B"), part.nbytes, socket.MSG_WAITALL) == part.nbytes
+                for part in filled
+            )
         return False
 
     def end(self) -> None:
         """End the process, whatever it does."""
         self._process.kill()
         self.join()
-        with suppress(OSError), self._process:  # what it did not take cannot be written any more
-            pass
+        self._process.wait()
+        self._images.close()
 
 
 def _others(chunks: int) -> int:
