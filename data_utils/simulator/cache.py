@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -134,15 +135,15 @@ def _code_sha256(modules: tuple[object, ...]) -> str:
 
 
 def _pack(simulation: Simulation) -> Iterator[bytes]:
-    """The parts of a file: what all pairs have in common, then the measurements of some pairs each."""
+    """The content of a file in pieces: what all pairs have in common, then the measurements of some pairs each."""
     common = {name: getattr(simulation, name) for name in _COMMON}
-    yield _part(common | {"classes": np.frombuffer(json.dumps(simulation.classes).encode(), dtype=np.uint8)})
+    yield from _part(common | {"classes": np.frombuffer(json.dumps(simulation.classes).encode(), dtype=np.uint8)})
 
-    def packed(first: int) -> bytes:
+    def packed(first: int) -> tuple[bytes, ...]:
         colors, range_m = _measurements(simulation, first)
         return _part(_sparse("colors", colors) | _sparse("range_m", range_m))
 
-    yield from _in_threads(packed, range(0, len(simulation.labels), _PAIRS))
+    yield from chain.from_iterable(_in_threads(packed, range(0, len(simulation.labels), _PAIRS)))
 
 
 def _unpack(data: bytes) -> Simulation:
@@ -183,10 +184,10 @@ def _measurements(simulation: Simulation, first: int) -> tuple[Array, Array]:
     return simulation.rgb[pairs, ..., :3].transpose(3, 0, 1, 2), simulation.range_m[None, pairs]
 
 
-def _part(arrays: Arrays) -> bytes:
-    """Arrays, after the hash and the length of what holds them."""
+def _part(arrays: Arrays) -> tuple[bytes, ...]:
+    """The hash and the length of what holds the arrays, and this."""
     content = save(arrays)
-    return hashlib.sha256(content).digest() + len(content).to_bytes(_LENGTH_BYTES, "little") + content
+    return hashlib.sha256(content).digest(), len(content).to_bytes(_LENGTH_BYTES, "little"), content
 
 
 def _end(data: bytes, start: int) -> int:

@@ -5,6 +5,7 @@ longer than one. The processes load neither torch nor the caller's program. If t
 process records everything.
 """
 
+import mmap
 import os
 import pickle
 import signal
@@ -12,9 +13,10 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from subprocess import DEVNULL, Popen
+from tempfile import TemporaryFile
 from threading import Thread
 from typing import TypeAlias
 
@@ -27,6 +29,7 @@ _MOST_PROCESSES = 8
 _CHUNKS_EACH = 8
 """Of which a process must have at least so many: it takes as long to start as to record one to three."""
 
+_RECORDED = b"."
 _PROGRAM = "from data_utils.simulator.processes import serve; serve()"
 
 Rgb: TypeAlias = npt.NDArray[np.uint8]
@@ -67,17 +70,22 @@ def record_all(chunks: Iterable[Chunk], rgb: Rgb, range_m: Ranges, progress: Cal
 
 
 def serve() -> None:
-    """Record the chunks that come from standard input, and write the images to standard output, until it ends."""
+    """Record chunks from standard input, a socket, until it ends; standard output is the file for the images."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
-    with suppress(EOFError, BrokenPipeError):
+    with suppress(EOFError, OSError), socket.socket(fileno=0) as channel, mmap.mmap(1, 0) as memory:
+        requests = channel.makefile("rb")
         while True:
-            chunk, size = pickle.load(sys.stdin.buffer)  # noqa: S301 - of the process that started this one
-            rgb = np.empty((len(chunk.index), 4, size, size), np.uint8)
-            range_m = np.empty((len(chunk.index), size, size), np.float32)
-            chunk.record(rgb, range_m)
-            for values in (rgb, range_m):
-                sys.stdout.buffer.write(values.data)
-            sys.stdout.buffer.flush()
+            chunk, size = pickle.load(requests)  # noqa: S301 - of the process that started this one
+            chunk.record(*_images(memory, len(chunk.index), size))
+            channel.sendall(_RECORDED)
+
+
+def _images(memory: mmap.mmap, pairs: int, size: int) -> tuple[Rgb, Ranges]:
+    """The images of a chunk in shared memory."""
+    pixels = pairs * size**2
+    rgb = np.frombuffer(memory, np.uint8, 4 * pixels).reshape(pairs, 4, size, size)
+    range_m = np.frombuffer(memory, np.float32, pixels, offset=rgb.nbytes).reshape(pairs, size, size)
+    return rgb, range_m
 
 
 class _Other(Thread):
@@ -87,20 +95,20 @@ class _Other(Thread):
         super().__init__(daemon=True)
         self._waiting, self._finished, self._rgb, self._range_m = waiting, finished, rgb, range_m
         path = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
-        self._images, theirs = socket.socketpair()
-        try:
+        most = max(len(chunk.index) for chunk in waiting)
+        with ExitStack() as opened:
+            file = opened.enter_context(TemporaryFile())
+            file.truncate(most * (rgb[0].nbytes + range_m[0].nbytes))
+            self._memory = mmap.mmap(file.fileno(), 0)
+            ours, theirs = map(opened.enter_context, socket.socketpair())
             self._process = Popen(  # noqa: S603
                 [sys.executable or "", "-P", "-c", _PROGRAM],
                 stdin=theirs.fileno(),
-                stdout=theirs.fileno(),
+                stdout=file.fileno(),
                 stderr=DEVNULL,
                 env=os.environ | {"PYTHONPATH": path},
             )
-        except OSError:
-            self._images.close()
-            raise
-        finally:
-            theirs.close()
+            self._channel = ours.dup()
         self.start()
 
     def run(self) -> None:
@@ -114,14 +122,13 @@ class _Other(Thread):
                 self._finished.append(len(chunk.index))
 
     def _recorded(self, chunk: Chunk) -> bool:
-        filled = (self._rgb[chunk.pairs], self._range_m[chunk.pairs])
+        size = self._rgb.shape[-1]
         with suppress(OSError):
-            self._images.sendall(pickle.dumps((chunk, self._rgb.shape[-1])))
-            # In one call, as each that returns would stop the other thread.
-            return all(
-                self._images.recv_into(part.data.cast("B"), part.nbytes, socket.MSG_WAITALL) == part.nbytes
-                for part in filled
-            )
+            self._channel.sendall(pickle.dumps((chunk, size)))
+            if self._channel.recv(len(_RECORDED)):
+                rgb, range_m = _images(self._memory, len(chunk.index), size)
+                self._rgb[chunk.pairs], self._range_m[chunk.pairs] = rgb, range_m
+                return True
         return False
 
     def end(self) -> None:
@@ -129,7 +136,7 @@ class _Other(Thread):
         self._process.kill()
         self.join()
         self._process.wait()
-        self._images.close()
+        self._channel.close()
 
 
 def _others(chunks: int) -> int:
