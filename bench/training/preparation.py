@@ -5,13 +5,13 @@ Worlds and prepared data are made once for all models of a seed and kept for tho
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from bench.config import FP32, Precision, Protocol
-from bench.training.evaluation import evaluation_batch, predict
+from bench.training.evaluation import evaluation_batch, joined, predict
 from bench.training.pairs import StoredPairs, as_inputs
 from data_utils import Batch, ChannelStatistics, DataError, PairedDataset, Part, Shares, Source, World
 
@@ -76,13 +76,14 @@ class PreparedData:
 
     def batches(self, part: Part) -> Iterator[Batch]:
         """Pairs of a part as the models get them, in the batches that evaluations use."""
-        for chunk in part.chunks(evaluation_batch(part.dataset.info.image_size)):
-            yield ready(chunk.batch(), self.statistics, self.scaled, self.device)
+        chunks = part.chunks(evaluation_batch(part.dataset.info.image_size))
+        return (ready(chunk.batch(), self.statistics, self.scaled, self.device) for chunk in chunks)
 
 
 def predict_part(network: nn.Module, data: PreparedData, part: Part, precision: Precision = FP32) -> Tensor:
     """Logits (N, L) of all pairs of a part, on the CPU; see ``evaluation.predict``."""
-    return torch.cat([predict(network, batch, precision) for batch in data.batches(part)])
+    predictions = map(partial(predict, network, precision=precision), data.batches(part))  # keeps no batch
+    return joined(predictions, len(part))
 
 
 def shares_of(protocol: Protocol) -> Shares:
