@@ -203,7 +203,7 @@ def _receptive_fields(subject: Subject, probe: MakeRecord) -> Iterator[ProbeReco
 
 
 def _features(subject: Subject, measured: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """Of measured pairs, the logits; of a FusionNet also the inputs of the head ("trunk") and its last layer ("hidden")."""
+    """The logits of pairs; of a FusionNet also "trunk" (the head's input) and "hidden" (its last layer's)."""
     network, layers = subject.network, {}
     if isinstance(network, FusionNet):
         linear = [part for part in network.head.modules() if isinstance(part, nn.Linear)]
