@@ -185,9 +185,9 @@ class Session:
             seeds.setdefault(cell.config, {})[cell.seed] = None
         for config, of_config in seeds.items():
             source, (first, *others) = self.source(config), of_config
-            require_suitable(config.protocol, source.info)
             for seed in (first, *(others if config.dataset not in DATASETS else ())):
                 world = self.world(config, seed)
+                require_suitable(config.protocol, world.info)
                 for sentence in without_effect(config.protocol, world.train.dataset):
                     self.note(sentence)
             channels, text = source.info.channels, self.options.settings.get("normalized")
