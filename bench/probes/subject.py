@@ -85,7 +85,8 @@ class Subject:
     def prepared(self, measured: Batch) -> Batch:
         """Any pairs as the model gets them: scaled as its training pairs were, on the device."""
         scaled = self.protocol.on(self.source.info.channels).normalized
-        return ready(measured, self.statistics, scaled, self.device)
+        copies = {modality: values.clone() for modality, values in measured.inputs.items()}
+        return ready(Batch(copies, measured.labels), self.statistics, scaled, self.device)
 
     def predict(self, measured: Batch) -> Tensor:
         """The model's logits (N, L) of measured pairs, on the CPU, in the precision of its training.

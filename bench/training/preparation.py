@@ -157,7 +157,10 @@ def prepare_world(world: World, protocol: Protocol, device: str) -> PreparedData
 
 
 def ready(measured: Batch, statistics: ChannelStatistics, modalities: tuple[str, ...], device: str) -> Batch:
-    """Pairs as the models get them: these modalities scaled, the others unchanged, all on the device."""
+    """Pairs as the models get them: these modalities scaled, the others unchanged, all on the device.
+
+    The measurements are overwritten where they are there already.
+    """
     of_modalities = [m for m in modalities if m in measured.inputs]
     scaling = {m: (statistics.mean[m].to(device), statistics.std[m].to(device)) for m in of_modalities}
     return as_inputs(measured.to(device), scaling)  # moved first, so that the device scales and arranges them
