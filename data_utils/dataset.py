@@ -6,6 +6,7 @@ Shapes: N pairs of a data set, B pairs of a batch, C channels, H rows, W columns
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -281,8 +282,10 @@ class PairedDataset:
                     hashed.update(np.ascontiguousarray(values).data)
             return [hashed.digest() for hashed in hashes]
 
-        with ThreadPoolExecutor() as threads:  # hashing lets other threads run
-            return [digest for part in threads.map(digests, self.parts()) for digest in part]
+        # Hashing lets other threads run. Few pairs at a time, as each thread keeps the memory that it took.
+        parts = torch.arange(len(self)).split(max(1, len(self.parts()[0]) // 8)) if len(self) else ()
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            return [digest for part in threads.map(digests, parts) for digest in part]
 
     def remember(self, digests: list[bytes]) -> None:
         """Set ``digests``, where they were computed before."""

@@ -12,8 +12,8 @@ from typing import ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from data_utils.geometry import MAX_RANGE_M, depth_to_xyza
-from data_utils.modality import Kind
+from data_utils.geometry import depth_to_xyza
+from data_utils.modality import MAX_RANGE_M, Kind
 
 
 class Decoder(Protocol):

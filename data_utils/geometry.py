@@ -7,8 +7,7 @@ and W columns of a depth image. A point has four channels XYZA, where A is 1 for
 import torch
 from torch import Tensor
 
-MAX_RANGE_M = 50.0
-"""The range that NVIDIA's cubes-and-spheres data store where a ray met nothing."""
+from data_utils.modality import MAX_RANGE_M
 
 
 def range_to_xyza(

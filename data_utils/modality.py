@@ -14,6 +14,9 @@ image: colors, RGBA in [0, 1]. depth: distances along the optical axis, in meter
 pixel's ray, in meters. thermal: temperatures or what stands for them. raw: any other values.
 """
 
+MAX_RANGE_M = 50.0
+"""The range that NVIDIA's cubes-and-spheres data store where a ray met nothing."""
+
 METRIC: tuple[Kind, ...] = ("depth", "range")
 """The kinds that are distances; with the sensor's geometry they become points."""
 

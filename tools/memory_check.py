@@ -171,7 +171,7 @@ class Peak:
 
     def line(self) -> str:
         """What is known so far."""
-        return f"peak {as_size(status('VmHWM'))}, of which RssAnon at most {as_size(self.anonymous)}"
+        return f"peak {status('VmHWM') / 1e6:,.0f} MB, of which RssAnon at most {self.anonymous / 1e6:,.0f} MB"
 
 
 def status(field: str) -> int:

@@ -177,15 +177,20 @@ class Session:
 
         Raises:
             DataError: The data cannot be read, or not be split.
-            OptionError: ``--set`` names a modality that the data lack.
+            OptionError: ``--set`` names a modality that the data lack, or what cannot work with them.
         """
+        from bench.training.suitability import require_suitable, without_effect
+
         seeds: dict[RunConfig, dict[int, None]] = {}
         for cell in cells:
             seeds.setdefault(cell.config, {})[cell.seed] = None
         for config, of_config in seeds.items():
             source, (first, *others) = self.source(config), of_config
             for seed in (first, *(others if config.dataset not in DATASETS else ())):
-                self.world(config, seed)
+                world = self.world(config, seed)
+                require_suitable(config.protocol, world.info)
+                for sentence in without_effect(config.protocol, world.train.dataset):
+                    self.note(sentence)
             channels, text = source.info.channels, self.options.settings.get("normalized")
             absent = [modality for modality in config.protocol.on(channels).normalized if modality not in channels]
             if absent and text is not None:

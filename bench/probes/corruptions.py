@@ -22,8 +22,8 @@ from torch import Generator, Tensor
 from bench.registry import CORRUPTIONS, Corruption, register_corruption
 from bench.training.seeding import stream
 from data_utils import Batch, ChannelStatistics, PairedDataset
-from data_utils.geometry import MAX_RANGE_M, is_scanner, is_xyza
-from data_utils.modality import Modality
+from data_utils.geometry import is_scanner, is_xyza
+from data_utils.modality import MAX_RANGE_M, Modality
 from fusiongauge import PluginError, source_file
 
 NEAREST_M = 0.1

@@ -143,7 +143,7 @@ def receptive_field_px(network: FusionNet, batch: Batch, modality: str) -> float
 def _under_shifts(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
     """Logits and features of shifted pairs, against those of another shift and of none."""
     measured, seed = subject.measured, subject.record.seed
-    _, clean = _features(subject, subject.clean)
+    _, clean = _features(subject, measured)
     for level in SHIFTS_PX:
         generator = torch.Generator().manual_seed(stream(seed, f"shift/{level}"))
         shifted = []
@@ -167,9 +167,9 @@ def _across_seeds(subject: Subject, earlier: Sequence[Subject], probe: MakeRecor
         return
     pairs = earlier[0].measured
     of_seeds = partial(probe, probe="seed-similarity", samples=len(pairs))
-    _, ours = _features(subject, subject.prepared(pairs))
+    _, ours = _features(subject, pairs)
     for other in earlier:
-        _, theirs = _features(other, other.prepared(pairs))
+        _, theirs = _features(other, pairs)
         yield from _similarities(ours, theirs, partial(of_seeds, other_seed=other.record.seed))
 
 
@@ -184,14 +184,14 @@ def _similarities(
 
 
 def _gradients(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
-    batch = subject.clean[:EVALUATION_BATCH_SIZE]
+    batch = subject.prepared(subject.measured[:EVALUATION_BATCH_SIZE])
     shares = zero_gradients(subject.network, batch, subject.protocol.precision)
     for layer, share in shares.items():
         yield probe(probe="zero-gradients", metric="share", layer=layer, value=share, samples=len(batch))
 
 
 def _receptive_fields(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
-    network, batch = subject.network, subject.clean[:EVALUATION_BATCH_SIZE]
+    network, batch = subject.network, subject.prepared(subject.measured[:EVALUATION_BATCH_SIZE])
     if not isinstance(network, FusionNet):
         return
     for modality in network.modalities:
@@ -202,15 +202,15 @@ def _receptive_fields(subject: Subject, probe: MakeRecord) -> Iterator[ProbeReco
             )
 
 
-def _features(subject: Subject, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-    """The logits; of a FusionNet also "trunk" (the input of the head) and "hidden" (that of its last layer)."""
+def _features(subject: Subject, measured: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+    """The logits of pairs; of a FusionNet also "trunk" (the head's input) and "hidden" (its last layer's)."""
     network, layers = subject.network, {}
     if isinstance(network, FusionNet):
         linear = [part for part in network.head.modules() if isinstance(part, nn.Linear)]
         layers = {"trunk": network.head, **({"hidden": linear[-1]} if linear else {})}
     parts: dict[str, list[Tensor]] = {name: [] for name in layers}
     with _watched(layers, lambda name, values, _: parts[name].append(values)):
-        logits = subject.predict(batch)
+        logits = subject.predict(measured)
     return logits, {name: torch.cat(values) for name, values in parts.items()}
 
 

@@ -21,11 +21,11 @@ def measure(subject: Subject) -> list[ProbeRecord]:
     """
 
     def accuracy_on(batch: Batch) -> float:
-        return accuracy(subject.predict(batch), batch.labels.cpu())
+        return accuracy(subject.predict(batch), batch.labels)
 
     probe, probes = subject.records_of("robustness"), []
     with deterministic(subject.protocol.precision):
-        clean = accuracy_on(subject.clean)
+        clean = accuracy_on(subject.measured)
         for corruption in corruptions_of(subject.dataset):
             seen = set(corruption.modality.split(TOGETHER)) & set(subject.record.modalities)
             for level in corruption.levels:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache, partial
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from bench.config import Protocol, RunConfig
 from bench.metrics import accuracy, reported
 from bench.records import ProbeRecord, RecordError, RunRecord
-from bench.training.evaluation import predict
+from bench.training.evaluation import evaluation_batch, joined, predict
 from bench.training.preparation import delivered, predict_part, prepare, ready, world_of
 from bench.training.runs import CHECKPOINTS, build_seeded
 from bench.training.seeding import deterministic, stream
@@ -64,11 +64,6 @@ class Subject:
         """Of the training pairs."""
         return _statistics(self.source, self.protocol, self.record.seed, self.device)
 
-    @cached_property
-    def clean(self) -> Batch:
-        """The pairs as the model gets them, on the device."""
-        return self.prepared(self.measured)
-
     def check(self) -> None:
         """Refuse a network that does not answer as the record says.
 
@@ -90,20 +85,28 @@ class Subject:
     def prepared(self, measured: Batch) -> Batch:
         """Any pairs as the model gets them: scaled as its training pairs were, on the device."""
         scaled = self.protocol.on(self.source.info.channels).normalized
-        return ready(measured, self.statistics, scaled, self.device)
+        copies = {modality: values.clone() for modality, values in measured.inputs.items()}
+        return ready(Batch(copies, measured.labels), self.statistics, scaled, self.device)
+
+    def predict(self, measured: Batch) -> Tensor:
+        """The model's logits (N, L) of measured pairs, on the CPU, in the precision of its training.
+
+        Few pairs at a time are made ready for the model.
+        """
+        size = evaluation_batch(self.source.info.image_size)
+        parts = (measured[start : start + size] for start in range(0, len(measured), size))
+        predictions = map(
+            partial(predict, self.network, precision=self.protocol.precision), map(self.prepared, parts)
+        )
+        return joined(predictions, len(measured))
 
     def with_inputs(self, changed: Mapping[str, Tensor]) -> Batch:
-        """The pairs as the model gets them, with other measurements of some modalities.
+        """The pairs with other measurements of some modalities.
 
         Args:
             changed: Modality to these measurements, (N, C, H, W) on the CPU.
         """
-        scaled = self.prepared(Batch(changed, self.measured.labels))
-        return Batch({**self.clean.inputs, **scaled.inputs}, self.clean.labels)
-
-    def predict(self, batch: Batch) -> Tensor:
-        """The model's logits (N, L) of any pairs as it gets them, on the CPU, in the precision of its training."""
-        return predict(self.network, batch, self.protocol.precision)
+        return Batch({**self.measured.inputs, **changed}, self.measured.labels)
 
     def records_of(self, benchmark: str) -> MakeRecord:
         """The records of a benchmark that starts now have what the record of the training tells of the model."""

@@ -8,9 +8,10 @@ CUDA graph of the step reads them.
 import torch
 from torch import Tensor
 
-from bench.config import OptionError, Protocol
+from bench.config import Protocol
 from bench.training.pairs import StoredPairs
 from bench.training.seeding import stream
+from bench.training.suitability import require_suitable
 from data_utils import Batch
 from data_utils.augmentation import Orientation, moved, orientation, recolored
 
@@ -34,16 +35,11 @@ class AugmentedPairs:
         seed: Of all draws.
 
     Raises:
-        OptionError: A crop could be outside of the images.
+        OptionError: See ``suitability.require_suitable``.
     """
 
     def __init__(self, pairs: StoredPairs, protocol: Protocol, seed: int) -> None:
-        if protocol.random_crop >= min(pairs.dataset.info.image_size):
-            height, width = pairs.dataset.info.image_size
-            raise OptionError(
-                f"random_crop={protocol.random_crop} moves images of {height}x{width} pixels out of sight; set a "
-                "smaller number of pixels"
-            )
+        require_suitable(protocol, pairs.dataset.info)
         self._pairs, self._protocol, self._seed = pairs, protocol, seed
         few = pairs.measured(slice(_FEW)).inputs
         self._modalities = {name: pairs.dataset.modality(name) for name in few}

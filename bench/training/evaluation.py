@@ -4,6 +4,7 @@ Shapes: N samples, L logits (1 for binary cross-entropy, otherwise one per class
 """
 
 import math
+from collections.abc import Iterable
 from numbers import Real
 
 import torch
@@ -36,8 +37,25 @@ def predict(model: nn.Module, pairs: Pairs, precision: Precision = FP32) -> Tens
     model.eval()
     rows, columns = next(iter(pairs[:1].inputs.values())).shape[-2:]
     size = evaluation_batch((rows, columns))
-    parts = [forward(model, pairs[start : start + size].inputs, precision) for start in range(0, len(pairs), size)]
-    return torch.cat(parts).cpu()
+    starts = range(0, len(pairs), size)
+    return joined(
+        (forward(model, pairs[start : start + size].inputs, precision) for start in starts), len(pairs)
+    ).cpu()
+
+
+def joined(parts: Iterable[Tensor], count: int) -> Tensor:
+    """``torch.cat`` of parts with that number of rows together, which are made one after the other.
+
+    A list of them would be small pieces between the large ones that each part takes while it is made; these then
+    need new memory every time.
+    """
+    whole, filled = torch.empty(0), 0
+    for part in parts:
+        if not filled:
+            whole = part.new_empty(count, *part.shape[1:])
+        whole[filled : filled + len(part)] = part
+        filled += len(part)
+    return whole
 
 
 def evaluate(

@@ -78,11 +78,7 @@ class StoredPairs:
 
     def scaled(self, measured: Batch) -> Batch:
         """Measured pairs as a model gets them; the measurements are overwritten."""
-        for modality, values in measured.inputs.items():
-            if modality in self.scaling:
-                mean, std = self.scaling[modality]
-                values.sub_(mean[:, None, None]).div_(std[:, None, None])
-        return as_inputs(measured, {})
+        return as_inputs(measured, self.scaling)
 
     def seen_by(self, model: nn.Module) -> "StoredPairs":
         """The same pairs with the modalities that a model uses, as far as that is known."""
@@ -95,7 +91,7 @@ class StoredPairs:
 
 
 def as_inputs(measured: Batch, scaling: Mapping[str, tuple[Tensor, Tensor]]) -> Batch:
-    """Pairs as models get them: (x - mean) / std of the modalities that are scaled.
+    """Pairs as models get them: (x - mean) / std of the modalities that are scaled, written over the measurements.
 
     Their layout is that of the models' weights: convolutions then run without copying between layouts.
     """
@@ -103,6 +99,6 @@ def as_inputs(measured: Batch, scaling: Mapping[str, tuple[Tensor, Tensor]]) -> 
     for modality, values in measured.inputs.items():
         if modality in scaling:
             mean, std = (statistic.to(values.device)[:, None, None] for statistic in scaling[modality])
-            values = (values - mean).div_(std)
+            values.sub_(mean).div_(std)
         inputs[modality] = values.contiguous(memory_format=layout_of(values.device))
     return Batch(inputs, measured.labels)

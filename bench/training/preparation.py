@@ -5,13 +5,13 @@ Worlds and prepared data are made once for all models of a seed and kept for tho
 
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Generic, TypeVar
 
-import torch
 from torch import Tensor, nn
 
 from bench.config import FP32, Precision, Protocol
-from bench.training.evaluation import evaluation_batch, predict
+from bench.training.evaluation import evaluation_batch, joined, predict
 from bench.training.pairs import StoredPairs, as_inputs
 from data_utils import Batch, ChannelStatistics, DataError, PairedDataset, Part, Shares, Source, World
 
@@ -76,13 +76,14 @@ class PreparedData:
 
     def batches(self, part: Part) -> Iterator[Batch]:
         """Pairs of a part as the models get them, in the batches that evaluations use."""
-        for chunk in part.chunks(evaluation_batch(part.dataset.info.image_size)):
-            yield ready(chunk.batch(), self.statistics, self.scaled, self.device)
+        chunks = part.chunks(evaluation_batch(part.dataset.info.image_size))
+        return (ready(chunk.batch(), self.statistics, self.scaled, self.device) for chunk in chunks)
 
 
 def predict_part(network: nn.Module, data: PreparedData, part: Part, precision: Precision = FP32) -> Tensor:
     """Logits (N, L) of all pairs of a part, on the CPU; see ``evaluation.predict``."""
-    return torch.cat([predict(network, batch, precision) for batch in data.batches(part)])
+    predictions = map(partial(predict, network, precision=precision), data.batches(part))  # keeps no batch
+    return joined(predictions, len(part))
 
 
 def shares_of(protocol: Protocol) -> Shares:
@@ -156,7 +157,10 @@ def prepare_world(world: World, protocol: Protocol, device: str) -> PreparedData
 
 
 def ready(measured: Batch, statistics: ChannelStatistics, modalities: tuple[str, ...], device: str) -> Batch:
-    """Pairs as the models get them: these modalities scaled, the others unchanged, all on the device."""
+    """Pairs as the models get them: these modalities scaled, the others unchanged, all on the device.
+
+    The measurements are overwritten where they are there already.
+    """
     of_modalities = [m for m in modalities if m in measured.inputs]
     scaling = {m: (statistics.mean[m].to(device), statistics.std[m].to(device)) for m in of_modalities}
     return as_inputs(measured.to(device), scaling)  # moved first, so that the device scales and arranges them

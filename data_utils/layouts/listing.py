@@ -25,7 +25,7 @@ from data_utils.cache import Cache
 from data_utils.dataset import DatasetInfo, PairedDataset
 from data_utils.decoding import CameraPoints, Decoder, Scaled, ScannerPoints
 from data_utils.errors import DataError, UnreadableError
-from data_utils.geometry import MAX_RANGE_M, ray_directions
+from data_utils.geometry import ray_directions
 from data_utils.layouts.declared import Declaration
 from data_utils.layouts.kept import files_key
 from data_utils.layouts.media import Values, as_rgba, read_image, read_values
@@ -33,7 +33,7 @@ from data_utils.layouts.planes import Plane, Survey, image_plane, plane
 from data_utils.layouts.sizes import ImageSize, Resampling
 from data_utils.mapped import SMALLEST_BYTES, Workspace, mapped_of
 from data_utils.memory import Announce, Need, enough_memory, no_announcement
-from data_utils.modality import METRIC, Modality
+from data_utils.modality import MAX_RANGE_M, METRIC, Modality
 from data_utils.simulator.shapes import Progress, no_progress
 
 

@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from data_utils.errors import DataError
-from data_utils.geometry import MAX_RANGE_M
 from data_utils.layouts.declared import NEGATIVE, SUN_RGBD, Declaration
 from data_utils.layouts.media import Values
-from data_utils.modality import METRIC
+from data_utils.modality import MAX_RANGE_M, METRIC
 
 MILLIMETERS = 1000.0
 """The default scale of integer distances, as most depth cameras and data sets store them."""

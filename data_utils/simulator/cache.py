@@ -1,43 +1,54 @@
 """Simulations in the cache: small ones as one packed file, large ones as arrays that are mapped.
 
-A file holds the SHA-256 of its content and the arrays, without the most common value where that saves space: most
-rays meet nothing, and most pixels are black. It is written under a temporary name and then renamed, so that no
-process reads an incomplete file; of two processes that write the same file, the later replaces it by an equal one.
-If a file is damaged, its pairs are simulated again; if it cannot be written, the run continues without it. Both
-leave a note.
+A file holds the arrays in parts, each with its SHA-256. The most common value is left out where that saves space:
+most rays meet nothing, and most pixels are black. A file is written under a temporary name and then renamed, so
+that no process reads an incomplete one; of two processes that write the same file, the later replaces it by an
+equal one. If a file is damaged, as a power failure can leave it, its pairs are simulated again; if it cannot be
+written, the run continues without it. Both leave a note.
 """
 
 import functools
 import hashlib
 import json
 import os
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import fields
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from data_utils import dataset, decoding, geometry, mapped
+from data_utils import dataset, decoding, geometry, mapped, modality
 from data_utils.cache import PART, SIMULATION, Cache
 from data_utils.dataset import PairedDataset
 from data_utils.mapped import Workspace, mapped_of
-from data_utils.simulator import difficulty, light, raycasting, scenes, sensors, shapes, solids
+from data_utils.simulator import difficulty, light, raycasting, recording, scenes, sensors, shapes, solids, streams
 from data_utils.simulator.shapes import BYTES_PER_PIXEL, Empty, Simulation, as_dataset
 from fusiongauge import tree_sha256
 
-_CODE = (difficulty, geometry, light, raycasting, scenes, sensors, shapes, solids)
+_CODE = (difficulty, geometry, light, modality, raycasting, recording, scenes, sensors, shapes, solids, streams)
 """The modules that decide the simulated values."""
 
-_DIGEST_BYTES = hashlib.sha256().digest_size
+_DIGEST_BYTES, _LENGTH_BYTES = hashlib.sha256().digest_size, 8
+
+_COMMON = ("labels", "index", "azimuth_rad", "zenith_rad")
+"""The arrays that are stored as they are."""
+
+_PAIRS = 512  # packed at a time, by one thread
 
 MAPPED_BYTES = 1 << 30
 """Simulations that take more are mapped; smaller ones are packed, which takes less room on the disk."""
+
+_MOST_THREADS = 8
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 Array = npt.NDArray[Any]
 Arrays = dict[str, Array]
@@ -90,7 +101,8 @@ def cached(
     Returns:
         The simulation, and at most two notes on what failed.
     """
-    file = cache.folder / f"{name}-{key(arguments)[:16]}{SIMULATION}"
+    code = _code_sha256((sys.modules[__name__],))
+    file = cache.folder / f"{name}-{key((arguments, code))[:16]}{SIMULATION}"
     try:
         simulation = _unpack(file.read_bytes())
     except FileNotFoundError:
@@ -122,70 +134,115 @@ def _code_sha256(modules: tuple[object, ...]) -> str:
     return hashlib.sha256("".join(trees).encode()).hexdigest()
 
 
-def _pack(simulation: Simulation) -> bytes:
-    arrays = {field.name: getattr(simulation, field.name) for field in fields(simulation)}
-    classes = np.frombuffer(json.dumps(arrays.pop("classes")).encode(), dtype=np.uint8)
-    rgb = arrays.pop("rgb")
-    pixels = _sparse("pixels", rgb.view(np.uint32)[..., 0])
-    # Alpha is the same everywhere.
-    arrays |= {"rgb": np.ascontiguousarray(rgb[..., :3])} if "pixels" in pixels else pixels
-    arrays |= _sparse("range_m", arrays.pop("range_m"))
-    content = save({**arrays, "classes": classes})
-    return hashlib.sha256(content).digest() + content
+def _pack(simulation: Simulation) -> Iterator[bytes]:
+    """The content of a file in pieces: what all pairs have in common, then the measurements of some pairs each."""
+    common = {name: getattr(simulation, name) for name in _COMMON}
+    yield from _part(common | {"classes": np.frombuffer(json.dumps(simulation.classes).encode(), dtype=np.uint8)})
+
+    def packed(first: int) -> tuple[bytes, ...]:
+        colors, range_m = _measurements(simulation, first)
+        return _part(_sparse("colors", colors) | _sparse("range_m", range_m))
+
+    yield from chain.from_iterable(_in_threads(packed, range(0, len(simulation.labels), _PAIRS)))
 
 
 def _unpack(data: bytes) -> Simulation:
     """The simulation in the content of a file; a ValueError if the content is damaged."""
-    content = memoryview(data)[_DIGEST_BYTES:]
-    if hashlib.sha256(content).digest() != data[:_DIGEST_BYTES]:
+    common, start = _read_part(data, 0)
+    classes, size = tuple(json.loads(common.pop("classes").tobytes())), len(common["azimuth_rad"])
+    rgb = np.empty((len(common["labels"]), 4, size, size), np.uint8).transpose(0, 2, 3, 1)
+    range_m = np.empty(rgb.shape[:3], np.float32)
+    rgb[..., 3] = 255
+    simulation = Simulation(classes=classes, rgb=rgb, range_m=range_m, **common)
+    parts = []
+    for first in range(0, len(rgb), _PAIRS):
+        parts.append((first, start))
+        start = _end(data, start)
+
+    def fill(part: tuple[int, int]) -> None:
+        arrays, _ = _read_part(data, part[1])
+        for name, values in zip(("colors", "range_m"), _measurements(simulation, part[0]), strict=True):
+            _fill(name, arrays, values)
+
+    for _ in _in_threads(fill, parts):
+        pass
+    return simulation
+
+
+def _in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+    """What a function returns for each item, in order; large arrays are worked on without Python's lock."""
+    pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
+    try:
+        yield from pool.map(work, items)
+    finally:
+        pool.shutdown(cancel_futures=True)  # when interrupted, start no further item
+
+
+def _measurements(simulation: Simulation, first: int) -> tuple[Array, Array]:
+    """Of some pairs from the first: colors (3, n, S, S) and ranges (1, n, S, S). Alpha is the same everywhere."""
+    pairs = slice(first, first + _PAIRS)
+    return simulation.rgb[pairs, ..., :3].transpose(3, 0, 1, 2), simulation.range_m[None, pairs]
+
+
+def _part(arrays: Arrays) -> tuple[bytes, ...]:
+    """The hash and the length of what holds the arrays, and this."""
+    content = save(arrays)
+    return hashlib.sha256(content).digest(), len(content).to_bytes(_LENGTH_BYTES, "little"), content
+
+
+def _end(data: bytes, start: int) -> int:
+    """Where the part of a file ends that begins there."""
+    place = start + _DIGEST_BYTES
+    return place + _LENGTH_BYTES + int.from_bytes(data[place : place + _LENGTH_BYTES], "little")
+
+
+def _read_part(data: bytes, start: int) -> tuple[Arrays, int]:
+    """The arrays of a part, and where the next one begins; a ValueError if it is damaged."""
+    end = _end(data, start)
+    content = data[start + _DIGEST_BYTES + _LENGTH_BYTES : end]
+    if hashlib.sha256(content).digest() != data[start : start + _DIGEST_BYTES]:
         raise ValueError("its checksum is wrong")
     try:
-        arrays = load(bytes(content))
+        return load(content), end
     except SafetensorError as error:
         raise ValueError(str(error)) from error
-    classes = tuple(json.loads(arrays.pop("classes").tobytes()))
-    range_m = _dense("range_m", arrays)
-    if "rgb" in arrays:
-        rgb = np.full((*range_m.shape, 4), 255, dtype=np.uint8)
-        rgb[..., :3] = arrays.pop("rgb")
-    else:
-        rgb = _dense("pixels", arrays)[..., None].view(np.uint8)
-    return Simulation(classes=classes, rgb=rgb, range_m=range_m, **arrays)
 
 
 def _sparse(name: str, values: Array) -> Arrays:
-    """An array as the places and values of what is not its first value; as it is if there is more of that."""
-    others = values != values.flat[0]
-    if others.mean() > 0.5:
-        return {name: values}
+    """Images (C, n, S, S) as the places and values of the pixels that differ from the first one.
+
+    As they are if most pixels differ.
+    """
+    common = values[:, 0, 0, 0].copy()
+    others = values[0] != common[0]
+    for channel, usual in zip(values[1:], common[1:], strict=True):
+        others |= channel != usual
+    if 2 * np.count_nonzero(others) > others.size:
+        return {name: np.ascontiguousarray(values)}
     return {
         f"{name}.places": np.packbits(others),
-        f"{name}.values": values[others],
-        f"{name}.common": values.flat[:1],
-        f"{name}.shape": np.array(values.shape),
+        f"{name}.values": np.stack([channel[others] for channel in values]),
+        f"{name}.common": common,
     }
 
 
-def _dense(name: str, arrays: Arrays) -> Array:
-    """The inverse of ``_sparse``; takes the array's parts out of the others."""
+def _fill(name: str, arrays: Arrays, values: Array) -> None:
+    """The inverse of ``_sparse``: fill ``values``."""
     if name in arrays:
-        return arrays.pop(name)
-    places, others, common, shape = (
-        arrays.pop(f"{name}.{part}") for part in ("places", "values", "common", "shape")
-    )
-    values = np.full(shape.tolist(), common[0])
-    values.reshape(-1)[np.unpackbits(places, count=values.size).view(np.bool_)] = others
-    return values
+        values[...] = arrays[name]
+        return
+    places = np.unpackbits(arrays[f"{name}.places"], count=values[0].size).view(np.bool_).reshape(values.shape[1:])
+    for channel, common, others in zip(values, arrays[f"{name}.common"], arrays[f"{name}.values"], strict=True):
+        channel[...] = common
+        channel[places] = others
 
 
-def _write(file: Path, data: bytes) -> None:
+def _write(file: Path, parts: Iterable[bytes]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=file.name, suffix=PART, dir=file.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())  # the name must not exist before the content
+            stream.writelines(parts)
         Path(temporary).replace(file)
     except BaseException:  # also when interrupted: leave no temporary file
         Path(temporary).unlink(missing_ok=True)

@@ -7,6 +7,7 @@ world = (-x, 25 - y, z). It is the frame of ``geometry.range_to_xyza``; the worl
 Each quantity has its own random stream, so adding a setting changes no other draw.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from data_utils.simulator.difficulty import Difficulty
 from data_utils.simulator.raycasting import Floats
+from data_utils.simulator.streams import streams
 
 DISTANCE_M = 25.0
 """From the sensors to the middle of the cube in which the objects' centers lie."""
@@ -127,14 +129,16 @@ def draw_clutter(indices: range, seed: int, scenes: Scenes, difficulty: Difficul
     return pieces
 
 
-def noise_generator(seed: int, index: int, label: int, modality: str) -> np.random.Generator:
-    """The generator of the noise in one pair's image ("rgb") or range image ("lidar")."""
-    return np.random.default_rng([seed, index, _NOISE[modality], label])
+def noise_generators(
+    seed: int, indices: Sequence[int] | npt.NDArray[np.int64], label: int, modality: str
+) -> Iterator[np.random.Generator]:
+    """The generators of the noise in the images ("rgb") or range images ("lidar") of a class, as ``streams``."""
+    return streams(seed, indices, _NOISE[modality], label)
 
 
 def _uniform(count: int, indices: range, seed: int, *stream: int) -> Floats:
     """Uniform numbers (n, count) of one stream."""
-    return np.stack([np.random.default_rng([seed, index, *stream]).random(count) for index in indices])
+    return np.stack([generator.random(count) for generator in streams(seed, indices, *stream)])
 
 
 def _rotations(uniform: Floats) -> Floats:

@@ -1,16 +1,17 @@
 """The two sensors of the cubes-and-spheres data: a LiDAR that scans a scene, a camera that photographs it.
 
 Both are at the origin of the scenes' frame and look along y. Only the window of the image that can contain the
-object is computed; outside of it there is nothing to see.
+object is computed; outside of it there is nothing to see. Objects with windows of about one size are computed
+together: how many does not change the values.
 Shapes: n scenes, S rows and columns of a whole image, h rows and w columns of a window.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from data_utils.geometry import MAX_RANGE_M
 from data_utils.simulator.light import LIGHT, Light
 from data_utils.simulator.raycasting import Floats
 from data_utils.simulator.scenes import Scenes
@@ -22,28 +23,9 @@ FOCAL_LENGTH = 73.3 / 64
 """Focal length of the camera in image widths: 24 mm behind an aperture of 20.955 mm."""
 
 _SAMPLES = 4  # rays per pixel along each axis, for smooth edges
+_RAYS = 50_000  # computed together: the arrays fit into the cache of a core
 
-
-@dataclass(frozen=True, eq=False)
-class Windows:
-    """Parts of images: values (n, h, w, ...), and their rows (n, h) and columns (n, w) in the whole images."""
-
-    values: npt.NDArray[np.generic]
-    rows: npt.NDArray[np.intp]
-    columns: npt.NDArray[np.intp]
-
-    def paste_nearer(self, ranges: Floats) -> None:
-        """Write ranges into whole range images (n, S, S) where they are smaller than the present ones."""
-        ranges[self._places] = np.minimum(ranges[self._places], self.values)
-
-    def paste_over(self, photos: npt.NDArray[np.uint8], opacity: Floats) -> None:
-        """Blend colors into whole photos (n, S, S, 3) with an opacity (n, h, w) between 0 and 1."""
-        background = photos[self._places] * (1 - opacity[..., None])
-        photos[self._places] = np.minimum(background + self.values.astype(np.float32) + 0.5, 255).astype(np.uint8)
-
-    @property
-    def _places(self) -> tuple[npt.NDArray[np.intp], ...]:
-        return np.arange(len(self.values))[:, None, None], self.rows[:, :, None], self.columns[:, None, :]
+Indices: TypeAlias = npt.NDArray[np.intp]
 
 
 def lidar_angles(size: int) -> npt.NDArray[np.float64]:
@@ -51,66 +33,105 @@ def lidar_angles(size: int) -> npt.NDArray[np.float64]:
     return np.deg2rad((np.arange(size) - size / 2) * LIDAR_VIEW_DEG / size)
 
 
-def scan(scenes: Scenes, solid: str, size: int) -> Windows:
-    """Ranges in meters, 50.0 where a ray meets nothing; rows are azimuths and columns are zeniths.
+def scan(scenes: Scenes, solid: str, ranges: Floats, images: Indices) -> None:
+    """Write ranges in meters into range images where they are smaller than what is there.
 
     Args:
         scenes: n scenes.
         solid: A name of ``solids.SOLIDS``.
-        size: S, rows and columns of the whole image; ``photograph`` takes the same.
+        ranges: (N, S, S); rows are azimuths and columns are zeniths.
+        images: (n,), in which of them each scene is.
     """
-    kind, angles = find_solid(solid), lidar_angles(size)
+    kind, angles = find_solid(solid), lidar_angles(ranges.shape[1])
     x, y, z = scenes.centers.T
     distance, reach = np.sqrt(x * x + y * y + z * z), kind.reach_m * scenes.sizes
     # Azimuths are positive to the left and zeniths downwards, hence the signs.
     rows = _window(-np.arctan2(x, y), np.arcsin(reach / np.hypot(x, y)), angles)
     columns = _window(-np.arcsin(z / distance), np.arcsin(reach / distance), angles)
-    azimuth, zenith = angles[rows][:, :, None], angles[columns][:, None, :]
-    directions = (np.sin(-azimuth) * np.cos(-zenith), np.cos(-azimuth) * np.cos(-zenith), np.sin(-zenith))
-    return Windows(np.minimum(kind.distance(directions, scenes), MAX_RANGE_M), rows, columns)
+    for some, row, column in _together(rows, columns, len(angles), 1):
+        azimuth, zenith = angles[row][:, :, None], angles[column][:, None, :]
+        directions = (np.sin(-azimuth) * np.cos(-zenith), np.cos(-azimuth) * np.cos(-zenith), np.sin(-zenith))
+        place = images[some, None, None], row[:, :, None], column[:, None, :]
+        ranges[place] = np.minimum(ranges[place], kind.distance(directions, scenes[some]))
 
 
-def photograph(scenes: Scenes, solid: str, size: int, light: Light = LIGHT) -> tuple[Windows, Floats]:
-    """Colors, uint8 with red, green and blue last; rows run down and columns to the right.
+def photograph(
+    scenes: Scenes, solid: str, photos: npt.NDArray[np.uint8], images: Indices, light: Light = LIGHT
+) -> None:
+    """Draw objects over what is in photos.
 
     A pinhole camera: x / y and -z / y grow with the column and the row. Each pixel is the mean of its rays, mapped
-    by the light's tone curve.
+    by the light's tone curve; at the edge of the object, what is behind it shows through.
 
     Args:
         scenes: n scenes.
         solid: A name of ``solids.SOLIDS``.
-        size: S, rows and columns of the whole image.
+        photos: (N, S, S, 3), red, green and blue; rows run down and columns to the right.
+        images: (n,), in which of them each scene is.
         light: Its strength is multiplied by that of each scene.
-
-    Returns:
-        The colors, and the share of each pixel that the object covers, (n, h, w).
     """
-    kind = find_solid(solid)
+    kind, size = find_solid(solid), photos.shape[1]
     slopes = (np.arange(size * _SAMPLES) + 0.5 - size * _SAMPLES / 2) / (size * _SAMPLES * FOCAL_LENGTH)
     slopes = slopes.reshape(size, _SAMPLES)
-    x, y, z = scenes.centers.T
-    pixels, reach = np.arctan(slopes.mean(axis=1)), kind.reach_m * scenes.sizes
-    columns = _window(np.arctan2(x, y), np.arcsin(reach / np.hypot(x, y)), pixels)
-    rows = _window(-np.arctan2(z, y), np.arcsin(reach / np.hypot(z, y)), pixels)
+    edges = (np.arange(size + 1) - size / 2) / (size * FOCAL_LENGTH)
+    (left, up), (right, down) = kind.outline(scenes)
+    columns, rows = _pixels(left, right, edges), _pixels(up, down, edges)
 
-    slopes = slopes.astype(np.float32)  # half the time, and still far finer than the 256 levels of an image
-    right = slopes[columns].reshape(len(scenes), 1, -1)
-    down = slopes[rows].reshape(len(scenes), -1, 1)
-    parts = kind.lit((right, np.ones_like(right), -down), scenes, light)
-    matte, coat = (
-        part.reshape(len(scenes), rows.shape[1], _SAMPLES, columns.shape[1], _SAMPLES) for part in parts
-    )
-    strength = np.float32(light.strength) * scenes.light.astype(np.float32)[:, None, None, None]
-    colored = matte.mean(axis=(2, 4))[..., None] * scenes.albedos.astype(np.float32)[:, None, None, :]
-    values = light.exposed(strength * (colored + coat.mean(axis=(2, 4))[..., None]))
-    return Windows((255 * values + 0.5).astype(np.uint8), rows, columns), (matte > 0).mean(
-        axis=(2, 4), dtype=np.float32
-    )
+    slopes = slopes.T.astype(np.float32)  # half the time, and still far finer than the 256 levels of an image
+    for some, row, column in _together(rows, columns, size, _SAMPLES**2):
+        seen = scenes[some]
+        # The samples of a pixel are the first two axes of the rays, so that their mean is one of whole arrays.
+        x, z = slopes[:, column][None, :, :, None, :], -slopes[:, row][:, None, :, :, None]
+        matte, coat = kind.lit((x, np.ones_like(x), z), seen, light)
+        strength = np.float32(light.strength) * seen.light.astype(np.float32)[:, None, None, None]
+        colored = _mean(matte)[..., None] * seen.albedos.astype(np.float32)[:, None, None, :]
+        values = light.exposed(strength * (colored + _mean(coat)[..., None]))
+        place = images[some, None, None], row[:, :, None], column[:, None, :]
+        covered = (matte > 0).view(np.uint8).sum(axis=(0, 1), dtype=np.uint8) / np.float32(_SAMPLES**2)
+        background = photos[place] * (1 - covered[..., None])
+        colors = np.minimum(background + (255 * values + 0.5).astype(np.uint8).astype(np.float32) + 0.5, 255)
+        photos[place] = colors.astype(np.uint8)
 
 
-def _window(middle: Floats, half: Floats, grid: Floats) -> npt.NDArray[np.intp]:
-    """Indices (n, w) of the grid points in middle +- half and of one more on each side."""
+def _mean(samples: Floats) -> Floats:
+    """The mean over the first two axes, summed in a fixed order."""
+    mean: Floats = samples.sum(axis=1).sum(axis=0) / np.float32(_SAMPLES**2)
+    return mean
+
+
+def _window(middle: Floats, half: Floats, grid: Floats) -> Indices:
+    """The first and the last (2, n) of the grid points in middle +- half, and one more on each side."""
     first = np.maximum(np.searchsorted(grid, middle - half) - 1, 0)
     last = np.minimum(np.searchsorted(grid, middle + half), len(grid) - 1)
-    count = int((last - first).max()) + 1
-    return np.minimum(first, len(grid) - count)[:, None] + np.arange(count)
+    return np.stack([first, last])
+
+
+def _pixels(low: Floats, high: Floats, edges: Floats) -> Indices:
+    """The first and the last (2, n) of the pixels between these edges that are partly in an interval."""
+    last = len(edges) - 2
+    return np.clip([np.searchsorted(edges, low) - 1, np.searchsorted(edges, high) - 1], 0, last)
+
+
+def _together(
+    rows: Indices, columns: Indices, size: int, samples: int
+) -> Iterator[tuple[Indices, Indices, Indices]]:
+    """Scenes in groups of similar windows: their indices (g,), and the rows (g, h) and columns (g, w) of each.
+
+    Args:
+        rows: The first and the last of each scene, (2, n).
+        columns: The same.
+        size: S.
+        samples: Rays per pixel.
+    """
+    heights, widths = (last - first + 1 for first, last in (rows, columns))
+    largest_first = np.argsort(-heights * widths, kind="stable")
+    while len(largest_first):
+        largest = largest_first[0]
+        count = max(1, _RAYS // int(heights[largest] * widths[largest] * samples))
+        some, largest_first = largest_first[:count], largest_first[count:]
+        height, width = heights[some].max(), widths[some].max()
+        yield (
+            some,
+            np.minimum(rows[0, some], size - height)[:, None] + np.arange(height),
+            np.minimum(columns[0, some], size - width)[:, None] + np.arange(width),
+        )

@@ -9,11 +9,9 @@ the original.
 Every scene has its own random generators, so a pair depends only on the seed and its index.
 """
 
-import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import cycle
+from itertools import pairwise
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -23,10 +21,11 @@ import torch
 from data_utils.dataset import DatasetInfo, PairedDataset
 from data_utils.decoding import ScannerPoints
 from data_utils.errors import DataError
-from data_utils.geometry import MAX_RANGE_M, ray_directions
+from data_utils.geometry import ray_directions
 from data_utils.simulator.difficulty import Difficulty
-from data_utils.simulator.scenes import Scenes, draw_clutter, draw_conditions, draw_scenes, noise_generator
-from data_utils.simulator.sensors import lidar_angles, photograph, scan
+from data_utils.simulator.processes import record_all
+from data_utils.simulator.recording import Chunk
+from data_utils.simulator.sensors import lidar_angles
 from data_utils.simulator.solids import find_solid
 
 Progress: TypeAlias = Callable[[int, int], None]
@@ -42,21 +41,15 @@ def in_memory(
     shape: tuple[int, int, int, int],
     dtype: "np.dtype[Any]",
 ) -> npt.NDArray[Any]:
-    """An array in memory, in which the channels of a pixel follow each other, as in image files."""
-    count, channels, rows, columns = shape
-    return np.empty((count, rows, columns, channels), dtype).transpose(0, 3, 1, 2)
+    """An array in memory."""
+    return np.empty(shape, dtype)
 
 
 def no_progress(done: int, total: int) -> None:
     """Show no progress."""
 
 
-_MOST_THREADS = 8
-# Neither changes the values.
-_CHUNK = 128  # scenes drawn at a time; bounds the memory
-_TOGETHER = 32  # objects that are recorded at a time, in windows of one size
-_CLUTTER = ("cubes", "spheres")  # the pieces alternate
-_NEAREST_M = 0.1  # the smallest range that noise can produce
+_CHUNK = 128  # scenes drawn at a time; bounds the memory, does not change the values
 
 
 BYTES_PER_PIXEL = 8
@@ -96,7 +89,7 @@ def as_dataset(name: str, raw: Simulation) -> PairedDataset:
     return PairedDataset(
         info=DatasetInfo(name, raw.classes, {"rgb": 4, "lidar": 4}, raw.range_m.shape[1:]),
         inputs={
-            "rgb": torch.from_numpy(raw.rgb).permute(0, 3, 1, 2).contiguous(),  # no copy where they are mapped
+            "rgb": torch.from_numpy(raw.rgb).permute(0, 3, 1, 2).contiguous(),  # no copy of simulated ones
             "lidar": range_m[:, None],
         },
         labels=torch.from_numpy(raw.labels),
@@ -134,31 +127,21 @@ def simulate(
     if image_size < 1:
         raise DataError(f"Images cannot have {image_size} x {image_size} pixels; the smallest size is 1.")
     index, labels = _plan(min(pairs, difficulty.most_pairs or pairs), difficulty)
-    rgb = empty("rgb", (len(labels), 4, image_size, image_size), np.dtype(np.uint8)).transpose(0, 2, 3, 1)
+    rgb = empty("rgb", (len(labels), 4, image_size, image_size), np.dtype(np.uint8))
     range_m = empty("lidar", (len(labels), 1, image_size, image_size), np.dtype(np.float32))[:, 0]
-
-    def record(first: int) -> int:
-        """Record the scenes of a chunk; the number of pairs up to its end."""
-        scenes = range(first, first + _CHUNK)
-        start, stop = np.searchsorted(index, (scenes.start, scenes.stop))
-        chunk = _Chunk(scenes, seed, image_size, difficulty)
-        for label in range(len(difficulty.classes)):
-            for chosen in chunk.alike(index, start + np.flatnonzero(labels[start:stop] == label)):
-                rgb[chosen, ..., :3] = chunk.photos(index[chosen], label)
-                rgb[chosen, ..., 3] = 255
-                range_m[chosen] = chunk.ranges(index[chosen], label)
-        return int(stop)
-
-    # numpy computes without Python's lock, so threads use all cores. Each writes pairs of its own.
-    pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
-    try:
-        for done in pool.map(record, range(0, int(index[-1]) + 1, _CHUNK)):
-            progress(done, len(labels))
-    finally:
-        pool.shutdown(cancel_futures=True)  # when interrupted, start no further chunk
+    places = np.searchsorted(index, range(0, int(index[-1]) + 1 + _CHUNK, _CHUNK))
+    record_all(
+        [
+            Chunk(start, index[start:stop], labels[start:stop], seed, difficulty)
+            for start, stop in pairwise(places.tolist())
+        ],
+        rgb,
+        range_m,
+        lambda done: progress(done, len(labels)),
+    )
     return Simulation(
         classes=difficulty.classes,
-        rgb=rgb,
+        rgb=rgb.transpose(0, 2, 3, 1),
         range_m=range_m,
         labels=labels,
         index=index,
@@ -179,59 +162,3 @@ def _plan(pairs: int, difficulty: Difficulty) -> tuple[npt.NDArray[np.int64], np
     # An incomplete cycle at the end has no pair of the first class.
     recorded = (labels > 0) | ((index % every == 0) & (index < every * rare))
     return index[recorded][:pairs], labels[recorded][:pairs]
-
-
-class _Chunk:
-    """Some scenes, recorded with one class at a time."""
-
-    def __init__(self, indices: range, seed: int, image_size: int, difficulty: Difficulty) -> None:
-        self._first, self._seed, self._size, self._difficulty = indices.start, seed, image_size, difficulty
-        self._scenes = draw_scenes(indices, seed, difficulty)
-        self._clutter = draw_clutter(indices, seed, self._scenes, difficulty)
-        self._conditions = draw_conditions(indices, seed, difficulty)
-
-    def alike(self, index: npt.NDArray[np.int64], pairs: npt.NDArray[np.int64]) -> list[npt.NDArray[np.int64]]:
-        """The pairs in groups whose objects look about equally large, so that their windows do."""
-        chosen = self._scenes[index[pairs] - self._first]
-        by_size = pairs[np.argsort(chosen.sizes / chosen.centers[:, 1], kind="stable")]
-        return np.array_split(by_size, range(_TOGETHER, len(pairs), _TOGETHER))
-
-    def _objects(self, label: int) -> list[tuple[Scenes, str]]:
-        """The object of a class and the pieces before it, further to nearer, each with its solid."""
-        pieces = zip(self._clutter, cycle(_CLUTTER), strict=False)
-        return [(self._scenes, self._difficulty.classes[label]), *pieces]
-
-    def photos(self, index: npt.NDArray[np.int64], label: int) -> npt.NDArray[np.uint8]:
-        """The camera's images of scenes with objects of a class, (n, S, S, 3)."""
-        images = np.zeros((len(index), self._size, self._size, 3), dtype=np.uint8)
-        for scenes, solid in self._objects(label):
-            colors, opacity = photograph(scenes[index - self._first], solid, self._size)
-            colors.paste_over(images, opacity)
-        if self._difficulty.image_noise:
-            for image, scene in zip(images, index, strict=True):
-                generator = noise_generator(self._seed, int(scene), label, "rgb")
-                noisy = generator.standard_normal(image.shape, np.float32)
-                noisy *= self._difficulty.image_noise
-                noisy += image
-                noisy += 0.5
-                image[...] = np.clip(noisy, 0, 255, out=noisy)
-        return images
-
-    def ranges(self, index: npt.NDArray[np.int64], label: int) -> npt.NDArray[np.float32]:
-        """The LiDAR's ranges in scenes with objects of a class, (n, S, S)."""
-        chosen = index - self._first
-        ranges = np.full((len(index), self._size, self._size), MAX_RANGE_M, dtype=np.float32)
-        for scenes, solid in self._objects(label):
-            seen = scenes[chosen]
-            if self._difficulty.misalignment_deg:
-                seen = seen.rotated(self._conditions.misalignment[chosen])
-            scan(seen, solid, self._size).paste_nearer(ranges)
-        if self._difficulty.range_noise_m or self._difficulty.dropped_returns or self._difficulty.failures:
-            deviations, shares = self._conditions.range_noise_m[chosen], self._conditions.dropped_returns[chosen]
-            for image, scene, deviation, share in zip(ranges, index, deviations, shares, strict=True):
-                generator = noise_generator(self._seed, int(scene), label, "lidar")
-                returned = (image < MAX_RANGE_M) & (generator.random(image.shape) >= share)
-                noisy = image + np.float32(deviation) * generator.standard_normal(image.shape, np.float32)
-                furthest = np.nextafter(np.float32(MAX_RANGE_M), np.float32(0))
-                image[...] = np.where(returned, np.clip(noisy, np.float32(_NEAREST_M), furthest), MAX_RANGE_M)
-        return ranges

@@ -5,6 +5,7 @@ A new kind is two functions and an entry in SOLIDS. Shapes: n scenes, (n, p, q) 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from types import MappingProxyType
 
 import numpy as np
@@ -17,6 +18,7 @@ from data_utils.simulator.scenes import Scenes
 
 CUBE_EDGE_M = 3.0
 SPHERE_RADIUS_M = 1.45
+_CUBE_CORNERS_M = CUBE_EDGE_M / 2 * np.array(list(product((-1.0, 1.0), repeat=3)))
 _HEIGHT_M, _CYLINDER_RADIUS_M, _CONE_RADIUS_M = 2.8, 1.35, 1.75  # about as visible as the other two
 
 
@@ -26,14 +28,30 @@ class Solid:
 
     Attributes:
         reach_m: Radius of a ball that contains an object of size 1 in any rotation.
+        corners_m: (k, 3), points in its axes whose convex hull contains an object of size 1; none for a ball.
         distance: The distance along each ray to the object, (n, p, q); inf for a miss.
         lit: The light that each ray sees, matte and from the coat (``Light.reflected``), each (n, p, q): 0 for a
             miss, slightly more in the shade. In the precision of the rays.
     """
 
     reach_m: float
+    corners_m: Floats
     distance: Callable[[Directions, Scenes], Floats]
     lit: Callable[[Directions, Scenes, Light], tuple[Floats, Floats]]
+
+    def outline(self, scenes: Scenes) -> tuple[Floats, Floats]:
+        """Bounds of the slopes x / y and -z / y (2, n) of all points of an object: the lowest and the highest."""
+        if not len(self.corners_m):
+            x, y, z = scenes.centers.T
+            reach = self.reach_m * scenes.sizes
+            middle = np.stack([np.arctan2(x, y), -np.arctan2(z, y)])
+            half = np.arcsin(reach / np.stack([np.hypot(x, y), np.hypot(z, y)]))
+            return np.tan(middle - half), np.tan(middle + half)
+        corners = scenes.centers[:, None] + scenes.sizes[:, None, None] * (
+            self.corners_m @ scenes.rotations.transpose(0, 2, 1)
+        )
+        slopes = np.stack([corners[..., 0], -corners[..., 2]]) / corners[..., 1]
+        return slopes.min(axis=2), slopes.max(axis=2)
 
 
 def find_solid(name: str) -> Solid:
@@ -60,18 +78,13 @@ def _cube_lit(directions: Directions, scenes: Scenes, light: Light) -> tuple[Flo
     # Per axis of the cube: which of its two faces is visible from the sensors, and how that face is lit.
     end = np.sign(to_camera)
     hit = np.isfinite(distance)
+    entered = [(hit & (face == axis)).astype(np.float32) for axis in range(3)]
+    # At most one of the three is not 0, so a sum of products chooses, which is faster than np.where.
     matte, coat = (
-        np.where(hit, _chosen(face, part.astype(np.float32)), np.float32(0))
+        dot(entered, part.astype(np.float32).T[:, :, None, None])
         for part in light.reflected(end * to_light, end * to_camera, end * to_half)
     )
     return matte, coat
-
-
-def _chosen(face: npt.NDArray[np.intp], values: Floats) -> Floats:
-    """Of three values per scene (n, 3), that of the face (n, p, q)."""
-    one, two, three = values.T[:, :, None, None]
-    chosen: Floats = np.where(face == 0, one, np.where(face == 1, two, three))
-    return chosen
 
 
 def _sphere_distance(directions: Directions, scenes: Scenes) -> Floats:
@@ -130,13 +143,23 @@ def _frustum(foot_radius_m: float, top_radius_m: float) -> Solid:
         ranges, normals = meet(directions, scenes)
         return _seen(np.isfinite(ranges), [part.astype(np.float32) for part in normals], scenes, light)
 
-    return Solid(float(np.hypot(_HEIGHT_M / 2, max(foot_radius_m, top_radius_m))), distance, lit)
+    reach = float(np.hypot(_HEIGHT_M / 2, max(foot_radius_m, top_radius_m)))
+    ends = [_around(foot_radius_m, -_HEIGHT_M / 2), _around(top_radius_m, _HEIGHT_M / 2)]
+    return Solid(reach, np.concatenate(ends), distance, lit)
+
+
+def _around(radius_m: float, height_m: float) -> Floats:
+    """The corners (k, 3) of a polygon around a circle."""
+    angles = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    across = radius_m / np.cos(np.pi / len(angles))
+    corners: Floats = np.stack([across * np.cos(angles), across * np.sin(angles), np.full(12, height_m)], axis=1)
+    return corners
 
 
 SOLIDS: Mapping[str, Solid] = MappingProxyType(
     {
-        "cubes": Solid(float(CUBE_EDGE_M * np.sqrt(3) / 2), _cube_distance, _cube_lit),
-        "spheres": Solid(SPHERE_RADIUS_M, _sphere_distance, _sphere_lit),
+        "cubes": Solid(float(CUBE_EDGE_M * np.sqrt(3) / 2), _CUBE_CORNERS_M, _cube_distance, _cube_lit),
+        "spheres": Solid(SPHERE_RADIUS_M, np.empty((0, 3)), _sphere_distance, _sphere_lit),
         "cylinders": _frustum(_CYLINDER_RADIUS_M, _CYLINDER_RADIUS_M),
         "cones": _frustum(_CONE_RADIUS_M, 0.0),
     }

@@ -91,7 +91,7 @@ def test_a_data_set_that_cannot_be_used_is_reported_with_its_file(file: Path, bo
 
 
 def test_errors_of_shipped_data_sets_propagate_unchanged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delattr("data_utils.simulator.shapes.draw_scenes")
+    monkeypatch.delattr("data_utils.simulator.recording.draw_scenes")
     with pytest.raises(NameError):
         load("shapes", pairs=2)
 

@@ -30,8 +30,7 @@ def simulated(light: Light, scenes: int, seed: int) -> dict[str, npt.NDArray[np.
     pictures = {}
     for solid in CLASSES.values():
         pictures[solid] = np.zeros((scenes, SIZE, SIZE, 3), dtype=np.uint8)
-        colors, opacity = photograph(drawn, solid, SIZE, light)
-        colors.paste_over(pictures[solid], opacity)
+        photograph(drawn, solid, pictures[solid], np.arange(scenes), light)
     return pictures
 
 

@@ -134,6 +134,28 @@ def test_a_setting_that_the_data_cannot_have_is_refused(make: Make) -> None:
     allowed.open(allowed.cells)
 
 
+def test_a_crop_as_large_as_the_images_is_refused_before_anything_is_made(make: Make) -> None:
+    session = make(settings=["random_crop=64"])
+    with pytest.raises(
+        OptionError, match="random_crop=64 moves images of 16x16 pixels out of sight; set at most 15"
+    ):
+        session.open(session.cells)
+    assert not session.folder.exists()
+
+
+def test_a_setting_without_effect_is_noted_once(make: Make) -> None:
+    data = small_dataset()
+    info = replace(data.info, channels={"lidar": 4})
+    points = replace(data, info=info, inputs={"lidar": data.inputs["lidar"]})
+    register_dataset("points", modalities=["lidar"])(lambda pairs, seed: points)  # noqa: ARG005
+    session = make(dataset="points", settings=["color_jitter=0.2"])
+    session.load(session.cells)
+    session.open(session.cells)
+    assert [note for note in session.notes if "color_jitter" in note] == [
+        "--set color_jitter=0.2: the data have no images, only lidar, so it changes nothing"
+    ]
+
+
 def test_a_folder_that_cannot_be_made_is_refused_with_the_remedy(make: Make, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     session = make(results_dir=str(tmp_path / "file" / "run"))

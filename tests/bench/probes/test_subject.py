@@ -2,15 +2,16 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import torch
 
 from bench.config import RunConfig
 from bench.metrics import classification_loss
-from bench.probes.subject import load_subject
+from bench.probes.subject import Subject, load_subject
 from bench.records import DIVERGED, RecordError, RunRecord
 from bench.training.evaluation import predict
 from bench.training.runs import run
 from bench.training.seeding import deterministic
-from data_utils import PairedDataset
+from data_utils import Batch, PairedDataset
 from tests.bench.samples import MODEL, SMALL, run_config, small_dataset
 
 Trained = tuple[RunRecord, Path, PairedDataset]
@@ -27,8 +28,29 @@ def test_a_restored_model_has_the_loss_of_its_record(trained: Trained) -> None:
     record, folder, dataset = trained
     subject = load_subject(record, dataset, run_config(folder))
     with deterministic():
-        logits = predict(subject.network, subject.clean)
-    assert classification_loss(logits.double(), subject.clean.labels).item() == record.best_valid_loss
+        logits = subject.predict(subject.measured)
+    assert classification_loss(logits.double(), subject.measured.labels).item() == record.best_valid_loss
+
+
+def test_few_pairs_at_a_time_are_made_ready_with_the_same_bits(
+    trained: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record, folder, dataset = trained
+    subject = load_subject(record, dataset, run_config(folder))
+    monkeypatch.setattr("bench.probes.subject.evaluation_batch", lambda _: 3)
+    monkeypatch.setattr("bench.training.evaluation.EVALUATION_BATCH_SIZE", 3)
+    ready, prepared = [], Subject.prepared
+    with deterministic():
+        expected = predict(subject.network, subject.prepared(subject.measured))
+
+        def noted(subject: Subject, measured: Batch) -> Batch:
+            ready.append(len(measured))
+            return prepared(subject, measured)
+
+        monkeypatch.setattr(Subject, "prepared", noted)
+        assert torch.equal(subject.predict(subject.measured), expected)
+    assert max(ready) == 3
+    assert sum(ready) == len(subject.measured) == len(expected)
 
 
 @pytest.mark.parametrize(

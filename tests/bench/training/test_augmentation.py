@@ -137,7 +137,7 @@ def test_what_is_augmented_is_scaled_afterwards() -> None:
 
 
 def test_a_crop_out_of_the_images_is_refused() -> None:
-    with pytest.raises(OptionError, match="random_crop=4 moves images of 4x4 pixels out of sight; set a smaller"):
+    with pytest.raises(OptionError, match="random_crop=4 moves images of 4x4 pixels out of sight; set at most 3 "):
         AugmentedPairs(stored(), replace(STANDARD, random_crop=4), 51)
 
 

@@ -206,6 +206,7 @@ def test_probed_pairs_are_on_the_device(
     monkeypatch.setattr(Subject, "measured", measured)
     monkeypatch.setattr(Subject, "statistics", statistics)
     subject = Subject(network(MODEL, data), record(), data, PROTOCOL, str(DEVICE))
-    batch = subject.with_inputs({"rgb": measured.inputs["rgb"]})
+    changed = subject.with_inputs({"rgb": measured.inputs["rgb"]})
+    batch = subject.prepared(changed)
     assert {values.device for values in (*batch.inputs.values(), batch.labels)} == {DEVICE}
-    assert subject.predict(batch).device == torch.device("cpu")
+    assert subject.predict(changed).device == torch.device("cpu")

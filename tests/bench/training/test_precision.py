@@ -78,8 +78,8 @@ def test_sample_predictions_and_probes_are_in_the_precision_of_the_training(tmp_
     record = run(MODEL, dataset, protocol=protocol, results_dir=tmp_path)
     subject = load_subject(record, dataset, RunConfig(protocol, results_dir=tmp_path))
     with deterministic(BF16):
-        expected = probabilities(subject.predict(subject.clean)).max(dim=1).values
-        in_float32 = probabilities(predict(subject.network, subject.clean)).max(dim=1).values
+        expected = probabilities(subject.predict(subject.measured)).max(dim=1).values
+        in_float32 = probabilities(predict(subject.network, subject.prepared(subject.measured))).max(dim=1).values
     (path,) = (tmp_path / "samples").iterdir()
     saved = {sample.probability for sample in read(path, SampleRecord)}
     assert saved <= set(expected.tolist())

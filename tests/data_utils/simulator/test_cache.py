@@ -2,6 +2,7 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ import pytest
 from data_utils import PairedDataset, load
 from data_utils.cache import Cache
 from data_utils.simulator import cache
-from data_utils.simulator.cache import _dense, _sparse
+from data_utils.simulator.cache import _fill, _sparse
+from data_utils.simulator.shapes import Simulation
 
 REPOSITORY = Path(__file__).parents[3]
 
@@ -29,7 +31,7 @@ def cache_file(tmp_path: Path) -> Path:
 
 def test_the_second_call_simulates_nothing(cache_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fresh = load("shapes-four", pairs=8)
-    monkeypatch.setattr("data_utils.simulator.shapes._Chunk", None)
+    monkeypatch.setattr("data_utils.simulator.recording.Chunk.record", None)
     cached = load("shapes-four", pairs=8, cache=cache_file.parent)
     assert_equal(cached, fresh)
     assert cached.notes == ()
@@ -71,10 +73,11 @@ def test_a_truncated_file_is_noticed_and_repaired(cache_file: Path, length: int)
 def test_a_full_or_read_only_disk_stops_nothing_and_leaves_nothing(
     error: int, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(_handle: int) -> None:
+    def fail(_simulation: Simulation) -> Iterator[bytes]:
+        yield b"the first part"
         raise OSError(error, os.strerror(error))
 
-    monkeypatch.setattr(os, "fsync", fail)
+    monkeypatch.setattr(cache, "_pack", fail)
     dataset = load("shapes", pairs=4, cache=tmp_path)
     assert_equal(dataset, load("shapes", pairs=4))
     assert reason in dataset.notes[0]
@@ -159,6 +162,9 @@ def test_arrays_are_the_same_however_much_of_them_is_one_value(share: float, dty
     generator = np.random.default_rng(0)
     values = np.where(generator.random((3, 5, 7)) < share, generator.random((3, 5, 7)) * 200 + 1, 50).astype(dtype)
     values[0, 0, 0] = 50
-    stored = _sparse("values", values)
+    images = np.stack([np.full_like(values, 7), values])  # of two channels, the first is the same everywhere
+    stored = _sparse("values", images)
     assert (len(stored) > 1) == (share < 0.5)
-    assert np.array_equal(_dense("values", dict(stored)), values)
+    filled = np.empty_like(images)
+    _fill("values", stored, filled)
+    assert np.array_equal(filled, images)

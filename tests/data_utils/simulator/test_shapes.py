@@ -5,7 +5,6 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,14 +40,13 @@ def one_scene(*center: float) -> Scenes:
 
 def whole_scan(scenes: Scenes, shape: str) -> npt.NDArray[np.float64]:
     image = np.full((64, 64), 50.0)
-    scan(scenes, shape, 64).paste_nearer(image[None])
+    scan(scenes, shape, image[None], np.arange(1))
     return image
 
 
 def whole_photo(scenes: Scenes, shape: str, light: Light = LIGHT) -> npt.NDArray[np.uint8]:
     image = np.zeros((64, 64, 3), dtype=np.uint8)
-    colors, opacity = photograph(scenes, shape, 64, light)
-    colors.paste_over(image[None], opacity)
+    photograph(scenes, shape, image[None], np.arange(1), light)
     return image
 
 
@@ -216,35 +214,15 @@ def test_same_bits_in_another_process_with_other_threads() -> None:
     assert digest(simulate(200, 6)) != other.stdout.strip()
 
 
-@pytest.mark.parametrize(("chunk", "threads"), [(1, 3), (7, 1), (1000, 8)])
-def test_chunks_and_threads_do_not_change_the_values(
-    chunk: int, threads: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    expected = digest(simulate(150, 2))
-    monkeypatch.setattr(data_utils.simulator.shapes, "_CHUNK", chunk)
-    monkeypatch.setattr(data_utils.simulator.shapes, "_MOST_THREADS", threads)
-    monkeypatch.setattr("os.cpu_count", lambda: 8)
-    assert digest(simulate(150, 2)) == expected
-
-
-def test_an_interruption_starts_no_further_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C while the first pairs are reported: the chunks that wait are not simulated."""
-    started: list[int] = []
-
-    def interrupt(*_: int) -> None:
-        raise KeyboardInterrupt
-
-    class Chunk(data_utils.simulator.shapes._Chunk):
-        def __init__(self, indices: range, *arguments: Any) -> None:
-            started.append(indices.start)
-            super().__init__(indices, *arguments)
-
-    monkeypatch.setattr(data_utils.simulator.shapes, "_Chunk", Chunk)
-    monkeypatch.setattr(data_utils.simulator.shapes, "_CHUNK", 2)
-    monkeypatch.setattr(data_utils.simulator.shapes, "_MOST_THREADS", 1)
-    with pytest.raises(KeyboardInterrupt):
-        simulate(800, 0, progress=interrupt)
-    assert 0 < len(started) < 150
+@pytest.mark.parametrize("name", LEVELS)
+def test_chunks_do_not_change_the_values(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a class is rare, some chunks have no pair of it."""
+    level = LEVELS[name]
+    pairs = 7 * level.cycle
+    expected = digest(simulate(pairs, 2, 24, level))
+    for scenes in (1, 5):
+        monkeypatch.setattr(data_utils.simulator.shapes, "_CHUNK", scenes)
+        assert digest(simulate(pairs, 2, 24, level)) == expected
 
 
 def test_a_larger_simulation_begins_with_a_smaller_one() -> None:
