@@ -330,7 +330,8 @@ def _read_as(name: str, path: Path, reading: _Reading) -> PairedDataset:
             if cache is not None and kept_as and (kept := mapped_of(cache, kept_as)):
                 reading.announce(Need(kept.info.name, len(kept), kept.stored_bytes).mapped_from(cache))
                 return kept
-            listing = layout.listing(path, reading.angles_of)
+            shown = (reading.progress,) if layout.container else ()
+            listing = layout.listing(path, reading.angles_of, *shown)
             if (declared := read_declaration(folder)) and declared.classes:
                 listing = listing.of_classes(declared.classes, str(folder / "dataset.toml"))
             return read_listing(listing, size, reading.progress, cache, reading.announce, kept_as)

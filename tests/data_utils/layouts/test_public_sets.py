@@ -1,6 +1,8 @@
 """Public data sets in their official formats, on tiny files with values that can be followed by hand."""
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import torch
 from PIL import Image
 
 from data_utils import DataError, load
+from data_utils.errors import UnreadableError
 from data_utils.layouts import nyu_depth_v2
 from data_utils.layouts.nvidia_tree import write_nvidia_tree
 from data_utils.loading import modalities_of
@@ -149,9 +152,15 @@ def nyu(tmp_path: Path) -> Path:
     images = np.zeros((2, 3, 640, 480), dtype=np.uint8)
     images[:, 0, 300, 200] = 7
     with h5py.File(file, "w") as content:
-        for name, values in (("images", images), ("rawDepths", depth), ("depths", depth + 1), ("labels", labels)):
-            content[name] = values
-        content["instances"] = (labels > 0).astype(np.uint8)
+        instances = (labels > 0).astype(np.uint8)
+        for name, values in (
+            ("images", images),
+            ("rawDepths", depth),
+            ("depths", depth + 1),
+            ("labels", labels),
+            ("instances", instances),
+        ):
+            content.create_dataset(name, data=values, chunks=(1, *np.shape(values)[1:]), compression="gzip")
         for name, texts in (("names", ("chair", "lamp", "cup")), ("scenes", ("kitchen_0004", "office_0001"))):
             references = content.create_dataset(name, (1, len(texts)), dtype=h5py.ref_dtype)
             for number, text in enumerate(texts):
@@ -200,16 +209,76 @@ def test_nyu_depth_v2(nyu: Path, given: str) -> None:
     assert "Of 2 labels the most frequent objects are the classes: chair, lamp" in data.notes[0]
 
 
-def test_nyu_depth_v2_refuses_other_files(nyu: Path) -> None:
+def damage(file: Path, array: str, frame: int) -> None:
+    """Zero the compressed chunk that holds a frame."""
     import h5py
 
-    with h5py.File(nyu, "a") as content:
-        del content["instances"]
-    with pytest.raises(DataError, match="has no instances; give the labeled part of NYU Depth v2"):
+    with h5py.File(file) as content:
+        chunk = content[array].id.get_chunk_info(frame)
+    with file.open("r+b") as stream:
+        stream.seek(chunk.byte_offset)
+        stream.write(bytes(chunk.size))
+
+
+def replace_array(file: Path, array: str, values: object) -> None:
+    import h5py
+
+    with h5py.File(file, "a") as content:
+        del content[array]
+        if values is not None:
+            content[array] = values
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(
+            lambda file: replace_array(file, "instances", None),
+            "has no instances; give the labeled part of NYU Depth v2, nyu_depth_v2_labeled.mat",
+            id="array missing",
+        ),
+        pytest.param(
+            lambda file: replace_array(file, "rawDepths", np.zeros((1, 640, 480), np.float32)),
+            r"rawDepths of the shape \(1, 640, 480\) and images of the shape \(2, 3, 640, 480\)",
+            id="another shape",
+        ),
+        pytest.param(
+            lambda file: file.write_bytes(b"MATLAB 5.0 MAT-file, Platform: GLNXA64"),
+            "is a MATLAB file of version 5, not HDF5; give the labeled part",
+            id="another file of the page",
+        ),
+        pytest.param(lambda file: os.truncate(file, 5000), "cannot be read as HDF5 .*download it again", id="cut"),
+        pytest.param(
+            lambda file: file.write_text("<html>"), "cannot be read as HDF5 .*download it again", id="HTML"
+        ),
+        pytest.param(
+            lambda file: damage(file, "labels", 1), "has damaged labels .*; download it again", id="damaged labels"
+        ),
+    ],
+)
+def test_nyu_depth_v2_refuses_other_files(nyu: Path, change: Callable[[Path], object], message: str) -> None:
+    change(nyu)
+    with pytest.raises(DataError, match=message) as caught:
         load(str(nyu))
-    nyu.write_bytes(b"MATLAB 5.0")
-    with pytest.raises(DataError, match=r"cannot be read as HDF5 .*; download it again"):
+    assert str(caught.value).startswith(str(nyu))
+    assert str(caught.value).endswith(".")
+
+
+def test_the_other_frames_of_a_damaged_nyu_depth_v2_are_usable(nyu: Path) -> None:
+    damage(nyu, "images", 1)
+    with pytest.raises(UnreadableError, match=r"has damaged images .* 1 more rgb file.s. cannot") as caught:
         load(str(nyu))
+    assert caught.value.usable is not None
+    assert caught.value.usable.names == ("chair/0000-200-400", "lamp/0000-200-300")
+
+
+def test_nyu_depth_v2_is_found_under_the_names_of_browsers_and_shows_its_progress(nyu: Path) -> None:
+    whole = load(str(nyu))
+    renamed = nyu.rename(nyu.with_name("nyu_depth_v2_labeled (1).mat"))
+    shown: list[tuple[int, int]] = []
+    assert load(str(renamed), progress=lambda *done: shown.append(done)).sha256 == whole.sha256
+    assert shown == [(1, 2), (2, 2), *((pair, 8) for pair in range(1, 9))]  # frames, then crops
+    assert load(str(renamed.parent)).sha256 == whole.sha256
 
 
 def test_nyu_depth_v2_without_its_package_names_the_remedy(
