@@ -28,8 +28,12 @@ NEAREST_M = 3.0
 IMPLAUSIBLE_M = 100.0
 """Beyond any depth camera, so a declared scale and floats in meters are doubted too."""
 
-_LARGEST = "hold 65535, the largest value of their type,"
-_NOT_FINITE = "are NaN or infinite"
+SUN_RGBD_FURTHEST = 8000
+"""Millimeters, to which the toolbox of SUN RGB-D sets larger depths (``read3dPoints.m``)."""
+
+_LARGEST = "hold 65535, the largest value of their type, and count as not measured"
+_NOT_FINITE = "are NaN or infinite and count as not measured"
+_LIMITED = "are beyond 8 m and count as 8 m, as in the toolbox of SUN RGB-D"
 _BEYOND = "are at the largest range or beyond it"
 
 
@@ -41,7 +45,7 @@ class Plane:
         values: uint8, uint16, float16 or float32 (H, W, C).
         per_unit: Stored units per unit of the modality, such as 1000 for millimeters.
         nearest: The smallest measured value in the unit; inf without any. ``furthest``: the largest, or -inf.
-        left_out: Pixels that count as not measured, by reason; only what was not declared.
+        left_out: Pixels that do not count as they are, by reason; only what was not declared.
         integer: Whether the file holds integers.
     """
 
@@ -102,6 +106,9 @@ def plane(place: str, values: Values, declaration: Declaration, scale: float | N
             f'declare them as missing in dataset.toml: invalid = ["{NEGATIVE}"].'
         )
     measured = ~missing
+    if declaration.scale == SUN_RGBD:
+        left_out[_LIMITED] += int((measured & (values > SUN_RGBD_FURTHEST)).sum())
+        values = values.clip(max=SUN_RGBD_FURTHEST)
     if declaration.kind == "range" and points:
         return _range_plane(values, missing, units, declaration, left_out)
     measured &= values > 0
@@ -223,7 +230,7 @@ class Survey:
                 f"{self.furthest:.2f} m."
             )
         sentences += [
-            f"{name}: {count / self.pixels:.1%} of pixels {reason} and count as not measured."
+            f"{name}: {count / self.pixels:.1%} of pixels {reason}."
             for reason, count in self.left_out.items()
             if reason != _BEYOND
         ]

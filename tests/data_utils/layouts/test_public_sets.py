@@ -61,18 +61,34 @@ def test_washington_rgbd(washington: Path) -> None:
     assert point(data, 0, 0, 3) == [0, 0, 0, 0]
 
 
-def test_washington_rgbd_with_missing_and_damaged_files(washington: Path) -> None:
-    (washington / "apple" / "apple_1" / "apple_1_1_1_loc.txt").unlink()
+@pytest.mark.parametrize("ending", ["crop.png", "depthcrop.png", "loc.txt"])
+def test_washington_rgbd_leaves_incomplete_crops_out(washington: Path, ending: str) -> None:
+    whole = load(str(washington))
+    folder = Path("apple", "apple_1")
+    (washington / folder / f"apple_1_1_1_{ending}").unlink()
+    (washington / folder / "apple_1_1_1_maskcrop.png").unlink()  # not used
     data = load(str(washington))
-    assert len(data) == 7
-    assert data.notes == (
-        f"1 file(s) without a partner were left out: {Path('apple', 'apple_1', 'apple_1_1_1_crop.png')}.",
-    )
-    (washington / "apple" / "apple_1" / "apple_1_1_2_loc.txt").write_text("301")
-    with pytest.raises(DataError, match=r"apple_1_1_2_loc.txt holds no column and row"):
+    assert data.names == whole.names[1:]
+    left = "depthcrop.png" if ending == "crop.png" else "crop.png"
+    assert data.notes == (f"1 file(s) without a partner were left out: {folder / f'apple_1_1_1_{left}'}.",)
+
+
+def test_washington_rgbd_with_damaged_files(washington: Path) -> None:
+    for frame in (1, 2):
+        (washington / "apple" / "apple_1" / f"apple_1_1_{frame}_loc.txt").write_text("301")
+    with pytest.raises(UnreadableError, match=r"apple_1_1_1_loc.txt holds no column and row") as caught:
         load(str(washington))
-    shutil.rmtree(washington / "apple")
-    with pytest.raises(DataError, match=r"crops of the categories \['bowl'\]; a classifier needs at least two"):
+    assert [problem.partition(" holds")[0][-19:] for problem in caught.value.problems] == [
+        "apple_1_1_1_loc.txt",
+        "apple_1_1_2_loc.txt",
+    ]
+    assert caught.value.usable is not None
+    assert len(caught.value.usable) == 6
+    for depth in (washington / "apple").glob("*/*_depthcrop.png"):
+        depth.unlink()
+    with pytest.raises(
+        DataError, match=r"the categories \['bowl'\]; .* at least two. 4 file.s. without a partner"
+    ):
         load(str(washington))
 
 
@@ -81,18 +97,19 @@ def sun(tmp_path: Path) -> Path:
     """Two cameras of different resolutions; depth of 2 m, with its bits rotated by three."""
     frames = (
         ("kv1/NYUdata/NYU0001", "kitchen", 8),
-        ("kv2/kinect2data/000065_2014_rgbf000026-resize", "bedroom", 16),
-        ("kv2/kinect2data/000065_2014_rgbf000030-resize", "bedroom", 16),
+        ("kv2/kinect2data/000251_2014-06-02_16-10-03_260595134347_rgbf000045-resize", "bedroom", 16),
+        ("kv2/kinect2data/000252_2014-06-02_16-10-03_260595134347_rgbf000177-resize", "bedroom", 16),
         ("xtion/sun3ddata/brown/cafe/seq1/0000026-000001", "kitchen", 8),
         ("xtion/sun3ddata/brown/cafe/seq1/0000027-000002", "kitchen", 8),
     )
     for name, scene, size in frames:
         folder = tmp_path / name
-        for part in ("image", "depth", "depth_bfx"):
+        for part in ("image", "depth", "depth_bfx", "fullres"):
             (folder / part).mkdir(parents=True)
         Image.new("RGB", (size, size), (9, 9, 9)).save(folder / "image" / "0000026.jpg")
         save_gray(folder / "depth" / "0000026.png", np.full((size, size), 2000 << 3))
-        (folder / "intrinsics.txt").write_text(f"{size} 0 {size / 2 + 1} 0 {size} {size / 2 + 1} 0 0 1 \n")
+        for place in (folder, folder / "fullres"):
+            (place / "intrinsics.txt").write_text(f"{size} 0 {size / 2 + 1} 0 {size} {size / 2 + 1} 0 0 1 \n")
         (folder / "scene.txt").write_text(scene)
     return tmp_path
 
@@ -130,12 +147,49 @@ def test_classes_of_any_layout_can_be_declared(sun: Path) -> None:
         load(str(sun / "tree"))
 
 
-def test_sun_rgbd_leaves_incomplete_frames_out(sun: Path) -> None:
-    (sun / "kv1" / "NYUdata" / "NYU0001" / "scene.txt").unlink()
-    assert "1 file(s) without a partner were left out: " in load(str(sun), image_size=8).notes[0]
+NYU_FRAME = Path("kv1", "NYUdata", "NYU0001")
+
+
+@pytest.mark.parametrize("lacking", ["image/0000026.jpg", "image", "depth", "intrinsics.txt", "scene.txt"])
+def test_sun_rgbd_leaves_incomplete_frames_out(sun: Path, lacking: str) -> None:
+    (sun / "kv1" / "NYUdata" / "readme.txt").touch()
+    path = sun / NYU_FRAME / lacking
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    data = load(str(sun), image_size=8)
+    assert len(data) == 4
+    assert data.notes == (f"1 file(s) without a partner were left out: {NYU_FRAME}.",)
+
+
+def test_sun_rgbd_with_unreadable_frames(sun: Path) -> None:
+    (sun / NYU_FRAME / "scene.txt").write_bytes(b"caf\xe9")
     (sun / "xtion/sun3ddata/brown/cafe/seq1/0000026-000001/intrinsics.txt").write_text("1 2 3")
-    with pytest.raises(DataError, match=r"intrinsics.txt holds no matrix of 3 x 3"):
-        load(str(sun))
+    with pytest.raises(UnreadableError, match=r"intrinsics.txt holds no matrix of 3 x 3") as caught:
+        load(str(sun), image_size=8)
+    assert caught.value.usable is not None
+    assert caught.value.usable.labels.tolist() == [0, 0, 1]
+    assert str(NYU_FRAME) in caught.value.usable.notes[0]
+
+
+def test_sun_rgbd_of_one_camera_and_with_unknown_scenes(sun: Path) -> None:
+    for camera in ("kv1", "kv2"):
+        shutil.rmtree(sun / camera)
+    frames = sun / "xtion" / "sun3ddata" / "brown" / "cafe" / "seq1"
+    for number, scene in enumerate(("idk", "office")):
+        frame = shutil.copytree(frames / "0000026-000001", frames / f"000003{number}-000001")
+        (frame / "scene.txt").write_text(scene)
+    data = load(str(sun))
+    assert data.info.classes == ("kitchen", "office")
+    assert data.notes == ("1 frames of an unknown scene ('idk') are not used.",)
+
+
+def test_depth_of_sun_rgbd_ends_at_8_m_as_in_its_toolbox(sun: Path) -> None:
+    far = np.array([[2000 << 3, 8000 << 3, 8001 << 3, 3]] * 8, dtype=np.uint16).repeat(2, axis=1)
+    save_gray(sun / NYU_FRAME / "depth" / "0000026.png", far)  # the last bits are the highest ones of the distance
+    data = load(str(sun), image_size=8)
+    assert data.batch().inputs["lidar"][0, 2, 0].tolist() == [2, 2, 8, 8, 8, 8, 8, 8]
+    assert data.notes == (
+        "lidar: 4.5% of pixels are beyond 8 m and count as 8 m, as in the toolbox of SUN RGB-D.",
+    )
 
 
 @pytest.fixture
