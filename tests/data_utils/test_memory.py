@@ -160,5 +160,5 @@ def test_reading_many_files_returns_freed_memory(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("library", ["this one", "another"])
 def test_freed_memory_is_returned_where_the_c_library_can(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if library == "another":
-        monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: object())
+        monkeypatch.setattr("ctypes.CDLL", lambda _: object())
     memory.release_freed_memory()
