@@ -25,6 +25,9 @@ FURTHEST_M = 12.0
 NEAREST_M = 3.0
 """Nearly every data set has something nearer than this; in an undeclared scale it is reported if none is."""
 
+FEW_BITS = 1 << 13
+"""Images of 16 bits without any value from this on are nearly black: they come from cameras of 8 to 12 bits."""
+
 IMPLAUSIBLE_M = 100.0
 """Beyond any depth camera, so a declared scale and floats in meters are doubted too."""
 
@@ -58,8 +61,8 @@ class Plane:
 
 
 def image_plane(values: Values) -> Plane:
-    """What is stored of an image (H, W, 4)."""
-    return Plane(values, integer=True)
+    """What is stored of an image (H, W, 4); the largest color is only looked for in those of 16 bits."""
+    return Plane(values, furthest=float(values[..., :3].max()) if values.itemsize > 1 else -np.inf, integer=True)
 
 
 def plane(place: str, values: Values, declaration: Declaration, scale: float | None, *, points: bool) -> Plane:
@@ -247,6 +250,12 @@ class Survey:
                 "and count as no return; declare how far the scanner measures as max_range in dataset.toml, or "
                 "the "
                 "scale if these are no meters."
+            )
+        elif kind == "image" and 0 < self.furthest < FEW_BITS:
+            sentences.append(
+                f"{name}: the images have 16 bits, but no value above {self.furthest:.0f}, so they are nearly "
+                'black; if they come from a camera of fewer bits, declare kind = "raw" and scale = '
+                f"{(1 << int(self.furthest).bit_length()) - 1} in dataset.toml."
             )
         elif kind in METRIC and self.pixels and not self.furthest > 0:
             sentences.append(
