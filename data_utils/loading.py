@@ -359,7 +359,7 @@ def _kept_as(layout: Layout, path: Path, folder: Path, reading: _Reading) -> str
     """The name in the cache of what one file holds; "" for a layout of many files."""
     if layout.container is None or layout.listing is None:
         return ""
-    files = [layout.container(path), *folder.glob("dataset.toml")]
+    files = [*layout.container(path), *folder.glob("dataset.toml")]
     code = tree_sha256(Path(inspect.getfile(layout.listing)))
     return files_key(files, (code, reading.angles_of, str(reading.size)))
 

@@ -30,6 +30,9 @@ from data_utils.simulator.shapes import Progress, no_progress
 FILE_NAME = "nyu_depth_v2_labeled.mat"
 """The official name of the file."""
 
+SPLIT_NAME = "splits.mat"
+"""The official split into training and test frames, from the data set's page; kept if it is beside the file."""
+
 INTRINSICS = (518.8579011745019, 519.4696111212749, 325.58244941119034, 253.73616633400465)
 """fx, fy, cx, cy of the color camera at 640 x 480, from ``camera_params.m``; pixels count from 1."""
 
@@ -44,6 +47,7 @@ MODALITIES = ("rgb", "lidar")
 
 _STRUCTURE = ("wall", "floor", "ceiling", "column", "floor mat")  # not objects
 _DIMENSIONS = {"images": 4, "rawDepths": 3, "labels": 3, "instances": 3, "names": 2, "scenes": 2}
+_SPLIT_FRAMES = ("trainNdxs", "testNdxs")  # counted from 1
 _CHUNK_BYTES, _CHUNK_SLOTS = (
     1 << 26,
     100_003,
@@ -71,6 +75,12 @@ def file_of(path: Path) -> Path:
         return path
     file = path / FILE_NAME
     return file if file.is_file() else next(iter(sorted(path.glob(f"{file.stem}*.mat"))), file)
+
+
+def files_of(path: Path) -> list[Path]:
+    """What is read of a path that is recognized: the file, and the split if there is one."""
+    file = file_of(path)
+    return [file, *file.parent.glob(SPLIT_NAME)]
 
 
 def list_nyu_depth_v2(path: Path, angles_of: str = "", progress: Progress = no_progress) -> Listing:
@@ -123,6 +133,7 @@ def list_nyu_depth_v2(path: Path, angles_of: str = "", progress: Progress = no_p
         crop = chosen[pair]
         return _values(file, raw_depths, crop.frame, crop.columns, crop.rows).T
 
+    parts, unused = _parts(file, chosen)
     rgb, lidar = MODALITIES
     of_frames = [file / f"{crop.frame:04d}" for crop in chosen]
     return Listing(
@@ -137,8 +148,9 @@ def list_nyu_depth_v2(path: Path, angles_of: str = "", progress: Progress = no_p
                 Declaration(lidar, "depth", scale=1), of_frames, read=depth, intrinsics=np.array(intrinsics)
             ),
         },
-        notes=notes,
-        assumptions=notes,
+        notes=[*notes, *unused],
+        assumptions=[*notes, *unused],
+        assigned=parts,
     )
 
 
@@ -171,6 +183,30 @@ def _opened(file: Path) -> dict[str, Any]:
                 f"{arrays['images'].shape}; {remedy}."
             )
     return arrays
+
+
+def _parts(file: Path, crops: list[_Crop]) -> tuple[list[str], list[str]]:
+    """The part of the official split of every crop; empty if there is none or it cannot be kept. And why not."""
+    splits = file.with_name(SPLIT_NAME)
+    if not splits.is_file():
+        return [], []
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    try:
+        content = loadmat(splits, variable_names=_SPLIT_FRAMES)
+        train, test = ({int(frame) - 1 for frame in content[name].flat} for name in _SPLIT_FRAMES)
+    except (MatReadError, OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{splits} holds no split of NYU Depth v2 ({reason}); download it again.") from None
+    scenes = [{crop.scene for crop in crops if crop.frame in frames} for frames in (train, test)]
+    if common := scenes[0] & scenes[1]:
+        return [], [
+            f"{SPLIT_NAME} is not used, as {len(common)} scenes have frames in both parts: {some(sorted(common))}."
+        ]
+    if unlisted := {crop.frame for crop in crops} - train - test:
+        return [], [f"{SPLIT_NAME} is not used, as it lacks {len(unlisted)} frames."]
+    return ["train" if crop.frame in train else "test" for crop in crops], []
 
 
 def _values(file: Path, array: Any, *selection: int | slice) -> Values:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 from data_utils import DataError, load
 from data_utils.errors import UnreadableError
@@ -324,6 +325,43 @@ def test_the_other_frames_of_a_damaged_nyu_depth_v2_are_usable(nyu: Path) -> Non
         load(str(nyu))
     assert caught.value.usable is not None
     assert caught.value.usable.names == ("chair/0000-200-400", "lamp/0000-200-300")
+
+
+def save_split(nyu: Path, **frames: list[int]) -> None:
+    savemat(nyu.with_name("splits.mat"), {name: np.array(of_part)[:, None] for name, of_part in frames.items()})
+
+
+def test_the_official_split_of_nyu_depth_v2_is_kept(nyu: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    assert load(str(nyu), cache=cache).assigned == ()
+    save_split(nyu, trainNdxs=[2], testNdxs=[1])  # frames are counted from 1
+    data = load(str(nyu.parent), cache=cache)
+    assert data.assigned == ("test", "test", "train", "train")
+    assert data.notes == data.assumptions
+    assert len(data.notes) == 1
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "reason"),
+    [([1], [1, 2], "1 scenes have frames in both parts: kitchen_0004"), ([1], [3], "it lacks 1 frames")],
+)
+def test_a_split_of_nyu_depth_v2_that_cannot_be_kept(
+    nyu: Path, train: list[int], test: list[int], reason: str
+) -> None:
+    save_split(nyu, trainNdxs=train, testNdxs=test)
+    data = load(str(nyu))
+    assert data.assigned == ()
+    assert data.notes[1] == f"splits.mat is not used, as {reason}."
+
+
+@pytest.mark.parametrize("content", ["another", "damaged"])
+def test_another_file_than_the_split_of_nyu_depth_v2(nyu: Path, content: str) -> None:
+    if content == "damaged":
+        nyu.with_name("splits.mat").write_bytes(b"MATLAB 5.0")
+    else:
+        save_split(nyu, testNdxs=[1])
+    with pytest.raises(DataError, match=r"splits.mat holds no split of NYU Depth v2 .*; download it again"):
+        load(str(nyu))
 
 
 def test_nyu_depth_v2_is_found_under_the_names_of_browsers_and_shows_its_progress(nyu: Path) -> None:
