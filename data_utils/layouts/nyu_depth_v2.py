@@ -9,10 +9,11 @@ image has its columns first. Label 0 is unlabeled, label k is the k-th name, and
 instance (toolbox: ``get_instance_masks.m``). Depth is registered to the color camera, whose intrinsics make its
 points (toolbox: ``rgb_plane2rgb_world.m``, ``camera_params.m``). Addresses and terms are in ``docs/data.md``.
 
-Frames are read one by one, in their order. HDF5 decompresses whole chunks, which can be larger than a crop and can
-hold parts of several frames; it keeps the last ones, so that a chunk is decompressed once.
+Frames are read one by one, in their order. HDF5 decompresses whole chunks, which are larger than a crop and can
+hold parts of several frames; it keeps as many as that takes, so that a chunk is decompressed once.
 """
 
+import math
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -164,7 +165,7 @@ def _opened(file: Path) -> dict[str, Any]:
         ) from None
     remedy = f"give the labeled part of NYU Depth v2, {FILE_NAME}"
     try:
-        content = h5py.File(file, "r", rdcc_nbytes=_CHUNK_BYTES, rdcc_nslots=_CHUNK_SLOTS)
+        content = h5py.File(file, "r")
     except OSError as error:
         with file.open("rb") as stream:
             old = stream.read(10) == b"MATLAB 5.0"
@@ -174,7 +175,7 @@ def _opened(file: Path) -> dict[str, Any]:
     missing = [name for name in _DIMENSIONS if name not in content]
     if missing:
         raise DataError(f"{file} has no {', '.join(missing)}; {remedy}.")
-    arrays = {name: content[name] for name in _DIMENSIONS}
+    arrays = {name: _array(content, name) for name in _DIMENSIONS}
     for name, dimensions in _DIMENSIONS.items():
         frames = arrays[name].shape[1 if name == "scenes" else 0]
         if arrays[name].ndim != dimensions or (name != "names" and frames != len(arrays["images"])):
@@ -183,6 +184,19 @@ def _opened(file: Path) -> dict[str, Any]:
                 f"{arrays['images'].shape}; {remedy}."
             )
     return arrays
+
+
+def _array(content: Any, name: str) -> Any:
+    """An array of the open file that keeps the chunks of two frames: those of the next one are read beside it."""
+    import h5py
+
+    chunks, shape, size = content[name].chunks, content[name].shape, content[name].dtype.itemsize
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    if chunks is not None:
+        sides = (math.ceil(length / chunk) * chunk for length, chunk in zip(shape[1:], chunks[1:], strict=True))
+        needed = max(2, chunks[0]) * math.prod(sides) * size
+        access.set_chunk_cache(_CHUNK_SLOTS, min(needed, _CHUNK_BYTES), 0.75)
+    return h5py.Dataset(h5py.h5d.open(content.id, name.encode(), access))
 
 
 def _parts(file: Path, crops: list[_Crop]) -> tuple[list[str], list[str]]:
