@@ -1,15 +1,19 @@
 """The committed records, and the pages that are made from them.
 
 ``results/baseline/<study>.jsonl`` holds the records and ``<study>.probes.jsonl`` what probes measured on their
-weights; ``results/baseline/tables/``, ``results/claims.md`` and the README's section between its markers are
-generated from them, and a test fails when they disagree.
+weights; ``results/baseline/tables/`` and ``plots/``, ``results/claims.md`` and the README's section between its
+markers are generated from them, and a test fails when they disagree.
 """
 
 import os
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import sha256
+from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -26,8 +30,28 @@ FOLDER = ROOT / "results" / "baseline"
 README = ROOT / "README.md"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
-HEADLINES = (("downsampling-compact", "fusion"), ("input-scaling", "variants"))
-"""Studies and tables that the README shows."""
+FINDINGS = (
+    "tuned-field/fusion-beats-rgb",
+    "tuned-field/fusion-beats-depth",
+    "tuned-field/fusion-beats-lidar",
+    "tuned-field/maxpool-beats-strided",
+)
+"""Claims that the README shows with their numbers; all others are counted."""
+
+
+class Headline(NamedTuple):
+    """A table or figure that the README shows, of one study on one data set."""
+
+    study: str
+    dataset: str
+    name: str
+
+
+TABLES = (
+    Headline("tuned-field", "nyu-rgbd-crops", "matrix-test_accuracy"),
+    Headline("downsampling-compact", "shapes", "fusion"),
+)
+FIGURES = (Headline("tuned-field", "nyu-rgbd-crops", "strategies"),)
 
 
 def committed() -> list[RunRecord]:
@@ -152,49 +176,109 @@ def _write(path: Path, records: Sequence[msgspec.Struct]) -> None:
         append(path, record)
 
 
-def pages() -> dict[Path, str]:
-    """Every generated file with its text: the tables of all studies, the ledger of claims, and the README."""
+@dataclass(frozen=True)
+class Picture:
+    """A figure of some records, as a PNG that holds their hash; its pixels depend on matplotlib and fonts too."""
+
+    name: str
+    records: Sequence[RunRecord]
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of the records."""
+        return sha256(msgspec.json.encode(self.records)).hexdigest()
+
+    def is_in(self, path: Path) -> bool:
+        """Whether a file shows these records."""
+        from PIL import Image
+
+        try:
+            with Image.open(path) as picture:
+                return picture.info.get("Comment") == self.sha256
+        except OSError:  # not there, or not a picture
+            return False
+
+    def draw(self) -> bytes:
+        """The content of the file."""
+        from bench.analysis.tuning import with_best_rates
+        from bench.plots import FIGURES as DRAWN
+        from bench.plots import image
+
+        figure = DRAWN[self.name](with_best_rates(self.records))
+        if figure is None:
+            raise RecordError(f"the committed records of {self.records[0].study} lack what {self.name} shows")
+        return image(figure, "png", {"Comment": self.sha256})
+
+
+def pages() -> dict[Path, str | Picture]:
+    """Every generated file with its content: the tables of all studies, the ledger, the README and its figures."""
     from bench.analysis.claims import published_claims
     from bench.analysis.ledger import decide_claims, ledger
     from bench.tables.claims import page
     from bench.tables.findings import findings
     from bench.tables.tabulation import tables_by_study
 
-    files = {}
-    shown = []
+    files: dict[Path, str | Picture] = {}
+    shown: list[str] = []
     records, probes = committed(), committed_probes()
-    for study, tables in tables_by_study(for_every_study(records), probes).items():
+    by_study = tables_by_study(for_every_study(records), probes)
+    for study, tables in by_study.items():
         for table in tables:
             files[FOLDER / "tables" / f"{study}-{table.name}.md"] = table.markdown()
-            if (study, table.name) in HEADLINES:
-                shown.append(f"{find_study(study).question}\n\n{table.markdown()}")
     claims = published_claims()
     if decide_claims(records, claims):
         decided = ledger(records, probes, claims)
         files[_claims_path()] = page(decided, lambda study: f"{FOLDER.name}/{_records_path(study).name}")
-        shown.insert(0, findings(decided))
+        shown.append(findings(decided, FINDINGS))
+    pictures = _pictures(records)
+    shown += [f"![{path.stem}]({path.relative_to(README.parent).as_posix()})\n" for path in pictures]
+    for headline in TABLES:
+        for table in chain.from_iterable(tables_by_study(_of(headline, records)).values()):
+            if table.name == headline.name:
+                shown.append(f"{find_study(headline.study).question}\n\n{table.markdown()}")
     section = "\n".join(shown) or "*No runs are committed yet.*\n"
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
     files[README] = f"{before}{BEGIN}\n{section}{END}{after}"
-    return files
+    return {**files, **pictures}
 
 
-def outdated() -> dict[Path, str | None]:
-    """The generated files that disagree with the records, with their text; None for those not made any more."""
+def _of(headline: Headline, records: Sequence[RunRecord]) -> list[RunRecord]:
+    return [r for r in records if (r.study, r.dataset) == (headline.study, headline.dataset)]
+
+
+def _pictures(records: Sequence[RunRecord]) -> dict[Path, Picture]:
+    """The figures that the README shows, by file."""
+    return {
+        FOLDER / "plots" / f"{'-'.join(headline)}.png": Picture(headline.name, of_headline)
+        for headline in FIGURES
+        if (of_headline := _of(headline, records))
+    }
+
+
+def outdated() -> dict[Path, str | Picture | None]:
+    """The generated files that disagree with the records, with their content; None for those not made any more."""
     files = pages()
-    wrong = {path: text for path, text in files.items() if not path.is_file() or path.read_text("utf-8") != text}
-    made = [*sorted((FOLDER / "tables").glob("*")), *filter(Path.is_file, [_claims_path()])]
-    return wrong | {path: None for path in made if path not in files}
+    wrong = {
+        path: content
+        for path, content in files.items()
+        if not (
+            content.is_in(path)
+            if isinstance(content, Picture)
+            else path.is_file() and path.read_text("utf-8") == content
+        )
+    }
+    made = [file for folder in ("tables", "plots") for file in sorted((FOLDER / folder).glob("*"))]
+    return wrong | {path: None for path in [*made, *filter(Path.is_file, [_claims_path()])] if path not in files}
 
 
 def write() -> list[Path]:
     """Write the generated files that are outdated, remove those not generated any more; returns both."""
     changed = outdated()
-    for path, text in changed.items():
-        if text is None:
+    for path, content in changed.items():
+        if content is None:
             path.unlink()
-        else:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text, encoding="utf-8")
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.draw() if isinstance(content, Picture) else content.encode())
     return list(changed)

@@ -145,13 +145,14 @@ class AdaptivePhase(nn.Module):
 
     def forward(self, maps: Tensor) -> Tensor:
         """(B, C, H, W) to (B, C, H/2, W/2); the first of equal norms."""
-        windows = maps.unflatten(3, (-1, 2)).unflatten(2, (-1, 2))  # (B, C, H/2, 2, W/2, 2)
-        norms = windows.square().sum(dim=(1, 2, 4)).flatten(1)  # (B, 4)
+        with torch.no_grad():
+            energy = torch.linalg.vector_norm(maps, dim=1).square()  # (B, H, W)
+            norms = energy.unflatten(2, (-1, 2)).unflatten(1, (-1, 2)).sum(dim=(1, 3)).flatten(1)  # (B, 4)
+            kept = norms.argmax(dim=1, keepdim=True) == torch.arange(4, device=maps.device)
+            mask = kept.to(maps.dtype).view(-1, 1, 2, 2).tile(maps.shape[2] // 2, maps.shape[3] // 2)
         # A sum with weights 0 and 1: picking by index scatters in its backward pass, which is slow on CUDA in
         # deterministic mode.
-        kept = norms.argmax(dim=1, keepdim=True) == torch.arange(4, device=maps.device)
-        phase: Tensor = (windows * kept.to(maps.dtype).view(-1, 1, 1, 2, 1, 2)).sum(dim=(3, 5))
-        return phase
+        return F.avg_pool2d(maps * mask, 2, divisor_override=1)
 
 
 @register_embedder("aps", families=(FIELD,))

@@ -7,13 +7,10 @@ variants of a protocol with its first.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench.analysis.frames import completed, evaluated
+from bench.analysis.frames import BASELINE, completed, evaluated
 from bench.analysis.quantities import Run, measured
 from bench.analysis.verdicts import Verdict, judge, pair
 from bench.records import RunRecord
-
-BASELINE = ("intermediate", "concat")
-"""Stage and operator that the other models of a family are compared with."""
 
 Models = Mapping[tuple[str, str], Mapping[int, Run]]
 """Runs by (variant, model), then by seed."""

@@ -24,6 +24,9 @@ from bench.records.keys import device_model
 
 AnyRecord = TypeVar("AnyRecord", bound=RunRecord | ProbeRecord)
 AnyCost = TypeVar("AnyCost", bound=CostRecord)
+BASELINE = ("intermediate", "concat")
+"""Stage and operator that the other models of a family are compared with."""
+
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
 
@@ -114,6 +117,19 @@ def embedder_pairs(cells: pd.DataFrame) -> pd.DataFrame:
     )
 
 
+def strategy_pairs(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells of each strategy beside those of intermediate concatenation, one row per model and seed.
+
+    Takes what ``frame`` returns; columns as in ``embedder_pairs``. Pairs share variant, family and embedder.
+    """
+    baseline = [f"{row.variant} {row.family}-{'-'.join(BASELINE)}".strip() for row in cells.itertuples()]
+    return cells[cells.strategy == baseline].merge(
+        cells[cells.strategy != baseline],
+        on=["variant", "family", "embedder", "seed"],
+        suffixes=("_reference", ""),
+    )
+
+
 def grouped(records: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
     """The records with each key, keys in the order of first appearance."""
     groups: dict[Key, list[Item]] = {}
@@ -174,6 +190,7 @@ def describe(records: Sequence[RunRecord]) -> list[str]:
         f"seeds: {', '.join(map(str, seeds))} (n = {len(seeds)})",
         _device(record.environment for record in done),
     ]
+    lines += _rates(done)
     elsewhere = sum(device_model(record) != main_device(done) for record in done)
     if elsewhere:
         lines.append(
@@ -186,6 +203,15 @@ def describe(records: Sequence[RunRecord]) -> list[str]:
     if unfinished:
         lines.append(f"left out, not completed: {', '.join(unfinished)}")
     return lines
+
+
+def _rates(records: Sequence[RunRecord]) -> list[str]:
+    """The learning rates of records that have several under one name of a protocol."""
+    rates = {(record.variant, record.protocol.get("learning_rate")) for record in records}
+    if len(rates) == len({variant for variant, _ in rates}):
+        return []
+    counts = Counter(record.protocol.get("learning_rate") or 0.0 for record in records)
+    return [f"learning rates: {', '.join(f'{rate:g} in {counts[rate]} runs' for rate in sorted(counts))}"]
 
 
 def _test_pairs(records: Sequence[RunRecord]) -> str:

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
-from math import inf, isnan
+from math import isnan
 from statistics import fmean
 
 from bench.analysis.claims import BEST, OVER, Claim, Claims, Manipulation, Part, Question, Relation, Source
 from bench.analysis.frames import grouped
 from bench.analysis.quantities import Quantity, Run, accuracy_under, count_learned
+from bench.analysis.tuning import best_of_variants
 from bench.analysis.verdicts import Outcome, Pairing, Verdict, follow, over, pair, untested
 from bench.config import FULL
 from bench.records import COMPLETED, DIVERGED, Conditions, ProbeRecord, RunRecord, conditions_of
@@ -395,27 +396,10 @@ def _models(claim: Claim, by_source: Mapping[Source, Sequence[Run]]) -> dict[Cla
 
 
 def best(by_source: Mapping[Source, Sequence[Run]], study: str) -> list[Run]:
-    """Of the variants of a study, the run with the lowest validation loss for each model, seed and data.
-
-    All variants must have ended, so that every model was tuned with the same effort; a run that diverged is not
-    chosen unless all did.
-    """
-    variants = {source for source in by_source if source[0] == study}
-    cells = grouped(
-        (run for source in by_source if source in variants for run in by_source[source]),
-        lambda run: (conditions_of(run.record), run.record.model, run.record.seed),
-    )
-    chosen = []
-    for runs in cells.values():
-        latest = {run.record.variant: run for run in runs}
-        if len(latest) == len(variants):
-            chosen.append(min(latest.values(), key=_validation_loss))
-    return chosen
-
-
-def _validation_loss(run: Run) -> float:
-    loss = run.record.best_valid_loss
-    return inf if loss is None or run.record.status != COMPLETED else loss
+    """``best_of_variants`` of the runs of a study."""
+    runs = [run for source, of_source in by_source.items() if source[0] == study for run in of_source]
+    chosen = {id(record) for record in best_of_variants(run.record for run in runs)}
+    return [run for run in runs if id(run.record) in chosen]
 
 
 def _conditions(record: RunRecord, setting: str) -> ClaimConditions:

@@ -70,13 +70,13 @@ def mean_interval(values: ArrayLike, *, confidence: float = CONFIDENCE, ratio: f
     return Interval(float(mean), float(mean - reach), float(mean + reach), x.size)
 
 
-def paired_difference(a: ArrayLike, b: ArrayLike) -> Interval:
-    """The mean of a - b, (n,) each and paired by position, with its t interval.
+def paired_difference(a: ArrayLike, b: ArrayLike, *, ratio: float = 0.0) -> Interval:
+    """The mean of a - b, (n,) each and paired by position, with its t interval; ``ratio`` as in ``mean_interval``.
 
     Raises:
         ValueError: They differ in length.
     """
-    return mean_interval(_differences(a, b))
+    return mean_interval(_differences(a, b), ratio=ratio)
 
 
 def bootstrap_interval(values: ArrayLike) -> Interval:

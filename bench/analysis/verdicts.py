@@ -24,6 +24,7 @@ import numpy as np
 
 from bench.analysis.formats import margin
 from bench.analysis.quantities import Quantity, Run, learned
+from bench.analysis.resampling import resampling
 from bench.analysis.sequential import resampled_p, resampled_t, sign_flip_p, sign_flips
 from bench.analysis.statistics import (
     ALPHA,
@@ -39,8 +40,8 @@ from bench.analysis.statistics import (
     probability_better,
     three_outcomes,
 )
-from bench.metrics import reported_pairs, reported_part
-from bench.records import COMPLETED, Metric, RunRecord, same_data
+from bench.metrics import reported_part
+from bench.records import COMPLETED, Metric, same_data
 from bench.records.keys import same_device
 
 
@@ -325,26 +326,6 @@ def _left_out(quantity: Quantity, runs: Iterable[Run]) -> bool:
     return any(
         run.record.status != COMPLETED or (quantity.if_learned and learned(run.record) is False) for run in runs
     )
-
-
-def resampling(records: Iterable[RunRecord]) -> float:
-    """The reported pairs per training pair of seeds that divide the same pairs; 0 if each seed has its own.
-
-    Seeds of simulated data have their own, since records hold the hash of the training pairs.
-    """
-    records = list(records)
-    if len(records) < 2:
-        return 0.0
-    drawn = [record.train_sha256 for record in records if record.simulated and record.train_sha256]
-    if len(set(drawn)) == len(records):
-        return 0.0
-    counts = [(reported_pairs(record), record.train_pairs) for record in records]
-    return max((reported / train for reported, train in counts if reported and train), default=0.0)
-
-
-def name_of_test(ratio: float) -> str:
-    """The test of differences, in words, by what ``resampling`` returned."""
-    return "t test of Nadeau and Bengio, as seeds divide the same pairs" if ratio else "exact sign flips"
 
 
 def judge(pairings: Iterable[Pairing]) -> list[Verdict]:

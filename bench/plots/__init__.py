@@ -15,15 +15,16 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from bench.analysis.frames import comparable, comparable_costs, file_stem
+from bench.analysis.tuning import with_best_rates
 from bench.plots.cost import cost
 from bench.plots.curves import curves
-from bench.plots.downsampling import downsampling
+from bench.plots.differences import downsampling, strategies
 from bench.plots.robustness import robustness
 from bench.plots.scaling import scaling
 from bench.records import CostRecord, GrowthRecord, ProbeRecord, RunRecord
 
 FIGURES: Mapping[str, Callable[[Sequence[RunRecord]], Figure | None]] = MappingProxyType(
-    {"curves": curves, "cost": cost, "downsampling": downsampling}
+    {"curves": curves, "cost": cost, "downsampling": downsampling, "strategies": strategies}
 )
 """The figures of runs by name: each takes comparable records and returns None if they lack the data for it."""
 
@@ -38,7 +39,7 @@ def figures(
     A stem is ``<figure>`` for the standard study and for costs, ``<study>-<figure>`` for the other studies.
     """
     drawn = {
-        file_stem(study, name): draw(together)
+        file_stem(study, name): draw(with_best_rates(together))
         for study, together in comparable(records).items()
         for name, draw in FIGURES.items()
     }
@@ -70,10 +71,11 @@ def write_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
     return paths
 
 
-def image(figure: Figure, kind: str) -> bytes:
+def image(figure: Figure, kind: str, texts: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """A figure as the content of a file of a kind ("png", "svg"); the same figure gives the same bytes.
 
-    The text of an SVG is text: it is found by searches, and takes a third of the time and space of outlines.
+    ``texts`` are those that a PNG holds besides its pixels. The text of an SVG is text: it is found by searches,
+    and takes a third of the time and space of outlines.
     """
     content = BytesIO()
     for text in figure.findobj(Text):
@@ -83,7 +85,7 @@ def image(figure: Figure, kind: str) -> bytes:
         with rc_context({"svg.fonttype": "none", "svg.hashsalt": "fusiongauge"}):
             FigureCanvasSVG(figure).print_svg(content, metadata={"Date": None})
     else:
-        figure.savefig(content, format=kind, dpi=PIXELS_PER_INCH)
+        figure.savefig(content, format=kind, dpi=PIXELS_PER_INCH, metadata=dict(texts))
     return content.getvalue()
 
 

@@ -6,12 +6,13 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.frames import frame
+from bench.analysis.resampling import shared_pairs
 from bench.analysis.statistics import FEWEST_SEEDS, mean_interval
 from bench.analysis.thresholds import above_chance
 from bench.config import SMOKE
 from bench.metrics import IN_WORDS, declarations, name_on, reported, reported_pairs, reported_part
 from bench.records import COMPLETED, RunRecord
-from bench.tables.seeds import best, shared_pairs
+from bench.tables.seeds import best
 
 NAMED = 4
 """Number of models that a sentence lists by name before it only counts."""
@@ -40,7 +41,7 @@ def _best(cells: pd.DataFrame, part: str, ratio: float) -> str:
         return "The models are not compared: they have no seed in common."
     means = losses.mean()
     first = str(means.idxmin())
-    loss = formats.mean(metric, mean_interval(losses[first]))
+    loss = formats.mean(metric, mean_interval(losses[first], ratio=ratio))
     lowest = f"{first} has the lowest {IN_WORDS[part]} loss, {loss} "
     lowest += "with one seed" if seeds == 1 else f"on average over {seeds} seeds"
     if seeds < FEWEST_SEEDS:

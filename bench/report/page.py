@@ -17,6 +17,7 @@ from bench.analysis.claims import Claims, published_claims
 from bench.analysis.confusion import confusions
 from bench.analysis.frames import comparable, describe, outcomes
 from bench.analysis.ledger import decide_claims, ledger
+from bench.analysis.tuning import with_best_rates
 from bench.records import COMPLETED, DIVERGED, FAILED, CostRecord, ProbeRecord, RunRecord
 from bench.records.reading import Run
 from bench.report import cells
@@ -91,17 +92,17 @@ def _comparable(name: str, group: Sequence[RunRecord | ProbeRecord]) -> Run:
 
 def _section(group: Run, tables: list[TextTable], runs: Sequence[Run]) -> dict[str, Any]:
     """What the template shows of comparable records; ``runs`` are those of the records, one each."""
-    records = group.records
+    records, compared = group.records, with_best_rates(group.records)
     return {
         "name": group.name,
-        "question": next((record.question for record in records if record.question), ""),
-        "highlights": highlights(records),
-        "conditions": describe(records) if records else [],
+        "question": next((record.question for record in compared if record.question), ""),
+        "highlights": highlights(compared),
+        "conditions": describe(compared) if records else [],
         "tables": tables,
-        "confusions": confusions(records),
+        "confusions": confusions(compared),
         "samples": gallery(records, [run.folder for run in runs]),
         "protocols": _protocols(records),
-        "metrics": outcomes(records),
+        "metrics": outcomes(compared),
         "cells": [(record, run.name) for record, run in zip(records, runs, strict=True)],
     }
 

@@ -5,9 +5,10 @@ from itertools import product
 
 from bench.analysis import formats
 from bench.analysis.frames import embedder_pairs, frame, shown
+from bench.analysis.resampling import ratio_of, shared_pairs
 from bench.analysis.statistics import paired_difference
 from bench.records import RunRecord
-from bench.tables.seeds import BETTER_OF_TWO, compared, raw, seed_table, shared_pairs
+from bench.tables.seeds import BETTER_OF_TWO, compared, raw, seed_table
 from bench.tables.text import TextTable
 
 
@@ -29,7 +30,7 @@ def downsampling_table(records: Sequence[RunRecord]) -> TextTable | None:
             if values.empty:
                 continue
             of_reference, of_embedder = values.to_numpy().T
-            difference = paired_difference(of_embedder, of_reference)
+            difference = paired_difference(of_embedder, of_reference, ratio=ratio_of(metric, ratio))
             labels = [str(strategy), metric.title, str(embedder), str(len(values))]
             rows.append([*labels, *compared(metric, values, ratio), formats.difference(metric, difference)])
             data.append(

@@ -7,8 +7,9 @@ import pandas as pd
 from bench.analysis import formats
 from bench.analysis.evidence import evidence
 from bench.analysis.frames import describe, evaluated
+from bench.analysis.resampling import name_of_test
 from bench.analysis.statistics import ALPHA, CLEAR
-from bench.analysis.verdicts import Verdict, name_of_test
+from bench.analysis.verdicts import Verdict
 from bench.records import Metric, RunRecord
 from bench.tables.text import TextTable
 

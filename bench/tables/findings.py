@@ -4,9 +4,11 @@ No sentence is written by hand, so none says more than its numbers.
 """
 
 from collections import Counter
+from collections.abc import Collection, Sequence
 
 from bench.analysis.formats import short_title
-from bench.analysis.ledger import ClaimConditions, Entry, Ledger, PartEntry, Ruling
+from bench.analysis.frames import grouped
+from bench.analysis.ledger import Entry, Ledger, PartEntry, Ruling
 
 _COUNTED = {
     Ruling.HOLDS: "hold",
@@ -18,39 +20,65 @@ _COUNTED = {
 }
 
 
-def findings(ledger: Ledger) -> str:
-    """The verdicts as Markdown: how many of each, and every claim that is decided with its numbers."""
+def findings(ledger: Ledger, shown: Collection[str] = ()) -> str:
+    """The verdicts as Markdown: how many of each, and claims with their numbers and the data these are of.
+
+    Args:
+        ledger: The verdicts.
+        shown: The names of the claims to show, in this order; those that were not run have no sentence. All that
+            were run without any.
+    """
     counts = Counter(entry.ruling for entry in ledger.entries)
     claims = len({entry.claim.name for entry in ledger.entries})
     tested = [entry for entry in ledger.entries if entry.conditions is not None]
     if not tested:
         return f"None of the {claims} claims has been tested on the committed runs.\n"
     summary = ", ".join(f"{counts[ruling]} {words}" for ruling, words in _COUNTED.items() if counts[ruling])
-    lines = [
-        f"Verdicts on {claims} claims, one for each data set and protocol: {summary}. "
-        "A claim of several comparisons holds if every one does; the numbers are of the comparison it depends on.",
-        "",
-        *(
-            f"- {_sentence(entry, entry.conditions)}"
-            for ruling in _COUNTED
-            for entry in tested
-            if entry.ruling is ruling and entry.conditions is not None
-        ),
+    order = list(shown) or [entry.claim.name for ruling in _COUNTED for entry in tested if entry.ruling is ruling]
+    chosen = [entry for name in dict.fromkeys(order) for entry in tested if entry.claim.name == name]
+    blocks = [
+        f"**{under.shared.dataset}**, {under.protocol} ({_data(of_conditions)}):\n\n"
+        + "\n".join(map(_sentence, of_conditions))
+        for under, of_conditions in grouped(chosen, lambda entry: entry.conditions).items()
+        if under is not None
     ]
-    return "\n".join(lines) + "\n"
+    total = (
+        f"Verdicts on {claims} claims, one for each data set and protocol: {summary}. A claim of several "
+        "comparisons holds if every one does; the numbers are of the comparison it depends on, with the 95% "
+        "interval."
+    )
+    return "\n\n".join([*blocks, total]) + "\n"
 
 
-def _sentence(entry: Entry, under: ClaimConditions) -> str:
-    conditions = f"{under.shared.dataset}, {under.protocol}"
+def _data(entries: Sequence[Entry]) -> str:
+    """What the runs of some entries were trained and tested on."""
+    records = [run.record for entry in entries for part in entry.parts for run in part.seen]
+    pairs = ", ".join(
+        f"{_range([count for record in records if (count := getattr(record, field)) is not None])} {name} pairs"
+        for field, name in (("train_pairs", "training"), ("test_pairs", "test"))
+        if any(getattr(record, field) for record in records)
+    )
+    shared = any(part.verdict.pairing.ratio for entry in entries for part in entry.parts)
+    seeds = "seeds divide the same pairs" if shared else "each seed has pairs of its own"
+    return f"{_range([record.classes for record in records])} classes, {pairs}; {seeds}"
+
+
+def _range(counts: Sequence[int]) -> str:
+    low, high = min(counts), max(counts)
+    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+
+
+def _sentence(entry: Entry) -> str:
     numbers = _numbers(entry.decisive) if entry.decisive else ""
-    return f'"{entry.claim.text}": **{entry.words}** ({conditions}){numbers}.'
+    return f'- "{entry.claim.text}": **{entry.words}**{numbers}.'
 
 
 def _numbers(part: PartEntry) -> str:
     pairing = part.verdict.pairing
     sign = "/" if pairing.metric.ratio else "-"
-    learned = ", ".join(f"{k} of {n}" for k, n in part.learned)
+    failed = any(k < n for k, n in part.learned)
+    learned = f"; learned: {', '.join(f'{k} of {n}' for k, n in part.learned)}" if failed else ""
     return (
-        f": {short_title(pairing.metric)}, {pairing.a} {sign} {pairing.b}: {part.verdict.effect_text}, "
-        f"n = {pairing.n}; learned: {learned}"
+        f"; {short_title(pairing.metric)}, {pairing.a} {sign} {pairing.b}: {part.verdict.effect_text}, "
+        f"n = {pairing.n}{learned}"
     )

@@ -6,9 +6,10 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.frames import frame, outcomes
+from bench.analysis.resampling import shared_pairs
 from bench.analysis.statistics import mean_interval
 from bench.records import Metric, RunRecord
-from bench.tables.seeds import Best, best, raw, seed_table, shared_pairs
+from bench.tables.seeds import Best, best, raw, seed_table
 from bench.tables.text import TextTable
 
 FEWEST_EMBEDDERS = 3
@@ -30,7 +31,8 @@ def matrix_tables(records: Sequence[RunRecord]) -> list[TextTable]:
 
 def _matrix(metric: Metric, cells: pd.DataFrame, records: Sequence[RunRecord]) -> TextTable:
     by_cell = cells.pivot(index="seed", columns=["strategy", "embedder"], values=metric.name)
-    stand_out = best(by_cell, higher_is_better=metric.higher_is_better, ratio=shared_pairs(records))
+    ratio = shared_pairs(records)
+    stand_out = best(by_cell, higher_is_better=metric.higher_is_better, ratio=ratio)
     strategies, embedders = (list(cells[axis].unique()) for axis in ("strategy", "embedder"))
     group_of = cells.groupby("strategy").group.first()
     across = len(strategies) >= len(embedders)
@@ -42,7 +44,7 @@ def _matrix(metric: Metric, cells: pd.DataFrame, records: Sequence[RunRecord]) -
         numbers: dict[str, object] = {"strategy" if across else "embedder": first}
         for second in columns:
             cell = (first, second) if across else (second, first)
-            interval = mean_interval(by_cell[cell].dropna() if cell in by_cell else [])
+            interval = mean_interval(by_cell[cell].dropna() if cell in by_cell else [], ratio=ratio)
             text = formats.mean(metric, interval)
             row.append(Best(text) if cell in stand_out else text)
             numbers |= raw({second: interval})

@@ -6,10 +6,11 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.frames import frame
+from bench.analysis.resampling import shared_pairs
 from bench.analysis.statistics import paired_difference
 from bench.metrics import declarations, name_on, reported_part
 from bench.records import Metric, RunRecord
-from bench.tables.seeds import BETTER_OF_TWO, compared, raw, seed_table, shared_pairs
+from bench.tables.seeds import BETTER_OF_TWO, compared, raw, seed_table
 from bench.tables.text import TextTable
 
 
@@ -33,7 +34,7 @@ def modalities_table(records: Sequence[RunRecord]) -> TextTable | None:
             continue
         fusion, *alone = accuracies.columns
         baseline = accuracies[alone].mean().idxmax()
-        gain = paired_difference(accuracies[fusion], accuracies[baseline])
+        gain = paired_difference(accuracies[fusion], accuracies[baseline], ratio=ratio)
         both, single = compared(accuracy, accuracies[[fusion, baseline]], ratio)
         gained = formats.difference(accuracy, gain)
         rows.append([str(model), str(len(accuracies)), both, str(baseline), single, gained])

@@ -7,10 +7,11 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.frames import evaluated, frame
+from bench.analysis.resampling import ratio_of, shared_pairs
 from bench.analysis.statistics import Interval, mean_interval
 from bench.metrics import QUANTITIES, fastest_operation, name_on, reported_part
 from bench.records import COMPLETED, Metric, RunRecord
-from bench.tables.seeds import BEST_OF_COLUMN, Best, best, better_is_higher, raw, seed_table, shared_pairs
+from bench.tables.seeds import BEST_OF_COLUMN, Best, best, better_is_higher, raw, seed_table
 from bench.tables.text import TextTable
 
 COSTS = {
@@ -81,12 +82,19 @@ def models_table(
     stand_out = {
         cell
         for metric in (metrics if len(cells) else ())
-        for cell in best(by_model.loc[:, [metric.name]], higher_is_better=better_is_higher(metric), ratio=ratio)
+        for cell in best(
+            by_model.loc[:, [metric.name]],
+            higher_is_better=better_is_higher(metric),
+            ratio=ratio_of(metric, ratio),
+        )
     }
     rows: list[list[str]] = []
     data: list[dict[str, object]] = []
     for model, of_model in cells.groupby("model", sort=False):
-        intervals = {metric.name: mean_interval(of_model[metric.name].dropna()) for metric in metrics}
+        intervals = {
+            metric.name: mean_interval(of_model[metric.name].dropna(), ratio=ratio_of(metric, ratio))
+            for metric in metrics
+        }
         row = [str(model), str(len(of_model))]
         for metric in metrics:
             text = _text(metric, intervals[metric.name], int(of_model[_evidence(metric)].notna().sum()))

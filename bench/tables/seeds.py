@@ -7,13 +7,17 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.frames import describe
+from bench.analysis.resampling import name_of_test, ratio_of, shared_pairs
 from bench.analysis.sequential import resampled_p, sign_flip_p
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, Interval, holm, mean_interval
-from bench.analysis.verdicts import name_of_test, resampling
 from bench.records import Metric, RunRecord
 from bench.tables.text import TextTable
 
 SPREAD = "±: half the 95% interval of the mean over seeds (Student's t)"
+
+SPREAD_OF_SHARED = (
+    f"{SPREAD}; of what is evaluated with the variance of Nadeau and Bengio, as seeds divide the same pairs"
+)
 
 BEST_OF_COLUMN = "the best of its column and all rows not significantly different from it (Holm over the rows)"
 
@@ -35,7 +39,7 @@ def seed_table(
     *,
     seeds: int,
     best: str,
-    spread: str = SPREAD,
+    spread: str = "",
     before: Iterable[str] = (),
     after: Iterable[str] = (),
     groups: Sequence[str] = (),
@@ -44,9 +48,11 @@ def seed_table(
     """A ``TextTable`` of means over ``seeds`` seeds, titled after the study of its records.
 
     Cells of type ``Best`` are marked; ``best`` is what a mark means in this table, ``spread`` how it shows the
-    spread of seeds. Notes about both stand between those in ``before`` and ``after``.
+    spread of seeds, if not by intervals. Notes about both stand between those in ``before`` and ``after``.
     """
-    reason = f"{best}; paired by seed, {name_of_test(shared_pairs(records))} at {ALPHA:.0%}"
+    ratio = shared_pairs(records)
+    spread = spread or (SPREAD_OF_SHARED if ratio else SPREAD)
+    reason = f"{best}; paired by seed, {name_of_test(ratio)} at {ALPHA:.0%}"
     marked = frozenset(
         (i, j) for i, row in enumerate(rows) for j, cell in enumerate(row) if isinstance(cell, Best)
     )
@@ -83,14 +89,6 @@ def better_is_higher(metric: Metric) -> bool | None:
     return False if metric.higher_is_better is None and metric.comparison == "exact" else metric.higher_is_better
 
 
-def shared_pairs(records: Iterable[RunRecord]) -> float:
-    """``verdicts.resampling`` of a table: the largest of its rows."""
-    rows: dict[tuple[str, str], list[RunRecord]] = {}
-    for record in records:
-        rows.setdefault((record.model, record.variant), []).append(record)
-    return max(map(resampling, rows.values()), default=0.0)
-
-
 def best(values: pd.DataFrame, *, higher_is_better: bool | None, ratio: float = 0.0) -> set[Hashable]:
     """The best of several rows of a table, with all that are not significantly different from it.
 
@@ -100,7 +98,7 @@ def best(values: pd.DataFrame, *, higher_is_better: bool | None, ratio: float = 
     Args:
         values: One line per seed, one column per row of the table; NaN where a run is missing.
         higher_is_better: The direction; None for none.
-        ratio: See ``shared_pairs``.
+        ratio: Of ``bench.analysis.resampling.shared_pairs``.
 
     Returns:
         Names of columns. Empty where that would be all of them, without a direction, and where they share fewer
@@ -121,12 +119,13 @@ def best(values: pd.DataFrame, *, higher_is_better: bool | None, ratio: float = 
 
 def compared(metric: Metric, values: pd.DataFrame, ratio: float) -> list[str]:
     """The mean of each column of ``values``, as ``best`` takes them; the best are marked."""
+    ratio = ratio_of(metric, ratio)
     stand_out = best(values, higher_is_better=better_is_higher(metric), ratio=ratio)
-    texts = {column: formats.mean(metric, mean_interval(values[column])) for column in values}
+    texts = {column: formats.mean(metric, mean_interval(values[column], ratio=ratio)) for column in values}
     return [Best(text) if column in stand_out else text for column, text in texts.items()]
 
 
-def notes(seeds: int, reason: str, *, any_marked: bool, spread: str = SPREAD) -> list[str]:
+def notes(seeds: int, reason: str, *, any_marked: bool, spread: str) -> list[str]:
     """The notes about spread and marks; ``reason`` is what a mark means in this table."""
     if seeds == 0:
         return []

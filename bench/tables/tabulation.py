@@ -6,6 +6,7 @@ from pathlib import Path
 from bench.analysis.claims import Claims, published_claims
 from bench.analysis.frames import comparable, file_stem
 from bench.analysis.ledger import decide_claims, ledger
+from bench.analysis.tuning import with_best_rates
 from bench.records import CostRecord, ProbeRecord, RunRecord, conditions_of
 from bench.tables.across import across_table
 from bench.tables.claims import page, verdicts_table
@@ -91,6 +92,7 @@ def _by_dataset(
     for name, group in groups.items():
         runs = [record for record in group if isinstance(record, RunRecord)]
         if runs:
+            runs = with_best_rates(runs)
             conditions = conditions_of(runs[0])
             first = firsts.setdefault((runs[0].study, conditions.profile, conditions.device), name)
             found.setdefault(first, {})[conditions.dataset] = runs
@@ -102,8 +104,10 @@ def _tables_of(group: Sequence[RunRecord | ProbeRecord]) -> list[TextTable]:
     probes = [record for record in group if isinstance(record, ProbeRecord)]
     if not records:
         return probe_tables(probes)
+    variants = variants_table(records)
+    records = with_best_rates(records)
     tables = [
-        variants_table(records),
+        variants,
         fusion_table(records),
         *matrix_tables(records),
         predictions_table(records),

@@ -6,8 +6,9 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.frames import frame, outcomes
+from bench.analysis.resampling import shared_pairs
 from bench.records import Metric, RunRecord
-from bench.tables.seeds import Best, best, seed_table, shared_pairs
+from bench.tables.seeds import Best, best, seed_table
 from bench.tables.text import TextTable
 
 

@@ -9,6 +9,7 @@ from bench import baseline
 from bench.cli import main
 from bench.records import RecordError, RunRecord, append, read
 from bench.registry import STUDIES, find_study
+from fusion_models.zoo import find_model, with_single_modalities
 from tests.bench.probes.samples import probe_record
 from tests.bench.samples import record as sample_record
 
@@ -24,9 +25,15 @@ def test_every_committed_record_is_of_a_model_of_its_study() -> None:
     for study, path in paths.items():
         for record in read(path, RunRecord) if path.is_file() else []:
             assert record.study == study
-            assert record.model in find_study(study).models
+            assert record.model in _models(study, record)
             assert record.environment["commit"]
             assert not record.environment["dirty"], f"{path}: made from a checkout with changes"
+
+
+def _models(study: str, record: RunRecord) -> list[str]:
+    """The models of a study on the data of a record."""
+    specs = [find_model(model) for model in find_study(study).models]
+    return [spec.name for spec in with_single_modalities(specs, list(record.channels or ()))]
 
 
 @pytest.fixture
@@ -78,9 +85,23 @@ def test_the_ledger_of_claims_is_made_from_the_committed_records(project: Path) 
     assert "undecided so far: 1 seed, next look at 10" in ledger
     readme = (project / "README.md").read_text(encoding="utf-8")
     generated = readme.partition(baseline.BEGIN)[2].partition(baseline.END)[0]
-    assert '"MaxPool reaches lower validation loss and higher accuracy": **undecided so far: 1 seed' in generated
-    assert "n = 1; learned: 1 of 1, 1 of 1." in generated
+    assert "3 are undecided" in generated
     assert "[downsampling-deep](baseline/downsampling-deep.jsonl)" in ledger
+
+
+def test_a_figure_is_drawn_again_when_its_records_change(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(baseline, "FIGURES", (baseline.Headline("standard", "shapes", "downsampling"),))
+    models = ("compact-late-concat-maxpool", "compact-late-concat-strided")
+    baseline.add([sample_record(model) for model in models])
+    picture = project / "baseline" / "plots" / "standard-shapes-downsampling.png"
+    assert picture in baseline.write()
+    assert not baseline.outdated()
+    assert "(baseline/plots/standard-shapes-downsampling.png)" in (project / "README.md").read_text("utf-8")
+    baseline.add([sample_record(model, seed=52) for model in models])
+    assert picture in baseline.outdated()
+    baseline.write()
+    picture.write_bytes(b"not a picture")
+    assert list(baseline.outdated()) == [picture]
 
 
 def test_probes_are_kept_beside_the_records_of_their_weights(project: Path) -> None:

@@ -19,8 +19,9 @@ from bench.analysis.quantities import (
     Quantity,
     Run,
 )
+from bench.analysis.resampling import resampling
 from bench.analysis.sequential import LOOKS
-from bench.analysis.verdicts import Outcome, Pairing, Verdict, follow, judge, over, pair, resampling
+from bench.analysis.verdicts import Outcome, Pairing, Verdict, follow, judge, over, pair
 from bench.records import DIVERGED, Metric
 from tests.bench.analysis.samples import seeds
 from tests.bench.samples import MODEL, record, with_test_figures

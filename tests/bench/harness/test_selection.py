@@ -11,9 +11,9 @@ STANDARD = [find_study("standard")]
 @pytest.mark.parametrize(
     ("keyword", "studies"),
     [
-        ("mmtm", "field, operators"),
-        ("MMTM and strided", "field, operators"),
-        ("blurpool and add and not operators", "field, downsampling"),
+        ("mmtm", "field, operators, tuned-field"),
+        ("MMTM and strided", "field, operators, tuned-field"),
+        ("blurpool and add and not operators", "field, downsampling, tuned-field"),
         ("test_training and resnet", "backbones"),
     ],
 )
@@ -24,7 +24,7 @@ def test_other_studies_that_have_a_match_are_named(keyword: str, studies: str) -
 
 def test_a_selected_study_is_not_named() -> None:
     (line,) = no_match("mmtm", [*STANDARD, find_study("operators")])
-    assert line.endswith("no id of --study standard,operators; it does with one of --study field")
+    assert line.endswith("no id of --study standard,operators; it does with one of --study field, tuned-field")
 
 
 def test_without_any_match_the_models_are_listed() -> None:
@@ -40,4 +40,4 @@ def test_a_study_that_cannot_be_made_is_not_named() -> None:
         raise ValueError("mmtm")
 
     (line,) = no_match("mmtm", STANDARD)
-    assert line.endswith("--study field, operators")
+    assert line.endswith("--study field, operators, tuned-field")

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 
 from bench.plots import FIGURES, figures, image, write_figures
@@ -11,7 +12,8 @@ from bench.records import FAILED, RunRecord
 from tests.bench.samples import MODEL, TWIN, record
 from tests.bench.tables.samples import embedded, foreign
 
-RECORDS = [record(TWIN), record(MODEL)]
+OTHERS = ("compact-intermediate-concat-maxpool", "compact-intermediate-concat-strided")
+RECORDS = [record(model) for model in (TWIN, MODEL, *OTHERS)]
 
 
 def test_figures_are_called_like_tables() -> None:
@@ -20,6 +22,7 @@ def test_figures_are_called_like_tables() -> None:
         "curves",
         "cost",
         "downsampling",
+        "strategies",
         "input-scaling-curves",
         "input-scaling-cost",
     ]
@@ -36,7 +39,7 @@ def test_a_caption_tells_what_the_figure_was_obtained_under(name: str) -> None:
     assert "one seed" in caption
     for fact in ("shapes, 2 classes, 400 training pairs", "profile: quick", "(n = 1)", "device: a processor"):
         assert fact in caption
-    again = [record(TWIN, seed=52), record(MODEL, seed=52)]
+    again = [replace(run, seed=52) for run in RECORDS]
     caption = figures([*RECORDS, *again])[name].get_supxlabel()
     assert "one seed" not in caption
     assert "(n = 2)" in caption

@@ -52,7 +52,8 @@ def test_a_metric_that_a_pair_lacks_has_no_row() -> None:
 
 
 def test_a_difference_is_paired_by_seed() -> None:
-    # Losses differ by 0.5 in either seed, however far the seeds are apart; seed 53 has no strided run.
+    # Losses differ by 0.5 in either seed, however far the seeds are apart; seed 53 has no strided run. Half an
+    # interval is 12.706 10 / sqrt(2) sqrt(1 / 2 + 100 / 400) = 77.8.
     table = made(
         downsampling_table(
             [
@@ -63,7 +64,7 @@ def test_a_difference_is_paired_by_seed() -> None:
             ]
         )
     )
-    assert table.rows[0][3:] == ["2", "6 ± 64", "6 ± 64", "+0.5"]
+    assert table.rows[0][3:] == ["2", "6 ± 78", "6 ± 78", "+0.5"]
     loss = table.data.to_dict("records")[0]
     assert (loss["seeds"], loss["reference_value"], loss["embedder_value"]) == (2, 5.5, 6.0)
     assert (loss["difference"], loss["difference_low"], loss["difference_high"]) == (0.5, 0.5, 0.5)

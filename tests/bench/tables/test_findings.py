@@ -9,15 +9,32 @@ def test_nothing_run_says_so() -> None:
 
 
 def test_each_sentence_has_its_numbers() -> None:
-    text = findings(ledger(deep(0.1, 0.3)))
-    first, _, *sentences = text.splitlines()
-    assert "1 hold, 2 do not hold, " in first
-    assert sentences[0].startswith(
-        '- "MaxPool reaches lower validation loss and higher accuracy": **holds (look 1 of 3)** '
-        "(shapes, as published): "
+    heading, *sentences, total = findings(ledger(deep(0.1, 0.3))).split("\n\n")
+    assert heading == ("**shapes**, as published (2 classes, 400 training pairs; each seed has pairs of its own):")
+    first, *others = sentences[0].splitlines()
+    assert first.startswith(
+        '- "MaxPool reaches lower validation loss and higher accuracy": **holds (look 1 of 3)**; '
     )
-    assert f", {MAXPOOL} - {STRIDED}: +0.2 (+0.2 to +0.2), n = 10; learned: 10 of 10, 10 of 10." in sentences[
-        0
-    ] or (f"loss, {MAXPOOL} - {STRIDED}: -0.2 (-0.2 to " in sentences[0])
-    assert all("n = " in sentence for sentence in sentences)
-    assert len(sentences) == 3
+    assert first.endswith(
+        (
+            f"accuracy, {MAXPOOL} - {STRIDED}: +0.2 (+0.2 to +0.2), n = 10.",
+            f"loss, {MAXPOOL} - {STRIDED}: -0.2 (-0.2 to -0.2), n = 10.",
+        )
+    )
+    assert len(others) == 2
+    assert all("n = " in sentence for sentence in others)
+    assert "1 hold, 2 do not hold, " in total
+
+
+def test_chosen_claims_are_shown_in_their_order() -> None:
+    decided = ledger(deep(0.1, 0.3))
+    names = ["downsampling-deep/2", "downsampling-deep/1", "fusion-wide/1"]
+    _, sentences, total = findings(decided, names).split("\n\n")
+    texts = [entry.claim.text for name in names for entry in decided.entries if entry.claim.name == name]
+    assert [line.partition(":")[0] for line in sentences.splitlines()] == [f'- "{text}"' for text in texts[:2]]
+    assert total == findings(decided).split("\n\n")[-1]
+
+
+def test_runs_that_did_not_learn_are_counted() -> None:
+    text = findings(ledger(deep(0.1, 0.6931)))
+    assert "learned: 10 of 10, 0 of 10" in text

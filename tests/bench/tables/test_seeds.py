@@ -4,6 +4,7 @@ import pandas as pd
 import pytest
 from msgspec.structs import replace
 
+from bench.analysis.resampling import shared_pairs
 from bench.records import Metric
 from bench.tables import seeds
 from tests.bench.analysis import samples
@@ -77,8 +78,8 @@ def test_seeds_that_divide_the_same_pairs_need_a_larger_difference() -> None:
 def test_the_ratio_of_a_table_is_the_largest_of_its_rows() -> None:
     own = samples.seeds("compact-late-concat-maxpool", "standard", losses=samples.around(0.1, 8))
     dividing = [replace(run, simulated=False, model="wide-late-concat-maxpool") for run in own]
-    assert seeds.shared_pairs(own) == 0.0
-    assert seeds.shared_pairs([*own, *dividing]) == pytest.approx(0.25)  # 100 validation, 400 training pairs
+    assert shared_pairs(own) == 0.0
+    assert shared_pairs([*own, *dividing]) == pytest.approx(0.25)  # 100 validation, 400 training pairs
 
 
 @pytest.mark.parametrize(
@@ -91,4 +92,4 @@ def test_the_ratio_of_a_table_is_the_largest_of_its_rows() -> None:
     ],
 )
 def test_a_note_says_why_something_is_marked_or_nothing_is(count: int, marked: bool, note: str) -> None:
-    assert seeds.notes(count, "the first", any_marked=marked)[-1] == note
+    assert seeds.notes(count, "the first", any_marked=marked, spread="")[-1] == note

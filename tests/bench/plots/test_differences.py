@@ -2,7 +2,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
-from bench.plots.downsampling import downsampling
+from bench.plots.differences import downsampling, strategies
 from bench.records import RunRecord
 from tests.bench.samples import MODEL, TWIN, record
 from tests.bench.tables.samples import EMBEDDERS, embedded, made
@@ -31,9 +31,10 @@ def loss_panel(figure: Figure | None) -> tuple[list[float], float, bool]:
 
 
 def test_a_point_is_the_mean_difference_and_a_bar_its_interval() -> None:
-    # Mean 0.02, standard error 0.0089 / sqrt(6) = 0.003651; t(5) is 2.571: half of the interval is 0.0094.
+    # Mean 0.02; seeds divide the same pairs, 400 to train and 100 to validate, so the standard error is
+    # 0.00894 sqrt(1 / 6 + 1 / 4) = 0.005774; t(5) is 2.571: half of the interval is 0.0148.
     bar, point, decided = loss_panel(downsampling(pairs(0.01, 0.01, 0.02, 0.02, 0.03, 0.03)))
-    assert [round(end, 4) for end in bar] == [0.0106, 0.0294]
+    assert [round(end, 4) for end in bar] == [0.0052, 0.0348]
     assert round(point, 12) == 0.02
     assert decided
 
@@ -94,3 +95,30 @@ def test_a_long_name_leaves_room_for_the_panels() -> None:
 
 def test_without_a_pair_there_is_no_figure() -> None:
     assert downsampling([record(MODEL)]) is None
+
+
+def test_strategies_are_drawn_against_concatenation_with_the_same_embedder() -> None:
+    records = [
+        embedded(embedder, f"wide-{stage}-{operator}", stage=stage, operator=operator, family="wide", seed=seed,
+                 valid_accuracy=base + gain + seed / 1e4)
+        for embedder, base in (("maxpool", 0.5), ("strided", 0.7))
+        for stage, operator, gain in (
+            ("intermediate", "concat", 0.0), ("intermediate", "add", -0.1), ("late", "mean", 0.05)
+        )
+        for seed in (51, 52)
+    ]  # fmt: skip
+    figure = made(strategies(records))
+    panel = figure.axes[0]
+    # The best first within each embedder.
+    assert [label.get_text() for label in panel.get_yticklabels()] == [
+        "wide-late-mean-maxpool",
+        "wide-intermediate-add-maxpool",
+        "wide-late-mean-strided",
+        "wide-intermediate-add-strided",
+    ]
+    points = {y: x for line in panel.get_lines()[1:] for x, y in np.asarray(line.get_xydata()).round(12).tolist()}
+    assert points == {0: 0.05, 1: -0.1, 2: 0.05, 3: -0.1}
+
+
+def test_strategies_without_a_concatenation_are_not_drawn() -> None:
+    assert strategies(pairs(0.1, 0.2)) is None

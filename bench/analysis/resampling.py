@@ -1,0 +1,42 @@
+"""Seeds that divide the same pairs again and again, as those of data read from files do, depend on each other.
+
+Statistics of such seeds take a ``ratio``, reported pairs per training pair, from here (Nadeau and Bengio 2003).
+"""
+
+from collections.abc import Iterable
+
+from bench.metrics import reported_pairs
+from bench.records import Metric, RunRecord
+
+
+def resampling(records: Iterable[RunRecord]) -> float:
+    """The reported pairs per training pair of seeds that divide the same pairs; 0 if each seed has its own.
+
+    Seeds of simulated data have their own, since records hold the hash of the training pairs.
+    """
+    records = list(records)
+    if len(records) < 2:
+        return 0.0
+    drawn = [record.train_sha256 for record in records if record.simulated and record.train_sha256]
+    if len(set(drawn)) == len(records):
+        return 0.0
+    counts = [(reported_pairs(record), record.train_pairs) for record in records]
+    return max((reported / train for reported, train in counts if reported and train), default=0.0)
+
+
+def name_of_test(ratio: float) -> str:
+    """The test of differences, in words, by what ``resampling`` returned."""
+    return "t test of Nadeau and Bengio, as seeds divide the same pairs" if ratio else "exact sign flips"
+
+
+def shared_pairs(records: Iterable[RunRecord]) -> float:
+    """``resampling`` of a table: the largest of its rows."""
+    rows: dict[tuple[str, str], list[RunRecord]] = {}
+    for record in records:
+        rows.setdefault((record.model, record.variant), []).append(record)
+    return max(map(resampling, rows.values()), default=0.0)
+
+
+def ratio_of(metric: Metric, ratio: float) -> float:
+    """A table's ``shared_pairs`` for one of its metrics: 0 for costs, which do not depend on the pairs."""
+    return ratio if metric.part else 0.0

@@ -1,0 +1,66 @@
+"""The best of several protocols for each model and seed, chosen on validation pairs.
+
+Test pairs have no say in the choice. A model and seed for which not every protocol has ended has none, so that all
+are tuned with the same effort.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from math import inf
+from typing import Any
+
+from msgspec.structs import replace
+
+from bench.analysis.frames import grouped
+from bench.config import canonical
+from bench.records import COMPLETED, DIVERGED, RunRecord, conditions_of
+
+_RATES = ("learning_rate", "final_learning_rate")
+
+
+def best_of_variants(records: Iterable[RunRecord]) -> list[RunRecord]:
+    """For each model, seed and data, the record with the lowest validation loss of all variants.
+
+    One that diverged is chosen only where all did.
+
+    Args:
+        records: Of one study, all ended.
+    """
+    records = list(records)
+    variants = {record.variant for record in records}
+    cells = grouped(records, lambda record: (conditions_of(record), record.model, record.seed))
+    latest = [{record.variant: record for record in of_cell} for of_cell in cells.values()]
+    return [min(found.values(), key=_validation_loss) for found in latest if len(found) == len(variants)]
+
+
+def _validation_loss(record: RunRecord) -> float:
+    loss = record.best_valid_loss
+    return inf if loss is None or record.status != COMPLETED else loss
+
+
+def with_best_rates(records: Sequence[RunRecord]) -> list[RunRecord]:
+    """Records to compare models by: of a study whose variants differ in the learning rate alone, the best of each.
+
+    These have no variant any more, and their question says how they were chosen. Records of cells that have not
+    ended keep their variant. Other records are returned as they are, and so are those of a tuned study in which no
+    model has ended with every rate.
+    """
+    ended = [record for record in records if record.status in (COMPLETED, DIVERGED)]
+    chosen = best_of_variants(ended) if _differ_in_rates_alone(ended) else []
+    if not chosen:
+        return list(records)
+    rates = sorted({record.protocol["learning_rate"] for record in ended})
+    how = f"Every model has the learning rate with the lowest validation loss, for each seed, of {_list(rates)}."
+    best = [replace(record, variant="", question=f"{record.question} {how}".strip()) for record in chosen]
+    return [*best, *(record for record in records if record.status not in (COMPLETED, DIVERGED))]
+
+
+def _list(rates: Sequence[float]) -> str:
+    return f"{', '.join(f'{rate:g}' for rate in rates[:-1])} and {rates[-1]:g}"
+
+
+def _differ_in_rates_alone(records: Sequence[RunRecord]) -> bool:
+    protocols: dict[str, Mapping[str, Any]] = {r.variant: canonical(r.protocol) for r in records}
+    rates = [[protocol.get(name) for name in _RATES] for protocol in protocols.values()]
+    others = [{k: v for k, v in protocol.items() if k not in _RATES} for protocol in protocols.values()]
+    distinct = len({tuple(pair) for pair in rates})
+    return len(rates) > 1 and distinct == len(rates) and all(other == others[0] for other in others)
