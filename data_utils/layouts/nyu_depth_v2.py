@@ -26,6 +26,7 @@ from data_utils.errors import DataError
 from data_utils.layouts.declared import Declaration, read_declaration
 from data_utils.layouts.listing import Listing, Source
 from data_utils.layouts.media import Values
+from data_utils.layouts.official_splits import official_parts
 from data_utils.simulator.shapes import Progress, no_progress
 
 FILE_NAME = "nyu_depth_v2_labeled.mat"
@@ -48,7 +49,6 @@ MODALITIES = ("rgb", "lidar")
 
 _STRUCTURE = ("wall", "floor", "ceiling", "column", "floor mat")  # not objects
 _DIMENSIONS = {"images": 4, "rawDepths": 3, "labels": 3, "instances": 3, "names": 2, "scenes": 2}
-_SPLIT_FRAMES = ("trainNdxs", "testNdxs")  # counted from 1
 _CHUNK_BYTES, _CHUNK_SLOTS = (
     1 << 26,
     100_003,
@@ -134,7 +134,13 @@ def list_nyu_depth_v2(path: Path, angles_of: str = "", progress: Progress = no_p
         crop = chosen[pair]
         return _values(file, raw_depths, crop.frame, crop.columns, crop.rows).T
 
-    parts, unused = _parts(file, chosen)
+    parts, unused = official_parts(
+        file.with_name(SPLIT_NAME),
+        ("trainNdxs", "testNdxs"),
+        lambda frame: int(frame) - 1,  # they count from 1
+        [crop.frame for crop in chosen],
+        [crop.scene for crop in chosen],
+    )
     rgb, lidar = MODALITIES
     of_frames = [file / f"{crop.frame:04d}" for crop in chosen]
     return Listing(
@@ -197,30 +203,6 @@ def _array(content: Any, name: str) -> Any:
         needed = max(2, chunks[0]) * math.prod(sides) * size
         access.set_chunk_cache(_CHUNK_SLOTS, min(needed, _CHUNK_BYTES), 0.75)
     return h5py.Dataset(h5py.h5d.open(content.id, name.encode(), access))
-
-
-def _parts(file: Path, crops: list[_Crop]) -> tuple[list[str], list[str]]:
-    """The part of the official split of every crop; empty if there is none or it cannot be kept. And why not."""
-    splits = file.with_name(SPLIT_NAME)
-    if not splits.is_file():
-        return [], []
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    try:
-        content = loadmat(splits, variable_names=_SPLIT_FRAMES)
-        train, test = ({int(frame) - 1 for frame in content[name].flat} for name in _SPLIT_FRAMES)
-    except (MatReadError, OSError, ValueError, KeyError, TypeError, NotImplementedError) as error:
-        reason = " ".join(str(error).split())
-        raise DataError(f"{splits} holds no split of NYU Depth v2 ({reason}); download it again.") from None
-    scenes = [{crop.scene for crop in crops if crop.frame in frames} for frames in (train, test)]
-    if common := scenes[0] & scenes[1]:
-        return [], [
-            f"{SPLIT_NAME} is not used, as {len(common)} scenes have frames in both parts: {some(sorted(common))}."
-        ]
-    if unlisted := {crop.frame for crop in crops} - train - test:
-        return [], [f"{SPLIT_NAME} is not used, as it lacks {len(unlisted)} frames."]
-    return ["train" if crop.frame in train else "test" for crop in crops], []
 
 
 def _values(file: Path, array: Any, *selection: int | slice) -> Values:

@@ -17,7 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from data_utils.errors import DataError, UnreadableError
 from data_utils.layouts.declared import SUN_RGBD, Declaration, read_declaration
 from data_utils.layouts.listing import Listing, Source
 from data_utils.layouts.media import is_media
+from data_utils.layouts.official_splits import official_parts
 from data_utils.layouts.paths import entries
 from data_utils.layouts.ranges import without_partner
 
@@ -35,6 +36,9 @@ CAMERAS = {
     "xtion": ("sun3ddata", "xtion_align_data"),
 }
 """The folders of the cameras, and what is in them."""
+
+SPLIT_NAME = "allsplit.mat"
+"""The official split, from ``traintestSUNRGBD`` of the toolbox; kept if it is beside the cameras' folders."""
 
 UNKNOWN_SCENE = "idk"
 """The scene of frames whose annotators did not know it ("I don't know")."""
@@ -112,13 +116,16 @@ def list_sun_rgbd(root: Path, angles_of: str = "") -> Listing:
         few = f"{root} has frames of the scenes {sorted(counts)}; at least two of them must be classes."
         raise UnreadableError([*problems, " ".join([few, *without_partner(alone)])])
     frames = [frame for frame in frames if frame.scene in classes]
-    groups = {name: number for number, name in enumerate(dict.fromkeys(_video(frame.folder) for frame in frames))}
+    videos = [_video(frame.folder) for frame in frames]
+    groups = {name: number for number, name in enumerate(dict.fromkeys(videos))}
+    names = [frame.folder.relative_to(root).as_posix() for frame in frames]
+    parts, unused = official_parts(root / SPLIT_NAME, ("alltrain", "alltest"), _frame_of, names, videos)
     return Listing(
         name="sun-rgbd",
         classes=tuple(classes),
         labels=[classes.index(frame.scene) for frame in frames],
-        groups=[groups[_video(frame.folder)] for frame in frames],
-        names=[str(frame.folder.relative_to(root).as_posix()) for frame in frames],
+        groups=[groups[video] for video in videos],
+        names=names,
         sources={
             "rgb": Source(Declaration("rgb", "image"), [frame.image for frame in frames]),
             "lidar": Source(
@@ -127,9 +134,10 @@ def list_sun_rgbd(root: Path, angles_of: str = "") -> Listing:
                 intrinsics=np.array([frame.intrinsics for frame in frames]),
             ),
         },
-        notes=[*without_partner(alone), *notes],
+        notes=[*without_partner(alone), *notes, *unused],
         problems=problems,
-        assumptions=notes,
+        assumptions=[*notes, *unused],
+        assigned=parts,
     )
 
 
@@ -158,6 +166,11 @@ def _video(frame: Path) -> str:
     if "sun3ddata" in frame.parts:
         return str(frame.parent)
     return str(frame.parent / re.sub(r"^\d{6}_", "", frame.name.partition("_rgbf")[0]))
+
+
+def _frame_of(entry: Any) -> str:
+    """The name of a frame in an entry of the split, such as [/n/fs/sun3d/data/SUNRGBD/kv1/NYUdata/NYU0001/]."""
+    return str(entry.item()).rstrip("/").partition("SUNRGBD/")[2]
 
 
 def _intrinsics(file: Path) -> tuple[float, float, float, float]:

@@ -183,6 +183,22 @@ def test_sun_rgbd_of_one_camera_and_with_unknown_scenes(sun: Path) -> None:
     assert data.notes == ("1 frames of an unknown scene ('idk') are not used.",)
 
 
+@pytest.mark.parametrize("apart", [False, True], ids=["", "videos apart"])
+def test_the_official_split_of_sun_rgbd_is_kept(sun: Path, apart: bool) -> None:
+    names = load(str(sun), image_size=8).names
+    test = [names[1], names[3]] if apart else names[1:3]  # the second and third are of one video
+    paths = {name: f"/n/fs/sun3d/data/SUNRGBD/{name}{'/' * number}" for number, name in enumerate(names)}
+    cells = {"alltrain": [paths[name] for name in names if name not in test], "alltest": [paths[n] for n in test]}
+    savemat(sun / "allsplit.mat", {name: np.array([entries], dtype=object) for name, entries in cells.items()})
+    data = load(str(sun), image_size=8)
+    if apart:
+        assert data.assigned == ()
+        assert data.notes[0].startswith("allsplit.mat is not used, as 2 groups are in both parts (")
+    else:
+        assert data.assigned == ("train", "test", "test", "train", "train")
+        assert data.notes == ()
+
+
 def test_depth_of_sun_rgbd_ends_at_8_m_as_in_its_toolbox(sun: Path) -> None:
     far = np.array([[2000 << 3, 8000 << 3, 8001 << 3, 3]] * 8, dtype=np.uint16).repeat(2, axis=1)
     save_gray(sun / NYU_FRAME / "depth" / "0000026.png", far)  # the last bits are the highest ones of the distance
@@ -341,17 +357,11 @@ def test_the_official_split_of_nyu_depth_v2_is_kept(nyu: Path, tmp_path: Path) -
     assert len(data.notes) == 1
 
 
-@pytest.mark.parametrize(
-    ("train", "test", "reason"),
-    [([1], [1, 2], "1 scenes have frames in both parts: kitchen_0004"), ([1], [3], "it lacks 1 frames")],
-)
-def test_a_split_of_nyu_depth_v2_that_cannot_be_kept(
-    nyu: Path, train: list[int], test: list[int], reason: str
-) -> None:
-    save_split(nyu, trainNdxs=train, testNdxs=test)
+def test_a_split_that_lacks_frames_is_not_kept(nyu: Path) -> None:
+    save_split(nyu, trainNdxs=[1], testNdxs=[3])
     data = load(str(nyu))
     assert data.assigned == ()
-    assert data.notes[1] == f"splits.mat is not used, as {reason}."
+    assert data.notes[1] == "splits.mat is not used, as it does not list 1."
 
 
 @pytest.mark.parametrize("content", ["another", "damaged"])
@@ -360,7 +370,7 @@ def test_another_file_than_the_split_of_nyu_depth_v2(nyu: Path, content: str) ->
         nyu.with_name("splits.mat").write_bytes(b"MATLAB 5.0")
     else:
         save_split(nyu, testNdxs=[1])
-    with pytest.raises(DataError, match=r"splits.mat holds no split of NYU Depth v2 .*; download it again"):
+    with pytest.raises(DataError, match=r"splits.mat holds no split with trainNdxs and testNdxs .*; download it"):
         load(str(nyu))
 
 
