@@ -132,7 +132,7 @@ def release_freed_memory() -> None:
     glibc keeps what files of many sizes leave behind when they are decoded in several threads; without this the
     peak of reading is hundreds of megabytes above what is kept.
     """
-    with suppress(OSError, AttributeError):  # another C library (macOS, musl, Windows)
+    with suppress(OSError, AttributeError, TypeError):  # another C library (macOS, musl, Windows)
         ctypes.CDLL(None).malloc_trim(0)
 
 
