@@ -16,6 +16,7 @@ are declared in ``dataset.toml`` (``declared``).
 
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -53,6 +54,7 @@ _INTRINSICS = ("fx", "fy", "cx", "cy")
 _ANGLES = ("azimuth", "zenith")
 _EXPECTED = f"{','.join(DEPTH_COLUMNS)} or {','.join(RANGE_COLUMNS)}"
 _POINTS = "lidar"  # the modality of undeclared points
+_USUAL = {*DEPTH_COLUMNS, *RANGE_COLUMNS, *NAMES, SPLIT}
 
 
 def is_manifest(path: Path) -> bool:
@@ -77,8 +79,8 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
             image is listed twice; or there are fewer than two classes.
     """
     file = _table_at(path)
-    table, notes = read_table(file, _EXPECTED)
     declared = read_declaration(file.parent) or DeclaredDataset("", {})
+    table, notes = _read(file, declared)
     modalities = declared.modalities or _undeclared(table)
     columns = _columns(table, modalities.values())
     missing = [name for name in columns if name not in table.columns]
@@ -137,10 +139,8 @@ def manifest_modalities(path: Path) -> tuple[str, ...]:
         DataError: The table cannot be read.
     """
     file = _table_at(path)
-    declared = read_declaration(file.parent)
-    if declared and declared.modalities:
-        return tuple(declared.modalities)
-    return tuple(_undeclared(read_table(file, _EXPECTED)[0]))
+    declared = read_declaration(file.parent) or DeclaredDataset("", {})
+    return tuple(declared.modalities or _undeclared(_read(file, declared)[0]))
 
 
 def write_manifest(root: Path, simulation: Simulation, progress: Progress = no_progress) -> None:
@@ -169,6 +169,19 @@ def _manifest_of(folder: Path) -> Path | None:
     """The manifest of a folder; None if there is none."""
     files = (folder / f"manifest{suffix}" for suffix in SUFFIXES)
     return next((file for file in files if file.is_file()), None)
+
+
+def _read(file: Path, declared: DeclaredDataset) -> tuple[pd.DataFrame, list[str]]:
+    """The table, whose usual names of columns are in lower case, and notes."""
+    table, notes = read_table(file, _EXPECTED)
+    as_declared = {declaration.column for declaration in declared.modalities.values()}
+    lower = Counter(name.lower() for name in table.columns)
+    usual = {
+        name: name.lower()
+        for name in table.columns
+        if name not in as_declared and lower[name.lower()] == 1 and name.lower().removesuffix("_scale") in _USUAL
+    }
+    return table.rename(columns=usual), notes
 
 
 def _undeclared(table: pd.DataFrame) -> dict[str, Declaration]:

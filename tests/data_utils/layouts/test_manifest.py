@@ -9,7 +9,7 @@ from PIL import Image
 
 from data_utils import DataError, PairedDataset
 from data_utils.layouts.listing import read_listing
-from data_utils.layouts.manifest import is_manifest, list_manifest
+from data_utils.layouts.manifest import is_manifest, list_manifest, manifest_modalities
 
 
 def read(path: Path) -> PairedDataset:
@@ -223,3 +223,18 @@ def test_files_that_nothing_tells_the_kind_of_are_noted(folder: Path) -> None:
         "manifest.csv names files in 'nir', which are not used, as nothing tells what they measure; declare all "
     )
     assert note + "modalities in dataset.toml." in read(folder).notes
+
+
+def test_usual_columns_may_have_capitals(folder: Path) -> None:
+    whole = read(folder)
+    rows = [f"{row},500" for row in ROWS]
+    write_table(folder, *rows, header="RGB,Depth,Label,GROUP,Fx,fy,cx,cy,Depth_Scale")
+    dataset = read(folder)
+    assert manifest_modalities(folder) == ("rgb", "lidar")
+    assert torch.equal(dataset.inputs["rgb"], whole.inputs["rgb"])
+    assert dataset.batch().inputs["lidar"][0, 2].max() == 8  # the scale per row counts too
+    (folder / "dataset.toml").write_text('[modalities.RGB]\nkind = "image"\n')
+    assert list(read(folder).inputs) == ["RGB"]  # a declared name stays as it is
+    write_table(folder, *rows, header="RGB,Depth,Label,label,fx,fy,cx,cy,n")
+    with pytest.raises(DataError, match="has no column 'group'"):
+        read(folder)
