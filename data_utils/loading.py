@@ -19,7 +19,7 @@ from data_utils.errors import DataError
 from data_utils.layouts.declared import read_declaration
 from data_utils.layouts.kept import files_key
 from data_utils.layouts.listing import read_listing
-from data_utils.layouts.paths import folders
+from data_utils.layouts.paths import entries, folders
 from data_utils.layouts.sizes import ImageSize
 from data_utils.mapped import mapped_of
 from data_utils.memory import Announce, Need, enough_memory, no_announcement
@@ -35,6 +35,8 @@ DEFAULT_PAIRS = 10_000
 
 DEFAULT_TEST_PAIRS = 4_000
 """How many of its pairs test if no number is given."""
+
+_ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 
 
 def load(
@@ -279,6 +281,11 @@ def _read(reading: _Reading) -> PairedDataset:
             if place == path
             else dataset.noting(f"The data set was found in the folder {place.relative_to(path)}.")
         )
+    if packed := [file.name for file in (entries(path) if path.is_dir() else [path]) if _is_archive(file)]:
+        raise DataError(
+            f"{name!r} is in no known layout, but packed ({some(packed)}); unpack it and give the folder of its "
+            "content."
+        )
     problem = "exists, but in no known layout" if path.exists() else "is neither a data set nor an existing path"
     descriptions = []
     for layout in dict.fromkeys([*LAYOUTS.added, *LAYOUTS]):
@@ -288,6 +295,10 @@ def _read(reading: _Reading) -> PairedDataset:
         f"{name!r} {problem}; the data sets are: {', '.join(DATASETS)}; "
         f"accepted paths are: {', '.join(descriptions)}."
     )
+
+
+def _is_archive(path: Path) -> bool:
+    return path.suffix.lower() in _ARCHIVES and path.is_file()
 
 
 def _located(path: Path) -> tuple[str, Path]:
@@ -330,7 +341,8 @@ def _read_as(name: str, path: Path, reading: _Reading) -> PairedDataset:
             if cache is not None and kept_as and (kept := mapped_of(cache, kept_as)):
                 reading.announce(Need(kept.info.name, len(kept), kept.stored_bytes).mapped_from(cache))
                 return kept
-            listing = layout.listing(path, reading.angles_of)
+            shown = (reading.progress,) if layout.container else ()
+            listing = layout.listing(path, reading.angles_of, *shown)
             if (declared := read_declaration(folder)) and declared.classes:
                 listing = listing.of_classes(declared.classes, str(folder / "dataset.toml"))
             return read_listing(listing, size, reading.progress, cache, reading.announce, kept_as)
@@ -347,7 +359,7 @@ def _kept_as(layout: Layout, path: Path, folder: Path, reading: _Reading) -> str
     """The name in the cache of what one file holds; "" for a layout of many files."""
     if layout.container is None or layout.listing is None:
         return ""
-    files = [layout.container(path), *folder.glob("dataset.toml")]
+    files = [*layout.container(path), *folder.glob("dataset.toml")]
     code = tree_sha256(Path(inspect.getfile(layout.listing)))
     return files_key(files, (code, reading.angles_of, str(reading.size)))
 

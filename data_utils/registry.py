@@ -29,8 +29,9 @@ class Layout:
             if it does not exist. None if the layout can only be read.
         listing: (path, class) -> the files of all pairs, which are then read at any size
             (``data_utils.layouts.listing.Listing``). None if the layout has a ``read``.
-        container: For one file that holds everything and takes long to list: path -> the file. What was decoded is
-            then kept under the file's name and time of change, and neither listed nor decoded by the next run.
+        container: For one file that holds everything and takes long to list: path -> this file and others that are
+            read with it. ``listing`` then gets the ``Progress`` of listing as a third argument. What was decoded
+            is kept under the files' names and times of change, and neither listed nor decoded by the next run.
         modalities: path -> the names of the modalities, for a listing that takes longer; None to list the files.
     """
 
@@ -38,8 +39,8 @@ class Layout:
     recognizes: Callable[[Path], bool]
     read: "Callable[[Path, str], PairedDataset] | None" = None
     write: "Callable[[Path, Simulation, Progress], None] | None" = None
-    listing: "Callable[[Path, str], Listing] | None" = None
-    container: Callable[[Path], Path] | None = None
+    listing: "Callable[..., Listing] | None" = None
+    container: Callable[[Path], Sequence[Path]] | None = None
     modalities: Callable[[Path], tuple[str, ...]] | None = None
 
 

@@ -5,6 +5,7 @@ Nothing is measured on them. Shapes: N pairs, C channels, H rows and W columns; 
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NamedTuple, TypeAlias
 
 import numpy as np
@@ -29,6 +30,13 @@ _SCALE = np.array([[254, 240, 180], [253, 150, 100], [200, 60, 120], [90, 24, 13
 _BRIGHTER = 3.0  # for images under a scanner's points: those of the original are nearly black
 
 
+def _font() -> ImageFont.FreeTypeFont:
+    """Matplotlib's font: Pillow's own lacks letters such as umlauts, which names of files have."""
+    import matplotlib as mpl
+
+    return ImageFont.truetype(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), 11)
+
+
 def contact_sheet(dataset: PairedDataset, pairs: Sequence[int]) -> Image.Image:
     """Some pairs side by side: one tile per modality, then the measured points over the image.
 
@@ -50,7 +58,7 @@ def contact_sheet(dataset: PairedDataset, pairs: Sequence[int]) -> Image.Image:
     rows = math.ceil(len(pairs) / columns)
     cell = len(tiles) * width + (len(tiles) + 1) * _MARGIN, height + _LINE + _MARGIN
     sheet = Image.new("RGB", (columns * cell[0] + _MARGIN, rows * cell[1] + 2 * _LINE + _MARGIN), _BACKGROUND)
-    pen, font = ImageDraw.Draw(sheet), ImageFont.load_default(13)
+    pen, font = ImageDraw.Draw(sheet), _font()
     pen.text((_MARGIN, _MARGIN), f"{dataset.info.name}, {len(dataset)} pairs", _INK, font)
     pen.text((_MARGIN, _MARGIN + _LINE), " | ".join(tile.legend for tile in tiles), _FAINT, font)
     for number, pair in enumerate(pairs):

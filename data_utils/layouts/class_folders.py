@@ -9,7 +9,7 @@ may hold the name of the modality as well (``0001_rgb.jpg``, ``0001_depth.png``)
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from data_utils.errors import DataError
@@ -109,9 +109,14 @@ def _tree(root: Path) -> Tree:
         if media:
             tree[first.name] = media
     pairs = sum(map(len, tree.values()))
-    if len(tree) == 1 and not {*tree, *next(iter(tree.values()))} & set(NAMES):
+    if len(tree) == 1 and not _usual({*tree, *next(iter(tree.values()))}):
         return {}
     return tree if pairs > len(tree) or len({name for media in tree.values() for name in media}) < pairs else {}
+
+
+def _usual(names: Iterable[str]) -> bool:
+    """Whether one of the names is usual for a modality."""
+    return any(name.lower() in NAMES for name in names)
 
 
 def _holds_media(folder: Path) -> bool:
@@ -133,7 +138,7 @@ def _by_class(root: Path, tree: Tree, declared: Mapping[str, Declaration]) -> Tr
             f"{', '.join(sorted(first))}"
             f" and in them {', '.join(sorted(second))}; name the folders of the modalities."
         )
-    usual_first, usual_second = (bool(names & set(NAMES)) for names in (first, second))
+    usual_first, usual_second = map(_usual, (first, second))
     if usual_first != usual_second:
         return turned if usual_first else tree
     alike = [_alike(candidate) for candidate in (tree, turned)]
@@ -188,8 +193,9 @@ def _kind_of_files(root: Path, tree: Tree, name: str) -> Kind:
     if sort.startswith("uint8") or not sort:
         return "image"
     raise DataError(
-        f"{root} has folders {name!r} of values ({sort.split()[0]}), but not what they measure; declare it in "
-        f'dataset.toml: [modalities.{name}] with kind = "depth", "range", "thermal" or "raw".'
+        f"{root} has folders {name!r} of values ({sort.split()[0]}), but not what they measure; declare all "
+        f'modalities in dataset.toml, this one as [modalities.{name}] with kind = "image", "depth", "range", '
+        '"thermal" or "raw".'
     )
 
 

@@ -146,6 +146,11 @@ def _modality(file: Path, name: str, table: object) -> Declaration:
             "= "
             '"range".'
         )
+    if values["kind"] == "image" and (unused := [key for key in ("scale", "invalid") if key in values]):
+        raise DataError(
+            f"{file} has {unused[0]} in {where}, but the values of images are divided by the largest one of "
+            'their type; remove it, or write kind = "thermal" or "raw".'
+        )
     if scale == SUN_RGBD and values["kind"] not in METRIC:
         raise DataError(f'{file} has scale = "{SUN_RGBD}" in {where}, which is for depth; write a number.')
     return Declaration(name, **values)

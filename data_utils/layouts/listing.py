@@ -32,9 +32,11 @@ from data_utils.layouts.media import Values, as_rgba, read_image, read_values
 from data_utils.layouts.planes import Plane, Survey, image_plane, plane
 from data_utils.layouts.sizes import ImageSize, Resampling
 from data_utils.mapped import SMALLEST_BYTES, Workspace, mapped_of
-from data_utils.memory import Announce, Need, enough_memory, no_announcement
+from data_utils.memory import Announce, Need, enough_memory, no_announcement, release_freed_memory
 from data_utils.modality import MAX_RANGE_M, METRIC, Modality
 from data_utils.simulator.shapes import Progress, no_progress
+
+_FILES_UNTIL_RELEASE = 512
 
 
 class Angles(NamedTuple):
@@ -235,6 +237,8 @@ def _read(listing: Listing, size: ImageSize | None, progress: Progress, workspac
             column.keep(pair, result)
             done += 1
             progress(done, total)
+            if done % _FILES_UNTIL_RELEASE == 0:
+                release_freed_memory()
         problems += column.problems()
         columns[modality] = column
         if target is None and column.size is not None:

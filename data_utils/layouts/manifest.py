@@ -16,7 +16,8 @@ are declared in ``dataset.toml`` (``declared``).
 
 import math
 import re
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,11 +31,11 @@ from data_utils.dataset import PART_WORDS, part_of
 from data_utils.errors import DataError
 from data_utils.layouts.declared import Declaration, DeclaredDataset, read_declaration
 from data_utils.layouts.listing import Angles, Listing, Source
-from data_utils.layouts.media import read_angles
+from data_utils.layouts.media import is_media, read_angles
 from data_utils.layouts.paths import Inside, is_data
 from data_utils.layouts.ranges import common_angles, declared_source
 from data_utils.layouts.tables import SUFFIXES, read_table
-from data_utils.modality import NAMES
+from data_utils.modality import METRIC, NAMES, Kind
 from data_utils.simulator.shapes import Progress, Simulation, no_progress
 
 DEPTH_COLUMNS = ("rgb", "depth", "label", "group", "fx", "fy", "cx", "cy")
@@ -53,6 +54,7 @@ _INTRINSICS = ("fx", "fy", "cx", "cy")
 _ANGLES = ("azimuth", "zenith")
 _EXPECTED = f"{','.join(DEPTH_COLUMNS)} or {','.join(RANGE_COLUMNS)}"
 _POINTS = "lidar"  # the modality of undeclared points
+_USUAL = {*DEPTH_COLUMNS, *RANGE_COLUMNS, *NAMES, SPLIT}
 
 
 def is_manifest(path: Path) -> bool:
@@ -68,16 +70,17 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
         angles_of: The class whose angles are used for all classes; "" if they are equal, and for depth images.
 
     Returns:
-        The declared modalities; without a declaration "rgb" (an image) and "lidar" (points of the depth or range
-        images; "depth", if there are no intrinsics). Classes sorted by name; pairs in the order of the rows.
+        The declared modalities; without a declaration "rgb" (an image), "lidar" (points of the depth or range
+        images; "depth", if there are no intrinsics) and thermal columns, one of the last two at least. Classes
+        sorted by name; pairs in the order of the rows.
 
     Raises:
         DataError: A column is missing; a value is empty, not a number or names a file outside of the folder; an
             image is listed twice; or there are fewer than two classes.
     """
     file = _table_at(path)
-    table, notes = read_table(file, _EXPECTED)
     declared = read_declaration(file.parent) or DeclaredDataset("", {})
+    table, notes = _read(file, declared)
     modalities = declared.modalities or _undeclared(table)
     columns = _columns(table, modalities.values())
     missing = [name for name in columns if name not in table.columns]
@@ -105,6 +108,8 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
             f"{file} lists {table[media[0]][twice[0]]!r} again in row {twice[0]}; list every image once, "
             "otherwise it can be in both training and validation."
         )
+    if not declared.modalities:
+        notes += _unused(file, table, columns)
     classes = sorted(set(table["label"]))
     if len(classes) < 2:
         raise DataError(f"{file} lists the classes {classes}; a classifier needs at least two.")
@@ -134,10 +139,8 @@ def manifest_modalities(path: Path) -> tuple[str, ...]:
         DataError: The table cannot be read.
     """
     file = _table_at(path)
-    declared = read_declaration(file.parent)
-    if declared and declared.modalities:
-        return tuple(declared.modalities)
-    return tuple(_undeclared(read_table(file, _EXPECTED)[0]))
+    declared = read_declaration(file.parent) or DeclaredDataset("", {})
+    return tuple(declared.modalities or _undeclared(_read(file, declared)[0]))
 
 
 def write_manifest(root: Path, simulation: Simulation, progress: Progress = no_progress) -> None:
@@ -168,15 +171,52 @@ def _manifest_of(folder: Path) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
+def _read(file: Path, declared: DeclaredDataset) -> tuple[pd.DataFrame, list[str]]:
+    """The table, whose usual names of columns are in lower case, and notes."""
+    table, notes = read_table(file, _EXPECTED)
+    as_declared = {declaration.column for declaration in declared.modalities.values()}
+    lower = Counter(name.lower() for name in table.columns)
+    usual = {
+        name: name.lower()
+        for name in table.columns
+        if name not in as_declared and lower[name.lower()] == 1 and name.lower().removesuffix("_scale") in _USUAL
+    }
+    return table.rename(columns=usual), notes
+
+
 def _undeclared(table: pd.DataFrame) -> dict[str, Declaration]:
-    """The modalities of a table without a declaration: images, distances, and thermal columns."""
-    distances = "range" if "range" in table.columns else "depth"
-    modalities = {"rgb": Declaration("rgb", "image")}
-    points = distances == "range" or set(_INTRINSICS) & set(table.columns) or "depth" not in table.columns
-    name = _POINTS if points else distances
-    modalities[name] = Declaration(name, "range" if distances == "range" else "depth", column=distances)
-    others = {column for column in table.columns if NAMES.get(column) == "thermal"}
-    return modalities | {column: Declaration(column, "thermal") for column in sorted(others)}
+    """The modalities that the usual names of columns tell: one of images, one of distances, all thermal ones.
+
+    "rgb" and "depth" are expected where no name tells others.
+    """
+    kinds = {column: NAMES[column] for column in table.columns if column in NAMES}
+    image = _first("rgb", kinds, ("image",)) or "rgb"
+    thermal = sorted(column for column, kind in kinds.items() if kind == "thermal")
+    distances = _first("range", kinds, METRIC) or ("" if thermal else "depth")
+    modalities = {image: Declaration(image, "image")}
+    if distances:
+        kind = kinds.get(distances, "depth")
+        points = kind == "range" or set(_INTRINSICS) & set(table.columns) or distances not in table.columns
+        name = _POINTS if points else distances
+        modalities[name] = Declaration(name, kind, column=distances)
+    return modalities | {column: Declaration(column, "thermal") for column in thermal}
+
+
+def _first(preferred: str, kinds: Mapping[str, Kind], wanted: Collection[str]) -> str:
+    """The preferred column, or the first one of the wanted kinds; "" if there is none."""
+    return preferred if preferred in kinds else next((name for name, kind in kinds.items() if kind in wanted), "")
+
+
+def _unused(file: Path, table: pd.DataFrame, used: Collection[str]) -> list[str]:
+    """A note on columns that name files of modalities nobody declared."""
+    first = table.iloc[0]
+    unused = [name for name in table.columns if name not in (*used, *_ANGLES) and is_media(Path(first[name]))]
+    if not unused:
+        return []
+    return [
+        f"{file.name} names files in {', '.join(map(repr, unused))}, which are not used, as nothing tells what "
+        "they measure; declare all modalities in dataset.toml."
+    ]
 
 
 def _columns(table: pd.DataFrame, declarations: Collection[Declaration]) -> list[str]:

@@ -9,6 +9,7 @@
 Every folder that contains an ``rgb`` or a ``lidar`` folder is a class, so a third class is a third folder.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -57,7 +58,7 @@ def list_nvidia_tree(root: Path, angles_of: str = "") -> Listing:
             "rgb and lidar."
         )
     by_class = {
-        folder.name: Angles(*(read_angles(folder / f"{name}.npy") for name in ("azimuth", "zenith")))
+        folder.name: Angles(*(read_angles(_angles_file(folder, name)) for name in ("azimuth", "zenith")))
         for folder in classes
         if angles_of in ("", folder.name)
     }
@@ -91,6 +92,16 @@ def write_nvidia_tree(root: Path, simulation: Simulation, progress: Progress = n
 
 def _class_folders(root: Path) -> list[Path]:
     return [folder for folder in folders(root) if (folder / "rgb").is_dir() or (folder / "lidar").is_dir()]
+
+
+def _angles_file(folder: Path, name: str) -> Path:
+    file = folder / f"{name}.npy"
+    if not os.path.lexists(file):
+        raise DataError(
+            f"{file} does not exist; restore it, or name a class whose angles hold for all classes: "
+            "load(..., angles_of=CLASS), --angles-of CLASS."
+        )
+    return file
 
 
 def _pair_up(folder: Path, label: int) -> tuple[list[RangePair], list[Path]]:

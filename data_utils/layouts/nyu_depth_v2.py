@@ -4,12 +4,18 @@
     labels     (N, 640, 480) uint16          instances  (N, 640, 480) uint8
     names      (1, L) references to text     scenes     (1, N) references to text, such as kitchen_0004
 
-Arrays of MATLAB are transposed, so an image has its columns first. Depth is registered to the color camera, whose
-intrinsics are those of the toolbox that comes with the data. Addresses and terms are in ``docs/data.md``.
+The arrays are described on the data set's page (section "Labeled Dataset"); those of MATLAB are transposed, so an
+image has its columns first. Label 0 is unlabeled, label k is the k-th name, and an object is a pair of label and
+instance (toolbox: ``get_instance_masks.m``). Depth is registered to the color camera, whose intrinsics make its
+points (toolbox: ``rgb_plane2rgb_world.m``, ``camera_params.m``). Addresses and terms are in ``docs/data.md``.
+
+Frames are read one by one, in their order. HDF5 decompresses whole chunks, which are larger than a crop and can
+hold parts of several frames; it keeps as many as that takes, so that a chunk is decompressed once.
 """
 
+import math
 from collections import Counter
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,9 +26,14 @@ from data_utils.errors import DataError
 from data_utils.layouts.declared import Declaration, read_declaration
 from data_utils.layouts.listing import Listing, Source
 from data_utils.layouts.media import Values
+from data_utils.layouts.official_splits import official_parts
+from data_utils.simulator.shapes import Progress, no_progress
 
 FILE_NAME = "nyu_depth_v2_labeled.mat"
 """The official name of the file."""
+
+SPLIT_NAME = "splits.mat"
+"""The official split into training and test frames, from the data set's page; kept if it is beside the file."""
 
 INTRINSICS = (518.8579011745019, 519.4696111212749, 325.58244941119034, 253.73616633400465)
 """fx, fy, cx, cy of the color camera at 640 x 480, from ``camera_params.m``; pixels count from 1."""
@@ -37,7 +48,11 @@ MODALITIES = ("rgb", "lidar")
 """Images, and points of the depth as measured."""
 
 _STRUCTURE = ("wall", "floor", "ceiling", "column", "floor mat")  # not objects
-_ARRAYS = ("images", "rawDepths", "labels", "instances", "names", "scenes")
+_DIMENSIONS = {"images": 4, "rawDepths": 3, "labels": 3, "instances": 3, "names": 2, "scenes": 2}
+_CHUNK_BYTES, _CHUNK_SLOTS = (
+    1 << 26,
+    100_003,
+)  # of the chunks that HDF5 keeps per array; a prime number, it advises
 
 
 class _Crop(NamedTuple):
@@ -51,22 +66,32 @@ class _Crop(NamedTuple):
 
 
 def is_nyu_depth_v2(path: Path) -> bool:
-    """Whether the path is the file, or a folder with it."""
-    return (path.name == FILE_NAME and path.is_file()) or (path / FILE_NAME).is_file()
+    """Whether the path is a file of MATLAB, or a folder with the data set's, also as browsers rename it."""
+    return file_of(path).is_file()
 
 
 def file_of(path: Path) -> Path:
-    """The file at a path that is recognized."""
-    return path if path.is_file() else path / FILE_NAME
+    """The file at a path; one that does not exist if there is none."""
+    if path.suffix == ".mat" and path.is_file():
+        return path
+    file = path / FILE_NAME
+    return file if file.is_file() else next(iter(sorted(path.glob(f"{file.stem}*.mat"))), file)
 
 
-def list_nyu_depth_v2(path: Path, angles_of: str = "") -> Listing:
+def files_of(path: Path) -> list[Path]:
+    """What is read of a path that is recognized: the file, and the split if there is one."""
+    file = file_of(path)
+    return [file, *file.parent.glob(SPLIT_NAME)]
+
+
+def list_nyu_depth_v2(path: Path, angles_of: str = "", progress: Progress = no_progress) -> Listing:
     """The crops of objects; scenes are groups.
 
     Args:
         path: The file, or its folder. A ``dataset.toml`` beside it declares the ``classes``; without one the most
             frequent objects are used.
         angles_of: "".
+        progress: Called with the number of frames that were searched for objects, and of all.
 
     Returns:
         Modalities "rgb" and "lidar" (points of the depth as measured). Crops have different sizes.
@@ -78,7 +103,8 @@ def list_nyu_depth_v2(path: Path, angles_of: str = "") -> Listing:
         raise DataError(f"{path} has no angles of classes; leave angles_of out.")
     file = file_of(path)
     content = _opened(file)
-    crops = _crops(file, file.stat().st_mtime_ns)
+    crops = list(_crops(file, content, progress))
+    images, raw_depths = content["images"], content["rawDepths"]
     counts = Counter(crop.label for crop in crops)
     declared = read_declaration(file.parent)
     if declared and declared.classes:
@@ -102,12 +128,19 @@ def list_nyu_depth_v2(path: Path, angles_of: str = "") -> Listing:
 
     def image(pair: int) -> Values:
         crop = chosen[pair]
-        return np.asarray(content["images"][crop.frame, :, crop.columns, crop.rows]).transpose(2, 1, 0)
+        return _values(file, images, crop.frame, slice(None), crop.columns, crop.rows).transpose(2, 1, 0)
 
     def depth(pair: int) -> Values:
         crop = chosen[pair]
-        return np.asarray(content["rawDepths"][crop.frame, crop.columns, crop.rows]).T
+        return _values(file, raw_depths, crop.frame, crop.columns, crop.rows).T
 
+    parts, unused = official_parts(
+        file.with_name(SPLIT_NAME),
+        ("trainNdxs", "testNdxs"),
+        lambda frame: int(frame) - 1,  # they count from 1
+        [crop.frame for crop in chosen],
+        [crop.scene for crop in chosen],
+    )
     rgb, lidar = MODALITIES
     of_frames = [file / f"{crop.frame:04d}" for crop in chosen]
     return Listing(
@@ -122,51 +155,88 @@ def list_nyu_depth_v2(path: Path, angles_of: str = "") -> Listing:
                 Declaration(lidar, "depth", scale=1), of_frames, read=depth, intrinsics=np.array(intrinsics)
             ),
         },
-        notes=notes,
-        assumptions=notes,
+        notes=[*notes, *unused],
+        assumptions=[*notes, *unused],
+        assigned=parts,
     )
 
 
-def _opened(file: Path) -> Any:
-    """The open HDF5 file; it has the arrays that are needed."""
+def _opened(file: Path) -> dict[str, Any]:
+    """The arrays of the open HDF5 file, which keep their last chunks."""
     try:
         import h5py
     except ImportError:
         raise DataError(
             f"{file} needs the package h5py; install it with: pip install 'fusiongauge[hdf5]'."
         ) from None
+    remedy = f"give the labeled part of NYU Depth v2, {FILE_NAME}"
     try:
         content = h5py.File(file, "r")
     except OSError as error:
+        with file.open("rb") as stream:
+            old = stream.read(10) == b"MATLAB 5.0"
+        if old:
+            raise DataError(f"{file} is a MATLAB file of version 5, not HDF5; {remedy}.") from None
         raise DataError(f"{file} cannot be read as HDF5 ({error}); download it again.") from None
-    missing = [name for name in _ARRAYS if name not in content]
+    missing = [name for name in _DIMENSIONS if name not in content]
     if missing:
-        raise DataError(f"{file} has no {', '.join(missing)}; give the labeled part of NYU Depth v2.")
-    return content
+        raise DataError(f"{file} has no {', '.join(missing)}; {remedy}.")
+    arrays = {name: _array(content, name) for name in _DIMENSIONS}
+    for name, dimensions in _DIMENSIONS.items():
+        frames = arrays[name].shape[1 if name == "scenes" else 0]
+        if arrays[name].ndim != dimensions or (name != "names" and frames != len(arrays["images"])):
+            raise DataError(
+                f"{file} has {name} of the shape {arrays[name].shape} and images of the shape "
+                f"{arrays['images'].shape}; {remedy}."
+            )
+    return arrays
 
 
-@cache
-def _crops(file: Path, _changed: int) -> list[_Crop]:
+def _array(content: Any, name: str) -> Any:
+    """An array of the open file that keeps the chunks of two frames: those of the next one are read beside it."""
+    import h5py
+
+    chunks, shape, size = content[name].chunks, content[name].shape, content[name].dtype.itemsize
+    access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+    if chunks is not None:
+        sides = (math.ceil(length / chunk) * chunk for length, chunk in zip(shape[1:], chunks[1:], strict=True))
+        needed = max(2, chunks[0]) * math.prod(sides) * size
+        access.set_chunk_cache(_CHUNK_SLOTS, min(needed, _CHUNK_BYTES), 0.75)
+    return h5py.Dataset(h5py.h5d.open(content.id, name.encode(), access))
+
+
+def _values(file: Path, array: Any, *selection: int | slice) -> Values:
+    """A part of an array of the file."""
+    try:
+        return np.asarray(array[selection])
+    except (OSError, RuntimeError) as error:
+        raise DataError(f"{file} has damaged {array.name.strip('/')} ({error}); download it again.") from None
+
+
+def _crops(file: Path, content: dict[str, Any], progress: Progress) -> Iterator[_Crop]:
     """The objects of all frames that are large enough, in the order of the file."""
+    names, scenes = (
+        ["".join(map(chr, content[name].file[text][:].flatten())) for text in _values(file, content[name], 0)]
+        for name in ("names", "scenes")
+    )
+    for frame, scene in enumerate(scenes):
+        labels, instances = (_values(file, content[name], frame) for name in ("labels", "instances"))
+        for label, columns, rows in _objects(labels, instances):
+            if min(rows.stop - rows.start, columns.stop - columns.start) >= SMALLEST:
+                yield _Crop(frame, names[label - 1], scene, rows, columns)
+        progress(frame + 1, len(scenes))
+
+
+def _objects(labels: Values, instances: Values) -> Iterator[tuple[int, slice, slice]]:
+    """The label and the box of every object of a frame, sorted by label and instance; its axes are the frame's."""
     from scipy.ndimage import find_objects
 
-    content = _opened(file)
-    names, scenes = (
-        ["".join(map(chr, content[r][:].flatten())) for r in content[k][0]] for k in ("names", "scenes")
-    )
-    crops = []
-    for frame in range(len(content["labels"])):
-        labels, instances = (
-            np.asarray(content[what][frame]).T.astype(np.int64) for what in ("labels", "instances")
-        )
-        objects = np.where(labels > 0, labels * 256 + instances, 0)
-        numbers = np.zeros(objects.max() + 1, dtype=np.int64)
-        numbers[objects] = 1
-        numbers[0] = 0
-        numbered = np.flatnonzero(numbers)
-        numbers[numbered] = np.arange(1, len(numbered) + 1)
-        for number, box in zip(numbered, find_objects(numbers[objects]), strict=True):
-            rows, columns = box
-            if min(rows.stop - rows.start, columns.stop - columns.start) >= SMALLEST:
-                crops.append(_Crop(frame, names[number // 256 - 1], scenes[frame], rows, columns))
-    return crops
+    keys = labels.astype(np.int32) * 256 + instances
+    keys[labels == 0] = 0
+    numbers = np.zeros(keys.max() + 1, dtype=np.int32)
+    numbers[keys.ravel()] = 1
+    numbers[0] = 0
+    found = np.flatnonzero(numbers)
+    numbers[found] = np.arange(1, len(found) + 1)  # find_objects needs consecutive numbers
+    for key, box in zip(found.tolist(), find_objects(numbers[keys]), strict=True):
+        yield key // 256, *box

@@ -24,11 +24,18 @@ FURTHEST_M = 12.0
 NEAREST_M = 3.0
 """Nearly every data set has something nearer than this; in an undeclared scale it is reported if none is."""
 
+FEW_BITS = 1 << 13
+"""Images of 16 bits without any value from this on are nearly black: they come from cameras of 8 to 12 bits."""
+
 IMPLAUSIBLE_M = 100.0
 """Beyond any depth camera, so a declared scale and floats in meters are doubted too."""
 
-_LARGEST = "hold 65535, the largest value of their type,"
-_NOT_FINITE = "are NaN or infinite"
+SUN_RGBD_FURTHEST = 8000
+"""Millimeters, to which the toolbox of SUN RGB-D sets larger depths (``read3dPoints.m``)."""
+
+_LARGEST = "hold 65535, the largest value of their type, and count as not measured"
+_NOT_FINITE = "are NaN or infinite and count as not measured"
+_LIMITED = "are beyond 8 m and count as 8 m, as in the toolbox of SUN RGB-D"
 _BEYOND = "are at the largest range or beyond it"
 
 
@@ -40,7 +47,7 @@ class Plane:
         values: uint8, uint16, float16 or float32 (H, W, C).
         per_unit: Stored units per unit of the modality, such as 1000 for millimeters.
         nearest: The smallest measured value in the unit; inf without any. ``furthest``: the largest, or -inf.
-        left_out: Pixels that count as not measured, by reason; only what was not declared.
+        left_out: Pixels that do not count as they are, by reason; only what was not declared.
         integer: Whether the file holds integers.
     """
 
@@ -53,8 +60,8 @@ class Plane:
 
 
 def image_plane(values: Values) -> Plane:
-    """What is stored of an image (H, W, 4)."""
-    return Plane(values, integer=True)
+    """What is stored of an image (H, W, 4); the largest color is only looked for in those of 16 bits."""
+    return Plane(values, furthest=float(values[..., :3].max()) if values.itemsize > 1 else -np.inf, integer=True)
 
 
 def plane(place: str, values: Values, declaration: Declaration, scale: float | None, *, points: bool) -> Plane:
@@ -101,6 +108,9 @@ def plane(place: str, values: Values, declaration: Declaration, scale: float | N
             f'declare them as missing in dataset.toml: invalid = ["{NEGATIVE}"].'
         )
     measured = ~missing
+    if declaration.scale == SUN_RGBD:
+        left_out[_LIMITED] += int((measured & (values > SUN_RGBD_FURTHEST)).sum())
+        values = values.clip(max=SUN_RGBD_FURTHEST)
     if declaration.kind == "range" and points:
         return _range_plane(values, missing, units, declaration, left_out)
     measured &= values > 0
@@ -222,7 +232,7 @@ class Survey:
                 f"{self.furthest:.2f} m."
             )
         sentences += [
-            f"{name}: {count / self.pixels:.1%} of pixels {reason} and count as not measured."
+            f"{name}: {count / self.pixels:.1%} of pixels {reason}."
             for reason, count in self.left_out.items()
             if reason != _BEYOND
         ]
@@ -239,6 +249,12 @@ class Survey:
                 "and count as no return; declare how far the scanner measures as max_range in dataset.toml, or "
                 "the "
                 "scale if these are no meters."
+            )
+        elif kind == "image" and 0 < self.furthest < FEW_BITS:
+            sentences.append(
+                f"{name}: the images have 16 bits, but no value above {self.furthest:.0f}, so they are nearly "
+                'black; if they come from a camera of fewer bits, declare kind = "raw" and scale = '
+                f"{(1 << int(self.furthest).bit_length()) - 1} in dataset.toml."
             )
         elif kind in METRIC and self.pixels and not self.furthest > 0:
             sentences.append(

@@ -37,7 +37,7 @@ def _nyu_depth_v2() -> Layout:
         f"{n.FILE_NAME} or its folder",
         n.is_nyu_depth_v2,
         listing=n.list_nyu_depth_v2,
-        container=n.file_of,
+        container=n.files_of,
         modalities=lambda _: n.MODALITIES,
     )
 

@@ -5,8 +5,9 @@
     <root>/apple/apple_1/apple_1_1_1_maskcrop.png    the object's pixels; not used
     <root>/apple/apple_1/apple_1_1_1_loc.txt         column and row of the crop's first pixel, counted from 1
 
-An instance (``apple_1``) is one physical object, seen in thousands of frames, so instances are the groups: a split
-never shows an object of training in validation. Addresses and terms are in ``docs/data.md``.
+An instance (``apple_1``) is one physical object, seen in hundreds of frames, so instances are the groups: a split
+never shows an object of training in validation. Points are those of the data set's ``depthToCloud.m``, called with
+the place. Addresses and terms are in ``docs/data.md``.
 """
 
 from itertools import islice
@@ -14,24 +15,26 @@ from pathlib import Path
 
 import numpy as np
 
-from data_utils.errors import DataError
+from data_utils.errors import DataError, UnreadableError
 from data_utils.layouts.declared import Declaration
 from data_utils.layouts.listing import Listing, Source
 from data_utils.layouts.paths import entries, folders
 from data_utils.layouts.ranges import without_partner
 
 FOCAL_LENGTH, MIDDLE = 570.3, (320.0, 240.0)
-"""Of the camera at 640 x 480, from the data set's ``depthToCloud.m``; pixels count from 1."""
+"""Of the camera at 640 x 480, from ``depthToCloud.m``; pixels count from 1."""
 
 _COLOR, _DEPTH, _PLACE = "_crop.png", "_depthcrop.png", "_loc.txt"
 
 
 def is_washington_rgbd(path: Path) -> bool:
-    """Whether the folders in the folders of the path hold depth crops."""
+    """Whether the folders in the folders of the path hold crops."""
     if not path.is_dir():
         return False
     instances = (instance for category in folders(path) for instance in folders(category))
-    return any(file.name.endswith(_DEPTH) for instance in islice(instances, 3) for file in entries(instance))
+    return any(
+        file.name.endswith((_COLOR, _DEPTH)) for instance in islice(instances, 3) for file in entries(instance)
+    )
 
 
 def list_washington_rgbd(root: Path, angles_of: str = "") -> Listing:
@@ -42,10 +45,10 @@ def list_washington_rgbd(root: Path, angles_of: str = "") -> Listing:
         angles_of: "".
 
     Returns:
-        Modalities "rgb" and "lidar" (points). Crops have different sizes.
+        Modalities "rgb" and "lidar" (points). Crops have different sizes. Places that cannot be read are problems.
 
     Raises:
-        DataError: A place cannot be read, or there are fewer than two categories.
+        DataError: There are fewer than two categories.
     """
     if angles_of:
         raise DataError(f"{root} has no angles of classes; leave angles_of out.")
@@ -54,14 +57,21 @@ def list_washington_rgbd(root: Path, angles_of: str = "") -> Listing:
     intrinsics: list[tuple[float, float, float, float]] = []
     groups: list[str] = []
     alone: list[str] = []
+    problems: list[str] = []
     for instance in (instance for category in folders(root) for instance in folders(category)):
-        for image in (file for file in entries(instance) if file.name.endswith(_COLOR)):
-            stem = image.name.removesuffix(_COLOR)
-            depth, place = (instance / f"{stem}{ending}" for ending in (_DEPTH, _PLACE))
-            if not depth.is_file() or not place.is_file():
-                alone.append(str(image.relative_to(root)))
+        names = {file.name for file in entries(instance)}
+        crops = {name.removesuffix(_DEPTH) + _COLOR for name in names if name.endswith(_DEPTH)}
+        for crop in sorted(crops.union(name for name in names if name.endswith(_COLOR))):
+            files = [crop.removesuffix(_COLOR) + ending for ending in (_COLOR, _DEPTH, _PLACE)]
+            if not names.issuperset(files):
+                alone.append(str((instance / next(file for file in files if file in names)).relative_to(root)))
                 continue
-            column, row = _place(place)
+            image, depth, place = (instance / file for file in files)
+            try:
+                column, row = _place(place)
+            except DataError as error:
+                problems.append(str(error))
+                continue
             images.append(image)
             depths.append(depth)
             # The first pixel has the coordinate of its place, so the camera's middle moves to the left and up.
@@ -69,7 +79,8 @@ def list_washington_rgbd(root: Path, angles_of: str = "") -> Listing:
             groups.append(instance.name)
     classes = sorted({image.parent.parent.name for image in images})
     if len(classes) < 2:
-        raise DataError(f"{root} has crops of the categories {classes}; a classifier needs at least two.")
+        few = f"{root} has complete crops of the categories {classes}; a classifier needs at least two."
+        raise UnreadableError([*problems, " ".join([few, *without_partner(alone)])])
     numbers = {name: number for number, name in enumerate(dict.fromkeys(groups))}
     return Listing(
         name="washington-rgbd",
@@ -84,6 +95,7 @@ def list_washington_rgbd(root: Path, angles_of: str = "") -> Listing:
             ),
         },
         notes=without_partner(alone),
+        problems=problems,
     )
 
 

@@ -60,6 +60,19 @@ def test_an_unknown_name_lists_what_exists(tmp_path: Path) -> None:
         load(str(tmp_path))
 
 
+@pytest.mark.parametrize("given", ["SUNRGBD.zip", "."])
+def test_data_that_are_not_unpacked(tmp_path: Path, given: str) -> None:
+    for name in ("SUNRGBD.zip", "README.txt", "._SUNRGBD.zip"):
+        (tmp_path / name).touch()
+    with pytest.raises(
+        DataError, match=r"packed .SUNRGBD.zip.; unpack it and give the folder of its content"
+    ) as caught:
+        load(str(tmp_path / given))
+    assert str(tmp_path) in str(caught.value)
+    write_nvidia_tree(tmp_path / "data", simulate(4, 0, image_size=8))
+    assert len(load(str(tmp_path))) == 4
+
+
 def test_simulated_data_have_no_angles_of_a_class() -> None:
     with pytest.raises(DataError, match="not read from files; leave angles_of out"):
         load("shapes", pairs=2, angles_of="cubes")

@@ -8,6 +8,7 @@ import pytest
 
 from data_utils import DataError, Shares, load, memory, open_source
 from data_utils.cache import Cache
+from data_utils.layouts import listing
 from data_utils.layouts.nvidia_tree import write_nvidia_tree
 from data_utils.memory import Need, as_size
 from data_utils.simulator.shapes import simulate
@@ -144,3 +145,20 @@ def test_a_container_leaves_what_its_tightest_group_leaves(tmp_path: Path) -> No
     (root / "outer" / "memory.max").write_text("max\n")
     assert memory._of_container(root, own) is None
     assert memory._of_container(root, tmp_path / "none") is None
+
+
+def test_reading_many_files_returns_freed_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_nvidia_tree(tmp_path, simulate(4, 0, 8))
+    released: list[int] = []
+    shown: list[int] = []
+    monkeypatch.setattr(listing, "_FILES_UNTIL_RELEASE", 3)
+    monkeypatch.setattr(listing, "release_freed_memory", lambda: released.append(shown[-1]))
+    load(str(tmp_path), progress=lambda done, _: shown.append(done))
+    assert released == [3, 6]  # of 8 files
+
+
+@pytest.mark.parametrize("library", ["this one", "another"])
+def test_freed_memory_is_returned_where_the_c_library_can(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if library == "another":
+        monkeypatch.setattr("ctypes.CDLL", lambda _: object())
+    memory.release_freed_memory()

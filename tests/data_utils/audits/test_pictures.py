@@ -22,6 +22,12 @@ def test_a_sheet_shows_every_pair_as_three_tiles() -> None:
     assert len(sheet) > len(one)
 
 
+def test_letters_of_names_are_drawn() -> None:
+    dataset = load("shapes", pairs=2)
+    sheets = [contact_sheet(replace(dataset, names=(name, "")), [0]) for name in ("Wärme", "Wörme", "Wörme")]
+    assert sheets[0].tobytes() != sheets[1].tobytes() == sheets[2].tobytes()
+
+
 def test_points_lie_over_the_object_in_the_image() -> None:
     """In the orientation and scale of the image, the dots are where the silhouette is."""
     dataset = load("shapes", pairs=40)

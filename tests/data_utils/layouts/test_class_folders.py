@@ -23,6 +23,7 @@ DEPTH = np.full((8, 8), 1500, dtype=np.uint16)
     [
         pytest.param({"rgb": RGB, "depth": DEPTH}, id="usual"),
         pytest.param({"left": RGB, "depth": DEPTH}, id="one usual"),
+        pytest.param({"NIR": RGB, "RGB": RGB}, id="capitals"),
         pytest.param({"rgb": RGB, "nir": RGB[..., 0]}, id="no distances"),
         pytest.param({"left": RGB, "nir": RGB[..., 0]}, id="told by the files"),
     ],

@@ -71,6 +71,11 @@ def test_a_folder_without_declaration_has_none(tmp_path: Path) -> None:
         (DEPTH + 'scale = "mm"', "scale = 'mm'"),
         (DEPTH + "scale = true", "scale = True"),
         ('[modalities.t]\nkind = "raw"\nscale = "sun-rgbd"', "which is for depth; write a number"),
+        ('[modalities.i]\nkind = "image"\nscale = 4095', 'remove it, or write kind = "thermal" or "raw"'),
+        (
+            '[modalities.i]\nkind = "image"\ninvalid = [0]',
+            "has invalid in .*, but the values of images are divided",
+        ),
         (DEPTH + "invalid = 0", r"invalid = 0 in .*such as \[0, 65535\]"),
         (DEPTH + 'invalid = ["none"]', "invalid = .'none'."),
         (DEPTH + "intrinsics = [1, 1, 0]", r"write \[fx, fy, cx, cy\]"),

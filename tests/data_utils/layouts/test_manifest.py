@@ -9,7 +9,7 @@ from PIL import Image
 
 from data_utils import DataError, PairedDataset
 from data_utils.layouts.listing import read_listing
-from data_utils.layouts.manifest import is_manifest, list_manifest
+from data_utils.layouts.manifest import is_manifest, list_manifest, manifest_modalities
 
 
 def read(path: Path) -> PairedDataset:
@@ -189,3 +189,52 @@ def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
     assert not is_manifest(tmp_path)
     with pytest.raises(DataError, match=r"gone.csv cannot be read"):
         read(tmp_path / "gone.csv")
+
+
+@pytest.mark.parametrize(
+    ("columns", "modalities"),
+    [
+        ("rgb,thermal", {"rgb": "image", "thermal": "thermal"}),
+        ("image,lwir,temperature", {"image": "image", "lwir": "thermal", "temperature": "thermal"}),
+        ("rgb,image,depth", {"rgb": "image", "depth": "depth"}),  # of two columns of images the usual one
+        ("depth,color,thermal", {"color": "image", "depth": "depth", "thermal": "thermal"}),
+    ],
+)
+def test_usual_names_of_columns_need_no_declaration(
+    columns: str, modalities: dict[str, str], tmp_path: Path
+) -> None:
+    names = columns.split(",")
+    for pair in range(4):
+        write_rgb(tmp_path / f"{pair}.jpg")
+        Image.fromarray(DEPTH_MM).save(tmp_path / f"{pair}.tiff")
+    files = [
+        [f"{pair}.{'jpg' if name in ('rgb', 'image', 'color') else 'tiff'}" for name in names] for pair in range(4)
+    ]
+    rows = [";".join((*of_pair, "ab"[pair % 2], str(pair))) for pair, of_pair in enumerate(files)]
+    write_table(tmp_path, *rows, header=";".join((*names, "label", "group")))
+    dataset = read(tmp_path)
+    assert {name: dataset.modality(name).kind for name in dataset.inputs} == modalities
+
+
+def test_files_that_nothing_tells_the_kind_of_are_noted(folder: Path) -> None:
+    write_table(folder, *(f"{row},x {number}.TIF" for number, row in enumerate(ROWS)), header=f"{HEADER},nir")
+    assert list(read(folder).inputs) == ["rgb", "lidar"]
+    note = (
+        "manifest.csv names files in 'nir', which are not used, as nothing tells what they measure; declare all "
+    )
+    assert note + "modalities in dataset.toml." in read(folder).notes
+
+
+def test_usual_columns_may_have_capitals(folder: Path) -> None:
+    whole = read(folder)
+    rows = [f"{row},500" for row in ROWS]
+    write_table(folder, *rows, header="RGB,Depth,Label,GROUP,Fx,fy,cx,cy,Depth_Scale")
+    dataset = read(folder)
+    assert manifest_modalities(folder) == ("rgb", "lidar")
+    assert torch.equal(dataset.inputs["rgb"], whole.inputs["rgb"])
+    assert dataset.batch().inputs["lidar"][0, 2].max() == 8  # the scale per row counts too
+    (folder / "dataset.toml").write_text('[modalities.RGB]\nkind = "image"\n')
+    assert list(read(folder).inputs) == ["RGB"]  # a declared name stays as it is
+    write_table(folder, *rows, header="RGB,Depth,Label,label,fx,fy,cx,cy,n")
+    with pytest.raises(DataError, match="has no column 'group'"):
+        read(folder)

@@ -108,7 +108,9 @@ def shrink_all_images(root: Path) -> None:
             id="empty class",
         ),
         pytest.param(
-            lambda root: (root / "cubes/zenith.npy").unlink(), "zenith.npy does not exist", id="no angles"
+            lambda root: (root / "cubes/zenith.npy").unlink(),
+            "zenith.npy does not exist; restore it, or name a class whose angles hold for all",
+            id="no angles",
         ),
         pytest.param(
             save("cubes/zenith.npy", np.linspace(0, 1, 64)), "would reveal the class to a model", id="leak"

@@ -182,3 +182,16 @@ def test_other_values_keep_their_channels(tmp_path: Path) -> None:
     write_pairs(tmp_path, np.full((2, 3), np.nan), ".npy")
     with pytest.raises(DataError, match=r"0.npy contains NaN or infinity; .* invalid = \[nan, inf, -inf\]"):
         load(str(tmp_path))
+
+
+@pytest.mark.parametrize(("largest", "scale"), [(4080, "4095"), (200, "255"), (8191, "8191"), (8192, ""), (0, "")])
+def test_images_of_16_bits_from_a_camera_of_fewer_are_a_problem(largest: int, scale: str, tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    for pair in range(4):
+        np.save(tmp_path / "rgb" / f"{pair}.npy", np.array([[0, 0, largest], [0, 0, 0]], dtype=np.uint16))
+    table = (tmp_path / "manifest.csv").read_text()
+    (tmp_path / "manifest.csv").write_text(re.sub(r"rgb/(\d).png", r"rgb/\1.npy", table))
+    data = load(str(tmp_path))
+    problems = set(data.notes) - set(data.assumptions)
+    assert len(problems) == bool(scale)
+    assert all(f'kind = "raw" and scale = {scale} in dataset.toml' in problem for problem in problems)

@@ -1,6 +1,8 @@
 """Public data sets in their official formats, on tiny files with values that can be followed by hand."""
 
+import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.io import savemat
 
 from data_utils import DataError, load
+from data_utils.errors import UnreadableError
 from data_utils.layouts import nyu_depth_v2
 from data_utils.layouts.nvidia_tree import write_nvidia_tree
 from data_utils.loading import modalities_of
@@ -58,18 +62,34 @@ def test_washington_rgbd(washington: Path) -> None:
     assert point(data, 0, 0, 3) == [0, 0, 0, 0]
 
 
-def test_washington_rgbd_with_missing_and_damaged_files(washington: Path) -> None:
-    (washington / "apple" / "apple_1" / "apple_1_1_1_loc.txt").unlink()
+@pytest.mark.parametrize("ending", ["crop.png", "depthcrop.png", "loc.txt"])
+def test_washington_rgbd_leaves_incomplete_crops_out(washington: Path, ending: str) -> None:
+    whole = load(str(washington))
+    folder = Path("apple", "apple_1")
+    (washington / folder / f"apple_1_1_1_{ending}").unlink()
+    (washington / folder / "apple_1_1_1_maskcrop.png").unlink()  # not used
     data = load(str(washington))
-    assert len(data) == 7
-    assert data.notes == (
-        f"1 file(s) without a partner were left out: {Path('apple', 'apple_1', 'apple_1_1_1_crop.png')}.",
-    )
-    (washington / "apple" / "apple_1" / "apple_1_1_2_loc.txt").write_text("301")
-    with pytest.raises(DataError, match=r"apple_1_1_2_loc.txt holds no column and row"):
+    assert data.names == whole.names[1:]
+    left = "depthcrop.png" if ending == "crop.png" else "crop.png"
+    assert data.notes == (f"1 file(s) without a partner were left out: {folder / f'apple_1_1_1_{left}'}.",)
+
+
+def test_washington_rgbd_with_damaged_files(washington: Path) -> None:
+    for frame in (1, 2):
+        (washington / "apple" / "apple_1" / f"apple_1_1_{frame}_loc.txt").write_text("301")
+    with pytest.raises(UnreadableError, match=r"apple_1_1_1_loc.txt holds no column and row") as caught:
         load(str(washington))
-    shutil.rmtree(washington / "apple")
-    with pytest.raises(DataError, match=r"crops of the categories \['bowl'\]; a classifier needs at least two"):
+    assert [problem.partition(" holds")[0][-19:] for problem in caught.value.problems] == [
+        "apple_1_1_1_loc.txt",
+        "apple_1_1_2_loc.txt",
+    ]
+    assert caught.value.usable is not None
+    assert len(caught.value.usable) == 6
+    for depth in (washington / "apple").glob("*/*_depthcrop.png"):
+        depth.unlink()
+    with pytest.raises(
+        DataError, match=r"the categories \['bowl'\]; .* at least two. 4 file.s. without a partner"
+    ):
         load(str(washington))
 
 
@@ -78,18 +98,19 @@ def sun(tmp_path: Path) -> Path:
     """Two cameras of different resolutions; depth of 2 m, with its bits rotated by three."""
     frames = (
         ("kv1/NYUdata/NYU0001", "kitchen", 8),
-        ("kv2/kinect2data/000065_2014_rgbf000026-resize", "bedroom", 16),
-        ("kv2/kinect2data/000065_2014_rgbf000030-resize", "bedroom", 16),
+        ("kv2/kinect2data/000251_2014-06-02_16-10-03_260595134347_rgbf000045-resize", "bedroom", 16),
+        ("kv2/kinect2data/000252_2014-06-02_16-10-03_260595134347_rgbf000177-resize", "bedroom", 16),
         ("xtion/sun3ddata/brown/cafe/seq1/0000026-000001", "kitchen", 8),
         ("xtion/sun3ddata/brown/cafe/seq1/0000027-000002", "kitchen", 8),
     )
     for name, scene, size in frames:
         folder = tmp_path / name
-        for part in ("image", "depth", "depth_bfx"):
+        for part in ("image", "depth", "depth_bfx", "fullres"):
             (folder / part).mkdir(parents=True)
         Image.new("RGB", (size, size), (9, 9, 9)).save(folder / "image" / "0000026.jpg")
         save_gray(folder / "depth" / "0000026.png", np.full((size, size), 2000 << 3))
-        (folder / "intrinsics.txt").write_text(f"{size} 0 {size / 2 + 1} 0 {size} {size / 2 + 1} 0 0 1 \n")
+        for place in (folder, folder / "fullres"):
+            (place / "intrinsics.txt").write_text(f"{size} 0 {size / 2 + 1} 0 {size} {size / 2 + 1} 0 0 1 \n")
         (folder / "scene.txt").write_text(scene)
     return tmp_path
 
@@ -127,12 +148,65 @@ def test_classes_of_any_layout_can_be_declared(sun: Path) -> None:
         load(str(sun / "tree"))
 
 
-def test_sun_rgbd_leaves_incomplete_frames_out(sun: Path) -> None:
-    (sun / "kv1" / "NYUdata" / "NYU0001" / "scene.txt").unlink()
-    assert "1 file(s) without a partner were left out: " in load(str(sun), image_size=8).notes[0]
+NYU_FRAME = Path("kv1", "NYUdata", "NYU0001")
+
+
+@pytest.mark.parametrize("lacking", ["image/0000026.jpg", "image", "depth", "intrinsics.txt", "scene.txt"])
+def test_sun_rgbd_leaves_incomplete_frames_out(sun: Path, lacking: str) -> None:
+    (sun / "kv1" / "NYUdata" / "readme.txt").touch()
+    path = sun / NYU_FRAME / lacking
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    data = load(str(sun), image_size=8)
+    assert len(data) == 4
+    assert data.notes == (f"1 file(s) without a partner were left out: {NYU_FRAME}.",)
+
+
+def test_sun_rgbd_with_unreadable_frames(sun: Path) -> None:
+    (sun / NYU_FRAME / "scene.txt").write_bytes(b"caf\xe9")
     (sun / "xtion/sun3ddata/brown/cafe/seq1/0000026-000001/intrinsics.txt").write_text("1 2 3")
-    with pytest.raises(DataError, match=r"intrinsics.txt holds no matrix of 3 x 3"):
-        load(str(sun))
+    with pytest.raises(UnreadableError, match=r"intrinsics.txt holds no matrix of 3 x 3") as caught:
+        load(str(sun), image_size=8)
+    assert caught.value.usable is not None
+    assert caught.value.usable.labels.tolist() == [0, 0, 1]
+    assert str(NYU_FRAME) in caught.value.usable.notes[0]
+
+
+def test_sun_rgbd_of_one_camera_and_with_unknown_scenes(sun: Path) -> None:
+    for camera in ("kv1", "kv2"):
+        shutil.rmtree(sun / camera)
+    frames = sun / "xtion" / "sun3ddata" / "brown" / "cafe" / "seq1"
+    for number, scene in enumerate(("idk", "office")):
+        frame = shutil.copytree(frames / "0000026-000001", frames / f"000003{number}-000001")
+        (frame / "scene.txt").write_text(scene)
+    data = load(str(sun))
+    assert data.info.classes == ("kitchen", "office")
+    assert data.notes == ("1 frames of an unknown scene ('idk') are not used.",)
+
+
+@pytest.mark.parametrize("apart", [False, True], ids=["", "videos apart"])
+def test_the_official_split_of_sun_rgbd_is_kept(sun: Path, apart: bool) -> None:
+    names = load(str(sun), image_size=8).names
+    test = [names[1], names[3]] if apart else names[1:3]  # the second and third are of one video
+    paths = {name: f"/n/fs/sun3d/data/SUNRGBD/{name}{'/' * number}" for number, name in enumerate(names)}
+    cells = {"alltrain": [paths[name] for name in names if name not in test], "alltest": [paths[n] for n in test]}
+    savemat(sun / "allsplit.mat", {name: np.array([entries], dtype=object) for name, entries in cells.items()})
+    data = load(str(sun), image_size=8)
+    if apart:
+        assert data.assigned == ()
+        assert data.notes[0].startswith("allsplit.mat is not used, as 2 groups are in both parts (")
+    else:
+        assert data.assigned == ("train", "test", "test", "train", "train")
+        assert data.notes == ()
+
+
+def test_depth_of_sun_rgbd_ends_at_8_m_as_in_its_toolbox(sun: Path) -> None:
+    far = np.array([[2000 << 3, 8000 << 3, 8001 << 3, 3]] * 8, dtype=np.uint16).repeat(2, axis=1)
+    save_gray(sun / NYU_FRAME / "depth" / "0000026.png", far)  # the last bits are the highest ones of the distance
+    data = load(str(sun), image_size=8)
+    assert data.batch().inputs["lidar"][0, 2, 0].tolist() == [2, 2, 8, 8, 8, 8, 8, 8]
+    assert data.notes == (
+        "lidar: 4.5% of pixels are beyond 8 m and count as 8 m, as in the toolbox of SUN RGB-D.",
+    )
 
 
 @pytest.fixture
@@ -149,9 +223,15 @@ def nyu(tmp_path: Path) -> Path:
     images = np.zeros((2, 3, 640, 480), dtype=np.uint8)
     images[:, 0, 300, 200] = 7
     with h5py.File(file, "w") as content:
-        for name, values in (("images", images), ("rawDepths", depth), ("depths", depth + 1), ("labels", labels)):
-            content[name] = values
-        content["instances"] = (labels > 0).astype(np.uint8)
+        instances = (labels > 0).astype(np.uint8)
+        for name, values in (
+            ("images", images),
+            ("rawDepths", depth),
+            ("depths", depth + 1),
+            ("labels", labels),
+            ("instances", instances),
+        ):
+            content.create_dataset(name, data=values, chunks=(1, *np.shape(values)[1:]), compression="gzip")
         for name, texts in (("names", ("chair", "lamp", "cup")), ("scenes", ("kitchen_0004", "office_0001"))):
             references = content.create_dataset(name, (1, len(texts)), dtype=h5py.ref_dtype)
             for number, text in enumerate(texts):
@@ -200,16 +280,107 @@ def test_nyu_depth_v2(nyu: Path, given: str) -> None:
     assert "Of 2 labels the most frequent objects are the classes: chair, lamp" in data.notes[0]
 
 
-def test_nyu_depth_v2_refuses_other_files(nyu: Path) -> None:
+def damage(file: Path, array: str, frame: int) -> None:
+    """Zero the compressed chunk that holds a frame."""
     import h5py
 
-    with h5py.File(nyu, "a") as content:
-        del content["instances"]
-    with pytest.raises(DataError, match="has no instances; give the labeled part of NYU Depth v2"):
+    with h5py.File(file) as content:
+        chunk = content[array].id.get_chunk_info(frame)
+    with file.open("r+b") as stream:
+        stream.seek(chunk.byte_offset)
+        stream.write(bytes(chunk.size))
+
+
+def replace_array(file: Path, array: str, values: object) -> None:
+    import h5py
+
+    with h5py.File(file, "a") as content:
+        del content[array]
+        if values is not None:
+            content[array] = values
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        pytest.param(
+            lambda file: replace_array(file, "instances", None),
+            "has no instances; give the labeled part of NYU Depth v2, nyu_depth_v2_labeled.mat",
+            id="array missing",
+        ),
+        pytest.param(
+            lambda file: replace_array(file, "rawDepths", np.zeros((1, 640, 480), np.float32)),
+            r"rawDepths of the shape \(1, 640, 480\) and images of the shape \(2, 3, 640, 480\)",
+            id="another shape",
+        ),
+        pytest.param(
+            lambda file: file.write_bytes(b"MATLAB 5.0 MAT-file, Platform: GLNXA64"),
+            "is a MATLAB file of version 5, not HDF5; give the labeled part",
+            id="another file of the page",
+        ),
+        pytest.param(lambda file: os.truncate(file, 5000), "cannot be read as HDF5 .*download it again", id="cut"),
+        pytest.param(
+            lambda file: file.write_text("<html>"), "cannot be read as HDF5 .*download it again", id="HTML"
+        ),
+        pytest.param(
+            lambda file: damage(file, "labels", 1), "has damaged labels .*; download it again", id="damaged labels"
+        ),
+    ],
+)
+def test_nyu_depth_v2_refuses_other_files(nyu: Path, change: Callable[[Path], object], message: str) -> None:
+    change(nyu)
+    with pytest.raises(DataError, match=message) as caught:
         load(str(nyu))
-    nyu.write_bytes(b"MATLAB 5.0")
-    with pytest.raises(DataError, match=r"cannot be read as HDF5 .*; download it again"):
+    assert str(caught.value).startswith(str(nyu))
+    assert str(caught.value).endswith(".")
+
+
+def test_the_other_frames_of_a_damaged_nyu_depth_v2_are_usable(nyu: Path) -> None:
+    damage(nyu, "images", 1)
+    with pytest.raises(UnreadableError, match=r"has damaged images .* 1 more rgb file.s. cannot") as caught:
         load(str(nyu))
+    assert caught.value.usable is not None
+    assert caught.value.usable.names == ("chair/0000-200-400", "lamp/0000-200-300")
+
+
+def save_split(nyu: Path, **frames: list[int]) -> None:
+    savemat(nyu.with_name("splits.mat"), {name: np.array(of_part)[:, None] for name, of_part in frames.items()})
+
+
+def test_the_official_split_of_nyu_depth_v2_is_kept(nyu: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    assert load(str(nyu), cache=cache).assigned == ()
+    save_split(nyu, trainNdxs=[2], testNdxs=[1])  # frames are counted from 1
+    data = load(str(nyu.parent), cache=cache)
+    assert data.assigned == ("test", "test", "train", "train")
+    assert data.notes == data.assumptions
+    assert len(data.notes) == 1
+
+
+def test_a_split_that_lacks_frames_is_not_kept(nyu: Path) -> None:
+    save_split(nyu, trainNdxs=[1], testNdxs=[3])
+    data = load(str(nyu))
+    assert data.assigned == ()
+    assert data.notes[1] == "splits.mat is not used, as it does not list 1."
+
+
+@pytest.mark.parametrize("content", ["another", "damaged"])
+def test_another_file_than_the_split_of_nyu_depth_v2(nyu: Path, content: str) -> None:
+    if content == "damaged":
+        nyu.with_name("splits.mat").write_bytes(b"MATLAB 5.0")
+    else:
+        save_split(nyu, testNdxs=[1])
+    with pytest.raises(DataError, match=r"splits.mat holds no split with trainNdxs and testNdxs .*; download it"):
+        load(str(nyu))
+
+
+def test_nyu_depth_v2_is_found_under_the_names_of_browsers_and_shows_its_progress(nyu: Path) -> None:
+    whole = load(str(nyu))
+    renamed = nyu.rename(nyu.with_name("nyu_depth_v2_labeled (1).mat"))
+    shown: list[tuple[int, int]] = []
+    assert load(str(renamed), progress=lambda *done: shown.append(done)).sha256 == whole.sha256
+    assert shown == [(1, 2), (2, 2), *((pair, 8) for pair in range(1, 9))]  # frames, then crops
+    assert load(str(renamed.parent)).sha256 == whole.sha256
 
 
 def test_nyu_depth_v2_without_its_package_names_the_remedy(
