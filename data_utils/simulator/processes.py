@@ -47,10 +47,11 @@ def record_all(chunks: Iterable[Chunk], rgb: Rgb, range_m: Ranges, progress: Cal
     """
     waiting, recorded = deque(chunks), 0
     finished: deque[int] = deque()
+    room = max(len(chunk.index) for chunk in waiting) * (rgb[0].nbytes + range_m[0].nbytes)
     others: list[_Other] = []
     try:
         with suppress(OSError):  # one that cannot be started
-            others.extend(_Other(waiting, finished, rgb, range_m) for _ in range(_others(len(waiting))))
+            others.extend(_Other(room, waiting, finished, rgb, range_m) for _ in range(_others(len(waiting))))
         while waiting or finished or any(other.is_alive() for other in others):
             with suppress(IndexError):
                 chunk = waiting.popleft()
@@ -89,16 +90,23 @@ def _images(memory: mmap.mmap, pairs: int, size: int) -> tuple[Rgb, Ranges]:
 
 
 class _Other(Thread):
-    """A process that records chunks as long as some wait, and the thread that gives and takes them."""
+    """A process that records chunks as long as some wait, and the thread that gives and takes them.
 
-    def __init__(self, waiting: deque[Chunk], finished: deque[int], rgb: Rgb, range_m: Ranges) -> None:
+    Args:
+        room: Bytes for the images of any chunk.
+        waiting: Chunks, of which it takes the first, and puts back one that it could not record.
+        finished: Gets the numbers of pairs of those that it recorded.
+        rgb: See ``record_all``.
+        range_m: See ``record_all``.
+    """
+
+    def __init__(self, room: int, waiting: deque[Chunk], finished: deque[int], rgb: Rgb, range_m: Ranges) -> None:
         super().__init__(daemon=True)
         self._waiting, self._finished, self._rgb, self._range_m = waiting, finished, rgb, range_m
         path = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
-        most = max(len(chunk.index) for chunk in waiting)
         with ExitStack() as opened:
             file = opened.enter_context(TemporaryFile())
-            file.truncate(most * (rgb[0].nbytes + range_m[0].nbytes))
+            file.truncate(room)
             self._memory = mmap.mmap(file.fileno(), 0)
             ours, theirs = map(opened.enter_context, socket.socketpair())
             self._process = Popen(  # noqa: S603
