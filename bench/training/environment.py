@@ -42,7 +42,8 @@ def _software_and_machine() -> dict[str, Any]:
             for name in ("torch", "torchvision", "numpy", "pandas", "scikit-learn", "pytest", "pytest-benchmark")
         },
         "cuda": torch.version.cuda,
-        "cudnn": torch.backends.cudnn.version(),
+        # Asking loads its libraries, 50 MB that a run on a CPU has no use for.
+        "cudnn": torch.backends.cudnn.version() if torch.cuda.is_available() else None,
         "cpu": _cpu_name(),
         "cpu_count": os.cpu_count(),
         "commit": _git("rev-parse", "HEAD") if in_checkout else None,
