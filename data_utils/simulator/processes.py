@@ -27,7 +27,7 @@ from data_utils.simulator.recording import Chunk
 
 _MOST_PROCESSES = 8
 _CHUNKS_EACH = 8
-"""Of which a process must have at least so many: it takes as long to start as to record one to three."""
+"""The fewest that a process is started for: starting takes as long as recording one to three of them."""
 
 _RECORDED = b"."
 _PROGRAM = "from data_utils.simulator.processes import serve; serve()"
