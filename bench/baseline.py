@@ -214,6 +214,7 @@ def pages() -> dict[Path, str | Picture]:
     """Every generated file with its content: the tables of all studies, the ledger, the README and its figures."""
     from bench.analysis.claims import published_claims
     from bench.analysis.ledger import decide_claims, ledger
+    from bench.analysis.tuning import with_best_rates
     from bench.tables.claims import page
     from bench.tables.findings import findings
     from bench.tables.tabulation import tables_by_study
@@ -233,9 +234,10 @@ def pages() -> dict[Path, str | Picture]:
     pictures = _pictures(records)
     shown += [f"![{path.stem}]({path.relative_to(README.parent).as_posix()})\n" for path in pictures]
     for headline in TABLES:
-        for table in chain.from_iterable(tables_by_study(_of(headline, records)).values()):
+        of_headline = _of(headline, records)
+        for table in chain.from_iterable(tables_by_study(of_headline).values()):
             if table.name == headline.name:
-                shown.append(f"{find_study(headline.study).question}\n\n{table.markdown()}")
+                shown.append(f"{with_best_rates(of_headline)[0].question}\n\n{table.markdown()}")
     section = "\n".join(shown) or "*No runs are committed yet.*\n"
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)

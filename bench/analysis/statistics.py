@@ -65,7 +65,8 @@ def mean_interval(values: ArrayLike, *, confidence: float = CONFIDENCE, ratio: f
     x = np.asarray(values, dtype=float)
     if x.size < 2:
         return Interval(float(x[0]), np.nan, np.nan, 1) if x.size else NOTHING
-    error = x.std(ddof=1) * np.sqrt(1 / x.size + ratio)
+    # The mean of equal values is rounded, so their deviations from it need not be 0.
+    error = x.std(ddof=1) * np.sqrt(1 / x.size + ratio) if np.ptp(x) else 0.0
     mean, reach = x.mean(), scipy.special.stdtrit(x.size - 1, (1 + confidence) / 2) * error
     return Interval(float(mean), float(mean - reach), float(mean + reach), x.size)
 

@@ -35,6 +35,13 @@ def test_a_mean_with_its_interval_by_hand() -> None:
     assert found.n == 3
 
 
+def test_equal_values_have_no_spread_although_their_mean_is_rounded() -> None:
+    value = 1.795368490666983
+    assert np.std([value] * 6, ddof=1) > 0
+    interval = mean_interval([value] * 6)
+    assert interval.low == interval.mean == interval.high
+
+
 def test_few_values_have_no_interval() -> None:
     assert isnan(mean_interval([]).mean)
     one = mean_interval([4.0])
