@@ -3,17 +3,17 @@
 Loads no torch, so that other processes start quickly (``processes``).
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from itertools import cycle
+from itertools import chain, cycle, repeat
 
 import numpy as np
 import numpy.typing as npt
 
 from data_utils.modality import MAX_RANGE_M
 from data_utils.simulator.difficulty import Difficulty
+from data_utils.simulator.raycasting import Floats
 from data_utils.simulator.scenes import (
-    Conditions,
     Scenes,
     draw_clutter,
     draw_conditions,
@@ -55,41 +55,34 @@ class Chunk:
         rgb[:, 3] = 255
         range_m[...] = MAX_RANGE_M
         scenes = _Scenes(range(self.index[0], self.index[-1] + 1), self.seed, self.difficulty)
-        for label in range(len(self.difficulty.classes)):
-            pairs = np.flatnonzero(self.labels == label)
-            if len(pairs):  # of a rare class, a chunk can have none
-                scenes.photograph(rgb[:, :3].transpose(0, 2, 3, 1), pairs, self.index[pairs], label)
-                scenes.scan(range_m, pairs, self.index[pairs], label)
+        shown = scenes.shown(self.index, self.labels)
+        scenes.photograph(rgb[:, :3].transpose(0, 2, 3, 1), shown)
+        scenes.scan(range_m, shown)
 
 
 class _Scenes:
-    """The scenes of a chunk, recorded with one class at a time.
+    """The scenes of a chunk.
 
-    Arguments of its methods: the images of all pairs, which of them to record (n,), the scenes of these (n,), and
-    the class of the objects there.
+    ``shown`` is (classes, scenes): which of the images shows that class in that scene, -1 for none.
     """
 
     def __init__(self, indices: range, seed: int, difficulty: Difficulty) -> None:
-        self._indices, self._first, self._seed, self._difficulty = indices, indices.start, seed, difficulty
+        self._indices, self._seed, self._difficulty = indices, seed, difficulty
         self._scenes = draw_scenes(indices, seed, difficulty)
         self._clutter = draw_clutter(indices, seed, self._scenes, difficulty)
 
-    @cached_property
-    def _conditions(self) -> Conditions:
-        return draw_conditions(self._indices, self._seed, self._difficulty)
+    def shown(self, index: npt.NDArray[np.int64], labels: npt.NDArray[np.int64]) -> Indices:
+        """Which pair shows which class in which scene."""
+        shown = np.full((len(self._difficulty.classes), len(self._indices)), -1)
+        shown[labels, index - self._indices.start] = np.arange(len(index))
+        return shown
 
-    def _objects(self, label: int) -> list[tuple[Scenes, str]]:
-        """The object of a class and the pieces before it, further to nearer, each with its solid."""
-        pieces = zip(self._clutter, cycle(_CLUTTER), strict=False)
-        return [(self._scenes, self._difficulty.classes[label]), *pieces]
-
-    def photograph(self, photos: npt.NDArray[np.uint8], pairs: Indices, index: Indices, label: int) -> None:
+    def photograph(self, photos: npt.NDArray[np.uint8], shown: Indices) -> None:
         """The camera's images, (N, S, S, 3), which are black before."""
-        for scenes, solid in self._objects(label):
-            photograph(scenes[index - self._first], solid, photos, pairs)
+        for scenes, solid, images in self._objects(shown):
+            photograph(scenes, solid, photos, images)
         if self._difficulty.image_noise:
-            generators = noise_generators(self._seed, index, label, "rgb")
-            for pair, generator in zip(pairs, generators, strict=True):
+            for pair, _, generator in self._noise(shown, "rgb"):
                 noise = generator.standard_normal(photos.shape[1:], np.float32)
                 noise *= self._difficulty.image_noise
                 planes = photos[pair].transpose(2, 0, 1)  # as they are in memory
@@ -97,19 +90,37 @@ class _Scenes:
                 noisy += 0.5
                 planes[...] = np.clip(noisy, 0, 255, out=noisy)
 
-    def scan(self, ranges: npt.NDArray[np.float32], pairs: Indices, index: Indices, label: int) -> None:
+    def scan(self, ranges: npt.NDArray[np.float32], shown: Indices) -> None:
         """The LiDAR's range images, (N, S, S), which have no returns before."""
-        chosen, difficulty = index - self._first, self._difficulty
-        for scenes, solid in self._objects(label):
-            seen = scenes[chosen]
-            if difficulty.misalignment_deg:
-                seen = seen.rotated(self._conditions.misalignment[chosen])
-            scan(seen, solid, ranges, pairs)
+        difficulty = self._difficulty
+        conditions = draw_conditions(self._indices, self._seed, difficulty)
+        misaligned = conditions.misalignment if difficulty.misalignment_deg else None
+        for scenes, solid, images in self._objects(shown, misaligned):
+            scan(scenes, solid, ranges, images)
         if difficulty.range_noise_m or difficulty.dropped_returns or difficulty.failures:
-            deviations, shares = self._conditions.range_noise_m[chosen], self._conditions.dropped_returns[chosen]
-            generators = noise_generators(self._seed, index, label, "lidar")
-            for pair, deviation, share, generator in zip(pairs, deviations, shares, generators, strict=True):
-                _disturb(ranges[pair].reshape(-1), deviation, share, generator)
+            deviations, shares = conditions.range_noise_m, conditions.dropped_returns
+            for pair, scene, generator in self._noise(shown, "lidar"):
+                _disturb(ranges[pair].reshape(-1), deviations[scene], shares[scene], generator)
+
+    def _objects(self, shown: Indices, rotations: Floats | None = None) -> Iterator[tuple[Scenes, str, Indices]]:
+        """The scenes with an object, rotated if wanted, its solid, and the images that show it (k, n).
+
+        First the objects of the classes, then the pieces before them, further to nearer, which all images of a
+        scene show.
+        """
+        classes = zip(repeat(self._scenes), self._difficulty.classes, shown[:, None], strict=False)
+        pieces = zip(self._clutter, cycle(_CLUTTER), repeat(shown), strict=False)
+        for scenes, solid, pairs in chain(classes, pieces):
+            chosen = np.flatnonzero((pairs >= 0).any(axis=0))
+            seen = scenes if rotations is None else scenes.rotated(rotations)
+            yield seen[chosen], solid, pairs[:, chosen]
+
+    def _noise(self, shown: Indices, modality: str) -> Iterator[tuple[int, int, np.random.Generator]]:
+        """Each pair, which of the scenes it shows, and the generator of its noise."""
+        for label, pairs in enumerate(shown):
+            chosen = np.flatnonzero(pairs >= 0)
+            generators = noise_generators(self._seed, chosen + self._indices.start, label, modality)
+            yield from zip(pairs[chosen].tolist(), chosen.tolist(), generators, strict=True)
 
 
 def _disturb(

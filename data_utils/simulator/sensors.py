@@ -2,8 +2,9 @@
 
 Both are at the origin of the scenes' frame and look along y. Only the window of the image that can contain the
 object is computed; outside of it there is nothing to see. Objects with windows of about one size are computed
-together: how many does not change the values.
-Shapes: n scenes, S rows and columns of a whole image, h rows and w columns of a window.
+together: how many does not change the values. An object that several images show is computed once.
+Shapes: n scenes, N images, up to k of them of each scene, S rows and columns of an image, h rows and w columns of
+a window.
 """
 
 from collections.abc import Iterator
@@ -40,7 +41,7 @@ def scan(scenes: Scenes, solid: str, ranges: Floats, images: Indices) -> None:
         scenes: n scenes.
         solid: A name of ``solids.SOLIDS``.
         ranges: (N, S, S); rows are azimuths and columns are zeniths.
-        images: (n,), in which of them each scene is.
+        images: (k, n), in which of them each scene is; negative for none.
     """
     kind, angles = find_solid(solid), lidar_angles(ranges.shape[1])
     x, y, z = scenes.centers.T
@@ -51,8 +52,9 @@ def scan(scenes: Scenes, solid: str, ranges: Floats, images: Indices) -> None:
     for some, row, column in _together(rows, columns, len(angles), 1):
         azimuth, zenith = angles[row][:, :, None], angles[column][:, None, :]
         directions = (np.sin(-azimuth) * np.cos(-zenith), np.cos(-azimuth) * np.cos(-zenith), np.sin(-zenith))
-        place = images[some, None, None], row[:, :, None], column[:, None, :]
-        ranges[place] = np.minimum(ranges[place], kind.distance(directions, scenes[some]))
+        distance = kind.distance(directions, scenes[some])
+        for here, place in _places(images[:, some], row, column):
+            ranges[place] = np.minimum(ranges[place], distance[here])
 
 
 def photograph(
@@ -67,7 +69,7 @@ def photograph(
         scenes: n scenes.
         solid: A name of ``solids.SOLIDS``.
         photos: (N, S, S, 3), red, green and blue; rows run down and columns to the right.
-        images: (n,), in which of them each scene is.
+        images: (k, n), in which of them each scene is; negative for none.
         light: Its strength is multiplied by that of each scene.
     """
     kind, size = find_solid(solid), photos.shape[1]
@@ -86,11 +88,20 @@ def photograph(
         strength = np.float32(light.strength) * seen.light.astype(np.float32)[:, None, None, None]
         colored = _mean(matte)[..., None] * seen.albedos.astype(np.float32)[:, None, None, :]
         values = light.exposed(strength * (colored + _mean(coat)[..., None]))
-        place = images[some, None, None], row[:, :, None], column[:, None, :]
+        colors = (255 * values + 0.5).astype(np.uint8).astype(np.float32)
         covered = (matte > 0).view(np.uint8).sum(axis=(0, 1), dtype=np.uint8) / np.float32(_SAMPLES**2)
-        background = photos[place] * (1 - covered[..., None])
-        colors = np.minimum(background + (255 * values + 0.5).astype(np.uint8).astype(np.float32) + 0.5, 255)
-        photos[place] = colors.astype(np.uint8)
+        uncovered = (1 - covered)[..., None]
+        for here, place in _places(images[:, some], row, column):
+            photos[place] = np.minimum(photos[place] * uncovered[here] + colors[here] + 0.5, 255).astype(np.uint8)
+
+
+def _places(
+    images: Indices, rows: Indices, columns: Indices
+) -> Iterator[tuple[Indices, tuple[Indices, Indices, Indices]]]:
+    """For each of the k: which of the n scenes have an image, (m,), and their pixels there, (m, h, w)."""
+    for shown in images:
+        here = np.flatnonzero(shown >= 0)
+        yield here, (shown[here, None, None], rows[here, :, None], columns[here, None, :])
 
 
 def _mean(samples: Floats) -> Floats:

@@ -43,7 +43,7 @@ def picture_of(pose: Pose, light: Light = LIGHT) -> npt.NDArray[np.uint8]:
         light=np.ones(1),
     )
     picture = np.zeros((1, SIZE, SIZE, 3), dtype=np.uint8)
-    photograph(scene, pose.solid, picture, np.arange(1), light)
+    photograph(scene, pose.solid, picture, np.zeros((1, 1), np.intp), light)
     return np.asarray(picture[0])
 
 

@@ -30,7 +30,7 @@ def simulated(light: Light, scenes: int, seed: int) -> dict[str, npt.NDArray[np.
     pictures = {}
     for solid in CLASSES.values():
         pictures[solid] = np.zeros((scenes, SIZE, SIZE, 3), dtype=np.uint8)
-        photograph(drawn, solid, pictures[solid], np.arange(scenes), light)
+        photograph(drawn, solid, pictures[solid], np.arange(scenes)[None], light)
     return pictures
 
 

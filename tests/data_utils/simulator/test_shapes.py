@@ -40,13 +40,13 @@ def one_scene(*center: float) -> Scenes:
 
 def whole_scan(scenes: Scenes, shape: str) -> npt.NDArray[np.float64]:
     image = np.full((64, 64), 50.0)
-    scan(scenes, shape, image[None], np.arange(1))
+    scan(scenes, shape, image[None], np.zeros((1, 1), np.intp))
     return image
 
 
 def whole_photo(scenes: Scenes, shape: str, light: Light = LIGHT) -> npt.NDArray[np.uint8]:
     image = np.zeros((64, 64, 3), dtype=np.uint8)
-    photograph(scenes, shape, image[None], np.arange(1), light)
+    photograph(scenes, shape, image[None], np.zeros((1, 1), np.intp), light)
     return image
 
 
