@@ -14,18 +14,20 @@ from bench.metrics import IDLE, is_timed
 from bench.records import Metric, RunRecord
 from bench.tables.text import TextTable
 
-SPREAD = "±: half the 95% interval of the mean over seeds (Student's t)"
+_SPREAD = "±: half the 95% interval of the mean over seeds (Student's t)"
 
 ROUGH = "~"
 """Before a time that is the mean of runs of which one at least was disturbed."""
 
-SPREAD_OF_SHARED = (
-    f"{SPREAD}; of what is evaluated with the variance of Nadeau and Bengio, as seeds divide the same pairs"
-)
-
 BEST_OF_COLUMN = "the best of its column and all rows not significantly different from it (Holm over the rows)"
 
 BETTER_OF_TWO = "the better of the two, where they differ significantly"
+
+
+def spread_of(ratio: float) -> str:
+    """What "±" means in a table whose runs have this ratio (``analysis.resampling``)."""
+    shared = "; of what is evaluated with the variance of Nadeau and Bengio, as seeds divide the same pairs"
+    return _SPREAD + (shared if ratio else "")
 
 
 class Best(str):
@@ -55,7 +57,7 @@ def seed_table(
     spread of seeds, if not by intervals. Notes about both stand between those in ``before`` and ``after``.
     """
     ratio = shared_pairs(records)
-    spread = spread or (SPREAD_OF_SHARED if ratio else SPREAD)
+    spread = spread or spread_of(ratio)
     reason = f"{best}; paired by seed, {name_of_test(ratio)} at {ALPHA:.0%}"
     rough = f"{ROUGH}: rough, as other processes kept more than {IDLE:g} cores busy; no claim counts such times"
     any_rough = any(cell.startswith(ROUGH) for row in rows for cell in row)

@@ -6,6 +6,7 @@ from pathlib import Path
 from bench.analysis.claims import Claims, published_claims
 from bench.analysis.frames import comparable, file_stem
 from bench.analysis.ledger import decide_claims, ledger
+from bench.analysis.resampling import shared_pairs
 from bench.analysis.tuning import with_best_rates
 from bench.records import CostRecord, ProbeRecord, RunRecord, conditions_of
 from bench.tables.across import across_table
@@ -104,7 +105,7 @@ def _tables_of(group: Sequence[RunRecord | ProbeRecord]) -> list[TextTable]:
     probes = [record for record in group if isinstance(record, ProbeRecord)]
     if not records:
         return probe_tables(probes)
-    variants = variants_table(records)
+    variants, ratio = variants_table(records), shared_pairs(records)
     records = with_best_rates(records)
     tables = [
         variants,
@@ -119,4 +120,4 @@ def _tables_of(group: Sequence[RunRecord | ProbeRecord]) -> list[TextTable]:
         downsampling_table(records),
         evidence_table(records),
     ]
-    return [*filter(None, tables), *probe_tables(probes)]
+    return [*filter(None, tables), *probe_tables(probes, ratio)]

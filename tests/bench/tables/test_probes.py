@@ -31,6 +31,15 @@ def test_the_table_has_one_row_per_corruption_and_model_with_the_spread_of_seeds
     ]
 
 
+def test_intervals_are_wider_where_seeds_divide_the_same_pairs() -> None:
+    # The variance of the mean is (1 / 2 + ratio) times that of one seed: with 1.5, four times as large.
+    table = made(robustness_table(PROBES, 1.5))
+    assert table.rows[1][4] == "0.700 ± 2.541"
+    assert "Nadeau and Bengio" in table.notes[-1]
+    probes = [gradient("maxpool", 0.8), gradient("maxpool", 0.9, seed=52)]
+    assert features_table(probes, 1.5).rows[0][3] == "0.850 ± 1.271"
+
+
 def test_a_corruption_that_nothing_here_knows_is_a_row_like_any_other() -> None:
     unknown = curve(
         "custom", [0.9, 0.8, 0.7, 0.6], model="mine", family="", embedder="", probe="fog", level_unit=""

@@ -34,6 +34,19 @@ def test_tables_of_other_conditions_have_names_of_their_own() -> None:
     assert [row[0] for row in tables["standard"][0].rows] == [MODEL, TWIN]
 
 
+@pytest.mark.parametrize("simulated", [True, False])
+def test_tables_of_probes_know_whether_their_seeds_divide_the_same_pairs(simulated: bool) -> None:
+    records = [record(seed=seed, simulated=simulated, train_sha256=str(seed)) for seed in (51, 52)]
+    probes = [
+        probe_record(study="standard", dataset="shapes", profile="quick", level=level, seed=seed)
+        for level in (0.0, 0.5)
+        for seed in (51, 52)
+    ]
+    *_, table = tables_by_study(records, probes)["standard"]
+    assert table.name == "robustness"
+    assert ("Nadeau" in table.notes[-1]) is not simulated
+
+
 def test_probes_alone_have_tables() -> None:
     probes = [probe_record(level=level) for level in (0.0, 0.5)]
     assert [table.name for table in tables_by_study([], probes)["robustness"]] == ["robustness"]
