@@ -55,6 +55,16 @@ def test_preparing_one_modality_at_a_time_is_preparing_all_at_once(dataset: Pair
             assert side.inputs[modality].is_contiguous(memory_format=torch.channels_last)
 
 
+def test_scaling_leaves_the_measurements_of_the_data_set_as_they_are(dataset: PairedDataset) -> None:
+    measured = dataset.decoded()  # float32, so that nothing has to be converted, which would copy
+    before = {modality: values.clone() for modality, values in measured.inputs.items()}
+    data = prepare(measured, TESTED, 51, "cpu")
+    seen = [data.train[:], data.train[torch.arange(3)], data.valid[:], *data.batches(data.world.test)]
+    assert all(batch.inputs["lidar"].mean().abs() < 1 for batch in seen)  # in meters it is far larger
+    for modality, values in before.items():
+        assert torch.equal(measured.inputs[modality], values)
+
+
 def test_validation_is_scaled_as_training_is(dataset: PairedDataset) -> None:
     data = prepare(dataset, replace(SMALL, normalized=("lidar",)), 51, "cpu")
     means = [side[:].inputs["lidar"].mean(dim=(0, 2, 3)) for side in (data.train, data.valid)]
