@@ -68,6 +68,14 @@ def spent(share: float, alpha: float = ALPHA) -> float:
     return float(2 * scipy.special.ndtr(-quantile / np.sqrt(share))) if share > 0 else 0.0
 
 
+def deciding(looks: Sequence[int]) -> list[int]:
+    """Those of the looks that can decide anything: at the others even differences of one sign alone are too few.
+
+    n differences have p values of at least 1 / 2**n, on one side, and an early look may spend less than that.
+    """
+    return [look for look in looks if 0.5**look <= spent(look / looks[-1])]
+
+
 def sign_flips(
     differences: ArrayLike, looks: Sequence[int], *, alpha: float = ALPHA, two_sided: bool = True
 ) -> list[Look]:

@@ -53,9 +53,11 @@ class Plan:
                 "--until-decided: no claim can be decided by what is selected; give --study claims, "
                 "--compare-models A B, or claims of your own with --claims FILE"
             )
-        if len(self._seeds) < self._looks[0]:
+        first = self._looks[self._first]
+        if len(self._seeds) < first:
             raise OptionError(
-                f"--max-seeds {len(self._seeds)}: the first look is at {self._looks[0]} seeds; allow as many"
+                f"--max-seeds {len(self._seeds)}: the first look that can decide is at {first} seeds; "
+                "allow as many"
             )
 
     @cached_property
@@ -66,9 +68,17 @@ class Plan:
     def _looks(self) -> list[int]:
         return sorted({look for claim in self._pursued.values() for look in claim.looks})
 
+    @cached_property
+    def _first(self) -> int:
+        """The number of the first look at which anything can be decided."""
+        from bench.analysis.sequential import deciding
+
+        firsts = [deciding(claim.looks)[0] for claim in self._pursued.values()]
+        return self._looks.index(min(firsts)) if firsts else 0
+
     def look_of(self, cell: Cell) -> int:
-        """The number of the look that a cell is run for, from 0 on."""
-        return bisect_left(self._looks, self._seeds.index(cell.seed) + 1)
+        """The number of the look that a cell is run for, from 0 on; of looks that can decide nothing, the next."""
+        return max(self._first, bisect_left(self._looks, self._seeds.index(cell.seed) + 1))
 
     def ordered(self) -> list[Cell]:
         """The cells, look by look."""

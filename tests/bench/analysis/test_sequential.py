@@ -9,7 +9,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
 from bench.analysis import sequential
-from bench.analysis.sequential import Look, levels, resampled_p, resampled_t, sign_flips, spent
+from bench.analysis.sequential import Look, deciding, levels, resampled_p, resampled_t, sign_flips, spent
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.normal(0.4, 1, size=10)
@@ -124,6 +124,19 @@ def test_five_seeds_decide_nothing_whatever_they_show() -> None:
     assert not any(look.crossed for look in sign_flips([5.0] * 5, (5,)))
     assert sign_flips([5.0] * 6, (6,))[0].crossed
     assert sign_flips([5.0] * 5, (5,), two_sided=False)[0].crossed  # 1 / 32
+
+
+@pytest.mark.parametrize(
+    ("looks", "can"),
+    [((6, 10, 15), [10, 15]), ((10, 15, 20), [10, 15, 20]), ((6,), [6]), ((6, 7, 8, 16), [8, 16])],
+)
+def test_some_looks_are_too_early_to_decide_anything(looks: tuple[int, ...], can: list[int]) -> None:
+    assert deciding(looks) == can
+    found = sign_flips(np.ones(looks[-1]), looks, two_sided=False)  # clearer than any
+    assert next(look.n for look in found if look.crossed) == can[0]
+    clear = 1 + 1e-6 * NORMAL[: can[0]]
+    assert [look.crossed for look in resampled_t(clear, looks, 0.25, two_sided=False)][-1]
+    assert not any(look.crossed for look in resampled_t(clear, looks, 0.25, two_sided=False)[:-1])
 
 
 def test_no_difference_never_crosses() -> None:
