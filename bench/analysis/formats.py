@@ -48,6 +48,14 @@ def number(value: float | None, pattern: str) -> str:
     return "-" if value is None or isnan(value) else f"{value:{pattern}}"
 
 
+def span(counts: Iterable[int | None]) -> str:
+    """Numbers of pairs, as their smallest and largest, and "unknown" where one is not known."""
+    distinct = set(counts)
+    known = sorted(count for count in distinct if count is not None)
+    ends = " to ".join(f"{count:,}" for count in dict.fromkeys([*known[:1], *known[-1:]]))
+    return ", ".join(filter(None, [ends, "unknown" if None in distinct else ""]))
+
+
 def mean(metric: Metric, interval: Interval, decimals: int | None = None) -> str:
     """A mean over seeds, with half its interval where the seeds differ: "0.850 ± 0.031"."""
     if not interval.n:

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from bench.analysis.formats import span
 from bench.config import DEFAULT_STUDY
 from bench.metrics import IDLE, declarations, disturbed, is_shown, name_on, reported_part, value
 from bench.records import (
@@ -184,8 +185,8 @@ def describe(records: Sequence[RunRecord]) -> list[str]:
     seeds = sorted({record.seed for record in done})
     lines = [
         f"data: {_distinct(r.dataset for r in done)}, {_distinct(r.classes for r in done)} classes, "
-        f"{_distinct(r.train_pairs for r in done)} training pairs, "
-        f"{_distinct(r.valid_pairs for r in done)} validation pairs{_test_pairs(done)}",
+        f"{span(r.train_pairs for r in done)} training pairs, "
+        f"{span(r.valid_pairs for r in done)} validation pairs{_test_pairs(done)}",
         f"profile: {_distinct(r.profile for r in done)}, "
         f"{_distinct(r.protocol.get('epochs', 'unknown') for r in done)} epochs, "
         f"seeds: {', '.join(map(str, seeds))} (n = {len(seeds)})",
@@ -224,7 +225,7 @@ def _rates(records: Sequence[RunRecord]) -> list[str]:
 def _test_pairs(records: Sequence[RunRecord]) -> str:
     """The number of test pairs, and whether the pairs of all seeds come from one source."""
     known = any(record.test_pairs is not None for record in records)
-    text = f", {_distinct(record.test_pairs for record in records)} test pairs" if known else ""
+    text = f", {span(record.test_pairs for record in records)} test pairs" if known else ""
     sources = {(record.dataset, record.data_sha256) for record in records if record.train_sha256}
     versions = len(sources) - len({name for name, _ in sources})
     return f"{text}; NOT ALL FROM ONE VERSION of the data" if versions > 0 else text

@@ -1,7 +1,7 @@
 """What embedders change against the reference, and strategies against concatenation, with intervals."""
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
+from itertools import accumulate
 from math import inf, isnan
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from bench.analysis.frames import BASELINE, describe, embedder_pairs, frame, outcomes, strategy_pairs
 from bench.analysis.resampling import ratio_of, shared_pairs
 from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
-from bench.metrics import QUANTITIES
+from bench.metrics import QUANTITIES, disturbed
 from bench.plots.style import (
     GRAY,
     SMALL_POINTS,
@@ -32,7 +32,12 @@ from bench.records import Metric, RunRecord
 PANEL_IN = 1.4
 """The smallest width of a panel."""
 
-ROW_IN = 0.22
+POINT_IN, GAP_IN = 0.12, 0.14
+"""The height of a row for each of its points, and besides."""
+
+TICK_IN = 0.45
+"""The smallest distance between the numbers of an axis."""
+
 REACH = 4
 """A panel shows this many times its largest difference at most; intervals may go further."""
 
@@ -40,78 +45,82 @@ _BETTER = {True: "better →", False: "← better", None: ""}
 
 
 def downsampling(records: Sequence[RunRecord]) -> Figure | None:
-    """Embedder minus reference, one row per strategy and embedder, one panel per metric; None without pairs."""
+    """Embedder minus reference, one row per strategy, one panel per metric; None without pairs."""
     pairs = embedder_pairs(frame(records))
     if pairs.empty:
         return None
-    strategies = list(pairs.strategy.unique())
-    groups = sorted(
-        pairs.groupby(["strategy", "reference", "embedder"], sort=False),
-        key=lambda group: strategies.index(group[0][0]),
-    )
-    rows = [
-        Row(short(f"{strategy}-{embedder}"), str(strategy), str(embedder), of_row)
-        for (strategy, _, embedder), of_row in groups
-    ]
-    looks = embedder_looks(pairs.reference, pairs.embedder)
-    return _sheet(records, rows, looks, f"difference to {' or '.join(pairs.reference.unique())}")
+    rows = _rows(pairs, [])
+    return _sheet(records, pairs, rows, f"difference to {' or '.join(pairs.reference.unique())}")
 
 
 def strategies(records: Sequence[RunRecord]) -> Figure | None:
-    """Strategy minus intermediate concatenation, one row per embedder and strategy; None with fewer than two rows.
+    """Strategy minus intermediate concatenation, one row per strategy; None with fewer than two models to show.
 
-    Rows of one embedder are ordered by their mean difference in the first metric, the best first.
+    Rows of one variant and family are ordered by their mean difference in the first metric, the best first.
     """
     pairs = strategy_pairs(frame(records))
-    rows = [
-        Row(short(f"{strategy}-{embedder}".rstrip("-")), f"{variant} {family} {embedder}", str(embedder), of_row)
-        for (variant, family, embedder, strategy), of_row in pairs.groupby(
-            ["variant", "family", "embedder", "strategy"], sort=False
-        )
-    ]
-    if len(rows) < 2:
+    rows = _rows(pairs, ["variant", "family"])
+    if sum(len(row.points) for row in rows) < 2:
         return None
     blocks = list(dict.fromkeys(row.block for row in rows))
     first = outcomes(records)[0]
     sign = -1 if first.higher_is_better else 1
     rows.sort(key=lambda row: (blocks.index(row.block), sign * row.mean_difference(first.name)))
-    looks = embedder_looks(pairs.reference, pairs.embedder)
-    return _sheet(records, rows, looks, f"difference to {'-'.join(BASELINE)} with the same embedder")
+    return _sheet(records, pairs, rows, f"difference to {'-'.join(BASELINE)} with the same embedder")
 
 
 class Row(NamedTuple):
-    """One row of a figure: its name, the block that lines separate from others, its embedder, and its pairs."""
+    """One row of a figure: its name, the block that a line separates from others, and its pairs by embedder."""
 
     name: str
-    block: str
-    embedder: str
-    pairs: pd.DataFrame
+    block: tuple[str, ...]
+    points: Mapping[str, pd.DataFrame]
+
+    @property
+    def height_in(self) -> float:
+        """Room for all points."""
+        return GAP_IN + POINT_IN * len(self.points)
 
     def mean_difference(self, metric: str) -> float:
-        """The mean over seeds."""
-        return float((self.pairs[metric] - self.pairs[f"{metric}_reference"]).mean())
+        """The mean over embedders and seeds."""
+        pairs = pd.concat(self.points.values())
+        return float((pairs[metric] - pairs[f"{metric}_reference"]).mean())
 
 
-def _sheet(
-    records: Sequence[RunRecord], rows: Sequence[Row], of_embedders: Mapping[str, Look], title: str
-) -> Figure:
-    """One panel per metric. Points are means over the seeds that both were run with, bars their 95% intervals."""
-    metrics = [*outcomes(records), QUANTITIES["epoch_seconds"]]
-    blocks = len({row.block for row in rows})
-    ends = [
-        place - 0.5
-        for place, (before, after) in enumerate(pairwise(rows), start=1)
-        if before.block != after.block and len(rows) > blocks
+def _rows(pairs: pd.DataFrame, block: list[str]) -> list[Row]:
+    """A row for each strategy, in the order of pairs; ``block``: the columns whose values a block shares."""
+    return [
+        Row(
+            short(str(strategy)),
+            tuple(map(str, of_strategy[block].iloc[0])),
+            {str(name): points for name, points in of_strategy.groupby("embedder", sort=False)},
+        )
+        for strategy, of_strategy in pairs.groupby("strategy", sort=False)
     ]
+
+
+def _sheet(records: Sequence[RunRecord], pairs: pd.DataFrame, rows: Sequence[Row], title: str) -> Figure:
+    """One panel per metric. Points are means over the seeds that both were run with, bars their 95% intervals."""
+    metrics = outcomes(records)
+    if not all(map(disturbed, records)):  # no time says anything otherwise
+        metrics = [*metrics, QUANTITIES["epoch_seconds"]]
+    bottoms_in = list(accumulate(row.height_in for row in rows))
+    tops_in = [0.0, *bottoms_in]
+    places = [
+        top_in + GAP_IN / 2 + POINT_IN * (place + 0.5)
+        for row, top_in in zip(rows, tops_in, strict=False)
+        for place in range(len(row.points))
+    ]
+    points = [(embedder, of_point) for row in rows for embedder, of_point in row.points.items()]
+    of_embedders = embedder_looks(pairs.reference, pairs.embedder)
     left_in = 0.25 + max(text_width_in(row.name, SMALL_POINTS) for row in rows)
-    shared, embedders = shared_pairs(records), {row.embedder for row in rows}
-    several = len({seed for row in rows for seed in row.pairs.seed}) > 1
+    shared, embedders = shared_pairs(records), {embedder for embedder, _ in points}
     spread = ", with the variance of Nadeau and Bengio for what is evaluated, as seeds divide the same pairs"
     fillings = {"black": "95% interval excludes 0", "white": f"includes 0, or fewer than {FEWEST_SEEDS} seeds"}
     figure, panels = sheet(
         [f"{metric.title}\n{_BETTER[metric.higher_is_better]}" for metric in metrics],
         columns=int((WIDTH_IN - left_in) / PANEL_IN),
-        height_in=ROW_IN * len(rows) + 0.2,
+        height_in=bottoms_in[-1],
         title=f"{records[0].study}: {title}",
         handles=[
             *marker_handles((name, look) for name, look in of_embedders.items() if name in embedders),
@@ -123,7 +132,7 @@ def _sheet(
         notes=[
             f"means of differences paired by seed; bars: their 95% intervals{spread if shared else ''}; cut where "
             "they leave the panel"
-            if several
+            if pairs.seed.nunique() > 1
             else "one seed: its difference, without an interval",
             *describe(records),
         ],
@@ -131,31 +140,42 @@ def _sheet(
     )
     for panel, metric in zip(panels, metrics, strict=True):
         columns, ratio = [metric.name, f"{metric.name}_reference"], ratio_of(metric, shared)
-        differences = [paired_difference(*row.pairs[columns].dropna().to_numpy().T, ratio=ratio) for row in rows]
-        _draw(panel, metric, differences, [of_embedders[row.embedder] for row in rows])
-        panel.hlines(ends, 0, 1, color="0.6", linewidth=0.6, transform=panel.get_yaxis_transform())
-    panels[0].set_yticks(range(len(rows)), [row.name for row in rows])
-    panels[0].set_ylim(len(rows) - 0.5, -0.5)
+        differences = [
+            paired_difference(*of_point[columns].dropna().to_numpy().T, ratio=ratio) for _, of_point in points
+        ]
+        panel.grid(visible=False, axis="y")
+        for number, (row, top_in, bottom_in) in enumerate(zip(rows, tops_in, bottoms_in, strict=False)):
+            if number % 2:
+                panel.axhspan(top_in, bottom_in, color="0.96", zorder=0)
+            if number and row.block != rows[number - 1].block:
+                panel.axhline(top_in, color="0.6", linewidth=0.6)
+        _draw(panel, metric, differences, places, [of_embedders[embedder] for embedder, _ in points])
+    middles_in = [(top_in + bottom_in) / 2 for top_in, bottom_in in zip(tops_in, bottoms_in, strict=False)]
+    panels[0].set_yticks(middles_in, [row.name for row in rows])
+    panels[0].set_ylim(bottoms_in[-1], 0)
     return figure
 
 
-def _draw(panel: Axes, metric: Metric, differences: Sequence[Interval], rows: Sequence[Look]) -> None:
-    """One metric: a point and its interval per row, filled where the interval excludes zero."""
+def _draw(
+    panel: Axes, metric: Metric, differences: Sequence[Interval], places: Sequence[float], looks: Sequence[Look]
+) -> None:
+    """One metric: points and their intervals, filled where the interval excludes zero."""
     panel.axvline(0, color="black", linewidth=0.8)
     scaled = [
         (difference.mean / metric.scale, difference.low / metric.scale, difference.high / metric.scale)
         for difference in differences
     ]
     means, lows, highs = np.transpose(scaled)
-    panel.hlines(range(len(scaled)), lows, highs, color=GRAY, linewidth=1.6)
+    panel.hlines(places, lows, highs, color=GRAY, linewidth=1.6)
     decided = [difference.n >= FEWEST_SEEDS and difference.excludes_zero() for difference in differences]
-    for look, filled in dict.fromkeys(zip(rows, decided, strict=True)):
-        places = [place for place, row in enumerate(zip(rows, decided, strict=True)) if row == (look, filled)]
+    kinds = list(zip(looks, decided, strict=True))
+    for look, filled in dict.fromkeys(kinds):
+        these = [number for number, kind in enumerate(kinds) if kind == (look, filled)]
         filling = look.color if filled else "white"
         style: dict[str, Any] = {"color": look.color, "marker": look.marker, "markerfacecolor": filling}
-        panel.plot(means[places], places, linestyle="", markersize=5, **style)
+        panel.plot(means[these], np.take(places, these), linestyle="", markersize=5, **style)
     panel.set_xlim(*_limits(scaled))
-    panel.xaxis.set_major_locator(MaxNLocator(nbins=3))
+    panel.xaxis.set_major_locator(MaxNLocator(nbins=max(3, int(panel.get_position().width * WIDTH_IN / TICK_IN))))
 
 
 def _limits(differences: Sequence[tuple[float, float, float]]) -> tuple[float, float]:

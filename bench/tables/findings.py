@@ -6,7 +6,7 @@ No sentence is written by hand, so none says more than its numbers.
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from bench.analysis.formats import short_title
+from bench.analysis.formats import short_title, span
 from bench.analysis.frames import grouped
 from bench.analysis.ledger import Entry, Ledger, PartEntry, Ruling
 
@@ -54,18 +54,13 @@ def _data(entries: Sequence[Entry]) -> str:
     """What the runs of some entries were trained and tested on."""
     records = [run.record for entry in entries for part in entry.parts for run in part.seen]
     pairs = ", ".join(
-        f"{_range([count for record in records if (count := getattr(record, field)) is not None])} {name} pairs"
+        f"{span(getattr(record, field) for record in records)} {name} pairs"
         for field, name in (("train_pairs", "training"), ("test_pairs", "test"))
         if any(getattr(record, field) for record in records)
     )
     shared = any(part.verdict.pairing.ratio for entry in entries for part in entry.parts)
     seeds = "seeds divide the same pairs" if shared else "each seed has pairs of its own"
-    return f"{_range([record.classes for record in records])} classes, {pairs}; {seeds}"
-
-
-def _range(counts: Sequence[int]) -> str:
-    low, high = min(counts), max(counts)
-    return f"{low:,}" if low == high else f"{low:,} to {high:,}"
+    return f"{span(record.classes for record in records)} classes, {pairs}; {seeds}"
 
 
 def _sentence(entry: Entry) -> str:

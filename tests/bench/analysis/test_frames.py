@@ -123,6 +123,12 @@ def test_counts_that_a_record_lacks_are_unknown() -> None:
     )
 
 
+def test_counts_that_differ_between_seeds_are_a_range() -> None:
+    records = [record(train_pairs=pairs, seed=51 + i) for i, pairs in enumerate((1365, 1372, 1360, 1372))]
+    assert "1,360 to 1,372 training pairs, 100 validation pairs" in describe(records)[0]
+    assert "1,365, unknown training pairs" in describe([records[0], record(train_pairs=None)])[0]
+
+
 def test_times_and_memory_are_those_of_the_device_model_with_the_most_cells() -> None:
     elsewhere = {"device_name": "another processor", "threads": 2, "packages": {"torch": "2.0"}}
     records = [record(), record(seed=52, environment=elsewhere), record(seed=53)]
