@@ -25,8 +25,8 @@ def findings(ledger: Ledger, shown: Collection[str] = ()) -> str:
 
     Args:
         ledger: The verdicts.
-        shown: The names of the claims to show, in this order; those that were not run have no sentence. All that
-            were run without any.
+        shown: The names of the claims to show, in this order, each under the first of its protocols that was run;
+            those that were not run have no sentence. All that were run without any.
     """
     counts = Counter(entry.ruling for entry in ledger.entries)
     claims = len({entry.claim.name for entry in ledger.entries})
@@ -34,8 +34,11 @@ def findings(ledger: Ledger, shown: Collection[str] = ()) -> str:
     if not tested:
         return f"None of the {claims} claims has been tested on the committed runs.\n"
     summary = ", ".join(f"{counts[ruling]} {words}" for ruling, words in _COUNTED.items() if counts[ruling])
-    order = list(shown) or [entry.claim.name for ruling in _COUNTED for entry in tested if entry.ruling is ruling]
-    chosen = [entry for name in dict.fromkeys(order) for entry in tested if entry.claim.name == name]
+    if shown:
+        by_claim = grouped(tested, lambda entry: entry.claim.name)
+        chosen = [entry for name in shown for entry in _under_first_protocol(by_claim.get(name, []))]
+    else:
+        chosen = [entry for ruling in _COUNTED for entry in tested if entry.ruling is ruling]
     blocks = [
         f"**{under.shared.dataset}**, {under.protocol} ({_data(of_conditions)}):\n\n"
         + "\n".join(map(_sentence, of_conditions))
@@ -48,6 +51,12 @@ def findings(ledger: Ledger, shown: Collection[str] = ()) -> str:
         "interval."
     )
     return "\n\n".join([*blocks, total]) + "\n"
+
+
+def _under_first_protocol(entries: Sequence[Entry]) -> list[Entry]:
+    """Those of a claim's entries that share the protocol of the first one."""
+    settings = [entry.conditions.setting for entry in entries if entry.conditions]
+    return [entry for entry, setting in zip(entries, settings, strict=True) if setting == settings[0]]
 
 
 def _data(entries: Sequence[Entry]) -> str:

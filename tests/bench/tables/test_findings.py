@@ -1,5 +1,7 @@
 """The sentences of a README."""
 
+from msgspec.structs import replace
+
 from bench.tables.findings import findings
 from tests.bench.analysis.claim_runs import MAXPOOL, STRIDED, deep, ledger
 
@@ -33,6 +35,15 @@ def test_chosen_claims_are_shown_in_their_order() -> None:
     texts = [entry.claim.text for name in names for entry in decided.entries if entry.claim.name == name]
     assert [line.partition(":")[0] for line in sentences.splitlines()] == [f'- "{text}"' for text in texts[:2]]
     assert total == findings(decided).split("\n\n")[-1]
+
+
+def test_a_chosen_claim_is_shown_under_its_first_protocol_that_was_run() -> None:
+    published = deep(0.1, 0.3)
+    standard = [replace(run, study="standard") for run in published]
+    for runs, protocol in ((published + standard, "as published"), (standard, "standard protocol")):
+        heading, sentence, _ = findings(ledger(runs), ["downsampling-deep/1"]).split("\n\n")
+        assert heading.startswith(f"**shapes**, {protocol} (")
+        assert sentence.count("\n") == 0
 
 
 def test_runs_that_did_not_learn_are_counted() -> None:
