@@ -193,10 +193,11 @@ def describe(records: Sequence[RunRecord]) -> list[str]:
         _device(record.environment for record in done),
     ]
     lines += _rates(done)
-    elsewhere = sum(device_model(record) != main_device(done) for record in done)
+    here = main_device(done) or ("", "")
+    elsewhere = sum(device_model(record) != here for record in done)
     if elsewhere:
         lines.append(
-            f"times and memory: of {(main_device(done) or ('',))[1]} alone; {elsewhere} of {len(done)} runs had "
+            f"times and memory: of {here[1]} alone; {elsewhere} of {len(done)} runs had "
             "another device model or number of threads"
         )
     loads = [record.other_load or 0.0 for record in done if disturbed(record)]
