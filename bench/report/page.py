@@ -26,6 +26,7 @@ from bench.report.gallery import gallery
 from bench.report.highlights import highlights
 from bench.tables.claims import claims_table, comparison_tables, tuning_tables
 from bench.tables.costs import cost_tables
+from bench.tables.findings import verdict_counts
 from bench.tables.tabulation import tables_by_study
 from bench.tables.text import TextTable
 
@@ -74,6 +75,7 @@ def page(runs: Sequence[Run], claims: Claims | None = None, *, draw: Draw = _dra
             facts=_facts(records, costs),
             sections=sections,
             claims=verdicts,
+            verdict_counts=verdict_counts(decided) if decided else "",
             costs=cost_tables(costs),
             figures=list(figures),
             machines=_machines([*records, *costs]),

@@ -123,7 +123,7 @@ _CLAIM_NOTES = [
 
 def claims_table(ledger: Ledger) -> TextTable:
     """One row per claim and set of conditions, with its words and the comparison that it depends on."""
-    return _text_table("Claims", _CLAIM_HEADER, list(map(_claim_row, ledger.entries)), _CLAIM_NOTES)
+    return _text_table("Claims", _CLAIM_HEADER, list(map(_claim_row, _run_first(ledger))), _CLAIM_NOTES)
 
 
 def comparison_tables(ledger: Ledger) -> list[TextTable]:
@@ -147,12 +147,17 @@ def comparison_tables(ledger: Ledger) -> list[TextTable]:
 def _linked_claims_table(ledger: Ledger, link: Link) -> TextTable:
     """The same for Markdown: with bold verdicts and links to the records."""
     rows = []
-    for entry in ledger.entries:
+    for entry in _run_first(ledger):
         claim, name, verdict, *rest = _claim_row(entry)
         links = ", ".join(f"[{source}]({link(source)})" for source in entry.sources)
         rows.append([claim, f"{name} ({entry.claim.sha256})", f"**{verdict}**", *rest, links or "-"])
     notes = [*_CLAIM_NOTES, "name: with the hash of what the claim declares, which its records hold"]
     return _text_table("Claims", [*_CLAIM_HEADER, "runs"], rows, notes)
+
+
+def _run_first(ledger: Ledger) -> list[Entry]:
+    """The entries, those that were not run last."""
+    return sorted(ledger.entries, key=lambda entry: entry.conditions is None)
 
 
 def _claim_row(entry: Entry) -> list[str]:

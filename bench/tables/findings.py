@@ -28,12 +28,10 @@ def findings(ledger: Ledger, shown: Collection[str] = ()) -> str:
         shown: The names of the claims to show, in this order, each under the first of its protocols that was run;
             those that were not run have no sentence. All that were run without any.
     """
-    counts = Counter(entry.ruling for entry in ledger.entries)
     claims = len({entry.claim.name for entry in ledger.entries})
     tested = [entry for entry in ledger.entries if entry.conditions is not None]
     if not tested:
         return f"None of the {claims} claims has been tested on the committed runs.\n"
-    summary = ", ".join(f"{counts[ruling]} {words}" for ruling, words in _COUNTED.items() if counts[ruling])
     if shown:
         by_claim = grouped(tested, lambda entry: entry.claim.name)
         chosen = [entry for name in shown for entry in _under_first_protocol(by_claim.get(name, []))]
@@ -46,11 +44,18 @@ def findings(ledger: Ledger, shown: Collection[str] = ()) -> str:
         if under is not None
     ]
     total = (
-        f"Verdicts on {claims} claims, one for each data set and protocol: {summary}. A claim of several "
-        "comparisons holds if every one does; the numbers are of the comparison it depends on, with the 95% "
-        "interval."
+        f"{verdict_counts(ledger)} A claim of several comparisons holds if every one does; the numbers are of the "
+        "comparison it depends on, with the 95% interval."
     )
     return "\n\n".join([*blocks, total]) + "\n"
+
+
+def verdict_counts(ledger: Ledger) -> str:
+    """How many verdicts there are of each kind, in a sentence."""
+    counts = Counter(entry.ruling for entry in ledger.entries)
+    claims = len({entry.claim.name for entry in ledger.entries})
+    summary = ", ".join(f"{counts[ruling]} {words}" for ruling, words in _COUNTED.items() if counts[ruling])
+    return f"Verdicts on {claims} claims, one for each data set and protocol: {summary}."
 
 
 def _under_first_protocol(entries: Sequence[Entry]) -> list[Entry]:

@@ -10,6 +10,7 @@ from bench.analysis.ledger import ledger
 from bench.records import CostRecord, Metric, RunRecord, append
 from bench.records.reading import Run
 from bench.report.page import page
+from bench.tables.findings import verdict_counts
 from bench.tables.costs import cost_tables
 from bench.tables.tabulation import tables_by_study
 from tests.bench.report.pages import HOSTILE, PIXEL, THIRD, Node, hand_made, inference, probe, read, rows, sample
@@ -65,8 +66,13 @@ def test_the_summary_links_to_every_study(shown: Node) -> None:
 def test_the_published_claims_are_there_where_a_study_decides_them(shown: Node) -> None:
     claims = ledger(hand_made().records, [], published_claims())
     assert [row[:3] for row in rows(shown, "Claims")[1:]] == [
-        [entry.claim.text, entry.claim.name, entry.words] for entry in claims.entries
+        [entry.claim.text, entry.claim.name, entry.words]
+        for was_run in (True, False)
+        for entry in claims.entries
+        if (entry.conditions is not None) is was_run
     ]
+    (summary,) = shown.find("section", **{"aria-labelledby": "summary"})
+    assert verdict_counts(claims) in summary.words()
     (conditions,) = claims.conditions
     compared = rows(shown, f"{conditions.shared.dataset}, {conditions.protocol}, {conditions.device}")
     assert compared[0][2:] == [
@@ -81,7 +87,7 @@ def test_the_published_claims_are_there_where_a_study_decides_them(shown: Node) 
         "as claimed",
     ]
     assert len(compared) == 1 + sum(len(entry.parts) for entry in claims.entries if entry.conditions)
-    assert "Published claims" not in page([of_records(record())])
+    assert 'id="claims"' not in page([of_records(record())])
 
 
 def test_failures_are_in_the_summary_and_among_the_cells(shown: Node) -> None:
