@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from math import log
+from statistics import median
 
 import pandas as pd
 
@@ -13,7 +14,7 @@ from bench.analysis.formats import margin, short_title, significant
 from bench.analysis.ledger import ClaimConditions, Entry, Ledger, PartEntry, Ruling
 from bench.analysis.published import published_values
 from bench.analysis.quantities import LEARNED_ACCURACY, LEARNED_SHARE, LOSS, LOSS_RATIO
-from bench.analysis.statistics import ALPHA, FEWEST_SEEDS
+from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, narrowest
 from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Verdict
 from bench.metrics import IDLE
 from bench.tables.across import summary_table
@@ -335,6 +336,23 @@ def _text_table(title: str, header: list[str], rows: list[list[str]], notes: Seq
     return TextTable("claims", title, header, len(header), rows, data, list(notes))
 
 
+def _narrowest(ledger: Ledger) -> list[str]:
+    """How narrow intervals can get where seeds divide the same pairs."""
+    halves: dict[tuple[str, str], list[float]] = {}
+    for entry in ledger.entries:
+        for part in entry.parts:
+            pairing = part.verdict.pairing
+            metric = pairing.metric
+            if entry.conditions and pairing.ratio and not metric.ratio and pairing.counted >= FEWEST_SEEDS:
+                half = narrowest(pairing.advantages, pairing.ratio) / metric.scale
+                halves.setdefault((entry.conditions.shared.dataset, short_title(metric)), []).append(half)
+    return [
+        f"{dataset}: seeds divide the same pairs, so with any number of them a 95% interval of the difference in "
+        f"{title} stays wider than ±{significant(median(of_metric), 2)} (median of the comparisons)."
+        for (dataset, title), of_metric in halves.items()
+    ]
+
+
 def _limits(ledger: Ledger) -> list[str]:
     datasets = list(dict.fromkeys(conditions.shared.dataset for conditions in ledger.conditions))
     not_run = [entry.claim.name for entry in ledger.entries if entry.ruling is Ruling.NOT_RUN]
@@ -348,6 +366,7 @@ def _limits(ledger: Ledger) -> list[str]:
         for simulated, words in origins.items()
         if (alike := [dataset for dataset in datasets if ledger.simulated[dataset] is simulated])
     ]
+    limits += _narrowest(ledger)
     if any(conditions.cut_short for conditions in ledger.conditions):
         limits.append(
             "Where the protocol was cut short, losses and accuracies are not those the claims are about."

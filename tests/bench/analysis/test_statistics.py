@@ -15,6 +15,7 @@ from bench.analysis.statistics import (
     equivalence_p,
     holm,
     mean_interval,
+    narrowest,
     not_worse_p,
     paired_difference,
     probability_better,
@@ -114,6 +115,13 @@ def test_the_corrected_interval_is_wider_by_hand() -> None:
     # Standard deviation 1, standard error sqrt(1/3 + 1/4), and t(2) = 4.3027.
     found = mean_interval([1, 2, 3], ratio=0.25)
     assert found.high - 2 == pytest.approx(4.3027 * sqrt(1 / 3 + 1 / 4), abs=1e-4)
+
+
+def test_more_seeds_of_the_same_pairs_do_not_narrow_an_interval_to_nothing() -> None:
+    many = np.tile([0.1, 0.3], 50_000)  # spread 0.1, and sqrt(0.25) = 0.5 of it remains: 1.96 * 0.05
+    assert narrowest(many, 0.25) == pytest.approx(0.098, rel=1e-4)
+    wide = mean_interval(many, ratio=0.25)
+    assert (wide.high - wide.low) / 2 == pytest.approx(narrowest(many, 0.25), rel=1e-4)
 
 
 def test_the_90_percent_interval_lies_within_the_margins_where_two_one_sided_tests_reject() -> None:

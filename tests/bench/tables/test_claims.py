@@ -28,6 +28,11 @@ def test_the_page_by_eye() -> None:
     assert "| mine | as published, QUICK: cut short | unknown device, unknown threads |" in second
     assert "- shapes: simulated." in text
     assert "- mine: read from files" in text
+    assert (
+        "- mine: seeds divide the same pairs, so with any number of them a 95% interval of the difference in"
+        in text
+    )
+    assert "- shapes: seeds divide" not in text
     assert "Where the protocol was cut short" in text
     assert "- Not run: " in text
     assert "- loss: 0.01 nats (a hundredth of a nat" in text
