@@ -58,7 +58,10 @@ class Sharding:
         items[:] = [item for item in items if id(item) in mine]
 
     def _keep_next_look(self, items: list[pytest.Item]) -> int:
-        """Keep the cells of the first look that a claim needs and that have no record; returns its number."""
+        """Keep the cells of the first look that a claim needs and that have no record; returns its number.
+
+        Models that do not fit the data never have records, so a look is over without theirs.
+        """
         plan, place = self._session.plan, self._session.options.earlier
         if plan is None:
             return 0
@@ -67,10 +70,10 @@ class Sharding:
         done = {cell_name(r.study, r.variant, r.model, r.seed) for r in records if r.status != FAILED}
         cells = {cell.name: cell for cell in _cells(items)}
         for look in sorted({plan.look_of(cell) for cell in cells.values()}):
-            of_look = [cell for cell in cells.values() if plan.look_of(cell) == look]
-            needed = {cell.name for cell in of_look if not plan.why_not(cell, records, probes)}
-            if needed - done:
-                items[:] = [item for item in items if (cell := _cell(item)) and cell.name in needed - done]
+            of_look = [cell for cell in cells.values() if plan.look_of(cell) == look and cell.name not in done]
+            needed = {cell.name: cell for cell in of_look if not plan.why_not(cell, records, probes)}
+            if any(run is None or not self._misfit(cell) for cell in needed.values()):
+                items[:] = [item for item in items if (cell := _cell(item)) and cell.name in needed]
                 return look + 1
         items[:] = []
         return 0
@@ -81,15 +84,15 @@ class Sharding:
         self._say(self._text)
         if session.config.option.collectonly:
             return
-        skipped = [
-            cell.name
-            for cell in _cells(session.items)
-            if self._session.misfit(cell.spec, self._session.source(cell.config).info)
-        ]
+        skipped = [cell.name for cell in _cells(session.items) if self._misfit(cell)]
         plan = ShardPlan(self._shard.number, self._shard.of, self._cells, skipped, self._look)
         self._session.folder.mkdir(parents=True, exist_ok=True)
         (self._session.folder / plan.file_name).write_bytes(msgspec.json.encode(plan) + b"\n")
         session.config._benchmarksession.autosave = None  # type: ignore[attr-defined]  # a part is no run to compare with
+
+    def _misfit(self, cell: Cell) -> str:
+        """Why the model of a cell does not fit the data; "" if it does."""
+        return self._session.misfit(cell.spec, self._session.source(cell.config).info)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """A shard without benchmarks is a success: there were fewer than shards, or nothing is left to decide."""

@@ -10,7 +10,7 @@ import torch
 from bench.config import SMOKE, STANDARD, Protocol, RunConfig
 from bench.records import COMPLETED, RunRecord
 from bench.registry import METRICS
-from data_utils import PairedDataset
+from data_utils import PairedDataset, register_dataset
 from fusion_models import find_model
 from tests.data_utils.samples import shapes
 
@@ -87,6 +87,14 @@ def with_test_figures(one: RunRecord, loss: float = 0.3, accuracy: float = 0.88)
 def small_dataset() -> PairedDataset:
     """80 simulated pairs of 16x16."""
     return shapes(80, 0, image_size=16).decoded()
+
+
+def cropped(height: int, width: int) -> None:
+    """Register the small data set with smaller images, as "cropped"."""
+    whole = small_dataset()
+    inputs = {modality: values[:, :, :height, :width] for modality, values in whole.inputs.items()}
+    data = replace(whole, info=replace(whole.info, image_size=(height, width)), inputs=inputs)
+    register_dataset("cropped")(lambda pairs, seed: data)  # noqa: ARG005
 
 
 def uneven_dataset() -> PairedDataset:

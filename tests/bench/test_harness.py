@@ -27,7 +27,7 @@ from bench.test_scaling import AXES
 from data_utils import register_dataset
 from fusion_models import MODELS
 from tests.bench.nested import nested
-from tests.bench.samples import MODEL, small_dataset
+from tests.bench.samples import MODEL, cropped, small_dataset
 
 ROOT = Path(__file__).parents[2]
 
@@ -362,14 +362,6 @@ def test_models_that_do_not_fit_the_data_are_skipped_with_the_reason(history: Pa
     (skipped,) = re.findall(r"^skipped: (.*)", ended.output, re.MULTILINE)
     assert "lidar" in skipped
     assert ended.records[0].class_names == ["cubes", r"M\xfctzen"]  # a name that is not UTF-8
-
-
-def cropped(height: int, width: int) -> None:
-    """Register the small data set with smaller images, as "cropped"."""
-    whole = small_dataset()
-    inputs = {modality: values[:, :, :height, :width] for modality, values in whole.inputs.items()}
-    data = replace(whole, info=replace(whole.info, image_size=(height, width)), inputs=inputs)
-    register_dataset("cropped")(lambda pairs, seed: data)  # noqa: ARG005
 
 
 @pytest.mark.usefixtures("registries")

@@ -14,6 +14,7 @@ from bench.records import append
 from tests.bench.analysis.claim_runs import declared
 from tests.bench.analysis.samples import around, seeds
 from tests.bench.nested import nested
+from tests.bench.samples import cropped
 
 
 @pytest.mark.parametrize(
@@ -113,6 +114,57 @@ def test_the_next_look_has_the_seeds_that_an_open_claim_needs(tmp_path: Path) ->
     earlier = looked(tmp_path / "run", [0.1, 0.3] * 5)
     cells = [cell for number in (1, 2) for cell in of_look("--shard", f"{number}/2", "--earlier", str(earlier))]
     assert set(cells) == {f"{model}-seed{seed}" for model in (A, B) for seed in (61, 62)}
+
+
+ONE_FITS = """
+looks = [10, 12]
+published = false
+
+[settings]
+"standard protocol" = ["standard"]
+"""
+
+
+@pytest.mark.usefixtures("registries")
+def test_models_that_do_not_fit_the_data_hold_no_look_up(tmp_path: Path) -> None:
+    cropped(16, 8)  # which are no square maps, as matmul needs
+    claims, records = tmp_path / "mine.toml", tmp_path / "records.jsonl"
+    models = ("wide-rgb", "wide-intermediate-matmul")
+    declarations = (
+        f"""
+[[claims]]
+name = "{model}"
+words = "MaxPool is better"
+[[claims.tests]]
+estimand = "loss"
+comparisons = ["{model}-maxpool is better than {model}-strided"]
+"""
+        for model in models
+    )
+    claims.write_text(ONE_FITS + "".join(declarations))
+    words = ("--dataset", "cropped", "--device", "cpu", "--profile", "smoke", "--claims", str(claims))
+    options = resolve(
+        root=tmp_path,
+        dataset="cropped",
+        device="cpu",
+        profile="smoke",
+        claims=[str(claims)],
+        until_decided=True,
+        max_seeds="12",
+    )
+    for model, losses in (("wide-rgb-maxpool", around(0.1, 10)), ("wide-rgb-strided", [0.1, 0.3] * 5)):
+        for i, run in enumerate(seeds(model, "standard", losses=losses)):
+            told = replace(run, dataset="cropped", profile="smoke", seed=51 + i, train_sha256=f"seed {51 + i}")
+            append(records, *declared([told], options.claims))
+    shard = ("--shard", "1/1", "--earlier", str(records), "-k", "wide-rgb or matmul")
+    ended = nested(["bench", "--collect-only", "-q", "--until-decided", "--max-seeds", "12", *words, *shard])
+    assert ended.code == 0, ended.output
+    assert {id_.partition("[")[2].removesuffix("]") for id_ in ended.ids} == {
+        f"{model}-{embedder}-seed{seed}"
+        for model in models
+        for embedder in ("maxpool", "strided")
+        for seed in (61, 62)
+    }
 
 
 def test_where_all_is_decided_nothing_is_left_to_run(tmp_path: Path) -> None:
