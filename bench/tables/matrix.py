@@ -1,6 +1,6 @@
 """Every strategy in every embedder: one table per metric, as wide as there are embedders."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -27,6 +27,21 @@ def matrix_tables(records: Sequence[RunRecord]) -> list[TextTable]:
     if cells.embedder.nunique() < FEWEST_EMBEDDERS or cells.strategy.nunique() < 2:
         return []
     return [_matrix(metric, cells, records) for metric in outcomes(records)]
+
+
+def _fewer_seeds(seeds: Mapping[tuple[str, str], int]) -> list[str]:
+    """Which cells (strategy, embedder) have fewer seeds than others, in one note; whole embedders by name."""
+    most = max(seeds.values())
+    of_embedder: dict[str, set[int]] = {}
+    for (_, embedder), count in seeds.items():
+        of_embedder.setdefault(embedder, set()).add(count)
+    fewer: dict[int, dict[str, None]] = {}
+    for (strategy, embedder), count in seeds.items():
+        if count < most:
+            name = embedder if of_embedder[embedder] == {count} else f"{strategy}-{embedder}"
+            fewer.setdefault(count, {})[name] = None
+    words = (f"{count} of {', '.join(names)}" for count, names in sorted(fewer.items(), reverse=True))
+    return [f"fewer seeds than {most}: {'; '.join(words)}"] if fewer else []
 
 
 def _matrix(metric: Metric, cells: pd.DataFrame, records: Sequence[RunRecord]) -> TextTable:
@@ -62,5 +77,6 @@ def _matrix(metric: Metric, cells: pd.DataFrame, records: Sequence[RunRecord]) -
         records,
         seeds=cells.seed.nunique(),
         best="the best of the table and all not significantly different from it (Holm over the table)",
+        before=_fewer_seeds({cell: interval.n for cell, interval in intervals.items()}),
         groups=[str(group_of[strategy]) for strategy in strategies] if across else (),
     )

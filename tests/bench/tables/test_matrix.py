@@ -54,6 +54,20 @@ def test_the_best_of_the_table_are_marked() -> None:
     assert table.rows[2][3] == "0.805 ± 0.000"
 
 
+def test_cells_with_fewer_seeds_are_named() -> None:
+    missing = {(55, "blurpool", STRATEGIES[0]), (55, "blurpool", STRATEGIES[1]), (54, "strided", STRATEGIES[1])}
+    records = [
+        embedded(name, strategy, seed=seed)
+        for seed in (54, 55)
+        for strategy in STRATEGIES[:2]
+        for name in EMBEDDERS[:3]
+        if (seed, name, strategy) not in missing
+    ]
+    for table in matrix_tables(records):
+        assert table.notes[0] == f"fewer seeds than 2: 1 of blurpool, {STRATEGIES[1]}-strided"
+    assert not any("fewer" in note for note in matrix_tables([r for r in records if r.seed == 54])[0].notes)
+
+
 def test_two_embedders_or_one_strategy_need_no_matrix() -> None:
     assert matrix_tables([embedded(name, strategy) for strategy in STRATEGIES for name in EMBEDDERS[:2]]) == []
     assert matrix_tables([embedded(name) for name in EMBEDDERS]) == []
