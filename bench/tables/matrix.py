@@ -1,6 +1,7 @@
 """Every strategy in every embedder: one table per metric, as wide as there are embedders."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -29,8 +30,9 @@ def matrix_tables(records: Sequence[RunRecord]) -> list[TextTable]:
     return [_matrix(metric, cells, records) for metric in outcomes(records)]
 
 
-def _fewer_seeds(seeds: Mapping[tuple[str, str], int]) -> list[str]:
-    """Which cells (strategy, embedder) have fewer seeds than others, in one note; whole embedders by name."""
+def _fewer_seeds(cells: pd.DataFrame) -> list[str]:
+    """Which strategies in which embedders have fewer seeds than others, in one note; whole embedders by name."""
+    seeds = Counter(zip(cells.strategy, cells.embedder, strict=True))
     most = max(seeds.values())
     of_embedder: dict[str, set[int]] = {}
     for (_, embedder), count in seeds.items():
@@ -77,6 +79,6 @@ def _matrix(metric: Metric, cells: pd.DataFrame, records: Sequence[RunRecord]) -
         records,
         seeds=cells.seed.nunique(),
         best="the best of the table and all not significantly different from it (Holm over the table)",
-        before=_fewer_seeds({cell: interval.n for cell, interval in intervals.items()}),
+        before=_fewer_seeds(cells),
         groups=[str(group_of[strategy]) for strategy in strategies] if across else (),
     )
