@@ -79,7 +79,9 @@ def _data(entries: Sequence[Entry]) -> str:
 
 def _sentence(entry: Entry) -> str:
     numbers = _numbers(entry.decisive) if entry.decisive else ""
-    return f'- "{entry.claim.text}": **{entry.words}**{numbers}.'
+    held = sum(part.ruling in (Ruling.HOLDS, Ruling.DIRECTION) for part in entry.parts)
+    parts = f"; {held} of {len(entry.parts)} comparisons hold" if len(entry.parts) > 1 else ""
+    return f'- "{entry.claim.text}": **{entry.words}**{parts}{numbers}.'
 
 
 def _numbers(part: PartEntry) -> str:

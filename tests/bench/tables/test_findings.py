@@ -16,6 +16,7 @@ def test_each_sentence_has_its_numbers() -> None:
     first, *others = sentences[0].splitlines()
     assert first.startswith(
         '- "MaxPool reaches lower validation loss and higher accuracy": **holds (look 1 of 3)**; '
+        "2 of 2 comparisons hold; "
     )
     assert first.endswith(
         (
