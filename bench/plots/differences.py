@@ -130,8 +130,8 @@ def _sheet(records: Sequence[RunRecord], pairs: pd.DataFrame, rows: Sequence[Row
             ),
         ],
         notes=[
-            f"means of differences paired by seed; bars: their 95% intervals{spread if shared else ''}; cut where "
-            "they leave the panel"
+            f"means of differences paired by seed; bars: their 95% intervals{spread if shared else ''}, not "
+            "adjusted for the number of rows or looks; cut where they leave the panel"
             if pairs.seed.nunique() > 1
             else "one seed: its difference, without an interval",
             *describe(records),
