@@ -201,7 +201,8 @@ class Entry:
         parts: Its comparisons.
         sources: The studies whose records were used.
         exploratory: Whether a record was made before the claim was declared as it is now.
-        hours: Of training that went into the records used, times threads; None where they do not tell.
+        hours: Of training that went into the records used and those they were chosen from, times threads; None
+            where they do not tell.
     """
 
     claim: Claim
@@ -396,10 +397,20 @@ def _models(claim: Claim, by_source: Mapping[Source, Sequence[Run]]) -> dict[Cla
 
 
 def best(by_source: Mapping[Source, Sequence[Run]], study: str) -> list[Run]:
-    """``best_of_variants`` of the runs of a study."""
+    """``best_of_variants`` of the runs of a study, each with those that were rejected."""
     runs = [run for source, of_source in by_source.items() if source[0] == study for run in of_source]
     chosen = {id(record) for record in best_of_variants(run.record for run in runs)}
-    return [run for run in runs if id(run.record) in chosen]
+    together = grouped((run.record for run in runs), _cell)
+    return [
+        replace(run, rejected=tuple(other for other in together[_cell(run.record)] if other is not run.record))
+        for run in runs
+        if id(run.record) in chosen
+    ]
+
+
+def _cell(record: RunRecord) -> tuple[Conditions, str, int]:
+    """What the variants of a study share."""
+    return conditions_of(record), record.model, record.seed
 
 
 def _conditions(record: RunRecord, setting: str) -> ClaimConditions:
@@ -419,7 +430,8 @@ def _entries(claim: Claim, models: Mapping[ClaimConditions, Models]) -> list[Ent
         parts = tuple(judged(part, claim.looks, of_models) for part in claim.parts)
         if all(part.ruling is Ruling.NOT_RUN for part in parts):
             continue
-        records = list({id(run.record): run.record for part in parts for run in part.seen}.values())
+        seen = {id(run.record): run for part in parts for run in part.seen}.values()
+        records = [run.record for run in seen]
         entries.append(
             Entry(
                 claim,
@@ -427,7 +439,7 @@ def _entries(claim: Claim, models: Mapping[ClaimConditions, Models]) -> list[Ent
                 parts,
                 sources=tuple(dict.fromkeys(record.study for record in records)),
                 exploratory=any(record.claims.get(claim.name) != claim.sha256 for record in records),
-                hours=_hours(records),
+                hours=_hours([*records, *(rejected for run in seen for rejected in run.rejected)]),
             )
         )
     return entries or [Entry(claim, None, (), ())]

@@ -31,10 +31,17 @@ _CLEAN = 0.0  # the level of no corruption
 
 @dataclass(frozen=True)
 class Run:
-    """A run that ended, and the probes of its weights."""
+    """A run that ended.
+
+    Attributes:
+        record: Its record.
+        probes: Of its weights.
+        rejected: The runs of other variants that it was chosen from.
+    """
 
     record: RunRecord
     probes: tuple[ProbeRecord, ...] = ()
+    rejected: tuple[RunRecord, ...] = ()
 
 
 @dataclass(frozen=True)

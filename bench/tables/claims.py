@@ -106,12 +106,12 @@ def page(ledger: Ledger, link: Link) -> str:
 _CLAIM_HEADER = [
     "claim",
     "name",
+    "data",
+    "protocol",
     "verdict",
     "decisive comparison",
     "n",
     "core-hours",
-    "data",
-    "protocol",
     "device",
 ]
 _CLAIM_NOTES = [
@@ -149,9 +149,11 @@ def _linked_claims_table(ledger: Ledger, link: Link) -> TextTable:
     """The same for Markdown: with bold verdicts and links to the records."""
     rows = []
     for entry in _run_first(ledger):
-        claim, name, verdict, *rest = _claim_row(entry)
+        claim, name, data, protocol, verdict, *rest = _claim_row(entry)
         links = ", ".join(f"[{source}]({link(source)})" for source in entry.sources)
-        rows.append([claim, f"{name} ({entry.claim.sha256})", f"**{verdict}**", *rest, links or "-"])
+        rows.append(
+            [claim, f"{name} ({entry.claim.sha256})", data, protocol, f"**{verdict}**", *rest, links or "-"]
+        )
     notes = [*_CLAIM_NOTES, "name: with the hash of what the claim declares, which its records hold"]
     return _text_table("Claims", [*_CLAIM_HEADER, "runs"], rows, notes)
 
@@ -163,18 +165,19 @@ def _run_first(ledger: Ledger) -> list[Entry]:
 
 def _claim_row(entry: Entry) -> list[str]:
     conditions, decisive = entry.conditions, entry.decisive
-    claim = [entry.claim.text, entry.claim.name, entry.words]
+    claim = [entry.claim.text, entry.claim.name]
     if conditions is None or decisive is None:
-        return [*claim, *["-"] * 6]
+        return [*claim, "-", "-", entry.words, *["-"] * 4]
     pairing = decisive.verdict.pairing
     sign = "/" if pairing.metric.ratio else "-"
     return [
         *claim,
+        conditions.shared.dataset,
+        conditions.protocol,
+        entry.words,
         f"{short_title(pairing.metric)}, {pairing.a} {sign} {pairing.b}: {decisive.verdict.effect_text}",
         str(pairing.n),
         "-" if entry.hours is None else significant(entry.hours, 2),
-        conditions.shared.dataset,
-        conditions.protocol,
         conditions.device,
     ]
 

@@ -386,6 +386,7 @@ def test_each_model_has_its_best_variant_chosen_on_validation() -> None:
     found = of_settings("fusion-compact/hadamard-close", runs)
     plain, best = found["one learning rate"], found["best learning rate of four"]
     assert (plain.tuned, best.tuned) == (False, True)
+    assert best.hours == pytest.approx(2 * (plain.hours or 0))  # of both rates
     assert plain.parts[0].verdict.effect.mean == pytest.approx(0.5 - 0.3, abs=0.01)
     assert best.parts[0].verdict.effect.mean == pytest.approx(0.5 - 0.1, abs=0.01)
 
