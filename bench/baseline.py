@@ -211,6 +211,7 @@ class Picture:
 def pages() -> dict[Path, str | Picture]:
     """Every generated file with its content: the tables of all studies, the ledger, the README and its figures."""
     from bench.analysis.claims import published_claims
+    from bench.analysis.frames import comparable
     from bench.analysis.ledger import decide_claims, ledger
     from bench.analysis.tuning import with_best_rates
     from bench.tables.claims import page
@@ -220,7 +221,10 @@ def pages() -> dict[Path, str | Picture]:
     files: dict[Path, str | Picture] = {}
     shown: list[str] = []
     records, probes = committed(), committed_probes()
-    by_study = tables_by_study(for_every_study(records), probes)
+    repeated = for_every_study(records)
+    by_study = tables_by_study(repeated, probes)
+    together: list[RunRecord | ProbeRecord] = [*repeated, *probes]
+    groups = comparable(together)
     for study, tables in by_study.items():
         for table in tables:
             files[FOLDER / "tables" / f"{study}-{table.name}.md"] = table.markdown()
@@ -233,7 +237,8 @@ def pages() -> dict[Path, str | Picture]:
     shown += [f"![{path.stem}]({path.relative_to(README.parent).as_posix()})\n" for path in pictures]
     for headline in TABLES:
         of_headline = _of(headline, records)
-        for table in chain.from_iterable(tables_by_study(of_headline).values()):
+        names = [name for name, group in groups.items() if _conditions(group) == headline[:2]]
+        for table in chain.from_iterable(by_study[name] for name in names):
             if table.name == headline.name:
                 shown.append(f"{with_best_rates(of_headline)[0].question}\n\n{table.markdown()}")
     section = "\n".join(shown) or "*No runs are committed yet.*\n"
@@ -241,6 +246,10 @@ def pages() -> dict[Path, str | Picture]:
     _, _, after = rest.partition(END)
     files[README] = f"{before}{BEGIN}\n{section}{END}{after}"
     return {**files, **pictures}
+
+
+def _conditions(group: Sequence[RunRecord | ProbeRecord]) -> tuple[str, str]:
+    return group[0].study, group[0].dataset
 
 
 def _of(headline: Headline, records: Sequence[RunRecord]) -> list[RunRecord]:
