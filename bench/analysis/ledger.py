@@ -15,7 +15,7 @@ from statistics import fmean
 from bench.analysis.claims import BEST, OVER, Claim, Claims, Manipulation, Part, Question, Relation, Source
 from bench.analysis.frames import grouped
 from bench.analysis.quantities import Quantity, Run, accuracy_under, count_learned
-from bench.analysis.tuning import best_of_variants
+from bench.analysis.tuning import best_of_variants, without_variant
 from bench.analysis.verdicts import Outcome, Pairing, Verdict, follow, over, pair, untested
 from bench.config import FULL
 from bench.records import COMPLETED, DIVERGED, Conditions, ProbeRecord, RunRecord, conditions_of
@@ -400,17 +400,12 @@ def best(by_source: Mapping[Source, Sequence[Run]], study: str) -> list[Run]:
     """``best_of_variants`` of the runs of a study, each with those that were rejected."""
     runs = [run for source, of_source in by_source.items() if source[0] == study for run in of_source]
     chosen = {id(record) for record in best_of_variants(run.record for run in runs)}
-    together = grouped((run.record for run in runs), _cell)
+    tried = grouped((run.record for run in runs), without_variant)
     return [
-        replace(run, rejected=tuple(other for other in together[_cell(run.record)] if other is not run.record))
+        replace(run, rejected=tuple(r for r in tried[without_variant(run.record)] if r is not run.record))
         for run in runs
         if id(run.record) in chosen
     ]
-
-
-def _cell(record: RunRecord) -> tuple[Conditions, str, int]:
-    """What the variants of a study share."""
-    return conditions_of(record), record.model, record.seed
 
 
 def _conditions(record: RunRecord, setting: str) -> ClaimConditions:

@@ -12,9 +12,14 @@ from msgspec.structs import replace
 
 from bench.analysis.frames import grouped
 from bench.config import canonical
-from bench.records import COMPLETED, DIVERGED, RunRecord, conditions_of
+from bench.records import COMPLETED, DIVERGED, Conditions, RunRecord, conditions_of
 
 _RATES = ("learning_rate", "final_learning_rate")
+
+
+def without_variant(record: RunRecord) -> tuple[Conditions, str, int]:
+    """What the variants of a study share, of which one is chosen: data, model and seed."""
+    return conditions_of(record), record.model, record.seed
 
 
 def best_of_variants(records: Iterable[RunRecord]) -> list[RunRecord]:
@@ -27,7 +32,7 @@ def best_of_variants(records: Iterable[RunRecord]) -> list[RunRecord]:
     """
     records = list(records)
     variants = {record.variant for record in records}
-    cells = grouped(records, lambda record: (conditions_of(record), record.model, record.seed))
+    cells = grouped(records, without_variant)
     latest = [{record.variant: record for record in of_cell} for of_cell in cells.values()]
     return [min(found.values(), key=_validation_loss) for found in latest if len(found) == len(variants)]
 

@@ -304,10 +304,7 @@ class Benchmarks:
                 return
             reasons[reason] = None
         few = "; ".join(list(reasons)[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
-        fits = any(
-            not self._session.misfit(cell.spec, self._session.source(cell.config).info)
-            for cell in self._session.cells
-        )
+        fits = any(not self._session.misfit_of(cell) for cell in self._session.cells)
         sentence = (
             f"no {'selected ' if fits else ''}model fits the data, so nothing is measured: {few}. "
             "Choose other models, or change the data: --image-size brings the images to another size"

@@ -222,7 +222,7 @@ class Session:
             raise FolderError(self._cannot_write(error.strerror)) from error
         self.earlier = read(self.records_path, RunRecord)
         if self.options.resume:
-            fitting = [cell for cell in cells if not self.misfit(cell.spec, self.source(cell.config).info)]
+            fitting = [cell for cell in cells if not self.misfit_of(cell)]
             wanted = {cell.name: self.described(cell) | self._content(cell) for cell in fitting}
             on_cluster = bool(self.options.executor.partition(":")[2])
             checkpoints = self.folder / "checkpoints"
@@ -264,11 +264,15 @@ class Session:
             pass
         return ""
 
+    def misfit_of(self, cell: Cell) -> str:
+        """Why the model of a cell does not fit the cell's data; "" if it does."""
+        return self.misfit(cell.spec, self.source(cell.config).info)
+
     def why_skipped(self, cell: Cell) -> str:
         """Why a cell cannot run on its data, or need not run, which is remembered; "" if it is to run."""
         if cell.name in self.skipped:
             return self.skipped[cell.name]
-        reason = self.misfit(cell.spec, self.source(cell.config).info)
+        reason = self.misfit_of(cell)
         trained = self._execution is not None and self._execution.is_under_way(cell)
         if not reason and self.plan and not trained and self.record_of(cell) is None:
             reason = self.plan.why_not(cell, self.records, self.probes)
@@ -340,7 +344,7 @@ class Session:
 
         finished = self._resumption.finished if self._resumption else {}
         waiting = {cell.name: cell for cell in cells if cell.name not in finished}
-        fitting = [cell for cell in waiting.values() if not self.misfit(cell.spec, self.source(cell.config).info)]
+        fitting = [cell for cell in waiting.values() if not self.misfit_of(cell)]
         if fitting:
             self._execution = Execution(self, fitting, watch)
             self._execution.go_on(fitting[0])

@@ -72,7 +72,7 @@ class Sharding:
         for look in sorted({plan.look_of(cell) for cell in cells.values()}):
             of_look = [cell for cell in cells.values() if plan.look_of(cell) == look and cell.name not in done]
             needed = {cell.name: cell for cell in of_look if not plan.why_not(cell, records, probes)}
-            if any(run is None or not self._misfit(cell) for cell in needed.values()):
+            if any(run is None or not self._session.misfit_of(cell) for cell in needed.values()):
                 items[:] = [item for item in items if (cell := _cell(item)) and cell.name in needed]
                 return look + 1
         items[:] = []
@@ -84,15 +84,11 @@ class Sharding:
         self._say(self._text)
         if session.config.option.collectonly:
             return
-        skipped = [cell.name for cell in _cells(session.items) if self._misfit(cell)]
+        skipped = [cell.name for cell in _cells(session.items) if self._session.misfit_of(cell)]
         plan = ShardPlan(self._shard.number, self._shard.of, self._cells, skipped, self._look)
         self._session.folder.mkdir(parents=True, exist_ok=True)
         (self._session.folder / plan.file_name).write_bytes(msgspec.json.encode(plan) + b"\n")
         session.config._benchmarksession.autosave = None  # type: ignore[attr-defined]  # a part is no run to compare with
-
-    def _misfit(self, cell: Cell) -> str:
-        """Why the model of a cell does not fit the data; "" if it does."""
-        return self._session.misfit(cell.spec, self._session.source(cell.config).info)
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
         """A shard without benchmarks is a success: there were fewer than shards, or nothing is left to decide."""
