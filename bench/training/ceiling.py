@@ -8,6 +8,7 @@ processors and slow on others, where oneDNN's convolution is more than twice as 
 
 from collections.abc import Callable
 from functools import cache
+from math import inf
 
 import torch
 import torch.nn.functional as F
@@ -98,7 +99,8 @@ def _best_seconds(work: Callable[[], object], device: str) -> float:
         synchronize(torch.device(device))
 
     repeat()
-    durations: list[float] = []
-    while len(durations) < _LEAST_REPEATS or sum(durations) < _SECONDS:
-        durations.append(seconds_of(repeat))
-    return min(durations)
+    best, total, repeats = inf, 0.0, 0
+    while repeats < _LEAST_REPEATS or total < _SECONDS:
+        seconds = seconds_of(repeat)
+        best, total, repeats = min(best, seconds), total + seconds, repeats + 1
+    return best
