@@ -111,19 +111,28 @@ def for_every_study(records: Sequence[RunRecord]) -> list[RunRecord]:
     """
     shared = [
         msgspec.structs.replace(
-            record, study=study.name, question=study.question, variant=variant, reference=study.reference
+            record,
+            study=study.name,
+            question=study.question,
+            variant=variant,
+            changed=changed,
+            reference=study.reference,
         )
         for study in map(find_study, STUDIES)
         for record in records
-        for variant in study.protocols
-        if _serves(record, study, variant)
+        for variant, changed in _variants(record, study)
     ]
     return latest(shared)
 
 
+def _variants(record: RunRecord, study: Study) -> list[tuple[str, str]]:
+    """The variants of a study that a record serves, and what was changed: its own, or those with its protocol."""
+    if record.study == study.name:
+        return [(record.variant, record.changed)]
+    return [(variant, "") for variant in study.protocols if _serves(record, study, variant)]
+
+
 def _serves(record: RunRecord, study: Study, variant: str) -> bool:
-    if (record.study, record.variant) == (study.name, variant):
-        return True
     protocol = study.protocols[variant].on(dict.fromkeys(record.channels or record.modalities)).to_dict()
     return (
         record.model in study.models

@@ -66,6 +66,7 @@ class ClaimConditions:
 
     Attributes:
         setting: A name of ``Claim.settings``: under which protocol.
+        changed: The settings in which the runs' protocol differs from that; "" for none.
         shared: Data set, profile and device.
         device_name: The device's own name.
         threads: Of the CPU; None where the record does not tell.
@@ -73,6 +74,7 @@ class ClaimConditions:
     """
 
     setting: str
+    changed: str
     shared: Conditions
     device_name: str
     threads: int | None
@@ -85,8 +87,10 @@ class ClaimConditions:
 
     @property
     def protocol(self) -> str:
-        """Setting and profile, in words; anything short of the published protocol says so."""
+        """Setting and profile, in words; anything other than the declared protocol is named."""
         words = [self.setting]
+        if self.changed:
+            words.append(f"with {self.changed}")
         if self.as_published:
             words.append("with its mistakes")
         if self.cut_short:
@@ -319,8 +323,8 @@ def decide_claims(records: Iterable[RunRecord], claims: Claims) -> bool:
 
 
 def source_of(record: RunRecord) -> Source:
-    """The source that a record is of."""
-    return record.study, record.variant
+    """The source that a record is of, whatever settings were changed."""
+    return record.study, record.declared_variant
 
 
 def ledger(records: Iterable[RunRecord], probes: Iterable[ProbeRecord], claims: Claims) -> Ledger:
@@ -382,17 +386,17 @@ def _pair(part: Part, models: Models) -> Pairing:
 
 
 def _models(claim: Claim, by_source: Mapping[Source, Sequence[Run]]) -> dict[ClaimConditions, Models]:
-    """The runs that are evidence for a claim, by conditions: setting by setting, whole protocols first."""
+    """The runs that are evidence for a claim, by conditions: setting by setting, whole, unchanged ones first."""
     found: dict[ClaimConditions, dict[str, dict[int, Run]]] = {}
     for setting, sources in claim.settings.items():
         of_setting: dict[ClaimConditions, dict[str, dict[int, Run]]] = {}
         for source in sources:
             for run in best(by_source, source[0]) if source[1] == BEST else by_source.get(source, ()):
                 record = run.record
-                for name in {record.model, f"{record.variant}:{record.model}"} & claim.models:
+                for name in {record.model, f"{record.declared_variant}:{record.model}"} & claim.models:
                     models = of_setting.setdefault(_conditions(record, setting), {})
                     models.setdefault(name, {})[record.seed] = run
-        found |= dict(sorted(of_setting.items(), key=lambda item: item[0].cut_short))
+        found |= dict(sorted(of_setting.items(), key=lambda item: (item[0].cut_short, item[0].changed != "")))
     return dict(found)
 
 
@@ -411,6 +415,7 @@ def best(by_source: Mapping[Source, Sequence[Run]], study: str) -> list[Run]:
 def _conditions(record: RunRecord, setting: str) -> ClaimConditions:
     return ClaimConditions(
         setting=setting,
+        changed=record.changed,
         shared=conditions_of(record),
         device_name=str(record.environment.get("device_name", "unknown device")),
         threads=record.environment.get("threads"),

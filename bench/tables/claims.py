@@ -64,6 +64,7 @@ def _data(entry: Entry, conditions: ClaimConditions) -> dict[str, object]:
         "claim_sha256": entry.claim.sha256,
         "dataset": conditions.shared.dataset,
         "setting": conditions.setting,
+        "changed": conditions.changed,
         "profile": conditions.shared.profile,
         "device": conditions.device,
         "as_published": conditions.as_published,
@@ -201,7 +202,7 @@ def _question(ledger: Ledger, question: Question) -> list[str]:
 def tuning_tables(ledger: Ledger) -> list[TextTable]:
     """Which rankings survive tuning, and the variants that were chosen; nothing where no model was tuned."""
     pairs = [
-        (tuned, plain)
+        (_data_and_changes(tuned), tuned, plain)
         for tuned in ledger.entries
         for plain in ledger.entries
         if tuned.tuned and not plain.tuned and plain.claim == tuned.claim and _alike(tuned, plain)
@@ -211,18 +212,19 @@ def tuning_tables(ledger: Ledger) -> list[TextTable]:
     rows = [
         [
             tuned.claim.name,
+            data,
             f"{part.part.a} {part.part.relation} {part.part.b}",
             short_title(part.part.quantity.metric),
             f"{before.verdict.words}: {before.verdict.effect_text}",
             f"{part.verdict.words}: {part.verdict.effect_text}",
             _survives(before, part),
         ]
-        for tuned, plain in pairs
+        for data, tuned, plain in pairs
         for before, part in zip(plain.parts, tuned.parts, strict=True)
     ]
     chosen = {
-        model: Counter(run.record.variant for _, run in sorted(runs.items()))
-        for tuned, _ in pairs
+        (data, model): Counter(run.record.declared_variant for _, run in sorted(runs.items()))
+        for data, tuned, _ in pairs
         for part in tuned.parts
         for model, runs in part.runs.items()
     }
@@ -232,6 +234,7 @@ def tuning_tables(ledger: Ledger) -> list[TextTable]:
             "Does the ranking survive tuning?",
             [
                 "claim",
+                "data",
                 "comparison of A and B",
                 "estimand",
                 "one protocol for all",
@@ -243,11 +246,20 @@ def tuning_tables(ledger: Ledger) -> list[TextTable]:
         ),
         _text_table(
             "What was chosen on the validation pairs",
-            ["model", *variants],
-            [[model, *(str(counts[variant]) for variant in variants)] for model, counts in chosen.items()],
+            ["data", "model", *variants],
+            [[*key, *(str(counts[variant]) for variant in variants)] for key, counts in chosen.items()],
             ["seeds in which the variant had the lowest validation loss; results are those on the test pairs"],
         ),
     ]
+
+
+def _data_and_changes(entry: Entry) -> str:
+    """The data set and the changed settings, in words."""
+    return (
+        ", with ".join(filter(None, (entry.conditions.shared.dataset, entry.conditions.changed)))
+        if entry.conditions
+        else ""
+    )
 
 
 def _alike(one: Entry, other: Entry) -> bool:

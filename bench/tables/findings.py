@@ -60,7 +60,7 @@ def verdict_counts(ledger: Ledger) -> str:
 
 def _under_first_protocol(entries: Sequence[Entry]) -> list[Entry]:
     """Those of a claim's entries that share the protocol of the first one."""
-    settings = [entry.conditions.setting for entry in entries if entry.conditions]
+    settings = [(entry.conditions.setting, entry.conditions.changed) for entry in entries if entry.conditions]
     return [entry for entry, setting in zip(entries, settings, strict=True) if setting == settings[0]]
 
 
