@@ -133,6 +133,14 @@ class PartEntry:
             return Ruling.FAILED_MANIPULATION
         return ruling(self.part.relation, self.verdict)
 
+    @property
+    def doubt(self) -> tuple[int, float]:
+        """Larger where it is less certain: the look that decided it, and its p value."""
+        verdict = self.verdict
+        p_values = {Relation.BETTER: verdict.difference_p, Relation.SAME: verdict.equivalence_p}
+        p = p_values.get(self.part.relation, verdict.not_worse_p)
+        return verdict.look, 1.0 if isnan(p) else p
+
     @cached_property
     def manipulation_failed(self) -> str:
         """Why what was done to the models' inputs cannot decide anything; "" where it can, or nothing was done."""
@@ -287,15 +295,8 @@ class Entry:
         ):
             parts = [part for part in self.parts if part.ruling is decisive]
             if parts:
-                return parts[0] if decisive is Ruling.FAILS else max(parts, key=_doubt)
+                return parts[0] if decisive is Ruling.FAILS else max(parts, key=lambda part: part.doubt)
         return None
-
-
-def _doubt(entry: PartEntry) -> tuple[int, float]:
-    verdict = entry.verdict
-    p_values = {Relation.BETTER: verdict.difference_p, Relation.SAME: verdict.equivalence_p}
-    p = p_values.get(entry.part.relation, verdict.not_worse_p)
-    return verdict.look, 1.0 if isnan(p) else p
 
 
 @dataclass(frozen=True)

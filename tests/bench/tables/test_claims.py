@@ -29,8 +29,8 @@ def test_the_page_by_eye() -> None:
     assert "- shapes: simulated." in text
     assert "- mine: read from files" in text
     assert (
-        "- mine: seeds divide the same pairs, so with any number of them a 95% interval of the difference in"
-        in text
+        "- mine, as published, QUICK: cut short: seeds divide the same pairs, so with any number of them a 95% "
+        "interval of the difference in" in text
     )
     assert "- shapes: seeds divide" not in text
     assert "Where the protocol was cut short" in text
