@@ -115,8 +115,13 @@ def _sheet(records: Sequence[RunRecord], pairs: pd.DataFrame, rows: Sequence[Row
     of_embedders = embedder_looks(pairs.reference, pairs.embedder)
     left_in = 0.25 + max(text_width_in(row.name, SMALL_POINTS) for row in rows)
     shared, embedders = shared_pairs(records), {embedder for embedder, _ in points}
-    spread = ", with the variance of Nadeau and Bengio for what is evaluated, as seeds divide the same pairs"
-    fillings = {"black": "95% interval excludes 0", "white": f"includes 0, or fewer than {FEWEST_SEEDS} seeds"}
+    spread = (
+        ", for losses and accuracies with the variance of Nadeau and Bengio, as all seeds divide the same pairs"
+    )
+    fillings = {
+        "black": "95% interval of one comparison excludes 0 (no verdict)",
+        "white": f"includes 0, or fewer than {FEWEST_SEEDS} seeds",
+    }
     figure, panels = sheet(
         [f"{metric.title}\n{_BETTER[metric.higher_is_better]}" for metric in metrics],
         columns=int((WIDTH_IN - left_in) / PANEL_IN),

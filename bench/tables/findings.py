@@ -55,8 +55,7 @@ def findings(ledger: Ledger, questions: Collection[str] = ()) -> str:
     ]
     reading = [
         "In brackets: the 95% interval of this comparison alone. Before the last look less than 5% decide, so an",
-        "interval can exclude 0 while the comparison is still undecided. Of several comparisons with one result,",
-        f"the least certain one is shown. {UNADJUSTED}",
+        f"interval can exclude 0 while the comparison is still undecided. {UNADJUSTED}",
         *adjusted(tested),
     ]
     return "\n\n".join([verdict_counts(ledger), *blocks, " ".join(reading)]) + "\n"
@@ -136,10 +135,10 @@ def _result(words: str, parts: Sequence[PartEntry]) -> str:
     part = max(parts, key=lambda part: part.doubt)
     pairing = part.verdict.pairing
     sign = "/" if pairing.metric.ratio else "-"
-    number = f"{len(parts)} comparisons: " if len(parts) > 1 else ""
+    several = f"{len(parts)} comparisons, the least certain one " if len(parts) > 1 else ""
     failed = any(k < n for k, n in part.learned)
     learned = f", learned: {', '.join(f'{k} of {n}' for k, n in part.learned)}" if failed else ""
     return (
-        f"{words} {number}{short_title(pairing.metric)}, {pairing.a} {sign} {pairing.b}: "
+        f"{words} {several}{pairing.a} {sign} {pairing.b}: {short_title(pairing.metric)} "
         f"{part.verdict.effect_text}, n = {pairing.n}{learned}"
     )
