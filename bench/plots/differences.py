@@ -102,7 +102,7 @@ def _rows(pairs: pd.DataFrame, block: list[str]) -> list[Row]:
 def _sheet(records: Sequence[RunRecord], pairs: pd.DataFrame, rows: Sequence[Row], title: str) -> Figure:
     """One panel per metric. Points are means over the seeds that both were run with, bars their 95% intervals."""
     metrics = outcomes(records)
-    if not all(map(disturbed, records)):  # no time says anything otherwise
+    if times := not all(map(disturbed, records)):  # no time says anything otherwise
         metrics = [*metrics, QUANTITIES["epoch_seconds"]]
     bottoms_in = list(accumulate(row.height_in for row in rows))
     tops_in = [0.0, *bottoms_in]
@@ -139,7 +139,7 @@ def _sheet(records: Sequence[RunRecord], pairs: pd.DataFrame, rows: Sequence[Row
             "adjusted for the number of rows or looks; cut where they leave the panel"
             if pairs.seed.nunique() > 1
             else "one seed: its difference, without an interval",
-            *describe(records),
+            *describe(records, times=times),
         ],
         left_in=left_in,
     )
