@@ -1,11 +1,12 @@
 """The sentences of a README."""
 
+import pytest
 from msgspec.structs import replace
 
 from bench.analysis.claims import published_claims
 from bench.records import RunRecord
-from bench.tables.findings import adjusted, findings, verdict_counts
-from tests.bench.analysis.claim_runs import MAXPOOL, STRIDED, deep, ledger
+from bench.tables.findings import _shortened, adjusted, findings, verdict_counts
+from tests.bench.analysis.claim_runs import deep, ledger
 
 
 def test_nothing_run_says_so() -> None:
@@ -20,7 +21,7 @@ def test_each_sentence_has_its_numbers() -> None:
     assert start == '- "MaxPool reaches lower validation loss and higher accuracy"'
     assert numbers in (
         "holds (look 1 of 3)**; holds for 2 comparisons, the least certain one "
-        f"{MAXPOOL} - {STRIDED}: {effect}, n = 10."
+        f"maxpool - strided (deep-intermediate-concat): {effect}, n = 10."
         for effect in (
             "accuracy +0.20 (+0.20 to +0.20)",
             "loss -0.20 (-0.20 to -0.20)",
@@ -74,7 +75,7 @@ def test_published_claims_and_ours_are_counted_apart() -> None:
     assert {claim.name.partition("/")[0] for claim in ours} == {"tuned", "tuned-field"}
     assert counts == (
         f"Of {len(quoted)} claims of the published texts: hold 1, do not hold 2, not run {len(quoted) - 3}. "
-        f"Of {len(ours)} claims declared beside them: not run {len(ours)}."
+        f"Of {len(ours)} other claims: not run {len(ours)}."
     )
     elsewhere = [replace(run, dataset="elsewhere") for run in deep(0.1, 0.3)]
     several = verdict_counts(ledger([*deep(0.1, 0.3), *elsewhere]))
@@ -92,6 +93,22 @@ def test_the_differences_that_are_left_after_adjustment_are_counted() -> None:
     (sentence,) = adjusted(ledger(undecided()).entries)
     assert "none of them is significant at 5% (smallest p 1.0)" in sentence
     assert adjusted(ledger([]).entries) == []
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "text"),
+    [
+        ("field-late-mean-maxpool", "field-late-mean-strided", "maxpool - strided (field-late-mean)"),
+        ("field-intermediate-add-spd", "field-intermediate-concat-spd", "add - concat (field-intermediate, spd)"),
+        ("field-intermediate-add-spd", "field-rgb-spd", "intermediate-add - rgb (field, spd)"),
+        ("mine", "yours", "mine - yours"),
+        ("net", "net-net", "net - net-net"),
+        ("a-a", "a-a-a", "a - a-a (a)"),
+        ("a-x over b-x", "c-x over d-x", "a-x over b-x - c-x over d-x"),
+    ],
+)
+def test_what_names_share_is_shown_once(a: str, b: str, text: str) -> None:
+    assert _shortened(a, b, "-") == text
 
 
 def test_runs_that_did_not_learn_are_counted() -> None:
