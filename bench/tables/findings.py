@@ -8,8 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from math import isnan
 
-from bench.analysis.claims import OVER
-from bench.analysis.formats import short_title, significant, span
+from bench.analysis.formats import beside, short_title, significant, span
 from bench.analysis.frames import grouped
 from bench.analysis.ledger import DECIDED, Entry, Ledger, PartEntry, Ruling
 from bench.analysis.statistics import ALPHA, holm
@@ -135,7 +134,7 @@ def _result(words: str, parts: Sequence[PartEntry]) -> str:
     """What one or several comparisons with the same result came to, with the numbers of the least certain one."""
     part = max(parts, key=lambda part: part.doubt)
     pairing = part.verdict.pairing
-    compared = _shortened(pairing.a, pairing.b, "/" if pairing.metric.ratio else "-")
+    compared = beside(pairing.a, pairing.b, "/" if pairing.metric.ratio else "-")
     several = f"{len(parts)} comparisons, the least certain one " if len(parts) > 1 else ""
     failed = any(k < n for k, n in part.learned)
     learned = f", learned: {', '.join(f'{k} of {n}' for k, n in part.learned)}" if failed else ""
@@ -143,18 +142,3 @@ def _result(words: str, parts: Sequence[PartEntry]) -> str:
         f"{words} {several}{compared}: {short_title(pairing.metric)} "
         f"{part.verdict.effect_text}, n = {pairing.n}{learned}"
     )
-
-
-def _shortened(a: str, b: str, sign: str) -> str:
-    """Two names with a sign between them, what they begin and end with alike once and in brackets."""
-    if OVER in a:  # of two differences, each with names of its own
-        return f"{a} {sign} {b}"
-    parts = a.split("-"), b.split("-")
-    most = min(map(len, parts)) - 1  # something of each is left
-    alike = [x == y for x, y in zip(*parts, strict=False)]
-    first = min([*(i for i, same in enumerate(alike) if not same), most])
-    ends = [x == y for x, y in zip(*(of[::-1] for of in parts), strict=False)]
-    last = min([*(i for i, same in enumerate(ends) if not same), most - first])
-    left = f" {sign} ".join("-".join(of[first : len(of) - last]) for of in parts)
-    shared = ["-".join(parts[0][:first]), "-".join(parts[0][len(parts[0]) - last :])]
-    return f"{left} ({', '.join(filter(None, shared))})" if any(shared) else left

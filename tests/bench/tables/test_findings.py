@@ -1,11 +1,10 @@
 """The sentences of a README."""
 
-import pytest
 from msgspec.structs import replace
 
 from bench.analysis.claims import published_claims
 from bench.records import RunRecord
-from bench.tables.findings import _shortened, adjusted, findings, verdict_counts
+from bench.tables.findings import adjusted, findings, verdict_counts
 from tests.bench.analysis.claim_runs import deep, ledger
 
 
@@ -93,22 +92,6 @@ def test_the_differences_that_are_left_after_adjustment_are_counted() -> None:
     (sentence,) = adjusted(ledger(undecided()).entries)
     assert "none of them is significant at 5% (smallest p 1.0)" in sentence
     assert adjusted(ledger([]).entries) == []
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "text"),
-    [
-        ("field-late-mean-maxpool", "field-late-mean-strided", "maxpool - strided (field-late-mean)"),
-        ("field-intermediate-add-spd", "field-intermediate-concat-spd", "add - concat (field-intermediate, spd)"),
-        ("field-intermediate-add-spd", "field-rgb-spd", "intermediate-add - rgb (field, spd)"),
-        ("mine", "yours", "mine - yours"),
-        ("net", "net-net", "net - net-net"),
-        ("a-a", "a-a-a", "a - a-a (a)"),
-        ("a-x over b-x", "c-x over d-x", "a-x over b-x - c-x over d-x"),
-    ],
-)
-def test_what_names_share_is_shown_once(a: str, b: str, text: str) -> None:
-    assert _shortened(a, b, "-") == text
 
 
 def test_runs_that_did_not_learn_are_counted() -> None:
