@@ -109,11 +109,11 @@ def page(ledger: Ledger, link: Link) -> str:
 _CLAIM_HEADER = [
     "name",
     "claim",
-    "data",
-    "protocol",
     "verdict",
     "decisive comparison",
     "n",
+    "data",
+    "protocol",
     "core-hours",
     "device",
 ]
@@ -161,11 +161,9 @@ def _linked_claims_table(ledger: Ledger, link: Link) -> TextTable:
     """The same for Markdown: with bold verdicts and links to the records."""
     rows = []
     for entry in chain(*_run_and_not_run(ledger)):
-        name, claim, data, protocol, verdict, *rest = _claim_row(entry)
+        name, claim, verdict, *rest = _claim_row(entry)
         links = ", ".join(f"[{source}]({link(source)})" for source in entry.sources)
-        rows.append(
-            [f"{name} ({entry.claim.sha256})", claim, data, protocol, f"**{verdict}**", *rest, links or "-"]
-        )
+        rows.append([f"{name} ({entry.claim.sha256})", claim, f"**{verdict}**", *rest, links or "-"])
     notes = [*_CLAIM_NOTES, "name: with the hash of what the claim declares, which its records hold"]
     return _text_table("Claims", [*_CLAIM_HEADER, "runs"], rows, notes)
 
@@ -182,16 +180,16 @@ def _claim_row(entry: Entry) -> list[str]:
     conditions, decisive = entry.conditions, entry.decisive
     claim = [entry.claim.name, entry.claim.text]
     if conditions is None or decisive is None:
-        return [*claim, "-", "-", entry.words, *["-"] * 4]
+        return [*claim, entry.words, *["-"] * 6]
     pairing = decisive.verdict.pairing
     compared = beside(pairing.a, pairing.b, "/" if pairing.metric.ratio else "-")
     return [
         *claim,
-        conditions.shared.dataset,
-        conditions.protocol,
         entry.words,
         f"{compared}: {short_title(pairing.metric)} {decisive.verdict.effect_text}",
         str(pairing.n),
+        conditions.shared.dataset,
+        conditions.protocol,
         "-" if entry.hours is None else significant(entry.hours, 2),
         conditions.device,
     ]
