@@ -113,10 +113,10 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         default=[],
         metavar="FILE",
-        help="a TOML file of claims of your own, beside the published ones, as for the run; may be repeated",
+        help="a TOML file of your own claims, in addition to the published ones, as for the run; may be repeated",
     )
     command(_tables, a_run, claims, out("folder for the tables; default: tables/ beside the records"))
-    several = _option("runs", type=Path, nargs="+", metavar="RUN", help=f"{_RUN}; several are taken together")
+    several = _option("runs", type=Path, nargs="+", metavar="RUN", help=f"{_RUN}; several are combined")
     command(_plots, several, out("folder for the figures; default: plots/ beside the first records"))
     committed = f"{_RUN}; default: the committed records of a checkout"
     page = "report.html beside the first run's records, results/runs/report.html for committed records"
@@ -140,27 +140,28 @@ def _parser() -> argparse.ArgumentParser:
         "--study",
         default=DEFAULT_STUDY,
         metavar="NAMES",
-        help=f"whose protocol splits the data: {', '.join(STUDIES)} (several with commas between them), or all; "
-        "default: %(default)s",
+        help=f"the study whose protocol splits the data: {', '.join(STUDIES)} (several separated by commas), or "
+        "all; default: %(default)s",
     )
     audit.add_argument(
         "--seeds",
         default="1",
         metavar="N-or-LIST",
-        help="number of seeds whose splits are audited (from the published 51 on), or a list such as 51,60; "
-        "default: %(default)s",
+        help="number of seeds whose splits are audited, counted from the published seed 51, or a list such as "
+        "51,60; default: %(default)s",
     )
     audit.add_argument(
         "--as-published",
         action="store_true",
-        help="split as the study's original did, with its mistakes (twin scenes split apart, pairs left out)",
+        help="split as the study's original did, with its mistakes (twin scenes in different parts, pairs left "
+        "out)",
     )
     audit.add_argument(
         "--models",
         action="store_true",
-        help="also audit the study's models, built for these data, with our metrics and memory; wide-late-concat "
-        "and wide-intermediate-concat are one function, as in the published tables, so a study with both has a "
-        "finding",
+        help="also audit the study's models, built for these data, and the metrics and memory measurements; "
+        "wide-late-concat and wide-intermediate-concat are the same function, as in the published tables, so a "
+        "study with both has a finding",
     )
     plan = command(_schedule)
     plan.add_argument(
@@ -182,8 +183,8 @@ def _parser() -> argparse.ArgumentParser:
         type=float,
         default=1.5,
         metavar="SECONDS",
-        help="what a cell takes on its device beside its training; default: %(default)s, the most that "
-        "tools/ray_check.py allows",
+        help="time that a cell takes on its device in addition to its training; default: %(default)s, the limit "
+        "of tools/ray_check.py",
     )
     corruptions = command(_corruptions, _option("file", type=Path, help="the PNG to write"))
     corruptions.add_argument("--dataset", default="shapes-hard", metavar="NAME-or-PATH", help=dataset_help())
@@ -224,10 +225,10 @@ def _plots(options: argparse.Namespace) -> int:
 
 
 def _merge(options: argparse.Namespace) -> int:
-    """Put runs together in a new folder, such as those of --shard: records, checkpoints, tables, plots, page.
+    """Merge runs, such as shards, into a new folder: records, checkpoints, tables, plots, page.
 
-    Runs of other code, data or protocols are refused, and so are different results of one cell. Exit status: 0;
-    1 if a shard, or the record of one of its cells, is missing; 2 for input that cannot be used.
+    Runs with different code, data or protocols are refused, and so are different results of one cell. Exit status:
+    0; 1 if a shard, or the record of one of its cells, is missing; 2 for input that cannot be used.
     """
     from bench.harness.kept import claims_of, declared, keep
     from bench.harness.merging import merge, write
@@ -321,7 +322,7 @@ def _nightly(options: argparse.Namespace) -> int:
     """Compare a run with the last good one of its device, and summarize it in Markdown.
 
     Exit status: 0; 1 if a cell was not completed or a rule of --fail-on is broken; 2 for input that cannot be
-    used. A first run has nothing to be compared with and passes.
+    used. A first run is compared with nothing.
     """
     from bench.analysis import gate
     from bench.analysis.comparison import compare
@@ -350,9 +351,9 @@ def _keep(options: argparse.Namespace) -> int:
 
 
 def _audit(options: argparse.Namespace) -> int:
-    """Look for what makes results wrong, in data, their split and models.
+    """Look for faults that make results wrong: in data, their splits and models.
 
-    Looks for pairs that appear twice or on both sides of a split, groups split apart, validation pairs left out,
+    Looks for pairs that appear twice or in several parts of a split, divided groups, validation pairs left out,
     and inputs that depend on the label. Exit status: 0 without findings, 1 with findings, 2 for input that cannot
     be used.
     """
@@ -379,8 +380,8 @@ def _audit(options: argparse.Namespace) -> int:
 def _schedule(options: argparse.Namespace) -> int:
     """Estimate how long a study takes on several numbers of devices.
 
-    The trainings alone, the costliest first, on devices like the one of the earlier records; nothing is trained.
-    Probes, and what else the session's own process does after the trainings, are not counted.
+    Nothing is trained. The estimate counts only trainings, the costliest first, on devices like the one of the
+    earlier records. Probes and other work of the session's process after the trainings are not counted.
     """
     from bench.analysis.schedule import schedule
     from bench.harness.options import parse_devices

@@ -98,13 +98,14 @@ def _parser() -> argparse.ArgumentParser:
         reader.add_argument(
             "--image-size",
             metavar="SIZE",
-            help="bring all images to this size: rows, or rows x columns, such as 64 or 48x64; with :crop or :pad "
-            "the aspect is kept; default: that of the files",
+            help="resize all images to this size: rows, or rows x columns, such as 64 or 48x64; :crop or :pad "
+            "keeps the aspect ratio; default: the size of the files",
         )
         reader.add_argument(
             "--pairs",
             type=int,
-            help="how many to make, or for a path about how many to keep; default: 10000, or all",
+            help="number of pairs to simulate, or for a path the approximate number to keep; default: 10000, or "
+            "all",
         )
         reader.add_argument("--seed", type=int, default=0, help="default: %(default)s")
     for command in commands.choices.values():

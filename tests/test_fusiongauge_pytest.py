@@ -144,7 +144,7 @@ def test_an_option_that_another_plugin_has_is_named_with_the_remedy(tmp_path: Pa
     (tmp_path / "theirs.py").write_text("def pytest_addoption(parser):\n    parser.addoption('--device')\n")
     done = pytest_in(tmp_path, "-p", "pytest_benchmark.plugin", "-p", "theirs", str(HOME / "bench"))
     assert done.returncode == 4
-    assert "ERROR: another plug-in of pytest has an option of the benchmarks (option" in done.stderr
+    assert "ERROR: another plug-in of pytest has the same option as FusionGauge (option" in done.stderr
     assert "--device" in done.stderr
-    assert "leave it out with -p no:NAME" in done.stderr
+    assert "disable that plug-in with -p no:NAME" in done.stderr
     assert "Traceback" not in done.stdout + done.stderr

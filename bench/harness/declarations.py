@@ -34,15 +34,15 @@ def declare(group: pytest.OptionGroup) -> None:
         "--image-size",
         default="",
         metavar="SIZE",
-        help="bring all images to this size: rows, or rows x columns, such as 64 or 48x64; with :crop or :pad the "
-        "aspect is kept; default: that of the files",
+        help="resize all images to this size: rows, or rows x columns, such as 64 or 48x64; :crop or :pad keeps "
+        "the aspect ratio; default: the size of the files",
     )
-    group.addoption("--device", default="", help="cpu, cuda or cuda:N; default: CUDA where there is one")
+    group.addoption("--device", default="", help="cpu, cuda or cuda:N; default: CUDA if available")
     group.addoption(
         "--seeds",
         default="1",
         metavar="N-or-LIST",
-        help="number of seeds (from the published 51 on), or a list such as 51,60; default: %(default)s",
+        help="number of seeds, counted from the published seed 51, or a list such as 51,60; default: %(default)s",
     )
     group.addoption(
         "--set",
@@ -50,8 +50,8 @@ def declare(group: pytest.OptionGroup) -> None:
         default=[],
         dest="settings",
         metavar="FIELD=VALUE",
-        help="set a field of the protocol, such as epochs=3 or learning_rate=0.01; may be repeated. A value other "
-        "than the protocol's shows in ids and records",
+        help="set a field of the protocol, such as epochs=3 or learning_rate=0.01; may be repeated. Ids "
+        "and records show changed values",
     )
     group.addoption(
         "--results-dir",
@@ -69,8 +69,8 @@ def declare(group: pytest.OptionGroup) -> None:
         "--cache-size",
         default="4GB",
         metavar="SIZE",
-        help="limit of results/runs/simulated, where simulated data and large files, decoded, are kept for later "
-        "runs; beyond it, those used least recently are deleted, but none that this run maps; 0 to keep none; "
+        help="size limit of results/runs/simulated, which keeps simulated data and decoded large files for later "
+        "runs; beyond it, the least recently used ones are deleted, but none that this run maps; 0 keeps nothing; "
         "default: %(default)s",
     )
     group.addoption(
@@ -84,14 +84,14 @@ def declare(group: pytest.OptionGroup) -> None:
         "--shard",
         default="",
         metavar="NUMBER/OF",
-        help="run one of several parts of equal expected time, such as 3/16, each with a --results-dir of its "
-        "own; python -m bench merge puts them together (docs/scaling.md)",
+        help="run one of several parts with equal expected times, such as 3/16, each with its own "
+        "--results-dir; python -m bench merge merges them (docs/scaling.md)",
     )
     group.addoption(
         "--earlier",
         default="",
         metavar="RUN",
-        help="with --shard and --until-decided: the merged run of the looks so far; the next look is run",
+        help="with --shard and --until-decided: run the next look after this merged run of the looks so far",
     )
     group.addoption(
         "--fail-on", default="", metavar="RULES", help=f"with --benchmark-compare: {gate.fail_on_help()}"
@@ -101,27 +101,27 @@ def declare(group: pytest.OptionGroup) -> None:
         default="none",
         dest="tracker",
         metavar="NAMES",
-        help=f"mirror every cell as a run in trackers: {', '.join(TRACKERS)} (several with commas between them), "
+        help=f"mirror every cell as a run in trackers: {', '.join(TRACKERS)} (several separated by commas), "
         "or none; wandb works offline without a key or network; default: %(default)s",
     )
     group.addoption(
         "--study",
         default=DEFAULT_STUDY,
         metavar="NAMES",
-        help=f"what is run: {', '.join(STUDIES)} (several with commas between them), "
-        "claims (those that are run for claims), or all; default: %(default)s",
+        help=f"what is run: {', '.join(STUDIES)} (several separated by commas), "
+        "claims (all studies that claims need), or all; default: %(default)s",
     )
     group.addoption(
         "--until-decided",
         action="store_true",
-        help="add seeds in the looks that the claims declare, and run no cell that no open claim needs; with "
-        "--study claims, or --compare-models",
+        help="add seeds in the looks that the claims declare, and skip cells that no undecided claim needs; with "
+        "--study claims or --compare-models",
     )
     group.addoption(
         "--max-seeds",
         default="",
         metavar="N",
-        help="with --until-decided: the most seeds; default: 20",
+        help="with --until-decided: maximum number of seeds; default: 20",
     )
     group.addoption(
         "--budget",
@@ -134,19 +134,20 @@ def declare(group: pytest.OptionGroup) -> None:
         nargs=2,
         default=[],
         metavar=("A", "B"),
-        help="train these two models alone, under the protocol of --study, and decide which is better",
+        help="train only these two models, under the protocol of --study, and decide which is better",
     )
     group.addoption(
         "--claims",
         action="append",
         default=[],
         metavar="FILE",
-        help="a TOML file of claims of your own, beside the published ones (docs/evidence.md); may be repeated",
+        help="a TOML file of your own claims, in addition to the published ones (docs/evidence.md); may be "
+        "repeated",
     )
     group.addoption(
         "--as-published",
         action="store_true",
         dest="published",
-        help="run the protocols of published studies with their mistakes (twin scenes split apart, pairs left "
-        "out)",
+        help="run the protocols of published studies with their mistakes (twin scenes in different "
+        "parts, pairs left out)",
     )

@@ -86,7 +86,7 @@ class Ending:
             parts = [*self._results(as_text)]
             yield from parts
         elif self._unfinished:
-            yield f"interrupted before a cell had ended; {session.folder} holds no record"
+            yield f"interrupted before any cell was finished; {session.folder} has no records"
         yield from (f"skipped: {reason}" for reason in dict.fromkeys(session.skipped.values()))
         yield from session.notes
         for failure in session.failures:
@@ -117,7 +117,7 @@ class Ending:
             yield f"tables are in {session.folder}"
         if self._unfinished:
             yield (
-                f"interrupted; {self._unfinished} of {count + self._unfinished} cells have not ended; the others "
+                f"interrupted; {self._unfinished} of {count + self._unfinished} cells are unfinished; the others "
                 f"are kept, and the same command with --resume --results-dir {session.folder} runs the rest"
             )
 

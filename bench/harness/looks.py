@@ -50,14 +50,14 @@ class Plan:
         """Raise OptionError if nothing can be decided: no claim, or too few seeds for a look."""
         if not self._pursued:
             raise OptionError(
-                "--until-decided: no claim can be decided by what is selected; give --study claims, "
+                "--until-decided: the selected cells can decide no claim; give --study claims, "
                 "--compare-models A B, or claims of your own with --claims FILE"
             )
         first = self._looks[self._first]
         if len(self._seeds) < first:
             raise OptionError(
                 f"--max-seeds {len(self._seeds)}: the first look that can decide is at {first} seeds; "
-                "allow as many"
+                "give at least this number"
             )
 
     @cached_property

@@ -215,7 +215,8 @@ def _replaced(files: Iterable[Path], claims: Mapping[Path, str]) -> list[str]:
     """Which files of claims are not taken, as a later one of the same name differs."""
     taken = {path.name: path for path in claims}
     return [
-        f"{path} and {taken[path.name]} declare other claims under one name; those of the latter are judged"
+        f"{path} and {taken[path.name]} declare different claims under one name; the claims of the "
+        "latter are judged"
         for path, text in ((path, declared([path])[path]) for path in dict.fromkeys(files))
         if text != claims[taken[path.name]]
     ]

@@ -271,15 +271,16 @@ def resolve(
     chosen = _choice(profile, PROFILES, "--profile") if profile else default_profile
     for name, text in (("--max-seeds", max_seeds), ("--budget", budget)):
         if text and not until_decided:
-            raise OptionError(f"{name} {text}: limits --until-decided; add it, or leave {name} out")
+            raise OptionError(f"{name} {text}: limits --until-decided; add --until-decided, or leave {name} out")
     if earlier and not (until_decided and shard):
-        raise OptionError(f"--earlier {earlier}: tells --shard with --until-decided what is decided; add both")
+        raise OptionError(f"--earlier {earlier}: needs --shard and --until-decided; add both")
     if earlier:
         read_run(Path(earlier))  # errors in it are reported before anything is collected
     claim_files = tuple(Path(file).resolve() for file in claims)
     if len({file.name for file in claim_files}) < len(claim_files):
         raise OptionError(
-            f"--claims: two files have one name in {', '.join(claims)}; rename one, as it is part of claims' names"
+            f"--claims: two files have one name in {', '.join(claims)}; rename one, as file "
+            "names are part of claims' names"
         )
     studies = parse_studies(study, claim_files)
     if compare_models:
@@ -462,7 +463,7 @@ def parse_max_seeds(text: str, seeds: str) -> tuple[int, ...]:
     if not text:
         return parse_seeds(str(LOOKS[-1]))
     if not text.isdecimal() or int(text) < FEWEST_SEEDS:
-        raise OptionError(f"--max-seeds {text}: give a number from {FEWEST_SEEDS} on; fewer seeds decide nothing")
+        raise OptionError(f"--max-seeds {text}: give at least {FEWEST_SEEDS}; fewer seeds decide nothing")
     return parse_seeds(text)
 
 

@@ -72,8 +72,8 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     except ValueError as error:  # ``option names {'--device'} already added``
         reason = str(error).partition(" (this")[0]
         raise pytest.UsageError(
-            f"another plug-in of pytest has an option of the benchmarks ({reason}); leave it out with -p no:NAME "
-            "(pytest --trace-config lists the names)"
+            f"another plug-in of pytest has the same option as FusionGauge ({reason}); disable that plug-in "
+            "with -p no:NAME (pytest --trace-config lists the names)"
         ) from error
 
 
@@ -307,7 +307,7 @@ class Benchmarks:
         fits = any(not self._session.misfit_of(cell) for cell in self._session.cells)
         sentence = (
             f"no {'selected ' if fits else ''}model fits the data, so nothing is measured: {few}. "
-            "Choose other models, or change the data: --image-size brings the images to another size"
+            "Choose other models, or change the data: --image-size resizes the images"
         )
         if not fits:
             raise OptionError(sentence)

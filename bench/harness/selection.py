@@ -19,7 +19,7 @@ def no_match(keyword: str, selected: Collection[Study]) -> list[str]:
     others = [name for name in STUDIES if name not in chosen and _matches(keyword, name)]
     if others:
         names = ", ".join(others)
-        return [f"-k {keyword!r} matches no id of --study {','.join(chosen)}; it does with one of --study {names}"]
+        return [f"-k {keyword!r} matches no id of --study {','.join(chosen)}; studies with a match: {names}"]
     return [f"-k {keyword!r} matches no id; benchmarks are named after their models:", ", ".join(MODELS)]
 
 

@@ -315,14 +315,15 @@ class Session:
         found = others()
         if found is None:
             return (
-                "note: this system does not tell what other processes do, so no claim counts the times of this run"
+                "note: this system does not report the load of other processes, so claims do not count the times "
+                "of this run"
             )
         if found.cores <= IDLE:
             return f"other processes: {found}"
         return (
             f"note: THE MACHINE IS BUSY. Other processes: {found}. Times that they disturb are marked, and no "
-            "claim counts them. End these processes and start again; or let it run, and then train again what was "
-            "disturbed by adding --resume on an idle machine"
+            "claim counts them. End these processes and start again, or let this run finish and repeat the "
+            "disturbed trainings with --resume on an idle machine"
         )
 
     def start(self, cells: Sequence[Cell], watch: Watch) -> None:
@@ -440,8 +441,8 @@ class Session:
             self._outbox.add(path, record)
         except OSError as error:
             raise FolderError(
-                f"the record cannot be written to {path} ({error.strerror}); it is written with the next one, or "
-                "at the end, if that is possible then: make room on the disk"
+                f"the record cannot be written to {path} ({error.strerror}); make room on the disk: writing is "
+                "tried again with the next record and at the end"
             ) from error
 
     def record_of(self, cell: Cell) -> RunRecord | None:
@@ -513,8 +514,9 @@ class Session:
         except KeyboardInterrupt:
             self.interrupted = True
             self.notes.append(
-                "interrupted once more while tables and figures were written; the records are complete, and this "
-                f"writes the rest: python -m bench tables {self.folder}; python -m bench plots {self.folder}"
+                "interrupted again while tables and figures were written; the records are complete, and these "
+                f"commands write the rest: python -m bench tables {self.folder}; python -m bench plots "
+                f"{self.folder}"
             )
         finally:
             self._lock.release()

@@ -53,7 +53,7 @@ class Sharding:
             f"{look}shard {self._shard}: {len(mine)} of {len(items)} benchmarks, {share:.1%} of the expected time"
         )
         if self._session.plan and not items:
-            self._text = "nothing is left to run: no open claim needs a further cell"
+            self._text = "nothing is left to run: no undecided claim needs another cell"
         config.hook.pytest_deselected(items=[item for item in all_items if id(item) not in mine])
         items[:] = [item for item in items if id(item) in mine]
 

@@ -281,7 +281,7 @@ def test_an_interrupted_run_keeps_what_has_ended(
     (record,) = ended.records
     assert record.status == COMPLETED
     assert f"1 record is in {ended.folder}" in ended.output
-    assert "interrupted; 49 of 50 cells have not ended; the others are kept, and the same command" in ended.output
+    assert "interrupted; 49 of 50 cells are unfinished; the others are kept, and the same command" in ended.output
     assert MODEL in (ended.folder / "tables" / "fusion.md").read_text()
     assert "KeyboardInterrupt" in ended.output
 
@@ -293,7 +293,7 @@ def test_a_run_that_is_terminated_in_its_first_cell_ends_as_by_ctrl_c(
     exec(STRIKE.format(name="SIGTERM", epochs=1), {})  # noqa: S102
     ended = bench(tmp_path / "run", history, *SMOKE, "-k", ONE_CELL)
     assert ended.code == 2, ended.output
-    assert f"interrupted before a cell had ended; {ended.folder} holds no record" in ended.output
+    assert f"interrupted before any cell was finished; {ended.folder} has no records" in ended.output
     assert "SIGTERM" in ended.output
     assert "Traceback" not in ended.output
     assert ended.records == []

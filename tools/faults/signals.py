@@ -28,4 +28,4 @@ def signals() -> Iterator[Fault]:
     yield at("after the first cell", limit, name="ulimit -t", codes=(2,), kept=1, says="SIGXCPU")
     twice = "os.kill(os.getpid(), signal.SIGINT)"
     again = f"import bench.tables.tabulation as t; t.write_tables = lambda *_, **__: {twice}; {twice}"
-    yield at("after the first cell", again, name="Ctrl-C twice", codes=(2,), kept=1, says="interrupted once more")
+    yield at("after the first cell", again, name="Ctrl-C twice", codes=(2,), kept=1, says="interrupted again")

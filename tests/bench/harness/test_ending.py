@@ -110,12 +110,12 @@ def test_the_reasons_of_cells_that_failed_or_were_skipped_are_printed(make: Make
 def test_an_interrupted_session_says_what_is_kept(make: Make) -> None:
     session = make()
     assert printed(Ending(session, None, (), 2)) == (
-        f"interrupted before a cell had ended; {session.folder} holds no record"
+        f"interrupted before any cell was finished; {session.folder} has no records"
     )
     session.records.append(record())
     last = printed(Ending(session, None, (), 2)).splitlines()[-1]
     assert last == (
-        "interrupted; 2 of 3 cells have not ended; the others are kept, and the same command with --resume "
+        "interrupted; 2 of 3 cells are unfinished; the others are kept, and the same command with --resume "
         f"--results-dir {session.folder} runs the rest"
     )
 

@@ -122,7 +122,7 @@ def test_of_different_declarations_the_last_counts_and_is_named(tmp_path: Path) 
     merged = merge([first, second])
     assert [path.parent.parent for path in merged.claims] == [second]
     (note,) = [note for note in merged.notes if "claims" in note]
-    assert note.startswith(f"{kept(first)[0]} and {kept(second)[0]} declare other claims under one name")
+    assert note.startswith(f"{kept(first)[0]} and {kept(second)[0]} declare different claims under one name")
     assert not [note for note in merge([first]).notes if "claims" in note]
 
 

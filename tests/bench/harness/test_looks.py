@@ -196,7 +196,7 @@ def test_options_that_belong_together(tmp_path: Path) -> None:
             parse_max_seeds(text, "1")
     with pytest.raises(OptionError, match="--max-seeds 8: limits --until-decided"):
         resolve(root=tmp_path, device="cpu", max_seeds="8")
-    with pytest.raises(OptionError, match="--earlier run: tells --shard with --until-decided what is decided"):
+    with pytest.raises(OptionError, match="--earlier run: needs --shard and --until-decided"):
         resolve(root=tmp_path, device="cpu", until_decided=True, earlier="run")
     with pytest.raises(OptionError, match="--budget 2h: limits --until-decided"):
         resolve(root=tmp_path, device="cpu", budget="2h")
@@ -267,7 +267,7 @@ def test_what_can_decide_nothing_is_refused(tmp_path: Path) -> None:
     def session(**words: Any) -> Session:
         return Session(resolve(root=tmp_path, device="cpu", until_decided=True, **words))
 
-    with pytest.raises(OptionError, match="no claim can be decided by what is selected; give --study claims"):
+    with pytest.raises(OptionError, match="the selected cells can decide no claim; give --study claims"):
         session(study="backbones").cells  # noqa: B018
     with pytest.raises(OptionError, match="--max-seeds 8: the first look that can decide is at 10 seeds"):
         session(study="fusion-compact", max_seeds="8").cells  # noqa: B018

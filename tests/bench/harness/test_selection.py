@@ -19,12 +19,12 @@ STANDARD = [find_study("standard")]
 )
 def test_other_studies_that_have_a_match_are_named(keyword: str, studies: str) -> None:
     (line,) = no_match(keyword, STANDARD)
-    assert line == f"-k {keyword!r} matches no id of --study standard; it does with one of --study {studies}"
+    assert line == f"-k {keyword!r} matches no id of --study standard; studies with a match: {studies}"
 
 
 def test_a_selected_study_is_not_named() -> None:
     (line,) = no_match("mmtm", [*STANDARD, find_study("operators")])
-    assert line.endswith("no id of --study standard,operators; it does with one of --study field, tuned-field")
+    assert line.endswith("no id of --study standard,operators; studies with a match: field, tuned-field")
 
 
 def test_without_any_match_the_models_are_listed() -> None:
@@ -40,4 +40,4 @@ def test_a_study_that_cannot_be_made_is_not_named() -> None:
         raise ValueError("mmtm")
 
     (line,) = no_match("mmtm", STANDARD)
-    assert line.endswith("--study field, operators, tuned-field")
+    assert line.endswith("studies with a match: field, operators, tuned-field")

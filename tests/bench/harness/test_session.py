@@ -198,14 +198,15 @@ def test_the_description_names_study_data_seeds_and_folder(make: Make) -> None:
     [
         (
             None,
-            "note: this system does not tell what other processes do, so no claim counts the times of this run",
+            "note: this system does not report the load of other processes, so claims do not count the times "
+            "of this run",
         ),
         (Others(0.1, 2, ()), "other processes: 0.1 of 2 cores busy"),
         (
             Others(1.1, 2, (("make", 7, 1.0),)),
             "note: THE MACHINE IS BUSY. Other processes: 1.1 of 2 cores busy: make (pid 7) 1.0. Times that they "
-            "disturb are marked, and no claim counts them. End these processes and start again; or let it run, "
-            "and then train again what was disturbed by adding --resume on an idle machine",
+            "disturb are marked, and no claim counts them. End these processes and start again, or let this run "
+            "finish and repeat the disturbed trainings with --resume on an idle machine",
         ),
     ],
 )

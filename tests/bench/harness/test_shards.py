@@ -171,7 +171,7 @@ def test_where_all_is_decided_nothing_is_left_to_run(tmp_path: Path) -> None:
     earlier = looked(tmp_path / "run", around(0.5, 10))
     ended = nested(["bench", "--collect-only", "-q", *DECIDE, "--shard", "1/2", "--earlier", str(earlier)])
     assert (ended.code, ended.ids) == (0, [])
-    assert "nothing is left to run: no open claim needs a further cell" in ended.output
+    assert "nothing is left to run: no undecided claim needs another cell" in ended.output
 
 
 def test_an_earlier_run_that_cannot_be_read_is_refused_before_anything_is_collected(tmp_path: Path) -> None:
