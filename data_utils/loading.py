@@ -110,7 +110,8 @@ def open_source(
             return _read(_Reading(name_or_path, angles_of, size, progress, cache, announce))
     except OSError as error:
         raise DataError(
-            f"{name_or_path!r} cannot be read ({error.strerror}); check the path and its permissions."
+            f"{str(error.filename or name_or_path)!r} cannot be read ({error.strerror}); check the path and its "
+            "permissions."
         ) from None
 
 

@@ -187,7 +187,7 @@ def test_a_link_to_itself_is_refused(folder: Path) -> None:
 
 def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
     assert not is_manifest(tmp_path)
-    with pytest.raises(DataError, match=r"gone.csv cannot be read"):
+    with pytest.raises(DataError, match=r"gone.csv does not exist; check the path"):
         read(tmp_path / "gone.csv")
 
 
