@@ -22,6 +22,8 @@ from data_utils.layouts.paths import composed, entries, folders, partners
 from data_utils.layouts.ranges import declared_source, without_partner
 from data_utils.modality import NAMES, Kind
 
+_TABLE = re.compile(r"\.(csv|tsv|xlsx?|parquet)(\.\w+)?$", re.IGNORECASE)  # packed ones too
+
 Tree = Mapping[str, Mapping[str, Path]]
 """Folders of media by the names of the first and of the second level."""
 
@@ -97,7 +99,7 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
         notes.append(
             f"Folders without files of images or arrays, or with other folders, were left out: {some(unread)}."
         )
-    tables = [path.name for path in entries(root) if path.suffix.lower() in (".csv", ".tsv", ".parquet")]
+    tables = [path.name for path in entries(root) if _TABLE.search(path.name)]
     assumptions = [f"{some(tables)} is not read; give its path if it lists the pairs."] if tables else []
     return Listing(
         name=declared.name or root.resolve().name,
