@@ -207,6 +207,26 @@ def test_a_class_too_rare_to_be_tested_is_noted() -> None:
     assert world.notes[-1] == "There are no test pairs of class 'class 1', which has too few groups."
 
 
+def test_classes_that_a_declared_split_leaves_out_are_noted() -> None:
+    parts = ["train"] * 6 + ["valid"] * 2 + ["test"] * 2
+    dataset = replace(tiny_dataset([0] * 10 + [1] * 10), assigned=(*parts, *(["train"] * 10)))
+    world = split_world(dataset, Shares(valid=0.2, test=0.2), 51)
+    assert world.notes[1:] == (
+        "There are no validation pairs of class 'class 1', in the split that comes with the data.",
+        "There are no test pairs of class 'class 1', in the split that comes with the data.",
+    )
+    only_tested = replace(dataset, assigned=(*parts, *(["test"] * 10)))
+    with pytest.raises(DataError, match="none of them in training, as the data come with a split"):
+        split_world(only_tested, Shares(valid=0.2, test=0.2), 51)
+
+
+@pytest.mark.parametrize(("test_pairs", "noted"), [(None, True), (5, True), (0, False)])
+def test_that_no_class_can_be_tested_is_noted(test_pairs: int | None, noted: bool) -> None:
+    world = split_world(tiny_dataset([0, 0, 1, 1]), Shares(valid=0.2, test=0.2, test_pairs=test_pairs), 51)
+    assert sizes(world) == [2, 2, 0]
+    assert any("There are no test pairs, as no class has enough groups" in note for note in world.notes) == noted
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_tiny_sets_train_and_validate_and_test_what_they_can(seed: int) -> None:
     for groups, expected in ((2, [1, 1, 0]), (3, [1, 1, 1])):
