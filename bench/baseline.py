@@ -124,12 +124,10 @@ def for_every_study(records: Sequence[RunRecord]) -> list[RunRecord]:
 def _serves(record: RunRecord, study: Study, variant: str) -> bool:
     if (record.study, record.variant) == (study.name, variant):
         return True
+    if record.model not in study.models or record.dataset != study.dataset:
+        return False
     protocol = study.protocols[variant].on(dict.fromkeys(record.channels or record.modalities)).to_dict()
-    return (
-        record.model in study.models
-        and record.dataset == study.dataset
-        and canonical(record.protocol) == canonical(protocol)
-    )
+    return canonical(record.protocol) == canonical(protocol)
 
 
 def _records_path(study: str) -> Path:
