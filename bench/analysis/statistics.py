@@ -71,10 +71,10 @@ def mean_interval(values: ArrayLike, *, confidence: float = CONFIDENCE, ratio: f
     return Interval(float(mean), float(mean - reach), float(mean + reach), x.size)
 
 
-def narrowest(values: ArrayLike, ratio: float, *, confidence: float = CONFIDENCE) -> float:
+def narrowest(values: ArrayLike, ratio: float) -> float:
     """Half of the interval that ``mean_interval`` approaches with ever more values that spread like these (n,)."""
     spread = np.asarray(values, dtype=float).std(ddof=1)
-    return float(scipy.special.ndtri((1 + confidence) / 2) * spread * np.sqrt(ratio))
+    return float(scipy.special.ndtri((1 + CONFIDENCE) / 2) * spread * np.sqrt(ratio))
 
 
 def paired_difference(a: ArrayLike, b: ArrayLike, *, ratio: float = 0.0) -> Interval:
