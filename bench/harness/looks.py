@@ -92,7 +92,7 @@ class Plan:
         """The models that are trained here, by study and variant."""
         trained: dict[Source, set[str]] = {}
         for cell in self.cells:
-            trained.setdefault(_source(cell), set()).add(cell.spec.name)
+            trained.setdefault(cell.source, set()).add(cell.spec.name)
         return trained
 
     def _trained_for(self, claim: Claim, setting: str) -> dict[str, list[Trained]]:
@@ -149,7 +149,7 @@ class Plan:
             self._judge(records, probes)
             self._judged = number
         decided: dict[int, list[str]] = {}
-        for target, name in self._needs.get((_source(cell), cell.spec.name), []):
+        for target, name in self._needs.get((cell.source, cell.spec.name), []):
             claim = self._pursued[target]
             if seeds_before >= _most_seeds(claim):
                 continue
@@ -176,10 +176,6 @@ class Plan:
         for entry in ledger(records, probes, self.claims).entries:
             if entry.conditions is not None:
                 self._entries.setdefault((entry.claim.name, entry.conditions.setting), []).append(entry)
-
-
-def _source(cell: Cell) -> Source:
-    return cell.study.name, cell.config.variant
 
 
 def _most_seeds(claim: Claim) -> int:

@@ -153,7 +153,7 @@ class Options:
             return {path: read_text(path) for path in self.claim_files}
         a, b = self.models
         sources = {
-            " ".join(filter(None, (study.name, variant))): (study.name, self.run_config(study, variant).variant)
+            " ".join(filter(None, (study.name, variant))): (study.name, variant)
             for study in self.studies
             for variant in study.protocols
         }
@@ -174,6 +174,7 @@ class Options:
         protocol = study.published_protocol(variant) if self.as_published else study.protocols[variant]
         protocol = self.profile.shorten(protocol, simulated=dataset in DATASETS)
         changed = protocol.with_settings(self.settings)
+        changes = ",".join(_changes(protocol, changed))
         return RunConfig(
             protocol=changed,
             device=self.device,
@@ -182,7 +183,8 @@ class Options:
             profile=self.profile.name,
             study=study.name,
             question=study.question,
-            variant=",".join(filter(None, (variant, *_changes(protocol, changed)))),
+            variant=",".join(filter(None, (variant, changes))),
+            changed=changes,
             reference=study.reference,
             as_published=self.as_published,
         )

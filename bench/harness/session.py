@@ -417,7 +417,7 @@ class Session:
         import torch
 
         command = self.options.command(cell, threads=torch.get_num_threads())
-        claims = self.options.claims.hashes((cell.study.name, cell.config.variant), cell.spec.name)
+        claims = self.options.claims.hashes(cell.source, cell.spec.name)
         return replace(cell.config, command=command, claims=claims)
 
     def note(self, text: str) -> None:

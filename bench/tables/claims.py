@@ -18,6 +18,7 @@ from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, narrowest
 from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Verdict
 from bench.metrics import IDLE
 from bench.tables.across import summary_table
+from bench.tables.findings import UNADJUSTED, adjusted
 from bench.tables.text import TextTable
 
 Link = Callable[[str], str]
@@ -34,7 +35,7 @@ _MEASURED = [
     "verdict",
 ]
 _NOTES = [
-    "A - B, or A / B where ratios are compared; n: seeds up to the look that decided",
+    "A - B, or A / B where ratios are compared; n: seeds at the look that decided, or all if none did",
     "learned: runs of A and of B that did, of n; log ratio: natural, over pairs that both learned",
     "P: share of seeds in which A beats B",
 ]
@@ -64,6 +65,7 @@ def _data(entry: Entry, conditions: ClaimConditions) -> dict[str, object]:
         "claim_sha256": entry.claim.sha256,
         "dataset": conditions.shared.dataset,
         "setting": conditions.setting,
+        "changed": conditions.changed,
         "profile": conditions.shared.profile,
         "device": conditions.device,
         "as_published": conditions.as_published,
@@ -115,10 +117,11 @@ _CLAIM_HEADER = [
     "device",
 ]
 _CLAIM_NOTES = [
-    "verdict: a claim of several comparisons holds if all of them do; over all its looks, a comparison that is "
-    f"not so is called so in at most {ALPHA:.0%} of cases",
+    "verdict: a claim of several comparisons holds if all of them do; each comparison is decided wrongly with a "
+    f"probability of at most {ALPHA:.0%} over all its looks",
     "exploratory: runs were made before the claim was declared as it is now",
     "decisive comparison: the first that fails, or else the least certain one; n: its seeds",
+    "core-hours: of training alone; runs that several claims need count in each",
 ]
 
 
@@ -201,7 +204,7 @@ def _question(ledger: Ledger, question: Question) -> list[str]:
 def tuning_tables(ledger: Ledger) -> list[TextTable]:
     """Which rankings survive tuning, and the variants that were chosen; nothing where no model was tuned."""
     pairs = [
-        (tuned, plain)
+        (_data_and_changes(tuned), tuned, plain)
         for tuned in ledger.entries
         for plain in ledger.entries
         if tuned.tuned and not plain.tuned and plain.claim == tuned.claim and _alike(tuned, plain)
@@ -211,18 +214,19 @@ def tuning_tables(ledger: Ledger) -> list[TextTable]:
     rows = [
         [
             tuned.claim.name,
+            data,
             f"{part.part.a} {part.part.relation} {part.part.b}",
             short_title(part.part.quantity.metric),
             f"{before.verdict.words}: {before.verdict.effect_text}",
             f"{part.verdict.words}: {part.verdict.effect_text}",
             _survives(before, part),
         ]
-        for tuned, plain in pairs
+        for data, tuned, plain in pairs
         for before, part in zip(plain.parts, tuned.parts, strict=True)
     ]
     chosen = {
-        model: Counter(run.record.variant for _, run in sorted(runs.items()))
-        for tuned, _ in pairs
+        (data, model): Counter(run.record.declared_variant for _, run in sorted(runs.items()))
+        for data, tuned, _ in pairs
         for part in tuned.parts
         for model, runs in part.runs.items()
     }
@@ -232,10 +236,11 @@ def tuning_tables(ledger: Ledger) -> list[TextTable]:
             "Does the ranking survive tuning?",
             [
                 "claim",
+                "data",
                 "comparison of A and B",
                 "estimand",
-                "one protocol for all",
-                "the best for each",
+                _setting([plain for _, _, plain in pairs]),
+                _setting([tuned for _, tuned, _ in pairs]),
                 "survives",
             ],
             rows,
@@ -243,11 +248,24 @@ def tuning_tables(ledger: Ledger) -> list[TextTable]:
         ),
         _text_table(
             "What was chosen on the validation pairs",
-            ["model", *variants],
-            [[model, *(str(counts[variant]) for variant in variants)] for model, counts in chosen.items()],
+            ["data", "model", *variants],
+            [[*key, *(str(counts[variant]) for variant in variants)] for key, counts in chosen.items()],
             ["seeds in which the variant had the lowest validation loss; results are those on the test pairs"],
         ),
     ]
+
+
+def _setting(entries: Sequence[Entry]) -> str:
+    return " or ".join(dict.fromkeys(entry.conditions.setting for entry in entries if entry.conditions))
+
+
+def _data_and_changes(entry: Entry) -> str:
+    """The data set and the changed settings, in words."""
+    return (
+        ", with ".join(filter(None, (entry.conditions.shared.dataset, entry.conditions.changed)))
+        if entry.conditions
+        else ""
+    )
 
 
 def _alike(one: Entry, other: Entry) -> bool:
@@ -341,18 +359,19 @@ def _text_table(title: str, header: list[str], rows: list[list[str]], notes: Seq
 
 def _narrowest(ledger: Ledger) -> list[str]:
     """How narrow intervals can get where seeds divide the same pairs."""
-    halves: dict[tuple[str, str], list[float]] = {}
+    halves: dict[tuple[str, str, str], list[float]] = {}
     for entry in ledger.entries:
         for part in entry.parts:
             pairing = part.verdict.pairing
             metric = pairing.metric
             if entry.conditions and pairing.ratio and not metric.ratio and pairing.counted >= FEWEST_SEEDS:
                 half = narrowest(pairing.advantages, pairing.ratio) / metric.scale
-                halves.setdefault((entry.conditions.shared.dataset, short_title(metric)), []).append(half)
+                key = (entry.conditions.shared.dataset, entry.conditions.protocol, short_title(metric))
+                halves.setdefault(key, []).append(half)
     return [
-        f"{dataset}: seeds divide the same pairs, so with any number of them a 95% interval of the difference in "
-        f"{title} stays wider than ±{significant(median(of_metric), 2)} (median of the comparisons)."
-        for (dataset, title), of_metric in halves.items()
+        f"{dataset}, {protocol}: seeds divide the same pairs, so with any number of them a 95% interval of the "
+        f"difference in {title} stays wider than ±{significant(median(of_metric), 2)} (median of the comparisons)."
+        for (dataset, protocol, title), of_metric in halves.items()
     ]
 
 
@@ -370,6 +389,7 @@ def _limits(ledger: Ledger) -> list[str]:
         if (alike := [dataset for dataset in datasets if ledger.simulated[dataset] is simulated])
     ]
     limits += _narrowest(ledger)
+    limits += [UNADJUSTED, *adjusted(ledger.entries)]
     if any(conditions.cut_short for conditions in ledger.conditions):
         limits.append(
             "Where the protocol was cut short, losses and accuracies are not those the claims are about."
@@ -388,7 +408,7 @@ def _limits(ledger: Ledger) -> list[str]:
         "A claim does not hold if one of its comparisons contradicts it. Each comparison does so wrongly in at "
         f"most {ALPHA:.0%} of cases, so a claim of many comparisons is contradicted wrongly more often.",
         f"Fewer than {FEWEST_SEEDS} seeds decide only what does not depend on the seed: parameters and memory.",
-        f"Times count of runs alone during which other processes kept at most {IDLE:g} cores busy.",
+        f"Claims about time use only runs during which other processes kept at most {IDLE:g} cores busy.",
         "Equivalence by sign flips rests on differences that spread evenly to both sides.",
         "wide-late-concat and wide-intermediate-concat are one function, so their comparisons repeat each other.",
     ]

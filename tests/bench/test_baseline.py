@@ -146,6 +146,26 @@ def test_a_record_serves_every_study_that_trains_its_cell() -> None:
 
 
 @pytest.mark.usefixtures("project")
+def test_a_record_with_changed_settings_is_of_its_study_and_of_those_that_declare_them() -> None:
+    raw = find_study("input-scaling").protocols["raw"].to_dict()
+    longer = sample_record(
+        "compact-late-concat-maxpool",
+        study="standard",
+        variant="epochs=3",
+        changed="epochs=3",
+        protocol=find_study("standard").protocols[""].to_dict() | {"epochs": 3},
+    )
+    as_raw = replace(longer, variant="everything", changed="everything", protocol=raw)
+    served = [(r.study, r.variant, r.changed) for r in baseline.for_every_study([longer, as_raw])]
+    assert served == [
+        ("standard", "epochs=3", "epochs=3"),
+        ("standard", "everything", "everything"),
+        ("fusion-compact", "", ""),
+        ("input-scaling", "raw", ""),
+    ]
+
+
+@pytest.mark.usefixtures("project")
 def test_a_record_of_an_earlier_version_serves_the_same_studies() -> None:
     protocol = find_study("input-scaling").protocols["raw"].to_dict()
     for later in ("keep_groups", "valid_whole_batches"):

@@ -75,6 +75,31 @@ def test_a_failed_cell_is_kept_to_be_named() -> None:
     assert len(best) == 4  # two of A, one of B, and the failed one
 
 
+def changed(records: list[RunRecord], epochs: int) -> list[RunRecord]:
+    """The records as of ``--set epochs=...``."""
+    settings = f"epochs={epochs}"
+    return [
+        replace(
+            run,
+            variant=f"{run.variant},{settings}",
+            changed=settings,
+            protocol={**run.protocol, "epochs": epochs},
+            best_valid_loss=(run.best_valid_loss or 0) / 10,
+        )
+        for run in records
+    ]
+
+
+def test_rates_are_chosen_among_runs_with_the_same_changed_settings() -> None:
+    longer = changed(A, 24)
+    best = with_best_rates([*A, *B, *longer])
+    assert [run for run in best if not run.variant] == with_best_rates([*A, *B])
+    assert [run for run in best if run.variant == "epochs=24"] == with_best_rates(longer)
+    assert len(best) == 6
+    one_rate = longer[:2]
+    assert with_best_rates([*A, *B, *one_rate]) == [*with_best_rates([*A, *B]), *one_rate]
+
+
 def test_variants_that_differ_in_more_than_the_rate_are_no_grid() -> None:
     longer = [
         replace(run, protocol={**run.protocol, "epochs": 9}) if run.variant == "lr 0.01" else run for run in A

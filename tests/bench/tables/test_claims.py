@@ -29,8 +29,8 @@ def test_the_page_by_eye() -> None:
     assert "- shapes: simulated." in text
     assert "- mine: read from files" in text
     assert (
-        "- mine: seeds divide the same pairs, so with any number of them a 95% interval of the difference in"
-        in text
+        "- mine, as published, QUICK: cut short: seeds divide the same pairs, so with any number of them a 95% "
+        "interval of the difference in" in text
     )
     assert "- shapes: seeds divide" not in text
     assert "Where the protocol was cut short" in text
@@ -117,7 +117,7 @@ def test_rankings_that_do_not_survive_tuning_are_named() -> None:
     # Concatenation is worse than Hadamard and better than addition with one rate; tuned, it is ahead of both.
     found = ledger(tuned(concat=(0.4, 0.1), add=(0.5, 0.5), hadamard=(0.2, 0.2)))
     survives, chosen = tuning_tables(found)
-    rows = {(row[0], row[1]): row[3:] for row in survives.rows}
+    rows = {(row[0], row[2]): row[4:] for row in survives.rows}
     close = "compact-intermediate-hadamard-maxpool is as good as compact-intermediate-concat-maxpool"
     worst = "compact-intermediate-concat-maxpool is better than compact-intermediate-add-maxpool"
     before, after, survived = rows["fusion-compact/hadamard-close", close]
@@ -127,6 +127,20 @@ def test_rankings_that_do_not_survive_tuning_are_named() -> None:
     assert rows["fusion-compact/2", worst][-1] == "yes"
     late = "compact-late-concat-maxpool is better than compact-intermediate-add-maxpool"
     assert rows["fusion-compact/2", late][-1] == "open"
-    assert ["compact-intermediate-concat-maxpool", "0", "10"] in chosen.rows
+    assert ["shapes", "compact-intermediate-concat-maxpool", "0", "10"] in chosen.rows
     assert "## Fair training" in page(found, str)
     assert "## Fair training" not in shown(deep(0.1, 0.3))
+
+
+def test_what_was_chosen_is_shown_for_each_data_set_and_change_of_settings() -> None:
+    runs = tuned(concat=(0.4, 0.1), hadamard=(0.2, 0.3))
+    elsewhere = [replace(run, dataset="elsewhere") for run in tuned(concat=(0.1, 0.4), hadamard=(0.2, 0.3))]
+    longer = [replace(run, variant=f"{run.variant},epochs=9", changed="epochs=9") for run in elsewhere]
+    survives, chosen = tuning_tables(ledger([*runs, *elsewhere, *longer]))
+    data = ["shapes", "elsewhere", "elsewhere, with epochs=9"]
+    assert list(dict.fromkeys(row[1] for row in survives.rows)) == data
+    concat = [row for row in chosen.rows if "concat" in row[1]]
+    model = "compact-intermediate-concat-maxpool"
+    assert concat == [
+        [of, model, *counts] for of, counts in zip(data, (["0", "10"], ["10", "0"], ["10", "0"]), strict=True)
+    ]
