@@ -317,7 +317,7 @@ def test_shares_outside_their_range_are_refused(changes: dict[str, float]) -> No
 def test_a_part_knows_its_pairs() -> None:
     dataset = shapes(40, 0, image_size=16)
     part = split_world(dataset, Shares(valid=0.5), 51).valid
-    assert torch.equal(part.batch(["lidar"]).inputs["lidar"], dataset.batch(part.indices).inputs["lidar"])
+    assert torch.equal(part.batch().inputs["lidar"], dataset.batch(part.indices).inputs["lidar"])
     assert part.names == [dataset.names[pair] for pair in part.indices.tolist()]
     chunks = [*part.chunks(8)]
     assert [len(chunk) for chunk in chunks] == [8, 8, 4]
