@@ -144,6 +144,8 @@ def test_a_function_gets_other_seeds_for_other_worlds_and_parts() -> None:
     assert len({seed for _, seed in calls}) == 4
     assert [sizes(world) for world in worlds] == [[30, 10, 20]] * 2
     assert worlds[0].info == source.info == replace(worlds[0].info, name="mine")
+    assert open_source("mine").info == source.info  # known, so that nothing is made to find it out
+    assert len(calls) == 4
 
 
 def shuffled(seed: int) -> torch.Tensor:
