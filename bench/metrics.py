@@ -25,7 +25,7 @@ from bench.registry import METRICS, register_metric
 if TYPE_CHECKING:
     from torch import Tensor
 
-_ACCURACY_REASON = "one pair in a hundred: twice the standard error of a share of 0.99 over 400 validation pairs"
+_ACCURACY_REASON = "one error more in a hundred pairs"
 
 
 @register_metric(
@@ -34,7 +34,7 @@ _ACCURACY_REASON = "one pair in a hundred: twice the standard error of a share o
     unit="nats",
     decimals=None,
     margin=0.01,
-    reason="a hundredth of a nat is 1% less probability of the right class; chance is 0.693 for two classes",
+    reason="a hundredth of a nat is 1% less probability of the right class",
     history="loss",
 )
 def loss(logits: Tensor, labels: Tensor) -> float:

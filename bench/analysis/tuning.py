@@ -61,7 +61,10 @@ def with_best_rates(records: Sequence[RunRecord]) -> list[RunRecord]:
     if not chosen:
         return list(records)
     rates = sorted({record.protocol["learning_rate"] for record in ended})
-    how = f"Every model has the learning rate with the lowest validation loss, for each seed, of {_list(rates)}."
+    how = (
+        f"Every model was trained with learning rates of {_list(rates)}; "
+        "for each seed, the one with the lowest validation loss is used."
+    )
     best = [
         replace(record, variant=record.changed, question=f"{record.question} {how}".strip()) for record in chosen
     ]

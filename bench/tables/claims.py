@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from math import log
 from statistics import median
 
@@ -10,8 +11,8 @@ import pandas as pd
 
 from bench.analysis.across import across
 from bench.analysis.claims import OVER, Question
-from bench.analysis.formats import margin, short_title, significant
-from bench.analysis.ledger import ClaimConditions, Entry, Ledger, PartEntry, Ruling
+from bench.analysis.formats import beside, margin, short_title, significant
+from bench.analysis.ledger import DECIDED, ClaimConditions, Entry, Ledger, PartEntry, Ruling
 from bench.analysis.published import published_values
 from bench.analysis.quantities import LEARNED_ACCURACY, LEARNED_SHARE, LOSS, LOSS_RATIO
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, narrowest
@@ -106,8 +107,8 @@ def page(ledger: Ledger, link: Link) -> str:
 
 
 _CLAIM_HEADER = [
-    "claim",
     "name",
+    "claim",
     "data",
     "protocol",
     "verdict",
@@ -126,59 +127,70 @@ _CLAIM_NOTES = [
 
 
 def claims_table(ledger: Ledger) -> TextTable:
-    """One row per claim and set of conditions, with its words and the comparison that it depends on."""
-    return _text_table("Claims", _CLAIM_HEADER, list(map(_claim_row, _run_first(ledger))), _CLAIM_NOTES)
+    """One row per claim and set of conditions it was run under, with the comparison that it depends on."""
+    run, not_run = _run_and_not_run(ledger)
+    rows, header, notes = [_claim_row(entry)[1:] for entry in run], _CLAIM_HEADER[1:], _CLAIM_NOTES
+    devices = dict.fromkeys(row[-1] for row in rows)
+    if len(devices) == 1:
+        rows, header, notes = [row[:-1] for row in rows], header[:-1], [*notes, f"device: {', '.join(devices)}"]
+    if not_run:
+        notes = [*notes, f"not run: {', '.join(entry.claim.name for entry in not_run)}"]
+    return _text_table("Claims", header, rows, notes)
 
 
 def comparison_tables(ledger: Ledger) -> list[TextTable]:
     """One table per set of conditions: every comparison, with what was published and what was measured."""
-    return [
-        _text_table(
-            f"{conditions.shared.dataset}, {conditions.protocol}, {conditions.device}",
-            ["claim", "comparison of A and B", *_MEASURED, "as claimed"],
-            [
-                _part_row(entry, part)
-                for entry in ledger.entries
-                if entry.conditions == conditions
-                for part in entry.parts
-            ],
-            _NOTES,
+    tables = []
+    for conditions in ledger.conditions:
+        of_conditions = [entry for entry in ledger.entries if entry.conditions == conditions]
+        rows = [_part_row(entry, part) for entry in of_conditions for part in entry.parts]
+        header = ["claim", "comparison of A and B", *_MEASURED, "as claimed"]
+        kept = [column for column in range(len(header)) if any(row[column] != "-" for row in rows)]
+        tables.append(
+            _text_table(
+                f"{conditions.shared.dataset}, {conditions.protocol}, {conditions.device}",
+                [header[column] for column in kept],
+                [[row[column] for column in kept] for row in rows],
+                _NOTES,
+            )
         )
-        for conditions in ledger.conditions
-    ]
+    return tables
 
 
 def _linked_claims_table(ledger: Ledger, link: Link) -> TextTable:
     """The same for Markdown: with bold verdicts and links to the records."""
     rows = []
-    for entry in _run_first(ledger):
-        claim, name, data, protocol, verdict, *rest = _claim_row(entry)
+    for entry in chain(*_run_and_not_run(ledger)):
+        name, claim, data, protocol, verdict, *rest = _claim_row(entry)
         links = ", ".join(f"[{source}]({link(source)})" for source in entry.sources)
         rows.append(
-            [claim, f"{name} ({entry.claim.sha256})", data, protocol, f"**{verdict}**", *rest, links or "-"]
+            [f"{name} ({entry.claim.sha256})", claim, data, protocol, f"**{verdict}**", *rest, links or "-"]
         )
     notes = [*_CLAIM_NOTES, "name: with the hash of what the claim declares, which its records hold"]
     return _text_table("Claims", [*_CLAIM_HEADER, "runs"], rows, notes)
 
 
-def _run_first(ledger: Ledger) -> list[Entry]:
-    """The entries, those that were not run last."""
-    return sorted(ledger.entries, key=lambda entry: entry.conditions is None)
+def _run_and_not_run(ledger: Ledger) -> tuple[list[Entry], list[Entry]]:
+    """The entries of what was run, the decided ones first, and the others."""
+    run = [entry for entry in ledger.entries if entry.conditions is not None]
+    return sorted(run, key=lambda entry: entry.ruling not in DECIDED), [
+        entry for entry in ledger.entries if entry.conditions is None
+    ]
 
 
 def _claim_row(entry: Entry) -> list[str]:
     conditions, decisive = entry.conditions, entry.decisive
-    claim = [entry.claim.text, entry.claim.name]
+    claim = [entry.claim.name, entry.claim.text]
     if conditions is None or decisive is None:
         return [*claim, "-", "-", entry.words, *["-"] * 4]
     pairing = decisive.verdict.pairing
-    sign = "/" if pairing.metric.ratio else "-"
+    compared = beside(pairing.a, pairing.b, "/" if pairing.metric.ratio else "-")
     return [
         *claim,
         conditions.shared.dataset,
         conditions.protocol,
         entry.words,
-        f"{short_title(pairing.metric)}, {pairing.a} {sign} {pairing.b}: {decisive.verdict.effect_text}",
+        f"{compared}: {short_title(pairing.metric)} {decisive.verdict.effect_text}",
         str(pairing.n),
         "-" if entry.hours is None else significant(entry.hours, 2),
         conditions.device,

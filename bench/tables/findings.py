@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from math import isnan
 
-from bench.analysis.formats import short_title, significant, span
+from bench.analysis.formats import beside, short_title, significant, span
 from bench.analysis.frames import grouped
 from bench.analysis.ledger import DECIDED, Entry, Ledger, PartEntry, Ruling
 from bench.analysis.statistics import ALPHA, holm
@@ -55,8 +55,7 @@ def findings(ledger: Ledger, questions: Collection[str] = ()) -> str:
     ]
     reading = [
         "In brackets: the 95% interval of this comparison alone. Before the last look less than 5% decide, so an",
-        "interval can exclude 0 while the comparison is still undecided. Of several comparisons with one result,",
-        f"the least certain one is shown. {UNADJUSTED}",
+        f"interval can exclude 0 while the comparison is still undecided. {UNADJUSTED}",
         *adjusted(tested),
     ]
     return "\n\n".join([verdict_counts(ledger), *blocks, " ".join(reading)]) + "\n"
@@ -66,13 +65,13 @@ def verdict_counts(ledger: Ledger) -> str:
     """How many verdicts there are of each kind, in sentences: on claims of published texts, and on others."""
     entries = _under_first_protocols(ledger)
     sentences = []
-    for quoted, whose in ((True, "of the published texts"), (False, "declared beside them")):
+    for quoted, whose in ((True, "claims of the published texts"), (False, "other claims")):
         of_origin = [entry for entry in entries if entry.claim.quoted is quoted]
         counts = Counter(entry.ruling for entry in of_origin)
         summary = ", ".join(f"{words} {counts[ruling]}" for ruling, words in _COUNTED.items() if counts[ruling])
         claims = len({entry.claim.name for entry in of_origin})
         if claims:
-            sentences.append(f"Of {claims} claims {whose}: {summary}.")
+            sentences.append(f"Of {claims} {whose}: {summary}.")
     several = len(entries) > len({entry.claim.name for entry in entries})
     return " ".join(
         [*sentences, *(["A claim counts once for each data set that it was tested on."] if several else [])]
@@ -135,11 +134,11 @@ def _result(words: str, parts: Sequence[PartEntry]) -> str:
     """What one or several comparisons with the same result came to, with the numbers of the least certain one."""
     part = max(parts, key=lambda part: part.doubt)
     pairing = part.verdict.pairing
-    sign = "/" if pairing.metric.ratio else "-"
-    number = f"{len(parts)} comparisons: " if len(parts) > 1 else ""
+    compared = beside(pairing.a, pairing.b, "/" if pairing.metric.ratio else "-")
+    several = f"{len(parts)} comparisons, the least certain one " if len(parts) > 1 else ""
     failed = any(k < n for k, n in part.learned)
     learned = f", learned: {', '.join(f'{k} of {n}' for k, n in part.learned)}" if failed else ""
     return (
-        f"{words} {number}{short_title(pairing.metric)}, {pairing.a} {sign} {pairing.b}: "
+        f"{words} {several}{compared}: {short_title(pairing.metric)} "
         f"{part.verdict.effect_text}, n = {pairing.n}{learned}"
     )

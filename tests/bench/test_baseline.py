@@ -87,7 +87,7 @@ def test_the_ledger_of_claims_is_made_from_the_committed_records(project: Path) 
     assert "undecided so far: 1 seed, next look at 10" in ledger
     readme = (project / "README.md").read_text(encoding="utf-8")
     generated = readme.partition(baseline.BEGIN)[2].partition(baseline.END)[0]
-    assert "3 are undecided" in generated
+    assert "undecided 3, " in generated
     assert "[downsampling-deep](baseline/downsampling-deep.jsonl)" in ledger
 
 

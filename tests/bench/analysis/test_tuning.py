@@ -52,8 +52,9 @@ def test_the_best_have_no_variant_and_a_question_that_names_the_grid() -> None:
     best = with_best_rates([*A, *B])
     assert {run.variant for run in best} == {""}
     (question,) = {run.question for run in best}
-    assert question.startswith("Which? Every model has the learning rate with the lowest validation loss")
-    assert question.endswith("of 0.001 and 0.01.")
+    assert question.startswith(
+        "Which? Every model was trained with learning rates of 0.001 and 0.01; for each seed"
+    )
 
 
 def test_a_run_that_diverged_is_chosen_only_where_all_did() -> None:

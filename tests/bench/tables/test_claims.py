@@ -18,10 +18,9 @@ def test_the_page_by_eye() -> None:
     ]
     text = shown([*deep(0.1, 0.3), *elsewhere])
     claim = next(claim for claim in published_claims().claims if claim.name == "downsampling-deep/1")
-    first, second = (
-        line for line in text.splitlines() if line.startswith("| MaxPool reaches lower validation loss")
-    )
-    assert f"| downsampling-deep/1 ({claim.sha256}) | shapes | as published | **holds (look 1 of 3)** |" in first
+    first, second = (line for line in text.splitlines() if "| MaxPool reaches lower validation loss" in line)
+    assert first.startswith(f"| downsampling-deep/1 ({claim.sha256}) | {claim.text} | shapes | as published |")
+    assert "| **holds (look 1 of 3)** | maxpool - strided (deep-intermediate-concat): " in first
     assert "| 10 | 0.067 | a processor, 2 threads |" in first
     assert first.endswith("| [downsampling-deep](there/downsampling-deep.jsonl) |")
     assert "| mine | as published, QUICK: cut short | **does not hold (look 1 of 3)** |" in second
@@ -103,14 +102,34 @@ def test_the_short_table_has_what_was_run() -> None:
     assert verdicts_table(ledger([])).rows == []
 
 
-def test_the_long_table_has_every_claim() -> None:
+def test_the_long_table_has_what_was_run_and_names_the_rest() -> None:
     table = claims_table(ledger(deep(0.1, 0.3)))
-    assert len(table.rows) == len(published_claims().claims)
-    rows = {row[1]: row[4:] for row in table.rows}
-    assert rows["downsampling-deep/1"][0] == "holds (look 1 of 3)"
-    assert rows["fusion-wide/1"] == ["not run", *["-"] * 4]
-    verdicts = [row[4] for row in table.rows]
-    assert verdicts == sorted(verdicts, key=lambda words: words == "not run")  # what was run comes first
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert len(rows) == 3
+    data, protocol, verdict, decisive, n, _ = rows["MaxPool reaches lower validation loss and higher accuracy"]
+    assert (data, protocol, verdict, n) == ("shapes", "as published", "holds (look 1 of 3)", "10")
+    assert decisive.startswith("maxpool - strided (deep-intermediate-concat): ")
+    assert "device: a processor, 2 threads" in table.notes
+    assert table.notes[-1].startswith("not run: downsampling-compact/1, ")
+    two = [replace(run, environment=run.environment | {"device_name": "another"}) for run in deep(0.1, 0.3)]
+    assert (
+        claims_table(ledger([*deep(0.1, 0.3), *(replace(run, dataset="b") for run in two)])).header[-1] == "device"
+    )
+
+
+def test_every_claim_is_on_the_page_and_what_was_run_comes_first() -> None:
+    text = shown(deep(0.1, 0.3))
+    names = [line.split(" ")[1] for line in text.splitlines() if line.startswith("| ") and "** |" in line]
+    assert sorted(set(names)) == sorted({claim.name for claim in published_claims().claims})
+    assert all(name.startswith("downsampling-deep/") for name in names[:3])
+
+
+def test_decided_claims_come_first() -> None:
+    runs = [*deep(0.1, 0.3), *wide(0.1, 0.1)[:-1]]
+    verdicts = [row[3] for row in claims_table(ledger(runs)).rows]
+    undecided = [verdict.startswith("undecided") for verdict in verdicts]
+    assert undecided == sorted(undecided)
+    assert len(set(undecided)) == 2
 
 
 def test_rankings_that_do_not_survive_tuning_are_named() -> None:

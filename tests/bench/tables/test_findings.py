@@ -5,7 +5,7 @@ from msgspec.structs import replace
 from bench.analysis.claims import published_claims
 from bench.records import RunRecord
 from bench.tables.findings import adjusted, findings, verdict_counts
-from tests.bench.analysis.claim_runs import MAXPOOL, STRIDED, deep, ledger
+from tests.bench.analysis.claim_runs import deep, ledger
 
 
 def test_nothing_run_says_so() -> None:
@@ -19,10 +19,11 @@ def test_each_sentence_has_its_numbers() -> None:
     start, _, numbers = first.partition(": **")
     assert start == '- "MaxPool reaches lower validation loss and higher accuracy"'
     assert numbers in (
-        f"holds (look 1 of 3)**; holds for 2 comparisons: {effect}, n = 10."
+        "holds (look 1 of 3)**; holds for 2 comparisons, the least certain one "
+        f"maxpool - strided (deep-intermediate-concat): {effect}, n = 10."
         for effect in (
-            f"accuracy, {MAXPOOL} - {STRIDED}: +0.20 (+0.20 to +0.20)",
-            f"loss, {MAXPOOL} - {STRIDED}: -0.20 (-0.20 to -0.20)",
+            "accuracy +0.20 (+0.20 to +0.20)",
+            "loss -0.20 (-0.20 to -0.20)",
         )
     )
     assert len(others) == 2
@@ -52,7 +53,7 @@ def test_decided_claims_are_shown_and_others_only_if_named() -> None:
     assert asked.startswith(
         '- "MaxPool reaches lower validation loss and higher accuracy": **undecided so far: 10'
     )
-    assert "**; undecided for 2 comparisons: " in asked
+    assert "**; undecided for 2 comparisons, " in asked
     assert findings(ledger(deep(0.1, 0.3)), [name]) == findings(ledger(deep(0.1, 0.3)))
 
 
@@ -73,7 +74,7 @@ def test_published_claims_and_ours_are_counted_apart() -> None:
     assert {claim.name.partition("/")[0] for claim in ours} == {"tuned", "tuned-field"}
     assert counts == (
         f"Of {len(quoted)} claims of the published texts: hold 1, do not hold 2, not run {len(quoted) - 3}. "
-        f"Of {len(ours)} claims declared beside them: not run {len(ours)}."
+        f"Of {len(ours)} other claims: not run {len(ours)}."
     )
     elsewhere = [replace(run, dataset="elsewhere") for run in deep(0.1, 0.3)]
     several = verdict_counts(ledger([*deep(0.1, 0.3), *elsewhere]))
