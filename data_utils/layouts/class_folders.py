@@ -56,8 +56,7 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
     if len(classes) < 2:
         raise DataError(
             f"{root} has one class, {classes[0]!r}, with the modalities {', '.join(names)}; a classifier needs at "
-            "least "
-            "two classes, each with a folder per modality."
+            "least two classes, each with a folder per modality."
         )
     files: dict[str, list[Path]] = {name: [] for name in declarations}
     labels: list[int] = []
@@ -79,8 +78,7 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
             counts = ", ".join(f"{len(paths)} in {modality}" for modality, paths in of_class.items())
             raise DataError(
                 f"{root} has files of the class {name!r} ({counts}), but none with the same stem; give the files "
-                "of a "
-                "pair the same name."
+                "of a pair the same name."
             )
         alone += [path for paths in of_class.values() for stem, path in paths.items() if stem not in common]
         for stem in sorted(common):
@@ -135,8 +133,8 @@ def _by_class(root: Path, tree: Tree, declared: Mapping[str, Declaration]) -> Tr
                 return by_class
         raise DataError(
             f"{root}/dataset.toml declares the folders {', '.join(sorted(wanted))}, but there are "
-            f"{', '.join(sorted(first))}"
-            f" and in them {', '.join(sorted(second))}; name the folders of the modalities."
+            f"{', '.join(sorted(first))} and in them {', '.join(sorted(second))}; "
+            "name the folders of the modalities."
         )
     usual_first, usual_second = map(_usual, (first, second))
     if usual_first != usual_second:
@@ -146,8 +144,7 @@ def _by_class(root: Path, tree: Tree, declared: Mapping[str, Declaration]) -> Tr
         return tree if alike[0] else turned
     raise DataError(
         f"{root} has the folders {', '.join(sorted(first))} and in them {', '.join(sorted(second))}, and neither "
-        "level "
-        "is known to hold the modalities; declare them in dataset.toml, such as [modalities.rgb] with "
+        "level is known to hold the modalities; declare them in dataset.toml, such as [modalities.rgb] with "
         'kind = "image".'
     )
 

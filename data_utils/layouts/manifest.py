@@ -87,8 +87,7 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
     if missing:
         raise DataError(
             f"{file} has no column {', '.join(map(repr, missing))}; a manifest needs the columns "
-            f"{','.join(columns)}, "
-            "or its modalities are declared in dataset.toml."
+            f"{','.join(columns)}, or its modalities are declared in dataset.toml."
         )
     if table.empty:
         raise DataError(f"{file} has no rows; add one per pair.")

@@ -103,8 +103,7 @@ def read_values(path: Path) -> Values:
     if data.startswith(b"\x89PNG") and data[24:25] == b"\x10" and data[25:26] != b"\0":
         raise DataError(
             f"{path} has several channels of 16 bits, of which only 8 could be read; save it as .npy, or as one "
-            "gray "
-            "image per channel."
+            "gray image per channel."
         )
     with _opened(path, data) as image:
         return _own_values(path, image, data)
@@ -214,8 +213,7 @@ def _opened(path: Path, data: bytes) -> Image.Image:
         what = "is empty" if not data else "is truncated or in an unknown format"
         raise DataError(
             f"{path} {what}; restore it or leave its pair out; images can be {', '.join(_FORMATS[:6])} or BMP, "
-            "and "
-            f"depth {DEPTH_FORMATS}."
+            f"and depth {DEPTH_FORMATS}."
         ) from None
     except (OSError, SyntaxError, ValueError, struct.error, EOFError):  # what Pillow raises on damaged files
         raise DataError(f"{path} is damaged or truncated; restore it or leave its pair out.") from None

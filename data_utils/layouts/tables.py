@@ -77,8 +77,7 @@ def _csv(text: str) -> pd.DataFrame:
         if any(row[len(header) :]):
             raise csv.Error(
                 f"row {number} has {len(row)} values for {len(header)} columns; write decimal points, not commas, "
-                "or "
-                "separate with semicolons"
+                "or separate with semicolons"
             )
     padded = [row[: len(header)] + [""] * (len(header) - len(row)) for row in rows]
     table = pd.DataFrame(padded, columns=header, dtype=str)
