@@ -264,7 +264,8 @@ class RunConfig:
         dataset: Where the data came from, a registered name or a path.
         profile: Name of the profile.
         study: Name of the study; ``question`` is the study's.
-        variant: Which of the study's protocols.
+        variant: Which of the study's protocols, with the settings that were changed.
+        changed: These settings alone, as in "epochs=3"; "" for a protocol as declared.
         reference: The embedder that others are compared with in the study's tables.
         as_published: Whether the protocol kept the original's mistakes.
         claims: The hashes of the claims that the run is evidence for, by name.
@@ -279,6 +280,7 @@ class RunConfig:
     study: str = "python"
     question: str = ""
     variant: str = ""
+    changed: str = ""
     reference: str = "maxpool"
     as_published: bool = False
     claims: Mapping[str, str] = field(default_factory=dict, hash=False)

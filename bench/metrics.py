@@ -1,7 +1,7 @@
 """The one table of metrics: everything that shows, compares or judges a quantity reads its declaration here.
 
 Two kinds: metrics that an evaluation computes from predictions (``@register_metric``, as in a plug-in), and
-quantities that a record holds beside them (``QUANTITIES``). ``metrics_of`` gives those of some records, with the
+quantities that a record holds beside them (``QUANTITIES``). ``declarations`` gives those of some records, with the
 declarations that records of plug-ins carry. Loads torch only to compute.
 
 Shapes: N samples, L logits (1 for binary cross-entropy, otherwise one per class).
@@ -25,7 +25,7 @@ from bench.registry import METRICS, register_metric
 if TYPE_CHECKING:
     from torch import Tensor
 
-_ACCURACY_REASON = "one pair in a hundred: twice the standard error of a share of 0.99 over 400 validation pairs"
+_ACCURACY_REASON = "one error more in a hundred pairs"
 
 
 @register_metric(
@@ -34,7 +34,7 @@ _ACCURACY_REASON = "one pair in a hundred: twice the standard error of a share o
     unit="nats",
     decimals=None,
     margin=0.01,
-    reason="a hundredth of a nat is 1% less probability of the right class; chance is 0.693 for two classes",
+    reason="a hundredth of a nat is 1% less probability of the right class",
     history="loss",
 )
 def loss(logits: Tensor, labels: Tensor) -> float:

@@ -83,8 +83,7 @@ class DatasetInfo:
             if modality.channels != self.channels.get(name):
                 raise DataError(
                     f"Data set {self.name!r} declares a modality {name!r} of {modality.channels} channel(s), but "
-                    "its "
-                    f"channels are {dict(self.channels)}; make them agree."
+                    f"its channels are {dict(self.channels)}; make them agree."
                 )
         if min(*self.image_size, *self.channels.values()) < 1:
             raise DataError(
@@ -211,8 +210,7 @@ class PairedDataset:
             if values.dtype not in _DTYPES:
                 raise DataError(
                     f"Data set {name!r} holds {modality!r} as {values.dtype}; convert it to uint8 or uint16 "
-                    "(images) "
-                    "or float16 or float32 (measurements)."
+                    "(images) or float16 or float32 (measurements)."
                 )
         for what, integers in (("labels", self.labels), ("groups", self.groups)):
             if integers.dtype != torch.int64 or tuple(integers.shape) != (count,):
@@ -227,8 +225,7 @@ class PairedDataset:
         if self.assigned and (len(self.assigned) != count or not set(self.assigned) <= set(PARTS)):
             raise DataError(
                 f"Data set {name!r} assigns {len(self.assigned)} of {count} pairs, to "
-                f"{sorted(set(self.assigned))}; "
-                f"give every pair one of {', '.join(PARTS)}, or none any."
+                f"{sorted(set(self.assigned))}; give every pair one of {', '.join(PARTS)}, or none any."
             )
         present = set(self.labels.tolist())
         strays = sorted(present - set(range(len(self.info.classes))))

@@ -157,8 +157,8 @@ def _declared(dataset: PairedDataset, shares: Shares) -> dict[str, Indices]:
             raise DataError(
                 f"The split that comes with {dataset.info.name!r} has {dataset.names[other]!r} in "
                 f"{dataset.assigned[other]}, and {dataset.names[pair]!r} of the same group in "
-                f"{dataset.assigned[pair]}; "
-                "put every group in one part, or remove the split so that it is drawn by groups."
+                f"{dataset.assigned[pair]}; put every group in one part, or remove "
+                "the split so that it is drawn by groups."
             )
     return declared
 

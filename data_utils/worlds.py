@@ -4,7 +4,7 @@ A source is opened once. Pairs that exist (files, a data set in memory) are spli
 registered function makes are drawn from the seed, the test pairs apart from the others.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -40,9 +40,9 @@ class Part:
         """Of the pairs."""
         return [self.dataset.names[pair] for pair in self.indices.tolist()]
 
-    def batch(self, modalities: Sequence[str] | None = None) -> Batch:
+    def batch(self) -> Batch:
         """All pairs, as the sensors measured them; see ``PairedDataset.batch``."""
-        return self.dataset.batch(self.indices, modalities)
+        return self.dataset.batch(self.indices)
 
     def chunks(self, size: int) -> Iterator["Part"]:
         """The pairs in the same order, in parts of a size."""

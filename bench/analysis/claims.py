@@ -7,6 +7,7 @@ place; nothing here knows a model or a study. A file says, for all of its claims
     looks = [10, 15, 20]                 # seeds after which runs are looked at; the last is the most
     run = ["fusion-wide", "robustness"]  # the studies that `--study claims` runs for them
     times = ["costs"]                    # sources of further runs for claims about costs alone
+    quoted = false                       # true: the claims are those of published texts, not our own
     published = true                     # false: verdicts are on the claims of this file alone
 
     [settings]                           # protocols, each with the sources of its runs: study, or study/variant;
@@ -35,7 +36,6 @@ from functools import cache
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -131,6 +131,7 @@ class Claim:
         settings: By protocol, the sources of runs under it; the published one comes first.
         reading: How its words became these parts, where that was a choice.
         sha256: Of everything that is declared, 12 hexadecimal digits.
+        quoted: Whether it is a claim of a published text.
     """
 
     name: str
@@ -140,6 +141,7 @@ class Claim:
     settings: Mapping[str, tuple[Source, ...]] = field(hash=False)
     reading: str = ""
     sha256: str = ""
+    quoted: bool = False
 
     @property
     def models(self) -> frozenset[str]:
@@ -224,6 +226,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     looks: list[int] = msgspec.field(default_factory=lambda: list(LOOKS))
     run: list[str] = []
     times: list[str] = []
+    quoted: bool = False
     published: bool = True
     settings: dict[str, list[str]] = {}
     claims: list[_Claim] = []
@@ -358,7 +361,9 @@ def _claim(path: Path, content: _File, declared: _Claim) -> Claim:
     if all(part.quantity.metric.per_machine or part.quantity.metric.comparison == "exact" for part in parts):
         settings |= {TIMES: tuple(map(_source, content.times))} if content.times else {}
     everything = (name, text, declared, content.looks, content.settings, content.times)
-    return Claim(name, text, parts, tuple(content.looks), settings, declared.reading, _hash(everything))
+    return Claim(
+        name, text, parts, tuple(content.looks), settings, declared.reading, _hash(everything), content.quoted
+    )
 
 
 def _hash(declared: object) -> str:
@@ -432,7 +437,7 @@ def _quantity(where: str, test: _Test) -> tuple[Quantity, Manipulation | None]:
     return quantity.with_margin(test.margin, test.reason), manipulation
 
 
-def _question(path: Path, declared: _Question, claims: Mapping[str, Any]) -> Question:
+def _question(path: Path, declared: _Question, claims: Mapping[str, Claim]) -> Question:
     where = f"{path}, question {declared.question!r}"
     unknown = {*declared.claims, *(comparison.claim for comparison in declared.comparisons)} - claims.keys()
     if unknown:

@@ -112,3 +112,18 @@ def _value(metric: Metric, value: float, digits: int, decimals: int | None, sign
     decimals = metric.decimals if decimals is None else decimals
     shown = value / metric.scale
     return significant(shown, digits, sign) if decimals is None else f"{shown:{sign},.{decimals}f}"
+
+
+def beside(a: str, b: str, sign: str) -> str:
+    """Two names with a sign between them, what they begin and end with alike once and in brackets."""
+    if " " in a:  # differences of two models, each with names of its own
+        return f"{a} {sign} {b}"
+    parts = a.split("-"), b.split("-")
+    most = min(map(len, parts)) - 1  # something of each is left
+    alike = [x == y for x, y in zip(*parts, strict=False)]
+    first = min([*(i for i, same in enumerate(alike) if not same), most])
+    ends = [x == y for x, y in zip(*(of[::-1] for of in parts), strict=False)]
+    last = min([*(i for i, same in enumerate(ends) if not same), most - first])
+    left = f" {sign} ".join("-".join(of[first : len(of) - last]) for of in parts)
+    shared = ["-".join(parts[0][:first]), "-".join(parts[0][len(parts[0]) - last :])]
+    return f"{left} ({', '.join(filter(None, shared))})" if any(shared) else left

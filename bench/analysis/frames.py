@@ -177,19 +177,25 @@ def file_stem(study: str, name: str) -> str:
     return name if study == DEFAULT_STUDY else f"{study.translate(_NOT_IN_FILES)}-{name}"
 
 
-def describe(records: Sequence[RunRecord]) -> list[str]:
-    """What the numbers of a table were obtained under, one line each; differing conditions are all named."""
+def describe(records: Sequence[RunRecord], *, times: bool = True) -> list[str]:
+    """What the numbers of a table were obtained under, one line each; differing conditions are all named.
+
+    Args:
+        records: What the numbers come from.
+        times: Whether any of them are times.
+    """
     done = [record for record in records if record.status == COMPLETED]
     if not done:
         return ["no run was completed"]
     seeds = sorted({record.seed for record in done})
+    of_models = Counter(label for label, _ in {(record.label, record.seed) for record in done})
     lines = [
         f"data: {_distinct(r.dataset for r in done)}, {_distinct(r.classes for r in done)} classes, "
         f"{span(r.train_pairs for r in done)} training pairs, "
         f"{span(r.valid_pairs for r in done)} validation pairs{_test_pairs(done)}",
         f"profile: {_distinct(r.profile for r in done)}, "
         f"{_distinct(r.protocol.get('epochs', 'unknown') for r in done)} epochs, "
-        f"seeds: {', '.join(map(str, seeds))} (n = {len(seeds)})",
+        f"seeds: {', '.join(map(str, seeds))} (n = {span(of_models.values())})",
         _device(record.environment for record in done),
     ]
     lines += _rates(done)
@@ -200,7 +206,7 @@ def describe(records: Sequence[RunRecord]) -> list[str]:
             f"times and memory: of {here[1]} alone; {elsewhere} of {len(done)} runs had "
             "another device model or number of threads"
         )
-    loads = [record.other_load or 0.0 for record in done if disturbed(record)]
+    loads = [record.other_load or 0.0 for record in done if times and disturbed(record)]
     if loads:
         lines.append(
             f"times: rough in {len(loads)} of {len(done)} runs, as other processes kept more than {IDLE:g} cores "
@@ -220,7 +226,7 @@ def _rates(records: Sequence[RunRecord]) -> list[str]:
     if len(rates) == len({variant for variant, _ in rates}):
         return []
     counts = Counter(record.protocol.get("learning_rate") or 0.0 for record in records)
-    return [f"learning rates: {', '.join(f'{rate:g} in {counts[rate]} runs' for rate in sorted(counts))}"]
+    return [f"chosen learning rates: {', '.join(f'{rate:g} in {counts[rate]} runs' for rate in sorted(counts))}"]
 
 
 def _test_pairs(records: Sequence[RunRecord]) -> str:

@@ -66,6 +66,7 @@ class ClaimConditions:
 
     Attributes:
         setting: A name of ``Claim.settings``: under which protocol.
+        changed: The settings in which the runs' protocol differs from that; "" for none.
         shared: Data set, profile and device.
         device_name: The device's own name.
         threads: Of the CPU; None where the record does not tell.
@@ -73,6 +74,7 @@ class ClaimConditions:
     """
 
     setting: str
+    changed: str
     shared: Conditions
     device_name: str
     threads: int | None
@@ -85,8 +87,10 @@ class ClaimConditions:
 
     @property
     def protocol(self) -> str:
-        """Setting and profile, in words; anything short of the published protocol says so."""
+        """Setting and profile, in words; anything other than the declared protocol is named."""
         words = [self.setting]
+        if self.changed:
+            words.append(f"with {self.changed}")
         if self.as_published:
             words.append("with its mistakes")
         if self.cut_short:
@@ -128,6 +132,14 @@ class PartEntry:
         if self.manipulation_failed:
             return Ruling.FAILED_MANIPULATION
         return ruling(self.part.relation, self.verdict)
+
+    @property
+    def doubt(self) -> tuple[int, float]:
+        """Larger where it is less certain: the look that decided it, and its p value."""
+        verdict = self.verdict
+        p_values = {Relation.BETTER: verdict.difference_p, Relation.SAME: verdict.equivalence_p}
+        p = p_values.get(self.part.relation, verdict.not_worse_p)
+        return verdict.look, 1.0 if isnan(p) else p
 
     @cached_property
     def manipulation_failed(self) -> str:
@@ -283,15 +295,8 @@ class Entry:
         ):
             parts = [part for part in self.parts if part.ruling is decisive]
             if parts:
-                return parts[0] if decisive is Ruling.FAILS else max(parts, key=_doubt)
+                return parts[0] if decisive is Ruling.FAILS else max(parts, key=lambda part: part.doubt)
         return None
-
-
-def _doubt(entry: PartEntry) -> tuple[int, float]:
-    verdict = entry.verdict
-    p_values = {Relation.BETTER: verdict.difference_p, Relation.SAME: verdict.equivalence_p}
-    p = p_values.get(entry.part.relation, verdict.not_worse_p)
-    return verdict.look, 1.0 if isnan(p) else p
 
 
 @dataclass(frozen=True)
@@ -319,8 +324,8 @@ def decide_claims(records: Iterable[RunRecord], claims: Claims) -> bool:
 
 
 def source_of(record: RunRecord) -> Source:
-    """The source that a record is of."""
-    return record.study, record.variant
+    """The source that a record is of, whatever settings were changed."""
+    return record.study, record.declared_variant
 
 
 def ledger(records: Iterable[RunRecord], probes: Iterable[ProbeRecord], claims: Claims) -> Ledger:
@@ -336,6 +341,8 @@ def ledger(records: Iterable[RunRecord], probes: Iterable[ProbeRecord], claims: 
         if record.status in (COMPLETED, DIVERGED)
     ]
     by_source = grouped(runs, lambda run: source_of(run.record))
+    declared = {source for claim in claims.claims for sources in claim.settings.values() for source in sources}
+    by_source |= {(study, BEST): _best(by_source, study) for study, variant in declared if variant == BEST}
     models = {claim.name: _models(claim, by_source) for claim in claims.claims}
     looks = {claim.name: claim.looks for claim in claims.claims}
     entries = [entry for claim in claims.claims for entry in _entries(claim, models[claim.name])]
@@ -382,21 +389,22 @@ def _pair(part: Part, models: Models) -> Pairing:
 
 
 def _models(claim: Claim, by_source: Mapping[Source, Sequence[Run]]) -> dict[ClaimConditions, Models]:
-    """The runs that are evidence for a claim, by conditions: setting by setting, whole protocols first."""
+    """The runs that are evidence for a claim, by conditions: setting by setting, whole, unchanged ones first."""
     found: dict[ClaimConditions, dict[str, dict[int, Run]]] = {}
+    wanted = claim.models
     for setting, sources in claim.settings.items():
         of_setting: dict[ClaimConditions, dict[str, dict[int, Run]]] = {}
         for source in sources:
-            for run in best(by_source, source[0]) if source[1] == BEST else by_source.get(source, ()):
+            for run in by_source.get(source, ()):
                 record = run.record
-                for name in {record.model, f"{record.variant}:{record.model}"} & claim.models:
+                for name in {record.model, f"{record.declared_variant}:{record.model}"} & wanted:
                     models = of_setting.setdefault(_conditions(record, setting), {})
                     models.setdefault(name, {})[record.seed] = run
-        found |= dict(sorted(of_setting.items(), key=lambda item: item[0].cut_short))
+        found |= dict(sorted(of_setting.items(), key=lambda item: (item[0].cut_short, item[0].changed != "")))
     return dict(found)
 
 
-def best(by_source: Mapping[Source, Sequence[Run]], study: str) -> list[Run]:
+def _best(by_source: Mapping[Source, Sequence[Run]], study: str) -> list[Run]:
     """``best_of_variants`` of the runs of a study, each with those that were rejected."""
     runs = [run for source, of_source in by_source.items() if source[0] == study for run in of_source]
     chosen = {id(record) for record in best_of_variants(run.record for run in runs)}
@@ -411,6 +419,7 @@ def best(by_source: Mapping[Source, Sequence[Run]], study: str) -> list[Run]:
 def _conditions(record: RunRecord, setting: str) -> ClaimConditions:
     return ClaimConditions(
         setting=setting,
+        changed=record.changed,
         shared=conditions_of(record),
         device_name=str(record.environment.get("device_name", "unknown device")),
         threads=record.environment.get("threads"),

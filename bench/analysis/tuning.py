@@ -1,5 +1,7 @@
 """The best of several protocols for each model and seed, chosen on validation pairs.
 
+Runs in which ``--set`` changed a setting may have another budget, so they are chosen from apart from the others.
+
 Test pairs have no say in the choice. A model and seed for which not every protocol has ended has none, so that all
 are tuned with the same effort.
 """
@@ -12,18 +14,18 @@ from msgspec.structs import replace
 
 from bench.analysis.frames import grouped
 from bench.config import canonical
-from bench.records import COMPLETED, DIVERGED, Conditions, RunRecord, conditions_of
+from bench.records import COMPLETED, DIVERGED, CellKey, RunRecord, cell_key
 
 _RATES = ("learning_rate", "final_learning_rate")
 
 
-def without_variant(record: RunRecord) -> tuple[Conditions, str, int]:
-    """What the variants of a study share, of which one is chosen: data, model and seed."""
-    return conditions_of(record), record.model, record.seed
+def without_variant(record: RunRecord) -> CellKey:
+    """What the variants of a study share, of which one is chosen: the cell, whose variant is what was changed."""
+    return cell_key(record)._replace(variant=record.changed)
 
 
 def best_of_variants(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """For each model, seed and data, the record with the lowest validation loss of all variants.
+    """For each model, seed, data and changed settings, the record with the lowest validation loss of all variants.
 
     One that diverged is chosen only where all did.
 
@@ -31,9 +33,9 @@ def best_of_variants(records: Iterable[RunRecord]) -> list[RunRecord]:
         records: Of one study, all ended.
     """
     records = list(records)
-    variants = {record.variant for record in records}
+    variants = {record.declared_variant for record in records}
     cells = grouped(records, without_variant)
-    latest = [{record.variant: record for record in of_cell} for of_cell in cells.values()]
+    latest = [{record.declared_variant: record for record in of_cell} for of_cell in cells.values()]
     return [min(found.values(), key=_validation_loss) for found in latest if len(found) == len(variants)]
 
 
@@ -45,18 +47,33 @@ def _validation_loss(record: RunRecord) -> float:
 def with_best_rates(records: Sequence[RunRecord]) -> list[RunRecord]:
     """Records to compare models by: of a study whose variants differ in the learning rate alone, the best of each.
 
-    These have no variant any more, and their question says how they were chosen. Records of cells that have not
-    ended keep their variant. Other records are returned as they are, and so are those of a tuned study in which no
-    model has ended with every rate.
+    These have no variant any more but for settings that were changed, and their question says how they were
+    chosen. Records of cells that have not ended keep their variant. Other records are returned as they are, and so
+    are those of a tuned study in which no model has ended with every rate.
     """
-    ended = [record for record in records if record.status in (COMPLETED, DIVERGED)]
-    chosen = best_of_variants(ended) if _differ_in_rates_alone(ended) else []
+    grids = [
+        of_changes
+        for of_changes in grouped(filter(_ended, records), lambda record: record.changed).values()
+        if _differ_in_rates_alone(of_changes)
+    ]
+    ended = [record for grid in grids for record in grid]
+    chosen = best_of_variants(ended)
     if not chosen:
         return list(records)
     rates = sorted({record.protocol["learning_rate"] for record in ended})
-    how = f"Every model has the learning rate with the lowest validation loss, for each seed, of {_list(rates)}."
-    best = [replace(record, variant="", question=f"{record.question} {how}".strip()) for record in chosen]
-    return [*best, *(record for record in records if record.status not in (COMPLETED, DIVERGED))]
+    how = (
+        f"Every model was trained with learning rates of {_list(rates)}; "
+        "for each seed, the one with the lowest validation loss is used."
+    )
+    best = [
+        replace(record, variant=record.changed, question=f"{record.question} {how}".strip()) for record in chosen
+    ]
+    changes = {record.changed for record in ended}
+    return [*best, *(record for record in records if not _ended(record) or record.changed not in changes)]
+
+
+def _ended(record: RunRecord) -> bool:
+    return record.status in (COMPLETED, DIVERGED)
 
 
 def _list(rates: Sequence[float]) -> str:

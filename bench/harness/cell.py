@@ -31,6 +31,11 @@ class Cell:
     seed: int
 
     @property
+    def source(self) -> tuple[str, str]:
+        """The study, and which of its protocols, without the settings that were changed: as claims name it."""
+        return self.study.name, self.config.variant.removesuffix(self.config.changed).removesuffix(",")
+
+    @property
     def name(self) -> str:
         """The cell's test id."""
         return cell_name(self.study.name, self.config.variant, self.spec.name, self.seed)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+from itertools import product
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -127,13 +128,13 @@ class Options:
         Raises:
             OptionError: A study names a model that does not exist.
         """
-        return [
-            Cell(study, config, spec, seed)
-            for study in self.studies
-            for seed in self.seeds
-            for config in (self.run_config(study, variant) for variant in study.protocols)
-            for spec in _specs(study, () if self.models else self._modalities_of(study))
-        ]
+        cells: list[Cell] = []
+        for study in self.studies:
+            configs = [self.run_config(study, variant) for variant in study.protocols]
+            specs = _specs(study, () if self.models else self._modalities_of(study))
+            runs = product(self.seeds, configs, specs)
+            cells += [Cell(study, config, spec, seed) for seed, config, spec in runs]
+        return cells
 
     def _modalities_of(self, study: Study) -> tuple[str, ...]:
         """Of the data that a study is run on, as far as they are known."""
@@ -152,7 +153,7 @@ class Options:
             return {path: read_text(path) for path in self.claim_files}
         a, b = self.models
         sources = {
-            " ".join(filter(None, (study.name, variant))): (study.name, self.run_config(study, variant).variant)
+            " ".join(filter(None, (study.name, variant))): (study.name, variant)
             for study in self.studies
             for variant in study.protocols
         }
@@ -173,6 +174,7 @@ class Options:
         protocol = study.published_protocol(variant) if self.as_published else study.protocols[variant]
         protocol = self.profile.shorten(protocol, simulated=dataset in DATASETS)
         changed = protocol.with_settings(self.settings)
+        changes = ",".join(_changes(protocol, changed))
         return RunConfig(
             protocol=changed,
             device=self.device,
@@ -181,7 +183,8 @@ class Options:
             profile=self.profile.name,
             study=study.name,
             question=study.question,
-            variant=",".join(filter(None, (variant, *_changes(protocol, changed)))),
+            variant=",".join(filter(None, (variant, changes))),
+            changed=changes,
             reference=study.reference,
             as_published=self.as_published,
         )

@@ -41,6 +41,7 @@ from bench.records import (
 )
 from bench.records.cost import FILE_NAME as COSTS
 from bench.records.probe import FILE_NAME as PROBES
+from bench.records.reading import RECORDS
 from bench.records.sample import samples_path
 from bench.tracking import TRACKERS, Shield
 from data_utils import DATASETS
@@ -102,7 +103,7 @@ class Session:
     @property
     def records_path(self) -> Path:
         """The file of the records."""
-        return self.folder / "records.jsonl"
+        return self.folder / RECORDS
 
     @cached_property
     def cells(self) -> list[Cell]:
@@ -416,7 +417,7 @@ class Session:
         import torch
 
         command = self.options.command(cell, threads=torch.get_num_threads())
-        claims = self.options.claims.hashes((cell.study.name, cell.config.variant), cell.spec.name)
+        claims = self.options.claims.hashes(cell.source, cell.spec.name)
         return replace(cell.config, command=command, claims=claims)
 
     def note(self, text: str) -> None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from bench.analysis.frames import describe, frame
-from bench.metrics import IN_WORDS, QUANTITIES, declarations, name_on, reported_part
+from bench.metrics import IN_WORDS, QUANTITIES, declarations, disturbed, is_timed, name_on, reported_part
 from bench.plots.style import (
     GRAY,
     SMALL_POINTS,
@@ -40,10 +40,12 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
     Points are means over seeds; bars reach from the lowest to the highest seed.
     """
     cells = frame(records)
-    measured = [name for name in COSTS if cells[name].notna().any()]
+    known = [name for name in COSTS if cells[name].notna().any()]
+    rough = all(map(disturbed, records))  # then times say nothing
+    measured = [name for name in known if not (rough and is_timed(QUANTITIES[name]))]
     if not measured:
         return None
-    missing = ", ".join(QUANTITIES[name].title for name in COSTS if name not in measured)
+    missing = ", ".join(QUANTITIES[name].title for name in COSTS if name not in known)
     accuracy = declarations()[name_on("accuracy", reported_part(records))]
     models = cells.groupby("model", sort=False).agg(
         family=("family", "first"),
@@ -84,7 +86,7 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
             Line2D([], [], color="black", linestyle=":", label="Pareto front"),
         ],
         notes=[
-            spread if several else "one seed: no bars",
+            f"{spread}, which the front does not consider" if several else "one seed: no bars",
             f"on a front: {on_front}",
             *([f"not in these records: {missing}"] if missing else []),
             *describe(records),

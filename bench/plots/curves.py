@@ -44,7 +44,7 @@ def curves(records: Sequence[RunRecord]) -> Figure | None:
             *(Line2D([], [], label=name, **of_embedders[embedder].of_line) for embedder, name in names.items()),
             Line2D([], [], color=GRAY, linestyle=":", label="chance level"),
         ],
-        notes=[spread if several else "one seed: no bands", *describe(records)],
+        notes=[spread if several else "one seed: no bands", *describe(records, times=False)],
         share_x=True,
     )
     for panel, embedders in zip(panels, strategies.values(), strict=True):

@@ -102,7 +102,7 @@ def _rows(pairs: pd.DataFrame, block: list[str]) -> list[Row]:
 def _sheet(records: Sequence[RunRecord], pairs: pd.DataFrame, rows: Sequence[Row], title: str) -> Figure:
     """One panel per metric. Points are means over the seeds that both were run with, bars their 95% intervals."""
     metrics = outcomes(records)
-    if not all(map(disturbed, records)):  # no time says anything otherwise
+    if times := not all(map(disturbed, records)):  # no time says anything otherwise
         metrics = [*metrics, QUANTITIES["epoch_seconds"]]
     bottoms_in = list(accumulate(row.height_in for row in rows))
     tops_in = [0.0, *bottoms_in]
@@ -115,8 +115,13 @@ def _sheet(records: Sequence[RunRecord], pairs: pd.DataFrame, rows: Sequence[Row
     of_embedders = embedder_looks(pairs.reference, pairs.embedder)
     left_in = 0.25 + max(text_width_in(row.name, SMALL_POINTS) for row in rows)
     shared, embedders = shared_pairs(records), {embedder for embedder, _ in points}
-    spread = ", with the variance of Nadeau and Bengio for what is evaluated, as seeds divide the same pairs"
-    fillings = {"black": "95% interval excludes 0", "white": f"includes 0, or fewer than {FEWEST_SEEDS} seeds"}
+    spread = (
+        ", for losses and accuracies with the variance of Nadeau and Bengio, as all seeds divide the same pairs"
+    )
+    fillings = {
+        "black": "95% interval of one comparison excludes 0 (no verdict)",
+        "white": f"includes 0, or fewer than {FEWEST_SEEDS} seeds",
+    }
     figure, panels = sheet(
         [f"{metric.title}\n{_BETTER[metric.higher_is_better]}" for metric in metrics],
         columns=int((WIDTH_IN - left_in) / PANEL_IN),
@@ -134,7 +139,7 @@ def _sheet(records: Sequence[RunRecord], pairs: pd.DataFrame, rows: Sequence[Row
             "adjusted for the number of rows or looks; cut where they leave the panel"
             if pairs.seed.nunique() > 1
             else "one seed: its difference, without an interval",
-            *describe(records),
+            *describe(records, times=times),
         ],
         left_in=left_in,
     )

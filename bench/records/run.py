@@ -35,6 +35,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
         model: Its name; ``family``, ``stage``, ``operator``, ``embedder``, ``modalities`` are its parts.
         study: What it was run for; ``question`` is the study's.
         variant: Which of the study's protocols, with settings changed by ``--set``; "" for its only one.
+        changed: These settings alone, as in "epochs=3"; "" for a protocol as declared, and in records made before
+            the field was.
         reference: The embedder that others are compared with in this study's tables.
         as_published: Whether the protocol kept the original's mistakes.
         dataset: Its short name; ``simulated`` tells whether it is simulated, None where that is unknown.
@@ -99,6 +101,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
     study: str
     question: str = ""
     variant: str
+    changed: str = ""
     reference: str = "maxpool"
     as_published: bool = False
     dataset: str
@@ -165,6 +168,11 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
     def strategy(self) -> str:
         """The model's name without its embedder: what paired models have in common."""
         return self.model.removesuffix(f"-{self.embedder}") if self.embedder else self.model
+
+    @property
+    def declared_variant(self) -> str:
+        """Which of the study's protocols, without the settings that were changed."""
+        return self.variant.removesuffix(self.changed).removesuffix(",")
 
     @property
     def label(self) -> str:

@@ -33,7 +33,10 @@ def highlights(records: Sequence[RunRecord]) -> list[str]:
 
 def _best(cells: pd.DataFrame, part: str, ratio: float) -> str:
     metric = declarations()[name_on("loss", part)]
-    losses = cells.pivot(index="seed", columns="model", values=metric.name).dropna()
+    every = cells.pivot(index="seed", columns="model", values=metric.name)
+    counts = every.count()
+    with_most = counts == counts.max()
+    losses = (every.loc[:, with_most] if with_most.sum() > 1 else every).dropna()
     seeds, models = losses.shape
     if models == 1:
         return f"{losses.columns[0]} is the only model, so there is no comparison."
@@ -44,6 +47,8 @@ def _best(cells: pd.DataFrame, part: str, ratio: float) -> str:
     loss = formats.mean(metric, mean_interval(losses[first], ratio=ratio))
     lowest = f"{first} has the lowest {IN_WORDS[part]} loss, {loss} "
     lowest += "with one seed" if seeds == 1 else f"on average over {seeds} seeds"
+    if models < len(counts):
+        lowest += f", of the {models} of {len(counts)} models that were run with the most seeds"
     if seeds < FEWEST_SEEDS:
         return f"{lowest}; fewer than {FEWEST_SEEDS} seeds are not tested for significance."
     alike = best(losses, higher_is_better=False, ratio=ratio)

@@ -30,6 +30,9 @@ from bench.tables.findings import verdict_counts
 from bench.tables.tabulation import tables_by_study
 from bench.tables.text import TextTable
 
+MOST_ROWS = 60
+"""A longer table is folded until the reader opens it."""
+
 Draw = Callable[[Iterable[Run]], Iterable[list[Image]]]
 
 
@@ -79,6 +82,7 @@ def page(runs: Sequence[Run], claims: Claims | None = None, *, draw: Draw = _dra
             costs=cost_tables(costs),
             figures=list(figures),
             machines=_machines([*records, *costs]),
+            most_rows=MOST_ROWS,
             style=Markup(style),  # noqa: S704 - our own files, not what a record says
             script=Markup(script),  # noqa: S704
             style_hash=_hash(style),

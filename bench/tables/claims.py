@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import chain
 from math import log
 from statistics import median
 
@@ -10,14 +11,15 @@ import pandas as pd
 
 from bench.analysis.across import across
 from bench.analysis.claims import OVER, Question
-from bench.analysis.formats import margin, short_title, significant
-from bench.analysis.ledger import ClaimConditions, Entry, Ledger, PartEntry, Ruling
+from bench.analysis.formats import beside, margin, short_title, significant
+from bench.analysis.ledger import DECIDED, ClaimConditions, Entry, Ledger, PartEntry, Ruling
 from bench.analysis.published import published_values
 from bench.analysis.quantities import LEARNED_ACCURACY, LEARNED_SHARE, LOSS, LOSS_RATIO
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, narrowest
 from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Verdict
 from bench.metrics import IDLE
 from bench.tables.across import summary_table
+from bench.tables.findings import UNADJUSTED, adjusted
 from bench.tables.text import TextTable
 
 Link = Callable[[str], str]
@@ -34,7 +36,7 @@ _MEASURED = [
     "verdict",
 ]
 _NOTES = [
-    "A - B, or A / B where ratios are compared; n: seeds up to the look that decided",
+    "A - B, or A / B where ratios are compared; n: seeds at the look that decided, or all if none did",
     "learned: runs of A and of B that did, of n; log ratio: natural, over pairs that both learned",
     "P: share of seeds in which A beats B",
 ]
@@ -64,6 +66,7 @@ def _data(entry: Entry, conditions: ClaimConditions) -> dict[str, object]:
         "claim_sha256": entry.claim.sha256,
         "dataset": conditions.shared.dataset,
         "setting": conditions.setting,
+        "changed": conditions.changed,
         "profile": conditions.shared.profile,
         "device": conditions.device,
         "as_published": conditions.as_published,
@@ -104,79 +107,89 @@ def page(ledger: Ledger, link: Link) -> str:
 
 
 _CLAIM_HEADER = [
-    "claim",
     "name",
-    "data",
-    "protocol",
+    "claim",
     "verdict",
     "decisive comparison",
     "n",
+    "data",
+    "protocol",
     "core-hours",
     "device",
 ]
 _CLAIM_NOTES = [
-    "verdict: a claim of several comparisons holds if all of them do; over all its looks, a comparison that is "
-    f"not so is called so in at most {ALPHA:.0%} of cases",
+    "verdict: a claim of several comparisons holds if all of them do; each comparison is decided wrongly with a "
+    f"probability of at most {ALPHA:.0%} over all its looks",
     "exploratory: runs were made before the claim was declared as it is now",
     "decisive comparison: the first that fails, or else the least certain one; n: its seeds",
+    "core-hours: of training alone; runs that several claims need count in each",
 ]
 
 
 def claims_table(ledger: Ledger) -> TextTable:
-    """One row per claim and set of conditions, with its words and the comparison that it depends on."""
-    return _text_table("Claims", _CLAIM_HEADER, list(map(_claim_row, _run_first(ledger))), _CLAIM_NOTES)
+    """One row per claim and set of conditions it was run under, with the comparison that it depends on."""
+    run, not_run = _run_and_not_run(ledger)
+    rows, header, notes = [_claim_row(entry)[1:] for entry in run], _CLAIM_HEADER[1:], _CLAIM_NOTES
+    devices = dict.fromkeys(row[-1] for row in rows)
+    if len(devices) == 1:
+        rows, header, notes = [row[:-1] for row in rows], header[:-1], [*notes, f"device: {', '.join(devices)}"]
+    if not_run:
+        notes = [*notes, f"not run: {', '.join(entry.claim.name for entry in not_run)}"]
+    return _text_table("Claims", header, rows, notes)
 
 
 def comparison_tables(ledger: Ledger) -> list[TextTable]:
     """One table per set of conditions: every comparison, with what was published and what was measured."""
-    return [
-        _text_table(
-            f"{conditions.shared.dataset}, {conditions.protocol}, {conditions.device}",
-            ["claim", "comparison of A and B", *_MEASURED, "as claimed"],
-            [
-                _part_row(entry, part)
-                for entry in ledger.entries
-                if entry.conditions == conditions
-                for part in entry.parts
-            ],
-            _NOTES,
+    tables = []
+    for conditions in ledger.conditions:
+        of_conditions = [entry for entry in ledger.entries if entry.conditions == conditions]
+        rows = [_part_row(entry, part) for entry in of_conditions for part in entry.parts]
+        header = ["claim", "comparison of A and B", *_MEASURED, "as claimed"]
+        kept = [column for column in range(len(header)) if any(row[column] != "-" for row in rows)]
+        tables.append(
+            _text_table(
+                f"{conditions.shared.dataset}, {conditions.protocol}, {conditions.device}",
+                [header[column] for column in kept],
+                [[row[column] for column in kept] for row in rows],
+                _NOTES,
+            )
         )
-        for conditions in ledger.conditions
-    ]
+    return tables
 
 
 def _linked_claims_table(ledger: Ledger, link: Link) -> TextTable:
     """The same for Markdown: with bold verdicts and links to the records."""
     rows = []
-    for entry in _run_first(ledger):
-        claim, name, data, protocol, verdict, *rest = _claim_row(entry)
+    for entry in chain(*_run_and_not_run(ledger)):
+        name, claim, verdict, *rest = _claim_row(entry)
         links = ", ".join(f"[{source}]({link(source)})" for source in entry.sources)
-        rows.append(
-            [claim, f"{name} ({entry.claim.sha256})", data, protocol, f"**{verdict}**", *rest, links or "-"]
-        )
+        rows.append([f"{name} ({entry.claim.sha256})", claim, f"**{verdict}**", *rest, links or "-"])
     notes = [*_CLAIM_NOTES, "name: with the hash of what the claim declares, which its records hold"]
     return _text_table("Claims", [*_CLAIM_HEADER, "runs"], rows, notes)
 
 
-def _run_first(ledger: Ledger) -> list[Entry]:
-    """The entries, those that were not run last."""
-    return sorted(ledger.entries, key=lambda entry: entry.conditions is None)
+def _run_and_not_run(ledger: Ledger) -> tuple[list[Entry], list[Entry]]:
+    """The entries of what was run, the decided ones first, and the others."""
+    run = [entry for entry in ledger.entries if entry.conditions is not None]
+    return sorted(run, key=lambda entry: entry.ruling not in DECIDED), [
+        entry for entry in ledger.entries if entry.conditions is None
+    ]
 
 
 def _claim_row(entry: Entry) -> list[str]:
     conditions, decisive = entry.conditions, entry.decisive
-    claim = [entry.claim.text, entry.claim.name]
+    claim = [entry.claim.name, entry.claim.text]
     if conditions is None or decisive is None:
-        return [*claim, "-", "-", entry.words, *["-"] * 4]
+        return [*claim, entry.words, *["-"] * 6]
     pairing = decisive.verdict.pairing
-    sign = "/" if pairing.metric.ratio else "-"
+    compared = beside(pairing.a, pairing.b, "/" if pairing.metric.ratio else "-")
     return [
         *claim,
+        entry.words,
+        f"{compared}: {short_title(pairing.metric)} {decisive.verdict.effect_text}",
+        str(pairing.n),
         conditions.shared.dataset,
         conditions.protocol,
-        entry.words,
-        f"{short_title(pairing.metric)}, {pairing.a} {sign} {pairing.b}: {decisive.verdict.effect_text}",
-        str(pairing.n),
         "-" if entry.hours is None else significant(entry.hours, 2),
         conditions.device,
     ]
@@ -201,7 +214,7 @@ def _question(ledger: Ledger, question: Question) -> list[str]:
 def tuning_tables(ledger: Ledger) -> list[TextTable]:
     """Which rankings survive tuning, and the variants that were chosen; nothing where no model was tuned."""
     pairs = [
-        (tuned, plain)
+        (_data_and_changes(tuned), tuned, plain)
         for tuned in ledger.entries
         for plain in ledger.entries
         if tuned.tuned and not plain.tuned and plain.claim == tuned.claim and _alike(tuned, plain)
@@ -211,18 +224,19 @@ def tuning_tables(ledger: Ledger) -> list[TextTable]:
     rows = [
         [
             tuned.claim.name,
+            data,
             f"{part.part.a} {part.part.relation} {part.part.b}",
             short_title(part.part.quantity.metric),
             f"{before.verdict.words}: {before.verdict.effect_text}",
             f"{part.verdict.words}: {part.verdict.effect_text}",
             _survives(before, part),
         ]
-        for tuned, plain in pairs
+        for data, tuned, plain in pairs
         for before, part in zip(plain.parts, tuned.parts, strict=True)
     ]
     chosen = {
-        model: Counter(run.record.variant for _, run in sorted(runs.items()))
-        for tuned, _ in pairs
+        (data, model): Counter(run.record.declared_variant for _, run in sorted(runs.items()))
+        for data, tuned, _ in pairs
         for part in tuned.parts
         for model, runs in part.runs.items()
     }
@@ -232,10 +246,11 @@ def tuning_tables(ledger: Ledger) -> list[TextTable]:
             "Does the ranking survive tuning?",
             [
                 "claim",
+                "data",
                 "comparison of A and B",
                 "estimand",
-                "one protocol for all",
-                "the best for each",
+                _setting([plain for _, _, plain in pairs]),
+                _setting([tuned for _, tuned, _ in pairs]),
                 "survives",
             ],
             rows,
@@ -243,11 +258,24 @@ def tuning_tables(ledger: Ledger) -> list[TextTable]:
         ),
         _text_table(
             "What was chosen on the validation pairs",
-            ["model", *variants],
-            [[model, *(str(counts[variant]) for variant in variants)] for model, counts in chosen.items()],
+            ["data", "model", *variants],
+            [[*key, *(str(counts[variant]) for variant in variants)] for key, counts in chosen.items()],
             ["seeds in which the variant had the lowest validation loss; results are those on the test pairs"],
         ),
     ]
+
+
+def _setting(entries: Sequence[Entry]) -> str:
+    return " or ".join(dict.fromkeys(entry.conditions.setting for entry in entries if entry.conditions))
+
+
+def _data_and_changes(entry: Entry) -> str:
+    """The data set and the changed settings, in words."""
+    return (
+        ", with ".join(filter(None, (entry.conditions.shared.dataset, entry.conditions.changed)))
+        if entry.conditions
+        else ""
+    )
 
 
 def _alike(one: Entry, other: Entry) -> bool:
@@ -341,18 +369,19 @@ def _text_table(title: str, header: list[str], rows: list[list[str]], notes: Seq
 
 def _narrowest(ledger: Ledger) -> list[str]:
     """How narrow intervals can get where seeds divide the same pairs."""
-    halves: dict[tuple[str, str], list[float]] = {}
+    halves: dict[tuple[str, str, str], list[float]] = {}
     for entry in ledger.entries:
         for part in entry.parts:
             pairing = part.verdict.pairing
             metric = pairing.metric
             if entry.conditions and pairing.ratio and not metric.ratio and pairing.counted >= FEWEST_SEEDS:
                 half = narrowest(pairing.advantages, pairing.ratio) / metric.scale
-                halves.setdefault((entry.conditions.shared.dataset, short_title(metric)), []).append(half)
+                key = (entry.conditions.shared.dataset, entry.conditions.protocol, short_title(metric))
+                halves.setdefault(key, []).append(half)
     return [
-        f"{dataset}: seeds divide the same pairs, so with any number of them a 95% interval of the difference in "
-        f"{title} stays wider than ±{significant(median(of_metric), 2)} (median of the comparisons)."
-        for (dataset, title), of_metric in halves.items()
+        f"{dataset}, {protocol}: seeds divide the same pairs, so with any number of them a 95% interval of the "
+        f"difference in {title} stays wider than ±{significant(median(of_metric), 2)} (median of the comparisons)."
+        for (dataset, protocol, title), of_metric in halves.items()
     ]
 
 
@@ -370,6 +399,7 @@ def _limits(ledger: Ledger) -> list[str]:
         if (alike := [dataset for dataset in datasets if ledger.simulated[dataset] is simulated])
     ]
     limits += _narrowest(ledger)
+    limits += [UNADJUSTED, *adjusted(ledger.entries)]
     if any(conditions.cut_short for conditions in ledger.conditions):
         limits.append(
             "Where the protocol was cut short, losses and accuracies are not those the claims are about."
@@ -388,7 +418,7 @@ def _limits(ledger: Ledger) -> list[str]:
         "A claim does not hold if one of its comparisons contradicts it. Each comparison does so wrongly in at "
         f"most {ALPHA:.0%} of cases, so a claim of many comparisons is contradicted wrongly more often.",
         f"Fewer than {FEWEST_SEEDS} seeds decide only what does not depend on the seed: parameters and memory.",
-        f"Times count of runs alone during which other processes kept at most {IDLE:g} cores busy.",
+        f"Claims about time use only runs during which other processes kept at most {IDLE:g} cores busy.",
         "Equivalence by sign flips rests on differences that spread evenly to both sides.",
         "wide-late-concat and wide-intermediate-concat are one function, so their comparisons repeat each other.",
     ]

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from itertools import product
+from typing import NamedTuple
 
 import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.frames import embedder_pairs, frame, shown
 from bench.analysis.resampling import ratio_of, shared_pairs
-from bench.analysis.statistics import mean_interval, paired_difference
+from bench.analysis.statistics import Interval, mean_interval, paired_difference
 from bench.records import Metric, RunRecord
 from bench.tables.seeds import BETTER_OF_TWO, compared, raw, roughly, seed_table
 from bench.tables.text import TextTable
@@ -23,43 +24,24 @@ def downsampling_table(records: Sequence[RunRecord]) -> TextTable | None:
     if pairs.empty:
         return None
     metrics, ratio = shown(records), shared_pairs(records)
-    decimals = {metric.name: _decimals(metric, pairs, ratio_of(metric, ratio)) for metric in metrics}
+    of_metrics = {metric.name: _of_metric(metric, pairs, ratio) for metric in metrics}
     rows: list[list[str]] = []
     data: list[dict[str, object]] = []
-    for strategy, of_strategy in pairs.groupby("strategy", sort=False):
-        by_embedder = of_strategy.groupby(["reference", "embedder"], sort=False)
-        for metric, ((reference, embedder), pair) in product(metrics, by_embedder):
-            values = pair[[f"{metric.name}_reference", metric.name]].dropna()
-            if values.empty:
+    for strategy, metric in product(pairs.strategy.unique(), metrics):
+        for pair, texts in of_metrics[metric.name]:
+            if pair.strategy != strategy:
                 continue
-            disturbed = pair.loc[values.index, ["disturbed_reference", "disturbed"]].any()
-            of_reference, of_embedder = values.to_numpy().T
-            difference = paired_difference(of_embedder, of_reference, ratio=ratio_of(metric, ratio))
-            labels = [str(strategy), metric.title, str(embedder), str(len(values))]
-            of_values, of_differences = decimals[metric.name]
-            texts = [
-                *compared(metric, values, ratio, of_values),
-                formats.difference(metric, difference, of_differences),
-            ]
-            rows.append(
-                [
-                    *labels,
-                    *(
-                        roughly(text, metric, disturbed=bool(of_runs))
-                        for text, of_runs in zip(texts, [*disturbed, disturbed.any()], strict=True)
-                    ),
-                ]
-            )
+            rows.append([strategy, metric.title, pair.embedder, str(len(pair.values)), *texts])
             data.append(
                 {
                     "strategy": strategy,
                     "metric": metric.name,
-                    "reference": reference,
-                    "embedder": embedder,
-                    "seeds": len(values),
-                    "reference_value": of_reference.mean(),
-                    "embedder_value": of_embedder.mean(),
-                    **raw({"difference": difference}),
+                    "reference": pair.reference,
+                    "embedder": pair.embedder,
+                    "seeds": len(pair.values),
+                    "reference_value": pair.values.iloc[:, 0].mean(),
+                    "embedder_value": pair.values.iloc[:, 1].mean(),
+                    **raw({"difference": pair.difference}),
                 }
             )
     references = " or ".join(pairs.reference.unique())
@@ -77,15 +59,45 @@ def downsampling_table(records: Sequence[RunRecord]) -> TextTable | None:
     )
 
 
-def _decimals(metric: Metric, pairs: pd.DataFrame, ratio: float) -> tuple[int | None, int | None]:
-    """Those of a metric's values, and of its differences, over all rows."""
-    rows = [
-        row[[f"{metric.name}_reference", metric.name]].dropna().to_numpy().T
-        for _, row in pairs.groupby(["strategy", "reference", "embedder"], sort=False)
+class _Pair(NamedTuple):
+    """The values of one metric with the reference and with another embedder, one line per seed that has both."""
+
+    strategy: str
+    reference: str
+    embedder: str
+    values: pd.DataFrame
+    difference: Interval
+    disturbed: list[bool]
+
+
+def _of_metric(metric: Metric, pairs: pd.DataFrame, ratio: float) -> list[tuple[_Pair, list[str]]]:
+    """The pairs that have values of a metric, each with the texts of its two means and of their difference."""
+    found = []
+    for (strategy, reference, embedder), pair in pairs.groupby(["strategy", "reference", "embedder"], sort=False):
+        values = pair[[f"{metric.name}_reference", metric.name]].dropna()
+        if len(values):
+            of_reference, of_embedder = values.to_numpy().T
+            difference = paired_difference(of_embedder, of_reference, ratio=ratio_of(metric, ratio))
+            disturbed = pair.loc[values.index, ["disturbed_reference", "disturbed"]].any()
+            of_pair = [*map(bool, disturbed), bool(disturbed.any())]
+            found.append(_Pair(str(strategy), str(reference), str(embedder), values, difference, of_pair))
+    means = [
+        mean_interval(column, ratio=ratio_of(metric, ratio)) for p in found for column in p.values.to_numpy().T
     ]
-    differences = [paired_difference(of_embedder, of_reference, ratio=ratio) for of_reference, of_embedder in rows]
-    means = [mean_interval(values, ratio=ratio) for row in rows for values in row]
-    return (
-        formats.common_decimals(metric, means),
-        formats.common_decimals(metric, differences, digits=3),
-    )
+    decimals = formats.common_decimals(metric, means)
+    of_differences = formats.common_decimals(metric, [pair.difference for pair in found], digits=3)
+    texts = compared(metric, [pair.values for pair in found], ratio, decimals)
+    return [
+        (
+            pair,
+            [
+                roughly(text, metric, disturbed=disturbed)
+                for text, disturbed in zip(
+                    [*both, formats.difference(metric, pair.difference, of_differences)],
+                    pair.disturbed,
+                    strict=True,
+                )
+            ],
+        )
+        for pair, both in zip(found, texts, strict=True)
+    ]

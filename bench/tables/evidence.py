@@ -27,8 +27,10 @@ def evidence_table(records: Sequence[RunRecord]) -> TextTable | None:
         labels=3,
         rows=[_text(verdict) for verdict in verdicts],
         notes=[
-            "A - B: mean, paired by seed, with its t interval; 90%: the interval that equivalence is about",
-            f"P: share of seeds in which A beats B; Bouthillier et al. 2021 recommend {CLEAR}",
+            "A - B: mean, paired by seed, with its t interval",
+            "90%: the interval that is within ± the margin where the models are equivalent",
+            f"P: share of seeds in which A beats B, a tie being half a win; above {CLEAR} it is meaningful by "
+            "Bouthillier et al. 2021",
             f"verdict: in at most {ALPHA:.0%} of such tables, one of two equal models is called better "
             f"({test}, paired by seed, Holm over the table); exploratory, as nothing was declared beforehand",
             *map(_margin_note, evaluated(records)),

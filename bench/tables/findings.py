@@ -1,67 +1,114 @@
 """What the claims' verdicts come to, in sentences with their numbers, for a README.
 
-No sentence is written by hand, so none says more than its numbers.
+No sentence is written by hand, so none says more than its numbers. Which claims are shown is decided by a rule and
+by names given beforehand, so none is picked for its result.
 """
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from math import isnan
 
-from bench.analysis.formats import short_title, span
+from bench.analysis.formats import beside, short_title, significant, span
 from bench.analysis.frames import grouped
-from bench.analysis.ledger import Entry, Ledger, PartEntry, Ruling
+from bench.analysis.ledger import DECIDED, Entry, Ledger, PartEntry, Ruling
+from bench.analysis.statistics import ALPHA, holm
 
 _COUNTED = {
     Ruling.HOLDS: "hold",
     Ruling.DIRECTION: "hold in direction only",
     Ruling.FAILS: "do not hold",
-    Ruling.UNDECIDED: "are undecided",
-    Ruling.FAILED_MANIPULATION: "rest on a manipulation that changed nothing or left nothing",
-    Ruling.NOT_RUN: "were not run",
+    Ruling.UNDECIDED: "undecided",
+    Ruling.FAILED_MANIPULATION: "without effect or signal under the corruption",
+    Ruling.NOT_RUN: "not run",
+}
+
+UNADJUSTED = "Verdicts are not adjusted for the number of claims."
+
+_OF_PARTS = {
+    Ruling.HOLDS: "holds for",
+    Ruling.DIRECTION: "holds in direction only for",
+    Ruling.FAILS: "contradicted by",
+    Ruling.UNDECIDED: "undecided for",
+    Ruling.FAILED_MANIPULATION: "manipulation failed for",
 }
 
 
-def findings(ledger: Ledger, shown: Collection[str] = ()) -> str:
-    """The verdicts as Markdown: how many of each, and claims with their numbers and the data these are of.
+def findings(ledger: Ledger, questions: Collection[str] = ()) -> str:
+    """The verdicts as Markdown: claims with their numbers and data, how to read them, and how many there are.
 
     Args:
         ledger: The verdicts.
-        shown: The names of the claims to show, in this order, each under the first of its protocols that was run;
-            those that were not run have no sentence. All that were run without any.
+        questions: The names of claims to show whatever came out, unless they were not run. All decided ones are
+            shown before them. Each is shown under the first of its protocols that was run.
     """
-    claims = len({entry.claim.name for entry in ledger.entries})
-    tested = [entry for entry in ledger.entries if entry.conditions is not None]
+    tested = [entry for entry in _under_first_protocols(ledger) if entry.conditions is not None]
     if not tested:
+        claims = len({entry.claim.name for entry in ledger.entries})
         return f"None of the {claims} claims has been tested on the committed runs.\n"
-    if shown:
-        by_claim = grouped(tested, lambda entry: entry.claim.name)
-        chosen = [entry for name in shown for entry in _under_first_protocol(by_claim.get(name, []))]
-    else:
-        chosen = [entry for ruling in _COUNTED for entry in tested if entry.ruling is ruling]
+    decided = [entry for ruling in DECIDED for entry in tested if entry.ruling is ruling]
+    asked = [entry for name in questions for entry in tested if entry.claim.name == name and entry not in decided]
     blocks = [
         f"**{under.shared.dataset}**, {under.protocol} ({_data(of_conditions)}):\n\n"
         + "\n".join(map(_sentence, of_conditions))
-        for under, of_conditions in grouped(chosen, lambda entry: entry.conditions).items()
+        for under, of_conditions in grouped([*decided, *asked], lambda entry: entry.conditions).items()
         if under is not None
     ]
-    total = (
-        f"{verdict_counts(ledger)} A claim of several comparisons holds if every one does; the numbers are of the "
-        "comparison it depends on, with the 95% interval."
-    )
-    return "\n\n".join([*blocks, total]) + "\n"
+    reading = [
+        "In brackets: the 95% interval of this comparison alone. Before the last look less than 5% decide, so an",
+        f"interval can exclude 0 while the comparison is still undecided. {UNADJUSTED}",
+        *adjusted(tested),
+    ]
+    return "\n\n".join([verdict_counts(ledger), *blocks, " ".join(reading)]) + "\n"
 
 
 def verdict_counts(ledger: Ledger) -> str:
-    """How many verdicts there are of each kind, in a sentence."""
-    counts = Counter(entry.ruling for entry in ledger.entries)
-    claims = len({entry.claim.name for entry in ledger.entries})
-    summary = ", ".join(f"{counts[ruling]} {words}" for ruling, words in _COUNTED.items() if counts[ruling])
-    return f"Verdicts on {claims} claims, one for each data set and protocol: {summary}."
+    """How many verdicts there are of each kind, in sentences: on claims of published texts, and on others."""
+    entries = _under_first_protocols(ledger)
+    sentences = []
+    for quoted, whose in ((True, "claims of the published texts"), (False, "other claims")):
+        of_origin = [entry for entry in entries if entry.claim.quoted is quoted]
+        counts = Counter(entry.ruling for entry in of_origin)
+        summary = ", ".join(f"{words} {counts[ruling]}" for ruling, words in _COUNTED.items() if counts[ruling])
+        claims = len({entry.claim.name for entry in of_origin})
+        if claims:
+            sentences.append(f"Of {claims} {whose}: {summary}.")
+    several = len(entries) > len({entry.claim.name for entry in entries})
+    return " ".join(
+        [*sentences, *(["A claim counts once for each data set that it was tested on."] if several else [])]
+    )
 
 
-def _under_first_protocol(entries: Sequence[Entry]) -> list[Entry]:
-    """Those of a claim's entries that share the protocol of the first one."""
-    settings = [entry.conditions.setting for entry in entries if entry.conditions]
-    return [entry for entry, setting in zip(entries, settings, strict=True) if setting == settings[0]]
+def adjusted(entries: Iterable[Entry]) -> list[str]:
+    """How many differences are left if adjusted for their number, in a sentence for each protocol and data set."""
+    sentences = []
+    for under, of_conditions in grouped(entries, lambda entry: entry.conditions).items():
+        verdicts = {
+            (pairing.a, pairing.b, pairing.metric.name): part.verdict.difference_p
+            for entry in of_conditions
+            for part in entry.parts
+            if not isnan(part.verdict.difference_p) and not (pairing := part.verdict.pairing).exact
+        }
+        if under is None or len(verdicts) < 2:
+            continue
+        p_values = holm(list(verdicts.values()))
+        below = sum(p < ALPHA for p in p_values)
+        left = {0: "none of them is", 1: "one of them is"}.get(below, f"{below} of them are")
+        sentences.append(
+            f"After Holm's adjustment for all {len(verdicts)} comparisons on {under.shared.dataset}, "
+            f"{under.protocol}, {left} significant at {ALPHA:.0%} "
+            f"(smallest p {significant(min(p_values), 2)})."
+        )
+    return sentences
+
+
+def _under_first_protocols(ledger: Ledger) -> list[Entry]:
+    """The entries of each claim that share the protocol of its first one."""
+    of_claims = grouped(ledger.entries, lambda entry: entry.claim.name).values()
+    return [entry for entries in of_claims for entry in entries if _protocol(entry) == _protocol(entries[0])]
+
+
+def _protocol(entry: Entry) -> tuple[str, str] | None:
+    return (entry.conditions.setting, entry.conditions.changed) if entry.conditions else None
 
 
 def _data(entries: Sequence[Entry]) -> str:
@@ -78,18 +125,20 @@ def _data(entries: Sequence[Entry]) -> str:
 
 
 def _sentence(entry: Entry) -> str:
-    numbers = _numbers(entry.decisive) if entry.decisive else ""
-    held = sum(part.ruling in (Ruling.HOLDS, Ruling.DIRECTION) for part in entry.parts)
-    parts = f"; {held} of {len(entry.parts)} comparisons hold" if len(entry.parts) > 1 else ""
-    return f'- "{entry.claim.text}": **{entry.words}**{parts}{numbers}.'
+    of_rulings = grouped(entry.parts, lambda part: part.ruling)
+    results = [_result(words, of_rulings[ruling]) for ruling, words in _OF_PARTS.items() if ruling in of_rulings]
+    return f'- "{entry.claim.text}": **{entry.words}**; {"; ".join(results)}.'
 
 
-def _numbers(part: PartEntry) -> str:
+def _result(words: str, parts: Sequence[PartEntry]) -> str:
+    """What one or several comparisons with the same result came to, with the numbers of the least certain one."""
+    part = max(parts, key=lambda part: part.doubt)
     pairing = part.verdict.pairing
-    sign = "/" if pairing.metric.ratio else "-"
+    compared = beside(pairing.a, pairing.b, "/" if pairing.metric.ratio else "-")
+    several = f"{len(parts)} comparisons, the least certain one " if len(parts) > 1 else ""
     failed = any(k < n for k, n in part.learned)
-    learned = f"; learned: {', '.join(f'{k} of {n}' for k, n in part.learned)}" if failed else ""
+    learned = f", learned: {', '.join(f'{k} of {n}' for k, n in part.learned)}" if failed else ""
     return (
-        f"; {short_title(pairing.metric)}, {pairing.a} {sign} {pairing.b}: {part.verdict.effect_text}, "
-        f"n = {pairing.n}{learned}"
+        f"{words} {several}{compared}: {short_title(pairing.metric)} "
+        f"{part.verdict.effect_text}, n = {pairing.n}{learned}"
     )

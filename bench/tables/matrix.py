@@ -31,7 +31,7 @@ def matrix_tables(records: Sequence[RunRecord]) -> list[TextTable]:
 
 
 def _fewer_seeds(cells: pd.DataFrame) -> list[str]:
-    """Which strategies in which embedders have fewer seeds than others, in one note; whole embedders by name."""
+    """Which strategies and embedders have fewer seeds than others, a note for each number of seeds."""
     seeds = Counter(zip(cells.strategy, cells.embedder, strict=True))
     most = max(seeds.values())
     of_embedder: dict[str, set[int]] = {}
@@ -42,8 +42,10 @@ def _fewer_seeds(cells: pd.DataFrame) -> list[str]:
         if count < most:
             name = embedder if of_embedder[embedder] == {count} else f"{strategy}-{embedder}"
             fewer.setdefault(count, {})[name] = None
-    words = (f"{count} of {', '.join(names)}" for count, names in sorted(fewer.items(), reverse=True))
-    return [f"fewer seeds than {most}: {'; '.join(words)}"] if fewer else []
+    return [
+        f"{count} seed{'' if count == 1 else 's'} instead of {most}: {', '.join(names)}"
+        for count, names in sorted(fewer.items(), reverse=True)
+    ]
 
 
 def _matrix(metric: Metric, cells: pd.DataFrame, records: Sequence[RunRecord]) -> TextTable:

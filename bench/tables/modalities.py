@@ -26,25 +26,27 @@ def modalities_table(records: Sequence[RunRecord]) -> TextTable | None:
     singles = cells[~fused]
     if singles.empty:
         return None
-    rows: list[list[str]] = []
-    data: list[dict[str, object]] = []
+    found: list[tuple[str, str, pd.DataFrame]] = []
     for model, fusion_cells in cells[fused].groupby("model", sort=False):
         accuracies = _accuracies(accuracy, fusion_cells, singles)
-        if accuracies.empty:
-            continue
-        fusion, *alone = accuracies.columns
-        baseline = accuracies[alone].mean().idxmax()
-        gain = paired_difference(accuracies[fusion], accuracies[baseline], ratio=ratio)
-        both, single = compared(accuracy, accuracies[[fusion, baseline]], ratio)
-        gained = formats.difference(accuracy, gain)
-        rows.append([str(model), str(len(accuracies)), both, str(baseline), single, gained])
+        if not accuracies.empty:
+            fusion, *alone = accuracies.columns
+            baseline = str(accuracies[alone].mean().idxmax())
+            found.append((str(model), baseline, accuracies[[fusion, baseline]]))
+    rows: list[list[str]] = []
+    data: list[dict[str, object]] = []
+    texts = compared(accuracy, [pair for _, _, pair in found], ratio)
+    for (model, baseline, pair), (both, single) in zip(found, texts, strict=True):
+        of_fusion, of_baseline = pair.to_numpy().T
+        gain = paired_difference(of_fusion, of_baseline, ratio=ratio)
+        rows.append([model, str(len(pair)), both, baseline, single, formats.difference(accuracy, gain)])
         data.append(
             {
                 "model": model,
-                "seeds": len(accuracies),
-                accuracy.name: accuracies[fusion].mean(),
+                "seeds": len(pair),
+                accuracy.name: of_fusion.mean(),
                 "baseline": baseline,
-                "baseline_accuracy": accuracies[baseline].mean(),
+                "baseline_accuracy": of_baseline.mean(),
                 **raw({"gain": gain}),
             }
         )

@@ -9,7 +9,7 @@ from bench.analysis import formats
 from bench.analysis.frames import evaluated, frame
 from bench.analysis.resampling import ratio_of, shared_pairs
 from bench.analysis.statistics import Interval, mean_interval
-from bench.metrics import QUANTITIES, fastest_operation, name_on, reported_part
+from bench.metrics import QUANTITIES, fastest_operation, is_timed, name_on, reported_part
 from bench.records import COMPLETED, Metric, RunRecord
 from bench.tables.seeds import BEST_OF_COLUMN, Best, best, better_is_higher, raw, roughly, seed_table
 from bench.tables.text import TextTable
@@ -82,6 +82,7 @@ def models_table(
     stand_out = {
         cell
         for metric in (metrics if len(cells) else ())
+        if not (is_timed(metric) and cells.disturbed.any())
         for cell in best(
             by_model.loc[:, [metric.name]],
             higher_is_better=better_is_higher(metric),

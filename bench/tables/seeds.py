@@ -9,24 +9,26 @@ from bench.analysis import formats
 from bench.analysis.frames import describe
 from bench.analysis.resampling import name_of_test, ratio_of, shared_pairs
 from bench.analysis.sequential import resampled_p, sign_flip_p
-from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, Interval, holm, mean_interval
+from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, Floats, Interval, holm, mean_interval
 from bench.metrics import IDLE, is_timed
 from bench.records import Metric, RunRecord
 from bench.tables.text import TextTable
 
-_SPREAD = "±: half the 95% interval of the mean over seeds (Student's t)"
+_SPREAD = "±: half the width of the 95% interval of the mean over seeds (Student's t)"
 
 ROUGH = "~"
 """Before a time that is the mean of runs of which one at least was disturbed."""
 
 BEST_OF_COLUMN = "the best of its column and all rows not significantly different from it (Holm over the rows)"
 
-BETTER_OF_TWO = "the better of the two, where they differ significantly"
+BETTER_OF_TWO = "the better of the two, where they differ significantly (Holm over the rows of a metric)"
 
 
 def spread_of(ratio: float) -> str:
     """What "±" means in a table whose runs have this ratio (``analysis.resampling``)."""
-    shared = "; of what is evaluated with the variance of Nadeau and Bengio, as seeds divide the same pairs"
+    shared = (
+        "; for losses and accuracies with the variance of Nadeau and Bengio, as all seeds divide the same pairs"
+    )
     return _SPREAD + (shared if ratio else "")
 
 
@@ -58,8 +60,12 @@ def seed_table(
     """
     ratio = shared_pairs(records)
     spread = spread or spread_of(ratio)
-    reason = f"{best}; paired by seed, {name_of_test(ratio)} at {ALPHA:.0%}"
-    rough = f"{ROUGH}: rough, as other processes kept more than {IDLE:g} cores busy; no claim counts such times"
+    test = name_of_test(ratio) + ("; costs by exact sign flips" if ratio else "")
+    reason = f"{best}; paired by seed at {ALPHA:.0%}, {test}"
+    rough = (
+        f"{ROUGH}: rough, as other processes kept more than {IDLE:g} cores busy; "
+        "such times are neither marked nor counted by claims"
+    )
     any_rough = any(cell.startswith(ROUGH) for row in rows for cell in row)
     marked = frozenset(
         (i, j) for i, row in enumerate(rows) for j, cell in enumerate(row) if isinstance(cell, Best)
@@ -76,7 +82,7 @@ def seed_table(
             *after,
             *([rough] if any_rough else []),
         ],
-        conditions=describe(records),
+        conditions=describe(records, times=any_rough),
         data=pd.DataFrame(data),
         marked=marked,
         groups=groups,
@@ -125,24 +131,47 @@ def best(values: pd.DataFrame, *, higher_is_better: bool | None, ratio: float = 
     first = int(totals.argmax() if higher_is_better else totals.argmin())
     others = np.delete(np.arange(len(columns)), first)
     differences = columns[others] - columns[first]
-    p_values = holm([resampled_p(x, ratio) if ratio else sign_flip_p(x) for x in differences])
+    p_values = holm([_p(x, ratio) for x in differences])
     alike = {first, *(int(other) for other, p in zip(others, p_values, strict=True) if p >= ALPHA)}
     return {shared.columns[place] for place in alike} if len(alike) < len(columns) else set()
 
 
-def compared(metric: Metric, values: pd.DataFrame, ratio: float, decimals: int | None = None) -> list[str]:
-    """The mean of each column of ``values``, as ``best`` takes them; the best are marked."""
-    ratio = ratio_of(metric, ratio)
-    stand_out = best(values, higher_is_better=better_is_higher(metric), ratio=ratio)
-    texts = {
-        column: formats.mean(metric, mean_interval(values[column], ratio=ratio), decimals) for column in values
-    }
-    return [Best(text) if column in stand_out else text for column, text in texts.items()]
+def compared(
+    metric: Metric, rows: Sequence[pd.DataFrame], ratio: float, decimals: int | None = None
+) -> list[list[str]]:
+    """The means of two columns for each row of a table; the better one is marked where they differ significantly.
+
+    The test is that of ``best``, adjusted for the number of rows (Holm).
+
+    Args:
+        metric: What all rows are of.
+        rows: For each row the values of its columns, one line per seed; NaN where a run is missing.
+        ratio: Of ``bench.analysis.resampling.shared_pairs``.
+        decimals: To show; None for those of each value.
+    """
+    ratio, higher = ratio_of(metric, ratio), better_is_higher(metric)
+    differences = [values.dropna().to_numpy(dtype=float) @ (-1.0, 1.0) for values in rows]
+    tested = [higher is not None and len(of_row) >= FEWEST_SEEDS for of_row in differences]
+    p_values = iter(holm([_p(of_row, ratio) for of_row, test in zip(differences, tested, strict=True) if test]))
+    texts = []
+    for values, of_row, test in zip(rows, differences, tested, strict=True):
+        row = [
+            formats.mean(metric, mean_interval(values[column], ratio=ratio), decimals) for column in values.columns
+        ]
+        if test and next(p_values) < ALPHA:
+            better = int((of_row.mean() > 0) == higher)
+            row[better] = Best(row[better])
+        texts.append(row)
+    return texts
+
+
+def _p(differences: Floats, ratio: float) -> float:
+    return resampled_p(differences, ratio) if ratio else sign_flip_p(differences)
 
 
 def roughly(text: str, metric: Metric, *, disturbed: bool) -> str:
-    """The text of a cell, with ROUGH before it if it is a time of runs that were disturbed."""
-    return type(text)(f"{ROUGH}{text}") if disturbed and is_timed(metric) else text
+    """The text of a cell, with ROUGH before it and without a mark if it is a time of runs that were disturbed."""
+    return f"{ROUGH}{text}" if disturbed and is_timed(metric) else text
 
 
 def notes(seeds: int, reason: str, *, any_marked: bool, spread: str) -> list[str]:

@@ -37,7 +37,7 @@ def variants_table(records: Sequence[RunRecord]) -> TextTable | None:
     columns = ["row", "variant", "seed", *(metric.name for metric in metrics)]
     return seed_table(
         "variants",
-        " and ".join(names),
+        f"protocols side by side: {', '.join(names)}",
         ["model", *(f"{title}, {name}" for title in titles for name in names)],
         1,
         rows,

@@ -262,6 +262,7 @@ def describe(spec: ModelSpec, source: Source, seed: int, config: RunConfig) -> d
         "study": config.study,
         "question": config.question,
         "variant": config.variant,
+        "changed": config.changed,
         "reference": config.reference,
         "as_published": config.as_published,
         "dataset": info.name,

@@ -60,8 +60,7 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
     if len(classes) < 2:
         raise DataError(
             f"{root} has one class, {classes[0]!r}, with the modalities {', '.join(names)}; a classifier needs at "
-            "least "
-            "two classes, each with a folder per modality."
+            "least two classes, each with a folder per modality."
         )
     unread = _unread(root, {declaration.folder for declaration in declarations.values()})
     files: dict[str, list[Path]] = {name: [] for name in declarations}
@@ -163,8 +162,8 @@ def _by_class(root: Path, tree: Tree, declared: Mapping[str, Declaration]) -> Tr
                 return by_class
         raise DataError(
             f"{root}/dataset.toml declares the folders {', '.join(sorted(wanted))}, but there are "
-            f"{', '.join(sorted(first))}"
-            f" and in them {', '.join(sorted(second))}; name the folders of the modalities."
+            f"{', '.join(sorted(first))} and in them {', '.join(sorted(second))}; "
+            "name the folders of the modalities."
         )
     usual_first, usual_second = map(_usual, (first, second))
     if usual_first != usual_second:
@@ -174,8 +173,7 @@ def _by_class(root: Path, tree: Tree, declared: Mapping[str, Declaration]) -> Tr
         return tree if alike[0] else turned
     raise DataError(
         f"{root} has the folders {', '.join(sorted(first))} and in them {', '.join(sorted(second))}, and neither "
-        "level "
-        "is known to hold the modalities; declare them in dataset.toml, such as [modalities.rgb] with "
+        "level is known to hold the modalities; declare them in dataset.toml, such as [modalities.rgb] with "
         'kind = "image".'
     )
 

@@ -122,15 +122,13 @@ def _modality(file: Path, name: str, table: object) -> Declaration:
     if (scale := values.get("scale")) is not None and scale != SUN_RGBD and not _positive(scale):
         raise DataError(
             f"{file} has scale = {scale!r} in {where}; write the number of stored units per meter, such as 1000 "
-            "for "
-            f'millimeters, or "{SUN_RGBD}".'
+            f'for millimeters, or "{SUN_RGBD}".'
         )
     if (invalid := values.get("invalid")) is not None:
         if not isinstance(invalid, list) or not all(_number(value) or value == NEGATIVE for value in invalid):
             raise DataError(
                 f'{file} has invalid = {invalid!r} in {where}; write a list of numbers, nan and "{NEGATIVE}", '
-                "such as "
-                "[0, 65535]."
+                "such as [0, 65535]."
             )
         values["invalid"] = tuple(invalid)
     if (intrinsics := values.get("intrinsics")) is not None:
@@ -138,8 +136,7 @@ def _modality(file: Path, name: str, table: object) -> Declaration:
         if values["kind"] != "depth" or not numbers or not all(map(_positive, intrinsics[:2])):
             raise DataError(
                 f"{file} has intrinsics = {intrinsics!r} in {where}; write [fx, fy, cx, cy] in pixels of the "
-                "files, for "
-                'a modality with kind = "depth".'
+                'files, for a modality with kind = "depth".'
             )
         values["intrinsics"] = tuple(map(float, intrinsics))
     if bool(values.get("azimuth")) != bool(values.get("zenith")):
@@ -147,8 +144,7 @@ def _modality(file: Path, name: str, table: object) -> Declaration:
     if (largest := values.get("max_range")) is not None and not (_positive(largest) and values["kind"] == "range"):
         raise DataError(
             f"{file} has max_range = {largest!r} in {where}; write a distance in meters, for a modality with kind "
-            "= "
-            '"range".'
+            '= "range".'
         )
     if values["kind"] == "image" and (unused := [key for key in ("scale", "invalid") if key in values]):
         raise DataError(

@@ -423,8 +423,7 @@ class _Column:
             problems.append(
                 f"{self.sizes[rows, columns]} has {rows} rows and {columns} columns, but there are "
                 f"{len(angles.azimuth_rad)} azimuths and {len(angles.zenith_rad)} zeniths; store one azimuth per "
-                "row "
-                "and one zenith per column."
+                "row and one zenith per column."
             )
         return problems
 

@@ -106,16 +106,14 @@ def plane(place: str, values: Values, declaration: Declaration, scale: float | N
     if integer and values.dtype.itemsize == 1 and declared is None:
         raise DataError(
             f"{place} holds distances of 8 bits, mostly a picture made for viewing; give the original files "
-            "(16-bit "
-            "PNG in millimeters, .npy in meters), or declare the scale of these in dataset.toml."
+            "(16-bit PNG in millimeters, .npy in meters), or declare the scale of these in dataset.toml."
         )
     units = MILLIMETERS if declared == SUN_RGBD or (declared is None and integer) else float(declared or 1)
     missing, left_out = _missing(values, declaration, undeclared=declared is None)
     if (negative := (values < 0) & ~missing).any():
         raise DataError(
             f"{place} contains negative distances ({float(values[negative][0]):g}); store distances of 0 or more, "
-            "or "
-            f'declare them as missing in dataset.toml: invalid = ["{NEGATIVE}"].'
+            f'or declare them as missing in dataset.toml: invalid = ["{NEGATIVE}"].'
         )
     measured = ~missing
     if declaration.scale == SUN_RGBD:
@@ -150,9 +148,8 @@ def _range_plane(
     largest = declaration.max_range or MAX_RANGE_M
     integer = values.dtype.kind in "ui"
     if integer and declaration.invalid is None:
-        missing = missing | (
-            values == 0
-        )  # as depth cameras and KITTI store it; a scanner measures no distance of 0
+        # As depth cameras and KITTI store it; a scanner measures no distance of 0.
+        missing = missing | (values == 0)
     meters = (values.astype(np.float64) / units if units != 1 else values).astype(np.float32)
     beyond = ~missing & (meters > largest)
     if declaration.max_range is None and beyond.any():
@@ -284,10 +281,8 @@ class Survey:
         if beyond := self.left_out.get(_BEYOND):
             sentences.append(
                 f"{name}: {beyond / self.pixels:.1%} of pixels are beyond {MAX_RANGE_M:g} m, up to "
-                f"{self.furthest:.2f} m, "
-                "and count as no return; declare how far the scanner measures as max_range in dataset.toml, or "
-                "the "
-                "scale if these are no meters."
+                f"{self.furthest:.2f} m, and count as no return; declare how far the scanner measures as "
+                "max_range in dataset.toml, or the scale if these are no meters."
             )
         elif kind == "image" and 0 < self.furthest < FEW_BITS:
             sentences.append(
@@ -298,8 +293,7 @@ class Survey:
         elif kind in METRIC and self.pixels and not self.furthest > 0:
             sentences.append(
                 f"{name}: no pixel of any file is measured; check what the files hold, and the scale and invalid "
-                "values "
-                "in dataset.toml if there are any."
+                "values in dataset.toml if there are any."
             )
         elif kind in METRIC and self.pixels:
             furthest = self.furthest
@@ -341,15 +335,12 @@ class Survey:
             raw = furthest * MILLIMETERS
             return (
                 f"if the files hold 5000 units per meter (TUM RGB-D) it ends at {raw / 5000:.2f} m, with 256 "
-                "(KITTI) at "
-                f"{raw / 256:.2f} m; declare the scale in dataset.toml or in a column "
-                f"{self.declaration.column}_scale "
-                "(1000 if millimeters are right)"
+                f"(KITTI) at {raw / 256:.2f} m; declare the scale in dataset.toml or in a column "
+                f"{self.declaration.column}_scale (1000 if millimeters are right)"
             )
         if not self.integers and furthest > IMPLAUSIBLE_M:
             return (
                 f"if the values are millimeters, declare scale = 1000 in dataset.toml ({self.nearest / 1000:.2f} "
-                "to "
-                f"{furthest / 1000:.2f} m)"
+                f"to {furthest / 1000:.2f} m)"
             )
         return ""

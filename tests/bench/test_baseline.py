@@ -87,7 +87,7 @@ def test_the_ledger_of_claims_is_made_from_the_committed_records(project: Path) 
     assert "undecided so far: 1 seed, next look at 10" in ledger
     readme = (project / "README.md").read_text(encoding="utf-8")
     generated = readme.partition(baseline.BEGIN)[2].partition(baseline.END)[0]
-    assert "3 are undecided" in generated
+    assert "undecided 3, " in generated
     assert "[downsampling-deep](baseline/downsampling-deep.jsonl)" in ledger
 
 
@@ -143,6 +143,26 @@ def test_a_record_serves_every_study_that_trains_its_cell() -> None:
         (record.study, record.variant, record.seed) for record in baseline.for_every_study(baseline.committed())
     ]
     assert served == [("fusion-compact", "", 51), ("input-scaling", "raw", 51), ("input-scaling", "raw", 52)]
+
+
+@pytest.mark.usefixtures("project")
+def test_a_record_with_changed_settings_is_of_its_study_and_of_those_that_declare_them() -> None:
+    raw = find_study("input-scaling").protocols["raw"].to_dict()
+    longer = sample_record(
+        "compact-late-concat-maxpool",
+        study="standard",
+        variant="epochs=3",
+        changed="epochs=3",
+        protocol=find_study("standard").protocols[""].to_dict() | {"epochs": 3},
+    )
+    as_raw = replace(longer, variant="everything", changed="everything", protocol=raw)
+    served = [(r.study, r.variant, r.changed) for r in baseline.for_every_study([longer, as_raw])]
+    assert served == [
+        ("standard", "epochs=3", "epochs=3"),
+        ("standard", "everything", "everything"),
+        ("fusion-compact", "", ""),
+        ("input-scaling", "raw", ""),
+    ]
 
 
 @pytest.mark.usefixtures("project")

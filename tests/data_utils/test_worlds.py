@@ -144,6 +144,8 @@ def test_a_function_gets_other_seeds_for_other_worlds_and_parts() -> None:
     assert len({seed for _, seed in calls}) == 4
     assert [sizes(world) for world in worlds] == [[30, 10, 20]] * 2
     assert worlds[0].info == source.info == replace(worlds[0].info, name="mine")
+    assert open_source("mine").info == source.info  # known, so that nothing is made to find it out
+    assert len(calls) == 4
 
 
 def shuffled(seed: int) -> torch.Tensor:
@@ -337,7 +339,7 @@ def test_shares_outside_their_range_are_refused(changes: dict[str, float]) -> No
 def test_a_part_knows_its_pairs() -> None:
     dataset = shapes(40, 0, image_size=16)
     part = split_world(dataset, Shares(valid=0.5), 51).valid
-    assert torch.equal(part.batch(["lidar"]).inputs["lidar"], dataset.batch(part.indices).inputs["lidar"])
+    assert torch.equal(part.batch().inputs["lidar"], dataset.batch(part.indices).inputs["lidar"])
     assert part.names == [dataset.names[pair] for pair in part.indices.tolist()]
     chunks = [*part.chunks(8)]
     assert [len(chunk) for chunk in chunks] == [8, 8, 4]

@@ -59,12 +59,15 @@
     let left = 0;
     let all = 0;
     for (const table of tables) {
+      const before = left;
       for (const row of table.tBodies[0].rows) {
         const text = row.textContent.toLowerCase();
         row.hidden = !words.every((word) => text.includes(word));
         left += !row.hidden;
         all += 1;
       }
+      const folded = table.closest("details");
+      if (words.length && folded && left > before) folded.open = true;
     }
     count.textContent = words.length ? `${left} of ${all} rows` : `${all} rows`;
   };

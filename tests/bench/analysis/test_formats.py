@@ -94,3 +94,19 @@ def test_the_decimals_of_a_metric_that_declares_them_are_its_own() -> None:
 )
 def test_significant_digits_end_without_a_point(value: float, text: str) -> None:
     assert formats.significant(value, 4) == text
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "text"),
+    [
+        ("field-late-mean-maxpool", "field-late-mean-strided", "maxpool - strided (field-late-mean)"),
+        ("field-intermediate-add-spd", "field-intermediate-concat-spd", "add - concat (field-intermediate, spd)"),
+        ("field-intermediate-add-spd", "field-rgb-spd", "intermediate-add - rgb (field, spd)"),
+        ("mine", "yours", "mine - yours"),
+        ("net", "net-net", "net - net-net"),
+        ("a-a", "a-a-a", "a - a-a (a)"),
+        ("a-x over b-x", "c-x over d-x", "a-x over b-x - c-x over d-x"),
+    ],
+)
+def test_what_names_share_is_shown_once(a: str, b: str, text: str) -> None:
+    assert formats.beside(a, b, "-") == text

@@ -391,6 +391,32 @@ def test_each_model_has_its_best_variant_chosen_on_validation() -> None:
     assert best.parts[0].verdict.effect.mean == pytest.approx(0.5 - 0.1, abs=0.01)
 
 
+def test_runs_with_changed_settings_have_verdicts_of_their_own() -> None:
+    claim = "fusion-compact/hadamard-close"
+    runs = tuned(concat=(0.3, 0.1), hadamard=(0.5, 0.6))
+    longer = [
+        replace(run, variant=f"{run.variant},epochs=24", changed="epochs=24", best_valid_loss=loss / 2)
+        for run in runs
+        if (loss := run.best_valid_loss)
+    ]
+    found = {
+        (e.conditions.setting, e.conditions.changed): e for e in entries(claim, [*longer, *runs]) if e.conditions
+    }
+    assert list(found) == [
+        (setting, changed)
+        for setting in ("one learning rate", "best learning rate of four")
+        for changed in ("", "epochs=24")
+    ]
+    for setting, alone in of_settings(claim, runs).items():
+        declared, changed = found[setting, ""], found[setting, "epochs=24"]
+        assert declared == alone
+        effects = [entry.parts[0].verdict.effect.mean for entry in (declared, changed)]
+        assert effects[1] == pytest.approx(effects[0] / 2)
+        assert declared.conditions is not None
+        assert changed.conditions is not None
+        assert changed.conditions.protocol == declared.conditions.protocol + ", with epochs=24"
+
+
 def test_what_is_chosen_on_validation_is_reported_as_it_is() -> None:
     runs = [
         replace(run, best_valid_loss=0.9) if "concat" in run.model and run.variant == "lr 0.003" else run

@@ -52,8 +52,9 @@ def test_the_best_have_no_variant_and_a_question_that_names_the_grid() -> None:
     best = with_best_rates([*A, *B])
     assert {run.variant for run in best} == {""}
     (question,) = {run.question for run in best}
-    assert question.startswith("Which? Every model has the learning rate with the lowest validation loss")
-    assert question.endswith("of 0.001 and 0.01.")
+    assert question.startswith(
+        "Which? Every model was trained with learning rates of 0.001 and 0.01; for each seed"
+    )
 
 
 def test_a_run_that_diverged_is_chosen_only_where_all_did() -> None:
@@ -73,6 +74,31 @@ def test_a_failed_cell_is_kept_to_be_named() -> None:
     best = with_best_rates(failed)
     assert [(run.variant, run.status) for run in best if run.variant] == [("lr 0.001", FAILED)]
     assert len(best) == 4  # two of A, one of B, and the failed one
+
+
+def changed(records: list[RunRecord], epochs: int) -> list[RunRecord]:
+    """The records as of ``--set epochs=...``."""
+    settings = f"epochs={epochs}"
+    return [
+        replace(
+            run,
+            variant=f"{run.variant},{settings}",
+            changed=settings,
+            protocol={**run.protocol, "epochs": epochs},
+            best_valid_loss=(run.best_valid_loss or 0) / 10,
+        )
+        for run in records
+    ]
+
+
+def test_rates_are_chosen_among_runs_with_the_same_changed_settings() -> None:
+    longer = changed(A, 24)
+    best = with_best_rates([*A, *B, *longer])
+    assert [run for run in best if not run.variant] == with_best_rates([*A, *B])
+    assert [run for run in best if run.variant == "epochs=24"] == with_best_rates(longer)
+    assert len(best) == 6
+    one_rate = longer[:2]
+    assert with_best_rates([*A, *B, *one_rate]) == [*with_best_rates([*A, *B]), *one_rate]
 
 
 def test_variants_that_differ_in_more_than_the_rate_are_no_grid() -> None:

@@ -252,13 +252,15 @@ def test_all_variants_of_which_the_best_is_taken_are_needed(tmp_path: Path) -> N
     path.write_text(
         CLAIMS.replace("{A}", A).replace("{B}", B).replace("{C}", C).replace("input-scaling/raw", "tuned/*")
     )
-    plan = Plan(read_claims([path]), options("tuned", tmp_path=tmp_path).cells())
-    first = [cell for cell in plan.ordered() if cell.seed == 51 and not plan.why_not(cell, [], [])]
-    assert {(cell.spec.name, cell.config.variant) for cell in first} == {
-        (model, variant)
-        for model in (A, B, C, "compact-late-concat-maxpool")
-        for variant in first[0].study.protocols
-    }
+    for settings in ({}, {"epochs": "24"}):  # claims about a protocol are asked of changed ones too
+        cells = dataclasses.replace(options("tuned", tmp_path=tmp_path), settings=settings).cells()
+        plan = Plan(read_claims([path]), cells)
+        first = [cell for cell in plan.ordered() if cell.seed == 51 and not plan.why_not(cell, [], [])]
+        assert {(cell.spec.name, *cell.source) for cell in first} == {
+            (model, "tuned", variant)
+            for model in (A, B, C, "compact-late-concat-maxpool")
+            for variant in first[0].study.protocols
+        }
 
 
 def test_what_can_decide_nothing_is_refused(tmp_path: Path) -> None:

@@ -65,12 +65,9 @@ def test_the_summary_links_to_every_study(shown: Node) -> None:
 
 def test_the_published_claims_are_there_where_a_study_decides_them(shown: Node) -> None:
     claims = ledger(hand_made().records, [], published_claims())
-    assert [[*row[:2], row[4]] for row in rows(shown, "Claims")[1:]] == [
-        [entry.claim.text, entry.claim.name, entry.words]
-        for was_run in (True, False)
-        for entry in claims.entries
-        if (entry.conditions is not None) is was_run
-    ]
+    assert sorted(row[:2] for row in rows(shown, "Claims")[1:]) == sorted(
+        [entry.claim.text, entry.words] for entry in claims.entries if entry.conditions is not None
+    )
     (summary,) = shown.find("section", **{"aria-labelledby": "summary"})
     assert verdict_counts(claims) in summary.words()
     (conditions,) = claims.conditions

@@ -18,19 +18,19 @@ def test_the_page_by_eye() -> None:
     ]
     text = shown([*deep(0.1, 0.3), *elsewhere])
     claim = next(claim for claim in published_claims().claims if claim.name == "downsampling-deep/1")
-    first, second = (
-        line for line in text.splitlines() if line.startswith("| MaxPool reaches lower validation loss")
-    )
-    assert f"| downsampling-deep/1 ({claim.sha256}) | shapes | as published | **holds (look 1 of 3)** |" in first
-    assert "| 10 | 0.067 | a processor, 2 threads |" in first
+    first, second = (line for line in text.splitlines() if "| MaxPool reaches lower validation loss" in line)
+    assert first.startswith(f"| downsampling-deep/1 ({claim.sha256}) | {claim.text} | **holds (look 1 of 3)** |")
+    assert "** | maxpool - strided (deep-intermediate-concat): " in first
+    assert "| 10 | shapes | as published | 0.067 | a processor, 2 threads |" in first
     assert first.endswith("| [downsampling-deep](there/downsampling-deep.jsonl) |")
-    assert "| mine | as published, QUICK: cut short | **does not hold (look 1 of 3)** |" in second
+    assert "| **does not hold (look 1 of 3)** |" in second
+    assert "| mine | as published, QUICK: cut short |" in second
     assert "| unknown device, unknown threads |" in second
     assert "- shapes: simulated." in text
     assert "- mine: read from files" in text
     assert (
-        "- mine: seeds divide the same pairs, so with any number of them a 95% interval of the difference in"
-        in text
+        "- mine, as published, QUICK: cut short: seeds divide the same pairs, so with any number of them a 95% "
+        "interval of the difference in" in text
     )
     assert "- shapes: seeds divide" not in text
     assert "Where the protocol was cut short" in text
@@ -103,21 +103,41 @@ def test_the_short_table_has_what_was_run() -> None:
     assert verdicts_table(ledger([])).rows == []
 
 
-def test_the_long_table_has_every_claim() -> None:
+def test_the_long_table_has_what_was_run_and_names_the_rest() -> None:
     table = claims_table(ledger(deep(0.1, 0.3)))
-    assert len(table.rows) == len(published_claims().claims)
-    rows = {row[1]: row[4:] for row in table.rows}
-    assert rows["downsampling-deep/1"][0] == "holds (look 1 of 3)"
-    assert rows["fusion-wide/1"] == ["not run", *["-"] * 4]
-    verdicts = [row[4] for row in table.rows]
-    assert verdicts == sorted(verdicts, key=lambda words: words == "not run")  # what was run comes first
+    rows = {row[0]: row[1:] for row in table.rows}
+    assert len(rows) == 3
+    verdict, decisive, n, data, protocol, _ = rows["MaxPool reaches lower validation loss and higher accuracy"]
+    assert (data, protocol, verdict, n) == ("shapes", "as published", "holds (look 1 of 3)", "10")
+    assert decisive.startswith("maxpool - strided (deep-intermediate-concat): ")
+    assert "device: a processor, 2 threads" in table.notes
+    assert table.notes[-1].startswith("not run: downsampling-compact/1, ")
+    two = [replace(run, environment=run.environment | {"device_name": "another"}) for run in deep(0.1, 0.3)]
+    assert (
+        claims_table(ledger([*deep(0.1, 0.3), *(replace(run, dataset="b") for run in two)])).header[-1] == "device"
+    )
+
+
+def test_every_claim_is_on_the_page_and_what_was_run_comes_first() -> None:
+    text = shown(deep(0.1, 0.3))
+    names = [line.split(" ")[1] for line in text.splitlines() if line.startswith("| ") and "** |" in line]
+    assert sorted(set(names)) == sorted({claim.name for claim in published_claims().claims})
+    assert all(name.startswith("downsampling-deep/") for name in names[:3])
+
+
+def test_decided_claims_come_first() -> None:
+    runs = [*deep(0.1, 0.3), *wide(0.1, 0.1)[:-1]]
+    verdicts = [row[1] for row in claims_table(ledger(runs)).rows]
+    undecided = [verdict.startswith("undecided") for verdict in verdicts]
+    assert undecided == sorted(undecided)
+    assert len(set(undecided)) == 2
 
 
 def test_rankings_that_do_not_survive_tuning_are_named() -> None:
     # Concatenation is worse than Hadamard and better than addition with one rate; tuned, it is ahead of both.
     found = ledger(tuned(concat=(0.4, 0.1), add=(0.5, 0.5), hadamard=(0.2, 0.2)))
     survives, chosen = tuning_tables(found)
-    rows = {(row[0], row[1]): row[3:] for row in survives.rows}
+    rows = {(row[0], row[2]): row[4:] for row in survives.rows}
     close = "compact-intermediate-hadamard-maxpool is as good as compact-intermediate-concat-maxpool"
     worst = "compact-intermediate-concat-maxpool is better than compact-intermediate-add-maxpool"
     before, after, survived = rows["fusion-compact/hadamard-close", close]
@@ -127,6 +147,20 @@ def test_rankings_that_do_not_survive_tuning_are_named() -> None:
     assert rows["fusion-compact/2", worst][-1] == "yes"
     late = "compact-late-concat-maxpool is better than compact-intermediate-add-maxpool"
     assert rows["fusion-compact/2", late][-1] == "open"
-    assert ["compact-intermediate-concat-maxpool", "0", "10"] in chosen.rows
+    assert ["shapes", "compact-intermediate-concat-maxpool", "0", "10"] in chosen.rows
     assert "## Fair training" in page(found, str)
     assert "## Fair training" not in shown(deep(0.1, 0.3))
+
+
+def test_what_was_chosen_is_shown_for_each_data_set_and_change_of_settings() -> None:
+    runs = tuned(concat=(0.4, 0.1), hadamard=(0.2, 0.3))
+    elsewhere = [replace(run, dataset="elsewhere") for run in tuned(concat=(0.1, 0.4), hadamard=(0.2, 0.3))]
+    longer = [replace(run, variant=f"{run.variant},epochs=9", changed="epochs=9") for run in elsewhere]
+    survives, chosen = tuning_tables(ledger([*runs, *elsewhere, *longer]))
+    data = ["shapes", "elsewhere", "elsewhere, with epochs=9"]
+    assert list(dict.fromkeys(row[1] for row in survives.rows)) == data
+    concat = [row for row in chosen.rows if "concat" in row[1]]
+    model = "compact-intermediate-concat-maxpool"
+    assert concat == [
+        [of, model, *counts] for of, counts in zip(data, (["0", "10"], ["10", "0"], ["10", "0"]), strict=True)
+    ]

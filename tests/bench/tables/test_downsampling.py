@@ -1,4 +1,5 @@
 import pytest
+from msgspec.structs import replace
 
 from bench.records import DIVERGED, RunRecord
 from bench.tables.downsampling import downsampling_table
@@ -77,6 +78,12 @@ def test_the_better_of_the_two_is_marked_where_six_seeds_agree() -> None:
     table = made(downsampling_table([*twins, *ours]))
     loss, time = ([row[1] for row in table.rows].index(title) for title in ("best valid loss", "epoch time (s)"))
     assert table.marked == {(loss, 4), (time, 5)}
+    busy = made(downsampling_table([*twins, *(replace(run, other_load=1.0) for run in ours)]))
+    assert busy.marked == {(loss, 4)}
+    further = [replace(run, embedder="blurpool", model=run.model.replace("strided", "blurpool")) for run in ours]
+    assert not made(
+        downsampling_table([*twins, *ours, *further])
+    ).marked  # p = 2 / 2**6, for two rows of each metric
 
 
 def test_csv_brings_back_the_numbers() -> None:

@@ -46,6 +46,22 @@ def test_six_seeds_decide() -> None:
     assert worse.marked == {(0, 4)}
 
 
+def test_marks_are_adjusted_for_the_number_of_fusions() -> None:
+    better = (
+        0.9,
+        0.91,
+        0.92,
+        0.9,
+        0.9,
+        0.9,
+    )  # in all of six seeds: p = 2 / 2**6 = 0.03 for one fusion, 0.06 for two
+    singles = [*runs(RGB, *[0.5] * 6), *runs(LIDAR, *[0.75] * 6)]
+    fusions = [*runs(FUSION, *better), *runs("wide-late-concat-maxpool", *better)]
+    table = made(modalities_table([*singles, *fusions]))
+    assert len(table.rows) == 2
+    assert not table.marked
+
+
 def test_without_every_modality_alone_there_is_nothing_to_compare_with() -> None:
     other_family = runs("experts-lidar-maxpool", 0.75)
     other_embedder = runs("wide-lidar-strided", 0.75)

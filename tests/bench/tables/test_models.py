@@ -49,8 +49,8 @@ def test_the_table_holds_means_over_seeds_and_half_their_intervals() -> None:
         "| 41 ± 15 |\n"
         "| compact-late-concat-strided | 2 | 1.0 ± 7.8 | 0.600 ± 1.556 | 1,000 | 2.00 | 4.5 ± 6.4 | 40 |\n"
         "\n"
-        "±: half the 95% interval of the mean over seeds (Student's t); of what is evaluated with the variance of "
-        "Nadeau and Bengio, as seeds divide the same pairs  \n"
+        "±: half the width of the 95% interval of the mean over seeds (Student's t); for losses and accuracies "
+        "with the variance of Nadeau and Bengio, as all seeds divide the same pairs  \n"
         "no row is marked as best: fewer than 6 seeds are too few for a decision  \n"
         "data: shapes, 2 classes, 400 training pairs, 100 validation pairs  \n"
         "profile: quick, 3 epochs, seeds: 51, 52 (n = 2)  \n"
@@ -224,7 +224,10 @@ def test_times_of_disturbed_runs_are_marked_and_nothing_else_is() -> None:
     twin, other = ([cell for cell in row if "~" in cell] for row in table.rows)
     assert twin == ["~2.00", "~6.0"]  # the epoch and the training
     assert other == []
-    note = "~: rough, as other processes kept more than 0.2 cores busy; no claim counts such times"
+    note = (
+        "~: rough, as other processes kept more than 0.2 cores busy; "
+        "such times are neither marked nor counted by claims"
+    )
     assert note in table.notes
     line = "times: rough in 1 of 4 runs, as other processes kept more than 0.2 cores busy meanwhile (up to 1.3)"
     assert f"{line}; no claim counts them" in table.conditions

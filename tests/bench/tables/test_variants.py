@@ -15,7 +15,7 @@ def test_variants_stand_side_by_side() -> None:
             ]
         )
     )
-    assert table.title == "standard: raw and normalized"
+    assert table.title == "standard: protocols side by side: raw, normalized"
     assert table.header == [
         "model",
         "valid accuracy, raw",
