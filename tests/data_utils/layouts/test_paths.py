@@ -44,9 +44,11 @@ def test_what_systems_leave_behind_is_no_data(tree: Path, layout: str) -> None:
             for name in ("azimuth.npy", "zenith.npy"):
                 (folder / name).unlink()
     before = load(str(tree))
-    for name in ("$Recycle.Bin", "System Volume Information", "lost+found", "#recycle", ".Trash-1000"):
-        shutil.copytree(tree / "cubes", tree / name)
     litter(tree)
+    for name in ("$Recycle.Bin", "System Volume Information", "lost+found", "#recycle", ".Trash-1000"):
+        for modality in ("rgb", "lidar" if layout == "tree" else "nir"):
+            (tree / name / modality).mkdir(parents=True)
+            shutil.copy(tree / "cubes" / "rgb" / "0000.png", tree / name / modality / "0000.png")
     assert load(str(tree)).sha256 == before.sha256
     assert load(str(tree)).notes == before.notes
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from data_utils import DataError, load
+from data_utils.layouts.manifest import list_manifest
 from tests.data_utils.layouts.files import depth_of, write_pairs
 
 
@@ -16,22 +17,29 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def listed(folder: Path) -> list[object]:
+    """All that a table tells; the files that it names are not read."""
+    listing = list_manifest(folder)
+    sources = [(name, source.files, source.intrinsics) for name, source in listing.sources.items()]
+    intrinsics = [(name, files, None if k is None else k.tolist()) for name, files, k in sources]
+    return [listing.classes, listing.labels, listing.groups, listing.names, listing.notes, intrinsics]
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|", "; "])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_any_separator_and_encoding(folder: Path, separator: str, encoding: str, newline: str) -> None:
-    before = load(str(folder))
-    text = (folder / "manifest.csv").read_text().replace(",", separator).replace("\n", newline)
-    (folder / "manifest.csv").write_bytes(text.encode(encoding))
-    assert load(str(folder)).sha256 == before.sha256
-    assert load(str(folder)).notes == before.notes
+    before, manifest = listed(folder), folder / "manifest.csv"
+    text = manifest.read_text().replace(",", separator).replace("\n", newline)
+    manifest.write_bytes(text.encode(encoding))
+    assert listed(folder) == before
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
 def test_the_zeros_of_an_encoding_tell_it(folder: Path, encoding: str) -> None:
-    before, manifest = load(str(folder)).sha256, folder / "manifest.csv"
+    before, manifest = listed(folder), folder / "manifest.csv"
     manifest.write_bytes(manifest.read_text().encode(encoding))
-    assert load(str(folder)).sha256 == before
+    assert listed(folder) == before
 
 
 @pytest.mark.parametrize(
