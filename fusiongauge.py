@@ -54,19 +54,29 @@ class FusionGaugeError(Exception):
 
 
 def printable(text: str) -> str:
-    r"""The text with bytes of file names that are not UTF-8 written as ``\xfc``, so that every file can hold it.
+    r"""The text with what no file and no terminal should hold written as ``\xfc``.
 
-    Python keeps such bytes as surrogates, which neither UTF-8 nor JSON has.
+    These are bytes of file names that are not UTF-8, which Python keeps as surrogates and neither UTF-8 nor JSON
+    has, and control characters except line ends and tabs.
     """
-    return text if text.isascii() else _SURROGATE.sub(_escaped, text)
+    return _UNPRINTABLE.sub(_escaped, text)
 
 
-_SURROGATE = re.compile("[\ud800-\udfff]")
+def one_line(text: str) -> str:
+    r"""The ``printable`` text with line ends and tabs written as ``\n`` and ``\t``, for names in tables."""
+    return re.sub("[\t\n\r\u2028\u2029]", _escaped, printable(text))
+
+
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def _escaped(match: re.Match[str]) -> str:
     number = ord(match.group())
-    return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"
+    if 0xDC80 <= number <= 0xDCFF:
+        return f"\\x{number - 0xDC00:02x}"
+    return (
+        match.group().encode("ascii", "backslashreplace").decode() if number > 127 else repr(match.group())[1:-1]
+    )
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:

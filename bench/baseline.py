@@ -142,16 +142,11 @@ def _variants(record: RunRecord, study: Study) -> list[tuple[str, str]]:
     """The variants of a study that a record serves, and what was changed: its own, or those with its protocol."""
     if record.study == study.name:
         return [(record.variant, record.changed)]
-    return [(variant, "") for variant in study.protocols if _serves(record, study, variant)]
-
-
-def _serves(record: RunRecord, study: Study, variant: str) -> bool:
-    protocol = study.protocols[variant].on(dict.fromkeys(record.channels or record.modalities)).to_dict()
-    return (
-        record.model in study.models
-        and record.dataset == study.dataset
-        and canonical(record.protocol) == canonical(protocol)
-    )
+    if record.model not in study.models or record.dataset != study.dataset:
+        return []
+    channels, as_run = dict.fromkeys(record.channels or record.modalities), canonical(record.protocol)
+    protocols = {variant: protocol.on(channels) for variant, protocol in study.protocols.items()}
+    return [(variant, "") for variant, protocol in protocols.items() if canonical(protocol.to_dict()) == as_run]
 
 
 def _records_path(study: str) -> Path:

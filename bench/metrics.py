@@ -1,7 +1,7 @@
 """The one table of metrics: everything that shows, compares or judges a quantity reads its declaration here.
 
 Two kinds: metrics that an evaluation computes from predictions (``@register_metric``, as in a plug-in), and
-quantities that a record holds beside them (``QUANTITIES``). ``metrics_of`` gives those of some records, with the
+quantities that a record holds beside them (``QUANTITIES``). ``declarations`` gives those of some records, with the
 declarations that records of plug-ins carry. Loads torch only to compute.
 
 Shapes: N samples, L logits (1 for binary cross-entropy, otherwise one per class).

@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         help=f"{', '.join(LAYOUTS)}, or one of a plug-in; default: %(default)s",
     )
     make.add_argument("--pairs", type=int, default=1000, help="number of pairs; default: %(default)s")
-    make.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    make.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
     make.add_argument("--image-size", type=int, default=64, help="rows and columns; default: %(default)s")
     make.set_defaults(command=_make)
 
@@ -107,12 +107,19 @@ def _parser() -> argparse.ArgumentParser:
             help="number of pairs to simulate, or for a path the approximate number to keep; default: 10000, or "
             "all",
         )
-        reader.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+        reader.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
     for command in commands.choices.values():
         command.add_argument(
             "--plugin", action="append", default=[], metavar="FILE", help="load this Python file first; repeatable"
         )
     return parser
+
+
+def _seed(text: str) -> int:
+    seed = int(text)
+    if seed < 0:
+        raise argparse.ArgumentTypeError(f"{seed} is negative; give 0 or more")
+    return seed
 
 
 def _load(options: argparse.Namespace) -> "PairedDataset":

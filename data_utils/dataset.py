@@ -24,7 +24,7 @@ from data_utils.decoding import Decoder
 from data_utils.errors import DataError
 from data_utils.geometry import is_scanner, is_xyza
 from data_utils.modality import Modality
-from fusiongauge import printable
+from fusiongauge import one_line
 
 if TYPE_CHECKING:
     from data_utils.splits import Shares
@@ -36,7 +36,7 @@ class DatasetInfo:
     """The description of a data set. Models are built from it alone.
 
     Attributes:
-        name: A short name for tables; in all names, bytes that are not UTF-8 are escaped (``printable``).
+        name: A short name for tables; in all names, what is not UTF-8 and controls are escaped (``one_line``).
         classes: Class names; a label is an index into them.
         channels: Modality to number of channels; the order of the entries is the order of the modalities.
         image_size: Rows and columns (H, W), the same for every modality.
@@ -55,9 +55,9 @@ class DatasetInfo:
     modalities: Mapping[str, Modality] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # Names come from files, and a name that is not valid Unicode cannot be written to a record.
-        object.__setattr__(self, "name", printable(self.name))
-        object.__setattr__(self, "classes", tuple(map(printable, self.classes)))
+        # Names come from files: what is not valid Unicode cannot be in a record, nor a line end in a table.
+        object.__setattr__(self, "name", one_line(self.name))
+        object.__setattr__(self, "classes", tuple(map(one_line, self.classes)))
         # Private copies: later changes of the caller's dictionaries must not change the widths of models.
         object.__setattr__(self, "channels", MappingProxyType(dict(self.channels)))
         object.__setattr__(self, "modalities", MappingProxyType(dict(self.modalities)))
@@ -83,8 +83,7 @@ class DatasetInfo:
             if modality.channels != self.channels.get(name):
                 raise DataError(
                     f"Data set {self.name!r} declares a modality {name!r} of {modality.channels} channel(s), but "
-                    "its "
-                    f"channels are {dict(self.channels)}; make them agree."
+                    f"its channels are {dict(self.channels)}; make them agree."
                 )
         if min(*self.image_size, *self.channels.values()) < 1:
             raise DataError(
@@ -192,7 +191,7 @@ class PairedDataset:
 
     def __post_init__(self) -> None:
         for texts in ("names", "notes", "assumptions"):
-            object.__setattr__(self, texts, tuple(map(printable, getattr(self, texts))))
+            object.__setattr__(self, texts, tuple(map(one_line, getattr(self, texts))))
         name, count = self.info.name, len(self.labels)
         if tuple(self.inputs) != tuple(self.info.channels):
             raise DataError(
@@ -211,8 +210,7 @@ class PairedDataset:
             if values.dtype not in _DTYPES:
                 raise DataError(
                     f"Data set {name!r} holds {modality!r} as {values.dtype}; convert it to uint8 or uint16 "
-                    "(images) "
-                    "or float16 or float32 (measurements)."
+                    "(images) or float16 or float32 (measurements)."
                 )
         for what, integers in (("labels", self.labels), ("groups", self.groups)):
             if integers.dtype != torch.int64 or tuple(integers.shape) != (count,):
@@ -227,8 +225,7 @@ class PairedDataset:
         if self.assigned and (len(self.assigned) != count or not set(self.assigned) <= set(PARTS)):
             raise DataError(
                 f"Data set {name!r} assigns {len(self.assigned)} of {count} pairs, to "
-                f"{sorted(set(self.assigned))}; "
-                f"give every pair one of {', '.join(PARTS)}, or none any."
+                f"{sorted(set(self.assigned))}; give every pair one of {', '.join(PARTS)}, or none any."
             )
         present = set(self.labels.tolist())
         strays = sorted(present - set(range(len(self.info.classes))))

@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -110,7 +110,8 @@ def open_source(
             return _read(_Reading(name_or_path, angles_of, size, progress, cache, announce))
     except OSError as error:
         raise DataError(
-            f"{name_or_path!r} cannot be read ({error.strerror}); check the path and its permissions."
+            f"{str(error.filename or name_or_path)!r} cannot be read ({error.strerror}); check the path and its "
+            "permissions."
         ) from None
 
 
@@ -251,12 +252,18 @@ def _seed_of_draw(seed: int, draw: int) -> int:
 def _drawn(name: str, size: ImageSize | None, cache: Cache | None) -> DrawnPairs:
     make = DATASETS[name]
     if size is None:
-        return DrawnPairs(name, make, cache)
+        return _drawn_by(name, make, cache, DEFAULT_SIZE)
     if not isinstance(make, SimulatedDataset):
         raise DataError(f"{name!r} is made by a plug-in at a size of its own; leave the image size {size} out.")
     if size.rows != size.columns:
         raise DataError(f"{name!r} is simulated at square sizes, not at {size}; give one number.")
-    return DrawnPairs(name, make, cache, size.rows)
+    return _drawn_by(name, make, cache, size.rows)
+
+
+@lru_cache(maxsize=64)
+def _drawn_by(name: str, make: MakeDataset, cache: Cache | None, image_size: int) -> DrawnPairs:
+    """One object, so that what a function returned once is known where its data set is opened again."""
+    return DrawnPairs(name, make, cache, image_size)
 
 
 class _Reading(NamedTuple):

@@ -46,8 +46,7 @@ class Modality:
         if self.points and (self.kind not in METRIC or self.channels != 4):
             raise DataError(
                 f"A modality of kind {self.kind!r} with {self.channels} channels cannot hold points; points are "
-                "XYZA "
-                "of kind depth or range."
+                "XYZA of kind depth or range."
             )
         if self.kind in METRIC and not self.unit:
             object.__setattr__(self, "unit", "m")

@@ -1,4 +1,4 @@
-"""Scaling channels to mean 0 and standard deviation 1, with statistics of the training pairs only."""
+"""Mean and standard deviation of the channels of the training pairs, which models get their inputs scaled by."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -59,32 +59,6 @@ class ChannelStatistics:
             std[modality] = torch.where(constant, 1.0, deviation).float()
         return cls(mean, std)
 
-    def normalize(self, batch: Batch) -> Batch:
-        """(x - mean) / std, channel by channel; a channel that was constant becomes 0.
-
-        Args:
-            batch: Inputs (B, C, H, W) of the same modalities and channels, on any device.
-
-        Returns:
-            A new batch of the same shapes.
-
-        Raises:
-            DataError: The batch has a modality without statistics.
-        """
-        unknown = sorted(set(batch.inputs) - set(self.mean))
-        if unknown:
-            raise DataError(
-                f"There are no channel statistics of {unknown}, only of {sorted(self.mean)}; "
-                "compute them from a batch of the same data set."
-            )
-        return Batch(
-            {
-                m: (x - _per_channel(self.mean[m], x)).div_(_per_channel(self.std[m], x))
-                for m, x in batch.inputs.items()
-            },
-            batch.labels,
-        )
-
 
 def batchwise_statistics(images: Tensor, batch_size: int = 64) -> dict[str, list[float]]:
     """Mean and standard deviation of images as the published notebooks compute them: per batch, then averaged.
@@ -121,7 +95,3 @@ def _totals(chunks: Iterable[Batch], change: Callable[[str, Tensor], Tensor]) ->
     return {
         m: torch.stack([part.sum(dim=0) for part in s.split(_CHUNK)]).sum(dim=0) for m, s in sums.items()
     }, count
-
-
-def _per_channel(statistic: Tensor, like: Tensor) -> Tensor:
-    return statistic.to(like.device)[:, None, None]

@@ -157,8 +157,8 @@ def _declared(dataset: PairedDataset, shares: Shares) -> dict[str, Indices]:
             raise DataError(
                 f"The split that comes with {dataset.info.name!r} has {dataset.names[other]!r} in "
                 f"{dataset.assigned[other]}, and {dataset.names[pair]!r} of the same group in "
-                f"{dataset.assigned[pair]}; "
-                "put every group in one part, or remove the split so that it is drawn by groups."
+                f"{dataset.assigned[pair]}; put every group in one part, or remove "
+                "the split so that it is drawn by groups."
             )
     return declared
 
@@ -171,9 +171,9 @@ def _check(dataset: PairedDataset, shares: Shares, train: Indices, valid: Indice
         if trained and (validated or not drawn):
             continue
         of_class = dataset.groups[dataset.labels == label]
-        place = (
-            f"all of them in training at a fraction of {shares.valid}" if trained else "none of them in training"
-        )
+        place = f"all of them in training at a fraction of {shares.valid}"
+        if not trained:
+            place = f"none of them in training{', as the data come with a split' if dataset.assigned else ''}"
         raise DataError(
             f"Class {name!r} of {dataset.info.name!r} has {len(of_class)} pair(s) in {len(of_class.unique())} "
             f"group(s), {place}; use more groups of this class, leave the class out, or choose another fraction."

@@ -4,7 +4,7 @@ A source is opened once. Pairs that exist (files, a data set in memory) are spli
 registered function makes are drawn from the seed, the test pairs apart from the others.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -40,9 +40,9 @@ class Part:
         """Of the pairs."""
         return [self.dataset.names[pair] for pair in self.indices.tolist()]
 
-    def batch(self, modalities: Sequence[str] | None = None) -> Batch:
+    def batch(self) -> Batch:
         """All pairs, as the sensors measured them; see ``PairedDataset.batch``."""
-        return self.dataset.batch(self.indices, modalities)
+        return self.dataset.batch(self.indices)
 
     def chunks(self, size: int) -> Iterator["Part"]:
         """The pairs in the same order, in parts of a size."""
@@ -123,13 +123,17 @@ def split_world(dataset: PairedDataset, shares: Shares, seed: int) -> World:
     """The world of a seed whose parts are parts of one data set; see ``splits.split``."""
     parts = split(dataset, shares, seed)
     train, valid, test = (Part(dataset, indices) for indices in (parts.train, parts.valid, parts.test))
-    return World(train, valid, test, (*dataset.notes, *_untested(dataset, parts.test)))
+    notes = [*_lacking("validation", valid, "valid"), *_lacking("test", test, "test")]
+    if not len(test) and shares.test and shares.test_pairs != 0:
+        notes.append("There are no test pairs, as no class has enough groups for them; validation pairs stand in.")
+    return World(train, valid, test, (*dataset.notes, *notes))
 
 
-def _untested(dataset: PairedDataset, test: Tensor) -> list[str]:
-    """A note on classes without test pairs, if there are test pairs at all."""
-    tested = set(dataset.labels[test].tolist())
-    missing = [repr(name) for label, name in enumerate(dataset.info.classes) if label not in tested]
-    if not missing or not tested:
-        return []
-    return [f"There are no test pairs of class {', '.join(missing)}, which has too few groups."]
+def _lacking(word: str, part: Part, name: str) -> Iterator[str]:
+    """A note on classes without pairs in a part, if the part has pairs at all."""
+    there = set(part.labels.tolist())
+    missing = [repr(label) for number, label in enumerate(part.dataset.info.classes) if number not in there]
+    declared = name in part.dataset.assigned
+    why = "in the split that comes with the data" if declared else "which has too few groups"
+    if there and missing:
+        yield f"There are no {word} pairs of class {', '.join(missing)}, {why}."

@@ -6,7 +6,7 @@ FIELD_MODELS those of the family in which every operator meets every embedder; `
 no torch, so that ids and help need none.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -278,14 +278,25 @@ class _Models(Mapping[str, ModelSpec]):
     def __init__(self, specs: Callable[[], Iterator[ModelSpec]]) -> None:
         self._specs = specs
 
+    def _by_name(self) -> dict[str, ModelSpec]:
+        return {spec.name: spec for spec in self._specs()}
+
     def __getitem__(self, name: str) -> ModelSpec:
-        return {spec.name: spec for spec in self._specs()}[name]
+        return self._by_name()[name]
 
     def __iter__(self) -> Iterator[str]:
-        return (spec.name for spec in self._specs())
+        return iter(self._by_name())
 
     def __len__(self) -> int:
-        return sum(1 for _ in self._specs())
+        return len(self._by_name())
+
+    def items(self) -> ItemsView[str, ModelSpec]:
+        """Made once; those of Mapping would make all models anew for each."""
+        return self._by_name().items()
+
+    def values(self) -> ValuesView[ModelSpec]:
+        """Likewise."""
+        return self._by_name().values()
 
 
 MODELS: Mapping[str, ModelSpec] = _Models(_standard_specs)

@@ -22,6 +22,7 @@ from fusiongauge import (
     Registry,
     load_installed_plugins,
     load_plugin,
+    one_line,
     plugins,
     printable,
     source_file,
@@ -55,12 +56,19 @@ def error_classes() -> set[type[Exception]]:
         ("Mütze 樹", "Mütze 樹"),
         (b"M\xfctze".decode(errors="surrogateescape"), r"M\xfctze"),
         ("\ud800", r"\ud800"),
+        ("\x1b[31mred\x00\x7f\x9b", r"\x1b[31mred\x00\x7f\x9b"),
+        ("two\nlines\tand\r\n", "two\nlines\tand\r\n"),
     ],
 )
 def test_bytes_that_are_not_utf_8_are_escaped_in_names_and_messages(raw: str, text: str) -> None:
     assert printable(raw) == text
     assert str(FusionGaugeError(f"no {raw}")) == f"no {text}"
     text.encode()
+
+
+def test_names_in_tables_have_one_line() -> None:
+    assert one_line("a\nb\tc\r\u2028d\x1b") == r"a\nb\tc\r\u2028d\x1b"
+    assert one_line("Mütze 樹|") == "Mütze 樹|"
 
 
 def test_streams_escape_these_bytes_alike() -> None:

@@ -6,11 +6,9 @@ is the same on the next.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from math import isnan
 
-import numpy as np
-import scipy
-
-from bench.analysis.statistics import ALPHA, NOTHING, RESAMPLES, SEED, Interval
+from bench.analysis.statistics import NOTHING, Interval, bootstrap_interval
 from bench.analysis.verdicts import Verdict
 
 
@@ -35,21 +33,8 @@ class Summary:
 
         The interval is about further data sets like these. It is too narrow for few of them.
         """
-        chances = np.array([verdict.probability.mean for verdict in self.verdicts.values()])
-        if np.isnan(chances).any():
-            return NOTHING
-        mean = float(chances.mean())
-        if chances.size < 2 or np.ptp(chances) == 0:
-            return Interval(mean, mean, mean, chances.size)
-        interval = scipy.stats.bootstrap(
-            (chances,),
-            np.mean,
-            confidence_level=1 - ALPHA,
-            n_resamples=RESAMPLES,
-            method="percentile",
-            rng=SEED,
-        ).confidence_interval
-        return Interval(mean, float(interval.low), float(interval.high), chances.size)
+        chances = [verdict.probability.mean for verdict in self.verdicts.values()]
+        return NOTHING if any(map(isnan, chances)) else bootstrap_interval(chances)
 
 
 def across(verdicts: Iterable[tuple[str, Verdict]]) -> list[Summary]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from bench.analysis.sequential import LOOKS, sign_flip_p
-from bench.analysis.statistics import ALPHA, CONFIDENCE, FEWEST_SEEDS, Floats, difference_p, equivalence_p
+from bench.analysis.statistics import ALPHA, CONFIDENCE, FEWEST_SEEDS, Floats, difference_p
 from bench.analysis.verdicts import Outcome, Pairing, follow
 from bench.records import Metric
 
@@ -60,12 +60,6 @@ def false_alarms(draw: Draw, n: int, comparisons: int) -> float:
     shape = (TABLES, comparisons, n)
     p = difference_p(draw(rng, shape) - draw(rng, shape))
     return float((p.min(axis=1) <= ALPHA / comparisons).mean())  # Holm rejects anything where this does
-
-
-def false_equalities(n: int, spread: float) -> float:
-    """The share of comparisons that are called the same, though they differ by exactly the margin of 1."""
-    differences = np.random.default_rng(0).normal(1, spread, size=(TABLES, n))
-    return float((equivalence_p(differences, 1.0) <= ALPHA).mean())
 
 
 def power(effect: float, n: int, alpha: float) -> float:

@@ -36,7 +36,6 @@ from functools import cache
 from hashlib import sha256
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -438,7 +437,7 @@ def _quantity(where: str, test: _Test) -> tuple[Quantity, Manipulation | None]:
     return quantity.with_margin(test.margin, test.reason), manipulation
 
 
-def _question(path: Path, declared: _Question, claims: Mapping[str, Any]) -> Question:
+def _question(path: Path, declared: _Question, claims: Mapping[str, Claim]) -> Question:
     where = f"{path}, question {declared.question!r}"
     unknown = {*declared.claims, *(comparison.claim for comparison in declared.comparisons)} - claims.keys()
     if unknown:

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.analysis.resampling import ratio_of, resampling
 from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
 from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Pairing, Verdict, judge
 from bench.config import canonical
@@ -60,6 +61,7 @@ class Change:
         before: One value per seed; ``now`` likewise.
         samples_before: Of a metric that varies by itself, all values that show its spread (of all epochs).
             ``samples_now`` likewise.
+        ratio: As of a ``Pairing``.
         verdict: One of those that the module describes.
     """
 
@@ -70,6 +72,7 @@ class Change:
     now: tuple[float, ...]
     samples_before: tuple[float, ...]
     samples_now: tuple[float, ...]
+    ratio: float
     verdict: str
 
     @property
@@ -94,7 +97,7 @@ class Change:
         """Now - before: of means with an interval, paired by seed; of medians without one."""
         if self.samples_now:
             return Interval(self.center_now - self.center_before, nan, nan, len(self.seeds))
-        return paired_difference(self.now, self.before)
+        return paired_difference(self.now, self.before, ratio=self.ratio)
 
     @property
     def judged(self) -> bool:
@@ -198,6 +201,7 @@ def _change(model: str, metric: Metric, pairs: Sequence[Pair]) -> Change | None:
         now=now,
         samples_before=tuple(sample for record in old for sample in _samples(metric, record)),
         samples_now=tuple(sample for record in new for sample in _samples(metric, record)),
+        ratio=ratio_of(metric, resampling(old)),
         verdict=NOT_JUDGED if metric.per_machine and not alike else SAME if before == now else "",
     )
 
@@ -212,7 +216,7 @@ def _samples(metric: Metric, record: RunRecord) -> list[float]:
 def _judged(changes: Sequence[Change]) -> Iterator[Change]:
     """The changes with their verdicts. Those that agree to the bit need no test and do not count for Holm."""
     tested = [change for change in changes if not change.verdict and not change.samples_now]
-    verdicts = iter(judge(Pairing("now", "before", c.metric, c.now, c.before) for c in tested))
+    verdicts = iter(judge(Pairing("now", "before", c.metric, c.now, c.before, c.ratio) for c in tested))
     for change in changes:
         if change.verdict:
             yield change

@@ -341,6 +341,8 @@ def ledger(records: Iterable[RunRecord], probes: Iterable[ProbeRecord], claims: 
         if record.status in (COMPLETED, DIVERGED)
     ]
     by_source = grouped(runs, lambda run: source_of(run.record))
+    declared = {source for claim in claims.claims for sources in claim.settings.values() for source in sources}
+    by_source |= {(study, BEST): _best(by_source, study) for study, variant in declared if variant == BEST}
     models = {claim.name: _models(claim, by_source) for claim in claims.claims}
     looks = {claim.name: claim.looks for claim in claims.claims}
     entries = [entry for claim in claims.claims for entry in _entries(claim, models[claim.name])]
@@ -389,19 +391,20 @@ def _pair(part: Part, models: Models) -> Pairing:
 def _models(claim: Claim, by_source: Mapping[Source, Sequence[Run]]) -> dict[ClaimConditions, Models]:
     """The runs that are evidence for a claim, by conditions: setting by setting, whole, unchanged ones first."""
     found: dict[ClaimConditions, dict[str, dict[int, Run]]] = {}
+    wanted = claim.models
     for setting, sources in claim.settings.items():
         of_setting: dict[ClaimConditions, dict[str, dict[int, Run]]] = {}
         for source in sources:
-            for run in best(by_source, source[0]) if source[1] == BEST else by_source.get(source, ()):
+            for run in by_source.get(source, ()):
                 record = run.record
-                for name in {record.model, f"{record.declared_variant}:{record.model}"} & claim.models:
+                for name in {record.model, f"{record.declared_variant}:{record.model}"} & wanted:
                     models = of_setting.setdefault(_conditions(record, setting), {})
                     models.setdefault(name, {})[record.seed] = run
         found |= dict(sorted(of_setting.items(), key=lambda item: (item[0].cut_short, item[0].changed != "")))
     return dict(found)
 
 
-def best(by_source: Mapping[Source, Sequence[Run]], study: str) -> list[Run]:
+def _best(by_source: Mapping[Source, Sequence[Run]], study: str) -> list[Run]:
     """``best_of_variants`` of the runs of a study, each with those that were rejected."""
     runs = [run for source, of_source in by_source.items() if source[0] == study for run in of_source]
     chosen = {id(record) for record in best_of_variants(run.record for run in runs)}

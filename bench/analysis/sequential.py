@@ -76,16 +76,13 @@ def deciding(looks: Sequence[int]) -> list[int]:
     return [look for look in looks if 0.5**look <= spent(look / looks[-1])]
 
 
-def sign_flips(
-    differences: ArrayLike, looks: Sequence[int], *, alpha: float = ALPHA, two_sided: bool = True
-) -> list[Look]:
-    """The looks of the exact sign-flip test that were reached.
+def sign_flips(differences: ArrayLike, looks: Sequence[int], *, two_sided: bool = True) -> list[Look]:
+    """The looks of the exact sign-flip test that were reached, with a chance of a false alarm of ALPHA over all.
 
     Args:
         differences: In the order of the seeds, (n,); nan for a pair of runs that says nothing, which is as good as
             one without a difference.
         looks: All declared numbers of differences, increasing; also those not reached.
-        alpha: The chance of a false alarm over all looks.
         two_sided: Whether a mean below zero counts as well as one above it.
     """
     x = np.nan_to_num(np.asarray(differences, dtype=float), nan=0.0)
@@ -99,7 +96,7 @@ def sign_flips(
         # Later differences only repeat the patterns so far, for each pattern of their own.
         waiting = np.tile(waiting, sums.size // waiting.size)
         tie = _TIE * np.abs(x[:look]).sum()
-        allowed = int(spent(look / looks[-1], alpha) * sums.size + 1e-9) - int((~waiting).sum())
+        allowed = int(spent(look / looks[-1]) * sums.size + 1e-9) - int((~waiting).sum())
         if allowed <= 0:
             bound = inf
         elif allowed < waiting.sum():  # the largest of those that may not cross
@@ -150,12 +147,7 @@ def _sums(x: Floats, looks: Sequence[int], *, exact: bool, two_sided: bool) -> I
 
 
 def resampled_t(
-    differences: ArrayLike,
-    looks: Sequence[int],
-    ratio: float,
-    *,
-    alpha: float = ALPHA,
-    two_sided: bool = True,
+    differences: ArrayLike, looks: Sequence[int], ratio: float, *, two_sided: bool = True
 ) -> list[Look]:
     """The looks of the corrected resampled t test (Nadeau and Bengio 2003) that were reached.
 
@@ -163,12 +155,11 @@ def resampled_t(
         differences: In the order of the seeds, (n,); those that are nan are left out.
         looks: As in ``sign_flips``.
         ratio: Test pairs per training pair; the variance of the mean is (1 / n + ratio) times that of one.
-        alpha: As in ``sign_flips``.
-        two_sided: Likewise.
+        two_sided: As in ``sign_flips``.
     """
     x = np.asarray(differences, dtype=float)
     results: list[Look] = []
-    for n, level in zip(looks, levels(tuple(looks), alpha, two_sided), strict=True):
+    for n, level in zip(looks, levels(tuple(looks), two_sided=two_sided), strict=True):
         if n > x.size:
             break
         p = resampled_p(x[:n], ratio, two_sided=two_sided)

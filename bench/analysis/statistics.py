@@ -3,7 +3,7 @@
 Every function of paired values takes the differences of runs with the same seed, whose data, order and split are
 the same, along the last axis: (..., n) for n seeds. calibration.py measures how often these fail; docs/evidence.md
 explains the choice. Verdicts rest on sign flips, or on the corrected t test where seeds divide the same pairs; the
-other t tests are shown beside them as a check. Tests of runs that come in looks are in sequential.py.
+plain t test is shown beside them as a check. Tests of runs that come in looks are in sequential.py.
 """
 
 from collections.abc import Sequence
@@ -71,10 +71,10 @@ def mean_interval(values: ArrayLike, *, confidence: float = CONFIDENCE, ratio: f
     return Interval(float(mean), float(mean - reach), float(mean + reach), x.size)
 
 
-def narrowest(values: ArrayLike, ratio: float, *, confidence: float = CONFIDENCE) -> float:
+def narrowest(values: ArrayLike, ratio: float) -> float:
     """Half of the interval that ``mean_interval`` approaches with ever more values that spread like these (n,)."""
     spread = np.asarray(values, dtype=float).std(ddof=1)
-    return float(scipy.special.ndtri((1 + confidence) / 2) * spread * np.sqrt(ratio))
+    return float(scipy.special.ndtri((1 + CONFIDENCE) / 2) * spread * np.sqrt(ratio))
 
 
 def paired_difference(a: ArrayLike, b: ArrayLike, *, ratio: float = 0.0) -> Interval:
@@ -149,23 +149,15 @@ def difference_p(differences: ArrayLike) -> Floats:
     It assumes that differences are about normally distributed; calibration.py measures its errors where they are
     not. Verdicts do not rest on it.
     """
-    t, degrees = _t(np.asarray(differences, dtype=float), 0.0)
-    return np.asarray(2 * scipy.special.stdtr(degrees, -np.abs(t)))
-
-
-def not_worse_p(advantages: ArrayLike, margin: float) -> Floats:
-    """One-sided p values that the mean advantage, over the last axis, is above ``-margin`` (non-inferiority)."""
-    t, degrees = _t(np.asarray(advantages, dtype=float), -margin)
-    return np.asarray(scipy.special.stdtr(degrees, -t))
-
-
-def equivalence_p(differences: ArrayLike, margin: float) -> Floats:
-    """The p values that the mean difference, over the last axis, lies between ``-margin`` and ``margin``.
-
-    Two one-sided tests (Schuirmann 1987): both must reject, so the larger p counts.
-    """
+    # Not scipy's own test: it warns about, and cannot use, runs that agree to the bit. Equal differences
+    # give 1 if they are zero, and 0 otherwise.
     x = np.asarray(differences, dtype=float)
-    return np.maximum(not_worse_p(x, margin), not_worse_p(-x, margin))
+    n = x.shape[-1]
+    if n < 2:
+        return np.ones(x.shape[:-1])
+    distance, error = np.abs(x.mean(axis=-1)), x.std(axis=-1, ddof=1) / np.sqrt(n)
+    t = np.where(error > 0, distance / np.where(error > 0, error, 1), np.where(distance > 0, np.inf, 0.0))
+    return np.asarray(2 * scipy.special.stdtr(n - 1, -t))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
@@ -184,21 +176,3 @@ def _differences(a: ArrayLike, b: ArrayLike) -> Floats:
     if first.shape != second.shape:
         raise ValueError(f"values are paired by seed, but there are {first.shape} of A and {second.shape} of B")
     return first - second
-
-
-def _standard_error(x: Floats) -> Floats:
-    return np.asarray(x.std(axis=-1, ddof=1) / np.sqrt(x.shape[-1]))
-
-
-def _t(x: Floats, mean: float) -> tuple[Floats, int]:
-    """Student's t of the mean over the last axis against another mean, and its degrees of freedom.
-
-    Written out because scipy's own test warns about, and cannot use, runs that agree to the bit: equal to the mean
-    they give 0, and otherwise infinity.
-    """
-    n = x.shape[-1]
-    if n < 2:
-        return np.zeros(x.shape[:-1]), 1
-    distance, error = x.mean(axis=-1) - mean, _standard_error(x)
-    exact = np.where(distance == 0, 0.0, np.copysign(np.inf, distance))
-    return np.where(error > 0, distance / np.where(error > 0, error, 1), exact), n - 1

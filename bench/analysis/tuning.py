@@ -14,14 +14,14 @@ from msgspec.structs import replace
 
 from bench.analysis.frames import grouped
 from bench.config import canonical
-from bench.records import COMPLETED, DIVERGED, Conditions, RunRecord, conditions_of
+from bench.records import COMPLETED, DIVERGED, CellKey, RunRecord, cell_key
 
 _RATES = ("learning_rate", "final_learning_rate")
 
 
-def without_variant(record: RunRecord) -> tuple[Conditions, str, str, int]:
-    """What the variants of a study share, of which one is chosen: data, changed settings, model and seed."""
-    return conditions_of(record), record.changed, record.model, record.seed
+def without_variant(record: RunRecord) -> CellKey:
+    """What the variants of a study share, of which one is chosen: the cell, whose variant is what was changed."""
+    return cell_key(record)._replace(variant=record.changed)
 
 
 def best_of_variants(records: Iterable[RunRecord]) -> list[RunRecord]:

@@ -27,7 +27,7 @@ THROUGHPUT_BATCH = 256
 def random_batch(info: DatasetInfo, pairs: int, device: str) -> Batch:
     """Pairs of standard normal numbers in the shapes of a data set, as trainings get them.
 
-    For measurements of cost, which depends on the shapes alone.
+    For what depends on the shapes alone: measurements of cost, and audits of models.
     """
     with seeded(FIRST_SEED, "cost"):
         inputs = {

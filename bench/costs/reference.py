@@ -95,16 +95,12 @@ class ReferenceLoop:
         self._optimizer = default_adam(model, protocol)
         self._schedule = schedule(self._optimizer, protocol, len(self._loader))
 
-    def train_epoch(self) -> float:
-        """Train one epoch; returns the mean training loss in nats, weighted as ``EpochResult.train_loss`` is."""
-        *_, loss = self.steps()
-        return loss
-
     def steps(self) -> Iterator[float]:
         """Train one epoch, one step per iteration.
 
         Yields:
-            After each step the mean training loss so far; the device has done its work.
+            After each step the mean training loss so far in nats, weighted as ``EpochResult.train_loss`` is; the
+            device has done its work.
         """
         self._model.train()
         loss_sum, pairs = 0.0, 0

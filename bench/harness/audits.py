@@ -11,14 +11,14 @@ from functools import partial
 import torch
 
 from bench.config import STANDARD, Protocol
+from bench.costs.inference import random_batch
 from bench.harness.session import Session
 from bench.registry import METRICS
 from bench.training import model_audits
 from bench.training.evaluation import evaluate
 from bench.training.measurement import training_memory
 from bench.training.preparation import prepare_world
-from bench.training.seeding import stream
-from data_utils import Batch, DataError, DatasetInfo, PairedDataset, Source, World
+from data_utils import DataError, DatasetInfo, PairedDataset, Source, World
 from data_utils.audits import leaks
 from data_utils.audits.findings import Outcome
 from fusion_models import ModelSpec, build_model
@@ -79,7 +79,7 @@ def audit_models(specs: Sequence[ModelSpec], info: DatasetInfo) -> list[Outcome]
                 build()
             except ValueError as error:
                 raise DataError(f"{error}; choose a study of other models or leave --models out") from error
-    batch = _random_batch(info)
+    batch = random_batch(info, _SAMPLES, "cpu")
     models, first = f"{len(builds)} models", specs[0].name
     memory = model_audits.memory_of_others(
         lambda b, x: training_memory(b, x, STANDARD).peak_bytes, builds[first], batch
@@ -122,12 +122,3 @@ def _numbered(dataset: PairedDataset) -> PairedDataset:
         inputs={"number": numbers[:, None, None, None]},
         decoders={},
     )
-
-
-def _random_batch(info: DatasetInfo) -> Batch:
-    generator = torch.Generator().manual_seed(stream(0, "audit"))
-    inputs = {
-        modality: torch.randn(_SAMPLES, channels, *info.image_size, generator=generator)
-        for modality, channels in info.channels.items()
-    }
-    return Batch(inputs, torch.arange(_SAMPLES) % len(info.classes))

@@ -20,8 +20,11 @@ from bench.harness.cell import Cell
 from bench.records import ProbeRecord, RunRecord
 
 if TYPE_CHECKING:
-    from bench.analysis.claims import Claim, Claims
+    from bench.analysis.claims import Claim, Claims, Source
     from bench.analysis.ledger import Entry
+
+    Trained = tuple[Source, str]
+    """A study with a variant, and the name of a model that is trained for it."""
 
 Target = tuple[str, str]
 """A claim's name and one of its settings."""
@@ -85,23 +88,23 @@ class Plan:
         return sorted(self.cells, key=self.look_of)  # stable
 
     @cached_property
-    def _trained(self) -> dict[tuple[str, str], set[str]]:
+    def _trained(self) -> dict[Source, set[str]]:
         """The models that are trained here, by study and variant."""
-        trained: dict[tuple[str, str], set[str]] = {}
+        trained: dict[Source, set[str]] = {}
         for cell in self.cells:
             trained.setdefault(cell.source, set()).add(cell.spec.name)
         return trained
 
-    def _trained_for(self, claim: Claim, setting: str) -> dict[str, list[tuple[tuple[str, str], str]]]:
+    def _trained_for(self, claim: Claim, setting: str) -> dict[str, list[Trained]]:
         """Where the models of a claim are trained, by their names in it.
 
         One place each, as several sources repeat the same runs; but all variants of which the best is taken.
         """
         from bench.analysis.claims import is_of
 
-        found: dict[str, list[tuple[tuple[str, str], str]]] = {}
+        found: dict[str, list[Trained]] = {}
         for declared in claim.settings[setting]:
-            of_source: dict[str, list[tuple[tuple[str, str], str]]] = {}
+            of_source: dict[str, list[Trained]] = {}
             for source, models in self._trained.items():
                 for model in models if is_of(source, declared) else ():
                     for name in {model, f"{source[1]}:{model}"} & claim.models:
@@ -120,9 +123,9 @@ class Plan:
         }
 
     @cached_property
-    def _needs(self) -> Mapping[tuple[tuple[str, str], str], list[tuple[Target, str]]]:
+    def _needs(self) -> Mapping[Trained, list[tuple[Target, str]]]:
         """By source and model: the claims that need its runs, and its name in each."""
-        needs: dict[tuple[tuple[str, str], str], list[tuple[Target, str]]] = {}
+        needs: dict[Trained, list[tuple[Target, str]]] = {}
         for target, claim in self._pursued.items():
             for name, places in self._trained_for(claim, target[1]).items():
                 for trained in places:

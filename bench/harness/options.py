@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+from itertools import product
 from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -127,13 +128,13 @@ class Options:
         Raises:
             OptionError: A study names a model that does not exist.
         """
-        return [
-            Cell(study, config, spec, seed)
-            for study in self.studies
-            for seed in self.seeds
-            for config in (self.run_config(study, variant) for variant in study.protocols)
-            for spec in _specs(study, () if self.models else self._modalities_of(study))
-        ]
+        cells: list[Cell] = []
+        for study in self.studies:
+            configs = [self.run_config(study, variant) for variant in study.protocols]
+            specs = _specs(study, () if self.models else self._modalities_of(study))
+            runs = product(self.seeds, configs, specs)
+            cells += [Cell(study, config, spec, seed) for seed, config, spec in runs]
+        return cells
 
     def _modalities_of(self, study: Study) -> tuple[str, ...]:
         """Of the data that a study is run on, as far as they are known."""

@@ -41,6 +41,7 @@ from bench.records import (
 )
 from bench.records.cost import FILE_NAME as COSTS
 from bench.records.probe import FILE_NAME as PROBES
+from bench.records.reading import RECORDS
 from bench.records.sample import samples_path
 from bench.tracking import TRACKERS, Shield
 from data_utils import DATASETS
@@ -102,7 +103,7 @@ class Session:
     @property
     def records_path(self) -> Path:
         """The file of the records."""
-        return self.folder / "records.jsonl"
+        return self.folder / RECORDS
 
     @cached_property
     def cells(self) -> list[Cell]:

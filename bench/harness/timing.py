@@ -138,7 +138,7 @@ class Timing:
         self._junitxml = os.path.expandvars(getattr(config.option, "xmlpath", None) or "")  # as pytest does
         self._timed = any("benchmark" in getattr(item, "fixturenames", ()) for item in benchmarks)
         self._asked_for = {"json": self._saved.json, "save": self._saved.save or self._saved.autosave}
-        parameters = {name for item in benchmarks for name in getattr(item, "callspec", _NO_PARAMETERS).params}
+        parameters = {name for item in benchmarks if hasattr(item, "callspec") for name in item.callspec.params}
         for word in self._saved.group_by.split(","):
             if word.startswith("param:") and word.removeprefix("param:") not in parameters:
                 raise OptionError(
@@ -228,13 +228,6 @@ class Timing:
             "the times regressed, or could not be shown" if saved.compare_fail else "the times could not be shown"
         )
         saved.display = _noting(ending, saved.display, what, fails=bool(saved.compare_fail or saved.histogram))
-
-
-class _NoParameters:
-    params: dict[str, object] = {}  # noqa: RUF012
-
-
-_NO_PARAMETERS = _NoParameters()
 
 
 def _why_no_report(path: Path) -> str:

@@ -58,16 +58,13 @@ def write_figures(
     costs: Sequence[CostRecord] = (),
 ) -> list[Path]:
     """Write every figure that the records allow as PNG and SVG, and return the files."""
-    drawn = figures(records, probes, costs)
-    return [path for stem, figure in drawn.items() for path in write_figure(figure, folder, stem)]
-
-
-def write_figure(figure: Figure, folder: Path, stem: str) -> list[Path]:
-    """Write a figure as ``<stem>.png`` and ``.svg``, and return both; the same figure gives the same bytes."""
-    folder.mkdir(parents=True, exist_ok=True)
-    paths = [folder / f"{stem}.{kind}" for kind in ("png", "svg")]
-    for path in paths:
-        path.write_bytes(image(figure, path.suffix[1:]))
+    paths = []
+    for stem, figure in figures(records, probes, costs).items():
+        folder.mkdir(parents=True, exist_ok=True)
+        for kind in ("png", "svg"):
+            path = folder / f"{stem}.{kind}"
+            path.write_bytes(image(figure, kind))
+            paths.append(path)
     return paths
 
 

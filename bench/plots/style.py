@@ -47,8 +47,12 @@ LINE_HEIGHT = 1.25
 """Of text, in its size."""
 
 MARGIN_IN = 0.1
+GAP_IN = 0.2
+"""Between panels of a row."""
+
 NUMBERS_IN = 0.25
 """Room for the numbers below a panel."""
+
 CAPTION_CHARACTERS = 145
 """In a line of a caption."""
 
@@ -125,9 +129,8 @@ def sheet(
     left_in: float = 0.6,
     label_in: float = 0.0,
     share_x: bool = False,
-    share_y: bool = True,
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with panels in rows, a title and a legend above them, and what is to be known below.
+    """A figure with panels that share their vertical axis, a title and a legend above them, and a caption below.
 
     Args:
         titles: One per panel, above it.
@@ -136,10 +139,9 @@ def sheet(
         title: Of the figure.
         handles: Of the legend.
         notes: One paragraph of the caption each.
-        left_in: Room for labels left of a row of panels; left of each panel unless ``share_y``.
+        left_in: Room for labels left of a row of panels.
         label_in: Room for the label of each panel's horizontal axis, below its numbers.
         share_x: Whether panels share their horizontal axis; only the lowest panels have numbers then.
-        share_y: Whether panels share their vertical axis; only the leftmost panels have numbers then.
     """
     columns = min(columns, len(titles))
     caption = "\n".join(fill(note, CAPTION_CHARACTERS, break_on_hyphens=False) for note in notes)
@@ -152,18 +154,17 @@ def sheet(
     lowest_in = NUMBERS_IN + label_in + 0.05
     rows = ceil(len(titles) / columns)
     full_in = head_in + rows * (above_in + height_in) + (rows - 1) * below_in + lowest_in + foot_in
-    gap_in = 0.2 if share_y else left_in
-    width_in = (WIDTH_IN - left_in - MARGIN_IN - (columns - 1) * gap_in) / columns
+    width_in = (WIDTH_IN - left_in - MARGIN_IN - (columns - 1) * GAP_IN) / columns
     figure = Figure(figsize=(WIDTH_IN, full_in))
     panels: list[Axes] = []
     for place, text in enumerate(titles):
         row, column = divmod(place, columns)
-        left = left_in + column * (width_in + gap_in)
+        left = left_in + column * (width_in + GAP_IN)
         bottom = full_in - head_in - (row + 1) * (above_in + height_in) - row * below_in
         panel = figure.add_axes(
             (left / WIDTH_IN, bottom / full_in, width_in / WIDTH_IN, height_in / full_in),
             sharex=panels[0] if panels and share_x else None,
-            sharey=panels[0] if panels and share_y else None,
+            sharey=panels[0] if panels else None,
         )
         panel.spines[["top", "right"]].set_visible(False)
         panel.grid(color="0.9", linewidth=0.6)
@@ -172,7 +173,7 @@ def sheet(
             labelsize=SMALL_POINTS,
             bottom=False,  # the grid is enough
             left=False,
-            labelleft=column == 0 or not share_y,
+            labelleft=column == 0,
             labelbottom=place + columns >= len(titles) or not share_x,
         )
         # Fixed places: those that matplotlib looks for take as long as the rest of the drawing.

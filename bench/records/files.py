@@ -1,5 +1,6 @@
 """Files of records: strict JSON, one record per line, on the disk before the writer goes on."""
 
+import codecs
 import os
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,7 +32,12 @@ def append(path: Path, record: msgspec.Struct) -> None:
             file.seek(-1, os.SEEK_END)
             if file.read(1) != b"\n":  # a line that was cut off would spoil this one
                 file.seek(0)
-                file.truncate(file.read().rfind(b"\n") + 1)
+                content = file.read()
+                *_, last = content.split(b"\n")
+                if _is_whole(last):
+                    file.write(b"\n")
+                else:
+                    file.truncate(len(content) - len(last))
         file.write(line + b"\n")
         file.flush()
         os.fsync(file.fileno())
@@ -106,8 +112,9 @@ def read(path: Path, kind: type[Record]) -> list[Record]:
 def parse(content: bytes, source: str, kind: type[Record]) -> list[Record]:
     """The records in a file's content, one per line.
 
-    A last line that was cut off (a power failure, a full disk) is left out. Fields that this version does not know
-    are ignored, and fields that the writer did not know have their defaults.
+    A last line that was cut off (a power failure, a full disk) is left out; one that lacks only its end, as some
+    editors leave it, is read. Empty lines and a byte order mark are nothing. Fields that this version does not
+    know are ignored, and fields that the writer did not know have their defaults.
 
     Args:
         content: Of the file.
@@ -117,9 +124,12 @@ def parse(content: bytes, source: str, kind: type[Record]) -> list[Record]:
     Raises:
         RecordError: A line cannot be read.
     """
-    *lines, _ = content.split(b"\n")  # what follows the last line end was cut off
+    *lines, last = content.removeprefix(codecs.BOM_UTF8).split(b"\n")
+    lines += [last] if _is_whole(last) else []
     records = []
     for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
         try:
             records.append(_decode(line, kind))
         except (ValueError, UnicodeDecodeError) as error:
@@ -127,6 +137,15 @@ def parse(content: bytes, source: str, kind: type[Record]) -> list[Record]:
                 f"{source}, line {number}: not a {_name(kind)} ({error}); remove the line or rerun the benchmark"
             ) from error
     return records
+
+
+def _is_whole(line: bytes) -> bool:
+    """Whether a line is JSON, which no beginning of a record is."""
+    try:
+        msgspec.json.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def convert(values: dict[str, Any], kind: type[Record]) -> Record:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from bench.analysis import formats
 from bench.analysis.comparison import TIME_TOLERANCE, Change, Comparison, quartiles
+from bench.analysis.resampling import name_of_test
 from bench.analysis.statistics import ALPHA, CONFIDENCE, mean_interval
 from bench.records import Metric
 from bench.tables.text import TextTable
@@ -16,12 +17,13 @@ def comparison_table(comparison: Comparison) -> TextTable | None:
     """Before, now, change and verdict of every metric of every model; None if the runs have no cell in common."""
     if not comparison.changes:
         return None
+    test = name_of_test(max(change.ratio for change in comparison.changes))
     notes = [
         f"cells in both runs: {comparison.cells}; values: means over seeds; changes: with their {CONFIDENCE:.0%} "
         "interval, paired by seed; times: median of epochs (quartiles)",
-        f"verdict: in at most {ALPHA:.0%} of such tables, equal runs are called better or worse (paired t test, "
-        f"Holm over the table); times: beyond {TIME_TOLERANCE:.0%} with quartiles apart; parameters and memory: "
-        "without a test, as they do not vary",
+        f"verdict: in at most {ALPHA:.0%} of such tables, equal runs are called better or worse ({test}, paired "
+        f"by seed, Holm over the table); times: beyond {TIME_TOLERANCE:.0%} with quartiles apart; parameters and "
+        "memory: without a test, as they do not vary",
     ]
     if comparison.only_before:
         notes.append(f"only before: {', '.join(comparison.only_before)}")

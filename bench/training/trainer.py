@@ -154,7 +154,7 @@ class Trainer:
             pass
 
     def steps(self) -> Iterator[Tensor]:
-        """Train one epoch, one step per iteration, for callers that time steps (``bench.costs.race``).
+        """Train one epoch, one step per iteration, for callers that time steps (``bench.costs``).
 
         After the last step the device has done the work. The epoch's seconds include what ran between steps.
 

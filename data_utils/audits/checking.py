@@ -117,9 +117,9 @@ class Report:
             "  pairs per class: " + ", ".join(f"{count} {name}" for name, count in self.classes.items()),
         ]
         lines += [
-            f"  {name}: {m.channels} channel{'s'[: m.channels > 1]} of {m.kind} from {m.lowest:g} to "
-            f"{m.highest:g}, "
-            f"{m.measures}" + (f", {m.constant_pairs} pairs are constant" if m.constant_pairs else "")
+            f"  {name}: {m.channels} channel{'s'[: m.channels > 1]} of {m.kind} "
+            f"from {m.lowest:g} to {m.highest:g}, {m.measures}"
+            + (f", {m.constant_pairs} pairs are constant" if m.constant_pairs else "")
             for name, m in self.modalities.items()
         ]
         lines += [f"  {assumption}" for assumption in self.assumptions]

@@ -9,16 +9,20 @@ may hold the name of the modality as well (``0001_rgb.jpg``, ``0001_depth.png``)
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from data_utils.audits.findings import some
 from data_utils.errors import DataError
 from data_utils.layouts.declared import Declaration, DeclaredDataset, read_declaration
 from data_utils.layouts.listing import Listing
 from data_utils.layouts.media import by_stem, is_media, read_values
-from data_utils.layouts.paths import entries, folders
+from data_utils.layouts.paths import composed, entries, folders, partners
 from data_utils.layouts.ranges import declared_source, without_partner
 from data_utils.modality import NAMES, Kind
+
+_TABLE = re.compile(r"\.(csv|tsv|xlsx?|parquet)(\.\w+)?$", re.IGNORECASE)  # packed ones too
 
 Tree = Mapping[str, Mapping[str, Path]]
 """Folders of media by the names of the first and of the second level."""
@@ -56,9 +60,9 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
     if len(classes) < 2:
         raise DataError(
             f"{root} has one class, {classes[0]!r}, with the modalities {', '.join(names)}; a classifier needs at "
-            "least "
-            "two classes, each with a folder per modality."
+            "least two classes, each with a folder per modality."
         )
+    unread = _unread(root, {declaration.folder for declaration in declarations.values()})
     files: dict[str, list[Path]] = {name: [] for name in declarations}
     labels: list[int] = []
     groups: list[int] = []
@@ -71,25 +75,31 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
         }
         for modality in declarations:
             if modality not in of_class:
+                why = f" (not read: {some(unread)})" if unread else ""
                 raise DataError(
-                    f"{root} has no {modality} of the class {name!r}; add them, or leave the class out."
+                    f"{root} has no {modality} of the class {name!r}; add them, or leave the class out{why}."
                 )
-        common = set.intersection(*map(set, of_class.values()))
-        if not common:
+        pairs, left_out = partners(of_class)
+        if not pairs:
             counts = ", ".join(f"{len(paths)} in {modality}" for modality, paths in of_class.items())
             raise DataError(
                 f"{root} has files of the class {name!r} ({counts}), but none with the same stem; give the files "
-                "of a "
-                "pair the same name."
+                "of a pair the same name."
             )
-        alone += [path for paths in of_class.values() for stem, path in paths.items() if stem not in common]
-        for stem in sorted(common):
+        alone += left_out
+        for stem, paths in pairs.items():
             labels.append(label)
             stems.append(f"{name}/{stem}")
             groups.append(scenes.setdefault((name, _scene(stem)), len(scenes)))
-            for modality, paths in of_class.items():
-                files[modality].append(paths[stem])
-    notes = without_partner([str(path.relative_to(root)) for path in alone])
+            for modality, path in paths.items():
+                files[modality].append(path)
+    notes = [*without_partner([str(path.relative_to(root)) for path in alone])]
+    if unread:
+        notes.append(
+            f"Folders without files of images or arrays, or with other folders, were left out: {some(unread)}."
+        )
+    tables = [path.name for path in entries(root) if _TABLE.search(path.name)]
+    assumptions = [f"{some(tables)} is not read; give its path if it lists the pairs."] if tables else []
     return Listing(
         name=declared.name or root.resolve().name,
         classes=tuple(classes),
@@ -97,21 +107,38 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
         groups=groups,
         names=stems,
         sources={name: declared_source(root, each, files[name]) for name, each in declarations.items()},
-        notes=notes,
+        notes=[*notes, *assumptions],
+        assumptions=assumptions,
     )
 
 
 def _tree(root: Path) -> Tree:
     """The folders of media, two levels below the root; empty unless it has the form of this layout."""
     tree = {}
-    for first in folders(root):
-        media = {second.name: second for second in folders(first) if _holds_media(second)}
+    for name, first in _named(folders(root)).items():
+        media = {inner: second for inner, second in _named(folders(first)).items() if _holds_media(second)}
         if media:
-            tree[first.name] = media
+            tree[name] = media
     pairs = sum(map(len, tree.values()))
     if len(tree) == 1 and not _usual({*tree, *next(iter(tree.values()))}):
         return {}
     return tree if pairs > len(tree) or len({name for media in tree.values() for name in media}) < pairs else {}
+
+
+def _named(paths: Sequence[Path]) -> dict[str, Path]:
+    """Folders by their names; one name in two encodings is one name unless both are there."""
+    counts = Counter(composed(path.name) for path in paths)
+    return {name if counts[name := composed(path.name)] == 1 else path.name: path for path in paths}
+
+
+def _unread(root: Path, modalities: Collection[str]) -> list[str]:
+    """The folders of classes and modalities that are not used."""
+    return [
+        str(second.relative_to(root))
+        for first in folders(root)
+        for second in folders(first)
+        if {composed(first.name), composed(second.name)} & set(modalities) and not _holds_media(second)
+    ]
 
 
 def _usual(names: Iterable[str]) -> bool:
@@ -135,8 +162,8 @@ def _by_class(root: Path, tree: Tree, declared: Mapping[str, Declaration]) -> Tr
                 return by_class
         raise DataError(
             f"{root}/dataset.toml declares the folders {', '.join(sorted(wanted))}, but there are "
-            f"{', '.join(sorted(first))}"
-            f" and in them {', '.join(sorted(second))}; name the folders of the modalities."
+            f"{', '.join(sorted(first))} and in them {', '.join(sorted(second))}; "
+            "name the folders of the modalities."
         )
     usual_first, usual_second = map(_usual, (first, second))
     if usual_first != usual_second:
@@ -146,8 +173,7 @@ def _by_class(root: Path, tree: Tree, declared: Mapping[str, Declaration]) -> Tr
         return tree if alike[0] else turned
     raise DataError(
         f"{root} has the folders {', '.join(sorted(first))} and in them {', '.join(sorted(second))}, and neither "
-        "level "
-        "is known to hold the modalities; declare them in dataset.toml, such as [modalities.rgb] with "
+        "level is known to hold the modalities; declare them in dataset.toml, such as [modalities.rgb] with "
         'kind = "image".'
     )
 
@@ -184,7 +210,13 @@ def _declarations(
         raise DataError(f"{root} has no folders of modalities; add one per modality.")
     kinds = {name: NAMES.get(name.lower()) or _kind_of_files(root, tree, name) for name in names}
     ordered = sorted(names, key=lambda name: (kinds[name] != "image", name))
-    return {re.sub(r"[^A-Za-z0-9_-]", "_", name): Declaration(name, kinds[name], folder=name) for name in ordered}
+    keys = [re.sub(r"[^A-Za-z0-9_-]", "_", name) for name in ordered]
+    if len(set(keys)) < len(keys):
+        raise DataError(
+            f"{root} has the modalities {', '.join(map(repr, ordered))}, whose names differ only in characters "
+            "that cannot name a part of a network; rename one of the folders."
+        )
+    return {key: Declaration(name, kinds[name], folder=name) for key, name in zip(keys, ordered, strict=True)}
 
 
 def _kind_of_files(root: Path, tree: Tree, name: str) -> Kind:
@@ -201,8 +233,11 @@ def _kind_of_files(root: Path, tree: Tree, name: str) -> Kind:
 
 def _stems(folder: Path, modality: str) -> dict[str, Path]:
     """The media of a folder by their stems, without the name of the modality."""
-    own = re.compile(rf"[-_.]?{re.escape(modality)}$|^{re.escape(modality)}[-_.]?")
-    return {own.sub("", stem) or stem: path for stem, path in by_stem(folder).items()}
+    own = re.compile(rf"[-_.]?{re.escape(modality)}$|^{re.escape(modality)}[-_.]?", re.IGNORECASE)
+    files = by_stem(folder)
+    short = {stem: own.sub("", stem) or stem for stem in files}
+    counts = Counter(short.values())
+    return {name if counts[name := short[stem]] == 1 else stem: path for stem, path in files.items()}
 
 
 def _scene(stem: str) -> str:

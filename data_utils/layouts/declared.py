@@ -13,6 +13,7 @@
 It is beside a manifest or in the root of class folders. Loads no torch.
 """
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from data_utils.errors import DataError
+from data_utils.layouts.paths import file_named
 from data_utils.modality import KINDS, METRIC, Kind
 
 FILE_NAME = "dataset.toml"
@@ -83,16 +85,16 @@ class DeclaredDataset:
 
 
 def read_declaration(folder: Path) -> DeclaredDataset | None:
-    """The ``dataset.toml`` of a folder; None if there is none.
+    """The ``dataset.toml`` of a folder, in any case of letters; None if there is none.
 
     Raises:
         DataError: It is not TOML, or an entry cannot be used.
     """
-    file = folder / FILE_NAME
+    file = file_named(folder, FILE_NAME)
+    if file is None:
+        return None
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        return None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataError(f"{file} cannot be read as TOML ({error}); correct it.") from None
     _known(file, "", content, ("name", "classes", "modalities"))
@@ -120,31 +122,29 @@ def _modality(file: Path, name: str, table: object) -> Declaration:
     if (scale := values.get("scale")) is not None and scale != SUN_RGBD and not _positive(scale):
         raise DataError(
             f"{file} has scale = {scale!r} in {where}; write the number of stored units per meter, such as 1000 "
-            "for "
-            f'millimeters, or "{SUN_RGBD}".'
+            f'for millimeters, or "{SUN_RGBD}".'
         )
     if (invalid := values.get("invalid")) is not None:
         if not isinstance(invalid, list) or not all(_number(value) or value == NEGATIVE for value in invalid):
             raise DataError(
                 f'{file} has invalid = {invalid!r} in {where}; write a list of numbers, nan and "{NEGATIVE}", '
-                "such as "
-                "[0, 65535]."
+                "such as [0, 65535]."
             )
         values["invalid"] = tuple(invalid)
     if (intrinsics := values.get("intrinsics")) is not None:
-        numbers = isinstance(intrinsics, list) and len(intrinsics) == 4 and all(map(_number, intrinsics))
+        numbers = isinstance(intrinsics, list) and len(intrinsics) == 4 and all(map(_finite, intrinsics))
         if values["kind"] != "depth" or not numbers or not all(map(_positive, intrinsics[:2])):
             raise DataError(
                 f"{file} has intrinsics = {intrinsics!r} in {where}; write [fx, fy, cx, cy] in pixels of the "
-                "files, for "
-                'a modality with kind = "depth".'
+                'files, for a modality with kind = "depth".'
             )
         values["intrinsics"] = tuple(map(float, intrinsics))
+    if bool(values.get("azimuth")) != bool(values.get("zenith")):
+        raise DataError(f"{file} has only one of azimuth and zenith in {where}; name both files.")
     if (largest := values.get("max_range")) is not None and not (_positive(largest) and values["kind"] == "range"):
         raise DataError(
             f"{file} has max_range = {largest!r} in {where}; write a distance in meters, for a modality with kind "
-            "= "
-            '"range".'
+            '= "range".'
         )
     if values["kind"] == "image" and (unused := [key for key in ("scale", "invalid") if key in values]):
         raise DataError(
@@ -167,5 +167,9 @@ def _number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def _finite(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
 def _positive(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < float("inf")
+    return isinstance(value, int | float) and _finite(value) and value > 0

@@ -10,7 +10,7 @@ import PIL
 
 from fusiongauge import tree_sha256
 
-_CODE = ("../dataset", "../decoding", "../geometry", "../mapped", "listing", "media", "planes", "sizes")
+_CODE = ("../dataset", "../decoding", "../geometry", "../mapped", "content", "listing", "media", "planes", "sizes")
 """The modules that decide what is stored, and the hashes of it."""
 
 

@@ -29,6 +29,7 @@ from data_utils.geometry import ray_directions
 from data_utils.layouts.declared import Declaration
 from data_utils.layouts.kept import files_key
 from data_utils.layouts.media import Values, as_rgba, read_image, read_values
+from data_utils.layouts.paths import differing_little
 from data_utils.layouts.planes import Plane, Survey, image_plane, plane
 from data_utils.layouts.sizes import ImageSize, Resampling
 from data_utils.mapped import SMALLEST_BYTES, Workspace, mapped_of
@@ -37,6 +38,8 @@ from data_utils.modality import MAX_RANGE_M, METRIC, Modality
 from data_utils.simulator.shapes import Progress, no_progress
 
 _FILES_UNTIL_RELEASE = 512
+
+_NOT_TINY = 16  # pixels
 
 
 class Angles(NamedTuple):
@@ -245,7 +248,12 @@ def _read(listing: Listing, size: ImageSize | None, progress: Progress, workspac
             target = column.size
     if size is None and (different := _different_sizes(columns)):
         problems.append(different)
-    notes = [*listing.notes, *(note for column in columns.values() for note in column.survey.doubts())]
+    notes = [*listing.notes, *(note for column in columns.values() for note in column.doubts())]
+    if similar := differing_little(listing.classes):
+        notes.append(
+            f"The classes {', '.join(map(repr, similar))} differ only in the case or the encoding of letters, or "
+            "in spaces; if they are one class, give it one name."
+        )
     assumptions = [
         *listing.assumptions,
         *(note for column in columns.values() for note in column.survey.assumptions()),
@@ -415,10 +423,25 @@ class _Column:
             problems.append(
                 f"{self.sizes[rows, columns]} has {rows} rows and {columns} columns, but there are "
                 f"{len(angles.azimuth_rad)} azimuths and {len(angles.zenith_rad)} zeniths; store one azimuth per "
-                "row "
-                "and one zenith per column."
+                "row and one zenith per column."
             )
         return problems
+
+    def doubts(self) -> list[str]:
+        """What is implausible; sentences."""
+        shares = (
+            f"{self._source.declaration.name}: cx and cy are below 1 in all rows, as if the intrinsics were "
+            "shares of the images' size; give fx, fy, cx and cy in pixels of the depth files."
+        )
+        return [*self.survey.doubts(), *([shares] if self._normalized else [])]
+
+    @property
+    def _normalized(self) -> bool:
+        """Whether the intrinsics seem to be shares of the images' size: no real camera has such pixels."""
+        if self._source.intrinsics is None or not self.sizes or min(map(min, self.sizes)) < _NOT_TINY:
+            return False
+        focal, middle = np.split(self._source.intrinsics, 2, axis=1)
+        return bool((focal < _NOT_TINY / 2).all() and (middle > 0).all() and (middle < 1).all())
 
     @property
     def has_angles(self) -> bool:

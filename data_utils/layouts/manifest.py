@@ -32,7 +32,7 @@ from data_utils.errors import DataError
 from data_utils.layouts.declared import Declaration, DeclaredDataset, read_declaration
 from data_utils.layouts.listing import Angles, Listing, Source
 from data_utils.layouts.media import is_media, read_angles
-from data_utils.layouts.paths import Inside, is_data
+from data_utils.layouts.paths import Inside, composed, file_named, is_data
 from data_utils.layouts.ranges import common_angles, declared_source
 from data_utils.layouts.tables import SUFFIXES, read_table
 from data_utils.modality import METRIC, NAMES, Kind
@@ -58,7 +58,7 @@ _USUAL = {*DEPTH_COLUMNS, *RANGE_COLUMNS, *NAMES, SPLIT}
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether the path is a table, or a folder with a ``manifest.csv`` (or .tsv, .txt, .parquet)."""
+    """Whether the path is a table, or a folder with a ``manifest.csv`` (or .tsv, .txt, .parquet) in any case."""
     return (path.is_file() and path.suffix.lower() in SUFFIXES) or _manifest_of(path) is not None
 
 
@@ -87,8 +87,8 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
     if missing:
         raise DataError(
             f"{file} has no column {', '.join(map(repr, missing))}; a manifest needs the columns "
-            f"{','.join(columns)}, "
-            "or its modalities are declared in dataset.toml."
+            f"{','.join(columns)}, or its modalities are declared in dataset.toml; its header line is read as "
+            f"{some(list(map(repr, table.columns)), 8)}."
         )
     if table.empty:
         raise DataError(f"{file} has no rows; add one per pair.")
@@ -102,12 +102,8 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
         rows = table.loc[hidden, media[0]].tolist()
         notes.append(f"{len(rows)} row(s) of files whose names begin with a dot were left out: {some(rows)}.")
         table = table[~hidden]
-    twice = table.index[table[media[0]].duplicated()]
-    if len(twice):
-        raise DataError(
-            f"{file} lists {table[media[0]][twice[0]]!r} again in row {twice[0]}; list every image once, "
-            "otherwise it can be in both training and validation."
-        )
+    for name in ("label", "group"):
+        table[name] = table[name].map(composed)
     if not declared.modalities:
         notes += _unused(file, table, columns)
     classes = sorted(set(table["label"]))
@@ -117,6 +113,13 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
     sources = {
         name: _source(file, table, declaration, angles_of, problems) for name, declaration in modalities.items()
     }
+    files = pd.Series(map(str, next(iter(sources.values())).files), index=table.index)
+    twice = table.index[files.duplicated()]  # however the names are written
+    if len(twice):
+        raise DataError(
+            f"{file} lists {table[media[0]][twice[0]]!r} again in row {twice[0]}; list every image once, "
+            "otherwise it can be in both training and validation."
+        )
     if angles_of and not any(source.angles for source in sources.values()):
         raise DataError(f"{file} lists no range images with angles; leave angles_of out.")
     return Listing(
@@ -167,8 +170,7 @@ def _table_at(path: Path) -> Path:
 
 def _manifest_of(folder: Path) -> Path | None:
     """The manifest of a folder; None if there is none."""
-    files = (folder / f"manifest{suffix}" for suffix in SUFFIXES)
-    return next((file for file in files if file.is_file()), None)
+    return file_named(folder, *(f"manifest{suffix}" for suffix in SUFFIXES))
 
 
 def _read(file: Path, declared: DeclaredDataset) -> tuple[pd.DataFrame, list[str]]:

@@ -7,10 +7,10 @@ huge image takes no memory.
 import io
 import math
 import re
-import struct
 import threading
 import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias
 
@@ -18,9 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 from torch import Tensor
 
 from data_utils.errors import DataError
+from data_utils.layouts.content import content
 from data_utils.layouts.paths import entries
 
 Values: TypeAlias = npt.NDArray[Any]
@@ -39,8 +41,9 @@ _SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".jp2", ".j2k", ".tif", ".tiff", ".webp", ".avif", ".bmp"),
     *(".dib", ".gif", ".pgm", ".ppm", ".pnm", ".pfm", ".tga", ".exr", ".hdr"),
 )
-_STUB_BYTES = 1024  # a link's target or a pointer to large-file storage is shorter, an image hardly ever is
-_STUBS = 8  # a chain of links that is longer is a loop
+_RESTORE = "restore it or leave its pair out"
+_BITS_PER_SAMPLE = 258  # of TIFF
+_REASON = 200  # characters of what a decoder raised
 _npy_headers = threading.Lock()  # numpy parses them with `ast`, which is not thread-safe (CPython 3.11)
 
 
@@ -81,11 +84,12 @@ def read_image(path: Path) -> Values:
     """
     if path.suffix.lower() in _ARRAYS:
         return as_rgba(path, _read_array(path))
-    data = _content(path)
-    with _opened(path, data) as image:
+    data = content(path, _RESTORE)
+    with _opened(path, data) as image, _undamaged(path):
+        ImageOps.exif_transpose(image, in_place=True)
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
             return as_rgba(path, _own_values(path, image, data))
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGBA"))
+        return np.asarray(image.convert("RGBA"))
 
 
 def read_values(path: Path) -> Values:
@@ -99,15 +103,20 @@ def read_values(path: Path) -> Values:
     """
     if path.suffix.lower() in _ARRAYS:
         return _read_array(path)
-    data = _content(path)
-    if data.startswith(b"\x89PNG") and data[24:25] == b"\x10" and data[25:26] != b"\0":
-        raise DataError(
-            f"{path} has several channels of 16 bits, of which only 8 could be read; save it as .npy, or as one "
-            "gray "
-            "image per channel."
-        )
-    with _opened(path, data) as image:
-        return _own_values(path, image, data)
+    data = content(path, _RESTORE)
+    with _opened(path, data) as image, _undamaged(path):
+        values = _own_values(path, image, data)
+        if values.dtype == np.uint8 and (bits := _bits(image, data)) > 8:
+            raise DataError(
+                f"{path} has several channels of {bits} bits, of which only 8 could be read; save it as .npy, or "
+                "as one gray image per channel."
+            )
+        if (pages := _pages(image)) > 1:
+            raise DataError(
+                f"{path} has {pages} pages, of which only the first would be read; save one page per file, or all "
+                "of them as the channels of a .npy array."
+            )
+        return values
 
 
 def read_angles(path: Path) -> Tensor:
@@ -157,92 +166,85 @@ def _own_values(path: Path, image: Image.Image, data: bytes) -> Values:
     values = np.asarray(image)
     if image.mode in ("P", "PA"):
         raise DataError(f"{path} has a palette, so its values are no measurements; save the values themselves.")
-    if image.format == "PPM" and (header := re.match(rb"P[2356]\s+(?:#[^\n]*\s+)*\d+\s+\d+\s+(\d+)", data)):
+    if image.format == "PPM" and (largest := _largest_value(data)):
         # Pillow scales the values to 8 or 16 bits; the file's own are wanted.
-        largest, full = int(header[1]), 255 if values.dtype == np.uint8 else 65535
+        full = 255 if values.dtype == np.uint8 else 65535
         return np.rint(values * (largest / full)).astype(np.uint8 if full == 255 else np.uint16)
     return values.astype(np.uint8 if values.dtype == np.bool_ else values.dtype.newbyteorder("="), copy=False)
 
 
-def _content(path: Path) -> bytes:
-    """The bytes of a file; those of another file if this one holds its name in place of a link."""
-    for _ in range(_STUBS):
-        try:
-            data = path.read_bytes()
-        except FileNotFoundError:
-            raise DataError(f"{_missing(path)}; restore it or leave its pair out.") from None
-        except OSError as error:
-            raise DataError(
-                f"{path} cannot be read ({error.strerror}); restore it or leave its pair out."
-            ) from None
-        target = _stub(path, data)
-        if target is None:
-            return data
-        path = target
-    raise DataError(f"{path} is the end of a chain of links; restore the file itself.")
+def _bits(image: Image.Image, data: bytes) -> int:
+    """The bits per channel that a file declares, where Pillow keeps only the upper 8 of more."""
+    if image.format == "PNG":
+        return data[24]
+    if isinstance(image, TiffImageFile):
+        return int(max(image.tag_v2.get(_BITS_PER_SAMPLE, (8,))))
+    return _largest_value(data).bit_length() if image.format == "PPM" else 8
 
 
-def _missing(path: Path) -> str:
-    if path.is_symlink():
-        return f"{path} is a link to {path.readlink()}, which does not exist (fetch it: git annex get, dvc pull)"
-    return f"{path} does not exist"
+def _largest_value(data: bytes) -> int:
+    """What the header of a PGM or PPM declares as the largest value; 0 if it declares none (PBM, PFM)."""
+    header = re.match(rb"P[2356]\s+(?:#[^\n]*\s+)*\d+\s+\d+\s+(\d+)", data)
+    return int(header[1]) if header else 0
 
 
-def _stub(path: Path, data: bytes) -> Path | None:
-    """The file that a small text file stands for, as copies and checkouts without symbolic links leave it."""
-    if len(data) > _STUB_BYTES or b"\0" in data:
-        return None
-    if data.startswith(b"version https://git-lfs"):
-        raise DataError(f"{path} is a pointer of Git LFS, not the file itself; fetch it with git lfs pull.")
+def _pages(image: Image.Image) -> int:
+    """The number of pages of one size, as TIFF can have them; smaller ones are previews of the first."""
+    if not isinstance(image, TiffImageFile):
+        return 1
+    size, sizes = image.size, []
+    for page in range(image.n_frames):
+        image.seek(page)
+        sizes.append(image.size)
+    return sizes.count(size)
+
+
+@contextmanager
+def _undamaged(path: Path, what: str = "is damaged or truncated", remedy: str = _RESTORE) -> Iterator[None]:
+    """Whatever a decoder raises means that the file is damaged; their errors have no common base.
+
+    Raises:
+        DataError: The file is damaged.
+    """
     try:
-        name = data.decode("utf-8").strip()
-        target = path.parent / name
-        return target if name and "\n" not in name and target.is_file() else None
-    except (UnicodeDecodeError, OSError, ValueError):
-        return None
+        yield
+    except (DataError, MemoryError):
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:_REASON]
+        raise DataError(f"{path} {what.format(reason=reason or type(error).__name__)}; {remedy}.") from None
 
 
 def _opened(path: Path, data: bytes) -> Image.Image:
-    """The image in these bytes, not decoded further than its size; decoding errors surface as DataError on use."""
+    """The image in these bytes, decoded; its size is checked first."""
     Image.init()
     limit = f"and the limit is {MAX_PIXELS}; make it smaller."
-    try:
-        image = Image.open(io.BytesIO(data), formats=[name for name in _FORMATS if name in Image.OPEN])
-    except Image.DecompressionBombError:
-        raise DataError(f"{path} claims to have a huge number of pixels, {limit}") from None
-    except UnidentifiedImageError:
-        what = "is empty" if not data else "is truncated or in an unknown format"
-        raise DataError(
-            f"{path} {what}; restore it or leave its pair out; images can be {', '.join(_FORMATS[:6])} or BMP, "
-            "and "
-            f"depth {DEPTH_FORMATS}."
-        ) from None
-    except (OSError, SyntaxError, ValueError, struct.error, EOFError):  # what Pillow raises on damaged files
-        raise DataError(f"{path} is damaged or truncated; restore it or leave its pair out.") from None
-    if image.width * image.height > MAX_PIXELS:
-        raise DataError(f"{path} has {image.width} x {image.height} pixels, {limit}")
-    try:
+    with _undamaged(path):
+        try:
+            image = Image.open(io.BytesIO(data), formats=[name for name in _FORMATS if name in Image.OPEN])
+        except Image.DecompressionBombError:
+            raise DataError(f"{path} claims to have a huge number of pixels, {limit}") from None
+        except UnidentifiedImageError:
+            what = "is empty" if not data else "is truncated or in an unknown format"
+            raise DataError(
+                f"{path} {what}; {_RESTORE}; images can be {', '.join(_FORMATS[:6])} or BMP, and depth "
+                f"{DEPTH_FORMATS}."
+            ) from None
+        if image.width * image.height > MAX_PIXELS:
+            raise DataError(f"{path} has {image.width} x {image.height} pixels, {limit}")
         image.load()
-    except (OSError, SyntaxError, ValueError, struct.error, EOFError):
-        raise DataError(f"{path} is damaged or truncated; restore it or leave its pair out.") from None
     return image
 
 
 def _read_array(path: Path, dimensions: tuple[int, ...] = (2, 3)) -> Values:
     """The array of a .npy file, or the only one of a .npz file; three dimensions become (H, W, C)."""
-    data = _content(path)
-    try:
+    data = content(path, _RESTORE)
+    save = "save it again with numpy.save(..., allow_pickle=False)"
+    with _undamaged(path, "cannot be read as a plain npy array ({reason})", save):
         if path.suffix.lower() == ".npz":
             array = _only_member(path, data, dimensions)
         else:
             array = _array(path, io.BytesIO(data), dimensions)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            f"{path} cannot be read as a plain npy array ({error}); save it again with "
-            "numpy.save(..., allow_pickle=False)."
-        ) from None
     return _channels_last(path, array) if array.ndim == 3 else array
 
 
@@ -266,6 +268,8 @@ def _array(path: Path, stream: IO[bytes], dimensions: tuple[int, ...]) -> Values
         wanted = " or ".join(map(str, dimensions))
         raise DataError(f"{path} holds {dtype} of shape {shape}; save numbers with {wanted} dimension(s).")
     count = math.prod(shape)
+    if count < 1:
+        raise DataError(f"{path} holds an array of shape {shape}, which has no values; {_RESTORE}.")
     if count > MAX_PIXELS:
         raise DataError(f"{path} holds {count} values, and the limit is {MAX_PIXELS}; make it smaller.")
     content = stream.read(count * dtype.itemsize)

@@ -19,7 +19,7 @@ from data_utils.errors import DataError
 from data_utils.layouts.declared import read_declaration
 from data_utils.layouts.listing import Angles, Listing
 from data_utils.layouts.media import by_stem, read_angles
-from data_utils.layouts.paths import folders
+from data_utils.layouts.paths import folders, partners
 from data_utils.layouts.ranges import RangePair, common_angles, list_range_pairs, without_partner
 from data_utils.simulator.shapes import Progress, Simulation, no_progress
 
@@ -107,15 +107,13 @@ def _angles_file(folder: Path, name: str) -> Path:
 def _pair_up(folder: Path, label: int) -> tuple[list[RangePair], list[Path]]:
     """The pairs of a class folder, and the files without a partner."""
     images, scans = _files(folder / "rgb", ".png"), _files(folder / "lidar", ".npy")
-    pairs = [RangePair(label, image, scans[stem]) for stem, image in images.items() if stem in scans]
+    pairs, alone = partners({"rgb": images, "lidar": scans})
     if not pairs:
         raise DataError(
             f"{folder} has {len(images)} file(s) in rgb and {len(scans)} in lidar, but none with the same stem; "
             "give both files of a pair the same name (rgb/0000.png, lidar/0000.npy)."
         )
-    alone = [image for stem, image in images.items() if stem not in scans]
-    alone += [scan for stem, scan in scans.items() if stem not in images]
-    return pairs, alone
+    return [RangePair(label, files["rgb"], files["lidar"]) for files in pairs.values()], alone
 
 
 def _files(folder: Path, preferred: str) -> dict[str, Path]:

@@ -49,10 +49,7 @@ MODALITIES = ("rgb", "lidar")
 
 _STRUCTURE = ("wall", "floor", "ceiling", "column", "floor mat")  # not objects
 _DIMENSIONS = {"images": 4, "rawDepths": 3, "labels": 3, "instances": 3, "names": 2, "scenes": 2}
-_CHUNK_BYTES, _CHUNK_SLOTS = (
-    1 << 26,
-    100_003,
-)  # of the chunks that HDF5 keeps per array; a prime number, it advises
+_CHUNK_BYTES, _CHUNK_SLOTS = 1 << 26, 100_003  # of the chunks that HDF5 keeps; it advises a prime number
 
 
 class _Crop(NamedTuple):

@@ -4,17 +4,23 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import unquote
 
 from data_utils.errors import DataError
 
-_BY_SYSTEMS = ("__MACOSX", "Thumbs.db", "desktop.ini", "$RECYCLE.BIN", "@eaDir")
+_BY_SYSTEMS = (
+    *("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
+    *("@eadir", "#recycle", "lost+found"),
+)
 
 
 def is_data(name: str) -> bool:
     """Whether a file or folder of this name can be data: systems and editors write others (``._0001.png``)."""
-    return not name.startswith(".") and name not in _BY_SYSTEMS
+    return not name.startswith(".") and name.lower() not in _BY_SYSTEMS
 
 
 def entries(folder: Path) -> list[Path]:
@@ -27,11 +33,20 @@ def folders(folder: Path) -> list[Path]:
     return [path for path in entries(folder) if path.is_dir()]
 
 
+def file_named(folder: Path, *names: str) -> Path | None:
+    """The file in a folder that has the first of these names, in any case of letters; None if there is none."""
+    with suppress(OSError):  # no folder, or one that cannot be read
+        files = {path.name.lower(): path for path in entries(folder) if path.name.lower() in names}
+        return next((files[name] for name in names if name in files and files[name].is_file()), None)
+    return None
+
+
 class Inside:
     """The files that a data set names, all of them in its folder; links there are followed.
 
-    Names written on Windows are understood: backslashes separate folders, and the case of letters does not count,
-    where no file has the name as it stands.
+    Where no file has the name as it stands, names of other systems and programs are understood: backslashes
+    separate folders, the case of letters does not count, "~" is the home folder, and addresses such as
+    ``file:///data/a%20b.png`` are paths.
 
     Args:
         root: The folder of the data set.
@@ -48,19 +63,27 @@ class Inside:
         Raises:
             DataError: The name leads out of the folder.
         """
-        relative = name
-        if "\\" in name and not os.path.lexists(self._root / name):
-            relative = name.replace("\\", "/")
-        normal = posixpath.normpath(relative)
-        if normal.startswith("/") and Path(normal).is_relative_to(self._root.absolute()):
-            normal = str(Path(normal).relative_to(self._root.absolute()))
+        normal = posixpath.normpath(name if os.path.lexists(self._root / name) else self._translated(name))
+        for root in (self._root.absolute(), self._root.resolve()):
+            if normal.startswith("/") and Path(normal).is_relative_to(root):
+                normal = str(Path(normal).relative_to(root))
         if normal.startswith(("/", "../")) or normal == ".." or re.match(r"[A-Za-z]:/", normal):
+            there = next((end for end in _ends(normal) if (self._root / end).is_file()), "")
+            remedy = "move the file into the folder and give the path relative to it"
             raise DataError(
-                f"{self._place} names {name!r}, which is outside of its folder; move the file into the folder and "
-                "give the path relative to it."
+                f"{self._place} names {name!r}, which is outside of its folder; "
+                f"{f'write {there!r}, which is there' if there else remedy}."
             )
         path = self._root / normal
         return path if os.path.lexists(path) else self._alike(normal) or path
+
+    def _translated(self, name: str) -> str:
+        """The name as this system would write it."""
+        path = re.sub(r"^file://(localhost)?(?=/)", "", name)
+        if path.startswith("~/"):
+            path = os.path.expanduser(path)  # noqa: PTH111 - the rest stays as it is
+        readings = (path, path.replace("\\", "/"), unquote(path), unquote(path.replace("\\", "/")))
+        return next((each for each in readings if os.path.lexists(self._root / each)), readings[1])
 
     def _alike(self, relative: str) -> Path | None:
         """The only file whose name differs in the case of letters or its encoding; None if there is none."""
@@ -69,19 +92,66 @@ class Inside:
             if path not in self._names:
                 names = self._names[path] = defaultdict(list)
                 for entry in path.iterdir() if path.is_dir() else ():
-                    names[_key(entry.name)].append(entry.name)
-            same = self._names[path].get(_key(part), [])
+                    names[alike(entry.name)].append(entry.name)
+            same = self._names[path].get(alike(part), [])
             if len(same) != 1:
                 return None
             path /= same[0]
         return path
 
 
-def _key(name: str) -> str:
-    """What names have in common that were written under other systems: old archives hold them in Latin-1."""
-    raw = os.fsencode(name)
+def alike(name: str) -> str:
+    """What names have in common that differ in the case of letters or in their encoding.
+
+    Old archives hold names in Latin-1, and macOS writes accents as letters of their own.
+    """
     try:
-        text = raw.decode("utf-8")
+        text = os.fsencode(name).decode("utf-8")
     except UnicodeDecodeError:
-        text = raw.decode("latin-1")
-    return unicodedata.normalize("NFC", text).casefold()
+        text = os.fsencode(name).decode("latin-1")
+    except UnicodeEncodeError:  # not the name of a file
+        text = name
+    return composed(text).casefold()
+
+
+def composed(text: str) -> str:
+    """The text with accents as parts of their letters (Unicode's form NFC), as most systems write them."""
+    return unicodedata.normalize("NFC", text)
+
+
+def partners(files: Mapping[str, Mapping[str, Path]]) -> tuple[dict[str, dict[str, Path]], list[Path]]:
+    """The files of several modalities that belong together, as their stems are ``alike`` and no others are.
+
+    Args:
+        files: By modality and stem.
+
+    Returns:
+        By modality, for each stem of the first one that all have, in order; and the files without a partner.
+    """
+    counts = [Counter(map(alike, stems)) for stems in files.values()]
+    ambiguous = {key for keys in counts for key, count in keys.items() if count > 1}
+    keyed = {
+        modality: {stem if (key := alike(stem)) in ambiguous else key: path for stem, path in stems.items()}
+        for modality, stems in files.items()
+    }
+    common = set.intersection(*map(set, keyed.values()))
+    first = next(iter(files))
+    stems = {path: stem for stem, path in files[first].items()}
+    ordered = sorted(common, key=lambda key: stems[keyed[first][key]])
+    pairs = {
+        stems[keyed[first][key]]: {modality: paths[key] for modality, paths in keyed.items()} for key in ordered
+    }
+    return pairs, [path for paths in keyed.values() for key, path in paths.items() if key not in common]
+
+
+def _ends(path: str) -> Iterator[str]:
+    """The path without its first folder, its first two, and so on."""
+    parts = path.split("/")
+    return ("/".join(parts[start:]) for start in range(1, len(parts)))
+
+
+def differing_little(names: Iterable[str]) -> list[str]:
+    """The names that are ``alike`` another one but for spaces."""
+    names = list(names)
+    keys = [re.sub(r"\s+", " ", alike(name)).strip() for name in names]
+    return [name for name, key in zip(names, keys, strict=True) if keys.count(key) > 1]

@@ -33,7 +33,12 @@ IMPLAUSIBLE_M = 100.0
 SUN_RGBD_FURTHEST = 8000
 """Millimeters, to which the toolbox of SUN RGB-D sets larger depths (``read3dPoints.m``)."""
 
-_LARGEST = "hold 65535, the largest value of their type, and count as not measured"
+PILED = 0.01
+"""The share of pixels from which a largest value far from all others is reported: it may mean no measurement."""
+
+_FAR = 2.0  # times the second largest value
+
+_LARGEST = "hold {}, the largest value of {}, and count as not measured"
 _NOT_FINITE = "are NaN or infinite and count as not measured"
 _LIMITED = "are beyond 8 m and count as 8 m, as in the toolbox of SUN RGB-D"
 _BEYOND = "are at the largest range or beyond it"
@@ -48,6 +53,8 @@ class Plane:
         per_unit: Stored units per unit of the modality, such as 1000 for millimeters.
         nearest: The smallest measured value in the unit; inf without any. ``furthest``: the largest, or -inf.
         left_out: Pixels that do not count as they are, by reason; only what was not declared.
+        largest: The largest measured value as the file holds it; ``at_largest``: the number of its pixels.
+        below: The largest of the others in the unit, or -inf.
         integer: Whether the file holds integers.
     """
 
@@ -57,6 +64,9 @@ class Plane:
     furthest: float = -np.inf
     left_out: Counter[str] = field(default_factory=Counter)
     integer: bool = False
+    largest: str = ""
+    at_largest: int = 0
+    below: float = -np.inf
 
 
 def image_plane(values: Values) -> Plane:
@@ -96,16 +106,14 @@ def plane(place: str, values: Values, declaration: Declaration, scale: float | N
     if integer and values.dtype.itemsize == 1 and declared is None:
         raise DataError(
             f"{place} holds distances of 8 bits, mostly a picture made for viewing; give the original files "
-            "(16-bit "
-            "PNG in millimeters, .npy in meters), or declare the scale of these in dataset.toml."
+            "(16-bit PNG in millimeters, .npy in meters), or declare the scale of these in dataset.toml."
         )
     units = MILLIMETERS if declared == SUN_RGBD or (declared is None and integer) else float(declared or 1)
-    missing, left_out = _missing(values, declaration)
+    missing, left_out = _missing(values, declaration, undeclared=declared is None)
     if (negative := (values < 0) & ~missing).any():
         raise DataError(
             f"{place} contains negative distances ({float(values[negative][0]):g}); store distances of 0 or more, "
-            "or "
-            f'declare them as missing in dataset.toml: invalid = ["{NEGATIVE}"].'
+            f'or declare them as missing in dataset.toml: invalid = ["{NEGATIVE}"].'
         )
     measured = ~missing
     if declaration.scale == SUN_RGBD:
@@ -116,13 +124,20 @@ def plane(place: str, values: Values, declaration: Declaration, scale: float | N
     measured &= values > 0
     stored = _narrow(np.where(missing, 0, values))
     seen = values[measured]
+    if not len(seen):
+        return Plane(stored, units, left_out=left_out, integer=integer)
+    largest = seen.max()
+    others = seen[seen < largest]
     return Plane(
         stored,
         units,
-        nearest=float(seen.min()) / units if len(seen) else np.inf,
-        furthest=float(seen.max()) / units if len(seen) else -np.inf,
+        nearest=float(seen.min()) / units,
+        furthest=float(largest) / units,
         left_out=left_out,
         integer=integer,
+        largest=str(largest),
+        at_largest=0 if declaration.scale == SUN_RGBD else len(seen) - len(others),  # that is a limit, not a value
+        below=float(others.max()) / units if len(others) else -np.inf,
     )
 
 
@@ -133,9 +148,8 @@ def _range_plane(
     largest = declaration.max_range or MAX_RANGE_M
     integer = values.dtype.kind in "ui"
     if integer and declaration.invalid is None:
-        missing = missing | (
-            values == 0
-        )  # as depth cameras and KITTI store it; a scanner measures no distance of 0
+        # As depth cameras and KITTI store it; a scanner measures no distance of 0.
+        missing = missing | (values == 0)
     meters = (values.astype(np.float64) / units if units != 1 else values).astype(np.float32)
     beyond = ~missing & (meters > largest)
     if declaration.max_range is None and beyond.any():
@@ -162,16 +176,27 @@ def _other_plane(place: str, values: Values, declaration: Declaration) -> Plane:
     return Plane(stored, units, integer=values.dtype.kind in "ui")
 
 
-def _missing(values: Values, declaration: Declaration) -> tuple[Values, Counter[str]]:
-    """Which pixels are not measured, and how many of them by a reason that nobody declared."""
+def _missing(values: Values, declaration: Declaration, *, undeclared: bool) -> tuple[Values, Counter[str]]:
+    """Which pixels are not measured, and how many of them by a reason that nobody declared.
+
+    Args:
+        values: Of a file.
+        declaration: Of the modality.
+        undeclared: Whether nobody declared the scale, so that 65535 in wider types comes from 16 bits as well.
+    """
     left_out: Counter[str] = Counter()
     missing = _equal(values, declaration.invalid or ())
     if values.dtype.kind == "f":
-        left_out[_NOT_FINITE] = int((~np.isfinite(values) & ~missing).sum())
-        missing |= ~np.isfinite(values)
-    elif declaration.invalid is None and values.dtype == np.uint16:
-        left_out[_LARGEST] = int((values == 65535).sum())
-        missing |= values == 65535
+        infinite = ~(np.abs(values) <= np.finfo(np.float32).max) & ~missing  # float32 is what can be stored
+        left_out[_NOT_FINITE] = int(infinite.sum())
+        missing |= infinite
+    elif declaration.invalid is None and values.dtype.itemsize > 1:
+        largest = {int(np.iinfo(values.dtype).max): "their type"}
+        if undeclared:
+            largest.setdefault(65535, "16 bits")
+        for value, of in largest.items():
+            left_out[_LARGEST.format(value, of)] = int((values == value).sum())
+            missing |= values == value
     return missing, +left_out
 
 
@@ -209,10 +234,19 @@ class Survey:
     integers: bool = False
     scale_declared: bool = False
     per_unit: float = 1.0
+    largest: str = ""
+    at_largest: int = 0
+    below: float = -np.inf
 
     def add(self, one: Plane) -> None:
         """Count one more file."""
         self.pixels += one.values.shape[0] * one.values.shape[1]
+        if one.furthest > self.furthest:
+            self.below, self.largest, self.at_largest = max(self.furthest, one.below), one.largest, one.at_largest
+        elif one.furthest == self.furthest:
+            self.below, self.at_largest = max(self.below, one.below), self.at_largest + one.at_largest
+        else:
+            self.below = max(self.below, one.furthest)
         self.nearest, self.furthest = min(self.nearest, one.nearest), max(self.furthest, one.furthest)
         self.left_out += one.left_out
         self.integers |= one.integer
@@ -236,6 +270,8 @@ class Survey:
             for reason, count in self.left_out.items()
             if reason != _BEYOND
         ]
+        if self._piled and not self.scale_declared and self.furthest <= FURTHEST_M:
+            sentences.append(f"{name}: {self._pile} and count as measured; if they are not, {self._remedy}.")
         return sentences
 
     def doubts(self) -> list[str]:
@@ -245,10 +281,8 @@ class Survey:
         if beyond := self.left_out.get(_BEYOND):
             sentences.append(
                 f"{name}: {beyond / self.pixels:.1%} of pixels are beyond {MAX_RANGE_M:g} m, up to "
-                f"{self.furthest:.2f} m, "
-                "and count as no return; declare how far the scanner measures as max_range in dataset.toml, or "
-                "the "
-                "scale if these are no meters."
+                f"{self.furthest:.2f} m, and count as no return; declare how far the scanner measures as "
+                "max_range in dataset.toml, or the scale if these are no meters."
             )
         elif kind == "image" and 0 < self.furthest < FEW_BITS:
             sentences.append(
@@ -259,36 +293,54 @@ class Survey:
         elif kind in METRIC and self.pixels and not self.furthest > 0:
             sentences.append(
                 f"{name}: no pixel of any file is measured; check what the files hold, and the scale and invalid "
-                "values "
-                "in dataset.toml if there are any."
+                "values in dataset.toml if there are any."
             )
         elif kind in METRIC and self.pixels:
-            likely = self._likely_unit()
-            if likely:
+            furthest = self.furthest
+            if self._piled and furthest > (MAX_RANGE_M if self.scale_declared else FURTHEST_M):
+                furthest = self.below
                 sentences.append(
-                    f"{name}: the {kind} is {self.nearest:.2f} to {self.furthest:.2f} m, which is implausible for "
-                    "most "
+                    f"{name}: {self._pile}, and the others end at {furthest:.2f} m, as if it stood for no "
+                    f"measurement; {self._remedy}."
+                )
+            if likely := self._likely_unit(furthest):
+                sentences.append(
+                    f"{name}: the {kind} is {self.nearest:.2f} to {furthest:.2f} m, which is implausible for most "
                     f"sensors; {likely}."
                 )
         return sentences
 
-    def _likely_unit(self) -> str:
+    @property
+    def _piled(self) -> bool:
+        """Whether many pixels have the largest value, and none one near it."""
+        alone = 0 < self.below * _FAR < self.furthest
+        return alone and self.at_largest >= PILED * self.pixels
+
+    @property
+    def _pile(self) -> str:
+        return (
+            f"{self.at_largest / self.pixels:.1%} of pixels hold one largest value, {self.largest} "
+            f"({self.furthest:.6g} m)"
+        )
+
+    @property
+    def _remedy(self) -> str:
+        return f"declare invalid = [{self.largest}] in dataset.toml"
+
+    def _likely_unit(self, furthest: float) -> str:
         """What the scale could be if the distances are implausible; "" if they are plausible."""
         if self.scale_declared:
-            return "check the declared scale" if self.furthest > IMPLAUSIBLE_M else ""
-        if self.integers and (self.furthest > FURTHEST_M or self.nearest > NEAREST_M or self.furthest < 0.1):
-            raw = self.furthest * MILLIMETERS
+            return "check the declared scale" if furthest > IMPLAUSIBLE_M else ""
+        if self.integers and (furthest > FURTHEST_M or self.nearest > NEAREST_M or furthest < 0.1):
+            raw = furthest * MILLIMETERS
             return (
                 f"if the files hold 5000 units per meter (TUM RGB-D) it ends at {raw / 5000:.2f} m, with 256 "
-                "(KITTI) at "
-                f"{raw / 256:.2f} m; declare the scale in dataset.toml or in a column "
-                f"{self.declaration.column}_scale "
-                "(1000 if millimeters are right)"
+                f"(KITTI) at {raw / 256:.2f} m; declare the scale in dataset.toml or in a column "
+                f"{self.declaration.column}_scale (1000 if millimeters are right)"
             )
-        if not self.integers and self.furthest > IMPLAUSIBLE_M:
+        if not self.integers and furthest > IMPLAUSIBLE_M:
             return (
                 f"if the values are millimeters, declare scale = 1000 in dataset.toml ({self.nearest / 1000:.2f} "
-                "to "
-                f"{self.furthest / 1000:.2f} m)"
+                f"to {furthest / 1000:.2f} m)"
             )
         return ""

@@ -44,8 +44,7 @@ class ImageSize:
         if not match or fit not in get_args(Fit) or not 0 < int(match[1]) <= 4096 >= int(match[2] or 1) > 0:
             raise DataError(
                 f"{text!r} is not an image size; write rows or rows x columns, such as 64 or 48x64, and :crop or "
-                ":pad "
-                "to keep the aspect, such as 64:crop."
+                ":pad to keep the aspect, such as 64:crop."
             )
         return cls(int(match[1]), int(match[2] or match[1]), fit)  # type: ignore[arg-type]
 

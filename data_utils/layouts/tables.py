@@ -2,25 +2,26 @@
 
 import csv
 import io
+import json
 import re
 from pathlib import Path
 
 import pandas as pd
 
 from data_utils.errors import DataError
+from data_utils.layouts.content import content
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 """The endings of tables."""
 
 _SEPARATORS = ",;\t|"
-_ENCODINGS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-sig"}
 
 
 def read_table(file: Path, expected: str) -> tuple[pd.DataFrame, list[str]]:
     """A table as stripped text; row numbers count from 1.
 
-    The separator is the one that the header line has most of. A table that is neither UTF-8 nor begins with a byte
-    order mark is read as Windows-1252, which leaves a note.
+    The separator is the one that the header line has most of. UTF-16 and UTF-32 are told by a byte order mark or
+    by the zeros of the header line. A table that is not UTF-8 either is read as Windows-1252, which leaves a note.
 
     Args:
         file: A CSV or parquet file.
@@ -48,19 +49,23 @@ def read_table(file: Path, expected: str) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _text(file: Path) -> tuple[str, list[str]]:
-    data = file.read_bytes()
-    encoding = next((name for mark, name in _ENCODINGS.items() if data.startswith(mark)), "utf-8")
+    data, notes = content(file, "check the path"), []
+    encoding = json.detect_encoding(data)
     try:
-        return data.decode(encoding), []
+        text = data.decode(encoding)
     except UnicodeDecodeError:
         if b"\0" in data or encoding != "utf-8":
             raise
-        note = f"{file.name} is not UTF-8 and was read as Windows-1252; save it as UTF-8 if letters are wrong."
-        return data.decode("cp1252", "replace"), [note]
+        text = data.decode("cp1252", "replace")
+        notes = [f"{file.name} is not UTF-8 and was read as Windows-1252; save it as UTF-8 if letters are wrong."]
+    if "\0" in text:
+        raise csv.Error("it holds zeros, as damaged files do")
+    return text, notes
 
 
 def _csv(text: str) -> pd.DataFrame:
-    declared = re.match(r"sep=(.)\r?\n", text)  # written by Excel
+    text = io.StringIO(text, newline=None).read()  # any line ends
+    declared = re.match(r"sep=(.)\n", text)  # written by Excel
     if declared:
         text = text[declared.end() :]
     first = next((line for line in text.splitlines() if line.strip()), "")
@@ -77,8 +82,7 @@ def _csv(text: str) -> pd.DataFrame:
         if any(row[len(header) :]):
             raise csv.Error(
                 f"row {number} has {len(row)} values for {len(header)} columns; write decimal points, not commas, "
-                "or "
-                "separate with semicolons"
+                "or separate with semicolons"
             )
     padded = [row[: len(header)] + [""] * (len(header) - len(row)) for row in rows]
     table = pd.DataFrame(padded, columns=header, dtype=str)
@@ -96,5 +100,12 @@ def _parquet(file: Path) -> pd.DataFrame:
     except (ValueError, TypeError) as error:  # pyarrow's own errors derive from these
         reason = " ".join(str(error).split())
         raise DataError(f"{file} is not a parquet file ({reason}); save it again.") from None
-    # repr() of a float has all its digits; an empty cell is no value.
-    return table.map(lambda value: "" if value is None or value != value else str(value)).astype(str)
+    named = [name for name in table.index.names if name]
+    return (table.reset_index(named) if named else table).map(_as_text).astype(str)
+
+
+def _as_text(value: object) -> str:
+    """A cell as text: of a float all digits; an empty one is no value."""
+    if isinstance(value, bytes):
+        return value.decode()
+    return "" if value is None or value != value else str(value)

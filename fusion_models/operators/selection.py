@@ -128,9 +128,8 @@ class EmbraceNet(Operator):
         """
         docked = torch.stack([layer(x).relu() for layer, x in zip(self.dock, features, strict=True)], dim=-1)
         chances = torch.ones(docked.shape[0], len(features), device=docked.device)
-        chances = (chances if available is None else available.to(chances.dtype)).unsqueeze(
-            1
-        )  # (B, 1, modalities)
+        # (B, 1, modalities)
+        chances = (chances if available is None else available.to(chances.dtype)).unsqueeze(1)
         if self.training:
             # The first of exponential waiting times is one's own with a probability proportional to one's rate.
             waiting = torch.empty(*docked.shape[:2], len(features), device=docked.device).exponential_() / chances

@@ -70,6 +70,7 @@ comparisons = ["{TWIN} is better than {MODEL}"]
 """
 
 
+@pytest.mark.usefixtures("in_this_process")
 @pytest.mark.parametrize("command", ["tables", "report"])
 def test_own_claims_are_judged_again(command: str, run: Path, tmp_path: Path) -> None:
     (tmp_path / "own.toml").write_text(OWN_CLAIMS)

@@ -21,6 +21,18 @@ def test_batch_is_float_in_the_order_of_the_indices() -> None:
     assert {values.dtype for values in batch.inputs.values()} == {torch.float32}
 
 
+def test_names_of_files_have_one_line_each() -> None:
+    dataset = tiny_dataset([0, 1])
+    named = replace(
+        dataset,
+        info=replace(dataset.info, name="a\tb", classes=("two\nlines", "\x1b[31mred")),
+        names=("a\nb", "c"),
+        notes=("left out: a\nb.",),
+    )
+    assert (named.info.name, named.info.classes) == (r"a\tb", (r"two\nlines", r"\x1b[31mred"))
+    assert (named.names, named.notes) == ((r"a\nb", "c"), (r"left out: a\nb.",))
+
+
 def test_batch_of_everything() -> None:
     dataset = tiny_dataset([0, 1, 1])
     assert torch.equal(dataset.batch().inputs["lidar"], dataset.inputs["lidar"])

@@ -42,6 +42,13 @@ def test_make_reports_an_impossible_number_of_pairs(tmp_path: Path, capsys: pyte
     assert not (tmp_path / "new").exists()
 
 
+@pytest.mark.parametrize("command", ["make", "check", "show", "stats"])
+def test_a_negative_seed_is_a_usage_error(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main([command, "shapes", "--seed", "-1"])
+    assert "-1 is negative; give 0 or more" in capsys.readouterr().err
+
+
 def test_check_finds_and_exits_with_1(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_simulation(tmp_path / "new")
     (folder / "cubes" / "rgb" / "0003.png").unlink()

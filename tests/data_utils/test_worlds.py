@@ -144,6 +144,8 @@ def test_a_function_gets_other_seeds_for_other_worlds_and_parts() -> None:
     assert len({seed for _, seed in calls}) == 4
     assert [sizes(world) for world in worlds] == [[30, 10, 20]] * 2
     assert worlds[0].info == source.info == replace(worlds[0].info, name="mine")
+    assert open_source("mine").info == source.info  # known, so that nothing is made to find it out
+    assert len(calls) == 4
 
 
 def shuffled(seed: int) -> torch.Tensor:
@@ -205,6 +207,26 @@ def test_a_class_too_rare_to_be_tested_is_noted() -> None:
     world = split_world(dataset, Shares(valid=0.2, test=0.2), 51)
     assert [int((part.labels == 1).sum()) for part in world.parts.values()] == [1, 1, 0]
     assert world.notes[-1] == "There are no test pairs of class 'class 1', which has too few groups."
+
+
+def test_classes_that_a_declared_split_leaves_out_are_noted() -> None:
+    parts = ["train"] * 6 + ["valid"] * 2 + ["test"] * 2
+    dataset = replace(tiny_dataset([0] * 10 + [1] * 10), assigned=(*parts, *(["train"] * 10)))
+    world = split_world(dataset, Shares(valid=0.2, test=0.2), 51)
+    assert world.notes[1:] == (
+        "There are no validation pairs of class 'class 1', in the split that comes with the data.",
+        "There are no test pairs of class 'class 1', in the split that comes with the data.",
+    )
+    only_tested = replace(dataset, assigned=(*parts, *(["test"] * 10)))
+    with pytest.raises(DataError, match="none of them in training, as the data come with a split"):
+        split_world(only_tested, Shares(valid=0.2, test=0.2), 51)
+
+
+@pytest.mark.parametrize(("test_pairs", "noted"), [(None, True), (5, True), (0, False)])
+def test_that_no_class_can_be_tested_is_noted(test_pairs: int | None, noted: bool) -> None:
+    world = split_world(tiny_dataset([0, 0, 1, 1]), Shares(valid=0.2, test=0.2, test_pairs=test_pairs), 51)
+    assert sizes(world) == [2, 2, 0]
+    assert any("There are no test pairs, as no class has enough groups" in note for note in world.notes) == noted
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -317,7 +339,7 @@ def test_shares_outside_their_range_are_refused(changes: dict[str, float]) -> No
 def test_a_part_knows_its_pairs() -> None:
     dataset = shapes(40, 0, image_size=16)
     part = split_world(dataset, Shares(valid=0.5), 51).valid
-    assert torch.equal(part.batch(["lidar"]).inputs["lidar"], dataset.batch(part.indices).inputs["lidar"])
+    assert torch.equal(part.batch().inputs["lidar"], dataset.batch(part.indices).inputs["lidar"])
     assert part.names == [dataset.names[pair] for pair in part.indices.tolist()]
     chunks = [*part.chunks(8)]
     assert [len(chunk) for chunk in chunks] == [8, 8, 4]

@@ -24,9 +24,9 @@ LIT, BRIGHT = 20, 60  # of 255
 CLASSES: Mapping[str, str] = MappingProxyType({"cube": "cubes", "sphere": "spheres"})
 """What the names of files begin with, and the solid that they show."""
 
-SOFT_PIXELS = (
-    0.5  # standard deviation of the blur of the published pictures, which were enlarged and reduced again
-)
+SOFT_PIXELS = 0.5
+"""Standard deviation of the blur of the published pictures, which were enlarged and reduced again."""
+
 _CUT = 6  # they have no values below this
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 
-from tools.faults.fault import STAGES, Fault, Place, at, bench
+from tools.faults.fault import KEPT, STAGES, Fault, Place, at, bench
 
 FILL = (
     "size = 1 << 20\n"
@@ -17,11 +17,10 @@ FILL = (
 def disks() -> Iterator[Fault]:
     """A disk that is full, read-only or gone from some stage on; files that may not grow."""
     stages = [stage for stage in STAGES if stage != "at the summary"]
-    full = dict(zip(STAGES, (0, 0, 1, 2, 2, 2, 2), strict=True))
     for stage in stages:
         late = stage in ("at the figures", "at the times")
         codes, says = ((0,) if late else (1,)), "" if stage == "at the times" else "No space left on device"
-        yield at(stage, FILL, name="a full disk", room="24m", codes=codes, kept=full[stage], says=says)
+        yield at(stage, FILL, name="a full disk", room="24m", codes=codes, kept=KEPT[stage], says=says)
     for stage in stages:
         act = "".join(
             f"subprocess.run(['mount', {words}os.environ['ROOM']], check=True);"
@@ -29,11 +28,11 @@ def disks() -> Iterator[Fault]:
         )
         codes = (0,) if stage in ("at the figures", "at the times") else (1,)
         says = "" if stage == "at the times" else "Read-only file system"
-        yield at(stage, act, name="a read-only disk", room="24m", codes=codes, kept=full[stage], says=says)
+        yield at(stage, act, name="a read-only disk", room="24m", codes=codes, kept=KEPT[stage], says=says)
     for stage in stages:
         limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))"
         codes = (0,) if stage in ("at the figures", "at the times") else (1,)
-        yield at(stage, limit, name="ulimit -f", codes=codes, kept=full[stage], says="File too large|2 records")
+        yield at(stage, limit, name="ulimit -f", codes=codes, kept=KEPT[stage], says="File too large|2 records")
     for stage in ("in the first epoch", "after the first cell", "at the tables"):
         act = "shutil.rmtree(os.environ['RUN'])"
         yield at(stage, act, name="the folder deleted", codes=(0, 1), kept=0, says="FusionGauge")

@@ -13,7 +13,6 @@ from bench.analysis.calibration import (
     coverage,
     divided,
     false_alarms,
-    false_equalities,
     fixed_seeds,
     power,
     repeated_testing,
@@ -45,12 +44,6 @@ def chance(share: float, tables: int = TABLES) -> float:
 @pytest.mark.parametrize("world", WORLDS)
 def test_equal_models_are_seldom_called_different(world: str, comparisons: int, n: int) -> None:
     assert false_alarms(WORLDS[world], n, comparisons) <= 0.05 + KNOWN_EXCESS.get(world, 0) + chance(0.05)
-
-
-@pytest.mark.parametrize("spread", [0.1, 0.5, 1.0])
-@pytest.mark.parametrize("n", [5, 10, 20])
-def test_models_that_differ_by_the_margin_are_seldom_called_the_same(n: int, spread: float) -> None:
-    assert false_equalities(n, spread) <= 0.05 + chance(0.05)
 
 
 def test_three_seeds_would_raise_false_alarms_in_tables() -> None:

@@ -324,3 +324,20 @@ def test_rough_times_are_named_with_the_run_they_are_of() -> None:
     assert f"{title}\n  in 1 of 1 trainings of the later run" in compare([calm], [noisy]).warnings
     assert f"{title}\n  in 1 of 1 trainings of the earlier run" in compare([noisy], [calm]).warnings
     assert not [line for line in compare([calm], [calm]).warnings if "ROUGH" in line]
+
+
+def test_seeds_that_divide_the_same_pairs_need_a_larger_change() -> None:
+    steps = (0.02, 0.05, 0.08, 0.03, 0.07)  # of one sign in ten seeds
+    shared = [record(seed=seed, best_valid_loss=1.0) for seed in SEEDS]
+    own = [replace(run, train_sha256=f"{run.seed}") for run in shared]
+    loss = {
+        name: changes(runs, moved(runs, steps))["best_valid_loss"]
+        for name, runs in (("own", own), ("shared", shared))
+    }
+    assert (loss["own"].ratio, loss["shared"].ratio) == (0.0, 100 / 400)
+    assert loss["own"].verdict == WORSE
+    assert loss["shared"].difference.low < loss["own"].difference.low
+    small = (0.01, 0.05, 0.09, -0.01, 0.06)
+    assert changes(own, moved(own, small))["best_valid_loss"].verdict == WORSE
+    assert changes(shared, moved(shared, small))["best_valid_loss"].verdict == "undecided"
+    assert changes(shared, moved(shared, small))["parameters"].ratio == 0.0  # a cost

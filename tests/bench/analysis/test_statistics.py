@@ -12,11 +12,9 @@ from bench.analysis.statistics import (
     Interval,
     bootstrap_interval,
     difference_p,
-    equivalence_p,
     holm,
     mean_interval,
     narrowest,
-    not_worse_p,
     paired_difference,
     probability_better,
     share_interval,
@@ -82,33 +80,22 @@ def test_values_that_cannot_be_paired_are_refused() -> None:
         paired_difference([1, 2], [1, 2, 3])
 
 
-def test_one_sided_tests_are_scipys() -> None:
-    x = A - B
-    lower = stats.ttest_1samp(x, -0.01, alternative="greater").pvalue
-    upper = stats.ttest_1samp(x, 0.01, alternative="less").pvalue
-    assert float(not_worse_p(x, 0.01)) == pytest.approx(lower)
-    assert float(equivalence_p(x, 0.01)) == pytest.approx(max(lower, upper))
-
-
 def test_tests_run_along_the_last_axis() -> None:
     x = np.random.default_rng(0).normal(size=(4, 3, 6))
     each = [[float(difference_p(row)) for row in block] for block in x]
     assert difference_p(x) == pytest.approx(np.array(each))
-    assert equivalence_p(x, 0.5).shape == not_worse_p(x, 0.5).shape == (4, 3)
 
 
-@pytest.mark.parametrize(("value", "p", "inside"), [(0.0, 1.0, 0.0), (0.5, 0.0, 1.0), (-0.5, 0.0, 1.0)])
-def test_runs_that_agree_to_the_bit_leave_no_doubt(value: float, p: float, inside: float) -> None:
+@pytest.mark.parametrize(("value", "p"), [(0.0, 1.0), (0.5, 0.0), (-0.5, 0.0)])
+def test_runs_that_agree_to_the_bit_leave_no_doubt(value: float, p: float) -> None:
     same = [value] * 5
     assert float(difference_p(same)) == p
-    assert float(equivalence_p(same, 0.1)) == inside
     assert paired_difference(same, [0.0] * 5) == Interval(value, value, value, 5)
     assert bootstrap_interval(same) == Interval(value, value, value, 5)
 
 
 def test_one_pair_says_nothing() -> None:
-    assert float(difference_p([3.0])) == pytest.approx(1.0)
-    assert float(equivalence_p([0.0], 0.1)) == pytest.approx(0.5)
+    assert float(difference_p([3.0])) == 1
 
 
 def test_the_corrected_interval_is_wider_by_hand() -> None:
@@ -122,13 +109,6 @@ def test_more_seeds_of_the_same_pairs_do_not_narrow_an_interval_to_nothing() -> 
     assert narrowest(many, 0.25) == pytest.approx(0.098, rel=1e-4)
     wide = mean_interval(many, ratio=0.25)
     assert (wide.high - wide.low) / 2 == pytest.approx(narrowest(many, 0.25), rel=1e-4)
-
-
-def test_the_90_percent_interval_lies_within_the_margins_where_two_one_sided_tests_reject() -> None:
-    x = A - B
-    interval = mean_interval(x, confidence=0.9)
-    for margin in (interval.high - 1e-6, interval.high + 1e-6):
-        assert (float(equivalence_p(x, margin)) <= 0.05) == (margin >= interval.high)
 
 
 def test_a_bootstrap_of_two_values_by_hand() -> None:

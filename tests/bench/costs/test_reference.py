@@ -21,7 +21,7 @@ PROTOCOL = replace(STANDARD, epochs=3, batch_size=4, learning_rate=0.1, final_le
 
 def reference_losses(protocol: Protocol, data: Batch) -> list[float]:
     loop = ReferenceLoop(toy().double(), samples(data), protocol, 51, "cpu")
-    return [loop.train_epoch() for _ in range(protocol.epochs)]
+    return [list(loop.steps())[-1] for _ in range(protocol.epochs)]
 
 
 def our_losses(protocol: Protocol, data: Batch) -> list[float]:
@@ -86,7 +86,7 @@ def test_the_model_gets_contiguous_batches() -> None:
             return super().forward(inputs)
 
     shapes: list[tuple[int, ...]] = []
-    ReferenceLoop(Checks().eval(), samples(toy_batch(9)), PROTOCOL, 51, "cpu").train_epoch()
+    list(ReferenceLoop(Checks().eval(), samples(toy_batch(9)), PROTOCOL, 51, "cpu").steps())
     assert shapes == [(4, 1, 2, 2), (4, 1, 2, 2), (1, 1, 2, 2)]
 
 

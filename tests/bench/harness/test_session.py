@@ -97,6 +97,12 @@ def opened(make: Make) -> Session:
     return session
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions that draw no figures, which take most of the time of their end."""
+    monkeypatch.setattr("bench.plots.write_figures", lambda *_: [])
+
+
 # Data and folder
 
 
@@ -321,6 +327,7 @@ def test_configs_and_specs_reach_the_run(make: Make, monkeypatch: pytest.MonkeyP
     assert runs_of == [(MODEL, "small", 7, "input-scaling", "raw,epochs=3", 3)]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_is_beside_a_result_and_fails_leaves_a_note(make: Make) -> None:
     session = make()
     session.open(session.cells)
@@ -356,6 +363,7 @@ def test_a_cell_that_diverged_has_no_sample_predictions(
     assert session.trackers.notes == []
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_tracker_that_fails_leaves_the_record_and_a_note(
     make: Make, notebook: Notebook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -400,6 +408,7 @@ def test_a_trained_cell_can_be_probed_and_one_that_was_not_cannot(make: Make) ->
     assert earlier == [[], [51], [51, 52]]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_probes_are_on_the_disk_and_in_the_tables(opened: Session) -> None:
     opened.records.append(record())
     probes = [probe_record(level=level) for level in (0.0, 0.5, 0.9, 1.0)]
@@ -481,6 +490,7 @@ def test_records_that_no_table_can_show_are_a_failure_and_trackers_are_closed(
     assert notebook.notes == [("close", (1, {}))]
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_record_that_cannot_be_written_waits_for_room(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     session = make()
     session.open([cell(session)])
@@ -495,6 +505,7 @@ def test_a_record_that_cannot_be_written_waits_for_room(make: Make, monkeypatch:
     assert session.failures == []
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_records_that_find_no_room_until_the_end_are_kept_elsewhere(
     make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -514,6 +525,7 @@ def test_records_that_find_no_room_until_the_end_are_kept_elsewhere(
     assert (session.folder / "tables" / "fusion.md").is_file()
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_tracker_gets_the_tables_and_its_notes_are_kept(make: Make, notebook: Notebook) -> None:
     session = make(tracker="notebook")
     session.open(session.cells)
@@ -559,6 +571,7 @@ def ended(make: Make, kept: Path) -> RunRecord:
     return record
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_a_resumed_session_takes_finished_cells_from_their_records(
     make: Make, ended: RunRecord, monkeypatch: pytest.MonkeyPatch
 ) -> None:

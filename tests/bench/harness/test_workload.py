@@ -1,6 +1,7 @@
 """How long cells are expected to take, from records and from operations, by hand."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from bench.config import STANDARD, RunConfig
 from bench.harness.cell import Cell
 from bench.harness.workload import committed_records, expected_seconds, operations_per_pair
-from bench.records import FAILED, RunRecord
+from bench.records import FAILED, RunRecord, append
 from bench.registry import find_study
 from fusion_models import ModelSpec, find_model
 from tests.bench.samples import MODEL, TWIN, record
@@ -73,5 +74,11 @@ def test_strided_convolutions_have_fewer_operations_than_maxpool() -> None:
     assert maxpool > 2 * strided > 0
 
 
-def test_committed_records_are_records() -> None:
-    assert all(isinstance(record, RunRecord) for record in committed_records())
+def test_committed_records_are_those_of_the_folder_or_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bench.harness.workload.COMMITTED", tmp_path / "baseline")
+    assert committed_records() == []
+    (tmp_path / "baseline").mkdir()
+    append(tmp_path / "baseline" / "standard.jsonl", record(MODEL))
+    assert committed_records() == [record(MODEL)]

@@ -8,7 +8,7 @@ from PIL import Image
 
 from bench.plots import FIGURES, figures, image, write_figures
 from bench.plots.style import looks, short
-from bench.records import FAILED, RunRecord
+from bench.records import FAILED
 from tests.bench.samples import MODEL, TWIN, record
 from tests.bench.tables.samples import embedded, foreign
 
@@ -74,19 +74,21 @@ def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
     assert short(f"a{'n' * 100}z") == f"a{'n' * 29}…{'n' * 29}z"
 
 
-@pytest.mark.parametrize(
-    "unknown",
-    [
-        foreign("mine", family="", stage="", operator="", embedder="", modalities=["sonar"]),
-        embedded("none-of-ours", study="unheard-of", environment={}, protocol={}),
-        record(parameters=None, peak_memory_bytes=None, epoch_seconds=[], valid_losses=[], classes=1),
-        record(valid_metrics={"undeclared": 1.0}, reference="none"),
-        foreign(
-            r"no $_{}\\ mathematics$", study="a $_{}$", embedder=r"$\frac$", family=r"$\x$", modalities=["$_"]
-        ),
-    ],
-    ids=["model", "study", "incomplete", "metric", "dollars"],
-)
-def test_any_record_can_be_drawn(unknown: RunRecord, tmp_path: Path) -> None:
-    write_figures([unknown], tmp_path)
-    assert write_figures([*RECORDS, unknown], tmp_path)
+UNKNOWN = {
+    "model": foreign("mine", family="", stage="", operator="", embedder="", modalities=["sonar"]),
+    "study": embedded("none-of-ours", study="unheard-of", environment={}, protocol={}),
+    "incomplete": record(parameters=None, peak_memory_bytes=None, epoch_seconds=[], valid_losses=[], classes=1),
+    "metric": record(valid_metrics={"undeclared": 1.0}, reference="none"),
+    "dollars": foreign(
+        r"no $_{}\\ mathematics$", study="a $_{}$", embedder=r"$\frac$", family=r"$\x$", modalities=["$_"]
+    ),
+}
+
+
+@pytest.mark.parametrize("unknown", UNKNOWN)
+def test_any_record_can_be_drawn_alone(unknown: str, tmp_path: Path) -> None:
+    write_figures([UNKNOWN[unknown]], tmp_path)
+
+
+def test_any_records_can_be_drawn_beside_others(tmp_path: Path) -> None:
+    assert write_figures([*RECORDS, *UNKNOWN.values()], tmp_path)

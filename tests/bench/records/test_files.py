@@ -119,6 +119,24 @@ def test_a_last_line_that_was_cut_off_is_left_out_and_replaced(path: Path, bytes
     assert read(path, RunRecord) == [record(), record(seed=53)]
 
 
+def test_a_last_line_without_its_end_is_kept(path: Path) -> None:
+    """Some editors leave it out."""
+    path.write_text(f"{line()}\n{line(seed=52)}")
+    assert [one.seed for one in read(path, RunRecord)] == [51, 52]
+    append(path, record(seed=53))
+    assert [one.seed for one in read(path, RunRecord)] == [51, 52, 53]
+
+
+@pytest.mark.parametrize(
+    "content", ["{0}\n\n{1}\n", "\n{0}\n{1}\n \n", "\ufeff{0}\n{1}\n", "{0}\r\n{1}\r\n", "{0}\n{1}\n\0\0\0"]
+)
+def test_what_editors_and_file_systems_add_is_nothing(content: str, path: Path) -> None:
+    path.write_text(content.format(line(), line(seed=52)), encoding="utf-8", newline="")
+    assert [one.seed for one in read(path, RunRecord)] == [51, 52]
+    append(path, record(seed=53))
+    assert [one.seed for one in read(path, RunRecord)] == [51, 52, 53]
+
+
 def test_a_line_may_be_cut_off_inside_a_letter(path: Path) -> None:
     append(path, record())
     path.write_bytes(path.read_bytes() + '{"class_names": ["Bä'.encode()[:-1])

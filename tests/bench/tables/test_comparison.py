@@ -48,9 +48,10 @@ def test_a_change_below_what_is_shown_is_not_called_equal() -> None:
 def test_several_seeds_are_one_row_with_means_and_an_interval() -> None:
     before = [record(seed=51, best_valid_loss=0.25), record(seed=52, best_valid_loss=0.75)]
     now = [record(seed=52, best_valid_loss=0.85), record(seed=51, best_valid_loss=0.25)]
-    # Differences 0 and 0.1: mean 0.05, standard error 0.05, t quantile of one degree of freedom 12.706.
+    # Differences 0 and 0.1: mean 0.05, deviation 0.0707, times the root of 1/2 + 100/400, as seeds share 100
+    # evaluated and 400 training pairs; t quantile of one degree of freedom 12.706.
     assert table(before, now).rows[0] == [
-        f"{MODEL} (2 seeds)", "best valid loss", "0.5000", "0.5500", "+0.0500 (-0.585 to +0.685)", FEW,
+        f"{MODEL} (2 seeds)", "best valid loss", "0.5000", "0.5500", "+0.0500 (-0.728 to +0.828)", FEW,
     ]  # fmt: skip
 
 

@@ -173,8 +173,9 @@ def test_the_hash_does_not_depend_on_the_version_of_python(
 
 
 @pytest.fixture
-def fresh() -> Iterator[None]:
-    """Without what earlier calls kept."""
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Without what earlier calls kept; of one deciding module, as hashing all of them takes time."""
+    monkeypatch.setattr(fingerprint, "DECISIVE", ("fusiongauge",))
     fingerprint._code_sha256.cache_clear()
     yield
     fingerprint._code_sha256.cache_clear()

@@ -51,10 +51,28 @@ def test_three_modalities_and_images_of_any_format(tmp_path: Path) -> None:
 
 def test_stems_may_hold_the_name_of_the_modality(tmp_path: Path) -> None:
     write_class_folders(tmp_path, {"rgb": RGB, "depth": DEPTH}, "class", "01")
-    for modality, pattern in (("rgb", "{}_rgb.png"), ("depth", "depth-{}.png")):
+    for modality, pattern in (("rgb", "{}_RGB.png"), ("depth", "depth-{}.png")):
         for file in tmp_path.glob(f"*/{modality}/*"):
             file.rename(file.parent / pattern.format(file.stem))
     assert load(str(tmp_path)).names == ("a/0", "a/1", "b/0", "b/1")
+    shutil.copy(tmp_path / "a" / "rgb" / "0_RGB.png", tmp_path / "a" / "rgb" / "0.png")
+    data = load(str(tmp_path))
+    assert data.names == ("a/0", "a/1", "b/0", "b/1")
+    assert data.notes[0] == "1 file(s) without a partner were left out: a/rgb/0_RGB.png."
+
+
+def test_nothing_is_dropped_silently(tmp_path: Path) -> None:
+    """An empty class, and tables that list groups perhaps."""
+    write_class_folders(tmp_path, {"rgb": RGB, "depth": DEPTH}, "class", "01")
+    for modality in ("rgb", "depth"):
+        (tmp_path / "c" / modality).mkdir(parents=True)
+    (tmp_path / "pairs.csv").touch()
+    (tmp_path / "manifest.csv.gz").touch()
+    (tmp_path / "README.txt").touch()
+    data = load(str(tmp_path))
+    (problem,) = set(data.notes) - set(data.assumptions)
+    assert problem.endswith("were left out: c/depth, c/rgb.")
+    assert "manifest.csv.gz, pairs.csv is not read; give its path if it lists the pairs." in data.assumptions
 
 
 def test_a_declaration_names_folders_kinds_and_geometry(tmp_path: Path) -> None:
@@ -91,6 +109,16 @@ def remove(name: str) -> Callable[[Path], None]:
     [
         ({"rgb": RGB, "depth": DEPTH}, remove("b"), "has one class, 'a', with the modalities depth, rgb"),
         ({"rgb": RGB, "depth": DEPTH}, remove("b/depth"), "has no depth of the class 'b'; add them, or leave"),
+        (
+            {"rgb": RGB, "depth": DEPTH},
+            lambda f: (f / "b" / "depth" / "old").mkdir(),
+            r"has no depth of the class 'b'; .* \(not read: b/depth\)",
+        ),
+        (
+            {"a b": RGB, "a_b": RGB, "rgb": RGB},
+            lambda _: None,
+            "modalities 'a b', 'a_b', 'rgb', whose names differ",
+        ),
         (
             {"rgb": RGB, "x": DEPTH},
             lambda _: None,

@@ -80,6 +80,9 @@ def test_a_folder_without_declaration_has_none(tmp_path: Path) -> None:
         (DEPTH + 'invalid = ["none"]', "invalid = .'none'."),
         (DEPTH + "intrinsics = [1, 1, 0]", r"write \[fx, fy, cx, cy\]"),
         (DEPTH + "intrinsics = [0, 1, 0, 0]", r"write \[fx, fy, cx, cy\]"),
+        (DEPTH + "intrinsics = [1, 1, nan, 0]", r"write \[fx, fy, cx, cy\]"),
+        (DEPTH + "intrinsics = [1, 1, 0, inf]", r"write \[fx, fy, cx, cy\]"),
+        ('[modalities.r]\nkind = "range"\nazimuth = "a.npy"', "only one of azimuth and zenith"),
         ('[modalities.i]\nkind = "image"\nintrinsics = [1, 1, 0, 0]', 'a modality with kind = "depth"'),
         (DEPTH + "max_range = 5", 'a modality with kind = "range"'),
     ],
@@ -91,6 +94,12 @@ def test_refuses_in_one_sentence(text: str, message: str, tmp_path: Path) -> Non
     assert str(tmp_path / "dataset.toml") in str(caught.value)
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)
+
+
+def test_the_name_of_the_file_may_have_capitals(tmp_path: Path) -> None:
+    write(tmp_path, DEPTH)
+    (tmp_path / "dataset.toml").rename(tmp_path / "Dataset.TOML")
+    assert read_declaration(tmp_path) is not None
 
 
 def test_a_missing_column_of_a_declared_modality_is_named(tmp_path: Path) -> None:

@@ -187,7 +187,7 @@ def test_a_link_to_itself_is_refused(folder: Path) -> None:
 
 def test_a_missing_manifest_is_named(tmp_path: Path) -> None:
     assert not is_manifest(tmp_path)
-    with pytest.raises(DataError, match=r"gone.csv cannot be read"):
+    with pytest.raises(DataError, match=r"gone.csv does not exist; check the path"):
         read(tmp_path / "gone.csv")
 
 
@@ -238,3 +238,16 @@ def test_usual_columns_may_have_capitals(folder: Path) -> None:
     write_table(folder, *rows, header="RGB,Depth,Label,label,fx,fy,cx,cy,n")
     with pytest.raises(DataError, match="has no column 'group'"):
         read(folder)
+
+
+@pytest.mark.parametrize(("intrinsics", "doubted"), [("1.2,0.9,0.5,0.48", True), ("1.2,0.9,0.5,8", False)])
+def test_intrinsics_that_are_shares_of_the_size_are_doubted(
+    intrinsics: str, doubted: bool, tmp_path: Path
+) -> None:
+    for number, label in enumerate("ab"):
+        write_rgb(tmp_path / f"{label}.png", size=(16, 16))
+        np.save(tmp_path / f"{label}.npy", np.full((16, 16), 1.0 + number))
+    write_table(tmp_path, *(f"{label}.png,{label}.npy,{label},{label},{intrinsics}" for label in "ab"))
+    data = read(tmp_path)
+    doubts = [note for note in data.notes if note not in data.assumptions]
+    assert ["as if the intrinsics were shares" in note for note in doubts] == [True] * doubted

@@ -1,6 +1,7 @@
 """Malformed files: each raises an error of one sentence that names the file and the remedy."""
 
 import struct
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -64,6 +65,59 @@ def two_arrays(path: Path) -> None:
     np.savez(path, a=np.ones((2, 2)), b=np.ones((2, 2)))
 
 
+def header_of_npy(text: str) -> Callable[[Path], None]:
+    """A npy whose header is this text."""
+
+    def write(path: Path) -> None:
+        header = text.encode().ljust(117) + b"\n"
+        path.write_bytes(b"\x93NUMPY\1\0" + struct.pack("<H", len(header)) + header + bytes(32))
+
+    return write
+
+
+def npz(compression: int = zipfile.ZIP_STORED, **changes: int) -> Callable[[Path], None]:
+    """A npz whose entry has other ``flags``, another ``method``, or another byte in its ``content``."""
+    offsets = {"flags": (6, 8), "method": (8, 10), "content": (60, 60)}
+
+    def write(path: Path) -> None:
+        with zipfile.ZipFile(path, "w", compression) as archive:
+            archive.writestr("a.npy", bytes(range(256)))
+        data = bytearray(path.read_bytes())
+        directory = data.rfind(b"PK\1\2")
+        for name, value in changes.items():
+            local, central = offsets[name]
+            data[local] = value
+            if name != "content":
+                data[directory + central] = value
+        path.write_bytes(data)
+
+    return write
+
+
+def metadata_that_are_none(path: Path) -> None:
+    """An image with a text where ImageMagick writes EXIF data in hexadecimal digits."""
+    text = PngImagePlugin.PngInfo()
+    text.add_text("Raw profile type exif", "\nexif\n   4\nzzzz")
+    Image.new("RGB", (4, 4)).save(path, pnginfo=text)
+
+
+def pages(*sizes: tuple[int, int]) -> Callable[[Path], None]:
+    """A TIFF with one page per size."""
+    images = [Image.fromarray(np.full(size, 7, dtype=np.uint16)) for size in sizes]
+    return lambda path: images[0].save(path, save_all=True, append_images=images[1:])
+
+
+def deep_tiff(path: Path) -> None:
+    """A TIFF of 4 x 4 pixels with three channels of 16 bits."""
+    tags = {256: 4, 257: 4, 258: 8, 259: 1, 262: 2, 273: 14, 277: 3, 278: 4, 279: 96}
+    entries = b"".join(struct.pack("<HHII", t, 3, 3 if t == 258 else 1, value) for t, value in tags.items())
+    start = struct.pack("<2sHI3H", b"II", 42, 110, 16, 16, 16) + bytes(range(96))
+    path.write_bytes(start + struct.pack("<H", len(tags)) + entries + bytes(4))
+
+
+BROKEN_HEADERS = ("{'descr': (", '"""a', "((", "{'descr':'<u2','fortran_order':False,'shape':(True,4)}", "-")
+
+
 @pytest.mark.parametrize(
     ("read", "name", "write", "message"),
     [
@@ -112,6 +166,33 @@ def two_arrays(path: Path) -> None:
         ),
         pytest.param(read_values, "a.npy", link_to_itself, "cannot be read", id="npy link to itself"),
         pytest.param(read_values, "a.npy", cut_npy, "truncated", id="cut npy"),
+        pytest.param(read_values, "a.npy", save(0, 4), r"\(0, 4\), which has no values", id="empty npy"),
+        *(
+            pytest.param(read_values, "a.npy", header_of_npy(text), "cannot be read as a plain npy", id=text)
+            for text in BROKEN_HEADERS
+        ),
+        pytest.param(read_values, "a.npz", npz(flags=1), "plain npy array .*encrypted", id="encrypted npz"),
+        pytest.param(read_values, "a.npz", npz(method=99), "plain npy array .*not supported", id="other npz"),
+        pytest.param(
+            read_values, "a.npz", npz(zipfile.ZIP_LZMA, content=255), "cannot be read as a plain", id="LZMA npz"
+        ),
+        pytest.param(read_image, "a.png", metadata_that_are_none, "damaged", id="EXIF of no digits"),
+        pytest.param(
+            read_values,
+            "a.ppm",
+            lambda p: p.write_bytes(b"P6\n4 4\n1023\n" + bytes(96)),
+            "several channels of 10 bits",
+            id="PPM of 10 bits",
+        ),
+        pytest.param(read_values, "a.tif", deep_tiff, "several channels of 16 bits", id="TIFF of 16 bits"),
+        pytest.param(read_values, "a.tif", pages((4, 4), (4, 4)), "has 2 pages, of which only", id="pages"),
+        pytest.param(
+            read_values,
+            "a.png",
+            lambda p: p.write_bytes(b"/annex/objects/SHA256E-s9--a.png\n"),
+            "git annex get",
+            id="git-annex",
+        ),
         pytest.param(read_angles, "a.npy", save(4, value=90.0), "in radians", id="degrees"),
         pytest.param(read_angles, "a.npy", save(4, dtype="i4"), "holds int32", id="integer angles"),
     ],
@@ -126,6 +207,18 @@ def test_refuses_in_one_sentence(
     assert str(path) in str(caught.value)
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)
+
+
+def test_previews_in_further_pages_are_no_values(tmp_path: Path) -> None:
+    pages((4, 4), (2, 2))(tmp_path / "a.tif")
+    np.testing.assert_array_equal(read_values(tmp_path / "a.tif"), np.full((4, 4), 7))
+
+
+def test_colors_of_any_depth_are_images(tmp_path: Path) -> None:
+    deep_tiff(tmp_path / "a.tif")
+    (tmp_path / "a.ppm").write_bytes(b"P6\n1 1\n1023\n" + struct.pack(">3H", 1023, 512, 0))
+    assert read_image(tmp_path / "a.tif").shape == (4, 4, 4)
+    assert read_image(tmp_path / "a.ppm").tolist() == [[[255, 128, 0, 255]]]
 
 
 def test_the_size_of_images_is_limited() -> None:

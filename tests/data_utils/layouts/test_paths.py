@@ -4,6 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from data_utils import DataError, load
@@ -11,7 +12,7 @@ from data_utils.layouts.nvidia_tree import write_nvidia_tree
 from data_utils.layouts.paths import Inside
 from data_utils.simulator.levels import LEVELS
 from data_utils.simulator.shapes import simulate
-from tests.data_utils.layouts.files import write_pairs
+from tests.data_utils.layouts.files import write_class_folders, write_pairs
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def litter(folder: Path) -> None:
     for path in [path for path in folder.rglob("*") if path.is_file()]:
         (path.parent / f"._{path.name}").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X        ")
     for place in (folder, *(path for path in folder.rglob("*") if path.is_dir())):
-        for name in (".DS_Store", "Thumbs.db", "desktop.ini"):
+        for name in (".DS_Store", "Thumbs.db", "thumbs.db", "desktop.ini", "Desktop.ini"):
             (place / name).write_bytes(b"x")
         if (place / "rgb").is_dir() or place == folder:
             shutil.copytree(folder, place / "__MACOSX", ignore=lambda *_: ["__MACOSX"], dirs_exist_ok=True)
@@ -44,6 +45,10 @@ def test_what_systems_leave_behind_is_no_data(tree: Path, layout: str) -> None:
                 (folder / name).unlink()
     before = load(str(tree))
     litter(tree)
+    for name in ("$Recycle.Bin", "System Volume Information", "lost+found", "#recycle", ".Trash-1000"):
+        for modality in ("rgb", "lidar" if layout == "tree" else "nir"):
+            (tree / name / modality).mkdir(parents=True)
+            shutil.copy(tree / "cubes" / "rgb" / "0000.png", tree / name / modality / "0000.png")
     assert load(str(tree)).sha256 == before.sha256
     assert load(str(tree)).notes == before.notes
 
@@ -65,6 +70,83 @@ def test_backslashes_separate_folders_where_no_file_has_one(tmp_path: Path) -> N
     (tmp_path / "rgb\\0.png").write_bytes(b"")
     with pytest.raises(DataError, match=r"rgb\\0.png is empty"):
         load(str(tmp_path))
+
+
+def test_addresses_are_paths_where_no_file_has_the_name(tmp_path: Path) -> None:
+    (tmp_path / "rgb ü").mkdir()
+    (tmp_path / "rgb ü" / "0.png").touch()
+    (tmp_path / "100%25.png").touch()
+    path = Inside(tmp_path, "table").path
+    for name in ("rgb%20%C3%BC/0.png", r"rgb%20%C3%BC\0.png", f"file://{tmp_path}/rgb%20%C3%BC/0.png"):
+        assert path(name) == tmp_path / "rgb ü" / "0.png"
+    assert path("100%25.png").exists()
+    assert path("gone%20.png") == tmp_path / "gone%20.png"
+    with pytest.raises(DataError, match="outside of its folder"):
+        Inside(tmp_path / "rgb ü", "table").path("%2e%2e/100%2525.png")
+
+
+def test_a_path_of_another_machine_is_refused_with_the_one_to_write(tmp_path: Path) -> None:
+    write_pairs(tmp_path)
+    for name in ("/home/me/data/rgb/0.png", r"C:\data\rgb\0.png", r"\\server\data\rgb\0.png", "~/data/rgb/0.png"):
+        with pytest.raises(DataError, match=r"outside of its folder; write 'rgb/0\.png', which is there"):
+            Inside(tmp_path, "table").path(name)
+
+
+def test_a_file_that_is_listed_under_two_spellings_is_listed_twice(tmp_path: Path) -> None:
+    manifest = write_pairs(tmp_path) / "manifest.csv"
+    rows = manifest.read_text()
+    for name in (r"rgb\0.png", "./rgb/0.png", "RGB/0.PNG", f"{tmp_path}/rgb/0.png", "depth/../rgb/0.png"):
+        manifest.write_text(f"{rows}{name},depth/1.png,a,new,2,2,0,0\n")
+        with pytest.raises(DataError, match=r"again in row 5; list every image once"):
+            load(str(tmp_path))
+
+
+def test_labels_in_two_encodings_are_one_class(tmp_path: Path) -> None:
+    manifest = write_pairs(tmp_path) / "manifest.csv"
+    rows = manifest.read_text().replace(",b,", ",w\u00fcrfel,")
+    manifest.write_text(rows.replace("w\u00fcrfel", "wu\u0308rfel", 1), encoding="utf-8")
+    assert load(str(tmp_path)).info.classes == ("a", "w\u00fcrfel")
+
+
+@pytest.mark.parametrize("layout", ["tree", "class", "modality"])
+def test_folders_and_files_in_two_encodings_or_cases_belong_together(
+    layout: str, tree: Path, tmp_path: Path
+) -> None:
+    """A zip of macOS unpacked over a copy of Linux: accents are letters of their own in half of the names."""
+    composed, decomposed = "w\u00fcrfel", "wu\u0308rfel"
+    if layout != "tree":
+        values = {"rgb": np.zeros((8, 8, 3), np.uint8), "nir": np.zeros((8, 8), np.uint8)}
+        tree = write_class_folders(tmp_path / layout, values, layout, "01")
+    second = "lidar" if layout == "tree" else "rgb"
+    for file in sorted(tree.rglob("*0.*")):
+        file.rename(file.with_stem(f"{decomposed.upper() if second in file.parts else composed}-0"))
+    if layout == "modality":
+        (tree / "nir" / "a").rename(tree / "nir" / composed)
+        (tree / second / "a").rename(tree / second / decomposed)
+    data = load(str(tree))
+    assert sum(name.endswith(f"/{composed}-0") for name in data.names) == 2
+    assert data.notes == ()
+    assert len(data) == 4
+    assert data.info.classes[-1] == {"tree": "spheres", "class": "b", "modality": composed}[layout]
+
+
+def test_stems_that_differ_in_case_alone_are_not_confused(tree: Path) -> None:
+    for folder, suffix in (("rgb", ".png"), ("lidar", ".npy")):
+        shutil.copy(tree / "cubes" / folder / f"0000{suffix}", tree / "cubes" / folder / f"x{suffix}")
+        shutil.copy(tree / "cubes" / folder / f"0001{suffix}", tree / "cubes" / folder / f"X{suffix}")
+    data = load(str(tree))
+    pairs = dict(zip(data.names, data.digests, strict=True))
+    assert pairs["cubes/x"] == pairs["cubes/0000"] != pairs["cubes/0001"] == pairs["cubes/X"]
+
+
+def test_classes_that_differ_little_are_doubted(tmp_path: Path) -> None:
+    manifest = write_pairs(tmp_path) / "manifest.csv"
+    manifest.write_text(manifest.read_text().replace(",b,", ",A,"))
+    data = load(str(tmp_path))
+    assert set(data.notes) - set(data.assumptions) == {
+        "The classes 'A', 'a' differ only in the case or the encoding of letters, or in spaces; if they are one "
+        "class, give it one name."
+    }
 
 
 def test_names_in_another_case_or_encoding_are_found(tmp_path: Path) -> None:

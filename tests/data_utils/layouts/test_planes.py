@@ -48,6 +48,12 @@ def with_missing(values: npt.NDArray[np.generic], value: float) -> npt.NDArray[n
         pytest.param(MM.astype(np.float32), ".npy", {"scale": "1000"}, id="millimeters as floats"),
         pytest.param(rotated(MM.astype(np.uint16)), ".png", {"scale": '"sun-rgbd"'}, id="SUN RGB-D"),
         pytest.param(with_missing(MM.astype(np.uint16), 65535), ".png", {}, id="65535"),
+        *(
+            pytest.param(with_missing(MM.astype(dtype), np.iinfo(dtype).max), ".npy", {}, id=f"largest {dtype}")
+            for dtype in ("u2", "i2", "u4", "i4", "i8")
+        ),
+        pytest.param(with_missing(MM.astype(np.int32), 65535), ".tiff", {}, id="65535 in 32 bits"),
+        pytest.param(with_missing(DEPTH_M, 1e300), ".npy", {}, id="no float32"),
         pytest.param(with_missing(DEPTH_M, np.nan), ".npy", {}, id="NaN"),
         pytest.param(with_missing(DEPTH_M, np.inf), ".npy", {}, id="infinity"),
         pytest.param(with_missing(DEPTH_M, -np.inf), ".npy", {}, id="negative infinity"),
@@ -96,6 +102,22 @@ def test_files_of_one_manifest_may_be_stored_differently(tmp_path: Path) -> None
         (with_missing(MM.astype(np.uint16), 65535), ".png", {"scale": "1000"}, ["16.7% of pixels hold 65535"]),
         (with_missing(MM.astype(np.uint16), 65535), ".png", {"scale": "1000", "invalid": "[65535]"}, []),
         (with_missing(DEPTH_M, np.nan), ".npy", {"scale": "1"}, ["16.7% of pixels are NaN or infinite and count"]),
+        (
+            with_missing(MM.astype(np.int32), 65535),
+            ".npy",
+            {},
+            ["0.80 to 2.50 m", "16.7% of pixels hold 65535, the largest value of 16 bits"],
+        ),
+        (with_missing(MM.astype(np.int32) * 8, 65535), ".npy", {"scale": "8000"}, []),  # a value like others
+        (
+            with_missing(DEPTH_M, 10),
+            ".npy",
+            {},
+            [
+                "0.80 to 10.00 m",
+                "16.7% of pixels hold one largest value, 10.0 (10 m) and count as measured; if they",
+            ],
+        ),
     ],
 )
 def test_what_is_taken_for_granted_is_said_and_no_problem(
@@ -124,6 +146,15 @@ def test_what_is_taken_for_granted_is_said_and_no_problem(
         ((DEPTH_M * 4000).astype(np.uint16), ".png", {}, "3.20 to 10.00 m, which is implausible"),
         (MM, ".npy", {}, r"800.00 to 2500.00 m, .*millimeters, declare scale = 1000 .* \(0.80 to 2.50 m\)"),
         (DEPTH_M * 0, ".npy", {}, "no pixel of any file is measured"),
+        (
+            with_missing(DEPTH_M.astype(np.float32), 65.535),
+            ".npy",
+            {},
+            r"hold one largest value, 65.535 \(65.535 m\), and the others end at 2.50 m.* invalid = \[65.535\]",
+        ),
+        (with_missing(MM, 65535), ".npy", {"scale": "1000"}, r"declare invalid = \[65535.0\]"),
+        (with_missing(MM.astype(np.uint16), 65534), ".png", {}, r"declare invalid = \[65534\]"),
+        (with_missing(DEPTH_M, 1e10), ".npy", {}, r"10000000000.0 \(1e\+10 m\).* invalid = \[10000000000.0\]"),
     ],
 )
 def test_implausible_depth_is_a_problem(
@@ -135,6 +166,18 @@ def test_implausible_depth_is_a_problem(
     data = load(str(tmp_path))
     (problem,) = set(data.notes) - set(data.assumptions)
     assert re.search(doubt, problem)
+
+
+def test_a_largest_value_that_stands_for_no_measurement_hides_no_other_doubt(tmp_path: Path) -> None:
+    write_pairs(tmp_path, with_missing(MM, 65535), ".npy")
+    data = load(str(tmp_path))
+    doubts = [note for note in data.notes if note not in data.assumptions]
+    assert "invalid = [65535.0]" in doubts[0]
+    assert "800.00 to 2500.00 m" in doubts[1]
+    assert "declare scale = 1000" in doubts[1]
+    declare(tmp_path, scale="1000", invalid="[65535.0]")
+    assert load(str(tmp_path)).notes == ()
+    np.testing.assert_allclose(depth_of(tmp_path), MEASURED, rtol=1e-6)
 
 
 @pytest.mark.parametrize(

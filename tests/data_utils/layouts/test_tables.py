@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from data_utils import DataError, load
+from data_utils.layouts.manifest import list_manifest
 from tests.data_utils.layouts.files import depth_of, write_pairs
 
 
@@ -16,15 +17,59 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def listed(folder: Path) -> list[object]:
+    """All that a table tells; the files that it names are not read."""
+    listing = list_manifest(folder)
+    sources = [(name, source.files, source.intrinsics) for name, source in listing.sources.items()]
+    intrinsics = [(name, files, None if k is None else k.tolist()) for name, files, k in sources]
+    return [listing.classes, listing.labels, listing.groups, listing.names, listing.notes, intrinsics]
+
+
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|", "; "])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_any_separator_and_encoding(folder: Path, separator: str, encoding: str, newline: str) -> None:
-    before = load(str(folder))
-    text = (folder / "manifest.csv").read_text().replace(",", separator).replace("\n", newline)
-    (folder / "manifest.csv").write_bytes(text.encode(encoding))
-    assert load(str(folder)).sha256 == before.sha256
-    assert load(str(folder)).notes == before.notes
+    before, manifest = listed(folder), folder / "manifest.csv"
+    text = manifest.read_text().replace(",", separator).replace("\n", newline)
+    manifest.write_bytes(text.encode(encoding))
+    assert listed(folder) == before
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"])
+def test_the_zeros_of_an_encoding_tell_it(folder: Path, encoding: str) -> None:
+    before, manifest = listed(folder), folder / "manifest.csv"
+    manifest.write_bytes(manifest.read_text().encode(encoding))
+    assert listed(folder) == before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (bytes(400), "is not a CSV .it holds zeros"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n", "fetch it with git lfs pull"),
+        (b"/annex/objects/MD5E-s9--a.csv\n", "fetch it with git annex get"),
+        (
+            b"rgb depth label group fx fy cx cy\n1 2 3 4 5 6 7 8\n",
+            "its header line is read as 'rgb depth label group",
+        ),
+        (
+            "\u200brgb,depth,label,group,fx,fy,cx,cy\n1\n".encode(),
+            r"its header line is read as '\\u200brgb', 'depth'",
+        ),
+    ],
+)
+def test_what_is_no_such_table_is_refused_with_what_it_is(folder: Path, content: bytes, message: str) -> None:
+    (folder / "manifest.csv").write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        load(str(folder))
+    assert "manifest.csv" in str(caught.value)
+
+
+def test_a_text_in_place_of_a_link_to_a_table_is_followed(folder: Path) -> None:
+    before = load(str(folder)).sha256
+    (folder / "manifest.csv").rename(folder / "table.csv")
+    (folder / "manifest.csv").write_text("table.csv")
+    assert load(str(folder)).sha256 == before
 
 
 def test_decimal_commas_of_a_spreadsheet(folder: Path) -> None:
@@ -55,19 +100,22 @@ def test_a_table_of_windows_is_read_with_a_note(folder: Path) -> None:
     assert "manifest.csv is not UTF-8 and was read as Windows-1252" in data.notes[0]
 
 
-@pytest.mark.parametrize("name", ["manifest.tsv", "manifest.txt", "pairs.CSV"])
+@pytest.mark.parametrize("name", ["manifest.tsv", "manifest.txt", "Manifest.CSV", "pairs.CSV"])
 def test_other_names_of_tables(folder: Path, name: str) -> None:
     before = load(str(folder)).sha256
     (folder / "manifest.csv").rename(folder / name)
-    assert load(str(folder if name.startswith("manifest") else folder / name)).sha256 == before
+    assert load(str(folder if name.lower().startswith("manifest") else folder / name)).sha256 == before
 
 
 def test_parquet_is_a_table(folder: Path) -> None:
     pytest.importorskip("pyarrow")
     before = load(str(folder)).sha256
-    pd.read_csv(folder / "manifest.csv").to_parquet(folder / "manifest.parquet")
+    table = pd.read_csv(folder / "manifest.csv")
     (folder / "manifest.csv").unlink()
-    assert load(str(folder)).sha256 == before
+    in_bytes = table.assign(rgb=table["rgb"].str.encode("utf-8"))
+    for one in (table, in_bytes, table.set_index("label"), table.astype({"label": "category"})):
+        one.to_parquet(folder / "manifest.parquet")
+        assert load(str(folder)).sha256 == before
     (folder / "manifest.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"manifest\.parquet is not a parquet file"):
         load(str(folder))
