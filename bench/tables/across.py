@@ -13,8 +13,9 @@ from bench.tables.text import TextTable
 
 NOTES = [
     "A - B or A / B, paired by seed, for each data set (n seeds), with its verdict in the table evidence",
-    "A better: on how many data sets, by the mean; P: probability that A beats B, mean over the data sets with "
-    "its bootstrap interval over them, which is too narrow for few; seeds of different data sets are not pooled",
+    "A better: number of data sets on which the mean of A is better; P: probability that A beats B, mean over the "
+    "data sets with its bootstrap interval, which is too narrow for few data sets; seeds of different data sets are "
+    "not pooled",
 ]
 
 

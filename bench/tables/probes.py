@@ -51,7 +51,7 @@ def robustness_table(probes: Sequence[ProbeRecord], ratio: float = 0.0) -> TextT
         rows=rows,
         notes=[
             "relative: mean accuracy over the levels (area under the curve)",
-            "effective: how much more of its accuracy a model keeps than late fusion of its seed and embedder",
+            "effective: how much less accuracy a model loses than late fusion with the same seed and embedder",
             spread_of(ratio),
         ],
         conditions=describe_probes(probes),

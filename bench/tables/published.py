@@ -135,9 +135,11 @@ def _notes(published: Mapping[str, Any], records: list[RunRecord]) -> list[str]:
         "ratios: to the first row of the same source",
     ]
     if not all(map(has_published_inputs, records)):
-        notes.append("other classes, channels or image sizes than the published ones, so sizes do not compare")
+        notes.append(
+            "classes, channels or image sizes differ from the published ones, so sizes cannot be compared"
+        )
     if any(record.profile != FULL.name for record in records):
-        notes.append("NOT the published protocol: the profile cut pairs or epochs, so losses do not compare")
+        notes.append("NOT the published protocol: the profile cut pairs or epochs, so losses cannot be compared")
     if any(record.as_published for record in records):
         notes.append("run as published, mistakes included")
     where = ", ".join(dict.fromkeys(record.dataset for record in records))

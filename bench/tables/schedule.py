@@ -27,7 +27,7 @@ def schedule_table(
         for plan in plans
     ]
     notes = [
-        f"{len(seconds)} cells, {_duration(total)} of one device in all; the longest cell takes "
+        f"{len(seconds)} cells, {_duration(total)} in total on one device; the longest cell takes "
         f"{_duration(max(seconds))}"
     ]
     if records:
@@ -40,11 +40,11 @@ def schedule_table(
             text += f"; {unknown} of {models} models have no record, and are estimated from their operations"
         notes.append(text)
     else:
-        notes.append("no record tells how long a model takes: only the ratios mean something")
+        notes.append("no record has the time of a model, so only the ratios are meaningful")
     return TextTable(
         name="schedule",
         title="expected time of the trainings",
-        header=["devices", "time", "idle", "times as fast as one"],
+        header=["devices", "time", "idle", "speed relative to one device"],
         labels=0,
         rows=rows,
         data=pd.DataFrame([{"devices": p.devices, "seconds": p.seconds, "idle": p.idle} for p in plans]),

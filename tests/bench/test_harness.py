@@ -553,7 +553,7 @@ def test_a_published_study_runs_on_data_of_other_classes(history: Path, tmp_path
     (record,) = ended.records
     assert record.classes == 4
     (table,) = (ended.folder / "tables").glob("*-published.md")
-    assert "sizes do not compare" in table.read_text()
+    assert "sizes cannot be compared" in table.read_text()
 
 
 def test_probes_follow_the_training_of_the_studies_that_request_them() -> None:

@@ -58,7 +58,7 @@ def test_the_table_says_where_the_times_are_from() -> None:
     seconds = [1800.0, 5400.0]
     table = schedule_table([schedule(seconds, count) for count in (1, 2)], seconds, [record()] * 3, 5, 2)
     assert table.rows == [["1", "2.0 h", "0%", "1.0"], ["2", "1.5 h", "33%", "1.3"]]
-    assert table.notes[0] == "2 cells, 2.0 h of one device in all; the longest cell takes 1.5 h"
+    assert table.notes[0] == "2 cells, 2.0 h in total on one device; the longest cell takes 1.5 h"
     assert table.notes[1] == (
         "expected from 3 records of a processor with 2 threads; 2 of 5 models have no record, and are "
         "estimated from their operations"
@@ -67,5 +67,5 @@ def test_the_table_says_where_the_times_are_from() -> None:
 
 def test_without_records_only_ratios_mean_something() -> None:
     table = schedule_table([schedule([60.0], 1)], [60.0], [], 1, 1)
-    assert table.notes[1] == "no record tells how long a model takes: only the ratios mean something"
+    assert table.notes[1] == "no record has the time of a model, so only the ratios are meaningful"
     assert table.rows == [["1", "1.0 min", "0%", "1.0"]]

@@ -92,7 +92,7 @@ def test_on_other_inputs_nothing_is_reported_of_the_number_of_parameters() -> No
     (study, first), _ = ROWS
     table = made(published_table([record(first, study=study, classes=10, parameters=1001)]))
     assert table.rows[0][2] == "-"
-    assert any("sizes do not compare" in note for note in table.notes)
+    assert any("sizes cannot be compared" in note for note in table.notes)
 
 
 @pytest.mark.usefixtures("one_study")
