@@ -13,9 +13,9 @@ from bench.tables.text import TextTable
 
 NOTES = [
     "A - B or A / B, paired by seed, for each data set (n seeds), with its verdict in the table evidence",
-    "A better: number of data sets on which the mean of A is better; P: probability that A beats B, mean over the "
-    "data sets with its bootstrap interval, which is too narrow for few data sets; seeds of different data sets are "
-    "not pooled",
+    "A better: number of data sets on which the mean of A is better; P: probability that A beats B, mean over "
+    "the data sets with its bootstrap interval, which is too narrow for few data sets; seeds of different data "
+    "sets are not pooled",
 ]
 
 

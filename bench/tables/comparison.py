@@ -22,8 +22,8 @@ def comparison_table(comparison: Comparison) -> TextTable | None:
         f"cells in both runs: {comparison.cells}; values: means over seeds; changes: with their {CONFIDENCE:.0%} "
         "interval, paired by seed; times: median of epochs (quartiles)",
         f"verdict: in at most {ALPHA:.0%} of such tables, equal runs are called better or worse ({test}, paired "
-        f"by seed, Holm over the table); times: changes beyond {TIME_TOLERANCE:.0%} whose quartiles do not overlap; "
-        "parameters and memory: without a test, as they do not vary",
+        f"by seed, Holm over the table); times: changes beyond {TIME_TOLERANCE:.0%} whose quartiles do not "
+        "overlap; parameters and memory: without a test, as they do not vary",
     ]
     if comparison.only_before:
         notes.append(f"only before: {', '.join(comparison.only_before)}")
