@@ -402,7 +402,7 @@ def _limits(ledger: Ledger) -> list[str]:
     limits += [UNADJUSTED, *adjusted(ledger.entries)]
     if any(conditions.cut_short for conditions in ledger.conditions):
         limits.append(
-            "Where the protocol was cut short, losses and accuracies are not those the claims are about."
+            "Where the protocol was cut short, losses and accuracies are those of shorter trainings than the claims name."
         )
     if not_run:
         limits.append(f"Not run: {', '.join(not_run)}.")
@@ -414,7 +414,7 @@ def _limits(ledger: Ledger) -> list[str]:
     return [
         *limits,
         f"A run has learned if its loss is {LEARNED_SHARE:.0%} below the entropy of the classes' proportions and "
-        f"its balanced accuracy {LEARNED_ACCURACY:g} above that of guessing; one that diverged has not.",
+        f"its balanced accuracy is {LEARNED_ACCURACY:g} above chance; one that diverged has not.",
         "A claim does not hold if one of its comparisons contradicts it. Each comparison does so wrongly in at "
         f"most {ALPHA:.0%} of cases, so a claim of many comparisons is contradicted wrongly more often.",
         f"Fewer than {FEWEST_SEEDS} seeds decide only what does not depend on the seed: parameters and memory.",

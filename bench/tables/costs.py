@@ -187,7 +187,7 @@ def resident_table(name: str, records: Sequence[ResidentRecord]) -> TextTable:
         header=["pairs", "started (MB)", "data loaded (MB)", "data prepared (MB)", "trained (MB)"],
         labels=0,
         rows=[[f"{pairs:,}", *(f"{point / 1e6:,.0f}" for point in points)] for pairs, *points in data],
-        notes=[f"most memory of a fresh process up to each point; {'; '.join(trained)} for one epoch"],
+        notes=[f"peak memory of a fresh process up to each point; {'; '.join(trained)} for one epoch"],
         conditions=describe_cost(records[0]),
         data=pd.DataFrame(data, columns=columns),
     )
