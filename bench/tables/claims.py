@@ -402,7 +402,7 @@ def _limits(ledger: Ledger) -> list[str]:
     limits += [UNADJUSTED, *adjusted(ledger.entries)]
     if any(conditions.cut_short for conditions in ledger.conditions):
         limits.append(
-            "Where the protocol was cut short, losses and accuracies are those of shorter trainings than the claims name."
+            "Where the protocol was cut short, losses and accuracies are those of trainings shorter than claimed."
         )
     if not_run:
         limits.append(f"Not run: {', '.join(not_run)}.")
