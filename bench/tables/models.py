@@ -21,7 +21,7 @@ COSTS = {
     "achieved_flops": "",
     "efficiency": "% of ceiling: GFLOP/s of training as a share of what the same device reached in its session",
     "peak_memory_bytes": "peak memory: of one training step of this model alone",
-    "seconds_to_target": "time to accuracy: training, experts included, until the first epoch that validates with it",
+    "seconds_to_target": "time to accuracy: training, experts included, until the first epoch that reached it",
 }
 """The metrics of the cost table, each with its note."""
 
