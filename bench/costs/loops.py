@@ -25,6 +25,7 @@ from bench.config import Protocol
 from bench.costs.lightning_loop import LightningLoop
 from bench.costs.reference import ReferenceLoop, Sample, as_published, samples
 from bench.training.allocator import keep_freed_memory
+from bench.training.layout import layout_of
 from bench.training.pairs import Pairs
 from bench.training.processes import fresh_process
 from bench.training.runs import silent
@@ -136,8 +137,10 @@ class _Ours:
     def start(self, model: nn.Module) -> None:
         protocol, seed = self._settings
         valid = self._train[: protocol.batch_size]
+        # It was built for a CPU, whose layout another device would keep.
+        model = model.to(memory_format=layout_of(self._device)).to(self._device)
         with deterministic(protocol.precision):
-            self._trainer = Trainer(model.to(self._device), self._train, valid, protocol, seed, silent)
+            self._trainer = Trainer(model, self._train, valid, protocol, seed, silent)
 
     def train_epoch(self) -> tuple[float, float]:
         with deterministic(self._settings[0].precision):

@@ -10,6 +10,7 @@ from bench.config import BF16, FP32, SMOKE, TF32, OptionError, Precision
 from bench.costs import loops
 from bench.costs.loops import LIGHTNING, OURS, REFERENCE, lightning_version, losses_of
 from bench.costs.race import PROTOCOL, exact_differences, models, race_on, target
+from bench.training.layout import LAYOUTS
 from bench.training.runs import build_seeded, run
 from fusion_models import find_model
 from tests.bench.samples import MODEL, SMALL, TWIN, run_config, small_dataset
@@ -113,6 +114,20 @@ def test_the_reference_trains_as_a_notebook_in_deterministic_mode(monkeypatch: p
     monkeypatch.setattr(loop, "_loop", Reference(), raising=False)
     monkeypatch.setattr(loops, "timed", lambda steps, _: next(steps))
     assert loop.train_epoch() == (True, True)
+
+
+@pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
+def test_our_loop_has_the_layout_of_its_device(
+    layout: torch.memory_format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = build()  # for a CPU, as a race does
+    monkeypatch.setitem(LAYOUTS, "cpu", layout)
+    loop = loops._Ours(SHORT, 51, "cpu")
+    loop.take(small_dataset().batch(torch.arange(64)))
+    loop.start(model)
+    filters = [weights for weights in loop._trainer.model.parameters() if weights.dim() == 4]
+    assert len(filters) > 2
+    assert all(weights.is_contiguous(memory_format=layout) for weights in filters)
 
 
 @pytest.mark.parametrize(("name", "keeps"), [(OURS, [True]), (REFERENCE, [])])
