@@ -54,7 +54,9 @@ class LightningLoop:
             enable_progress_bar=False,
             enable_model_summary=False,
         )
-        threading.Thread(target=self._fit, daemon=True).start()
+        self._epochs_left = protocol.epochs
+        self._fitting = threading.Thread(target=self._fit, daemon=True)
+        self._fitting.start()
 
     def train_epoch(self) -> tuple[float, float]:
         """Train one epoch; returns its mean training loss in nats, and the seconds of all steps but the first."""
@@ -62,6 +64,9 @@ class LightningLoop:
         result = self._turns.results.get()
         if isinstance(result, BaseException):
             raise result
+        self._epochs_left -= 1
+        if not self._epochs_left:
+            self._fitting.join()  # it ends with the settings of before, which must not be those of a later training
         return result
 
     def _fit(self) -> None:

@@ -1,4 +1,6 @@
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import torch
 
 from bench.analysis.costs import EXACT_TOLERANCE, disagreements
 from bench.config import BF16, FP32, SMOKE, TF32, OptionError, Precision
-from bench.costs import loops
+from bench.costs import lightning_loop, loops
 from bench.costs.loops import LIGHTNING, OURS, REFERENCE, lightning_version, losses_of
 from bench.costs.race import PROTOCOL, exact_differences, models, race_on, target
 from bench.training.layout import LAYOUTS
@@ -92,6 +94,22 @@ def build() -> torch.nn.Module:
 def test_what_fails_in_the_loop_of_lightning_is_raised() -> None:
     with pytest.raises(ValueError, match="empty parameter list"):
         losses_of(LIGHTNING, torch.nn.Flatten(), small_dataset().batch(torch.arange(64)), SHORT, 51, "cpu")
+
+
+@needs_lightning
+@pytest.mark.filterwarnings("ignore")
+def test_the_settings_of_lightnings_loop_end_with_its_last_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[Precision] = []
+
+    @contextmanager
+    def settings(precision: Precision) -> Iterator[None]:
+        yield
+        time.sleep(0.2)  # as the end of a training takes on a GPU
+        ended.append(precision)
+
+    monkeypatch.setattr(lightning_loop, "deterministic", settings)
+    losses_of(LIGHTNING, build(), small_dataset().batch(torch.arange(64)), SHORT, 51, "cpu")
+    assert ended == [SHORT.precision]
 
 
 @pytest.mark.parametrize("precision", [FP32, BF16])
