@@ -87,7 +87,7 @@ def test_operators_exchange_features_after_each_stage() -> None:
 
 @pytest.mark.parametrize("name", ["resnet-layer2-concat", "mobilenet-late-mean"])
 def test_every_parameter_gets_a_gradient(name: str) -> None:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = build_model(name, channels={"rgb": 4, "lidar": 4}, image_size=(16, 16), classes=3)
     assert_gradients_reach_all(network)

@@ -182,7 +182,7 @@ def shift_error(embedder: str) -> float:
     Both outputs are reduced to the sum of their maps, which no shift changes that moves the output with the input.
     Around the pattern there are zeros enough that none is cut.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         block, pattern = EMBEDDERS[embedder].make(3, 5), torch.rand(8, 3, 8, 8)
     nn.init.zeros_(block.get_parameter("0.bias"))

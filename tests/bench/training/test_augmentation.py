@@ -152,7 +152,7 @@ class Depth(Toy):
 
 
 def steps(protocol: Protocol) -> tuple[EagerSteps, AugmentedPairs]:
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = Depth(16)
     pairs = AugmentedPairs(stored(), protocol, 51)

@@ -13,16 +13,17 @@ import torch
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
-from bench.config import BF16, FP32
+from bench.config import BALANCED, BF16, FP32
 from bench.probes.subject import Subject
-from bench.training import augmentation, graphs
+from bench.training import augmentation, graphs, methods
 from bench.training.augmentation import AugmentedPairs
 from bench.training.evaluation import predict
 from bench.training.graphs import GraphSteps, fastest
 from bench.training.layout import layout_of
+from bench.training.methods import make_methods
 from bench.training.pairs import StoredPairs
 from bench.training.preparation import ready
-from bench.training.steps import EagerSteps, make_optimizer
+from bench.training.steps import EagerSteps, make_optimizer, trained_with
 from data_utils import Batch, ChannelStatistics, PairedDataset, Part
 from data_utils.augmentation import Orientation
 from fusion_models import MODELS, build_model
@@ -142,6 +143,41 @@ def test_models_train_and_predict_on_the_device(
     assert (rate.device, rate.dtype) == (DEVICE, torch.float32)
     logits = predict(model, prepared)
     assert (logits.device, logits.dtype, len(logits)) == (torch.device("cpu"), torch.float32, PAIRS)
+
+
+ALL_METHODS = {"class_weights": BALANCED, "modality_dropout": 0.2, "unimodal_loss": 0.5, "ogm_ge": 0.5}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "wide-rgb-strided",
+        "experts-late-logits-strided",
+        "field-intermediate-cen-aps",
+        "field-intermediate-embracenet-blurpool",
+    ],
+)
+def test_training_methods_work_on_the_device_without_reading_from_it(
+    name: str, data: PairedDataset, prepared: Batch, stubs: list[torch.device], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def moved(module: nn.Linear, device: torch.device) -> nn.Linear:
+        with device:
+            return nn.Linear(module.in_features, module.out_features)
+
+    # Before anything is recorded, labels are counted and layers moved, which fake tensors cannot do.
+    monkeypatch.setattr(methods, "class_weights", lambda labels: torch.ones(2, device=labels.device))
+    monkeypatch.setattr(nn.Linear, "to", moved)
+    protocol, model = replace(PROTOCOL, **ALL_METHODS), network(name, data)  # type: ignore[arg-type]
+    made = make_methods(model, protocol, prepared, 51)
+    assert made is not None
+    optimizer = make_optimizer(trained_with(model, made), protocol)
+    steps = fastest(EagerSteps(model, optimizer, prepared, protocol, made), PAIRS)
+    made.begin(1)
+    sums = list(steps.epoch(torch.arange(PAIRS, device=DEVICE), [1e-3] * 2))
+    assert stubs == [DEVICE, DEVICE]
+    assert {(loss.device, loss.dtype) for loss in sums} == {(DEVICE, torch.float64)}
+    tensors = [made._present, *trained_with(model, made).state_dict().values()]
+    assert {tensor.device for tensor in tensors} == {DEVICE}
 
 
 @pytest.mark.usefixtures("stubs")

@@ -14,16 +14,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from bench.config import BF16, FP32, STANDARD, TF32, Precision
-from bench.costs.inference import random_batch
+from bench.config import BALANCED, BF16, FP32, STANDARD, TF32, Precision
 from bench.training import graphs
+from bench.training.augmentation import AugmentedPairs, is_augmented
 from bench.training.graphs import WARM_UP_STEPS, GraphSteps, fastest
+from bench.training.methods import Methods, make_methods
+from bench.training.pairs import StoredPairs
 from bench.training.runs import build_seeded
-from bench.training.seeding import deterministic
-from bench.training.steps import EagerSteps, make_optimizer
-from data_utils import DatasetInfo
-from fusion_models import MODELS, find_model
+from bench.training.seeding import deterministic, seeded
+from bench.training.steps import EagerSteps, make_optimizer, trained_with
+from data_utils import ChannelStatistics, Part
+from fusion_models import FIELD_MODELS, MODELS, find_model
+from tests.bench.samples import MODEL
 from tests.bench.toys import toy, toy_batch
+from tests.data_utils.samples import shapes
 
 RATES = [0.1, 0.05, 0.2, 0.15]
 ORDERS = [torch.tensor([3, 1, 12, 5, 0, 2, 9, 11, 4, 6, 10, 8, 7]), torch.arange(13)]
@@ -242,36 +246,85 @@ def no_waiting() -> Iterator[None]:
             torch.cuda.set_sync_debug_mode(before)
 
 
-def cuda_steps(name: str, precision: Precision = FP32) -> EagerSteps:
-    """Of a model of the zoo and 36 random pairs: four batches of 8, and 4 pairs left."""
-    info = DatasetInfo("random", ("no", "yes"), {"rgb": 4, "lidar": 4}, (32, 32))
-    model = build_seeded(find_model(name), info, 0, "cuda")
-    protocol = replace(STANDARD, batch_size=8, precision=precision)
-    return EagerSteps(model, make_optimizer(model, protocol), random_batch(info, 36, "cuda"), protocol)
-
-
 CUDA_RATES = [1e-3, 8e-4, 6e-4, 4e-4, 2e-4]
 
 
-@pytest.mark.needs_cuda
-@pytest.mark.parametrize(
-    ("name", "precision"),
-    [*((name, FP32) for name in MODELS), ("wide-late-concat-maxpool", TF32), ("wide-late-concat-maxpool", BF16)],
+def cuda_steps(name: str, precision: Precision = FP32, **changes: Any) -> EagerSteps:
+    """Of a model of the zoo and 36 simulated pairs: four batches of 8, and 4 pairs left."""
+    data = shapes(40, 0, image_size=32)
+    part = Part(data, torch.arange(36))
+    stored = StoredPairs.of(part, ChannelStatistics.from_batch(part.batch()), ("rgb", "lidar"), "cuda")
+    model = build_seeded(find_model(name), data.info, 0, "cuda")
+    protocol = replace(STANDARD, batch_size=8, precision=precision, **changes)
+    methods = make_methods(model, protocol, stored, 0)
+    train = AugmentedPairs(stored, protocol, 0) if is_augmented(protocol) else stored
+    optimizer = make_optimizer(trained_with(model, methods), protocol)
+    return EagerSteps(model, optimizer, train, protocol, methods)
+
+
+def cuda_history(eager: EagerSteps, steps: EagerSteps | GraphSteps) -> list[float]:
+    """``history`` of three epochs by either form of the same steps, with all that is drawn."""
+    losses = []
+    with seeded(0, "steps", "cuda"):
+        for epoch in (1, 2, 3):
+            for drawn in (eager.methods, eager.train):
+                if isinstance(drawn, Methods | AugmentedPairs):
+                    drawn.begin(epoch)
+            order = torch.randperm(36, generator=torch.Generator().manual_seed(epoch)).cuda()
+            losses += history(steps, [order], CUDA_RATES)
+    return losses
+
+
+def graph_steps(eager: EagerSteps) -> GraphSteps:
+    steps = fastest(eager, pairs=36)
+    assert isinstance(steps, GraphSteps)
+    return steps
+
+
+FIELD = dict.fromkeys(
+    [
+        *{spec.embedder: spec.name for spec in FIELD_MODELS.values() if spec.operator == "concat"}.values(),
+        *{spec.operator: spec.name for spec in FIELD_MODELS.values() if spec.embedder == "strided"}.values(),
+    ]
 )
-def test_graphs_repeat_the_eager_history_on_cuda(name: str, precision: Precision) -> None:
-    orders = [torch.randperm(36, generator=torch.Generator().manual_seed(i)).cuda() for i in range(3)]
-    with deterministic(precision):
-        expected = history(cuda_steps(name, precision), orders, CUDA_RATES)
-        steps = fastest(cuda_steps(name, precision), pairs=36)
-        assert isinstance(steps, GraphSteps)
-        assert history(steps, orders, CUDA_RATES) == pytest.approx(expected, rel=1e-6)
+"""Every embedder, and every operator."""
+
+AUGMENTATION = {"horizontal_flip": 0.5, "random_crop": 2, "color_jitter": 0.4}
+
+OPTIONS: list[dict[str, Any]] = [
+    AUGMENTATION,
+    {"class_weights": BALANCED},
+    {"modality_dropout": 0.3},
+    {"unimodal_loss": 0.5},
+    {"ogm_ge": 0.5},
+]
+
+
+CASES: list[tuple[str, Precision, dict[str, Any]]] = [
+    *((name, FP32, {}) for name in (*MODELS, *FIELD)),
+    *(("wide-late-concat-maxpool", precision, {}) for precision in (TF32, BF16)),
+    *((f"field-intermediate-{operator}-strided", BF16, {}) for operator in ("gmu", "cen", "mbt", "embracenet")),
+    *((MODEL, precision, changes) for precision in (FP32, BF16) for changes in OPTIONS),
+]
+# Steps that draw come last: a recording that fails can leave CUDA's generator unusable.
+CASES.sort(key=lambda case: "embracenet" in case[0] or "ogm_ge" in case[2])
 
 
 @pytest.mark.needs_cuda
-def test_no_step_waits_for_the_device() -> None:
+@pytest.mark.parametrize(("name", "precision", "changes"), CASES, ids=str)
+def test_graphs_repeat_the_eager_history_on_cuda(name: str, precision: Precision, changes: dict[str, Any]) -> None:
+    with deterministic(precision):
+        one, other = (cuda_steps(name, precision, **changes) for _ in range(2))
+        expected, repeated = cuda_history(one, one), cuda_history(other, graph_steps(other))
+    assert repeated == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.needs_cuda
+@pytest.mark.parametrize("changes", [{}, *OPTIONS], ids=str)
+def test_no_step_waits_for_the_device(changes: dict[str, Any]) -> None:
     order = torch.arange(36, device="cuda")
     with deterministic():
-        steps = fastest(cuda_steps("compact-late-concat-maxpool"), pairs=36).epoch(order, CUDA_RATES)
+        steps = graph_steps(cuda_steps("compact-late-concat-maxpool", **changes)).epoch(order, CUDA_RATES)
         next(steps)  # the order and the rates are copied to the device before
         with no_waiting():
             assert len(list(steps)) == 4
@@ -282,8 +335,8 @@ def test_the_end_of_one_graph_leaves_the_others_alone() -> None:
     orders = [torch.arange(36, device="cuda")]
     name = "wide-intermediate-concat-strided"
     with deterministic():
-        expected = history(fastest(cuda_steps(name), pairs=36), orders, CUDA_RATES)
-        first, second = fastest(cuda_steps(name), pairs=36), fastest(cuda_steps(name), pairs=36)
+        expected = history(graph_steps(cuda_steps(name)), orders, CUDA_RATES)
+        first, second = graph_steps(cuda_steps(name)), graph_steps(cuda_steps(name))
         history(first, orders, CUDA_RATES)
         del first
         torch.cuda.empty_cache()

@@ -32,7 +32,7 @@ def batch() -> Batch:
 
 def network(*, decides: bool = False) -> Any:
     """A convolution and a mean per modality, and one linear layer on both; or the mean of the convolutions."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         stems = {m: nn.Sequential(nn.Conv2d(3, 3, 3), nn.AvgPool2d(2), nn.Flatten()) for m in ("rgb", "lidar")}
         operator = (Mean if decides else Concat)([(3,), (3,)])
@@ -96,10 +96,11 @@ def test_a_pair_loses_the_same_in_whatever_batch_it_is() -> None:
 
 def test_every_epoch_drops_anew() -> None:
     data, method = batch(), methods(network(), modality_dropout=0.5)
-    everything = torch.arange(PAIRS)
+    everything, place = torch.arange(PAIRS), method._present.data_ptr()
     inputs = []
     for epoch in (1, 2, 1):
         method.begin(epoch)
+        assert method._present.data_ptr() == place  # where a CUDA graph of the step reads it
         inputs.append(method.dropped(data, everything).inputs["rgb"])
     assert torch.equal(inputs[0], inputs[2])
     assert not torch.equal(inputs[0], inputs[1])
@@ -228,7 +229,7 @@ def test_gradients_of_convolutions_are_scaled_and_get_noise_of_their_size() -> N
     classification_loss(model(data.inputs), data.labels).backward()
     plain = gradients(model)
     model.zero_grad()
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(3)
         methods(model, ogm_ge=0.5).backward(data)
         modulated = gradients(model)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from bench.config import BF16, FP32, TF32, Precision
+from bench.training.fingerprint import ROOT
 from bench.training.seeding import deterministic, epoch_order, seeded, stream
 from tests.bench.toys import toy
 
@@ -29,6 +30,15 @@ def test_a_stream_is_the_same_in_every_process() -> None:
     # The first 8 bytes of `printf 51/split | sha256sum`, shifted right by one bit: python's own hash() would
     # differ from process to process.
     assert stream(51, "split") == 0x4D7F362AF431A461 >> 1
+
+
+def test_generators_are_forked_of_named_devices() -> None:
+    call = "fork_rng" + "()"  # which warns where there are two GPUs
+    files = [
+        path for package in ("bench", "data_utils", "tests", "tools") for path in (ROOT / package).rglob("*.py")
+    ]
+    assert len(files) > 300
+    assert [path for path in files if call in path.read_text()] == []
 
 
 def test_equal_streams_draw_equal_weights_whatever_was_drawn_before() -> None:

@@ -48,7 +48,7 @@ class Fusion(nn.Module):
 
 def fusion(name: str, modalities: int = 2, shape: Shape = MAPS, *, seed: int = 0) -> Fusion:
     """The operator with weights of a seed."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Fusion(name, [shape] * modalities)
 

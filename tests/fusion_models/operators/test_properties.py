@@ -117,7 +117,7 @@ def test_draws_come_from_the_global_generator_in_training_alone(name: str) -> No
     module, inputs = fusion(name), features()
 
     def drawn(seed: int) -> torch.Tensor:
-        with torch.random.fork_rng():
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             result: torch.Tensor = module(inputs)
         return result
