@@ -30,6 +30,7 @@ from tools.faults import fault, option_pairs
 from tools.gpu import environment, summary
 from tools.gpu import steps as gpu_steps
 from tools.gpu.findings import Findings
+from tools.gpu.measure import with_other_bits
 from tools.gpu.tables import tables
 from tools.gpu.workload import SEED, Workload
 
@@ -243,6 +244,16 @@ def test_what_is_printed_has_the_measurements_of_every_step() -> None:
     )
 
 
+def test_measurements_whose_bits_differ_fail_the_step() -> None:
+    assert with_other_bits(MEASURED) == ["options a-b+tf32 random_crop"]
+    others = {
+        "models": {"a+tf32": STEP | {"equal_bits": False}, "b+tf32": STEP},
+        "stored": {"a+tf32": {"equal_bits": False}, "b+tf32": {"equal_bits": True}},
+    }
+    assert with_other_bits(others) == ["models a+tf32", "stored a+tf32"]
+    assert with_other_bits({}) == []
+
+
 def test_committed_tables_are_of_the_committed_measurements() -> None:
     folder = ROOT / "results" / "costs" / "nvidia-h100"
     measured, known = (json.loads((folder / f"{name}.json").read_text()) for name in ("measure", "env"))
@@ -259,7 +270,10 @@ def test_a_part_that_fails_or_cannot_be_measured_is_noted_and_ends_nothing_else(
     findings.add(("one", "d"), lambda: 3, needs=1.5)
     with findings.part("two"):
         findings.keep(("two", "x", "y"), 4)
-        raise KeyError("z")
+        try:
+            raise KeyError("z")
+        finally:
+            raise RuntimeError("the end of what failed")
     findings.add(("three",), lambda: [5])
     written = json.loads((tmp_path / "found.json").read_text())
     assert written.pop("seconds") >= 0

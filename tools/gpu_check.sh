@@ -14,6 +14,8 @@
 # Python and the platform must be those of the machine:
 #     pip download --no-deps --only-binary=:all: --python-version 3.12 -d .whl pytest==9.2.0 pytest-benchmark==5.3.1 \
 #         py-cpuinfo2==10.1.1 pluggy==1.7.0 iniconfig==2.3.1 msgspec==0.22.0 lazy_loader==0.6
+# Every cell also needs scikit-learn; where it may be missing, add:
+#         scikit-learn==1.9.1 joblib==1.6.0 threadpoolctl==3.8.0 narwhals==2.29.0
 #
 # Each step has a limit, and none ends the script: the environment; the tests that need CUDA; one cell as a user runs
 # it, in each precision; benchmarks in profile smoke; probes of a trained model; the race of our loop against the

@@ -66,7 +66,7 @@ class LightningLoop:
             raise result
         self._epochs_left -= 1
         if not self._epochs_left:
-            self._fitting.join()  # it ends with the settings of before, which must not be those of a later training
+            self._fitting.join()  # its settings must not end during a later training
         return result
 
     def _fit(self) -> None:

@@ -42,7 +42,11 @@ class Findings:
             yield
         except Exception as error:
             traceback.print_exc()
-            self.keep(("errors", name), f"{type(error).__name__}: {error}"[:300])
+            first: BaseException = error
+            # An error in a recording makes its end fail too, which tells nothing.
+            while first.__context__ is not None and not first.__suppress_context__:
+                first = first.__context__
+            self.keep(("errors", name), f"{type(first).__name__}: {first}"[:300])
         finally:
             gc.collect()  # graphs and their memory are in cycles
 

@@ -3,7 +3,8 @@
     python -m tools.gpu.measure DEVICE FOLDER
 
 The folder gets ``measure.json``, which ``tools.gpu.tables`` shows. The environment variable LIMIT has the seconds
-for all parts; what has no time left, needs CUDA or fails is noted in the file. Exits with 1 if a part has failed.
+for all parts; what has no time left, needs CUDA or fails is noted in the file. Exits with 1 if a part has failed,
+or if steps by graph, or on stored pairs, gave other bits than they should.
 """
 
 import gc
@@ -12,6 +13,7 @@ import statistics
 import sys
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -168,6 +170,18 @@ def _mean_ratios(of_models: dict[str, dict[str, float]]) -> dict[str, float]:
     return {precision: round(statistics.geometric_mean(values), 2) for precision, values in ratios.items()}
 
 
+def with_other_bits(values: dict[str, Any]) -> list[str]:
+    """The cases in which two trainings should have had the same bits, and had not."""
+    cases = [(section, *case) for section in ("models", "stored") for case in values.get(section, {}).items()]
+    for label, of_label in values.get("options", {}).items():
+        cases += [("options", f"{label} {option}", facts) for option, facts in of_label.items()]
+    return [
+        f"{section} {label}"
+        for section, label, facts in cases
+        if not (facts["equal_bits"] and facts.get("equal_weights", True))
+    ]
+
+
 def main(device: str, folder: Path, seconds: float) -> int:
     """Measure everything in about this time; returns the exit status."""
     on_cuda = device.startswith("cuda")
@@ -176,7 +190,10 @@ def main(device: str, folder: Path, seconds: float) -> int:
         work = Workload.make(device, PROTOCOL.pairs if on_cuda else 160)  # a rehearsal takes few steps
         gc.freeze()  # what is loaded for good need not be looked at after each part
         measure(work, findings, folder)
-    return bool(findings.values["errors"])
+    different = with_other_bits(findings.values)
+    if different:
+        sys.stderr.write(f"the bits differ: {', '.join(different)}\n")
+    return bool(findings.values["errors"] or different)
 
 
 if __name__ == "__main__":

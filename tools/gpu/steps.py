@@ -52,7 +52,7 @@ def recorded_and_eager(
     eager, other = (work.training(spec, precision, **changes) for _ in range(2))
     recorded = fastest(other.eager, len(work.orders[0]))
     expected, actual = work.losses(eager, eager.eager), work.losses(other, recorded)
-    weights = [list(steps.trained.parameters()) for steps in (eager.eager, other.eager)]
+    weights = [list(steps.trained.state_dict().values()) for steps in (eager.eager, other.eager)]
     facts = {
         "graph": isinstance(recorded, GraphSteps),
         "equal_bits": torch.equal(expected, actual),
