@@ -364,12 +364,13 @@ class PairedDataset:
 
     def to(self, device: torch.device | str) -> "PairedDataset":
         """The same data with everything that batches are made of on a device; itself if it is there already."""
-        if self.labels.device == torch.device(device):
+        labels = self.labels.to(device)
+        if labels is self.labels:
             return self
         return replace(
             self,
             inputs={modality: values.to(device) for modality, values in self.inputs.items()},
-            labels=self.labels.to(device),
+            labels=labels,
             decoders={modality: decoder.to(device) for modality, decoder in self.decoders.items()},
         )
 

@@ -100,5 +100,10 @@ def as_inputs(measured: Batch, scaling: Mapping[str, tuple[Tensor, Tensor]]) -> 
         if modality in scaling:
             mean, std = (statistic.to(values.device)[:, None, None] for statistic in scaling[modality])
             values.sub_(mean).div_(std)
-        inputs[modality] = values.contiguous(memory_format=layout_of(values.device))
+        layout = layout_of(values.device)
+        values = values.contiguous(memory_format=layout)
+        if layout == torch.contiguous_format:
+            # Values of one channel are in both layouts: their strides tell convolutions which one to use.
+            values = values.flatten().view(values.shape)
+        inputs[modality] = values
     return Batch(inputs, measured.labels)

@@ -214,6 +214,9 @@ def test_batches_of_stored_pairs_are_made_on_the_device_without_reading_from_it(
     batch = stored[torch.arange(8, device=DEVICE)]
     assert {values.device for values in (*batch.inputs.values(), batch.labels, stored.labels)} == {DEVICE}
     assert {len(values) for values in (*batch.inputs.values(), batch.labels)} == {8}
+    assert stored.to("cuda:1").dataset is stored.dataset
+    first = stored.to("cuda:0")
+    assert first.to("cuda").dataset is first.dataset  # "cuda" is the first device
     assert all(values.is_contiguous(memory_format=layout_of(DEVICE)) for values in batch.inputs.values())
 
 

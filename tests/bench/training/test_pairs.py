@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench.training.pairs import StoredPairs
-from data_utils import ChannelStatistics, PairedDataset, Part, load
+from bench.training.layout import LAYOUTS
+from bench.training.pairs import StoredPairs, as_inputs
+from data_utils import Batch, ChannelStatistics, PairedDataset, Part, load
 from data_utils.simulator.shapes import as_dataset, simulate
 from fusion_models import build_model
 from tests.data_utils.layouts.files import write_pairs
@@ -44,6 +45,15 @@ def test_batches_are_those_of_pairs_prepared_at_once(data: PairedDataset, scaled
         assert torch.equal(batch.inputs[modality], values)
         assert batch.inputs[modality].is_contiguous(memory_format=torch.channels_last)
         assert torch.equal(pairs[:2].inputs[modality], pairs[torch.tensor([0, 1])].inputs[modality])
+
+
+def test_inputs_of_one_channel_have_the_strides_of_their_layout(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LAYOUTS, "cpu", torch.contiguous_format)  # as on CUDA
+    values = torch.randn(3, 1, 4, 6)
+    batch = Batch({"thermal": values}, torch.arange(3))[torch.tensor([2, 0])]
+    inputs = as_inputs(batch, {}).inputs["thermal"]
+    assert torch.equal(inputs, values[[2, 0]])
+    assert inputs.stride() == torch.empty(inputs.shape).stride()
 
 
 def test_pairs_on_the_same_device_share_the_memory_of_the_data(data: PairedDataset) -> None:
