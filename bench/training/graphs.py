@@ -8,7 +8,9 @@ Source: the section "CUDA Graphs" of PyTorch's notes on CUDA semantics (whole-ne
 what its steps are checked against, bit for bit, by tests and by ``tools/gpu_check.sh`` wherever there is a GPU.
 """
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, partial
 from itertools import chain
 
@@ -16,9 +18,14 @@ import torch
 from torch import Tensor
 
 from bench.training.steps import EagerSteps, set_learning_rate
+from fusiongauge import FusionGaugeError
 
 WARM_UP_STEPS = 3
 """Until then cuDNN has chosen its kernels, and Adam and cuBLAS have allocated what they keep."""
+
+
+class WaitingError(FusionGaugeError, RuntimeError):
+    """What should be recorded makes the host wait for the device."""
 
 
 def fastest(eager: EagerSteps, pairs: int) -> "EagerSteps | GraphSteps":
@@ -37,15 +44,24 @@ def record(work: Callable[[], None], undo: Callable[[], None], device: torch.dev
             first, as libraries set themselves up in their first calls, which cannot be recorded.
         undo: Reverts what one run of ``work`` changed.
         device: Of these tensors.
+
+    Raises:
+        WaitingError: ``work`` waits for the device.
     """
     random_state = torch.cuda.get_rng_state(device)
     stream, main = _side_stream(device), torch.cuda.current_stream(device)
     stream.wait_stream(main)
-    with torch.cuda.stream(stream):
-        for _ in range(WARM_UP_STEPS):
-            work()
+    try:
+        with torch.cuda.stream(stream):
+            for _ in range(WARM_UP_STEPS - 1):
+                work()
+                undo()
+            # A recording that fails leaves torch's allocator unusable: what would make it fail is found before.
+            with no_waiting():
+                work()
             undo()
-    main.wait_stream(stream)
+    finally:
+        main.wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     # cuBLAS keeps a workspace per stream. It is forgotten before and after, so that the recorded kernels have one
     # of their own, in the graph's memory: otherwise all graphs would share that of the stream, and torch 2.14
@@ -56,6 +72,31 @@ def record(work: Callable[[], None], undo: Callable[[], None], device: torch.dev
     torch._C._cuda_clearCublasWorkspaces()
     torch.cuda.set_rng_state(random_state, device)
     return graph.replay
+
+
+@contextmanager
+def no_waiting() -> Iterator[None]:
+    """Run the body, in which nothing may make the host wait for the device.
+
+    Raises:
+        WaitingError: Something does.
+    """
+    before = torch.cuda.get_sync_debug_mode()
+    with warnings.catch_warnings():
+        # torch warns whenever it is switched.
+        warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype")
+        try:
+            torch.cuda.set_sync_debug_mode("error")
+            yield
+        except RuntimeError as error:
+            if "synchronizing CUDA operation" not in str(error):
+                raise
+            raise WaitingError(
+                "a CUDA graph cannot wait for the device, as .item(), .cpu(), nonzero and boolean masks do; use "
+                "operations on tensors of fixed shapes (torch.where in place of a mask), or --device cpu"
+            ) from error
+        finally:
+            torch.cuda.set_sync_debug_mode(before)
 
 
 @cache

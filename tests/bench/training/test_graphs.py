@@ -2,7 +2,7 @@
 that record, against a stub. The rest needs CUDA.
 """
 
-import warnings
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,7 +17,7 @@ from torch import Tensor
 from bench.config import BALANCED, BF16, FP32, STANDARD, TF32, Precision
 from bench.training import graphs
 from bench.training.augmentation import AugmentedPairs, is_augmented
-from bench.training.graphs import WARM_UP_STEPS, GraphSteps, fastest
+from bench.training.graphs import WARM_UP_STEPS, GraphSteps, WaitingError, fastest, no_waiting
 from bench.training.methods import Methods, make_methods
 from bench.training.pairs import StoredPairs
 from bench.training.runs import build_seeded
@@ -26,7 +26,7 @@ from bench.training.steps import EagerSteps, make_optimizer, trained_with
 from data_utils import ChannelStatistics, Part
 from fusion_models import FIELD_MODELS, MODELS, find_model
 from tests.bench.samples import MODEL
-from tests.bench.toys import toy, toy_batch
+from tests.bench.toys import Toy, toy, toy_batch
 from tests.data_utils.samples import shapes
 
 RATES = [0.1, 0.05, 0.2, 0.15]
@@ -159,8 +159,10 @@ class StubCuda:
     @contextmanager
     def on(self, stream: SimpleNamespace) -> Iterator[None]:
         before, self.current = self.current, stream.name
-        yield
-        self.current = before
+        try:
+            yield
+        finally:
+            self.current = before
 
     @contextmanager
     def graph(self, graph: SimpleNamespace, *, stream: SimpleNamespace) -> Iterator[None]:
@@ -181,6 +183,8 @@ class StubCuda:
                 name=(name := next(names)), replay=lambda: self.note(f"replay {name}")
             ),
             "get_rng_state": lambda device: f"draws of {device}",
+            "get_sync_debug_mode": lambda: "default",
+            "set_sync_debug_mode": lambda mode: self.note(f"waiting: {mode}"),
             "set_rng_state": lambda state, device: self.note(f"set {state} on {device}"),
         }
         for name, stand_in in stand_ins.items():
@@ -204,7 +208,8 @@ def test_recording_warms_up_beside_the_main_stream_and_gives_each_graph_a_worksp
     replay()
     assert cuda.calls == [
         "side waits for main",
-        *["side: work", "side: undo"] * WARM_UP_STEPS,
+        *["side: work", "side: undo"] * (WARM_UP_STEPS - 1),
+        *["side: waiting: error", "side: work", "side: waiting: default", "side: undo"],
         "main waits for side",
         "main: forget workspaces",
         "side: begin A",
@@ -214,6 +219,32 @@ def test_recording_warms_up_beside_the_main_stream_and_gives_each_graph_a_worksp
         "main: set draws of cuda:1 on cuda:1",
         "main: replay A",
     ]
+
+
+@pytest.mark.parametrize(
+    ("message", "kind", "shown"),
+    [
+        (
+            "called a synchronizing CUDA operation",
+            WaitingError,
+            "a CUDA graph cannot wait for the device, as .item()",
+        ),
+        ("expected scalar type Float", RuntimeError, "expected scalar type Float"),
+    ],
+)
+def test_work_that_cannot_be_recorded_is_found_before_it_is(
+    message: str, kind: type[RuntimeError], shown: str, cuda: StubCuda
+) -> None:
+    def work() -> None:
+        cuda.note("work")
+        if cuda.calls[-2].endswith("waiting: error"):
+            raise RuntimeError(message)
+
+    with pytest.raises(RuntimeError, match=re.escape(shown)) as raised:
+        graphs.record(work, lambda: None, torch.device("cuda:1"))
+    assert raised.type is kind
+    assert cuda.calls[-3:] == ["side: work", "side: waiting: default", "main waits for side"]
+    assert cuda.current == "main"
 
 
 def test_all_recordings_of_a_device_share_a_stream(cuda: StubCuda, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -230,20 +261,6 @@ def test_all_recordings_of_a_device_share_a_stream(cuda: StubCuda, monkeypatch: 
 
 
 # What follows needs a CUDA device.
-
-
-@contextmanager
-def no_waiting() -> Iterator[None]:
-    """Lets any call raise that makes the host wait for the device."""
-    before = torch.cuda.get_sync_debug_mode()
-    with warnings.catch_warnings():
-        # torch warns whenever it is switched.
-        warnings.filterwarnings("ignore", "Synchronization debug mode is a prototype")
-        try:
-            torch.cuda.set_sync_debug_mode("error")
-            yield
-        finally:
-            torch.cuda.set_sync_debug_mode(before)
 
 
 CUDA_RATES = [1e-3, 8e-4, 6e-4, 4e-4, 2e-4]
@@ -328,6 +345,23 @@ def test_no_step_waits_for_the_device(changes: dict[str, Any]) -> None:
         next(steps)  # the order and the rates are copied to the device before
         with no_waiting():
             assert len(list(steps)) == 4
+
+
+@pytest.mark.needs_cuda
+def test_a_step_that_waits_is_refused_and_the_next_is_recorded() -> None:
+    class Waiting(Toy):
+        def forward(self, inputs: dict[str, Tensor]) -> Tensor:
+            return super().forward(inputs) * max(1.0, inputs["rgb"].sum().item())
+
+    def steps(model: Toy) -> EagerSteps:
+        on_cuda, protocol = model.cuda(), replace(STANDARD, batch_size=4)
+        return EagerSteps(on_cuda, make_optimizer(on_cuda, protocol), toy_batch(13).to("cuda"), protocol)
+
+    with pytest.raises(WaitingError, match="cannot wait for the device"):
+        fastest(steps(Waiting()), 13)
+    order = torch.arange(13, device="cuda")
+    expected = history(steps(toy()), [order], RATES)
+    assert history(fastest(steps(toy()), 13), [order], RATES) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.needs_cuda
