@@ -321,6 +321,7 @@ CASES: list[tuple[str, Precision, dict[str, Any]]] = [
     *((name, FP32, {}) for name in (*MODELS, *FIELD)),
     *(("wide-late-concat-maxpool", precision, {}) for precision in (TF32, BF16)),
     *((f"field-intermediate-{operator}-strided", BF16, {}) for operator in ("gmu", "cen", "mbt", "embracenet")),
+    *((f"field-intermediate-concat-{embedder}", BF16, {}) for embedder in ("blurpool", "blurconv", "aps")),
     *((MODEL, precision, changes) for precision in (FP32, BF16) for changes in OPTIONS),
 ]
 # Steps that draw come last: a recording that fails can leave CUDA's generator unusable.
