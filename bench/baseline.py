@@ -47,11 +47,6 @@ class Headline(NamedTuple):
     name: str
     alt: str = ""
 
-    @property
-    def file(self) -> str:
-        """The name of the figure's file."""
-        return f"{self.study}-{self.dataset}-{self.name}.png"
-
 
 TABLES = (Headline("tuned-field", "nyu-rgbd-crops", "matrix-test_accuracy"),)
 FIGURES = (
@@ -197,6 +192,7 @@ class Picture:
 
     name: str
     records: Sequence[RunRecord]
+    alt: str
 
     @cached_property
     def sha256(self) -> str:
@@ -251,8 +247,7 @@ def pages() -> dict[Path, str | Picture]:
         files[_claims_path()] = page(decided, lambda study: f"{FOLDER.name}/{_records_path(study).name}")
         shown.append(findings(decided, QUESTIONS))
     pictures = _pictures(records)
-    folder = (FOLDER / "plots").relative_to(README.parent).as_posix()
-    shown += [f"![{h.alt}]({folder}/{h.file})\n" for h in FIGURES if FOLDER / "plots" / h.file in pictures]
+    shown += [f"![{p.alt}]({path.relative_to(README.parent).as_posix()})\n" for path, p in pictures.items()]
     for headline in TABLES:
         of_headline = _of(headline, records)
         names = [name for name, group in groups.items() if _conditions(group) == headline[:2]]
@@ -277,7 +272,7 @@ def _of(headline: Headline, records: Sequence[RunRecord]) -> list[RunRecord]:
 def _pictures(records: Sequence[RunRecord]) -> dict[Path, Picture]:
     """The figures that the README shows, by file."""
     return {
-        FOLDER / "plots" / headline.file: Picture(headline.name, of_headline)
+        FOLDER / "plots" / f"{'-'.join(headline[:3])}.png": Picture(headline.name, of_headline, headline.alt)
         for headline in FIGURES
         if (of_headline := _of(headline, records))
     }

@@ -18,7 +18,7 @@ from bench.analysis.quantities import Quantity, Run, accuracy_under, count_learn
 from bench.analysis.tuning import best_of_variants, without_variant
 from bench.analysis.verdicts import Outcome, Pairing, Verdict, follow, over, pair, untested
 from bench.config import FULL
-from bench.records import COMPLETED, DIVERGED, Conditions, ProbeRecord, RunRecord, conditions_of
+from bench.records import COMPLETED, Conditions, ProbeRecord, RunRecord, conditions_of
 
 
 class Ruling(StrEnum):
@@ -336,9 +336,7 @@ def ledger(records: Iterable[RunRecord], probes: Iterable[ProbeRecord], claims: 
     records = list(records)
     of_weights = grouped(probes, lambda probe: probe.weights_sha256)
     runs = [
-        Run(record, tuple(of_weights.get(record.weights_sha256 or "", ())))
-        for record in records
-        if record.status in (COMPLETED, DIVERGED)
+        Run(record, tuple(of_weights.get(record.weights_sha256 or "", ()))) for record in records if record.ended
     ]
     by_source = grouped(runs, lambda run: source_of(run.record))
     declared = {source for claim in claims.claims for sources in claim.settings.values() for source in sources}

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from bench.analysis.frames import grouped
 from bench.config import canonical
-from bench.records import COMPLETED, DIVERGED, CellKey, RunRecord, cell_key
+from bench.records import COMPLETED, CellKey, RunRecord, cell_key
 
 _RATES = ("learning_rate", "final_learning_rate")
 
@@ -51,16 +51,17 @@ def with_best_rates(records: Sequence[RunRecord]) -> list[RunRecord]:
     chosen. Records of cells that have not ended keep their variant. Other records are returned as they are, and so
     are those of a tuned study in which no model has ended with every rate.
     """
+    ended = [record for record in records if record.ended]
     grids = [
         of_changes
-        for of_changes in grouped(filter(_ended, records), lambda record: record.changed).values()
+        for of_changes in grouped(ended, lambda record: record.changed).values()
         if _differ_in_rates_alone(of_changes)
     ]
-    ended = [record for grid in grids for record in grid]
-    chosen = best_of_variants(ended)
+    tuned = [record for grid in grids for record in grid]
+    chosen = best_of_variants(tuned)
     if not chosen:
         return list(records)
-    rates = sorted({record.protocol["learning_rate"] for record in ended})
+    rates = sorted({record.protocol["learning_rate"] for record in tuned})
     how = (
         f"Every model was trained with learning rates of {_list(rates)}; "
         "for each seed, the one with the lowest validation loss is used."
@@ -68,12 +69,8 @@ def with_best_rates(records: Sequence[RunRecord]) -> list[RunRecord]:
     best = [
         replace(record, variant=record.changed, question=f"{record.question} {how}".strip()) for record in chosen
     ]
-    changes = {record.changed for record in ended}
-    return [*best, *(record for record in records if not _ended(record) or record.changed not in changes)]
-
-
-def _ended(record: RunRecord) -> bool:
-    return record.status in (COMPLETED, DIVERGED)
+    changes = {record.changed for record in tuned}
+    return [*best, *(record for record in records if not record.ended or record.changed not in changes)]
 
 
 def _list(rates: Sequence[float]) -> str:

@@ -22,7 +22,7 @@ from math import exp, isnan, log1p, nan
 
 import numpy as np
 
-from bench.analysis.formats import margin, significant
+from bench.analysis.formats import beside, margin, significant
 from bench.analysis.quantities import Quantity, Run, learned
 from bench.analysis.resampling import resampling
 from bench.analysis.sequential import resampled_p, resampled_t, sign_flip_p, sign_flips
@@ -86,6 +86,11 @@ class Pairing:
     def n(self) -> int:
         """The number of seeds."""
         return len(self.values_a)
+
+    @property
+    def names(self) -> str:
+        """What is compared: A - B, or A / B of a ratio, what both names share once."""
+        return beside(self.a, self.b, "/" if self.metric.ratio else "-")
 
     @property
     def counted(self) -> int:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bench.config import DEFAULT_STUDY, FIRST_SEED, RunConfig
+from bench.records.run import without_changes
 from bench.study import Study
 from fusion_models.zoo import ModelSpec
 
@@ -33,7 +34,7 @@ class Cell:
     @property
     def source(self) -> tuple[str, str]:
         """The study, and which of its protocols, without the settings that were changed: as claims name it."""
-        return self.study.name, self.config.variant.removesuffix(self.config.changed).removesuffix(",")
+        return self.study.name, without_changes(self.config.variant, self.config.changed)
 
     @property
     def name(self) -> str:

@@ -15,6 +15,11 @@ SCHEMA_VERSION = 5
 COMPLETED, DIVERGED, FAILED = "completed", "diverged", "failed"
 
 
+def without_changes(variant: str, changed: str) -> str:
+    """The name of a study's protocol, from its name with the settings that were changed, and these settings."""
+    return variant.removesuffix(changed).removesuffix(",")
+
+
 class Pretraining(msgspec.Struct, frozen=True, kw_only=True):
     """The training of one modality's expert, before the fusion of experts."""
 
@@ -172,7 +177,12 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
     @property
     def declared_variant(self) -> str:
         """Which of the study's protocols, without the settings that were changed."""
-        return self.variant.removesuffix(self.changed).removesuffix(",")
+        return without_changes(self.variant, self.changed)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run trained to its end, or until its loss was not finite any more."""
+        return self.status in (COMPLETED, DIVERGED)
 
     @property
     def label(self) -> str:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from bench.analysis.across import across
 from bench.analysis.claims import OVER, Question
-from bench.analysis.formats import beside, margin, short_title, significant
+from bench.analysis.formats import margin, short_title, significant
 from bench.analysis.ledger import DECIDED, ClaimConditions, Entry, Ledger, PartEntry, Ruling
 from bench.analysis.published import published_values
 from bench.analysis.quantities import LEARNED_ACCURACY, LEARNED_SHARE, LOSS, LOSS_RATIO
@@ -182,11 +182,10 @@ def _claim_row(entry: Entry) -> list[str]:
     if conditions is None or decisive is None:
         return [*claim, entry.words, *["-"] * 6]
     pairing = decisive.verdict.pairing
-    compared = beside(pairing.a, pairing.b, "/" if pairing.metric.ratio else "-")
     return [
         *claim,
         entry.words,
-        f"{compared}: {short_title(pairing.metric)} {decisive.verdict.effect_text}",
+        f"{pairing.names}: {short_title(pairing.metric)} {decisive.verdict.effect_text}",
         str(pairing.n),
         conditions.shared.dataset,
         conditions.protocol,

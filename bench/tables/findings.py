@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from math import isnan
 
-from bench.analysis.formats import beside, short_title, significant, span
+from bench.analysis.formats import short_title, significant, span
 from bench.analysis.frames import grouped
 from bench.analysis.ledger import DECIDED, Entry, Ledger, PartEntry, Ruling
 from bench.analysis.statistics import ALPHA, holm
@@ -134,11 +134,10 @@ def _result(words: str, parts: Sequence[PartEntry]) -> str:
     """What one or several comparisons with the same result came to, with the numbers of the least certain one."""
     part = max(parts, key=lambda part: part.doubt)
     pairing = part.verdict.pairing
-    compared = beside(pairing.a, pairing.b, "/" if pairing.metric.ratio else "-")
     several = f"{len(parts)} comparisons, the least certain one " if len(parts) > 1 else ""
     failed = any(k < n for k, n in part.learned)
     learned = f", learned: {', '.join(f'{k} of {n}' for k, n in part.learned)}" if failed else ""
     return (
-        f"{words} {several}{compared}: {short_title(pairing.metric)} "
+        f"{words} {several}{pairing.names}: {short_title(pairing.metric)} "
         f"{part.verdict.effect_text}, n = {pairing.n}{learned}"
     )
