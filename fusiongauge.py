@@ -12,7 +12,8 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from io import TextIOWrapper
@@ -108,49 +109,71 @@ class Registry(Mapping[str, T]):
         kind: What the things are called in messages, such as "operator".
         home: The module that registers what ships with FusionGauge. It is imported when the registry is first
             read or added to, so that making a registry loads nothing. "" if nothing ships.
+        reserved: Names that mean something else where one of the things is requested.
     """
 
     _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
-    def __init__(self, kind: str, home: str = "") -> None:
+    def __init__(self, kind: str, home: str = "", reserved: Collection[str] = ()) -> None:
         self.kind = kind
         self._home = home
         self._package = home.partition(".")[0]
+        self._reserved = frozenset(reserved)
         self._entries: dict[str, T] = {}
         self._files: dict[str, str] = {}
         self._added: dict[str, T] = {}
 
-    def register(self, name: str, thing: T, source: object) -> None:
+    def register(self, name: str, thing: T, source: object, by: Mapping[str, Any] | None = None) -> None:
         """Add a thing under a name.
 
         Args:
             name: Becomes part of test ids: letters, digits, ".", "_" and "-".
             thing: What a look-up returns.
-            source: The function or class it was made from; messages name the file that defines it.
+            source: The function or class it was made from.
+            by: The global names of the module that adds it, which may not be the one that defines the source;
+                None if it is.
 
         Raises:
-            PluginError: The name is taken, or cannot be part of a test id.
+            PluginError: The name is taken, reserved, or cannot be part of a test id, or the source is no function
+                or class.
         """
         self._load()
-        file = source_file(source)
-        if not self._NAME.fullmatch(name):
+        by = by or {}
+        file = str(by.get("__file__") or source_file(source))
+        if not isinstance(name, str) or not self._NAME.fullmatch(name):
             raise PluginError(
                 f"{file}: {name!r} cannot name a {self.kind}; use letters, digits, '.', '_' and '-' in names"
             )
+        if not callable(source):
+            raise PluginError(
+                f"{file}: the {self.kind} {name!r} is a {type(source).__name__}; register a class or a function"
+            )
+        if name in self._reserved:
+            raise PluginError(f"{file}: {name!r} is reserved and cannot name a {self.kind}; choose another name")
         if name in self._entries:
             raise PluginError(
                 f"{file}: the {self.kind} {name!r} is already registered, by {self._files[name]}; "
                 "choose another name"
             )
         self._entries[name], self._files[name] = thing, file
-        if not self._package or _defined_in(source).partition(".")[0] != self._package:
+        module = str(by.get("__name__") or _defined_in(source))
+        if not self._package or module.partition(".")[0] != self._package:
             self._added[name] = thing
 
     def decorator(self, name: str, make: Callable[[Decorated], T]) -> Callable[[Decorated], Decorated]:
-        """A decorator that registers, under a name, what ``make`` makes of a function or class."""
+        """A decorator that registers, under a name, what ``make`` makes of a function or class.
+
+        Raises:
+            PluginError: It is used without a name, which would register nothing.
+        """
+        if not isinstance(name, str):
+            word = f"register_{self.kind.replace(' ', '')}"
+            raise PluginError(f'{source_file(name)}: {word} needs a name; write @{word}("NAME")')
 
         def register(decorated: Decorated) -> Decorated:
-            self.register(name, make(decorated), decorated)
+            frame = inspect.currentframe()
+            caller = frame.f_back if frame else None
+            self.register(name, make(decorated), decorated, caller.f_globals if caller else None)
             return decorated
 
         return register
@@ -161,7 +184,7 @@ class Registry(Mapping[str, T]):
         return dict(self._added)
 
     def file(self, name: str) -> str:
-        """The file that defines a registered thing."""
+        """The file that registers a thing."""
         self._load()
         return self._files[name]
 
@@ -214,6 +237,11 @@ class Plugin:
     module: str
     file: Path
 
+    @property
+    def label(self) -> str:
+        """Its name in records: that of its file, for a package with its folder."""
+        return "/".join(self.file.parts[-2:]) if self.file.name == "__init__.py" else self.file.name
+
 
 _PLUGINS: dict[str, Plugin] = {}
 
@@ -226,30 +254,52 @@ def plugins() -> tuple[Plugin, ...]:
 def load_plugin(path: str) -> Plugin:
     """Import a Python file as a plug-in; a file that is loaded already is not imported again.
 
-    Modules beside the file can be imported by it.
+    Modules beside the file can be imported by it, and it can be imported by them and by other plug-ins under the
+    name of its file, unless a library has that name.
 
     Raises:
         PluginError: The file does not exist, or raises.
     """
     file = Path(path).expanduser().resolve()
     if not file.is_file():
-        raise PluginError(f"--plugin {path}: this file does not exist; give the path of a Python file")
+        reason, example = "this file does not exist", ""
+        if file.is_dir():
+            reason, example = "this is a folder", f", such as {Path(path) / '__init__.py'}"
+        raise PluginError(f"--plugin {path}: {reason}; give the path of a Python file{example}")
+    if loaded := next((plugin for plugin in _PLUGINS.values() if plugin.file == file), None):
+        return loaded
     name = f"fusiongauge_plugin_{file.stem}_{hashlib.sha256(os.fsencode(file)).hexdigest()[:8]}"
-    if name in _PLUGINS:
-        return _PLUGINS[name]
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise PluginError(f"--plugin {path}: not a Python file; its name has to end in .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # pickle and inspect look modules up there
+    names = {name, _own_name(file)} - {""}
+    imported = next((module for own in names if (module := sys.modules.get(own)) is not None), None)
+    module = imported or importlib.util.module_from_spec(spec)
+    sys.modules |= dict.fromkeys(names, module)  # pickle and inspect look modules up there
     sys.path.append(str(file.parent))
     try:
-        spec.loader.exec_module(module)
+        if imported is None:
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:  # sys.exit(0) would end a run as if all had passed
-        del sys.modules[name]
+        for own in names:
+            del sys.modules[own]
         raise _failed(f"--plugin {path}", file, error) from error
     _PLUGINS[name] = Plugin(str(file), name, file)
     return _PLUGINS[name]
+
+
+def _own_name(file: Path) -> str:
+    """The name under which a file would be imported; "" if that is another module's."""
+    name = file.parent.name if file.name == "__init__.py" else file.stem
+    if not name.isidentifier():
+        return ""
+    module = sys.modules.get(name)
+    with suppress(ImportError, ValueError):
+        found = module.__spec__ if module is not None else importlib.util.find_spec(name)
+        if found is None:
+            return name if module is None else ""
+        return name if found.origin is not None and Path(found.origin).resolve() == file else ""
+    return ""
 
 
 def load_installed_plugins() -> None:
@@ -275,7 +325,9 @@ def _failed(which: str, where: object, error: BaseException) -> PluginError:
         return PluginError(f"{which}: {error}")
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(where)]
     line = f", line {frames[-1].lineno}" if frames else ""
-    return PluginError(f"{which}: {where}{line} raises {type(error).__name__}: {error}")
+    relative = isinstance(error, ImportError) and "relative import" in str(error)
+    remedy = "; a module beside the plug-in is imported by its name alone" if relative else ""
+    return PluginError(f"{which}: {where}{line} raises {type(error).__name__}: {error}{remedy}")
 
 
 _NO_CODE = ("kind", "type_comment", "type_ignores")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.config import OptionError
 from bench.records.metric import Metric
+from bench.records.run import RunRecord
 from bench.study import Study
 from fusiongauge import PluginError, Registry, source_file
 
@@ -77,9 +78,14 @@ class Corruption:
             raise PluginError(f"{file}: the kind of {name!r} is one of {', '.join(_KINDS)}, not {kind!r}")
 
 
+IN_RECORDS = ("loss", "accuracy")
+"""The metrics that records also hold in fields of their own."""
+
 METRICS: Registry[EvaluatedMetric] = Registry("metric", home="bench.metrics")
 CORRUPTIONS: Registry[Corruption] = Registry("corruption", home="bench.probes.corruptions")
-STUDIES: Registry[Callable[[], Study]] = Registry("study", home="bench.studies.shipped")
+STUDIES: Registry[Callable[[], Study]] = Registry(
+    "study", home="bench.studies.shipped", reserved=("all", "claims")
+)
 
 
 def register_metric(
@@ -106,7 +112,7 @@ def register_metric(
     other arguments.
 
     Raises:
-        PluginError: The name is taken.
+        PluginError: The name is taken, also by something else that records tell of test or validation pairs.
     """
     declaration = Metric(
         name=name,
@@ -122,7 +128,17 @@ def register_metric(
         shown=shown,
         shown_if_uneven=shown_if_uneven,
     )
-    return METRICS.decorator(name, partial(EvaluatedMetric, declaration, every_epoch=every_epoch))
+
+    def unless_taken(compute: Compute) -> EvaluatedMetric:
+        fields = {f"{part}_{name}" for part in ("test", "valid")} & {*RunRecord.__struct_fields__}
+        if fields and name not in IN_RECORDS:
+            raise PluginError(
+                f"{source_file(compute)}: a metric cannot be named {name!r}, as records have a field "
+                f"{min(fields)}; choose another name"
+            )
+        return EvaluatedMetric(declaration, compute, every_epoch)
+
+    return METRICS.decorator(name, unless_taken)
 
 
 def register_corruption(

@@ -191,8 +191,14 @@ class PairedDataset:
 
     def __post_init__(self) -> None:
         for texts in ("names", "notes", "assumptions"):
-            object.__setattr__(self, texts, tuple(map(one_line, getattr(self, texts))))
-        name, count = self.info.name, len(self.labels)
+            object.__setattr__(self, texts, tuple(one_line(str(text)) for text in getattr(self, texts)))
+        name = self.info.name
+        for what, values in {**self.inputs, "labels": self.labels, "groups": self.groups}.items():
+            if not isinstance(values, Tensor) or values.requires_grad:
+                found = f"a {type(values).__name__}" if not isinstance(values, Tensor) else "part of a graph"
+                remedy = "detach it" if isinstance(values, Tensor) else "convert it to a tensor of torch"
+                raise DataError(f"Data set {name!r} holds {what!r} as {found}; {remedy}.")
+        count = len(self.labels)
         if tuple(self.inputs) != tuple(self.info.channels):
             raise DataError(
                 f"Data set {name!r} holds the modalities {list(self.inputs)} but describes "

@@ -32,10 +32,19 @@ class Part:
     Attributes:
         make: The class; its decorator documents how it is called.
         families: The families of models that get variants with it.
+
+    Raises:
+        PluginError: The families are one string.
     """
 
     make: Any
     families: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.families, str):
+            raise PluginError(
+                f"{source_file(self.make)}: families={self.families!r}; give a tuple, ({self.families!r},)"
+            )
 
 
 BuildModel = Callable[[Mapping[str, int], tuple[int, int], int], "nn.Module"]
@@ -76,9 +85,17 @@ def register_embedder(name: str, *, families: tuple[str, ...] = DEFAULT_FAMILIES
         families: All their models get a variant with it.
 
     Raises:
-        PluginError: The name is taken.
+        PluginError: The name is taken, or ends as that of a control.
     """
-    return EMBEDDERS.decorator(name, lambda embedder: Part(embedder, families))
+
+    def unless_control(embedder: Class) -> Part:
+        from fusion_models.zoo import CONTROLS
+
+        if name.rpartition(".")[2] in CONTROLS:
+            raise PluginError(f"{source_file(embedder)}: {name!r} is the name of a control; choose another name")
+        return Part(embedder, families)
+
+    return EMBEDDERS.decorator(name, unless_control)
 
 
 def register_model(name: str) -> Callable[[BuildModel], BuildModel]:
@@ -92,9 +109,9 @@ def register_model(name: str) -> Callable[[BuildModel], BuildModel]:
     """
 
     def unless_taken(build: BuildModel) -> BuildModel:
-        from fusion_models.zoo import MODELS
+        from fusion_models.zoo import is_model
 
-        if name in MODELS and name not in CUSTOM_MODELS:
+        if is_model(name) and name not in CUSTOM_MODELS:
             raise PluginError(f"{source_file(build)}: there is a model {name!r} already; choose another name")
         return build
 
@@ -111,6 +128,14 @@ def register_backbone(name: str) -> Callable[[Maker], Maker]:
         name: The family's name.
 
     Raises:
-        PluginError: The name is taken.
+        PluginError: The name is taken, also by a family of widths or a network of torchvision.
     """
-    return BACKBONES.decorator(name, lambda backbone: backbone)
+
+    def unless_taken(backbone: Maker) -> Maker:
+        from fusion_models.zoo import is_family
+
+        if is_family(name):
+            raise PluginError(f"{source_file(backbone)}: there is a family {name!r} already; choose another name")
+        return backbone
+
+    return BACKBONES.decorator(name, unless_taken)

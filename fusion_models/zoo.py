@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from fusion_models.registry import BACKBONES, CUSTOM_MODELS, EMBEDDERS, OPERATORS, BuildModel
-from fusiongauge import FusionGaugeError
+from fusiongauge import FusionGaugeError, PluginError
 
 SINGLE = "single"
 """The stage of models that see one modality."""
@@ -272,6 +272,22 @@ def _standard_specs() -> Iterator[ModelSpec]:
         yield ModelSpec(CUSTOM, CUSTOM, "", "", custom=name, build=build)
 
 
+def _require_families() -> None:
+    """Refuse operators and embedders of plug-ins for families that do not exist: no model would have them.
+
+    Raises:
+        PluginError: One of them names such a family.
+    """
+    with_operators = {family for family, stage in BLUEPRINTS if stage == "intermediate"} | {*BACKBONES.added}
+    for registry, families in ((OPERATORS, with_operators), (EMBEDDERS, {*FAMILIES})):
+        for name, part in registry.added.items():
+            if unknown := [family for family in part.families if family not in families]:
+                raise PluginError(
+                    f"{registry.file(name)}: the {registry.kind} {name!r} cannot join the family {unknown[0]!r}; "
+                    f"it can join {', '.join(sorted(families))}"
+                )
+
+
 class _Models(Mapping[str, ModelSpec]):
     """Models by name: those that ship here, then those that plug-ins have added so far."""
 
@@ -279,7 +295,16 @@ class _Models(Mapping[str, ModelSpec]):
         self._specs = specs
 
     def _by_name(self) -> dict[str, ModelSpec]:
-        return {spec.name: spec for spec in self._specs()}
+        _require_families()
+        by_name: dict[str, ModelSpec] = {}
+        for spec in self._specs():
+            if spec.name in by_name:
+                raise PluginError(
+                    f"two models have the name {spec.name!r}; rename the operator, the embedder or the model of a "
+                    "plug-in that makes it"
+                )
+            by_name[spec.name] = spec
+        return by_name
 
     def __getitem__(self, name: str) -> ModelSpec:
         return self._by_name()[name]
@@ -343,13 +368,32 @@ def find_model(name: str) -> ModelSpec:
     return spec
 
 
+def is_model(name: str) -> bool:
+    """Whether a model of this name is built from widths and parts, or registered."""
+    return name in MODELS or name in FIELD_MODELS or _single(name) is not None
+
+
+def is_family(name: str) -> bool:
+    """Whether a name stands for a family of widths, for custom models, or for a network of torchvision."""
+    if not is_torchvision(name) or name in TORCHVISION:
+        return name in (*FAMILIES, CUSTOM)
+    from torchvision.models import list_models
+
+    return name in list_models()
+
+
 def _single(name: str) -> ModelSpec | None:
     family, _, rest = name.partition("-")
-    modality, _, embedder = rest.rpartition("-")
-    exists = (family, SINGLE) in BLUEPRINTS and embedder in embedders_of(family)
-    if not exists or not modality or "-" in modality:
+    if (family, SINGLE) not in BLUEPRINTS:
         return None
-    return ModelSpec(family, SINGLE, "none", embedder, (modality,))
+    for embedder in embedders_of(family):  # it may have a "-" in its name, and so may the modality
+        modality = rest.removesuffix(f"-{embedder}")
+        if modality not in ("", rest) and not modality.startswith(_STAGES):
+            return ModelSpec(family, SINGLE, "none", embedder, (modality,))
+    return None
+
+
+_STAGES = ("early-", "intermediate-", "late-")
 
 
 def _on_backbone(name: str) -> ModelSpec | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import importlib.util
 import os
 import re
 import shlex
@@ -541,7 +540,7 @@ def parse_trackers(text: str) -> tuple[str, ...]:
     names = tuple(dict.fromkeys(word.strip() for word in text.split(",")))
     for name in names:
         kind = _choice(name, TRACKERS, "--track", "none")
-        if importlib.util.find_spec(kind.package) is None:
+        if not kind.available:
             raise OptionError(
                 f"--track {name}: the package {kind.package} is not installed; "
                 f"install it with: pip install '{kind.requirement}'"

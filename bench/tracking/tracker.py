@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,7 +62,7 @@ class TrackerKind:
 
     Attributes:
         make: Makes it.
-        package: The package that has to be installed for it.
+        package: The package that has to be installed for it; "" for none.
         requirement: What to pass to ``pip install`` for that.
     """
 
@@ -69,16 +70,26 @@ class TrackerKind:
     package: str
     requirement: str
 
+    @property
+    def available(self) -> bool:
+        """Whether the package is installed; it is not imported for that."""
+        if not self.package:
+            return True
+        try:
+            return importlib.util.find_spec(self.package) is not None
+        except ImportError:  # of the package that a part is of
+            return False
 
-TRACKERS: Registry[TrackerKind] = Registry("tracker", home="bench.tracking.shipped")
+
+TRACKERS: Registry[TrackerKind] = Registry("tracker", home="bench.tracking.shipped", reserved=("none",))
 
 
-def register_tracker(name: str, *, package: str, requirement: str = "") -> Callable[[Make], Make]:
+def register_tracker(name: str, *, package: str = "", requirement: str = "") -> Callable[[Make], Make]:
     """Register a tracker, a function or class called with the folder of a run that returns a ``Tracker``.
 
     Args:
         name: As in ``--track``.
-        package: The package that has to be installed for it.
+        package: The package that has to be installed for it; "" for none.
         requirement: What to pass to ``pip install`` for that; the package if left out.
 
     Raises:

@@ -79,18 +79,20 @@ def metrics_of(logits: Tensor, labels: Tensor, *, every_epoch: bool = False) -> 
 
 
 def _value(name: str, logits: Tensor, labels: Tensor) -> float:
+    if name in METRICS.added:  # copies, as a plug-in may write into what it is given
+        logits, labels = logits.clone(), labels.clone()
     try:
         value = METRICS[name].compute(logits, labels)
+        if isinstance(value, Tensor) and value.numel() == 1:
+            value = value.item()
+        if isinstance(value, Real):
+            return float(value)
     except Exception as error:
         if not logits.isfinite().all():  # the loss reports that; a metric need not be defined here
             return math.nan
         raise PluginError(
             f"{METRICS.file(name)}: the metric {name!r} raises {type(error).__name__}: {error}"
         ) from error
-    if isinstance(value, Tensor) and value.numel() == 1:
-        value = value.item()
-    if not isinstance(value, Real):
-        raise PluginError(
-            f"{METRICS.file(name)}: the metric {name!r} returns a {type(value).__name__}; it must return a number"
-        )
-    return float(value)
+    raise PluginError(
+        f"{METRICS.file(name)}: the metric {name!r} returns a {type(value).__name__}; it must return a number"
+    )

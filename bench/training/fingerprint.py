@@ -1,20 +1,22 @@
 """Which code a result came from: one hash of the code that decides it, plug-ins included.
 
 Hashed are the modules that ``DECISIVE`` reach through their imports (models, data, training, evaluation), and the
-plug-ins with what they import from their own folder or package. What shows results (tables, figures, pages) or
-drives a session does not count. The hash is of the syntax trees: comments, docstrings and formatting do not count
-either, nor does the version of Python.
+plug-ins with what they import, apart from libraries, whose versions count. What shows results (tables, figures,
+pages) or drives a session does not count. The hash is of the syntax trees: comments, docstrings and formatting do
+not count either, nor does the version of Python.
 """
 
 import ast
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+import sys
+import sysconfig
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
 
-from fusiongauge import Plugin, plugins, tree_sha256
+from fusiongauge import Plugin, PluginError, plugins, tree_sha256
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 OWN_PACKAGES = ("bench", "data_utils", "fusion_models", "fusiongauge")
@@ -39,22 +41,85 @@ def code_sha256(*further: Path) -> str:
 def _code_sha256(loaded: tuple[Plugin, ...], further: tuple[Path, ...]) -> str:
     # Installed, ROOT is the folder of all packages, so only our own count.
     decisive = source_files(ROOT, DECISIVE, lambda module: module != SHOWN and _top(module) in OWN_PACKAGES)
-    hashes = {path.relative_to(ROOT).as_posix(): tree_sha256(path) for path in decisive}
-    for plugin in loaded:
-        root, files = plugin_files(plugin)
-        hashes |= {path.relative_to(root).as_posix(): tree_sha256(path) for path in files}
+    hashes: dict[str, object] = {path.relative_to(ROOT).as_posix(): tree_sha256(path) for path in decisive}
     hashes |= {path.name: tree_sha256(path) for path in further if path.is_file()}
+    if loaded:  # in any order
+        of_plugins = [[_trees(plugin_files(plugin)), library_versions(plugin)] for plugin in loaded]
+        hashes["plug-ins"] = sorted(json.dumps(one, sort_keys=True) for one in of_plugins)
     return hashlib.sha256(json.dumps(hashes, sort_keys=True).encode()).hexdigest()
 
 
-def plugin_files(plugin: Plugin) -> tuple[Path, list[Path]]:
-    """A plug-in's root folder and its files there."""
-    if plugin.name == str(plugin.file):  # given by its path: all that it imports from its folder
-        root = plugin.file.parent
-        return root, source_files(root, (plugin.file.stem,), lambda module: _top(module) not in OWN_PACKAGES)
-    # Installed: its own package alone, as the folder holds all other packages too.
-    root = plugin.file.parents[plugin.module.count(".") + (plugin.file.name == "__init__.py")]
-    return root, source_files(root, (plugin.module,), lambda module: _top(module) == _top(plugin.module))
+def _trees(files: Mapping[Path, Path]) -> dict[str, str]:
+    return {place.as_posix(): tree_sha256(path) for place, path in files.items()}
+
+
+def plugin_files(plugin: Plugin) -> dict[Path, Path]:
+    """The files of a plug-in and of all that it imports, apart from libraries.
+
+    Returns:
+        By its place relative to the plug-in's folder, each file. What is imported from elsewhere has the place
+        that it would be imported from if it was in that folder.
+
+    Raises:
+        PluginError: A module beside the plug-in is not what the plug-in imports under its name.
+    """
+    root = _folder(plugin)
+    files = _reached(root, [plugin.module], lambda module: _own_file(plugin, module))
+    return {_place(path, root, module): path for path, module in files.items()}
+
+
+def library_versions(plugin: Plugin) -> dict[str, str]:
+    """The versions of the libraries that a plug-in imports; not torch's, which is elsewhere in records."""
+    files = plugin_files(plugin).values()
+    names = {_top(module) for path in files for module in _imported(_folder(plugin), path, "")}
+    loaded = {name: sys.modules.get(name) for name in names - {"torch", *OWN_PACKAGES}}
+    versions = {name: getattr(module, "__version__", None) for name, module in loaded.items()}
+    return {name: version for name, version in versions.items() if isinstance(version, str)}
+
+
+def _folder(plugin: Plugin) -> Path:
+    """The folder that a plug-in's own modules are in; of an installed one, that of all packages."""
+    if plugin.name == str(plugin.file):
+        return plugin.file.parent
+    return plugin.file.parents[plugin.module.count(".") + (plugin.file.name == "__init__.py")]
+
+
+def _own_file(plugin: Plugin, module: str) -> Path | None:
+    """The file of a module that a plug-in imports; None for one of a library."""
+    if module == plugin.module:
+        return plugin.file
+    given = plugin.name == str(plugin.file)
+    if not given and _top(module) == _top(plugin.module):
+        return _path(_folder(plugin), module)
+    # The folder of an installed one holds all other packages too.
+    beside = _path(plugin.file.parent, module.removeprefix(f"{plugin.module}.")) if given else None
+    loaded = getattr(sys.modules.get(module), "__file__", None)
+    file = Path(loaded).resolve() if loaded else beside
+    if file is None or file.suffix != ".py" or _is_of_a_library(file):
+        return None
+    if beside is not None and file != beside.resolve():
+        raise PluginError(
+            f"{plugin.file}: its module {module!r} would be {beside}, but {file} was imported under this name "
+            "before; rename one of the two"
+        )
+    return file
+
+
+def _is_of_a_library(file: Path) -> bool:
+    """Whether a file is ours, of Python, or of an installed package."""
+    if {"site-packages", "dist-packages"} & {*file.parts} or file.is_relative_to(_PYTHON):
+        return True
+    return file.is_relative_to(ROOT) and file.relative_to(ROOT).parts[0].removesuffix(".py") in OWN_PACKAGES
+
+
+_PYTHON = Path(sysconfig.get_path("stdlib")).resolve()
+
+
+def _place(path: Path, root: Path, module: str) -> Path:
+    if path.is_relative_to(root):
+        return path.relative_to(root)
+    place = Path(*module.split("."))
+    return place / path.name if path.name == "__init__.py" else place.with_name(f"{place.name}.py")
 
 
 def _top(module: str) -> str:
@@ -72,18 +137,27 @@ def source_files(root: Path, modules: tuple[str, ...], follows: Callable[[str], 
         modules: Where to begin.
         follows: Whether a module counts, and what it imports.
     """
-    files: set[Path] = set()
+
+    def find(module: str) -> Path | None:
+        return _path(root, module) if follows(module) else None
+
+    return sorted(_reached(root, modules, find))
+
+
+def _reached(root: Path, modules: Iterable[str], find: Callable[[str], Path | None]) -> dict[Path, str]:
+    """The files of some modules and of all that they import, as far as they are found, and their modules."""
+    files: dict[Path, str] = {}
     waiting = list(modules)
     while waiting:
         module = waiting.pop()
-        path = _path(root, module)
-        if path is None or path in files or not follows(module):
+        path = find(module)
+        if path is None or path in files:
             continue
-        files.add(path)
+        files[path] = module
         parent = module.rpartition(".")[0]
         package = module if path.name == "__init__.py" else parent
         waiting += [parent, *_imported(root, path, package)]
-    return sorted(files)
+    return files
 
 
 def _path(root: Path, module: str) -> Path | None:
@@ -117,4 +191,8 @@ def _loaded_lazily(root: Path, package: str) -> dict[str, str]:
 
 
 def _origin(node: ast.ImportFrom, package: str) -> str:
-    return resolve_name("." * node.level + (node.module or ""), package)
+    """The module that names are imported from; "" for one outside of all packages, as in a ``try`` of a script."""
+    try:
+        return resolve_name("." * node.level + (node.module or ""), package)
+    except ImportError:
+        return ""

@@ -143,11 +143,21 @@ def prepare(source: Source, protocol: Protocol, seed: int, device: str) -> Prepa
 
 
 def prepare_world(world: World, protocol: Protocol, device: str) -> PreparedData:
-    """A world, scaled by the statistics of its training pairs and moved to the device."""
+    """A world, scaled by the statistics of its training pairs and moved to the device.
+
+    Raises:
+        DataError: A measurement of the training pairs is not finite: no model could learn from it.
+    """
     world = delivered(world, protocol)
     scaled = protocol.on(world.info.channels).normalized
     whole, pairs = world.train.dataset, world.train.indices
     statistics = ChannelStatistics.of(lambda: map(whole.batch, whole.parts(pairs)))
+    for modality, mean in statistics.mean.items():
+        if not mean.isfinite().all():
+            raise DataError(
+                f"{world.info.name}: measurements of {modality!r} in the training pairs are infinite or not a "
+                "number; replace them, for example with 0."
+            )
     placed = {part.dataset: part.dataset.to(device) for part in (world.train, world.valid)}
     train, valid = (
         StoredPairs.of(replace(part, dataset=placed[part.dataset]), statistics, scaled, device)

@@ -40,7 +40,7 @@ from bench.training.preparation import PreparedData, predict_part, prepare
 from bench.training.samples import save_samples
 from bench.training.seeding import deterministic, epoch_order, seeded
 from bench.training.trainer import TARGET_ACCURACY, DivergedError, EpochResult, Observer, Trainer
-from bench.training.trial import experts_of, try_model
+from bench.training.trial import experts_of, files_of_plugins, try_metrics, try_model
 from data_utils import DATASETS, Batch, DatasetInfo, PairedDataset, Source, World, open_source
 from fusion_models import FusionNet, ModelError, ModelSpec, build_model, find_model
 from fusion_models.registry import CUSTOM_MODELS, BuildModel
@@ -170,12 +170,13 @@ def run_cell(
         observe(replace(result, peak_memory_bytes=fields["peak_memory_bytes"]))
 
     with deterministic(protocol.precision), seeded(seed, "measurement", device):
-        try_model(spec, build, data.train, classes, protocol)
+        try_model(spec, build, data.train, classes, protocol, note)
+        try_metrics(build, data.train, classes, protocol)
         fields["ceiling"] = ceiling(device, protocol.precision)
         network = build()
         batch = min(len(data.train), protocol.batch_size)
         shapes = (tuple(source.info.channels.items()), source.info.image_size, classes, batch)
-        row = (spec, protocol, shapes, device, torch.get_num_threads())
+        row = (spec, spec.build, protocol, shapes, device, torch.get_num_threads())
         experts = list(experts_of(network))
         fields |= _once("memory", row, lambda: _peak_memory(build, experts, data.train, protocol, seed))
         fields["parameters"] = count_parameters(network)
@@ -286,7 +287,7 @@ def describe(spec: ModelSpec, source: Source, seed: int, config: RunConfig) -> d
         "target_accuracy": TARGET_ACCURACY,
         "data_sha256": source.sha256,
         "code_sha256": code_sha256(*own_code),
-        "plugins": [plugin.file.name for plugin in plugins()],
+        "plugins": [plugin.label for plugin in plugins()],
         "claims": dict(config.claims),
         "command": config.command,
         "environment": environment(device),
@@ -343,7 +344,7 @@ def _flops(spec: ModelSpec, network: nn.Module, batch: Batch) -> int | None:
     try:
         return training_flops(network, batch)
     except Exception:
-        if spec.build is None:
+        if not files_of_plugins(spec):
             raise
         return None  # any module is allowed, also one that cannot be run on shapes alone
 

@@ -15,7 +15,7 @@ _PACKAGES = ("bench", "data_utils", "fusion_models")
 
 
 def stage(folder: Path) -> tuple[list[str], bool]:
-    """Copy our packages, and the plug-ins with what they import from their folders.
+    """Copy our packages, and the plug-ins with what they import, apart from libraries.
 
     Plug-ins of installed packages are not copied; other files that a plug-in reads are not either.
 
@@ -31,10 +31,9 @@ def stage(folder: Path) -> tuple[list[str], bool]:
         if plugin.name != str(plugin.file):
             installed = True
             continue
-        root, needed = plugin_files(plugin)
-        own = Path(PLUGINS) / str(number)
-        for path in needed:
-            target = folder / own / path.relative_to(root)
+        own = Path(PLUGINS) / str(number) / plugin.file.parent.name
+        for place, path in plugin_files(plugin).items():
+            target = folder / own / place
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
         files.append(str(own / plugin.file.name))
