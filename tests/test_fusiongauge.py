@@ -3,10 +3,12 @@
 import importlib
 import inspect
 import os
+import random
 import sys
 from functools import partial, wraps
 from pathlib import Path
 from pkgutil import walk_packages
+from typing import Any
 
 import pytest
 
@@ -14,7 +16,10 @@ import bench
 import data_utils
 import fusion_models
 import fusiongauge
-from fusion_models import OPERATORS, Operator
+from bench.registry import STUDIES
+from data_utils import DATASETS, LAYOUTS
+from fusion_models import BACKBONES, EMBEDDERS, OPERATORS, Operator
+from fusion_models.registry import CUSTOM_MODELS
 from fusiongauge import (
     EPOCH,
     FusionGaugeError,
@@ -130,6 +135,37 @@ def test_names_that_do_not_fit_into_ids_are_refused(name: str, registry: Registr
     assert not registry
 
 
+def test_what_is_neither_a_class_nor_a_function_is_refused(registry: Registry[int]) -> None:
+    with pytest.raises(PluginError, match="the number 'one' is a str; register a class or a function"):
+        registry.register("one", 1, "one")
+
+
+def test_a_reserved_name_is_refused() -> None:
+    with pytest.raises(PluginError, match=r"test_fusiongauge\.py: 'all' is reserved and cannot name a number"):
+        Registry[int]("number", reserved=("all",)).register("all", 1, plain)
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize(
+    ("decorator", "registry"),
+    [
+        (fusion_models.register_operator, OPERATORS),
+        (fusion_models.register_embedder, EMBEDDERS),
+        (fusion_models.register_backbone, BACKBONES),
+        (fusion_models.register_model, CUSTOM_MODELS),
+        (data_utils.register_dataset, DATASETS),
+        (data_utils.register_layout, LAYOUTS),
+        (bench.register_study, STUDIES),
+    ],
+)
+def test_a_decorator_without_a_name_is_refused(decorator: Any, registry: Registry[Any]) -> None:
+    before = list(registry)
+    word = decorator.__name__
+    with pytest.raises(PluginError, match=rf'test_fusiongauge\.py: {word} needs a name; write @{word}\("NAME"\)'):
+        decorator(plain)
+    assert list(registry) == before
+
+
 def write_home(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Registry[int]:
     """A registry whose home module, in a package of its own, registers 1 as "shipped"."""
     package = folder / "numbers_home"
@@ -210,6 +246,45 @@ def test_a_file_is_imported_once(file: Path, monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.usefixtures("registries")
+def test_what_a_plugin_registers_is_added_and_is_of_its_file_wherever_it_is_defined(tmp_path: Path) -> None:
+    file = tmp_path / "reuse.py"
+    file.write_text(
+        "from fusion_models import *\nfrom fusion_models.operators import Concat\nfrom torch import nn\n"
+        "register_operator('concat-again', families=('deep',))(Concat)\nregister_model('theirs')(nn.Bilinear)"
+    )
+    load_plugin(str(file))
+    assert {"deep-intermediate-concat-again-maxpool", "theirs"} <= {*fusion_models.MODELS}
+    assert OPERATORS.file("concat-again") == CUSTOM_MODELS.file("theirs") == str(file)
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize("order", [("first", "second"), ("second", "first")])
+def test_plugins_that_import_each_other_are_loaded_once(order: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "first_of_two.py").write_text(OPERATOR)
+    (tmp_path / "second_of_two.py").write_text("from first_of_two import FirstAlone")
+    try:
+        for name in order:
+            load_plugin(str(tmp_path / f"{name}_of_two.py"))
+        assert [plugin.file.stem for plugin in plugins()] == [f"{name}_of_two" for name in order]
+        assert sys.modules["second_of_two"].FirstAlone is OPERATORS["first-alone"].make
+    finally:
+        for name in order:
+            del sys.modules[f"{name}_of_two"]
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_plugin_can_be_the_file_of_a_package_and_have_the_name_of_a_library(tmp_path: Path) -> None:
+    package = tmp_path / "a package of mine"
+    package.mkdir()
+    (package / "__init__.py").write_text("from .net import VALUE")
+    (package / "net.py").write_text("VALUE = 7")
+    (tmp_path / "random.py").write_text("import random\nVALUE = random.Random")
+    for file in (package / "__init__.py", tmp_path / "random.py"):
+        assert hasattr(sys.modules[load_plugin(str(file)).module], "VALUE")
+    assert sys.modules["random"] is random
+
+
+@pytest.mark.usefixtures("registries")
 def test_the_name_of_a_file_need_not_be_utf_8(tmp_path: Path) -> None:
     file = tmp_path / os.fsdecode(b"m\xfctze.py")
     file.write_text("VALUE = 7")
@@ -238,6 +313,12 @@ def test_a_plugin_can_import_modules_beside_it(tmp_path: Path) -> None:
     ("name", "text", "message"),
     [
         ("gone.py", None, r"--plugin .*gone\.py: this file does not exist; give the path of a Python file"),
+        (".", None, r"--plugin .*: this is a folder; give the path of a Python file, such as .*__init__\.py"),
+        (
+            "a.py",
+            "from . import b",
+            "raises ImportError: .*; a module beside the plug-in is imported by its name alone$",
+        ),
         ("notes.txt", "x = 1", r"--plugin .*notes\.txt: not a Python file; its name has to end in \.py"),
         (
             "a.py",
@@ -289,6 +370,7 @@ def test_plugins_of_installed_packages_are_loaded_once(tmp_path: Path, monkeypat
     try:
         load_installed_plugins()
         load_installed_plugins()
+        load_plugin(str(tmp_path / "an_installed_plugin.py"))  # given too, while it is developed
     finally:
         sys.modules.pop("an_installed_plugin", None)
     (plugin,) = [plugin for plugin in plugins() if plugin.module == "an_installed_plugin"]

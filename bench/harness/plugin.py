@@ -261,8 +261,10 @@ class Benchmarks:
         cells = cells or self._session.cells
         try:
             from bench.training.allocator import keep_freed_memory
+            from bench.training.fingerprint import code_sha256
 
             keep_freed_memory()
+            code_sha256()  # of the code that is loaded: data may take long to read, and files can change meanwhile
             self._timing = timing.Timing(self._config, benchmarks)
             self._restore = as_interruptions()
             self._session.reading = reading = Reading(self._terminal.show, live=self._terminal.live)

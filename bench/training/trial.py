@@ -23,7 +23,7 @@ _PAIRS = 4
 _LABELS_PER_CLASS = 8
 
 
-class _FaultError(Exception):
+class _FaultError(PluginError):
     """What is wrong with a model, as the end of a sentence about it."""
 
 

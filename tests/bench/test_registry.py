@@ -42,6 +42,21 @@ def test_a_metric_is_declared_evaluated_and_listed() -> None:
     assert list(METRICS) == [*shipped, "brier"]
 
 
+@pytest.mark.parametrize("name", ["pairs", "confusion", "class_accuracies", "sha256", "metrics", "losses"])
+def test_a_metric_is_not_named_as_something_else_that_records_tell(name: str) -> None:
+    with pytest.raises(
+        PluginError, match=rf"test_registry\.py: a metric cannot be named '{name}', as records have"
+    ):
+        register_metric(name, higher_is_better=True)(brier)
+    assert name not in METRICS
+
+
+@pytest.mark.parametrize("name", ["all", "claims"])
+def test_a_study_is_not_named_as_a_group_of_studies(name: str) -> None:
+    with pytest.raises(PluginError, match=f"'{name}' is reserved and cannot name a study"):
+        register_study(name)(lambda: Study("Mine?", ("wide-rgb-strided",), {"": STANDARD}))
+
+
 def silence(values: Tensor, level: float, generator: Generator) -> Tensor:  # noqa: ARG001
     """Quieter values."""
     return values * (1 - level)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -110,6 +111,11 @@ def test_info_keeps_the_order_of_modalities_and_can_be_pickled() -> None:
         ({"inputs": {"rgb": torch.zeros(2, 1, 1, 1), "lidar": torch.zeros(2, 1, 1, 2)}}, "'lidar' of shape"),
         ({"inputs": {"rgb": torch.zeros(2, 1, 1, 1).double(), "lidar": torch.zeros(2, 1, 1, 1)}}, "float64"),
         ({"labels": torch.tensor([0.0, 1.0])}, "labels of type"),
+        ({"labels": np.array([0, 1])}, "'labels' as a ndarray; convert it to a tensor of torch"),
+        ({"labels": [0, 1]}, "'labels' as a list; convert it to a tensor"),
+        ({"groups": None}, "'groups' as a NoneType; convert it to a tensor"),
+        ({"inputs": {"rgb": np.zeros((2, 1, 1, 1)), "lidar": torch.zeros(2, 1, 1, 1)}}, "'rgb' as a ndarray"),
+        ({"inputs": {"rgb": torch.zeros(2, 1, 1, 1).requires_grad_()}}, "'rgb' as part of a graph; detach it"),
         ({"groups": torch.tensor([0])}, "groups of type"),
         ({"names": ("one",)}, "1 names for 2 pairs"),
         ({"labels": torch.tensor([0, 2])}, r"labels \[2\]"),

@@ -328,6 +328,73 @@ def test_a_name_that_is_taken_is_refused_with_the_file(
         register("a name")(Flat)
 
 
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize(
+    ("register", "name"),
+    [
+        (register_model, "field-intermediate-mmtm-blurpool"),
+        (register_model, "wide-thermal-maxpool"),
+        (register_backbone, "compact"),
+        (register_backbone, "field"),
+        (register_backbone, "custom"),
+        (register_backbone, "resnet50"),
+    ],
+)
+def test_a_name_that_already_stands_for_models_is_refused(
+    register: Callable[[str], Callable[[type], object]], name: str
+) -> None:
+    with pytest.raises(PluginError, match=rf"test_zoo\.py: there is a (model|family) '{name}' already"):
+        register(name)(Flat)
+    register("resnet-of-mine")(Flat)
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize("name", ["mine.parameters", "operations"])
+def test_an_embedder_is_not_named_as_a_control(name: str) -> None:
+    with pytest.raises(PluginError, match=f"'{name}' is the name of a control"):
+        register_embedder(name)(Flat)
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize("register", [register_operator, register_embedder])
+def test_families_that_do_not_exist_are_refused(register: Callable[..., Callable[[type], object]]) -> None:
+    with pytest.raises(PluginError, match=r"test_zoo\.py: families='deep'; give a tuple, \('deep',\)"):
+        register("mine", families="deep")(Flat)
+    register("mine", families=("deep", "compcat"))(Flat)
+    with pytest.raises(PluginError, match=r"test_zoo\.py: the .* 'mine' cannot join the family 'compcat'; it can"):
+        find("compact-late-concat-strided")
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize("first", ["operator", "model"])
+def test_parts_that_make_the_name_of_another_model_are_refused(first: str) -> None:
+    if first == "model":
+        register_model("compact-intermediate-mine-strided")(lambda *_: nn.Identity())
+        register_operator("mine")(Flat)
+    else:
+        register_operator("mine-other")(Flat)
+        register_embedder("third")(Flat)
+        register_operator("mine")(Flat)
+        register_embedder("other-third")(Flat)
+    with pytest.raises(PluginError, match="two models have the name 'compact-intermediate-mine-"):
+        list(MODELS)
+
+
+@pytest.mark.usefixtures("registries")
+def test_names_of_embedders_and_modalities_may_have_dashes() -> None:
+    register_embedder("l2-pool")(Flat)
+    for name, modality in {"thermal": "thermal", "rgb-left": "rgb-left"}.items():
+        for embedder in ("l2-pool", "maxpool"):
+            spec = find(f"field-{name}-{embedder}")
+            assert (spec.name, spec.modalities, spec.embedder) == (
+                f"field-{name}-{embedder}",
+                (modality,),
+                embedder,
+            )
+    with pytest.raises(ModelError, match="unknown model 'field-intermediate-gmuu-l2-pool'"):
+        find("field-intermediate-gmuu-l2-pool")
+
+
 @pytest.mark.slow
 def test_what_ships_is_not_added_by_plugins_whatever_is_imported_first() -> None:
     code = (

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.config import OptionError
 from bench.harness.options import parse_trackers
 from bench.tracking import TRACKERS, Shield, TrackerKind, register_tracker
+from fusiongauge import PluginError
 from tests.bench.tracking.session import Notebook
 
 ROOT = Path(__file__).parents[3]
@@ -58,3 +60,14 @@ def test_a_tracker_of_a_plugin_is_requested_by_its_name(tmp_path: Path) -> None:
     assert list(TRACKERS) == ["wandb", "tensorboard", "notebook"]
     shield = Shield({"notebook": TRACKERS["notebook"].make}, tmp_path)
     assert (folders, shield.notes) == ([tmp_path], [])
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_tracker_may_need_no_package_or_a_part_of_one_that_is_missing() -> None:
+    register_tracker("file")(lambda _: Notebook())
+    register_tracker("part", package="not_installed.part")(lambda _: Notebook())
+    assert parse_trackers("file") == ("file",)
+    with pytest.raises(OptionError, match=r"--track part: the package not_installed\.part is not installed"):
+        parse_trackers("part")
+    with pytest.raises(PluginError, match="'none' is reserved and cannot name a tracker"):
+        register_tracker("none")(lambda _: Notebook())

@@ -103,3 +103,16 @@ def test_a_metric_that_returns_no_number_ends_in_a_sentence_too(value: object, k
     register_metric("odd", higher_is_better=True)(lambda _, __: value)  # type: ignore[arg-type, return-value]
     with pytest.raises(PluginError, match=rf"test_evaluation\.py: the metric 'odd' returns a {kind}; it must"):
         evaluate(Echo(), TWO)
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_metric_that_writes_into_what_it_is_given_changes_nothing_else() -> None:
+    @register_metric("writing", higher_is_better=True)
+    def writing(logits: Tensor, labels: Tensor) -> float:
+        return float(logits.zero_().sum() + labels.fill_(1).sum())
+
+    register_metric("later", higher_is_better=True)(lambda logits, labels: float(logits.sum() + labels.sum()))
+    labels = TWO.labels.clone()
+    values = evaluate(Echo(), TWO)
+    assert values["later"] == float(TWO.inputs["logits"].sum() + labels.sum())
+    assert torch.equal(TWO.labels, labels)

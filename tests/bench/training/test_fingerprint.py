@@ -1,13 +1,15 @@
 import ast
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import fusiongauge
 from bench.training import fingerprint
 from bench.training.fingerprint import DECISIVE, ROOT, SHOWN, code_sha256, source_files
-from fusiongauge import Plugin, load_plugin, tree_sha256
+from fusiongauge import Plugin, PluginError, load_plugin, tree_sha256
 
 
 def project(root: Path, files: dict[str, str]) -> Path:
@@ -249,3 +251,86 @@ def test_further_files_count_where_they_exist(tmp_path: Path) -> None:
     project(tmp_path, {"notebook.py": "x = 1"})
     assert code_sha256(tmp_path / "notebook.py") != code_sha256()
     assert code_sha256(Path("<stdin>")) == code_sha256()
+
+
+def plugged(folder: Path, name: str, text: str = "") -> Plugin:
+    """A file of a folder, written and loaded as a plug-in."""
+    if text:
+        project(folder, {name: text})
+    return load_plugin(str(folder / name))
+
+
+def places(plugin: Plugin) -> set[str]:
+    return {place.as_posix() for place in fingerprint.plugin_files(plugin)}
+
+
+@pytest.mark.usefixtures("fresh", "registries")
+def test_a_plugin_counts_whatever_its_file_is_called(tmp_path: Path) -> None:
+    for name in ("bench.py", "data_utils.py", "fusiongauge.py"):
+        hashes = []
+        for value in (1, 2):
+            project(tmp_path, {name: f"x = {value}"})
+            plugged(tmp_path, name)
+            hashes.append(hash_again())
+        assert len({*hashes}) == 2
+
+
+@pytest.mark.usefixtures("fresh", "registries")
+def test_plugins_of_the_same_name_both_count_in_any_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def both(*order: str, **texts: str) -> str:
+        monkeypatch.setattr(fusiongauge, "_PLUGINS", {})
+        for folder in order:
+            plugged(tmp_path / folder, "same.py", texts[folder])
+        return hash_again()
+
+    before = both("a", "b", a="x = 1", b="x = 2")
+    assert both("b", "a", a="x = 1", b="x = 2") == before
+    assert both("a", "b", a="x = 3", b="x = 2") != before
+    assert both("a", "b", a="x = 1", b="x = 3") != before
+
+
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize("line", ["from .net import depth", "from .parts.net import depth", "from . import net"])
+def test_the_modules_of_a_package_count(line: str, tmp_path: Path) -> None:
+    parts = {f"mine/{name}": "" for name in ("parts/__init__.py", "aside.py")}
+    nets = {f"mine/{name}": "depth = 2\nimport other_of_mine" for name in ("net.py", "parts/net.py")}
+    project(tmp_path, {**parts, **nets, "mine/other_of_mine.py": "", "mine/__init__.py": line})
+    plugin = plugged(tmp_path / "mine", "__init__.py")
+    assert plugin.label == "mine/__init__.py"
+    net = {"parts/net.py", "parts/__init__.py"} if "parts" in line else {"net.py"}
+    assert places(plugin) == {"__init__.py", "other_of_mine.py", *net}
+    del sys.modules["other_of_mine"]
+
+
+@pytest.mark.usefixtures("registries")
+def test_modules_from_other_folders_count_and_libraries_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {"elsewhere/their_net.py": "import their_parts.saw", "elsewhere/their_parts/saw.py": ""}
+    libraries = {"venv/site-packages/their_library.py": "__version__ = '1.2'"}
+    project(tmp_path, {**files, **libraries, "plugins/random.py": "raise AssertionError"})
+    for folder in ("elsewhere", "venv/site-packages"):
+        monkeypatch.syspath_prepend(tmp_path / folder)
+    guarded = "try:\n    from .x import y\nexcept ImportError: ..."
+    text = f"import random, torch, bench\nimport their_net, their_library\n{guarded}"
+    plugin = plugged(tmp_path / "plugins", "mine_too.py", text)
+    assert places(plugin) == {"mine_too.py", "their_net.py", "their_parts/saw.py"}
+    assert fingerprint.library_versions(plugin) == {"their_library": "1.2"}
+    for name in ("their_net", "their_parts.saw", "their_parts", "their_library"):
+        del sys.modules[name]
+
+
+@pytest.mark.usefixtures("registries")
+def test_a_module_that_another_plugin_has_imported_under_the_same_name_is_refused(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        project(
+            tmp_path / folder,
+            {"helper_of_two.py": f"x = {folder!r}", f"{folder}_plugin.py": "import helper_of_two"},
+        )
+    first, second = (plugged(tmp_path / folder, f"{folder}_plugin.py") for folder in ("a", "b"))
+    assert places(first) == {"a_plugin.py", "helper_of_two.py"}
+    with pytest.raises(
+        PluginError, match=r"b_plugin\.py: its module 'helper_of_two' would be .*b/helper_of_two\.py"
+    ):
+        fingerprint.plugin_files(second)
+    del sys.modules["helper_of_two"]

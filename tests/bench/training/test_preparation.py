@@ -1,4 +1,5 @@
 import gc
+import math
 import weakref
 from dataclasses import replace
 
@@ -25,6 +26,17 @@ def test_too_few_pairs_for_a_batch_are_refused(dataset: PairedDataset) -> None:
     with pytest.raises(DataError, match="64 training pairs are fewer than one batch of 65"):
         world_of(dataset, replace(SMALL, batch_size=65, drop_last=True), 51)
     assert len(world_of(dataset, replace(SMALL, batch_size=65), 51).train) == 64
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_training_pairs_that_are_not_numbers_are_refused(value: float, dataset: PairedDataset) -> None:
+    lidar = dataset.inputs["lidar"].clone()
+    lidar[:, 1, 0, 0] = value
+    broken = replace(dataset, inputs={**dataset.inputs, "lidar": lidar})
+    with pytest.raises(
+        DataError, match="shapes: measurements of 'lidar' in the training pairs are infinite or not"
+    ):
+        prepare(broken, replace(SMALL, normalized=()), 51, "cpu")
 
 
 @pytest.mark.parametrize("normalized", [(), ("rgb",), ("rgb", "lidar"), ALL])

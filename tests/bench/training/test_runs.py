@@ -355,6 +355,26 @@ def test_a_function_that_builds_any_module_is_a_model(dataset: PairedDataset, tm
     assert run(Mlp, dataset, 52, SMALL).weights_sha256 != record.weights_sha256
 
 
+def test_functions_of_the_same_name_are_measured_apart(dataset: PairedDataset) -> None:
+    def of_width(width: int) -> RunRecord:
+        def net(channels: Mapping[str, int], _: tuple[int, int], classes: int) -> nn.Module:
+            class Net(nn.Sequential):
+                def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+                    return super().forward(inputs["rgb"])  # type: ignore[no-any-return]
+
+            layers = nn.Conv2d(channels["rgb"], width, 8, stride=8), nn.Flatten(), nn.LazyLinear(classes)
+            net = Net(*layers)
+            net({"rgb": torch.zeros(1, channels["rgb"], 16, 16)})  # gives the lazy layer its size
+            return net
+
+        return run(net, dataset, protocol=replace(SMALL, epochs=1))
+
+    narrow, wide = of_width(1), of_width(8)
+    assert narrow.model == wide.model == "net"
+    assert wide.flops_per_step == 8 * (narrow.flops_per_step or 0)
+    assert (wide.peak_memory_bytes or 0) > (narrow.peak_memory_bytes or 0)
+
+
 @pytest.mark.usefixtures("registries")
 def test_a_registered_function_has_its_registered_name(dataset: PairedDataset) -> None:
     register_model("mlp-2")(Mlp)

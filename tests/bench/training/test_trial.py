@@ -238,7 +238,8 @@ def test_the_last_step_of_an_epoch_is_tried_with_its_size(dataset: PairedDataset
 
 
 def test_probabilities_in_place_of_logits_are_noted(dataset: PairedDataset) -> None:
-    train, notes = prepare(dataset, SMALL, 51, "cpu").train, []
+    train = prepare(dataset, SMALL, 51, "cpu").train
+    notes: list[str] = []
 
     def make(logits: Callable[[Tensor], Tensor]) -> None:
         def build(*_: object) -> nn.Module:
@@ -259,7 +260,8 @@ def test_probabilities_in_place_of_logits_are_noted(dataset: PairedDataset) -> N
 @pytest.mark.parametrize("every_epoch", [True, False])
 def test_a_metric_that_fails_ends_the_run_before_training(every_epoch: bool, dataset: PairedDataset) -> None:
     epochs: list[object] = []
-    register_metric("broken", higher_is_better=True, every_epoch=every_epoch)(lambda logits, _: {"value": logits})
+    broken: Any = lambda logits, _: {"value": logits}  # noqa: E731
+    register_metric("broken", higher_is_better=True, every_epoch=every_epoch)(broken)
     with pytest.raises(PluginError, match=r"test_trial\.py: the metric 'broken' returns a dict; it must return"):
         run(MODEL, dataset, protocol=SMALL, observe=epochs.append)
     assert not epochs
