@@ -183,7 +183,7 @@ def find_study(name: str) -> Study:
 
     Raises:
         OptionError: No study has the name; the message lists all that exist.
-        PluginError: The study's function raises or returns something else.
+        PluginError: The study's function raises or returns something else, or models of plug-ins cannot be used.
     """
     if name not in STUDIES:
         raise OptionError(f"unknown study {name!r}; the studies are: {', '.join(STUDIES)}")
@@ -191,6 +191,8 @@ def find_study(name: str) -> Study:
         return replace(STUDIES[name](), name=name)
     except OptionError as error:
         raise OptionError(f"{STUDIES.file(name)}: {error}".replace("study ''", f"study {name!r}")) from error
+    except PluginError:  # of models that it names, not of the study
+        raise
     except Exception as error:
         raise PluginError(
             f"{STUDIES.file(name)}: the study {name!r} is not a function that returns a Study "

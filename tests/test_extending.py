@@ -51,7 +51,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """Its study at profile smoke, trained and probed."""
     made = Run("", tmp_path_factory.mktemp("tutorial"))
     made.plugin.write_text(tutorial(), encoding="utf-8")
-    done = made.bench("--study", STUDY)
+    done = made.bench("--study", STUDY, "--track", "losses")
     assert done.returncode == 0, done.stdout
     return Run(done.stdout, made.folder)
 
@@ -98,6 +98,14 @@ def test_it_is_in_the_tables_plots_and_on_the_page(run: Run) -> None:
     page = (run.results / "report.html").read_text()
     for word in (*MODELS, "test Brier score", "dead-rows-thermal", "three-sensors", "of square "):
         assert word in page
+
+
+def test_the_tracker_was_told_of_every_epoch(run: Run) -> None:
+    header, *lines = (run.results / "losses.csv").read_text().splitlines()
+    records = read(run.results / "records.jsonl", RunRecord)
+    assert header == "cell,epoch,train_loss,valid_loss"
+    assert len(lines) == sum(len(record.train_losses) for record in records)
+    assert f"the losses of all epochs are in {run.results / 'losses.csv'}" in run.output
 
 
 def test_it_is_collected_selected_and_in_the_help(run: Run) -> None:

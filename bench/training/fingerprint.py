@@ -85,7 +85,7 @@ def _folder(plugin: Plugin) -> Path:
 
 
 def _own_file(plugin: Plugin, module: str) -> Path | None:
-    """The file of a module that a plug-in imports; None for one of a library."""
+    """The file of a module that a plug-in imports; None for one of a library, and for another plug-in."""
     if module == plugin.module:
         return plugin.file
     given = plugin.name == str(plugin.file)
@@ -96,6 +96,8 @@ def _own_file(plugin: Plugin, module: str) -> Path | None:
     loaded = getattr(sys.modules.get(module), "__file__", None)
     file = Path(loaded).resolve() if loaded else beside
     if file is None or file.suffix != ".py" or _is_of_a_library(file):
+        return None
+    if file in {other.file for other in plugins()}:  # counts by itself
         return None
     if beside is not None and file != beside.resolve():
         raise PluginError(

@@ -57,7 +57,7 @@ def try_model(
         return
     who = f"{', '.join(files)}: the model {spec.name!r}"
     rest = 0 if protocol.drop_last else len(pairs) % protocol.batch_size
-    sizes = (_PAIRS, min(rest or _PAIRS, _PAIRS))
+    size, hint = _PAIRS, "; the last batch of an epoch has one pair, which --set drop_last=true leaves out"
     try:
         network = build()
         _require_own_weights(network, build())
@@ -66,14 +66,14 @@ def try_model(
             note(f"{who} returns numbers that add up to 1; the loss expects logits, so leave its softmax out")
         for part in (network, *experts_of(network).values()):
             optimizer = make_optimizer(part, protocol)
-            for size in sizes:
+            for size in (_PAIRS, min(rest or _PAIRS, _PAIRS)):
                 training_step(part.train(), optimizer, pairs[:size], protocol)
     except ModelError:
         raise
     except _FaultError as fault:
         raise PluginError(f"{who} {fault}") from None
     except Exception as error:
-        raise PluginError(f"{who} raises {type(error).__name__}: {error}") from error
+        raise PluginError(f"{who} raises {type(error).__name__}: {error}{hint if size == 1 else ''}") from error
 
 
 def try_metrics(build: Callable[[], nn.Module], pairs: Pairs, classes: int, protocol: Protocol) -> None:

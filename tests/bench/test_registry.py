@@ -10,6 +10,7 @@ from bench.metrics import declarations
 from bench.records import Metric
 from bench.registry import CORRUPTIONS, METRICS, STUDIES, Corruption, find_study
 from bench.training.evaluation import evaluate
+from fusion_models import register_operator
 from fusiongauge import PluginError
 from tests.bench.toys import toy, toy_batch
 
@@ -107,6 +108,12 @@ def test_a_study_that_cannot_be_run_is_named_with_its_file() -> None:
 
     with pytest.raises(OptionError, match=r"test_registry\.py: study 'empty' needs at least one model"):
         find_study("empty")
+
+
+def test_an_operator_without_a_family_is_named_and_not_the_study_that_lists_its_models() -> None:
+    register_operator("mine", families=("compcat",))(type("Mine", (), {}))
+    with pytest.raises(PluginError, match=r"^[^,]*test_registry\.py: the operator 'mine' cannot join the family"):
+        find_study("standard")
 
 
 def test_a_study_that_does_not_exist_is_answered_with_those_that_do() -> None:

@@ -26,12 +26,13 @@ def stage(folder: Path) -> tuple[list[str], bool]:
     for package in _PACKAGES:
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "fusiongauge.py", folder)
-    files, installed = [], False
-    for number, plugin in enumerate(plugins()):
+    files, installed, folders = [], False, dict[Path, Path]()
+    for plugin in plugins():
         if plugin.name != str(plugin.file):
             installed = True
             continue
-        own = Path(PLUGINS) / str(number) / plugin.file.parent.name
+        parent = plugin.file.parent  # those of one folder stay together, as they can import each other
+        own = folders.setdefault(parent, Path(PLUGINS) / str(len(folders)) / parent.name)
         for place, path in plugin_files(plugin).items():
             target = folder / own / place
             target.parent.mkdir(parents=True, exist_ok=True)
