@@ -189,12 +189,13 @@ def describe(records: Sequence[RunRecord], *, times: bool = True) -> list[str]:
         return ["no run was completed"]
     seeds = sorted({record.seed for record in done})
     of_models = Counter(label for label, _ in {(record.label, record.seed) for record in done})
+    epochs = _distinct(r.protocol.get("epochs", "unknown") for r in done)
     lines = [
         f"data: {_distinct(r.dataset for r in done)}, {_distinct(r.classes for r in done)} classes, "
         f"{span(r.train_pairs for r in done)} training pairs, "
         f"{span(r.valid_pairs for r in done)} validation pairs{_test_pairs(done)}",
         f"profile: {_distinct(r.profile for r in done)}, "
-        f"{_distinct(r.protocol.get('epochs', 'unknown') for r in done)} epochs, "
+        f"{epochs} {'epoch' if epochs == '1' else 'epochs'}, "
         f"seeds: {', '.join(map(str, seeds))} (n = {span(of_models.values())})",
         _device(record.environment for record in done),
     ]
