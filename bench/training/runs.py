@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from bench.config import STANDARD, Precision, Protocol, RunConfig
 from bench.metrics import accuracy, class_accuracies, confusion
 from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord, append
-from bench.records.reading import RECORDS
+from bench.records.run import FILE_NAME
 from bench.records.sample import samples_path
 from bench.registry import METRICS
 from bench.training.ceiling import ceiling
@@ -130,9 +130,9 @@ def run(
     if folder is not None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            append(folder / RECORDS, record)
+            append(folder / FILE_NAME, record)
         except OSError as error:  # the caller has the record
-            warnings.warn(f"the record could not be added to {folder / RECORDS} ({error})", stacklevel=2)
+            warnings.warn(f"the record could not be added to {folder / FILE_NAME} ({error})", stacklevel=2)
     return record
 
 

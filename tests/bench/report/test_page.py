@@ -111,6 +111,20 @@ def test_each_model_has_its_confusion_matrix(shown: Node) -> None:
     assert ten[10] == [HOSTILE, *["0"] * 10, "0", "-"]
 
 
+def test_the_mistakes_of_many_classes_are_listed() -> None:
+    names = [f"{label} & co" for label in range(30)]
+    counts = [[0] * 30 for _ in names]
+    counts[2][2], counts[2][7], counts[2][3] = 1, 2, 1
+    found = read(page([of_records(record(classes=30, class_names=names, valid_confusion=counts))]))
+    listed = rows(found, f"{MODEL}: validation pairs by class, seed 51")
+    assert listed[0] == ["class", "pairs", "right", "most often predicted instead"]
+    assert len(listed) == 31
+    assert listed[1] == ["0 & co", "0", "-", ""]
+    assert listed[3] == ["2 & co", "4", "0.250", "7 & co (2), 3 & co (1)"]
+    assert "The right ones are bold" not in found.words()
+    assert "the most frequent mistakes are listed" in found.words()
+
+
 def test_the_cells_of_a_confusion_matrix_are_shaded_by_their_share(shown: Node) -> None:
     table, *_ = shown.find("table", **{"class": "confusion"})
     cells = [[cell.attributes["class"] for cell in row.find("td")][:2] for row in table.find("tr")[1:]]
@@ -275,6 +289,7 @@ def test_the_page_of_a_run_shows_its_sample_predictions(tmp_path: Path) -> None:
     assert [title.words() for title in shown.find("h4")] == [
         f"{MODEL}, seed 51: the only validation loss of this seed, 0.2500"
     ]
+    assert "one picture per modality (from left to right: rgb, lidar, thermal; ranges" in shown.words()
     (gallery,) = shown.find("ul", **{"class": "samples"})
     wrong, right = gallery.find("li")
     assert wrong.attributes["class"] == "mistake"
