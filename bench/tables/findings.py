@@ -12,6 +12,7 @@ from bench.analysis.formats import short_title, significant, span
 from bench.analysis.frames import grouped
 from bench.analysis.ledger import DECIDED, Entry, Ledger, PartEntry, Ruling
 from bench.analysis.statistics import ALPHA, holm
+from bench.tables.text import markdown_lines
 
 _COUNTED = {
     Ruling.HOLDS: "hold",
@@ -129,7 +130,7 @@ def _data(entries: Sequence[Entry]) -> str:
 
 def _table(entries: Sequence[Entry]) -> str:
     """One row for each claim and each result that its comparisons have."""
-    rows = [_HEADER, ["---"] * (len(_HEADER) - 1) + ["---:"]]
+    rows: list[list[str]] = []
     for entry in entries:
         words = [entry.claim.text, f"**{entry.words}**"]
         of_rulings = grouped(entry.parts, lambda part: part.ruling)
@@ -137,7 +138,7 @@ def _table(entries: Sequence[Entry]) -> str:
             names, effect, n = _comparison(of_rulings[ruling])
             rows.append([*words, names, _OF_PARTS[ruling], effect, n])
             words = ["", ""]
-    return "\n".join(f"| {' | '.join(cell.replace('|', r'\|') for cell in row)} |" for row in rows)
+    return "\n".join(markdown_lines(_HEADER, len(_HEADER) - 1, rows))
 
 
 def _comparison(parts: Sequence[PartEntry]) -> tuple[str, str, str]:
