@@ -10,8 +10,8 @@ from bench.analysis.ledger import ledger
 from bench.records import CostRecord, Metric, RunRecord, append
 from bench.records.reading import Run
 from bench.report.page import page
-from bench.tables.costs import cost_tables
 from bench.tables.claims import claims_tables
+from bench.tables.costs import cost_tables
 from bench.tables.findings import verdict_counts
 from bench.tables.tabulation import tables_by_study
 from tests.bench.report.pages import HOSTILE, PIXEL, THIRD, Node, hand_made, inference, probe, read, rows, sample
