@@ -33,7 +33,8 @@ def test_captions_end_before_the_next_pair() -> None:
     info = replace(dataset.info, classes=("Spülmaschinentablett aus Edelstahl mit zwei Griffen " * 3, "b"))
     long, pairs = replace(dataset, info=info), [0, 0, 0, 0]
     sheet = np.asarray(contact_sheet(replace(long, names=("fault 1", "")), pairs))
-    cell, ink = (sheet.shape[1] - 8) // 2, (sheet[44:60] > 200).all(axis=2).any(axis=0)  # two pairs side by side
+    cell = (sheet.shape[1] - 8) // 2  # two pairs side by side
+    ink = np.asarray((sheet[44:60] > 200).all(axis=2).any(axis=0))
     assert ink[8:200].any()
     assert not ink[cell : cell + 8].any()
     other = np.asarray(contact_sheet(replace(long, names=("fault 2", "")), pairs))
