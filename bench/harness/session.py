@@ -6,7 +6,6 @@ matplotlib are imported where they are needed: a session that only lists its cel
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,21 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-from filelock import FileLock, Timeout
 
 from bench.config import OptionError
 from bench.harness.cell import Cell
-from bench.harness.kept import keep
+from bench.harness.folder import RunFolder
 from bench.harness.looks import Plan
 from bench.harness.options import Options
 from bench.harness.resume import Resumption, resume
-from bench.harness.writable import FolderError as FolderError
-from bench.harness.writable import why_no_folder
 from bench.records import (
     COMPLETED,
     FAILED,
     CostRecord,
-    Outbox,
     ProbeRecord,
     RecordError,
     RunRecord,
@@ -92,8 +87,8 @@ class Session:
     received: set[str] = field(default_factory=set)
     _resumption: Resumption | None = None
     _sources: dict[str, Source] = field(default_factory=dict)
+    _misfits: dict[tuple[ModelSpec, str], str] = field(default_factory=dict)
     _execution: Execution | None = None
-    _outbox: Outbox = field(default_factory=Outbox)
 
     @property
     def folder(self) -> Path:
@@ -131,9 +126,8 @@ class Session:
         return Shield({name: TRACKERS[name].make for name in self.options.trackers}, self.folder)
 
     @cached_property
-    def _lock(self) -> FileLock:
-        """Held while the folder is written; the system releases it when the process dies, however it dies."""
-        return FileLock(self.folder / "run.lock", timeout=0)
+    def _files(self) -> RunFolder:
+        return RunFolder(self.folder)
 
     def source(self, config: RunConfig) -> Source:
         """Where the worlds of a run's seeds come from; files are read on first use."""
@@ -208,19 +202,7 @@ class Session:
             RecordError: The folder has records that cannot be read.
         """
         self.load(cells)
-        if reason := why_no_folder(self.folder):
-            raise FolderError(self._cannot_write(reason))
-        try:
-            self._lock.acquire()
-            self.records_path.open("ab").close()  # unlike touch, refuses a folder
-            keep(self.folder, self.options.own_claims)
-        except Timeout as error:
-            raise FolderError(
-                f"another run is writing to {self.folder}; wait until it ends, or give another folder "
-                "with --results-dir"
-            ) from error
-        except OSError as error:
-            raise FolderError(self._cannot_write(error.strerror)) from error
+        self._files.take(self.options.own_claims)
         self.earlier = read(self.records_path, RunRecord)
         if self.options.resume:
             fitting = [cell for cell in cells if not self.misfit_of(cell)]
@@ -241,9 +223,6 @@ class Session:
             return {}
         parts = self.world(cell.config, cell.seed).parts
         return {f"{name}_sha256": part.sha256 for name, part in parts.items() if len(part)}
-
-    def _cannot_write(self, reason: str | None) -> str:
-        return f"cannot write results to {self.folder} ({reason}); give another folder with --results-dir"
 
     @staticmethod
     def misfit(spec: ModelSpec, info: DatasetInfo) -> str:
@@ -267,7 +246,10 @@ class Session:
 
     def misfit_of(self, cell: Cell) -> str:
         """Why the model of a cell does not fit the cell's data; "" if it does."""
-        return self.misfit(cell.spec, self.source(cell.config).info)
+        key = cell.spec, cell.config.dataset  # all seeds and variants share it, and building takes milliseconds
+        if key not in self._misfits:
+            self._misfits[key] = self.misfit(cell.spec, self.source(cell.config).info)
+        return self._misfits[key]
 
     def why_skipped(self, cell: Cell) -> str:
         """Why a cell cannot run on its data, or need not run, which is remembered; "" if it is to run."""
@@ -429,22 +411,8 @@ class Session:
     def _keep(self, record: RunRecord) -> RunRecord:
         record = escaped(record)
         self.records.append(record)
-        self._write(self.records_path, record)
+        self._files.write(RECORDS, record)
         return record
-
-    def _write(self, path: Path, record: msgspec.Struct) -> None:
-        """Write a record to the disk; one that cannot be written waits for the next one, or the end.
-
-        Raises:
-            FolderError: It cannot be written now.
-        """
-        try:
-            self._outbox.add(path, record)
-        except OSError as error:
-            raise FolderError(
-                f"the record cannot be written to {path} ({error.strerror}); make room on the disk: writing is "
-                "tried again with the next record and at the end"
-            ) from error
 
     def record_of(self, cell: Cell) -> RunRecord | None:
         """The latest record of a cell in this session; None if it has not ended yet."""
@@ -476,13 +444,13 @@ class Session:
         probes = [escaped(probe) for probe in probes]
         self.probes += probes
         for probe in probes:
-            self._write(self.folder / PROBES, probe)
+            self._files.write(PROBES, probe)
 
     def keep_cost(self, cost: CostRecord) -> None:
         """Write a measurement to the disk and remember it."""
         cost = escaped(cost)
         self.costs.append(cost)
-        self._write(self.folder / COSTS, cost)
+        self._files.write(COSTS, cost)
 
     def finish(self) -> list[TextTable]:
         """Write the tables and figures of everything that ended, tell the trackers, and release the folder.
@@ -497,7 +465,7 @@ class Session:
         try:
             if self._execution is not None:
                 self._execution.close()
-            self._write_what_waits()
+            self.failures += self._files.write_what_waits()
             if self.records or self.probes or self.costs:
                 from bench.tables.tabulation import all_tables, write_tables
 
@@ -520,25 +488,8 @@ class Session:
                 f"{self.folder}"
             )
         finally:
-            self._lock.release()
+            self._files.release()
         return tables
-
-    def _write_what_waits(self) -> None:
-        count = len(self._outbox)
-        try:
-            self._outbox.send()
-        except OSError as error:
-            reason, elsewhere = error.strerror, Path(tempfile.mkdtemp(prefix="fusiongauge-"))
-            self._outbox.redirect(elsewhere)
-            with suppress(OSError):
-                self._outbox.send()
-            where = (
-                f"they are in {elsewhere}; make room and append its files to those of the same names"
-                if not self._outbox
-                else "they are lost, apart from the tables; make room and run the benchmark again"
-            )
-            records = "1 record" if count == 1 else f"{count} records"
-            self.failures.append(f"{records} could not be written to {self.folder} ({reason}); {where}")
 
     def _tell_trackers(self) -> None:
         from bench.tables.tabulation import tables_by_study

@@ -15,8 +15,8 @@ from bench.harness.executors.pool import ExecutorError, Failed, Pool, Watch
 from bench.harness.executors.ray_engine import RayEngine
 from bench.harness.executors.tasks import Task, Trained
 from bench.harness.executors.worker import versions
+from bench.harness.folder import FolderError
 from bench.harness.workload import committed_records, expected_seconds
-from bench.harness.writable import FolderError
 from bench.records import FAILED, RunRecord
 from bench.records.sample import samples_path
 from bench.training import runs

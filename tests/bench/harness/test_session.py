@@ -12,8 +12,9 @@ import torch
 from bench.analysis.claims import published_claims
 from bench.config import OptionError, RunConfig
 from bench.harness.cell import Cell
+from bench.harness.folder import FolderError
 from bench.harness.options import resolve
-from bench.harness.session import FolderError, Session
+from bench.harness.session import Session
 from bench.records import (
     DIVERGED,
     FAILED,

@@ -15,8 +15,9 @@ from bench.harness.executors import execution
 from bench.harness.executors.pool import ExecutorError, Watch
 from bench.harness.executors.tasks import DataNeeded, Message, Raised, Ready, Refused, Task, Trained, Versions
 from bench.harness.executors.worker import Worker, versions
+from bench.harness.folder import FolderError
 from bench.harness.options import resolve
-from bench.harness.session import FolderError, Session
+from bench.harness.session import Session
 from bench.records import COMPLETED, FAILED, RunRecord, read
 from bench.records.sample import samples_path
 from bench.tracking import register_tracker
