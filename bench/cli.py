@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.config import DEFAULT_STUDY, FIRST_SEED, FULL, OptionError
-from bench.harness.options import dataset_help, load_plugins, resolve
+from bench.harness.options import load_plugins, resolve
+from bench.harness.values import dataset_help
 from bench.records import RecordError
 from bench.records.reading import load_records, read_run, read_runs
 from bench.registry import STUDIES
@@ -384,7 +385,7 @@ def _schedule(options: argparse.Namespace) -> int:
     earlier records. Probes and other work of the session's process after the trainings are not counted.
     """
     from bench.analysis.schedule import schedule
-    from bench.harness.options import parse_devices
+    from bench.harness.values import parse_devices
     from bench.harness.workload import committed_records, expected_seconds, of_one_device
     from bench.tables.schedule import schedule_table
 

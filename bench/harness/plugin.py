@@ -27,13 +27,15 @@ from bench.harness.cell import Cell
 from bench.harness.declarations import declare
 from bench.harness.ending import Ending
 from bench.harness.interruption import as_interruptions
-from bench.harness.options import check_dataset, history_folder, load_plugins, resolve
+from bench.harness.options import load_plugins, resolve
+from bench.harness.places import history_folder
 from bench.harness.progress import Progress, Reading
 from bench.harness.saved import facts, from_benchmarks
 from bench.harness.selection import no_match
 from bench.harness.session import Session
 from bench.harness.sharding import Sharding
 from bench.harness.terminal import Terminal
+from bench.harness.values import check_dataset
 from bench.records import ProbeRecord, RecordError, RunRecord
 from bench.study import PROBES
 from fusiongauge import IGNORED, FusionGaugeError, PluginError, load_plugin
