@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -427,10 +426,9 @@ def _beside(run: Path) -> Path:
 
 
 def _print(tables: Sequence[TextTable]) -> None:
-    from bench.tables.text import MAX_WIDTH, as_text
+    from bench.tables.text import as_text, width_of
 
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
-    width = shutil.get_terminal_size().columns if told else MAX_WIDTH
+    encoding, width = sys.stdout.encoding or "utf-8", width_of(terminal=sys.stdout.isatty())
     for table in tables:
-        print(as_text(table, color=color, encoding=sys.stdout.encoding or "utf-8", width=width))
+        print(as_text(table, color=color, encoding=encoding, width=width))

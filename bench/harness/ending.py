@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 AsText = Callable[["TextTable"], str]
 
 
+def reason_of(error: BaseException) -> str:
+    """The type of an error and its message, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+
+
 class Ending:
     """The end of a session: tables written, the comparison with an earlier run judged, once.
 
@@ -72,8 +77,7 @@ class Ending:
             yield
         except (Exception, KeyboardInterrupt) as error:
             self._session.interrupted |= isinstance(error, KeyboardInterrupt)
-            reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-            (self._session.failures if fails else self._session.notes).append(f"{what} ({reason})")
+            (self._session.failures if fails else self._session.notes).append(f"{what} ({reason_of(error)})")
 
     def lines(self, as_text: AsText) -> Iterator[str]:
         """The text to print, part by part; nothing if nothing was measured.

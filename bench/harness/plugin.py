@@ -25,13 +25,13 @@ from bench.config import DEFAULT_STUDY, OptionError
 from bench.harness import timing
 from bench.harness.cell import Cell
 from bench.harness.declarations import declare
-from bench.harness.ending import Ending
+from bench.harness.ending import Ending, reason_of
 from bench.harness.interruption import as_interruptions
 from bench.harness.options import load_plugins, resolve
 from bench.harness.places import history_folder
 from bench.harness.progress import Progress, Reading
 from bench.harness.saved import facts, from_benchmarks
-from bench.harness.selection import no_match
+from bench.harness.selection import cells_of, no_match, parameter
 from bench.harness.session import Session
 from bench.harness.sharding import Sharding
 from bench.harness.terminal import Terminal
@@ -141,11 +141,6 @@ def _probe(path: Path) -> str:
     return name if path.parent == BENCHMARKS and name in PROBES else ""
 
 
-def _parameter(item: pytest.Item, name: str) -> Any:
-    """The parameter of a benchmark; None if it has none of this name."""
-    return item.callspec.params.get(name) if hasattr(item, "callspec") else None
-
-
 def _fixtures(item: pytest.Item) -> list[str]:
     """The fixtures of a benchmark; none for tests of other folders."""
     return getattr(item, "fixturenames", []) if BENCHMARKS in item.path.parents else []
@@ -214,8 +209,7 @@ class Benchmarks:
 
     def say_failure(self, error: Exception) -> None:
         """Show what was raised after everything of ours was done."""
-        reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-        self.say(f"pytest or one of its plug-ins failed at the end ({reason})")
+        self.say(f"pytest or one of its plug-ins failed at the end ({reason_of(error)})")
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One benchmark per cell or per model of the selected studies."""
@@ -242,7 +236,7 @@ class Benchmarks:
             return "session" in _fixtures(item) and "cell" not in _fixtures(item)
 
         plan = self._session.plan
-        looks = {item: plan.look_of(cell) if plan and (cell := _parameter(item, "cell")) else 0 for item in items}
+        looks = {item: plan.look_of(cell) if plan and (cell := parameter(item, "cell")) else 0 for item in items}
         items.sort(key=lambda item: (looks[item], bool(_probe(item.path)), beside(item)))
         if self._config.getoption("study") != DEFAULT_STUDY or self._session.options.models or plan:
             self._config.hook.pytest_deselected(items=[item for item in items if beside(item)])
@@ -258,7 +252,7 @@ class Benchmarks:
         self.concerned = bool(benchmarks)
         if not benchmarks or option.collectonly:
             return
-        cells = [cell for item in benchmarks if (cell := _parameter(item, "cell")) is not None]
+        cells = cells_of(benchmarks)
         self._unfinished = {cell.name for cell in cells}
         cells = cells or self._session.cells
         try:
@@ -295,11 +289,11 @@ class Benchmarks:
         Raises:
             OptionError: No model fits the data.
         """
-        trained = [item for item in benchmarks if _parameter(item, "cell") is not None]
+        trained = [item for item in benchmarks if parameter(item, "cell") is not None]
         reasons: dict[str, None] = {}
         for item in trained or benchmarks:
-            cell: Cell | None = _parameter(item, "cell")
-            spec = cell.spec if cell else _parameter(item, "each_model")
+            cell: Cell | None = parameter(item, "cell")
+            spec = cell.spec if cell else parameter(item, "each_model")
             data = self._session.source(cell.config) if cell else self._session.any_source()
             reason = self._session.misfit(spec, data.info) if spec else ""
             if not reason:

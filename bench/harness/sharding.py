@@ -5,7 +5,7 @@ Registered beside the hooks of all runs where the option is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
 import msgspec
@@ -14,6 +14,7 @@ import pytest
 from bench.analysis.schedule import partition
 from bench.config import FIRST_SEED, OptionError
 from bench.harness.cell import Cell, cell_name, name_of
+from bench.harness.selection import cells_of, parameter
 from bench.harness.session import Session
 from bench.harness.shards import Group, Shard, ShardPlan, group_of
 from bench.harness.workload import committed_records, expected_seconds
@@ -44,7 +45,7 @@ class Sharding:
         """Deselect the other shards, and with ``--until-decided`` all looks but the next one."""
         all_items = list(items)
         try:
-            firsts = {cell.study.name: cell for cell in _cells(items)}
+            firsts = {cell.study.name: cell for cell in cells_of(items)}
             self._groups = sorted(map(self._group, firsts.values()))
             self._look = self._keep_next_look(items)
         except FusionGaugeError as error:
@@ -52,7 +53,7 @@ class Sharding:
         parts = _parts(items)
         seconds = _seconds(parts)
         placed = partition(seconds, self._shard.of)
-        self._cells = {cell.name: placed[name] for name, part in parts.items() for cell in _cells(part)}
+        self._cells = {cell.name: placed[name] for name, part in parts.items() for cell in cells_of(part)}
         ours = [name for name in parts if placed[name] == self._shard.number]
         mine = {id(item) for name in ours for item in parts[name]}
         share = sum(seconds[name] for name in ours) / (sum(seconds.values()) or 1)
@@ -78,7 +79,7 @@ class Sharding:
         if plan is None:
             return 0
         run = read_run(place) if place else None
-        cells = {cell.name: cell for cell in _cells(items)}
+        cells = {cell.name: cell for cell in cells_of(items)}
         records = self._of_this_run(run) if run else []
         probes = run.probes if run else []
         done = {name_of(record) for record in records if record.status != FAILED}
@@ -86,7 +87,7 @@ class Sharding:
             of_look = [cell for cell in cells.values() if plan.look_of(cell) == look and cell.name not in done]
             needed = {cell.name: cell for cell in of_look if not plan.why_not(cell, records, probes)}
             if any(run is None or not self._session.misfit_of(cell) for cell in needed.values()):
-                items[:] = [item for item in items if (cell := _cell(item)) and cell.name in needed]
+                items[:] = [item for item in items if (cell := parameter(item, "cell")) and cell.name in needed]
                 return look + 1
         items[:] = []
         return 0
@@ -116,7 +117,7 @@ class Sharding:
         self._say(self._text)
         if session.config.option.collectonly:
             return
-        cells = _cells(session.items)
+        cells = cells_of(session.items)
         plan = ShardPlan(
             self._shard.number,
             self._shard.of,
@@ -142,7 +143,7 @@ def _parts(items: Sequence[pytest.Item]) -> dict[str, list[pytest.Item]]:
     """
     parts: dict[str, list[pytest.Item]] = {}
     for item in items:
-        cell = _cell(item)
+        cell: Cell | None = parameter(item, "cell")
         if cell is None:
             name = item.nodeid
         elif "features" in cell.study.probes:
@@ -155,18 +156,7 @@ def _parts(items: Sequence[pytest.Item]) -> dict[str, list[pytest.Item]]:
 
 def _seconds(parts: Mapping[str, Sequence[pytest.Item]]) -> dict[str, float]:
     """How long each part is expected to take; what is measured beside cells counts as an average cell."""
-    cells = {name: _cells(part) for name, part in parts.items()}
+    cells = {name: cells_of(part) for name, part in parts.items()}
     expected = expected_seconds([cell for of_part in cells.values() for cell in of_part], committed_records())
     average = fmean(expected.values()) if expected else 1.0
     return {name: sum(expected[cell.name] for cell in of_part) or average for name, of_part in cells.items()}
-
-
-def _cells(items: Iterable[pytest.Item]) -> list[Cell]:
-    """The cells of some benchmarks, each once."""
-    return list({cell.name: cell for cell in map(_cell, items) if cell is not None}.values())
-
-
-def _cell(item: pytest.Item) -> Cell | None:
-    parameters = getattr(item, "callspec", None)
-    cell = parameters.params.get("cell") if parameters else None
-    return cell if isinstance(cell, Cell) else None
