@@ -194,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _tables(options: argparse.Namespace) -> int:
     """Write and print the tables of a run from its records."""
-    from bench.analysis.frames import describe, reasons
+    from bench.analysis.conditions import describe, reasons
     from bench.harness.kept import claims_of
     from bench.tables.tabulation import write_tables
 

@@ -99,7 +99,7 @@ class Ending:
     def _results(self, as_text: AsText) -> Iterator[str]:
         session = self._session
         with self.noting("the conditions of this run could not be described"):
-            from bench.analysis.frames import describe
+            from bench.analysis.conditions import describe
 
             if session.records and len(session.options.studies) == 1:
                 yield "\n".join(describe(session.records))
@@ -109,7 +109,7 @@ class Ending:
             with self.noting(f"the table {table.name} could not be shown"):
                 yield as_text(table)
         with self.noting("the cells that were not completed could not be listed"):
-            from bench.analysis.frames import reasons
+            from bench.analysis.conditions import reasons
 
             yield from reasons(session.records)
         if (session.folder / "plots").is_dir():

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.analysis.frames import describe, frame
+from bench.analysis.conditions import describe
+from bench.analysis.frames import frame
 from bench.metrics import IN_WORDS, QUANTITIES, declarations, disturbed, is_timed, name_on, reported_part
 from bench.plots.style import (
     GRAY,
