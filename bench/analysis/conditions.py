@@ -49,7 +49,7 @@ def describe(records: Sequence[RunRecord], *, times: bool = True) -> list[str]:
     if loads:
         lines.append(
             f"times: rough in {len(loads)} of {len(done)} runs, as other processes kept more than {IDLE:g} cores "
-            f"busy meanwhile (up to {max(loads):.1f}); no claim counts them"
+            f"busy meanwhile (up to {max(loads):.1f}); no claim and no figure has them"
         )
     unfinished = [
         f"{record.label} (seed {record.seed}, {record.status})" for record in records if record.status != COMPLETED

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.analysis.conditions import describe_cost, main_device
 from bench.config import DEFAULT_STUDY
-from bench.metrics import declarations, disturbed, is_shown, name_on, reported_part, value
+from bench.metrics import QUANTITIES, declarations, disturbed, is_shown, is_timed, name_on, reported_part, value
 from bench.records import (
     COMPLETED,
     CostRecord,
@@ -63,6 +63,12 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
         values = [value(record, name) if here else None for record, here in zip(done, shown, strict=True)]
         words[name] = np.array(values, dtype=float)
     return pd.DataFrame(words)
+
+
+def without_rough_times(cells: pd.DataFrame) -> pd.DataFrame:
+    """What ``frame`` returns, with NaN for the times of runs that other processes disturbed."""
+    timed = [name for name in QUANTITIES if name in cells and is_timed(QUANTITIES[name])]
+    return cells.assign(**{name: cells[name].mask(cells.disturbed) for name in timed})
 
 
 def strategy_of(record: RunRecord | ProbeRecord) -> str:

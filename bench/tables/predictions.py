@@ -41,6 +41,6 @@ def classes_table(records: Sequence[RunRecord]) -> TextTable | None:
         rows=rows,
         data=pd.DataFrame(data),
         notes=["share of the class's pairs that is right, of the pairs of all seeds together"],
-        conditions=describe(records),
+        conditions=describe(records, times=False),
         further=True,
     )
