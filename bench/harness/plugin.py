@@ -24,6 +24,7 @@ from bench.analysis import gate
 from bench.config import DEFAULT_STUDY, OptionError
 from bench.harness import timing
 from bench.harness.cell import Cell
+from bench.harness.data import misfit
 from bench.harness.declarations import declare
 from bench.harness.ending import Ending, reason_of
 from bench.harness.interruption import as_interruptions
@@ -266,7 +267,7 @@ class Benchmarks:
             keep_freed_memory()
             self._timing = timing.Timing(self._config, benchmarks)
             self._restore = as_interruptions()
-            self._session.reading = reading = Reading(self._terminal.show, live=self._terminal.live)
+            self._session.data.reading = reading = Reading(self._terminal.show, live=self._terminal.live)
             try:
                 self._session.load(cells)
             finally:
@@ -298,13 +299,13 @@ class Benchmarks:
         for item in trained or benchmarks:
             cell: Cell | None = parameter(item, "cell")
             spec = cell.spec if cell else parameter(item, "each_model")
-            data = self._session.source(cell.config) if cell else self._session.any_source()
-            reason = self._session.misfit(spec, data.info) if spec else ""
+            data = self._session.data.source(cell.config) if cell else self._session.any_source()
+            reason = misfit(spec, data.info) if spec else ""
             if not reason:
                 return
             reasons[reason] = None
         few = "; ".join(list(reasons)[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
-        fits = any(not self._session.misfit_of(cell) for cell in self._session.cells)
+        fits = any(not self._session.data.misfit_of(cell) for cell in self._session.cells)
         sentence = (
             f"no {'selected ' if fits else ''}model fits the data, so nothing is measured: {few}. "
             "Choose other models, or change the data: --image-size resizes the images"
@@ -326,7 +327,7 @@ class Benchmarks:
     @pytest.fixture
     def fitting_model(self, each_model: ModelSpec, session: Session) -> ModelSpec:
         """Each model of the selected studies; skips those that do not fit the data."""
-        if reason := session.misfit(each_model, session.any_source().info):
+        if reason := misfit(each_model, session.any_source().info):
             pytest.skip(reason)
         return each_model
 

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from bench.config import OptionError
 from bench.harness.cell import Cell
+from bench.harness.data import SessionData
 from bench.harness.folder import RunFolder
 from bench.harness.looks import Plan
 from bench.harness.options import Options
@@ -39,19 +39,16 @@ from bench.records.probe import FILE_NAME as PROBES
 from bench.records.reading import RECORDS
 from bench.records.sample import samples_path
 from bench.tracking import TRACKERS, Shield
-from data_utils import DATASETS
 
 if TYPE_CHECKING:
     from bench.config import RunConfig
     from bench.harness.executors.execution import Execution
     from bench.harness.executors.pool import Watch
-    from bench.harness.progress import Reading
     from bench.probes.subject import Subject
     from bench.tables.text import TextTable
     from bench.training.runs import Driver
     from bench.training.trainer import EpochResult, Observer
-    from data_utils import DatasetInfo, Source, World
-    from fusion_models import ModelSpec
+    from data_utils import Source
 
 T = TypeVar("T")
 
@@ -70,7 +67,6 @@ class Session:
         notes: What a user should know, but no reason to fail; a sentence each.
         interrupted: Whether its end was interrupted.
         earlier: The records that were in the folder before.
-        reading: Shows what the data need and how far they are read; None to show nothing.
         received: The names of the cells that ended elsewhere.
     """
 
@@ -83,11 +79,8 @@ class Session:
     notes: list[str] = field(default_factory=list)
     interrupted: bool = False
     earlier: list[RunRecord] = field(default_factory=list)
-    reading: Reading | None = None
     received: set[str] = field(default_factory=set)
     _resumption: Resumption | None = None
-    _sources: dict[str, Source] = field(default_factory=dict)
-    _misfits: dict[tuple[ModelSpec, str], str] = field(default_factory=dict)
     _execution: Execution | None = None
 
     @property
@@ -121,6 +114,11 @@ class Session:
         return plan
 
     @cached_property
+    def data(self) -> SessionData:
+        """What the cells are run on."""
+        return SessionData(self.options)
+
+    @cached_property
     def trackers(self) -> Shield:
         """The requested experiment trackers."""
         return Shield({name: TRACKERS[name].make for name in self.options.trackers}, self.folder)
@@ -128,29 +126,6 @@ class Session:
     @cached_property
     def _files(self) -> RunFolder:
         return RunFolder(self.folder)
-
-    def source(self, config: RunConfig) -> Source:
-        """Where the worlds of a run's seeds come from; files are read on first use."""
-        from data_utils import open_source
-        from data_utils.cache import Cache
-
-        if config.dataset not in self._sources:
-            cache = Cache(self.options.simulated_dir, self.options.cache_bytes)
-            callbacks: dict[str, Any] = {}
-            if self.reading is not None:
-                callbacks = {"progress": self.reading.progress, "announce": self.reading.announce}
-            self._sources[config.dataset] = open_source(config.dataset, **self.loading(), **callbacks, cache=cache)
-        return self._sources[config.dataset]
-
-    def world(self, config: RunConfig, seed: int) -> World:
-        """The pairs that a run uses for what; see ``bench.training.preparation.world_of``."""
-        from bench.training.preparation import world_of
-
-        return world_of(self.source(config), config.protocol, seed)
-
-    def loading(self) -> dict[str, Any]:
-        """How ``data_utils.open_source`` is called, apart from the name and the cache."""
-        return {"image_size": self.options.image_size or None}
 
     @property
     def device_name(self) -> str:
@@ -163,36 +138,17 @@ class Session:
 
     def any_source(self) -> Source:
         """That of the first cell, for measurements that depend on the shapes of its data alone."""
-        return self.source(self.cells[0].config)
+        return self.data.source(self.cells[0].config)
 
     def load(self, cells: Sequence[Cell]) -> None:
         """Open the data, and check that they can be split as the protocols ask.
-
-        Files are split for every seed; pairs that are made for a seed are made for the first one only.
 
         Raises:
             DataError: The data cannot be read, or not be split.
             OptionError: ``--set`` names a modality that the data lack, or what cannot work with them.
         """
-        from bench.training.suitability import require_suitable, without_effect
-
-        seeds: dict[RunConfig, dict[int, None]] = {}
-        for cell in cells:
-            seeds.setdefault(cell.config, {})[cell.seed] = None
-        for config, of_config in seeds.items():
-            source, (first, *others) = self.source(config), of_config
-            for seed in (first, *(others if config.dataset not in DATASETS else ())):
-                world = self.world(config, seed)
-                require_suitable(config.protocol, world.info)
-                for sentence in without_effect(config.protocol, world.train.dataset):
-                    self.note(sentence)
-            channels, text = source.info.channels, self.options.settings.get("normalized")
-            absent = [modality for modality in config.protocol.on(channels).normalized if modality not in channels]
-            if absent and text is not None:
-                raise OptionError(
-                    f"--set normalized={text}: the data have no modality {absent[0]!r}; "
-                    f"they have {', '.join(channels)}"
-                )
+        for sentence in self.data.check(cells):
+            self.note(sentence)
 
     def open(self, cells: Sequence[Cell]) -> None:
         """Load the data (see ``load``), and take the folder.
@@ -205,8 +161,8 @@ class Session:
         self._files.take(self.options.own_claims)
         self.earlier = read(self.records_path, RunRecord)
         if self.options.resume:
-            fitting = [cell for cell in cells if not self.misfit_of(cell)]
-            wanted = {cell.name: self.described(cell) | self._content(cell) for cell in fitting}
+            fitting = [cell for cell in cells if not self.data.misfit_of(cell)]
+            wanted = {cell.name: self.described(cell) | self.data.drawn_content(cell) for cell in fitting}
             on_cluster = bool(self.options.executor.partition(":")[2])
             checkpoints = self.folder / "checkpoints"
             undisturbed = {cell.name for cell in fitting if cell.study.idle}
@@ -214,48 +170,11 @@ class Session:
                 self.earlier, wanted, checkpoints, any_device=on_cluster, undisturbed=undisturbed
             )
 
-    def _content(self, cell: Cell) -> dict[str, str]:
-        """Hashes of the pairs of a cell where a plug-in makes them, as that may read them from somewhere."""
-        from data_utils import DrawnPairs
-
-        source = self.source(cell.config)
-        if not isinstance(source, DrawnPairs) or source.simulated:
-            return {}
-        parts = self.world(cell.config, cell.seed).parts
-        return {f"{name}_sha256": part.sha256 for name, part in parts.items() if len(part)}
-
-    @staticmethod
-    def misfit(spec: ModelSpec, info: DatasetInfo) -> str:
-        """Why a model does not fit the data; "" if it does."""
-        import torch
-
-        from fusion_models import ModelError, build_model
-
-        try:
-            spec.sees(info.channels)
-            if spec.build is None:  # a plug-in's function is tried when it is run
-                with torch.device("meta"):  # shapes without weights
-                    build_model(
-                        spec, channels=info.channels, image_size=info.image_size, classes=len(info.classes)
-                    )
-        except ModelError as error:
-            return str(error)
-        except Exception:  # noqa: S110 - a fault of a plug-in: running the model reports it
-            pass
-        return ""
-
-    def misfit_of(self, cell: Cell) -> str:
-        """Why the model of a cell does not fit the cell's data; "" if it does."""
-        key = cell.spec, cell.config.dataset  # all seeds and variants share it, and building takes milliseconds
-        if key not in self._misfits:
-            self._misfits[key] = self.misfit(cell.spec, self.source(cell.config).info)
-        return self._misfits[key]
-
     def why_skipped(self, cell: Cell) -> str:
         """Why a cell cannot run on its data, or need not run, which is remembered; "" if it is to run."""
         if cell.name in self.skipped:
             return self.skipped[cell.name]
-        reason = self.misfit_of(cell)
+        reason = self.data.misfit_of(cell)
         trained = self._execution is not None and self._execution.is_under_way(cell)
         if not reason and self.plan and not trained and self.record_of(cell) is None:
             reason = self.plan.why_not(cell, self.records, self.probes)
@@ -267,7 +186,7 @@ class Session:
         """The fields of a cell's record that are known before training."""
         from bench.training.runs import describe
 
-        return describe(cell.spec, self.source(cell.config), cell.seed, cell.config)
+        return describe(cell.spec, self.data.source(cell.config), cell.seed, cell.config)
 
     def describe(self, cells: Sequence[Cell]) -> list[str]:
         """What is going to be run, and what the readers of the data noticed; one line each."""
@@ -276,7 +195,7 @@ class Session:
         for cell in cells:
             firsts.setdefault(cell.config, cell.seed)
         for config, seed in firsts.items():
-            world, study = self.world(config, seed), " ".join(filter(None, (config.study, config.variant)))
+            world, study = self.data.world(config, seed), " ".join(filter(None, (config.study, config.variant)))
             tested = f"{len(world.test)} test" if len(world.test) else "no test"
             counts = f"{len(world.train)} training, {len(world.valid)} validation and {tested}"
             lines.append(
@@ -328,7 +247,7 @@ class Session:
 
         finished = self._resumption.finished if self._resumption else {}
         waiting = {cell.name: cell for cell in cells if cell.name not in finished}
-        fitting = [cell for cell in waiting.values() if not self.misfit_of(cell)]
+        fitting = [cell for cell in waiting.values() if not self.data.misfit_of(cell)]
         if fitting:
             self._execution = Execution(self, fitting, watch)
             self._execution.go_on(fitting[0])
@@ -369,7 +288,7 @@ class Session:
         """Run one cell; its record is on the disk when this returns, also when the run raised."""
         from bench.training import runs
 
-        config, source = self.with_command(cell), self.source(cell.config)
+        config, source = self.with_command(cell), self.data.source(cell.config)
 
         def observe_and_track(result: EpochResult) -> None:
             if not result.stage:
@@ -430,7 +349,7 @@ class Session:
         record = self.record_of(cell)
         if record is None:
             raise RecordError(f"{cell.name} has not been trained in this session; run its cell first")
-        return load_subject(record, self.source(cell.config), cell.config)
+        return load_subject(record, self.data.source(cell.config), cell.config)
 
     def earlier_subjects(self, cell: Cell) -> list[Subject]:
         """The trained models of the same name from the seeds before this one, as far as there are any."""

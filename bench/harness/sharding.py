@@ -86,7 +86,7 @@ class Sharding:
         for look in sorted({plan.look_of(cell) for cell in cells.values()}):
             of_look = [cell for cell in cells.values() if plan.look_of(cell) == look and cell.name not in done]
             needed = {cell.name: cell for cell in of_look if not plan.why_not(cell, records, probes)}
-            if any(run is None or not self._session.misfit_of(cell) for cell in needed.values()):
+            if any(run is None or not self._session.data.misfit_of(cell) for cell in needed.values()):
                 items[:] = [item for item in items if (cell := parameter(item, "cell")) and cell.name in needed]
                 return look + 1
         items[:] = []
@@ -108,7 +108,7 @@ class Sharding:
         """The ``group_of`` the records of a cell; opens the data only where their name is not registered."""
         config = cell.config
         opened = config.dataset not in DATASETS
-        dataset = self._session.source(config).info.name if opened else config.dataset
+        dataset = self._session.data.source(config).info.name if opened else config.dataset
         return cell.study.name, dataset, config.profile, config.device.partition(":")[0]
 
     @pytest.hookimpl(trylast=True)  # the folder is made first
@@ -122,7 +122,7 @@ class Sharding:
             self._shard.number,
             self._shard.of,
             self._cells,
-            skipped=[cell.name for cell in cells if self._session.misfit_of(cell)],
+            skipped=[cell.name for cell in cells if self._session.data.misfit_of(cell)],
             look=self._look,
             groups=self._groups,
         )

@@ -224,7 +224,7 @@ def task(make: Make) -> Task:
     session = make("run", "ray")
     cell = session.cells[0]
     config = replace(cell.config, results_dir=None)
-    return Task(cell.name, MODEL, 51, config, {}, session.source(cell.config).sha256, 0, "world", 1.0)
+    return Task(cell.name, MODEL, 51, config, {}, session.data.source(cell.config).sha256, 0, "world", 1.0)
 
 
 def worker(tmp_path: Path) -> Worker:
