@@ -382,8 +382,7 @@ class Session:
         """
         tables: list[TextTable] = []
         try:
-            if self._execution is not None:
-                self._execution.close()
+            self._end_workers()
             self.failures += self._files.write_what_waits()
             if self.records or self.probes or self.costs:
                 from bench.tables.tabulation import all_tables, write_tables
@@ -409,6 +408,13 @@ class Session:
         finally:
             self._files.release()
         return tables
+
+    def _end_workers(self) -> None:
+        try:
+            if self._execution is not None:
+                self._execution.close()
+        except Exception as error:  # what they trained is here, and tables are still to be written
+            self.notes.append(f"the workers of --executor could not be ended ({type(error).__name__}: {error})")
 
     def _tell_trackers(self) -> None:
         from bench.tables.tabulation import tables_by_study

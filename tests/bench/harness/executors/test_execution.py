@@ -143,6 +143,21 @@ def train(session: Session, watch: Watch = unwatched, cells: slice = slice(2)) -
     return records
 
 
+def test_workers_that_cannot_be_ended_are_noted_and_the_folder_is_released(
+    make: Make, engines: list[Here], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def close(_: Here) -> None:
+        raise ConnectionError("no cluster")
+
+    monkeypatch.setattr(Here, "close", close)
+    session = make("run", "ray")
+    session.start(session.cells[:1], unwatched)
+    session.finish()
+    assert session.notes == ["the workers of --executor could not be ended (ConnectionError: no cluster)"]
+    make("run", "ray")
+    assert len(engines) == 1
+
+
 def bits(record: RunRecord) -> dict[str, Any]:
     return {name: value for name, value in msgspec.to_builtins(record).items() if name not in TIMES}
 
