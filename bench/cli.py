@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -17,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bench.config import DEFAULT_STUDY, FIRST_SEED, FULL, OptionError
-from bench.harness.options import dataset_help, load_plugins, resolve
+from bench.harness.options import load_plugins, resolve
+from bench.harness.values import dataset_help
 from bench.records import RecordError
 from bench.records.reading import load_records, read_run, read_runs
 from bench.registry import STUDIES
@@ -194,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _tables(options: argparse.Namespace) -> int:
     """Write and print the tables of a run from its records."""
-    from bench.analysis.frames import describe, reasons
+    from bench.analysis.conditions import describe, reasons
     from bench.harness.kept import claims_of
     from bench.tables.tabulation import write_tables
 
@@ -384,7 +384,7 @@ def _schedule(options: argparse.Namespace) -> int:
     earlier records. Probes and other work of the session's process after the trainings are not counted.
     """
     from bench.analysis.schedule import schedule
-    from bench.harness.options import parse_devices
+    from bench.harness.values import parse_devices
     from bench.harness.workload import committed_records, expected_seconds, of_one_device
     from bench.tables.schedule import schedule_table
 
@@ -426,10 +426,9 @@ def _beside(run: Path) -> Path:
 
 
 def _print(tables: Sequence[TextTable]) -> None:
-    from bench.tables.text import MAX_WIDTH, as_text
+    from bench.tables.text import as_text, width_of
 
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
-    width = shutil.get_terminal_size().columns if told else MAX_WIDTH
+    encoding, width = sys.stdout.encoding or "utf-8", width_of(terminal=sys.stdout.isatty())
     for table in tables:
-        print(as_text(table, color=color, encoding=sys.stdout.encoding or "utf-8", width=width))
+        print(as_text(table, color=color, encoding=encoding, width=width))

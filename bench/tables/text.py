@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from io import StringIO
@@ -60,11 +62,8 @@ class TextTable:
 
     def markdown(self) -> str:
         """GitHub's Markdown; marked cells are bold."""
-        rule = ["---"] * self.labels + ["---:"] * (len(self.header) - self.labels)
         rows = [self._emphasized(i, row, "**{}**") for i, row in enumerate(self.rows)]
-        lines = [f"**{self.title}**", ""]
-        escaped = [[cell.replace("|", r"\|") for cell in cells] for cells in (self.header, rule, *rows)]
-        lines += ["| " + " | ".join(cells) + " |" for cells in escaped]
+        lines = [f"**{self.title}**", "", *markdown_lines(self.header, self.labels, rows)]
         lines += ["", *(f"{note}  " for note in (*self.notes, *self.conditions))]
         return "\n".join(lines).rstrip() + "\n"
 
@@ -147,6 +146,13 @@ class TextTable:
         return {i for i in range(1, len(groups)) if groups[i] != groups[i - 1]}
 
 
+def markdown_lines(header: Sequence[str], labels: int, rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table in GitHub's Markdown; columns after the first ``labels`` are aligned to the right."""
+    rule = ["---"] * labels + ["---:"] * (len(header) - labels)
+    escaped = [[cell.replace("|", r"\|") for cell in cells] for cells in (header, rule, *rows)]
+    return ["| " + " | ".join(cells) + " |" for cells in escaped]
+
+
 def as_text(table: TextTable, *, color: bool, encoding: str = "utf-8", width: int = MAX_WIDTH) -> str:
     """The table drawn for a terminal.
 
@@ -189,6 +195,12 @@ def as_text(table: TextTable, *, color: bool, encoding: str = "utf-8", width: in
         piece = replace(piece, title=title, notes=table.notes if number == len(parts) else [])
         console.print(piece.terminal(encoding=encoding))
     return text.getvalue()
+
+
+def width_of(*, terminal: bool) -> int:
+    """The characters that fit: into a terminal, or as many as tables need elsewhere, unless COLUMNS is set."""
+    told = terminal or os.environ.get("COLUMNS", "").isdecimal()
+    return (shutil.get_terminal_size().columns if told else 0) or MAX_WIDTH
 
 
 class _Encoded(StringIO):

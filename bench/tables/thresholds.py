@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.frames import completed, describe
+from bench.analysis.conditions import describe
+from bench.analysis.frames import completed
 from bench.analysis.thresholds import Threshold, threshold_for
 from bench.config import DEFAULT_STUDY
 from bench.metrics import reported, reported_part
@@ -33,7 +34,7 @@ def threshold_table(records: Sequence[RunRecord]) -> TextTable | None:
         labels=1,
         rows=[_text(row, reasons) for row in data.to_dict("records")],
         notes=[f"({number}) {reason}" for number, reason in enumerate(reasons, start=1)],
-        conditions=describe(records),
+        conditions=describe(records, times=False),
         data=data,
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bench.config import OptionError
-from bench.harness.options import parse_trackers
+from bench.harness.values import parse_trackers
 from bench.tracking import TRACKERS, Shield, TrackerKind, register_tracker
 from fusiongauge import PluginError
 from tests.bench.tracking.session import Notebook
