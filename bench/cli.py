@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -273,16 +274,29 @@ def _compare(options: argparse.Namespace) -> int:
     from bench.tables.comparison import comparison_table
 
     before, now = _records(options.a), _records(options.b)
+    sides = {options.a: before, options.b: now}
     rules = gate.parse(options.fail_on, [*before, *now])
     comparison = compare(before, now)
     table = comparison_table(comparison)
-    print("\n".join(comparison.warnings), end="\n" if comparison.warnings else "")
+    print("".join(f"{warning}\n" for warning in comparison.warnings), end="")
     if table is None:
-        raise RecordError(f"{options.a} and {options.b} have no completed cell in common")
+        # Their data differ, as the warnings say, or what each has is not what the other has.
+        both = "".join(f"; {run} has {_contents(records)}" for run, records in sides.items())
+        why = " on the same data" if comparison.gaps else both
+        raise RecordError(f"{options.a} and {options.b} have no completed cell in common{why}")
     _print([table])
     if rules:
         print(gate.report(rules, comparison))
     return 1 if gate.violations(rules, comparison) else 0
+
+
+def _contents(records: Sequence[RunRecord]) -> str:
+    """What a run is of, for a run that has nothing in common with it: all that tells cells apart but the model."""
+    from bench.records import conditions_of
+
+    kinds = dict.fromkeys(" ".join(filter(None, (r.study, r.variant, *conditions_of(r)))) for r in records)
+    seeds = ", ".join(map(str, sorted({record.seed for record in records})))
+    return f"{', '.join(kinds)}, seeds {seeds}"
 
 
 def _records(word: str) -> list[RunRecord]:
@@ -321,8 +335,8 @@ def _history(options: argparse.Namespace) -> int:
 def _nightly(options: argparse.Namespace) -> int:
     """Compare a run with the last good one of its device, and summarize it in Markdown.
 
-    Exit status: 0; 1 if a cell was not completed or a rule of --fail-on is broken; 2 for input that cannot be
-    used. A first run is compared with nothing.
+    Exit status: 0; 1 if a cell was not completed or is missing, or a rule of --fail-on is broken or cannot be judged;
+    2 for input that cannot be used. A first run is compared with nothing.
     """
     from bench.analysis import gate
     from bench.analysis.comparison import compare
@@ -339,6 +353,9 @@ def _nightly(options: argparse.Namespace) -> int:
         print(f"no earlier good run in {last_good_path(options.last_good, run.records)}")
     faults = shortcomings(rules, comparison)
     print("\n".join([*faults, f"written to {path}"]))
+    if faults and not comparison.unfinished:
+        words = ["python", "-m", "bench", "keep", str(options.run), "--last-good", str(options.last_good)]
+        print(f"if this is intended: {shlex.join(words)}")
     return 1 if faults else 0
 
 

@@ -57,5 +57,10 @@ def keep(folder: Path, records: Sequence[RunRecord]) -> Path:
 
 
 def shortcomings(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
-    """Why a run is not good, one sentence each: cells that were not completed, and broken rules."""
-    return [*comparison.unfinished, *gate.broken(rules, comparison)]
+    """Why a run is not good, a sentence each.
+
+    Cells that were not completed, those among them that have no record at all; broken rules; and rules that could
+    not be judged, as a run that nobody judged is not a good one.
+    """
+    absent = [f"{cells}: only in the last good run" for cells in comparison.only_before]
+    return [*comparison.unfinished, *absent, *gate.broken(rules, comparison), *gate.missed(rules, comparison)]
