@@ -168,7 +168,7 @@ def missed(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
 
 def unjudged(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
     """The rules that do not judge every model of both runs, one sentence each."""
-    total = len({each.model for each in (*_all(comparison), *comparison.gaps)})
+    total = len({change.model for change in _all(comparison)} | {gap.model for gap in comparison.gaps})
     counts = [len({change.model for change in _all(comparison) if rule.judges(change)}) for rule in rules]
     return [
         f"{rule.text}: judged for {count} of the {total} models in both runs"

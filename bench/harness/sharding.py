@@ -17,7 +17,7 @@ from bench.harness.cell import Cell, cell_name
 from bench.harness.session import Session
 from bench.harness.shards import Shard, ShardPlan
 from bench.harness.workload import committed_records, expected_seconds
-from bench.records import FAILED
+from bench.records import FAILED, write_file
 from bench.records.reading import read_run
 
 
@@ -86,8 +86,7 @@ class Sharding:
             return
         skipped = [cell.name for cell in _cells(session.items) if self._session.misfit_of(cell)]
         plan = ShardPlan(self._shard.number, self._shard.of, self._cells, skipped, self._look)
-        self._session.folder.mkdir(parents=True, exist_ok=True)
-        (self._session.folder / plan.file_name).write_bytes(msgspec.json.encode(plan) + b"\n")
+        write_file(self._session.folder / plan.file_name, msgspec.json.encode(plan) + b"\n")
         session.config._benchmarksession.autosave = None  # type: ignore[attr-defined]  # a part is no run to compare with
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

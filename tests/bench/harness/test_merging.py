@@ -75,12 +75,14 @@ def test_the_same_result_counts_once_whatever_it_took(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"weights_sha256": "1" * 64}, {"valid_losses": [0.6, 0.25, 0.31]}, {"status": DIVERGED}],
-    ids=["weights", "losses", "status"],
+    [{"weights_sha256": "1" * 64}, {"valid_losses": [0.6, 0.25, 0.31]}, {"status": DIVERGED}, {"test_loss": 0.5}],
+    ids=["weights", "losses", "status", "test"],
 )
 def test_different_results_of_a_cell_are_refused_with_both_names(changes: dict[str, Any], tmp_path: Path) -> None:
     a, b = run(tmp_path / "a", record()), run(tmp_path / "b", record(**changes))
-    with pytest.raises(RecordError, match=rf"^{a} and {b} contradict each other on {MODEL}: .*leave one"):
+    (name,) = changes
+    message = rf"^{a} and {b} contradict each other on {MODEL}: .* \(fields that differ: {name}\); leave one"
+    with pytest.raises(RecordError, match=message):
         merge([a, b])
 
 
