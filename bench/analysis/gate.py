@@ -199,5 +199,5 @@ def _sentence(rule: Rule, change: Change) -> str:
     return (
         f"{change.label}: {metric.title} {formats.text(metric, before, decimals)} -> "
         f"{formats.text(metric, now, decimals)} "
-        f"({formats.signed(metric, now - before)}), which {rule.text} does not allow"
+        f"({formats.signed(metric, now - before, None if metric.decimals is None else decimals)}), which {rule.text} does not allow"
     )
