@@ -196,8 +196,8 @@ def report(rules: Sequence[Rule], comparison: Comparison) -> str:
 def _sentence(rule: Rule, change: Change) -> str:
     metric, before, now = change.metric, change.center_before, change.center_now
     decimals = formats.common_decimals(metric, [mean_interval([center]) for center in (before, now)])
+    moved = formats.signed(metric, now - before, None if metric.decimals is None else decimals)
     return (
         f"{change.label}: {metric.title} {formats.text(metric, before, decimals)} -> "
-        f"{formats.text(metric, now, decimals)} "
-        f"({formats.signed(metric, now - before, None if metric.decimals is None else decimals)}), which {rule.text} does not allow"
+        f"{formats.text(metric, now, decimals)} ({moved}), which {rule.text} does not allow"
     )

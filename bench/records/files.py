@@ -182,8 +182,10 @@ def parse(content: bytes, source: str, kind: type[Record]) -> list[Record]:
         kind: The type of the records.
 
     Raises:
-        RecordError: A line cannot be read.
+        RecordError: A line cannot be read, or the file is not text.
     """
+    if b"\0" in content[:16]:  # as near the beginning of compressed files, and of text in UTF-16
+        raise RecordError(f"{source}: not text in UTF-8; unpack the file if it is compressed, or give another one")
     *lines, last = content.removeprefix(codecs.BOM_UTF8).split(b"\n")
     lines += [last] if _is_whole(last) else []
     records = []

@@ -190,3 +190,25 @@ def test_looks_have_plans_of_their_own(tmp_path: Path) -> None:
     folder = run(tmp_path / "1", record(), other(), plan=first)
     (folder / second.file_name).write_bytes(msgspec.json.encode(second))
     assert merge([folder]).missing == [f"shard 2/2 of look 2 is missing, with 1 cell: {TWIN}"]
+
+
+def test_an_interrupted_merge_leaves_no_run_and_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, out = run(tmp_path / "a", record(), record(TWIN)), tmp_path / "run"
+    append(a / "probes.jsonl", probe_record())
+    merged = merge([a])
+
+    def interrupted(path: Path, _: object) -> None:
+        raise KeyboardInterrupt(path.name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bench.harness.merging.write_records", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write(merged, out)
+    assert not (out / "records.jsonl").exists()
+    for _ in range(2):
+        (out / "records.jsonl").unlink(missing_ok=True)
+        write(merged, out)
+    again = read_run(out)
+    assert (len(again.records), again.probes) == (2, [probe_record()])
