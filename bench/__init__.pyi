@@ -8,3 +8,4 @@ from .registry import register_metric as register_metric
 from .registry import register_study as register_study
 from .study import Study as Study
 from .training.runs import run as run
+from .training.trained import load_model as load_model

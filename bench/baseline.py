@@ -8,12 +8,12 @@ markers are generated from them, and a test fails when they disagree.
 import os
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import sha256
-from itertools import chain
+from itertools import groupby, pairwise
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 import msgspec
 
@@ -33,6 +33,9 @@ from bench.records import (
 from bench.records.reading import Run
 from bench.registry import STUDIES, find_study
 from bench.study import Study
+
+if TYPE_CHECKING:
+    from bench.tables.text import TextTable
 
 Record = TypeVar("Record", bound=msgspec.Struct)
 
@@ -59,7 +62,10 @@ class Headline(NamedTuple):
     alt: str = ""
 
 
-TABLES = (Headline("tuned-field", "nyu-rgbd-crops", "matrix-test_accuracy"),)
+TABLES = (
+    Headline("tuned-field", "nyu-rgbd-crops", "matrix-test_accuracy"),
+    Headline("tuned-field", "nyu-rgbd-crops", "matrix-test_accuracy-embedders"),
+)
 FIGURES = (
     Headline(
         "tuned-field",
@@ -253,12 +259,13 @@ def pages() -> dict[Path, str | Picture]:
         shown.append(findings(decided, QUESTIONS))
     pictures = _pictures(records)
     shown += [f"![{p.alt}]({path.relative_to(README.parent).as_posix()})\n" for path, p in pictures.items()]
-    for headline in TABLES:
-        of_headline = _of(headline, records)
-        names = [name for name, group in groups.items() if _conditions(group) == headline[:2]]
-        for table in chain.from_iterable(by_study[name] for name in names):
-            if table.name == headline.name:
-                shown.append(f"{with_best_rates(of_headline)[0].question}\n\n{table.markdown()}")
+    for conditions, headlines in groupby(TABLES, lambda headline: headline[:2]):
+        names = [name for name, group in groups.items() if _conditions(group) == conditions]
+        wanted = [headline.name for headline in headlines]
+        tables = [table for name in names for table in by_study[name] if table.name in wanted]
+        if tables:
+            question = with_best_rates(_of(conditions, records))[0].question
+            shown.append(f"{question}\n\n{_below_each_other(tables)}")
     section = "\n".join(shown) or "*No runs are committed yet.*\n"
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)
@@ -270,8 +277,21 @@ def _conditions(group: Sequence[RunRecord | ProbeRecord]) -> tuple[str, str]:
     return group[0].study, group[0].dataset
 
 
-def _of(headline: Headline, records: Sequence[RunRecord]) -> list[RunRecord]:
-    return [r for r in records if (r.study, r.dataset) == (headline.study, headline.dataset)]
+def _of(conditions: tuple[str, str], records: Sequence[RunRecord]) -> list[RunRecord]:
+    return [r for r in records if _conditions([r]) == conditions]
+
+
+def _below_each_other(tables: "Sequence[TextTable]") -> str:
+    """Tables as Markdown; notes and conditions that the next table repeats are left to it."""
+    shorter = [
+        replace(
+            table,
+            notes=[note for note in table.notes if note not in following.notes],
+            conditions=[line for line in table.conditions if line not in following.conditions],
+        )
+        for table, following in pairwise(tables)
+    ]
+    return "\n".join(table.markdown() for table in (*shorter, tables[-1]))
 
 
 def _pictures(records: Sequence[RunRecord]) -> dict[Path, Picture]:
@@ -279,7 +299,7 @@ def _pictures(records: Sequence[RunRecord]) -> dict[Path, Picture]:
     return {
         FOLDER / "plots" / f"{'-'.join(headline[:3])}.png": Picture(headline.name, of_headline, headline.alt)
         for headline in FIGURES
-        if (of_headline := _of(headline, records))
+        if (of_headline := _of(headline[:2], records))
     }
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from data_utils.modality import METRIC, Modality
+from data_utils.modality import Modality
 
 _LUMA = (0.2989, 0.587, 0.114)  # ITU-R BT.601, as in torchvision
 _STEPS = float(1 << 24)  # a sum of whole numbers does not depend on the order of its terms
@@ -86,7 +86,7 @@ def moved(
     places = places + columns.clamp(0, width - 1)[:, None, :]
     pixels = values.permute(0, 2, 3, 1).reshape(-1, channels)
     picked = pixels.index_select(0, places.flatten()).view(count, height, width, channels)
-    if modality.kind == "image" or modality.kind in METRIC:
+    if modality.zero_is_nothing:
         outside = _outside(rows, height)[:, :, None] | _outside(columns, width)[:, None, :]
         picked.masked_fill_(outside[..., None], 0.0)
     if modality.points:

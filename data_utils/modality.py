@@ -51,6 +51,11 @@ class Modality:
         if self.kind in METRIC and not self.unit:
             object.__setattr__(self, "unit", "m")
 
+    @property
+    def zero_is_nothing(self) -> bool:
+        """Whether 0 stands for nothing measured, black or no distance; elsewhere it is a value like others."""
+        return self.kind == "image" or self.kind in METRIC
+
 
 NAMES: dict[str, Kind] = {
     **dict.fromkeys(("rgb", "color", "colour", "image", "images", "img", "photo"), "image"),

@@ -11,6 +11,14 @@ SHADES = 5
 """Grades of a cell's share of its row, besides none."""
 
 
+MOST_CLASSES = 20
+"""Of more classes a matrix is too large to be read, and its page too large to be opened: 38 models of 100 classes
+have 380,000 cells. Their most frequent mistakes are listed instead."""
+
+MISTAKES = 3
+"""How many are listed per class."""
+
+
 @dataclass(frozen=True)
 class Confusion:
     """The counts of a model's predictions.
@@ -33,6 +41,17 @@ class Confusion:
     def accuracies(self) -> list[float | None]:
         """The share of each class that is right; None for a class without pairs."""
         return class_accuracies(self.counts)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether there are few enough classes for a matrix."""
+        return len(self.classes) <= MOST_CLASSES
+
+    def mistakes(self, row: int) -> list[tuple[str, int]]:
+        """The classes that a class is most often taken for, at most MISTAKES, with the number of pairs."""
+        wrong = [(label, count) for label, count in enumerate(self.counts[row]) if count and label != row]
+        most = sorted(wrong, key=lambda found: -found[1])[:MISTAKES]
+        return [(self.classes[label], count) for label, count in most]
 
     def shade(self, row: int, column: int) -> int:
         """The grade of a cell: 0 for no pair, up to SHADES for all pairs of its row."""

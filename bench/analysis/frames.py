@@ -9,7 +9,17 @@ import pandas as pd
 
 from bench.analysis.formats import span
 from bench.config import DEFAULT_STUDY
-from bench.metrics import IDLE, declarations, disturbed, is_shown, name_on, reported_part, value
+from bench.metrics import (
+    IDLE,
+    QUANTITIES,
+    declarations,
+    disturbed,
+    is_shown,
+    is_timed,
+    name_on,
+    reported_part,
+    value,
+)
 from bench.records import (
     COMPLETED,
     CostRecord,
@@ -66,6 +76,12 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
         values = [value(record, name) if here else None for record, here in zip(done, shown, strict=True)]
         words[name] = np.array(values, dtype=float)
     return pd.DataFrame(words)
+
+
+def without_rough_times(cells: pd.DataFrame) -> pd.DataFrame:
+    """What ``frame`` returns, with NaN for the times of runs that other processes disturbed."""
+    timed = [name for name in QUANTITIES if name in cells and is_timed(QUANTITIES[name])]
+    return cells.assign(**{name: cells[name].mask(cells.disturbed) for name in timed})
 
 
 def main_device(records: Iterable[RunRecord]) -> tuple[object, ...] | None:
@@ -189,12 +205,13 @@ def describe(records: Sequence[RunRecord], *, times: bool = True) -> list[str]:
         return ["no run was completed"]
     seeds = sorted({record.seed for record in done})
     of_models = Counter(label for label, _ in {(record.label, record.seed) for record in done})
+    epochs = _distinct(r.protocol.get("epochs", "unknown") for r in done)
     lines = [
         f"data: {_distinct(r.dataset for r in done)}, {_distinct(r.classes for r in done)} classes, "
         f"{span(r.train_pairs for r in done)} training pairs, "
         f"{span(r.valid_pairs for r in done)} validation pairs{_test_pairs(done)}",
         f"profile: {_distinct(r.profile for r in done)}, "
-        f"{_distinct(r.protocol.get('epochs', 'unknown') for r in done)} epochs, "
+        f"{epochs} {'epoch' if epochs == '1' else 'epochs'}, "
         f"seeds: {', '.join(map(str, seeds))} (n = {span(of_models.values())})",
         _device(record.environment for record in done),
     ]
@@ -210,7 +227,7 @@ def describe(records: Sequence[RunRecord], *, times: bool = True) -> list[str]:
     if loads:
         lines.append(
             f"times: rough in {len(loads)} of {len(done)} runs, as other processes kept more than {IDLE:g} cores "
-            f"busy meanwhile (up to {max(loads):.1f}); no claim counts them"
+            f"busy meanwhile (up to {max(loads):.1f}); no claim and no figure has them"
         )
     unfinished = [
         f"{record.label} (seed {record.seed}, {record.status})" for record in records if record.status != COMPLETED

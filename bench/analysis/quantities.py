@@ -71,12 +71,13 @@ def measured(metric: Metric) -> Quantity:
     return Quantity(metric, lambda run: value(run.record, metric.name))
 
 
-def chance_loss(record: RunRecord) -> float:
-    """The loss of a model that knows nothing but the classes' proportions among the reported pairs, in nats.
+def chance_loss(record: RunRecord, part: str = "") -> float:
+    """The loss of a model that knows nothing but the classes' proportions among a part of the pairs, in nats.
 
-    It is their entropy: 0.693 for two classes of the same size, and for those of records that do not tell.
+    It is their entropy: 0.693 for two classes of the same size, and for those of records that do not tell. The
+    part is the reported one if left out.
     """
-    counts = (record.class_counts or {}).get(reported_part([record])) or [1] * record.classes
+    counts = (record.class_counts or {}).get(part or reported_part([record])) or [1] * record.classes
     return -sum(count / sum(counts) * log(count / sum(counts)) for count in counts if count)
 
 

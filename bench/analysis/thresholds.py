@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from math import sqrt
 
-from bench.metrics import reported_pairs
+from bench.metrics import reported_pairs, reported_part
 from bench.records import RecordError, RunRecord
 
 SIGMAS = 3.09
@@ -19,13 +19,26 @@ Least = Callable[[RunRecord], float]
 
 
 def above_chance(record: RunRecord) -> float:
-    """Accuracy that uniform guessing exceeds once in a thousand runs (normal approximation), at most 1.
+    """Accuracy that guessing exceeds once in a thousand runs (normal approximation), at most 1.
+
+    The best guess is the largest class every time.
 
     Raises:
         RecordError: The record does not tell its number of pairs.
     """
-    chance = 1 / record.classes
+    counts = _class_counts(record)
+    chance = max(counts) / sum(counts)
     return min(1.0, chance + SIGMAS * _standard_error(chance, record))
+
+
+def balanced_above_chance(record: RunRecord) -> float:
+    """Balanced accuracy that uniform guessing exceeds once in a thousand runs, at most 1; see ``above_chance``.
+
+    Few pairs of one class make it uncertain, however many pairs there are of others.
+    """
+    counts, chance = [count for count in _class_counts(record) if count], 1 / record.classes
+    error = sqrt(chance * (1 - chance) * sum(1 / count for count in counts)) / len(counts)
+    return min(1.0, chance + SIGMAS * error)
 
 
 def published(accuracy: float) -> Least:
@@ -38,11 +51,21 @@ def nothing(record: RunRecord) -> float:  # noqa: ARG001 - one of the functions 
     return 0.0
 
 
+def _class_counts(record: RunRecord) -> list[float]:
+    """The reported pairs of each class; even classes where the record does not tell."""
+    told = (record.class_counts or {}).get(reported_part([record]))
+    return [*told] if told else [_pairs(record) / record.classes] * record.classes
+
+
 def _standard_error(share: float, record: RunRecord) -> float:
+    return sqrt(share * (1 - share) / _pairs(record))
+
+
+def _pairs(record: RunRecord) -> int:
     pairs = reported_pairs(record)
     if not pairs:
         raise RecordError(f"the record of {record.model} does not tell the number of pairs to judge it by")
-    return sqrt(share * (1 - share) / pairs)
+    return pairs
 
 
 @dataclass(frozen=True)
@@ -53,14 +76,18 @@ class Threshold:
         cells: Shell pattern of ``<study>/<data set>/<profile>/<model>``, as in records.
         least: The least accuracy that the record reports, from its classes and pairs.
         reason: Why this value.
+        of_files: Whether it is for data from files alone.
     """
 
     cells: str
     least: Least
     reason: str
+    of_files: bool = False
 
     def applies(self, record: RunRecord) -> bool:
         """Whether the record's cell matches the pattern."""
+        if self.of_files and record.simulated is not False:
+            return False
         return fnmatchcase("/".join((record.study, record.dataset, record.profile, record.model)), self.cells)
 
 
@@ -73,6 +100,12 @@ THRESHOLDS = (
         nothing,
         "only the few weights after two frozen experts are trained; Adam moves a weight by about the learning "
         "rate per step, so quick's few steps at 0.001 cannot move them far from their random start",
+    ),
+    Threshold(
+        "*",
+        nothing,
+        "nobody knows how well a model can do on data of somebody's own: what it reaches is a result",
+        of_files=True,
     ),
     Threshold("standard/*/quick/*", above_chance, "a model that learns beats guessing (one-sided p < 0.001)"),
     Threshold(

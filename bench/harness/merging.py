@@ -28,7 +28,8 @@ from bench.records import (
 from bench.records.cost import FILE_NAME as COSTS
 from bench.records.keys import device_model, unlike_results
 from bench.records.probe import FILE_NAME as PROBES
-from bench.records.reading import RECORDS, Run, read_runs
+from bench.records.reading import Run, read_runs
+from bench.records.run import FILE_NAME as RECORDS
 from bench.records.sample import samples_path
 
 _SHOWN = 5

@@ -41,7 +41,7 @@ from bench.records import (
 )
 from bench.records.cost import FILE_NAME as COSTS
 from bench.records.probe import FILE_NAME as PROBES
-from bench.records.reading import RECORDS
+from bench.records.run import FILE_NAME as RECORDS
 from bench.records.sample import samples_path
 from bench.tracking import TRACKERS, Shield
 from data_utils import DATASETS
@@ -296,10 +296,11 @@ class Session:
         for config, seed in firsts.items():
             world, study = self.world(config, seed), " ".join(filter(None, (config.study, config.variant)))
             tested = f"{len(world.test)} test" if len(world.test) else "no test"
+            epochs = config.protocol.epochs
             counts = f"{len(world.train)} training, {len(world.valid)} validation and {tested}"
             lines.append(
                 f"{study}: {counts} pairs of {world.info.name} ({len(world.info.classes)} classes), "
-                f"profile {config.profile}, {config.protocol.epochs} epochs, "
+                f"profile {config.profile}, {epochs} epoch{'' if epochs == 1 else 's'}, "
                 f"seeds {', '.join(map(str, self.options.seeds))}"
             )
             lines += [f"note: {note}" for note in world.notes]

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.analysis.frames import describe, frame
-from bench.metrics import IN_WORDS, QUANTITIES, declarations, disturbed, is_timed, name_on, reported_part
+from bench.analysis.frames import describe, frame, without_rough_times
+from bench.metrics import IN_WORDS, QUANTITIES, declarations, name_on, reported_part
 from bench.plots.style import (
     GRAY,
     SMALL_POINTS,
@@ -37,15 +37,15 @@ FILLINGS: tuple[dict[str, Any], ...] = tuple(
 def cost(records: Sequence[RunRecord]) -> Figure | None:
     """Accuracy against four costs, one point per model, with the Pareto front; None if no record has a cost.
 
-    Points are means over seeds; bars reach from the lowest to the highest seed.
+    Points are means over seeds; bars reach from the lowest to the highest seed. Times of runs that other processes
+    disturbed do not count.
     """
-    cells = frame(records)
-    known = [name for name in COSTS if cells[name].notna().any()]
-    rough = all(map(disturbed, records))  # then times say nothing
-    measured = [name for name in known if not (rough and is_timed(QUANTITIES[name]))]
-    if not measured:
+    measured = frame(records)
+    missing = ", ".join(QUANTITIES[name].title for name in COSTS if measured[name].isna().all())
+    cells = without_rough_times(measured)
+    shown = [name for name in COSTS if cells[name].notna().any()]
+    if not shown:
         return None
-    missing = ", ".join(QUANTITIES[name].title for name in COSTS if name not in known)
     accuracy = declarations()[name_on("accuracy", reported_part(records))]
     models = cells.groupby("model", sort=False).agg(
         family=("family", "first"),
@@ -55,7 +55,7 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
         highest=(accuracy.name, "max"),
         **{name: (name, "mean") for name in COSTS},
     )
-    fronts = {name: pareto_front(models[name], models.accuracy) for name in measured}
+    fronts = {name: pareto_front(models[name], models.accuracy) for name in shown}
     on_any = [model for model in models.index if any(model in front for front in fronts.values())]
     numbers = {model: number for number, model in enumerate(on_any, start=1)}
     markers = {family: look.marker for family, look in looks(models.family).items()}
@@ -69,7 +69,7 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
     spread = "points: means over seeds; bars: from the lowest to the highest seed"
     on_front = ", ".join(f"{number}\N{NO-BREAK SPACE}{model}" for model, number in numbers.items())
     figure, panels = sheet(
-        [""] * len(measured),
+        [""] * len(shown),
         columns=2,
         height_in=2.5,
         title=f"{records[0].study}: accuracy against cost",
@@ -93,7 +93,7 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
         ],
         label_in=0.2,
     )
-    for panel, name in zip(panels, measured, strict=True):
+    for panel, name in zip(panels, shown, strict=True):
         metric = QUANTITIES[name]
         panel.set_xlabel(metric.title, fontsize=TEXT_POINTS)
         for (family, embedder), alike in models.groupby(["family", "embedder"], sort=False):

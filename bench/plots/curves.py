@@ -1,7 +1,7 @@
 """How the validation loss of every model falls."""
 
 from collections.abc import Sequence
-from math import log
+from statistics import median
 from textwrap import fill
 
 import pandas as pd
@@ -11,6 +11,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from bench.analysis.frames import completed, describe, strategy_of
+from bench.analysis.quantities import chance_loss
+from bench.metrics import CHOSEN
 from bench.plots.style import GRAY, Band, Look, draw_bands, embedder_looks, embedder_titles, label_log_scale, sheet
 from bench.records import RunRecord
 
@@ -23,7 +25,7 @@ def curves(records: Sequence[RunRecord]) -> Figure | None:
     """Validation loss by epoch, one panel per strategy, one line per embedder; None if no record has losses.
 
     Lines are medians over seeds; bands reach from the lowest to the highest seed. Dotted: the loss at chance
-    level, which is the logarithm of the number of classes.
+    level, the entropy of the classes' proportions among the validation pairs (the median over runs).
     """
     done = [record for record in completed(records) if any(record.valid_losses)]
     strategies: dict[str, dict[str, list[RunRecord]]] = {}
@@ -33,6 +35,9 @@ def curves(records: Sequence[RunRecord]) -> Figure | None:
         return None
     of_embedders = embedder_looks((record.reference for record in done), (record.embedder for record in done))
     names = embedder_titles(record.embedder for record in done)
+    at_chance: dict[int, list[float]] = {}
+    for record in done:
+        at_chance.setdefault(record.classes, []).append(chance_loss(record, CHOSEN))
     several = len({record.seed for record in done}) > 1
     spread = "lines: medians over seeds; bands: from the lowest to the highest seed"
     figure, panels = sheet(
@@ -48,7 +53,7 @@ def curves(records: Sequence[RunRecord]) -> Figure | None:
         share_x=True,
     )
     for panel, embedders in zip(panels, strategies.values(), strict=True):
-        for loss in {log(record.classes) for record in done if record.classes > 1}:
+        for loss in filter(None, map(median, at_chance.values())):  # pairs of one class have none
             panel.axhline(loss, color=GRAY, linestyle=":", linewidth=1)
         bands = [
             _draw_line(panel, of_embedder, of_embedders[embedder], place)
@@ -57,7 +62,7 @@ def curves(records: Sequence[RunRecord]) -> Figure | None:
         draw_bands(panel, list(filter(None, bands)))
     panels[0].set_yscale("log", nonpositive="mask")
     label_log_scale(panels[0].yaxis)
-    panels[0].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    panels[0].xaxis.set_major_locator(MaxNLocator(integer=True, nbins=5, min_n_ticks=1))
     return figure
 
 

@@ -12,10 +12,18 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from bench.analysis.frames import BASELINE, describe, embedder_pairs, frame, outcomes, strategy_pairs
+from bench.analysis.frames import (
+    BASELINE,
+    describe,
+    embedder_pairs,
+    frame,
+    outcomes,
+    strategy_pairs,
+    without_rough_times,
+)
 from bench.analysis.resampling import ratio_of, shared_pairs
 from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
-from bench.metrics import QUANTITIES, disturbed
+from bench.metrics import QUANTITIES
 from bench.plots.style import (
     GRAY,
     SMALL_POINTS,
@@ -46,7 +54,7 @@ _BETTER = {True: "better →", False: "← better", None: ""}
 
 def downsampling(records: Sequence[RunRecord]) -> Figure | None:
     """Embedder minus reference, one row per strategy, one panel per metric; None without pairs."""
-    pairs = embedder_pairs(frame(records))
+    pairs = embedder_pairs(without_rough_times(frame(records)))
     if pairs.empty:
         return None
     rows = _rows(pairs, [])
@@ -58,7 +66,7 @@ def strategies(records: Sequence[RunRecord]) -> Figure | None:
 
     Rows of one variant and family are ordered by their mean difference in the first metric, the best first.
     """
-    pairs = strategy_pairs(frame(records))
+    pairs = strategy_pairs(without_rough_times(frame(records)))
     rows = _rows(pairs, ["variant", "family"])
     if sum(len(row.points) for row in rows) < 2:
         return None
@@ -102,8 +110,9 @@ def _rows(pairs: pd.DataFrame, block: list[str]) -> list[Row]:
 def _sheet(records: Sequence[RunRecord], pairs: pd.DataFrame, rows: Sequence[Row], title: str) -> Figure:
     """One panel per metric. Points are means over the seeds that both were run with, bars their 95% intervals."""
     metrics = outcomes(records)
-    if times := not all(map(disturbed, records)):  # no time says anything otherwise
-        metrics = [*metrics, QUANTITIES["epoch_seconds"]]
+    time = QUANTITIES["epoch_seconds"]
+    if times := bool(pairs[[time.name, f"{time.name}_reference"]].notna().all(axis=1).any()):
+        metrics = [*metrics, time]
     bottoms_in = list(accumulate(row.height_in for row in rows))
     tops_in = [0.0, *bottoms_in]
     places = [

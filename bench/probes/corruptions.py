@@ -70,7 +70,15 @@ def corruptions_of(dataset: PairedDataset) -> list[Corruption]:
     for size in range(2, len(kinds)):
         for modalities in combinations(kinds, size):
             chosen |= {corruption.name: corruption for corruption in _missing(TOGETHER.join(modalities))}
-    return list(chosen.values())
+    return [_suited_to(dataset, corruption) for corruption in chosen.values()]
+
+
+def _suited_to(dataset: PairedDataset, corruption: Corruption) -> Corruption:
+    """Where 0 is a value like others, such as 0 K, the nearest pixel enters at the sides of a moved raster."""
+    moves = corruption.corrupt in (shift, rotation)
+    if not moves or dataset.modality(corruption.modality).zero_is_nothing:
+        return corruption
+    return replace(corruption, corrupt=partial(corruption.corrupt, nearest=True))
 
 
 def corrupted(
@@ -186,16 +194,16 @@ def scaled_noise(values: Tensor, level: float, generator: Generator, _: Tensor, 
     return values + level * std[:, None, None] * torch.randn(values.shape, generator=generator)
 
 
-def shift(values: Tensor, level: float, generator: Generator) -> Tensor:
-    """Move each pair by ``level`` whole pixels up, down, left or right, drawn per pair."""
+def shift(values: Tensor, level: float, generator: Generator, *, nearest: bool = False) -> Tensor:
+    """Move each pair by ``level`` whole pixels up, down, left or right, drawn per pair; see ``moved_by``."""
     chosen = torch.randint(len(_DIRECTIONS), (len(values),), generator=generator)
-    return moved_by(values, _DIRECTIONS[chosen] * int(level))
+    return moved_by(values, _DIRECTIONS[chosen] * int(level), nearest=nearest)
 
 
-def rotation(values: Tensor, level: float, generator: Generator) -> Tensor:
-    """Rotate each pair about the middle of the raster by ``level`` degrees, either way, drawn per pair."""
+def rotation(values: Tensor, level: float, generator: Generator, *, nearest: bool = False) -> Tensor:
+    """Rotate each pair about the middle of the raster by ``level`` degrees, either way; see ``turned_by``."""
     sign = torch.randint(2, (len(values),), generator=generator) * 2 - 1
-    return turned_by(values, sign * level)
+    return turned_by(values, sign * level, nearest=nearest)
 
 
 def missing(values: Tensor, level: float, generator: Generator, mean: Tensor, std: Tensor, *, fill: str) -> Tensor:
@@ -267,18 +275,19 @@ def unmeasured(points: Tensor) -> Tensor:
     return nothing
 
 
-def moved_by(values: Tensor, offsets: Tensor) -> Tensor:
+def moved_by(values: Tensor, offsets: Tensor, *, nearest: bool = False) -> Tensor:
     """Each pair (N, C, H, W) moved by its own offset; nothing is measured in what enters at the sides.
 
     Args:
         values: Of one modality, without alpha.
         offsets: int64 (N, 2), pixels down and to the right.
+        nearest: Whether the nearest pixel enters instead.
     """
     rows, columns = _grid(values)
-    return _moved(values, rows - offsets[:, 0, None, None], columns - offsets[:, 1, None, None])
+    return _moved(values, rows - offsets[:, 0, None, None], columns - offsets[:, 1, None, None], nearest)
 
 
-def turned_by(values: Tensor, degrees: Tensor) -> Tensor:
+def turned_by(values: Tensor, degrees: Tensor, *, nearest: bool = False) -> Tensor:
     """Each pair (N, C, H, W) rotated about the middle by its own angle, every pixel from the nearest one.
 
     Nothing is blended: between a return and none there is no point.
@@ -286,6 +295,7 @@ def turned_by(values: Tensor, degrees: Tensor) -> Tensor:
     Args:
         values: Of one modality, without alpha.
         degrees: (N,), counterclockwise as the raster is viewed.
+        nearest: As for ``moved_by``.
     """
     rows, columns = _grid(values)
     middle_row, middle_column = (size / 2 - 0.5 for size in values.shape[2:])
@@ -293,7 +303,7 @@ def turned_by(values: Tensor, degrees: Tensor) -> Tensor:
     down, right = rows - middle_row, columns - middle_column
     source_rows = middle_row + down * angle.cos() + right * angle.sin()
     source_columns = middle_column + right * angle.cos() - down * angle.sin()
-    return _moved(values, source_rows.round().long(), source_columns.round().long())
+    return _moved(values, source_rows.round().long(), source_columns.round().long(), nearest)
 
 
 def _grid(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -302,8 +312,8 @@ def _grid(values: Tensor) -> tuple[Tensor, Tensor]:
     return torch.arange(height)[None, :, None], torch.arange(width)[None, None]
 
 
-def _moved(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Each pixel from the given row and column, (N, H, W) each; outside the raster nothing is measured.
+def _moved(values: Tensor, rows: Tensor, columns: Tensor, nearest: bool) -> Tensor:
+    """Each pixel from the given row and column, (N, H, W) each; outside the raster nothing, or the nearest pixel.
 
     For points that is no return, otherwise zero (black). Points keep their coordinates, so they stay right and
     their places in the raster become wrong, as when they are projected into an image with wrong extrinsics.
@@ -314,7 +324,7 @@ def _moved(values: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     inside = (rows >= 0) & (rows < height) & (columns >= 0) & (columns < width)
     source = rows.clamp(0, height - 1) * width + columns.clamp(0, width - 1)
     gathered = values.flatten(2).gather(2, source.flatten(1)[:, None].expand(-1, channels, -1))
-    return torch.where(inside[:, None], gathered.view_as(values), outside)
+    return gathered.view_as(values).where(inside[:, None] | nearest, outside)
 
 
 def _ranges(points: Tensor) -> Tensor:

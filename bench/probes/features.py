@@ -56,7 +56,8 @@ def shift_consistency(first: Tensor, second: Tensor) -> float:
     """The share of pairs whose most probable class is the same under two shifts, in [0, 1].
 
     Zhang 2019 (arXiv 1904.11486), there for two random shifts of one image; here the rasters of all modalities
-    move by the same number of pixels, and nothing was measured in what enters at the sides.
+    move by the same number of pixels. Nothing was measured in what enters at the sides; it is the nearest pixel
+    where 0 is a value like others.
 
     Args:
         first: Logits (N, L) of the pairs, each moved by a shift of its own.
@@ -149,11 +150,11 @@ def _under_shifts(subject: Subject, probe: MakeRecord) -> Iterator[ProbeRecord]:
         shifted = []
         for _ in range(2):
             offsets = torch.randint(-level, level + 1, (len(measured), 2), generator=generator)
-            move = partial(moved_by, offsets=offsets)
-            moved = {
-                modality: changed(values, sensed_channels(subject.dataset.modality(modality)), move)
-                for modality, values in measured.inputs.items()
-            }
+            moved = {}
+            for name, values in measured.inputs.items():
+                modality = subject.dataset.modality(name)
+                move = partial(moved_by, offsets=offsets, nearest=not modality.zero_is_nothing)
+                moved[name] = changed(values, sensed_channels(modality), move)
             shifted.append(_features(subject, subject.with_inputs(moved)))
         (logits, features), (other_logits, _) = shifted
         of_level = partial(probe, level=float(level), level_unit="px", samples=len(measured))

@@ -37,4 +37,4 @@ def corrupted_sheet(dataset: PairedDataset, pair: int, seed: int) -> Image.Image
         stored[tile] = values.to(stored.dtype)
         if kind == "points":
             stored[tile, 3] = (stored[tile, 3] > 0).float()  # filled values are drawn as points too
-    return contact_sheet(replace(tiles, names=tuple(names)), range(len(names)))
+    return contact_sheet(replace(tiles, names=tuple(names)), range(len(names)), len(clean))

@@ -10,10 +10,9 @@ from bench.records.files import RecordError, read
 from bench.records.keys import CellKey, cell_key, latest, unlike_results
 from bench.records.probe import FILE_NAME as PROBES
 from bench.records.probe import ProbeRecord
+from bench.records.run import FILE_NAME as RECORDS
 from bench.records.run import RunRecord
-
-RECORDS = "records.jsonl"
-"""In a run's folder; PROBES and COSTS are beside it where there are any."""
+from bench.records.sample import SAMPLES
 
 
 @dataclass(frozen=True)
@@ -125,4 +124,5 @@ def _runs_in(path: Path) -> list[Path]:
     """The folders of runs in a folder that is not one itself."""
     if not path.is_dir() or _files_in(path):
         return []
-    return [folder for folder in sorted(path.iterdir()) if folder.is_dir() and _files_in(folder)]
+    folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and folder.name != SAMPLES]
+    return [folder for folder in folders if _files_in(folder)]

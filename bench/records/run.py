@@ -11,6 +11,7 @@ import msgspec
 from bench.records.metric import Metric
 
 SCHEMA_VERSION = 5
+FILE_NAME = "records.jsonl"
 
 COMPLETED, DIVERGED, FAILED = "completed", "diverged", "failed"
 

@@ -4,6 +4,9 @@ from pathlib import Path
 
 import msgspec
 
+SAMPLES = "samples"
+"""The folder of sample predictions in a run's folder."""
+
 
 def samples_path(folder: Path, checkpoint: str) -> Path:
     """The file of a cell's sample predictions.
@@ -12,7 +15,7 @@ def samples_path(folder: Path, checkpoint: str) -> Path:
         folder: Of the run.
         checkpoint: File name of the cell's checkpoint, as in its record.
     """
-    return folder / "samples" / f"{Path(checkpoint).stem}.jsonl"
+    return folder / SAMPLES / f"{Path(checkpoint).stem}.jsonl"
 
 
 class SampleRecord(msgspec.Struct, frozen=True, kw_only=True):

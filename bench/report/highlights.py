@@ -8,7 +8,7 @@ from bench.analysis import formats
 from bench.analysis.frames import frame
 from bench.analysis.resampling import shared_pairs
 from bench.analysis.statistics import FEWEST_SEEDS, mean_interval
-from bench.analysis.thresholds import above_chance
+from bench.analysis.thresholds import balanced_above_chance
 from bench.config import SMOKE
 from bench.metrics import IN_WORDS, declarations, name_on, reported, reported_pairs, reported_part
 from bench.records import COMPLETED, RunRecord
@@ -66,7 +66,7 @@ def _at_chance(records: Sequence[RunRecord]) -> list[str]:
     for record in records:
         accuracy = reported(record, "balanced_accuracy")
         if record.status == COMPLETED and accuracy is not None and reported_pairs(record):
-            models.setdefault(record.label, []).append(accuracy <= above_chance(record))
+            models.setdefault(record.label, []).append(accuracy <= balanced_above_chance(record))
     names = [
         model if all(at_chance) else f"{model} ({sum(at_chance)} of {len(at_chance)} seeds)"
         for model, at_chance in models.items()

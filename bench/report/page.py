@@ -24,13 +24,13 @@ from bench.report import cells
 from bench.report.figures import Image, images
 from bench.report.gallery import gallery
 from bench.report.highlights import highlights
-from bench.tables.claims import claims_table, comparison_tables, tuning_tables
+from bench.tables.claims import claims_tables, comparison_tables, tuning_tables
 from bench.tables.costs import cost_tables
 from bench.tables.findings import verdict_counts
 from bench.tables.tabulation import tables_by_study
 from bench.tables.text import TextTable
 
-MOST_ROWS = 60
+MOST_ROWS = 40
 """A longer table is folded until the reader opens it."""
 
 Draw = Callable[[Iterable[Run]], Iterable[list[Image]]]
@@ -59,7 +59,7 @@ def page(runs: Sequence[Run], claims: Claims | None = None, *, draw: Draw = _dra
     declared = published_claims() if claims is None else claims
     decided = ledger(records, probes, declared) if decide_claims(records, declared) else None
     verdicts = (
-        [claims_table(decided), *comparison_tables(decided), *tuning_tables(decided)]
+        [*claims_tables(decided), *comparison_tables(decided), *tuning_tables(decided)]
         if decided and decided.conditions
         else []
     )

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import chain
 from math import log
 from statistics import median
 
@@ -89,7 +88,7 @@ def page(ledger: Ledger, link: Link) -> str:
         "# Claims, tested on our runs",
         "Generated from records; do not edit. The TOML files beside the published values declare what each claim "
         "compares, `docs/evidence.md` explains how verdicts are reached.",
-        _linked_claims_table(ledger, link).markdown(),
+        *(table.markdown() for table in _linked_claims_tables(ledger, link)),
         "## Limits",
         "\n".join(f"- {limit}" for limit in _limits(ledger)),
         *(["## Questions with more than one answer"] if ledger.answers else []),
@@ -126,16 +125,21 @@ _CLAIM_NOTES = [
 ]
 
 
-def claims_table(ledger: Ledger) -> TextTable:
-    """One row per claim and set of conditions it was run under, with the comparison that it depends on."""
-    run, not_run = _run_and_not_run(ledger)
-    rows, header, notes = [_claim_row(entry)[1:] for entry in run], _CLAIM_HEADER[1:], _CLAIM_NOTES
-    devices = dict.fromkeys(row[-1] for row in rows)
+def claims_tables(ledger: Ledger) -> list[TextTable]:
+    """The decided claims and the undecided ones, with the comparison that each depends on.
+
+    There is one row per claim and set of conditions it was run under.
+    """
+    decided, undecided, not_run = _by_ruling(ledger)
+    header, notes = _CLAIM_HEADER[1:], _CLAIM_NOTES
+    rows = {title: [_claim_row(entry)[1:] for entry in of] for title, of in (decided, undecided)}
+    devices = dict.fromkeys(row[-1] for of_title in rows.values() for row in of_title)
     if len(devices) == 1:
-        rows, header, notes = [row[:-1] for row in rows], header[:-1], [*notes, f"device: {', '.join(devices)}"]
-    if not_run:
-        notes = [*notes, f"not run: {', '.join(entry.claim.name for entry in not_run)}"]
-    return _text_table("Claims", header, rows, notes)
+        rows = {title: [row[:-1] for row in of_title] for title, of_title in rows.items()}
+        header, notes = header[:-1], [*notes, f"device: {', '.join(devices)}"]
+    if not_run[1]:
+        notes = [*notes, f"not run: {', '.join(entry.claim.name for entry in not_run[1])}"]
+    return [_text_table(title, header, of_title, notes) for title, of_title in rows.items() if of_title]
 
 
 def comparison_tables(ledger: Ledger) -> list[TextTable]:
@@ -157,34 +161,42 @@ def comparison_tables(ledger: Ledger) -> list[TextTable]:
     return tables
 
 
-def _linked_claims_table(ledger: Ledger, link: Link) -> TextTable:
-    """The same for Markdown: with bold verdicts and links to the records."""
-    rows = []
-    for entry in chain(*_run_and_not_run(ledger)):
-        name, claim, verdict, *rest = _claim_row(entry)
-        links = ", ".join(f"[{source}]({link(source)})" for source in entry.sources)
-        rows.append([f"{name} ({entry.claim.sha256})", claim, f"**{verdict}**", *rest, links or "-"])
+def _linked_claims_tables(ledger: Ledger, link: Link) -> list[TextTable]:
+    """The same for Markdown: with names, links to the records, and the claims that were not run."""
+    *run, not_run = _by_ruling(ledger)
     notes = [*_CLAIM_NOTES, "name: with the hash of what the claim declares, which its records hold"]
-    return _text_table("Claims", [*_CLAIM_HEADER, "runs"], rows, notes)
+    tables = []
+    for title, entries in run:
+        rows = []
+        for entry in entries:
+            name, claim, verdict, *rest = _claim_row(entry)
+            links = ", ".join(f"[{source}]({link(source)})" for source in entry.sources)
+            rows.append([f"{name} ({entry.claim.sha256})", claim, f"**{verdict}**", *rest, links])
+        tables.append(_text_table(title, [*_CLAIM_HEADER, "runs"], rows, notes))
+    title, entries = not_run
+    rows = [[f"{entry.claim.name} ({entry.claim.sha256})", entry.claim.text] for entry in entries]
+    tables.append(_text_table(title, _CLAIM_HEADER[:2], rows))
+    return [table for table in tables if table.rows]
 
 
-def _run_and_not_run(ledger: Ledger) -> tuple[list[Entry], list[Entry]]:
-    """The entries of what was run, the decided ones first, and the others."""
+def _by_ruling(ledger: Ledger) -> tuple[tuple[str, list[Entry]], ...]:
+    """The entries that are decided, undecided and not run, each with a title."""
     run = [entry for entry in ledger.entries if entry.conditions is not None]
-    return sorted(run, key=lambda entry: entry.ruling not in DECIDED), [
-        entry for entry in ledger.entries if entry.conditions is None
-    ]
+    return (
+        ("Decided claims", [entry for entry in run if entry.ruling in DECIDED]),
+        ("Undecided claims", [entry for entry in run if entry.ruling not in DECIDED]),
+        ("Claims that were not run", [entry for entry in ledger.entries if entry.conditions is None]),
+    )
 
 
 def _claim_row(entry: Entry) -> list[str]:
     conditions, decisive = entry.conditions, entry.decisive
-    claim = [entry.claim.name, entry.claim.text]
+    claim = [entry.claim.name, entry.claim.text, entry.words]
     if conditions is None or decisive is None:
-        return [*claim, entry.words, *["-"] * 6]
+        return [*claim, *["-"] * 6]
     pairing = decisive.verdict.pairing
     return [
         *claim,
-        entry.words,
         f"{pairing.names}: {short_title(pairing.metric)} {decisive.verdict.effect_text}",
         str(pairing.n),
         conditions.shared.dataset,
@@ -386,7 +398,6 @@ def _narrowest(ledger: Ledger) -> list[str]:
 
 def _limits(ledger: Ledger) -> list[str]:
     datasets = list(dict.fromkeys(conditions.shared.dataset for conditions in ledger.conditions))
-    not_run = [entry.claim.name for entry in ledger.entries if entry.ruling is Ruling.NOT_RUN]
     origins = {
         True: "simulated. Results hold for simulated solids.",
         False: "read from files, which are not shipped here.",
@@ -403,8 +414,6 @@ def _limits(ledger: Ledger) -> list[str]:
         limits.append(
             "Where the protocol was cut short, losses and accuracies are those of trainings shorter than claimed."
         )
-    if not_run:
-        limits.append(f"Not run: {', '.join(not_run)}.")
     if ledger.unfinished:
         cells = dict.fromkeys(
             f"{record.model} (seed {record.seed}, {record.status})" for record in ledger.unfinished

@@ -35,7 +35,7 @@ def evidence_table(records: Sequence[RunRecord]) -> TextTable | None:
             f"({test}, paired by seed, Holm over the table); exploratory, as nothing was declared beforehand",
             *map(_margin_note, evaluated(records)),
         ],
-        conditions=describe(records),
+        conditions=describe(records, times=False),
         data=pd.DataFrame([_data(verdict) for verdict in verdicts]),
     )
 

@@ -1,6 +1,6 @@
-"""What the claims' verdicts come to, in sentences with their numbers, for a README.
+"""What the claims' verdicts come to, in tables with their numbers, for a README.
 
-No sentence is written by hand, so none says more than its numbers. Which claims are shown is decided by a rule and
+No verdict is written by hand, so none says more than its numbers. Which claims are shown is decided by a rule and
 by names given beforehand, so none is picked for its result.
 """
 
@@ -12,6 +12,7 @@ from bench.analysis.formats import short_title, significant, span
 from bench.analysis.frames import grouped
 from bench.analysis.ledger import DECIDED, Entry, Ledger, PartEntry, Ruling
 from bench.analysis.statistics import ALPHA, holm
+from bench.tables.text import markdown_lines
 
 _COUNTED = {
     Ruling.HOLDS: "hold",
@@ -25,12 +26,15 @@ _COUNTED = {
 UNADJUSTED = "Verdicts are not adjusted for the number of claims."
 
 _OF_PARTS = {
-    Ruling.HOLDS: "holds for",
-    Ruling.DIRECTION: "holds in direction only for",
-    Ruling.FAILS: "contradicted by",
-    Ruling.UNDECIDED: "undecided for",
-    Ruling.FAILED_MANIPULATION: "manipulation failed for",
+    Ruling.HOLDS: "supports",
+    Ruling.DIRECTION: "direction only",
+    Ruling.FAILS: "contradicts",
+    Ruling.UNDECIDED: "undecided",
+    Ruling.FAILED_MANIPULATION: "manipulation failed",
 }
+"""What comparisons say about their claim, in the order of a claim's rows."""
+
+_HEADER = ["claim", "verdict", "comparison", "result", "difference or ratio (95% interval)", "n"]
 
 
 def findings(ledger: Ledger, questions: Collection[str] = ()) -> str:
@@ -48,12 +52,12 @@ def findings(ledger: Ledger, questions: Collection[str] = ()) -> str:
     decided = [entry for ruling in DECIDED for entry in tested if entry.ruling is ruling]
     asked = [entry for name in questions for entry in tested if entry.claim.name == name and entry not in decided]
     blocks = [
-        f"**{under.shared.dataset}**, {under.protocol} ({_data(of_conditions)}):\n\n"
-        + "\n".join(map(_sentence, of_conditions))
+        f"**{under.shared.dataset}**, {under.protocol} ({_data(of_conditions)}):\n\n" + _table(of_conditions)
         for under, of_conditions in grouped([*decided, *asked], lambda entry: entry.conditions).items()
         if under is not None
     ]
     reading = [
+        "Of several comparisons with the same result, the least certain one is shown.",
         "In brackets: the 95% interval of this comparison alone. Before the last look less than 5% decide, so an",
         f"interval can exclude 0 while the comparison is still undecided. {UNADJUSTED}",
         *adjusted(tested),
@@ -124,20 +128,25 @@ def _data(entries: Sequence[Entry]) -> str:
     return f"{span(record.classes for record in records)} classes, {pairs}; {seeds}"
 
 
-def _sentence(entry: Entry) -> str:
-    of_rulings = grouped(entry.parts, lambda part: part.ruling)
-    results = [_result(words, of_rulings[ruling]) for ruling, words in _OF_PARTS.items() if ruling in of_rulings]
-    return f'- "{entry.claim.text}": **{entry.words}**; {"; ".join(results)}.'
+def _table(entries: Sequence[Entry]) -> str:
+    """One row for each claim and each result that its comparisons have."""
+    rows: list[list[str]] = []
+    for entry in entries:
+        words = [entry.claim.text, f"**{entry.words}**"]
+        of_rulings = grouped(entry.parts, lambda part: part.ruling)
+        for ruling in filter(of_rulings.__contains__, _OF_PARTS):
+            names, effect, n = _comparison(of_rulings[ruling])
+            rows.append([*words, names, _OF_PARTS[ruling], effect, n])
+            words = ["", ""]
+    return "\n".join(markdown_lines(_HEADER, len(_HEADER) - 1, rows))
 
 
-def _result(words: str, parts: Sequence[PartEntry]) -> str:
-    """What one or several comparisons with the same result came to, with the numbers of the least certain one."""
+def _comparison(parts: Sequence[PartEntry]) -> tuple[str, str, str]:
+    """The names, the effect and the number of seeds of the least certain of comparisons with the same result."""
     part = max(parts, key=lambda part: part.doubt)
     pairing = part.verdict.pairing
-    several = f"{len(parts)} comparisons, the least certain one " if len(parts) > 1 else ""
-    failed = any(k < n for k, n in part.learned)
-    learned = f", learned: {', '.join(f'{k} of {n}' for k, n in part.learned)}" if failed else ""
-    return (
-        f"{words} {several}{pairing.names}: {short_title(pairing.metric)} "
-        f"{part.verdict.effect_text}, n = {pairing.n}{learned}"
-    )
+    several = f"; least certain of {len(parts)}" if len(parts) > 1 else ""
+    failed = not pairing.exact and any(k < n for k, n in part.learned)
+    learned = f"; learned: {', '.join(f'{k} of {n}' for k, n in part.learned)}" if failed else ""
+    effect = f"{short_title(pairing.metric)} {part.verdict.effect_text}{learned}"
+    return f"{pairing.names}{several}", effect, str(pairing.n)

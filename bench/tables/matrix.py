@@ -1,4 +1,4 @@
-"""Every strategy in every embedder: one table per metric, as wide as there are embedders."""
+"""Every strategy with every embedder: one or two tables per metric."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,6 +13,9 @@ from bench.records import Metric, RunRecord
 from bench.tables.seeds import Best, best, raw, seed_table
 from bench.tables.text import TextTable
 
+Cell = tuple[str, str]
+"""A strategy and an embedder."""
+
 FEWEST_EMBEDDERS = 3
 """Of two, the table of pairs shows one beside the other."""
 
@@ -20,14 +23,26 @@ FEWEST_EMBEDDERS = 3
 def matrix_tables(records: Sequence[RunRecord]) -> list[TextTable]:
     """The means over seeds of each metric of evaluations, strategies down and embedders across.
 
-    Where there are more embedders than strategies, embedders are down. None with fewer than three embedders or
-    fewer than two strategies.
+    Where there are more embedders than strategies, embedders are down. Where most cells would be empty, as few
+    strategies have more than the usual embedders, these strategies have a table of their own with all embedders.
+    None with fewer than three embedders or fewer than two strategies.
     """
     cells = frame(records)
     cells = cells[cells.embedder != ""]
     if cells.embedder.nunique() < FEWEST_EMBEDDERS or cells.strategy.nunique() < 2:
         return []
-    return [_matrix(metric, cells, records) for metric in outcomes(records)]
+    return [table for metric in outcomes(records) for table in _tables(metric, cells, records)]
+
+
+def _parts(cells: pd.DataFrame) -> list[pd.DataFrame]:
+    """All runs; or those with the embedders of most strategies, and those of the strategies that have others."""
+    strategies = cells.strategy.nunique()
+    of_embedder = cells.groupby("embedder").strategy.nunique()
+    usual = of_embedder.index[of_embedder >= strategies / 2]
+    others = cells[~cells.embedder.isin(usual)]
+    if usual.empty or others.empty or of_embedder.sum() >= strategies * len(of_embedder) / 2:
+        return [cells]
+    return [cells[cells.embedder.isin(usual)], cells[cells.strategy.isin(others.strategy)]]
 
 
 def _fewer_seeds(cells: pd.DataFrame) -> list[str]:
@@ -48,39 +63,39 @@ def _fewer_seeds(cells: pd.DataFrame) -> list[str]:
     ]
 
 
-def _matrix(metric: Metric, cells: pd.DataFrame, records: Sequence[RunRecord]) -> TextTable:
+def _tables(metric: Metric, cells: pd.DataFrame, records: Sequence[RunRecord]) -> list[TextTable]:
     by_cell = cells.pivot(index="seed", columns=["strategy", "embedder"], values=metric.name)
     ratio = shared_pairs(records)
     stand_out = best(by_cell, higher_is_better=metric.higher_is_better, ratio=ratio)
-    strategies, embedders = (list(cells[axis].unique()) for axis in ("strategy", "embedder"))
-    group_of = cells.groupby("strategy").group.first()
-    across = len(strategies) >= len(embedders)
-    down, columns = (strategies, embedders) if across else (embedders, strategies)
     intervals = {cell: mean_interval(by_cell[cell].dropna(), ratio=ratio) for cell in by_cell}
     decimals = formats.common_decimals(metric, intervals.values())
-    rows: list[list[str]] = []
-    data: list[dict[str, object]] = []
-    for first in down:
-        row: list[str] = [first]
-        numbers: dict[str, object] = {"strategy" if across else "embedder": first}
-        for second in columns:
-            cell = (first, second) if across else (second, first)
-            interval = intervals.get(cell, NOTHING)
-            text = formats.mean(metric, interval, decimals)
-            row.append(Best(text) if cell in stand_out else text)
-            numbers |= raw({second: interval})
-        rows.append(row)
-        data.append(numbers)
-    return seed_table(
-        f"matrix-{metric.name}",
-        f"{metric.title}, strategy by embedder",
-        ["strategy" if across else "embedder", *columns],
-        1,
-        rows,
-        data,
-        records,
-        seeds=cells.seed.nunique(),
-        best="the best of the table and all not significantly different from it (Holm over the table)",
-        before=_fewer_seeds(cells),
-        groups=[str(group_of[strategy]) for strategy in strategies] if across else (),
-    )
+
+    def text(cell: Cell) -> str:
+        words = formats.mean(metric, intervals.get(cell, NOTHING), decimals)
+        return Best(words) if cell in stand_out else words
+
+    def table(part: pd.DataFrame, suffix: str) -> TextTable:
+        strategies, embedders = (list(part[axis].unique()) for axis in ("strategy", "embedder"))
+        group_of = part.groupby("strategy").group.first()
+        across = len(strategies) >= len(embedders)
+        axis, other = ("strategy", "embedder") if across else ("embedder", "strategy")
+        down, columns = (strategies, embedders) if across else (embedders, strategies)
+        rows = {x: {y: (x, y) if across else (y, x) for y in columns} for x in down}
+        return seed_table(
+            f"matrix-{metric.name}{suffix}",
+            f"{metric.title}, {axis} by {other}",
+            [axis, *columns],
+            1,
+            [[x, *map(text, row.values())] for x, row in rows.items()],
+            [
+                {axis: x, **raw({y: intervals.get(cell, NOTHING) for y, cell in row.items()})}
+                for x, row in rows.items()
+            ],
+            records,
+            seeds=part.seed.nunique(),
+            best="the best of all, and those not significantly different from it (Holm over all)",
+            before=_fewer_seeds(part),
+            groups=[str(group_of[strategy]) for strategy in strategies] if across else (),
+        )
+
+    return [table(part, suffix) for part, suffix in zip(_parts(cells), ("", "-embedders"), strict=False)]

@@ -31,15 +31,16 @@ def classes_table(records: Sequence[RunRecord]) -> TextTable | None:
     for model in counted:
         accuracies, seeds = dict(zip(model.classes, model.accuracies, strict=True)), len(model.seeds)
         rows.append([model.model, str(seeds), *(number(accuracies.get(name), ".3f") for name in classes)])
-        data.append({"model": model.model, "seeds": seeds, **accuracies})
+        data.append([model.model, seeds, *map(accuracies.get, classes)])
+    header = ["model", "seeds", *classes]
     return TextTable(
         name="classes",
         title=f"{records[0].study}: {counted[0].part} accuracy of each class",
-        header=["model", "seeds", *classes],
+        header=header,
         labels=1,
         rows=rows,
-        data=pd.DataFrame(data),
+        data=pd.DataFrame(data, columns=header),  # a list, as a class can be called "seeds"
         notes=["share of the class's pairs that is right, of the pairs of all seeds together"],
-        conditions=describe(records),
+        conditions=describe(records, times=False),
         further=True,
     )

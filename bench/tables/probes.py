@@ -51,7 +51,8 @@ def robustness_table(probes: Sequence[ProbeRecord], ratio: float = 0.0) -> TextT
         rows=rows,
         notes=[
             "relative: mean accuracy over the levels (area under the curve)",
-            "effective: how much less accuracy a model loses than late fusion with the same seed and embedder",
+            "effective: how much less accuracy a model loses than late fusion with the same seed and embedder; "
+            "a model at chance level has nothing to lose",
             spread_of(ratio),
         ],
         conditions=describe_probes(probes),

@@ -60,11 +60,8 @@ class TextTable:
 
     def markdown(self) -> str:
         """GitHub's Markdown; marked cells are bold."""
-        rule = ["---"] * self.labels + ["---:"] * (len(self.header) - self.labels)
         rows = [self._emphasized(i, row, "**{}**") for i, row in enumerate(self.rows)]
-        lines = [f"**{self.title}**", ""]
-        escaped = [[cell.replace("|", r"\|") for cell in cells] for cells in (self.header, rule, *rows)]
-        lines += ["| " + " | ".join(cells) + " |" for cells in escaped]
+        lines = [f"**{self.title}**", "", *markdown_lines(self.header, self.labels, rows)]
         lines += ["", *(f"{note}  " for note in (*self.notes, *self.conditions))]
         return "\n".join(lines).rstrip() + "\n"
 
@@ -145,6 +142,13 @@ class TextTable:
         """The rows that start a further group."""
         groups = self.groups or ([row[0] for row in self.rows] if self.labels > 1 else [])
         return {i for i in range(1, len(groups)) if groups[i] != groups[i - 1]}
+
+
+def markdown_lines(header: Sequence[str], labels: int, rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table in GitHub's Markdown; columns after the first ``labels`` are aligned to the right."""
+    rule = ["---"] * labels + ["---:"] * (len(header) - labels)
+    escaped = [[cell.replace("|", r"\|") for cell in cells] for cells in (header, rule, *rows)]
+    return ["| " + " | ".join(cells) + " |" for cells in escaped]
 
 
 def as_text(table: TextTable, *, color: bool, encoding: str = "utf-8", width: int = MAX_WIDTH) -> str:

@@ -33,7 +33,7 @@ def threshold_table(records: Sequence[RunRecord]) -> TextTable | None:
         labels=1,
         rows=[_text(row, reasons) for row in data.to_dict("records")],
         notes=[f"({number}) {reason}" for number, reason in enumerate(reasons, start=1)],
-        conditions=describe(records),
+        conditions=describe(records, times=False),
         data=data,
     )
 

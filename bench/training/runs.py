@@ -1,12 +1,14 @@
 """One run: a model, a data set and a seed become a record."""
 
 import hashlib
+import json
 import math
 import re
 import time
+import warnings
 from collections.abc import Callable, Hashable
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -17,9 +19,10 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from bench.config import STANDARD, Protocol, RunConfig
+from bench.config import STANDARD, Precision, Protocol, RunConfig
 from bench.metrics import accuracy, class_accuracies, confusion
-from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord
+from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord, append
+from bench.records.run import FILE_NAME
 from bench.records.sample import samples_path
 from bench.registry import METRICS
 from bench.training.ceiling import ceiling
@@ -51,6 +54,9 @@ T = TypeVar("T")
 
 CHECKPOINTS = "checkpoints"
 """The folder of checkpoints in a run's folder."""
+
+DESCRIPTION = "fusiongauge"
+"""The key of a checkpoint's metadata under which it describes its model, in JSON."""
 
 Driver = Callable[[Callable[[], None], Callable[[], None], int], None]
 """Calls (train_epoch, finish_epoch) in turn, the given number of times, as ``drive`` and pytest-benchmark do."""
@@ -99,8 +105,9 @@ def run(
         seed: Of all random streams: pairs, split, initial weights, order of the epochs.
         protocol: Everything else that decides how the model is trained.
         device: "cpu", "cuda" or "cuda:N".
-        results_dir: The checkpoint and sample predictions are written to ``checkpoints`` and ``samples`` in this
-            folder; None to write nothing.
+        results_dir: The record is added to ``records.jsonl`` in this folder, and the checkpoint and sample
+            predictions are written to ``checkpoints`` and ``samples`` there; None to write nothing. What cannot
+            be written is a warning.
         observe: Called with an ``EpochResult`` after every epoch, those of experts included.
 
     Returns:
@@ -119,7 +126,14 @@ def run(
     check_device(device)
     config.check_precision()
     source = data if isinstance(data, PairedDataset) else open_source(name)
-    return run_cell(_spec(model), source, seed, config, observe=observe)
+    record = run_cell(_spec(model), source, seed, config, observe=observe, note=warnings.warn)
+    if folder is not None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            append(folder / FILE_NAME, record)
+        except OSError as error:  # the caller has the record
+            warnings.warn(f"the record could not be added to {folder / FILE_NAME} ({error})", stacklevel=2)
+    return record
 
 
 def _spec(model: str | ModelSpec | BuildModel) -> ModelSpec:
@@ -207,7 +221,7 @@ def run_cell(
         if shown is data.world.test:
             fields |= _evaluated("test", logits, shown.labels, classes)
             fields |= {f"test_{name}": fields["test_metrics"][name] for name in ("loss", "accuracy")}
-        fields |= _save_weights(network, config, spec, seed, note)
+        fields |= _save_weights(network, data, config, spec, seed, note)
         if config.results_dir is not None and fields["checkpoint"] is not None:
             path = samples_path(config.results_dir, fields["checkpoint"])
             if reason := save_samples(path, logits, shown, fields["weights_sha256"]):
@@ -399,7 +413,12 @@ def _seconds(pretraining: list[Pretraining]) -> float:
 
 
 def _save_weights(
-    network: nn.Module, config: RunConfig, spec: ModelSpec, seed: int, note: Callable[[str], None]
+    network: nn.Module,
+    data: PreparedData,
+    config: RunConfig,
+    spec: ModelSpec,
+    seed: int,
+    note: Callable[[str], None],
 ) -> dict[str, Any]:
     """The hash of the weights, and the name of their checkpoint; None if it cannot be written, which is noted."""
     # Copies, as a checkpoint cannot hold tensors that share memory, such as tied weights.
@@ -417,13 +436,28 @@ def _save_weights(
         path = config.results_dir / CHECKPOINTS / name
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(weights, path)
+            save_file(weights, path, {DESCRIPTION: json.dumps(_described(spec, data, config.protocol.precision))})
         except (OSError, SafetensorError) as error:  # the result is known, and more than its weights
             note(f"the checkpoint {path} could not be saved, so this model is not resumed or probed ({error})")
             with suppress(OSError):
                 path.unlink(missing_ok=True)
             name = None
     return {"weights_sha256": digest.hexdigest(), "checkpoint": name}
+
+
+def _described(spec: ModelSpec, data: PreparedData, precision: Precision) -> dict[str, Any]:
+    """What ``trained.load_model`` needs besides the weights: the model's name, its inputs and its classes."""
+    dataset, statistics = data.world.train.dataset, data.statistics
+    return {
+        "model": spec.name,
+        "classes": list(data.world.info.classes),
+        "image_size": list(data.world.info.image_size),
+        "modalities": {name: asdict(dataset.modality(name)) for name in dataset.inputs},
+        "used": list(spec.sees(data.world.info.channels)),
+        "mean": {name: statistics.mean[name].tolist() for name in data.scaled},
+        "std": {name: statistics.std[name].tolist() for name in data.scaled},
+        "precision": precision,
+    }
 
 
 def _finite(value: float) -> float | None:

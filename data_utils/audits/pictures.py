@@ -37,8 +37,10 @@ def _font() -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(Path(mpl.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf"), 11)
 
 
-def contact_sheet(dataset: PairedDataset, pairs: Sequence[int]) -> Image.Image:
+def contact_sheet(dataset: PairedDataset, pairs: Sequence[int], scale_of: int | None = None) -> Image.Image:
     """Some pairs side by side: one tile per modality, then the measured points over the image.
+
+    The scales of colors are those of the first ``scale_of`` pairs, or of all.
 
     Range images of a scanner are rotated to the orientation of the images (``lidar.T[:, ::-1]``), and its points
     are drawn where the simulator's camera sees them. A depth camera measures one point per pixel of the image.
@@ -48,11 +50,11 @@ def contact_sheet(dataset: PairedDataset, pairs: Sequence[int]) -> Image.Image:
     height, width = factor * height, factor * width
     inputs = {name: dataset.measured(name, torch.tensor(pairs)) for name in dataset.inputs}
     modalities = {name: dataset.modality(name) for name in inputs}
-    tiles = [_tile(name, values, modalities[name]) for name, values in inputs.items()]
+    tiles = [_tile(name, values, modalities[name], scale_of) for name, values in inputs.items()]
     photos = next((inputs[name] for name, modality in modalities.items() if _is_photo(modality)), None)
     points = next((name for name, modality in modalities.items() if modality.points), None)
     if photos is not None and points is not None:
-        tiles.append(_overlay(photos, inputs[points], modalities[points], factor))
+        tiles.append(_overlay(photos, inputs[points], modalities[points], factor, scale_of))
 
     columns = math.ceil(math.sqrt(len(pairs) / 2))
     rows = math.ceil(len(pairs) / columns)
@@ -69,8 +71,24 @@ def contact_sheet(dataset: PairedDataset, pairs: Sequence[int]) -> Image.Image:
             image = image.resize((width, height), Image.Resampling.NEAREST)
             sheet.paste(image, (left + place * (width + _MARGIN), top + _LINE))
         label, name = dataset.info.classes[int(dataset.labels[pair])], dataset.names[pair]
-        pen.text((left, top), name if name.startswith(label) else f"{label}: {name}", _INK, font)
+        pen.text(
+            (left, top),
+            _caption("" if name.startswith(label) else label, name, cell[0] - _MARGIN, font),
+            _INK,
+            font,
+        )
     return sheet
+
+
+def _caption(label: str, name: str, width: int, font: ImageFont.FreeTypeFont) -> str:
+    """The class and the name of a pair, the first of them cut where both are wider than some pixels."""
+    text, shown = f"{label}: {name}" if label else name, label
+    while shown and font.getlength(text) > width:
+        shown = shown[:-1]
+        text = f"{shown}...: {name}" if shown else name
+    while font.getlength(text) > width:
+        text = f"{text.removesuffix('...')[:-1]}..."
+    return text
 
 
 def pictures(values: Tensor, modality: Modality) -> Pixels:
@@ -94,12 +112,12 @@ class _Tile(NamedTuple):
     images: Pixels
 
 
-def _tile(name: str, values: Tensor, modality: Modality) -> _Tile:
+def _tile(name: str, values: Tensor, modality: Modality, scale_of: int | None = None) -> _Tile:
     """One modality (N, C, H, W): photos, ranges as colors, or the mean of the channels as colors."""
     if _is_photo(modality):
         return _Tile(name, _pixels(values))
     if modality.points:
-        colors, low, high = _colors(_ranges_m(values))
+        colors, low, high = _colors(_ranges_m(values), scale_of)
         legend = f"{name}: range, {low:.1f} m (light) to {high:.1f} m (dark)"
         if modality.kind == "range":
             return _Tile(f"{legend}, rotated as the image", colors.transpose(0, 2, 1, 3)[:, :, ::-1])
@@ -109,16 +127,16 @@ def _tile(name: str, values: Tensor, modality: Modality) -> _Tile:
     if modality.kind in METRIC:
         means = means.where(means > 0, torch.nan)
     if modality.kind == "thermal":  # warm is light, as thermal cameras show it
-        colors, low, high = _colors(-means.numpy())
+        colors, low, high = _colors(-means.numpy(), scale_of)
         return _Tile(f"{name}: {-high:.3g}{unit} (dark) to {-low:.3g}{unit} (light)", colors)
-    colors, low, high = _colors(means.numpy())
+    colors, low, high = _colors(means.numpy(), scale_of)
     return _Tile(f"{name}: {low:.3g}{unit} (light) to {high:.3g}{unit} (dark)", colors)
 
 
-def _overlay(photos: Tensor, points: Tensor, modality: Modality, factor: int) -> _Tile:
+def _overlay(photos: Tensor, points: Tensor, modality: Modality, factor: int, scale_of: int | None) -> _Tile:
     """Points over enlarged photos, colored by range."""
     images = _enlarged(_pixels(photos), factor)
-    colors, _, _ = _colors(_ranges_m(points))
+    colors, _, _ = _colors(_ranges_m(points), scale_of)
     if modality.kind == "range":
         images = np.clip(images * _BRIGHTER, 0, 160).astype(np.uint8)
         return _Tile("points over the brightened image", np.stack([*map(_with_points, images, points, colors)]))
@@ -156,9 +174,9 @@ def _ranges_m(xyza: Tensor) -> npt.NDArray[np.float64]:
     return np.asarray(xyza_to_range(xyza, torch.nan).numpy())
 
 
-def _colors(values: npt.NDArray[np.float64]) -> tuple[Pixels, float, float]:
+def _colors(values: npt.NDArray[np.float64], scale_of: int | None) -> tuple[Pixels, float, float]:
     """Values (N, H, W) as colors (N, H, W, 3), and the ends of the color scale; NaN is no measurement."""
-    finite = values[np.isfinite(values)]
+    finite = values[:scale_of][np.isfinite(values[:scale_of])]
     low, high = (float(finite.min()), float(finite.max())) if len(finite) else (0.0, 1.0)
     place = np.clip((values - low) / max(high - low, 1e-6), 0, 1) * (len(_SCALE) - 1)
     stops = np.arange(len(_SCALE))

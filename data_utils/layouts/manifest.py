@@ -38,6 +38,12 @@ from data_utils.layouts.tables import SUFFIXES, read_table
 from data_utils.modality import METRIC, NAMES, Kind
 from data_utils.simulator.shapes import Progress, Simulation, no_progress
 
+_MEANINGS = {
+    "label": "the name of the pair's class",
+    "group": "the same word or number for pairs that no split may separate, such as crops of one photograph; "
+    "number the rows if there are none",
+}
+
 DEPTH_COLUMNS = ("rgb", "depth", "label", "group", "fx", "fy", "cx", "cy")
 """The columns of a manifest of depth images; further columns are ignored."""
 
@@ -89,6 +95,7 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
             f"{file} has no column {', '.join(map(repr, missing))}; a manifest needs the columns "
             f"{','.join(columns)}, or its modalities are declared in dataset.toml; its header line is read as "
             f"{some(list(map(repr, table.columns)), 8)}."
+            + "".join(f" {name!r} is {_MEANINGS[name]}." for name in missing if name in _MEANINGS)
         )
     if table.empty:
         raise DataError(f"{file} has no rows; add one per pair.")

@@ -64,7 +64,7 @@ def fixed_costs(
     trainer.finish_epoch()
     taken("epoch", trainer.train_epoch)
     taken("validation", lambda: evaluate(network, ready.valid))
-    saved = taken("checkpoint", lambda: _save_weights(network, config, spec, SEED, silent))
+    saved = taken("checkpoint", lambda: _save_weights(network, ready, config, spec, SEED, silent))
     shown = ready.world.reported
     logits = taken("test", lambda: predict_part(network, ready, shown))
     path = folder / "samples.jsonl"

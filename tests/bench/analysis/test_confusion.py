@@ -1,8 +1,9 @@
 from typing import Any
 
+import pytest
 from msgspec.structs import replace
 
-from bench.analysis.confusion import SHADES, confusions
+from bench.analysis.confusion import MOST_CLASSES, SHADES, confusions
 from bench.records import RunRecord
 from tests.bench.samples import MODEL, TWIN, record, with_test_figures
 
@@ -37,3 +38,17 @@ def test_shades_grow_with_the_share_of_the_row() -> None:
     assert [one.shade(0, 0), one.shade(0, 1), one.shade(1, 0), one.shade(1, 1)] == [SHADES, 0, 1, SHADES]
     (empty,) = confusions([counted([[0, 0], [1, 1]])])
     assert (empty.shade(0, 0), empty.accuracies) == (0, [None, 0.5])
+
+
+def test_the_most_frequent_mistakes_of_a_class_come_first() -> None:
+    counts = [[5, 1, 0, 2, 1, 3], *([0] * 6 for _ in range(5))]
+    (one,) = confusions([counted(counts, class_names=list("abcdef"))])
+    assert one.mistakes(0) == [("f", 3), ("d", 2), ("b", 1)]  # of equal ones the first class
+    assert one.mistakes(1) == []
+
+
+@pytest.mark.parametrize(("classes", "readable"), [(MOST_CLASSES, True), (MOST_CLASSES + 1, False)])
+def test_a_matrix_of_many_classes_is_not_shown(classes: int, readable: bool) -> None:
+    counts = [[1] * classes] * classes
+    (one,) = confusions([counted(counts, class_names=[str(label) for label in range(classes)])])
+    assert one.is_readable == readable

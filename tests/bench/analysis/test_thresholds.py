@@ -3,10 +3,19 @@ from itertools import product
 from math import sqrt
 from statistics import NormalDist
 
+import msgspec
 import pytest
 
 from bench.analysis import thresholds
-from bench.analysis.thresholds import SIGMAS, Threshold, above_chance, nothing, published, threshold_for
+from bench.analysis.thresholds import (
+    SIGMAS,
+    Threshold,
+    above_chance,
+    balanced_above_chance,
+    nothing,
+    published,
+    threshold_for,
+)
 from bench.config import PROFILES
 from bench.records import RecordError
 from bench.registry import STUDIES
@@ -30,6 +39,22 @@ def test_above_chance_is_what_guessing_hardly_reaches() -> None:
     assert above_chance(record(classes=2, valid_pairs=100)) == pytest.approx(0.5 + SIGMAS * 5 / 100)
     # 900 pairs of 10 classes: 90 right with sqrt(900 * 0.1 * 0.9) = 9.
     assert above_chance(record(classes=10, valid_pairs=900)) == pytest.approx(0.1 + SIGMAS * 9 / 900)
+
+
+def test_the_best_guess_is_the_largest_class() -> None:
+    # 90 of 100 pairs are right without looking, with a standard deviation of sqrt(100 * 0.9 * 0.1) = 3.
+    rare = record(valid_pairs=100, class_counts={"train": [200, 200], "valid": [90, 10]})
+    assert above_chance(rare) == pytest.approx(0.9 + SIGMAS * 3 / 100)
+
+
+def test_few_pairs_of_a_class_make_balanced_accuracy_uncertain() -> None:
+    # Half of 90 and half of 10 are right, with variances of 0.25 / 90 and 0.25 / 10.
+    rare = record(valid_pairs=100, class_counts={"valid": [90, 10]})
+    assert balanced_above_chance(rare) == pytest.approx(0.5 + SIGMAS * sqrt((0.25 / 90 + 0.25 / 10) / 4))
+    missing = record(classes=3, valid_pairs=100, class_counts={"valid": [50, 0, 50]})
+    assert balanced_above_chance(missing) == pytest.approx(1 / 3 + SIGMAS * sqrt(2 / 9 / 100))
+    even = record(classes=4, valid_pairs=100)
+    assert balanced_above_chance(even) == pytest.approx(above_chance(even))
 
 
 def test_guessing_reaches_it_once_in_a_thousand_runs() -> None:
@@ -76,6 +101,16 @@ def test_quick_asks_more_than_chance_of_all_but_frozen_experts(name: str) -> Non
     frozen = name.startswith("experts-late-")
     least = threshold_for(record(name, profile="quick")).least(record(name, profile="quick"))
     assert least == (0.0 if frozen else pytest.approx(0.5 + SIGMAS * sqrt(0.25 / 100)))
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_nothing_is_required_on_data_from_files(profile: str) -> None:
+    own = record("field-rgb-strided", profile=profile, dataset="kitchen", simulated=False)
+    assert threshold_for(own).least(own) == 0.0
+    if profile != "smoke":
+        assert "somebody's own" in threshold_for(own).reason
+        of_a_plug_in = msgspec.structs.replace(own, simulated=True)
+        assert threshold_for(of_a_plug_in).least(of_a_plug_in) > 0.5
 
 
 def test_smoke_asks_nothing() -> None:

@@ -72,6 +72,22 @@ def test_a_bar_reaches_from_the_lowest_to_the_highest_seed() -> None:
     assert np.asarray(panel.get_lines()[0].get_ydata()).tolist() == [(0.5 + 0.7 + 0.9) / 3]
 
 
+def test_times_of_disturbed_runs_are_not_drawn() -> None:
+    def drawn(*loads: float) -> list[float]:
+        """The points of the panel of times; none without such a panel."""
+        times = [1.0, 9.0]
+        figure = made(
+            cost([record(seed=i, epoch_seconds=[times[i]], other_load=load) for i, load in enumerate(loads)])
+        )
+        assert ("times: rough" in figure.get_supxlabel()) == any(loads)
+        panels = [panel for panel in figure.axes if panel.get_xlabel() == "epoch time (s)"]
+        return [float(x) for panel in panels for x in np.asarray(panel.get_lines()[0].get_xdata())]
+
+    assert drawn(0.0, 0.0) == [5.0]
+    assert drawn(0.0, 1.0) == [1.0]
+    assert drawn(1.0, 1.0) == []
+
+
 def test_families_differ_in_marker_and_embedders_in_color_and_filling() -> None:
     families = [f"family{i}" for i in range(12)]
     figure = made(cost([embedded(name, family, family=family) for name in EMBEDDERS for family in families]))

@@ -24,6 +24,20 @@ def test_a_line_is_the_median_of_seeds_and_a_band_their_range() -> None:
     assert corners == {(1, 0.4), (2, 0.2), (3, 0.1), (1, 0.6), (2, 0.9), (3, 0.3)}
 
 
+@pytest.mark.parametrize(("counts", "loss"), [([90, 10], 0.3250830), ([50, 50], log(2)), ([100, 0], None)])
+def test_chance_level_is_the_entropy_of_the_validated_classes(counts: list[int], loss: float | None) -> None:
+    uneven = {"train": [10, 10], "valid": counts, "test": [1, 2]}  # -0.9 ln 0.9 - 0.1 ln 0.1 = 0.325083
+    figure = made(curves([record(seed=seed, class_counts=uneven) for seed in (1, 2, 3)]))
+    chance = [np.asarray(line.get_ydata()) for line in figure.axes[0].get_lines() if line.get_linestyle() == ":"]
+    assert [line.tolist() for line in chance] == ([] if loss is None else [pytest.approx([loss] * 2)])
+
+
+def test_epochs_are_whole_numbers_even_if_there_is_one() -> None:
+    figure = made(curves([record(valid_losses=[0.5])]))
+    figure.draw_without_rendering()
+    assert [tick for tick in figure.axes[0].get_xticks() if tick % 1] == []
+
+
 def test_one_seed_has_no_band() -> None:
     figure = made(curves([record()]))
     assert not any(len(band.get_paths()) for band in figure.axes[0].collections)

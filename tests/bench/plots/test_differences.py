@@ -132,5 +132,18 @@ def test_times_that_other_processes_disturbed_have_no_panel() -> None:
     assert titles(1.0) == ["valid accuracy", "best valid loss"]
 
 
+def test_times_that_other_processes_disturbed_are_in_no_difference() -> None:
+    """The first of two seeds was disturbed with one of both models: the second one's difference is drawn."""
+    records = [
+        record(model, seed=seed, epoch_seconds=[seconds], other_load=load)
+        for seed, loads in ((51, (0.0, 1.0)), (52, (0.0, 0.0)))
+        for model, seconds, load in zip((TWIN, MODEL), (1.0, 7.0 if seed == 51 else 1.5), loads, strict=True)
+    ]
+    panel = made(downsampling(records)).axes[-1]
+    assert panel.get_title("left").startswith("epoch time (s)")
+    points_of = [np.asarray(line.get_xdata()) for line in panel.get_lines() if line.get_linestyle() == "None"]
+    assert np.abs(np.concatenate(points_of)).tolist() == [0.5]
+
+
 def test_strategies_without_a_concatenation_are_not_drawn() -> None:
     assert strategies(pairs(0.1, 0.2)) is None

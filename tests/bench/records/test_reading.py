@@ -83,6 +83,13 @@ def test_a_run_may_have_only_measured_costs(tmp_path: Path) -> None:
     assert contents(read_run(tmp_path)) == ([], [], [inference(MODEL)])
 
 
+def test_a_run_whose_records_are_gone_is_not_its_samples(tmp_path: Path) -> None:
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "one.jsonl").write_text("{}\n")
+    with pytest.raises(RecordError, match=f"{tmp_path}: holds no records; pass the folder of a run"):
+        read_run(tmp_path)
+
+
 def test_what_cannot_be_read_names_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="there is no file or folder of this name; pass the folder of a run"):
         read_run(tmp_path / "gone")

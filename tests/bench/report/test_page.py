@@ -10,6 +10,7 @@ from bench.analysis.ledger import ledger
 from bench.records import CostRecord, Metric, RunRecord, append
 from bench.records.reading import Run
 from bench.report.page import page
+from bench.tables.claims import claims_tables
 from bench.tables.costs import cost_tables
 from bench.tables.findings import verdict_counts
 from bench.tables.tabulation import tables_by_study
@@ -65,7 +66,8 @@ def test_the_summary_links_to_every_study(shown: Node) -> None:
 
 def test_the_published_claims_are_there_where_a_study_decides_them(shown: Node) -> None:
     claims = ledger(hand_made().records, [], published_claims())
-    assert sorted(row[:2] for row in rows(shown, "Claims")[1:]) == sorted(
+    of_claims = [row[:2] for table in claims_tables(claims) for row in rows(shown, table.title)[1:]]
+    assert sorted(of_claims) == sorted(
         [entry.claim.text, entry.words] for entry in claims.entries if entry.conditions is not None
     )
     (summary,) = shown.find("section", **{"aria-labelledby": "summary"})
@@ -109,6 +111,20 @@ def test_each_model_has_its_confusion_matrix(shown: Node) -> None:
     assert ten[0][1:11] == [row[0] for row in ten[1:]]
     assert ten[1][1:4] == ["9", "8", "7"]
     assert ten[10] == [HOSTILE, *["0"] * 10, "0", "-"]
+
+
+def test_the_mistakes_of_many_classes_are_listed() -> None:
+    names = [f"{label} & co" for label in range(30)]
+    counts = [[0] * 30 for _ in names]
+    counts[2][2], counts[2][7], counts[2][3] = 1, 2, 1
+    found = read(page([of_records(record(classes=30, class_names=names, valid_confusion=counts))]))
+    listed = rows(found, f"{MODEL}: validation pairs by class, seed 51")
+    assert listed[0] == ["class", "pairs", "right", "most often predicted instead"]
+    assert len(listed) == 31
+    assert listed[1] == ["0 & co", "0", "-", ""]
+    assert listed[3] == ["2 & co", "4", "0.250", "7 & co (2), 3 & co (1)"]
+    assert "The right ones are bold" not in found.words()
+    assert "the most frequent mistakes are listed" in found.words()
 
 
 def test_the_cells_of_a_confusion_matrix_are_shaded_by_their_share(shown: Node) -> None:
@@ -275,6 +291,7 @@ def test_the_page_of_a_run_shows_its_sample_predictions(tmp_path: Path) -> None:
     assert [title.words() for title in shown.find("h4")] == [
         f"{MODEL}, seed 51: the only validation loss of this seed, 0.2500"
     ]
+    assert "one picture per modality (from left to right: rgb, lidar, thermal; ranges" in shown.words()
     (gallery,) = shown.find("ul", **{"class": "samples"})
     wrong, right = gallery.find("li")
     assert wrong.attributes["class"] == "mistake"

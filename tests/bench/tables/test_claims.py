@@ -4,7 +4,7 @@ from msgspec.structs import replace
 
 from bench.analysis.claims import published_claims
 from bench.records import DIVERGED, RunRecord
-from bench.tables.claims import claims_table, comparison_tables, page, tuning_tables, verdicts_table
+from bench.tables.claims import claims_tables, comparison_tables, page, tuning_tables, verdicts_table
 from tests.bench.analysis.claim_runs import MAXPOOL, STRIDED, compact, deep, experts, ledger, tuned, wide
 
 
@@ -34,7 +34,7 @@ def test_the_page_by_eye() -> None:
     )
     assert "- shapes: seeds divide" not in text
     assert "Where the protocol was cut short" in text
-    assert "- Not run: " in text
+    assert "**Claims that were not run**" in text
     assert "- loss: 0.01 nats (a hundredth of a nat" in text
 
 
@@ -104,7 +104,7 @@ def test_the_short_table_has_what_was_run() -> None:
 
 
 def test_the_long_table_has_what_was_run_and_names_the_rest() -> None:
-    table = claims_table(ledger(deep(0.1, 0.3)))
+    (table,) = claims_tables(ledger(deep(0.1, 0.3)))
     rows = {row[0]: row[1:] for row in table.rows}
     assert len(rows) == 3
     verdict, decisive, n, data, protocol, _ = rows["MaxPool reaches lower validation loss and higher accuracy"]
@@ -113,24 +113,30 @@ def test_the_long_table_has_what_was_run_and_names_the_rest() -> None:
     assert "device: a processor, 2 threads" in table.notes
     assert table.notes[-1].startswith("not run: downsampling-compact/1, ")
     two = [replace(run, environment=run.environment | {"device_name": "another"}) for run in deep(0.1, 0.3)]
-    assert (
-        claims_table(ledger([*deep(0.1, 0.3), *(replace(run, dataset="b") for run in two)])).header[-1] == "device"
-    )
+    (table,) = claims_tables(ledger([*deep(0.1, 0.3), *(replace(run, dataset="b") for run in two)]))
+    assert table.header[-1] == "device"
 
 
-def test_every_claim_is_on_the_page_and_what_was_run_comes_first() -> None:
-    text = shown(deep(0.1, 0.3))
-    names = [line.split(" ")[1] for line in text.splitlines() if line.startswith("| ") and "** |" in line]
-    assert sorted(set(names)) == sorted({claim.name for claim in published_claims().claims})
-    assert all(name.startswith("downsampling-deep/") for name in names[:3])
-
-
-def test_decided_claims_come_first() -> None:
+def test_decided_and_undecided_claims_and_those_not_run_have_tables_of_their_own() -> None:
     runs = [*deep(0.1, 0.3), *wide(0.1, 0.1)[:-1]]
-    verdicts = [row[1] for row in claims_table(ledger(runs)).rows]
-    undecided = [verdict.startswith("undecided") for verdict in verdicts]
-    assert undecided == sorted(undecided)
-    assert len(set(undecided)) == 2
+    decided, undecided = claims_tables(ledger(runs))
+    assert (decided.title, undecided.title) == ("Decided claims", "Undecided claims")
+    assert {row[1].startswith("undecided") for row in decided.rows} == {False}
+    assert {row[1].startswith("undecided") for row in undecided.rows} == {True}
+    of_title: dict[str, list[str]] = {}
+    for line in shown(runs).partition("## Limits")[0].splitlines():
+        if line.startswith("**"):
+            of_title[line.strip("*")] = []
+        elif line.startswith("| ") and not line.startswith(("| name", "| ---")):
+            list(of_title.values())[-1].append(line.split(" ")[1])
+    assert list(of_title) == ["Decided claims", "Undecided claims", "Claims that were not run"]
+    assert [len(of_title[table.title]) for table in (decided, undecided)] == [
+        len(decided.rows),
+        len(undecided.rows),
+    ]
+    names = {claim.name for claim in published_claims().claims}
+    assert {name for names in of_title.values() for name in names} == names
+    assert not set(of_title["Claims that were not run"]) & set(of_title["Decided claims"])
 
 
 def test_rankings_that_do_not_survive_tuning_are_named() -> None:

@@ -1,4 +1,4 @@
-"""The sentences of a README."""
+"""The tables of verdicts in a README."""
 
 from msgspec.structs import replace
 
@@ -12,22 +12,40 @@ def test_nothing_run_says_so() -> None:
     assert findings(ledger([])).startswith("None of the ")
 
 
-def test_each_sentence_has_its_numbers() -> None:
-    _, heading, sentences, _ = findings(ledger(deep(0.1, 0.3))).split("\n\n")
+def rows_of(table: str) -> list[list[str]]:
+    """The cells of a table in Markdown, without its heading."""
+    return [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
+
+
+def test_each_verdict_has_its_numbers() -> None:
+    _, heading, table, reading = findings(ledger(deep(0.1, 0.3))).split("\n\n")
     assert heading == "**shapes**, as published (2 classes, 400 training pairs; each seed has pairs of its own):"
-    first, *others = sentences.splitlines()
-    start, _, numbers = first.partition(": **")
-    assert start == '- "MaxPool reaches lower validation loss and higher accuracy"'
-    assert numbers in (
-        "holds (look 1 of 3)**; holds for 2 comparisons, the least certain one "
-        f"maxpool - strided (deep-intermediate-concat): {effect}, n = 10."
-        for effect in (
-            "accuracy +0.20 (+0.20 to +0.20)",
-            "loss -0.20 (-0.20 to -0.20)",
-        )
-    )
-    assert len(others) == 2
-    assert all("n = " in sentence for sentence in others)
+    first, *others = rows_of(table)
+    assert first[:4] == [
+        "MaxPool reaches lower validation loss and higher accuracy",
+        "**holds (look 1 of 3)**",
+        "maxpool - strided (deep-intermediate-concat); least certain of 2",
+        "supports",
+    ]
+    assert first[4] in ("accuracy +0.20 (+0.20 to +0.20)", "loss -0.20 (-0.20 to -0.20)")
+    assert [row[-1] for row in (first, *others)] == ["10"] * (len(others) + 1)
+    assert [bool(row[0]) for row in others].count(True) == 2
+    assert reading.startswith("Of several comparisons with the same result, the least certain one is shown.")
+
+
+def test_comparisons_of_a_claim_with_different_results_have_rows_of_their_own() -> None:
+    """MaxPool has the lower loss in every seed, and the higher accuracy in half of them."""
+    runs = []
+    for run in deep(0.1, 0.3):
+        accuracy = 0.7 + (0.05 * (-1) ** run.seed if "maxpool" in run.model else 0)
+        runs.append(replace(run, train_accuracy=accuracy, valid_accuracy=accuracy))
+    rows = rows_of(findings(ledger(runs), ["downsampling-deep/1"]).split("\n\n")[2])
+    first = [row[0] for row in rows].index("MaxPool reaches lower validation loss and higher accuracy")
+    assert [row[3:5] for row in rows[first : first + 2]] == [
+        ["supports", "loss -0.20 (-0.20 to -0.20)"],
+        ["undecided", "accuracy over all pairs +0.0 (-0.038 to +0.038)"],
+    ]
+    assert rows[first + 1][:2] == ["", ""]
 
 
 def undecided() -> list[RunRecord]:
@@ -45,15 +63,15 @@ def undecided() -> list[RunRecord]:
 def test_decided_claims_are_shown_and_others_only_if_named() -> None:
     name, open_claim = "downsampling-deep/1", ledger(undecided())
     assert "**undecided so far" not in findings(open_claim)
-    counts, heading, sentences, _ = findings(open_claim, [name, "fusion-wide/1"]).split("\n\n")
+    counts, heading, table, _ = findings(open_claim, [name, "fusion-wide/1"]).split("\n\n")
     assert "undecided 1, " in counts
     assert heading.startswith("**shapes**")
-    *decided, asked = sentences.splitlines()
-    assert all("**does not hold" in sentence for sentence in decided)
-    assert asked.startswith(
-        '- "MaxPool reaches lower validation loss and higher accuracy": **undecided so far: 10'
-    )
-    assert "**; undecided for 2 comparisons, " in asked
+    *decided, asked = [row for row in rows_of(table) if row[0]]
+    assert decided
+    assert all(row[1].startswith("**does not hold") for row in decided)
+    assert asked[0] == "MaxPool reaches lower validation loss and higher accuracy"
+    assert asked[1].startswith("**undecided so far: 10 seeds")
+    assert (asked[2].partition("; ")[2], asked[3]) == ("least certain of 2", "undecided")
     assert findings(ledger(deep(0.1, 0.3)), [name]) == findings(ledger(deep(0.1, 0.3)))
 
 
@@ -61,10 +79,10 @@ def test_a_claim_is_shown_and_counted_under_its_first_protocol_that_was_run() ->
     published = deep(0.1, 0.3)
     standard = [replace(run, study="standard") for run in published]
     for runs, protocol in ((published + standard, "as published"), (standard, "standard protocol")):
-        counts, heading, sentences, _ = findings(ledger(runs)).split("\n\n")
+        counts, heading, table, _ = findings(ledger(runs)).split("\n\n")
         assert "hold 1, " in counts
         assert heading.startswith(f"**shapes**, {protocol} (")
-        assert sentences.count("MaxPool reaches lower validation loss") == 1
+        assert table.count("MaxPool reaches lower validation loss") == 1
 
 
 def test_published_claims_and_ours_are_counted_apart() -> None:

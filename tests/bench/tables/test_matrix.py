@@ -42,6 +42,35 @@ def test_more_embedders_than_strategies_are_down() -> None:
     assert table.starts() == set()
 
 
+def test_few_strategies_with_more_embedders_have_a_table_of_their_own() -> None:
+    usual = [(name, strategy) for strategy in STRATEGIES for name in EMBEDDERS[:2]]
+    more = [(name, STRATEGIES[1]) for name in EMBEDDERS[2:]]
+    records = [
+        embedded(name, strategy, seed=seed, valid_accuracy=0.5 + i / 100 + seed / 1e4)
+        for seed in range(51, 61)
+        for i, (name, strategy) in enumerate([*usual, *more])
+    ]
+    first, second, *_ = matrix_tables(records)
+    assert (first.name, second.name) == ("matrix-valid_accuracy", "matrix-valid_accuracy-embedders")
+    assert (first.header, len(first.rows)) == (["strategy", *EMBEDDERS[:2]], len(STRATEGIES))
+    assert second.title == "standard: valid accuracy, embedder by strategy"
+    assert second.header == ["embedder", STRATEGIES[1]]
+    assert [row[0] for row in second.rows] == list(EMBEDDERS)
+    assert second.rows[0][1] == first.rows[1][1]
+    assert not first.marked  # the best of both is in the second
+    assert second.marked == {(len(EMBEDDERS) - 1, 1)}
+
+
+def test_one_table_where_most_strategies_have_most_embedders() -> None:
+    missing = (EMBEDDERS[0], STRATEGIES[0])
+    cells = [(name, strategy) for strategy in STRATEGIES for name in EMBEDDERS]
+    tables = matrix_tables([embedded(*cell) for cell in cells if cell != missing])
+    assert not any(table.name.endswith("-embedders") for table in tables)
+    # No embedder is usual where every strategy has one of its own.
+    tables = matrix_tables([embedded(*cell) for cell in zip(EMBEDDERS, STRATEGIES, strict=False)])
+    assert not any(table.name.endswith("-embedders") for table in tables)
+
+
 def test_the_best_of_the_table_are_marked() -> None:
     records = [
         embedded(name, strategy, seed=seed, valid_accuracy=0.5 + 0.1 * i + 0.05 * j + seed / 1e4)

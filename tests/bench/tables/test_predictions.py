@@ -54,3 +54,10 @@ def test_each_class_has_its_accuracy() -> None:
     assert table.rows == [[MODEL, "1", "0.900", "0.900"], [f"raw {MODEL}", "1", "-", "0.750"]]
     assert table.data.spheres.tolist() == pytest.approx([0.9, 0.75])
     assert table.further
+
+
+def test_classes_can_have_the_names_of_other_columns() -> None:
+    named = classes_table([counted([[18, 2], [8, 72]], class_names=["seeds", "model"])])
+    assert named is not None
+    assert named.header == ["model", "seeds", "seeds", "model"]
+    assert named.data.to_csv(index=False) == f"model,seeds,seeds,model\n{MODEL},1,0.9,0.9\n"

@@ -28,6 +28,20 @@ def test_letters_of_names_are_drawn() -> None:
     assert sheets[0].tobytes() != sheets[1].tobytes() == sheets[2].tobytes()
 
 
+def test_captions_end_before_the_next_pair() -> None:
+    dataset = load("shapes", pairs=2)
+    info = replace(dataset.info, classes=("Spülmaschinentablett aus Edelstahl mit zwei Griffen " * 3, "b"))
+    long, pairs = replace(dataset, info=info), [0, 0, 0, 0]
+    sheet = np.asarray(contact_sheet(replace(long, names=("fault 1", "")), pairs))
+    cell = (sheet.shape[1] - 8) // 2  # two pairs side by side
+    ink = np.asarray((sheet[44:60] > 200).all(axis=2).any(axis=0))
+    assert ink[8:200].any()
+    assert not ink[cell : cell + 8].any()
+    other = np.asarray(contact_sheet(replace(long, names=("fault 2", "")), pairs))
+    assert (sheet != other).any()  # the name is seen, and the class is cut
+    contact_sheet(replace(long, names=("w" * 500, "")), pairs)
+
+
 def test_points_lie_over_the_object_in_the_image() -> None:
     """In the orientation and scale of the image, the dots are where the silhouette is."""
     dataset = load("shapes", pairs=40)

@@ -236,7 +236,7 @@ def test_usual_columns_may_have_capitals(folder: Path) -> None:
     (folder / "dataset.toml").write_text('[modalities.RGB]\nkind = "image"\n')
     assert list(read(folder).inputs) == ["RGB"]  # a declared name stays as it is
     write_table(folder, *rows, header="RGB,Depth,Label,label,fx,fy,cx,cy,n")
-    with pytest.raises(DataError, match="has no column 'group'"):
+    with pytest.raises(DataError, match=r"has no column 'group'; .*'group' is the same word .*; number the rows"):
         read(folder)
 
 
