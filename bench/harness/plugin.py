@@ -374,6 +374,9 @@ class Benchmarks:
                     else:
                         skip_if_not_needed(cell)  # the time of --budget may be used up meanwhile
                         record = session.run_cell(cell, driver, progress.epoch)
+                except KeyboardInterrupt:
+                    benchmark.skipped = True  # else pytest-benchmark may warn that it was not used
+                    raise
                 except FusionGaugeError as error:  # the message is enough
                     raise pytest.fail.Exception(str(error), pytrace=False) from None
                 self._unfinished.discard(cell.name)
