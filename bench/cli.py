@@ -10,7 +10,6 @@ import argparse
 import inspect
 import os
 import shlex
-import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -20,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 from bench.config import DEFAULT_STUDY, FIRST_SEED, FULL, OptionError
 from bench.harness.interruption import as_interruptions
-from bench.harness.options import dataset_help, load_plugins, resolve
+from bench.harness.options import load_plugins, resolve
+from bench.harness.values import dataset_help
 from bench.records import RecordError, write_file
 from bench.records.reading import load_records, read_run, read_runs
 from bench.registry import STUDIES
@@ -236,7 +236,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _tables(options: argparse.Namespace) -> int:
     """Write and print the tables of a run from its records."""
-    from bench.analysis.frames import describe, reasons
+    from bench.analysis.conditions import describe, reasons
     from bench.harness.kept import claims_of
     from bench.tables.tabulation import write_tables
 
@@ -442,7 +442,7 @@ def _schedule(options: argparse.Namespace) -> int:
     earlier records. Probes and other work of the session's process after the trainings are not counted.
     """
     from bench.analysis.schedule import schedule
-    from bench.harness.options import parse_devices
+    from bench.harness.values import parse_devices
     from bench.harness.workload import committed_records, expected_seconds, of_one_device
     from bench.tables.schedule import schedule_table
 
@@ -486,10 +486,9 @@ def _beside(run: Path) -> Path:
 
 
 def _print(tables: Sequence[TextTable]) -> None:
-    from bench.tables.text import MAX_WIDTH, as_text
+    from bench.tables.text import as_text, width_of
 
     color = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    told = sys.stdout.isatty() or os.environ.get("COLUMNS", "").isdecimal()
-    width = shutil.get_terminal_size().columns if told else MAX_WIDTH
+    encoding, width = sys.stdout.encoding or "utf-8", width_of(terminal=sys.stdout.isatty())
     for table in tables:
-        print(as_text(table, color=color, encoding=sys.stdout.encoding or "utf-8", width=width))
+        print(as_text(table, color=color, encoding=encoding, width=width))

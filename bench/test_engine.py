@@ -14,6 +14,7 @@ from dataclasses import replace
 import pytest
 
 from bench.config import FIRST_SEED, FP32, FULL, TF32
+from bench.harness.data import misfit
 from bench.harness.session import Session
 from bench.registry import find_study
 from data_utils import DATASETS
@@ -32,8 +33,8 @@ def test_engine_against_reference(session: Session, show: Callable[[str], None])
     specs = (
         models() if profile == FULL else list({(spec.family, spec.embedder): spec for spec in models()}.values())
     )
-    info = session.source(replace(config, protocol=protocol)).info
-    specs = [spec for spec in specs if not session.misfit(spec, info)]
+    info = session.data.source(replace(config, protocol=protocol)).info
+    specs = [spec for spec in specs if not misfit(spec, info)]
     if not specs:
         pytest.skip(f"no model of two modalities fits {info.name}")
     if lightning_version() is None:
@@ -41,7 +42,7 @@ def test_engine_against_reference(session: Session, show: Callable[[str], None])
     for precision in (FP32, TF32) if config.device != "cpu" and chosen == FP32 else (chosen,):
         races = []
         config = replace(config, protocol=replace(protocol, precision=precision))
-        with race_on(session.source(config), FIRST_SEED, config) as race:
+        with race_on(session.data.source(config), FIRST_SEED, config) as race:
             for spec in specs:
                 record = race(spec)
                 session.keep_cost(record)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bench.config import FIRST_SEED, SMOKE, RunConfig
+from bench.harness.data import misfit
 from bench.harness.session import Session
 from bench.records import COMPLETED, RunRecord
 from bench.registry import find_study
@@ -32,7 +33,7 @@ def rehearsal(session: Session) -> RunConfig:
 @pytest.fixture
 def source(session: Session, rehearsal: RunConfig) -> Source:
     """Where the session's data come from."""
-    return session.source(rehearsal)
+    return session.data.source(rehearsal)
 
 
 def test_same_cell_twice(fitting_model: ModelSpec, source: Source, rehearsal: RunConfig) -> None:
@@ -49,35 +50,35 @@ def test_same_cell_twice(fitting_model: ModelSpec, source: Source, rehearsal: Ru
     assert_same_bits(first, second)
 
 
-def test_other_seed_differs(session: Session, source: Source, rehearsal: RunConfig) -> None:
+def test_other_seed_differs(source: Source, rehearsal: RunConfig) -> None:
     """Another seed gives other losses and weights: the comparison above can fail."""
     from bench.training.runs import run_cell
 
-    spec = any_fitting(session, source)
+    spec = any_fitting(source)
     first, other = (run_cell(spec, source, seed, rehearsal) for seed in (FIRST_SEED, FIRST_SEED + 1))
     assert first.train_losses != other.train_losses
     assert first.weights_sha256 != other.weights_sha256
 
 
 @pytest.mark.parametrize("spec", ONE_PER_FAMILY, ids=lambda spec: spec.name)
-def test_alone_or_after_others(spec: ModelSpec, session: Session, source: Source, rehearsal: RunConfig) -> None:
+def test_alone_or_after_others(spec: ModelSpec, source: Source, rehearsal: RunConfig) -> None:
     """In a fresh process, and here after whatever ran before: same losses, same weights."""
     from bench.training.processes import fresh_process
     from bench.training.runs import run_cell
 
-    if reason := session.misfit(spec, source.info):
+    if reason := misfit(spec, source.info):
         pytest.skip(reason)
-    run_cell(any_fitting(session, source), source, FIRST_SEED, rehearsal)
+    run_cell(any_fitting(source), source, FIRST_SEED, rehearsal)
     here = run_cell(spec, source, FIRST_SEED, rehearsal)
     with fresh_process() as fresh:
         alone = fresh.submit(run_cell, spec, source, FIRST_SEED, rehearsal).result()
     assert_same_bits(alone, here)
 
 
-def any_fitting(session: Session, source: Source) -> ModelSpec:
+def any_fitting(source: Source) -> ModelSpec:
     """The first model that fits the data; skips if there is none."""
     for spec in MODELS.values():
-        if not session.misfit(spec, source.info):
+        if not misfit(spec, source.info):
             return spec
     return pytest.skip(f"no model fits {source.info.name}")
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from bench.config import SMOKE
+from bench.harness.data import misfit
 from bench.harness.session import Session
 from fusion_models import MODELS, ModelSpec
 
@@ -30,7 +31,7 @@ def test_scaling(axis: str, spec: ModelSpec, session: Session, benchmark: Any) -
     from bench.training.seeding import deterministic
 
     info = session.any_source().info
-    if reason := session.misfit(spec, replace(info, image_size=(scaling.IMAGE_SIZE,) * 2)):
+    if reason := misfit(spec, replace(info, image_size=(scaling.IMAGE_SIZE,) * 2)):
         pytest.skip(reason)
     profile = session.options.profile
     grows = scaling.axes(1 if profile == SMOKE else scaling.TIMED_STEPS)[axis]

@@ -15,9 +15,10 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 from scipy import stats
 
+from bench.analysis.pairing import Pairing
 from bench.analysis.sequential import LOOKS, sign_flip_p
 from bench.analysis.statistics import ALPHA, CONFIDENCE, FEWEST_SEEDS, Floats, difference_p
-from bench.analysis.verdicts import Outcome, Pairing, follow
+from bench.analysis.verdicts import Outcome, follow
 from bench.records import Metric
 
 TABLES = 10_000
@@ -117,7 +118,7 @@ def stops(differences: Floats, *, margin: float = 0.0, looks: Sequence[int] = LO
         differences: One per seed.
         margin: The smallest that matters; 0 stops for a difference alone.
         looks: The declared numbers of seeds.
-        ratio: As in ``bench.analysis.verdicts.Pairing``.
+        ratio: As in ``bench.analysis.pairing.Pairing``.
     """
     metric = Metric(name="value", title="value", higher_is_better=True, margin=margin)
     outcomes, seeds = [], []

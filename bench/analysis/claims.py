@@ -26,10 +26,9 @@ test, Berger 1982). ``sha256`` is over everything a claim declares; records hold
 changed after its runs is known.
 """
 
-import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache
@@ -248,56 +247,43 @@ def published_files() -> list[Path]:
     return sorted(published_folder().glob("*.toml"))
 
 
-def comparison(a: str, b: str, sources: Mapping[str, Source], looks: Sequence[int]) -> dict[Path, str]:
-    """The file that declares what ``--compare-models`` compares, test accuracy and loss; its name and its content.
-
-    Args:
-        a: Name of a model.
-        b: Likewise.
-        sources: By protocol, the source of its runs.
-        looks: Numbers of seeds after which runs are looked at.
-    """
-
-    def quoted(text: str) -> str:
-        return json.dumps(text, ensure_ascii=False)  # also a string of TOML
-
-    lines = [
-        f"looks = {list(looks)}",
-        f"run = [{', '.join(quoted(study) for study in dict.fromkeys(study for study, _ in sources.values()))}]",
-        "published = false",
-        "",
-        "[settings]",
-        *(f"{quoted(setting)} = [{quoted('/'.join(filter(None, of)))}]" for setting, of in sources.items()),
-    ]
-    for estimand in ("accuracy", "loss"):
-        better = f"{a} {Relation.BETTER} {b}"
-        lines += [
-            "",
-            "[[claims]]",
-            f"name = {quoted(estimand)}",
-            f"words = {quoted(f'{better} in {ESTIMANDS[estimand].metric.title}')}",
-            "[[claims.tests]]",
-            f"estimand = {quoted(estimand)}",
-            f"comparisons = [{quoted(better)}]",
-        ]
-    return {Path(f"{a}-or-{b}.toml"): "\n".join(lines) + "\n"}
-
-
 def read_claims(paths: Iterable[Path]) -> Claims:
     """The claims and questions of some files.
 
     Raises:
         ClaimError: A file cannot be used.
     """
-    return declared_in({path: read_text(path) for path in paths})
+    return declared_in(read_texts(paths))
 
 
-def read_text(path: Path) -> str:
-    """The content of a file of claims.
+def read_texts(paths: Iterable[Path]) -> dict[Path, str]:
+    """The content of files of claims, by path.
 
     Raises:
-        ClaimError: It cannot be read.
+        ClaimError: One of them cannot be read.
     """
+    return {path: _text(path) for path in paths}
+
+
+def with_published(own: Mapping[Path, str], *, always: bool = False) -> Claims:
+    """The claims of files, by path the content of each, and the published ones unless all files leave them out.
+
+    Args:
+        own: The files.
+        always: Have the published ones in any case.
+
+    Raises:
+        ClaimError: One of them cannot be used.
+    """
+    if not own:
+        return published_claims()
+    alone = declared_in(own)
+    if alone.alone and not always:
+        return alone
+    return declared_in({**read_texts(published_files()), **own})
+
+
+def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:

@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
+from bench.analysis.pairing import Pairing
 from bench.analysis.resampling import ratio_of, resampling
 from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
-from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Pairing, Verdict, judge
+from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Verdict, judge
 from bench.config import canonical
 from bench.metrics import CHOSEN, IDLE, REPORTED, declarations, disturbed, value
 from bench.records import (

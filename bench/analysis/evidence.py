@@ -8,8 +8,9 @@ variants of a protocol with its first.
 from collections.abc import Iterator, Mapping, Sequence
 
 from bench.analysis.frames import BASELINE, completed, evaluated
+from bench.analysis.pairing import pair
 from bench.analysis.quantities import Run, measured
-from bench.analysis.verdicts import Verdict, judge, pair
+from bench.analysis.verdicts import Verdict, judge
 from bench.records import RunRecord
 
 Models = Mapping[tuple[str, str], Mapping[int, Run]]

@@ -14,9 +14,10 @@ from statistics import fmean
 
 from bench.analysis.claims import BEST, OVER, Claim, Claims, Manipulation, Part, Question, Relation, Source
 from bench.analysis.frames import grouped
+from bench.analysis.pairing import Pairing, over, pair
 from bench.analysis.quantities import Quantity, Run, accuracy_under, count_learned
 from bench.analysis.tuning import best_of_variants, without_variant
-from bench.analysis.verdicts import Outcome, Pairing, Verdict, follow, over, pair, untested
+from bench.analysis.verdicts import Outcome, Verdict, follow, untested
 from bench.config import FULL
 from bench.records import COMPLETED, Conditions, ProbeRecord, RunRecord, conditions_of
 

@@ -39,9 +39,9 @@ def audit(session: Session, *, models: bool) -> Iterator[tuple[str, list[Outcome
     specs: dict[Source, dict[ModelSpec, None]] = {}  # the models of each source, in order
     audited: set[PairedDataset] = set()
     for cell in session.cells:
-        specs.setdefault(session.source(cell.config), {})[cell.spec] = None
+        specs.setdefault(session.data.source(cell.config), {})[cell.spec] = None
     for config, seed in dict.fromkeys((cell.config, cell.seed) for cell in session.cells):
-        world = session.world(config, seed)
+        world = session.data.world(config, seed)
         name, study = world.info.name, " ".join(filter(None, (config.study, config.variant)))
         for dataset in {part.dataset: None for part in world.parts.values()}:
             if dataset not in audited:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from bench.config import DEFAULT_STUDY, FIRST_SEED, RunConfig
+from bench.records import ProbeRecord, RunRecord
 from bench.records.run import without_changes
 from bench.study import Study
 from fusion_models.zoo import ModelSpec
@@ -12,6 +13,11 @@ def cell_name(study: str, variant: str, model: str, seed: int) -> str:
     """A cell's test id: the model, with everything that is not the default around it."""
     study = "" if study == DEFAULT_STUDY else study
     return ":".join(filter(None, (study, variant, model if seed == FIRST_SEED else f"{model}-seed{seed}")))
+
+
+def name_of(record: RunRecord | ProbeRecord) -> str:
+    """The test id of the cell that a record is of."""
+    return cell_name(record.study, record.variant, record.model, record.seed)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import pytest
 
 from bench.analysis import gate
 from bench.config import DEFAULT_STUDY, PROFILES
-from bench.harness.options import dataset_help
+from bench.harness.values import dataset_help
 from bench.registry import STUDIES
 from bench.tracking import TRACKERS
 

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 AsText = Callable[["TextTable"], str]
 
 
+def reason_of(error: BaseException) -> str:
+    """The type of an error and its message, in one line."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+
+
 class Ending:
     """The end of a session: tables written, the comparison with an earlier run judged, once.
 
@@ -76,8 +81,7 @@ class Ending:
             yield
         except (Exception, KeyboardInterrupt) as error:
             self._session.interrupted |= isinstance(error, KeyboardInterrupt)
-            reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-            (self._session.failures if fails else self._session.notes).append(f"{what} ({reason})")
+            (self._session.failures if fails else self._session.notes).append(f"{what} ({reason_of(error)})")
 
     def lines(self, as_text: AsText) -> Iterator[str]:
         """The text to print, part by part; nothing if nothing was measured.
@@ -99,7 +103,7 @@ class Ending:
     def _results(self, as_text: AsText) -> Iterator[str]:
         session = self._session
         with self.noting("the conditions of this run could not be described"):
-            from bench.analysis.frames import describe
+            from bench.analysis.conditions import describe
 
             if session.records and len(session.options.studies) == 1:
                 yield "\n".join(describe(session.records))
@@ -109,7 +113,7 @@ class Ending:
             with self.noting(f"the table {table.name} could not be shown"):
                 yield as_text(table)
         with self.noting("the cells that were not completed could not be listed"):
-            from bench.analysis.frames import reasons
+            from bench.analysis.conditions import reasons
 
             yield from reasons(session.records)
         if (session.folder / "plots").is_dir():

@@ -9,7 +9,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.harness.options import with_published
 from bench.records import write_file
 from bench.records.reading import Run
 
@@ -39,7 +38,7 @@ def claims_of(runs: Sequence[Run], files: Sequence[Path] = ()) -> Claims:
     Raises:
         ClaimError: A file cannot be used.
     """
-    from bench.analysis.claims import published_claims
+    from bench.analysis.claims import published_claims, with_published
 
     of_runs = [path for run in runs for path in kept(run.folder)]
     published = {claim.name for claim in published_claims().claims}
@@ -53,6 +52,6 @@ def declared(paths: Iterable[Path]) -> dict[Path, str]:
     Raises:
         ClaimError: One of them cannot be read.
     """
-    from bench.analysis.claims import read_text
+    from bench.analysis.claims import read_texts
 
-    return {path: read_text(path) for path in {path.name: path for path in paths}.values()}
+    return read_texts({path.name: path for path in paths}.values())

@@ -10,9 +10,9 @@ from pathlib import Path
 import msgspec
 
 from bench.config import canonical
-from bench.harness.cell import cell_name
+from bench.harness.cell import name_of
 from bench.harness.kept import declared, keep, kept
-from bench.harness.shards import ShardPlan
+from bench.harness.shards import Group, ShardPlan, group_of
 from bench.records import (
     FAILED,
     CostRecord,
@@ -71,7 +71,7 @@ def merge(paths: Iterable[Path]) -> Merged:
     _require_alike(runs)
     records, twice = _records(runs)
     order = {name: place for place, name in enumerate(name for _, plan in plans for name in plan.cells)}
-    records.sort(key=lambda kept: order.get(_name(kept[0]), len(order)))
+    records.sort(key=lambda kept: order.get(name_of(kept[0]), len(order)))
     probes = _unique((probe, run) for run in runs for probe in run.probes)
     costs = list({msgspec.json.encode(cost): cost for run in runs for cost in run.costs}.values())
     notes = (
@@ -175,7 +175,7 @@ def _require_same(
                     else [f"{str(before)[:12]} and {str(now)[:12]}"]
                 )
                 raise RecordError(
-                    f"{where.name} ({_name(earlier)}) and {run.name} ({_name(record)}) have different {what}: "
+                    f"{where.name} ({name_of(earlier)}) and {run.name} ({name_of(record)}) have different {what}: "
                     f"{', '.join(how)}; merge runs of one {what} only, or compare them: "
                     f"python -m bench compare {where.name} {run.name}"
                 )
@@ -194,7 +194,7 @@ def _records(runs: Sequence[Run]) -> tuple[list[tuple[RunRecord, Run]], int]:
             elif record.status != FAILED:
                 if unlike := unlike_results(earlier, record):
                     raise RecordError(
-                        f"{where.name} and {run.name} contradict each other on {_name(record)}: validation loss "
+                        f"{where.name} and {run.name} contradict each other on {name_of(record)}: validation loss "
                         f"{earlier.best_valid_loss} on {_device(earlier)}, {record.best_valid_loss} on "
                         f"{_device(record)} (fields that differ: {', '.join(unlike)}); leave one of the two out"
                     )
@@ -208,7 +208,7 @@ def _unique(probes: Iterable[tuple[ProbeRecord, Run]]) -> list[ProbeRecord]:
         earlier, where = kept.setdefault((*probe_key(probe), probe.weights_sha256), (probe, run))
         if earlier.value != probe.value:
             raise RecordError(
-                f"{where.name} and {run.name} contradict each other on {probe.probe} of {_name(probe)}: "
+                f"{where.name} and {run.name} contradict each other on {probe.probe} of {name_of(probe)}: "
                 f"{earlier.value} and {probe.value}; leave one of the two out"
             )
     return [probe for probe, _ in kept.values()]
@@ -226,37 +226,36 @@ def _replaced(files: Iterable[Path], claims: Mapping[Path, str]) -> list[str]:
 
 
 def _missing(plans: Sequence[tuple[Path, ShardPlan]], records: Sequence[RunRecord]) -> Iterator[str]:
-    ended = {_name(record) for record in records}
-    looks: dict[int, list[tuple[Path, ShardPlan]]] = {}
+    selections: dict[tuple[int, tuple[Group, ...]], list[tuple[Path, ShardPlan]]] = {}
     for path, plan in plans:
-        looks.setdefault(plan.look, []).append((path, plan))
-    for look in sorted(looks):
-        (first, plan), *others = looks[look]
+        selections.setdefault((plan.look, tuple(plan.groups)), []).append((path, plan))
+    several = len({groups for _, groups in selections}) > 1
+    for (look, groups), shards in sorted(selections.items()):
+        (first, plan), *others = shards
         for path, other in others:
             if (other.of, other.cells) != (plan.of, plan.cells):
                 raise RecordError(
                     f"{first} and {path} are shards of different selections; give the same options to every shard"
                 )
-        there = {plan.number for _, plan in looks[look]}
-        skipped = {name for _, plan in looks[look] for name in plan.skipped}
-        of_look = f" of look {look}" if look else ""
+        ended = {name_of(record) for record in records if not groups or group_of(record) in groups}
+        there = {shard.number for _, shard in shards}
+        skipped = {name for _, shard in shards for name in shard.skipped}
+        conditions = dict.fromkeys(", ".join(group[1:]) for group in groups)
+        which = f" of look {look}" if look else ""
+        which += f" of {'; '.join(conditions)}" if several and groups else ""
         for number in range(1, plan.of + 1):
             names = [name for name, shard in plan.cells.items() if shard == number]
             lacking = [name for name in names if name not in ended | skipped]
             if number not in there and lacking:
-                yield f"shard {number}/{plan.of}{of_look} is missing, with {_listed(lacking)}"
+                yield f"shard {number}/{plan.of}{which} is missing, with {_listed(lacking)}"
             elif lacking:
                 names_text = f"{_listed(lacking)}; continue it with --resume"
-                yield f"shard {number}/{plan.of}{of_look} has no record of {names_text}"
+                yield f"shard {number}/{plan.of}{which} has no record of {names_text}"
 
 
 def _listed(names: Sequence[str]) -> str:
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return f"{len(names)} cell{'s' if len(names) > 1 else ''}: {', '.join(names[:_SHOWN])}{more}"
-
-
-def _name(record: RunRecord | ProbeRecord) -> str:
-    return cell_name(record.study, record.variant, record.model, record.seed)
 
 
 def _device(record: RunRecord) -> str:

@@ -1,25 +1,19 @@
-"""Command-line words -> frozen Options. Every default is chosen here, and nowhere else."""
+"""The words of a command line -> frozen Options, of which everything else is made."""
 
 from __future__ import annotations
 
 import argparse
-import hashlib
-import importlib.util
-import os
-import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 from functools import cached_property
 from itertools import product
 from math import inf
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from bench.config import (
     DEFAULT_STUDY,
-    FIRST_SEED,
     FULL,
     PROFILES,
     QUICK,
@@ -29,11 +23,23 @@ from bench.config import (
     RunConfig,
 )
 from bench.harness.cell import Cell
+from bench.harness.places import dataset_slug, run_folder, slug
 from bench.harness.shards import Shard, parse_shard
+from bench.harness.values import (
+    choice,
+    parse_budget,
+    parse_executor,
+    parse_image_size,
+    parse_max_seeds,
+    parse_seeds,
+    parse_settings,
+    parse_size,
+    parse_trackers,
+    resolve_device,
+)
 from bench.records.reading import read_run
 from bench.registry import STUDIES, find_study
 from bench.study import Study
-from bench.tracking import TRACKERS
 from data_utils import DATASETS, DataError
 from data_utils.registry import declared_modalities
 from fusion_models.zoo import ModelError, ModelSpec, find_model, with_single_modalities
@@ -41,11 +47,6 @@ from fusiongauge import load_installed_plugins, load_plugin
 
 if TYPE_CHECKING:
     from bench.analysis.claims import Claims
-
-T = TypeVar("T")
-
-MOST_SEEDS = 1000
-"""The highest number of ``--seeds``."""
 
 
 def load_plugins(words: Iterable[str]) -> None:
@@ -61,14 +62,6 @@ def load_plugins(words: Iterable[str]) -> None:
     load_installed_plugins()
     for path in filter(None, parser.parse_known_args(list(words))[0].plugin):
         load_plugin(path)
-
-
-def dataset_help() -> str:
-    """The help text of ``--dataset``."""
-    return (
-        f"a data set ({', '.join(DATASETS)}), or a path: a manifest.csv, a folder in NVIDIA's layout, a FiftyOne "
-        "export, folders of classes and modalities (docs/data.md); default: the study's, which is shapes for most"
-    )
 
 
 @dataclass(frozen=True)
@@ -147,17 +140,13 @@ class Options:
         Raises:
             ClaimError: A file of claims cannot be read.
         """
-        from bench.analysis.claims import comparison, read_text
+        from bench.analysis.claims import read_texts
+        from bench.harness import two_models
 
-        if not self.models:
-            return {path: read_text(path) for path in self.claim_files}
-        a, b = self.models
-        sources = {
-            " ".join(filter(None, (study.name, variant))): (study.name, variant)
-            for study in self.studies
-            for variant in study.protocols
-        }
-        return comparison(a, b, sources, looks_within(self.seeds))
+        if self.models:
+            a, b = self.models
+            return two_models.declared(a, b, self.studies, len(self.seeds))
+        return read_texts(self.claim_files)
 
     @cached_property
     def claims(self) -> Claims:
@@ -166,6 +155,8 @@ class Options:
         Raises:
             ClaimError: A file of claims cannot be used.
         """
+        from bench.analysis.claims import with_published
+
         return with_published(self.own_claims)
 
     def run_config(self, study: Study, variant: str = "") -> RunConfig:
@@ -257,7 +248,7 @@ def resolve(
     image_size: str = "",
     listing: bool = False,
 ) -> Options:
-    """The options of a session from the words on its command line; ``bench.harness.plugin`` describes them.
+    """The options of a session from the words on its command line; ``bench.harness.declarations`` describes them.
 
     Without ``results_dir`` a run has a new folder in ``results/runs`` of ``root``; with ``resume`` the latest one
     there of the same study, profile, data and device, if there is one. Plug-ins are loaded already. For a
@@ -269,7 +260,7 @@ def resolve(
     """
     device = resolve_device(device, listing=listing)
     default_profile = FULL if device.startswith("cuda") else QUICK
-    chosen = _choice(profile, PROFILES, "--profile") if profile else default_profile
+    chosen = choice(profile, PROFILES, "--profile") if profile else default_profile
     for name, text in (("--max-seeds", max_seeds), ("--budget", budget)):
         if text and not until_decided:
             raise OptionError(f"{name} {text}: limits --until-decided; add --until-decided, or leave {name} out")
@@ -293,16 +284,13 @@ def resolve(
     data = "-".join(filter(None, (dataset_slug(dataset) if dataset else studies[0].dataset, image_size)))
     runs, name = root / "results" / "runs", slug(f"{study}-{chosen.name}-{data}-{device}")
     name += f"-shard{part.number}of{part.of}" if part else ""
-    folder = Path(results_dir).resolve() if results_dir else runs / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{name}"
-    if resume and not results_dir:
-        folder = latest_run(runs, name) or folder
     return Options(
         profile=chosen,
         studies=studies,
         dataset=dataset,
         device=device,
         seeds=parse_max_seeds(max_seeds, seeds) if until_decided else parse_seeds(seeds),
-        results_dir=folder,
+        results_dir=Path(results_dir).resolve() if results_dir else run_folder(runs, name, resume=resume),
         simulated_dir=runs / "simulated",
         cache_bytes=parse_size(cache_size),
         trackers=parse_trackers(tracker),
@@ -322,50 +310,6 @@ def resolve(
     )
 
 
-def parse_size(text: str) -> int:
-    """A number of bytes, such as ``"500MB"`` or ``"4GB"`` (powers of ten) or ``"0"``.
-
-    Raises:
-        OptionError: Not such a number.
-    """
-    parts = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", text.strip(), re.IGNORECASE)
-    if parts is None:
-        raise OptionError(f"--cache-size {text}: give a size such as 500MB or 4GB, or 0")
-    return int(float(parts[1]) * 1000 ** " kMGT".lower().index(parts[2].lower() or " "))
-
-
-def parse_executor(text: str) -> str:
-    """``"ray"`` or ``"ray:ADDRESS"``, checked; "" for "".
-
-    Raises:
-        OptionError: The executor does not exist, or its package is not installed.
-    """
-    if not text:
-        return ""
-    if text.partition(":")[0] != "ray":
-        raise OptionError(f"--executor {text}: give ray or ray:ADDRESS, or leave the option out")
-    from bench.harness.executors.ray_engine import require_ray
-
-    require_ray(f"--executor {text}")
-    return text
-
-
-def parse_image_size(text: str) -> str:
-    """The size of ``--image-size`` in its shortest form; "" for none.
-
-    Raises:
-        OptionError: It is not a size.
-    """
-    if not text:
-        return ""
-    from data_utils.layouts.sizes import ImageSize
-
-    try:
-        return str(ImageSize.parse(text))
-    except DataError as error:
-        raise OptionError(f"--image-size {error}") from None
-
-
 def _modalities(dataset: str) -> tuple[str, ...]:
     """The modalities of data; () where a registered data set declares none, and for data that cannot be read."""
     if dataset in DATASETS:
@@ -378,64 +322,6 @@ def _modalities(dataset: str) -> tuple[str, ...]:
         return ()  # reported when the data are loaded
 
 
-def check_dataset(name: str) -> None:
-    """Raise OptionError if ``--dataset`` is neither a data set nor a path; its content is looked at later."""
-    try:
-        exists = not name or name in DATASETS or Path(name).expanduser().exists()
-    except (OSError, ValueError, RuntimeError):  # too long, with a zero byte, of an unknown user
-        exists = False
-    if not exists:
-        raise OptionError(
-            f"{name!r} is neither a data set nor an existing path; the data sets are: {', '.join(DATASETS)}"
-        )
-
-
-def parse_settings(words: Iterable[str]) -> dict[str, str]:
-    """The fields and values of ``--set FIELD=VALUE``; of a field given twice the last counts.
-
-    Raises:
-        OptionError: A word without "=".
-    """
-    settings = {}
-    for word in words:
-        name, equals, text = word.partition("=")
-        if not equals or not name.strip():
-            raise OptionError(f"--set {word}: give a field of the protocol and its value, such as epochs=3")
-        settings[name.strip()] = text.strip()
-    return settings
-
-
-def all_claims(files: Iterable[Path] = ()) -> Claims:
-    """The claims of some files, and the published ones beside them.
-
-    Raises:
-        ClaimError: A file cannot be used.
-    """
-    from bench.analysis.claims import read_text
-
-    return with_published({path: read_text(path) for path in files})
-
-
-def with_published(own: Mapping[Path, str], *, always: bool = False) -> Claims:
-    """The claims of files, by path the content of each, and the published ones unless all files leave them out.
-
-    Args:
-        own: The files.
-        always: Have the published ones in any case.
-
-    Raises:
-        ClaimError: One of them cannot be used.
-    """
-    from bench.analysis.claims import declared_in, published_claims, published_files, read_text
-
-    if not own:
-        return published_claims()
-    alone = declared_in(own)
-    if alone.alone and not always:
-        return alone
-    return declared_in({**{path: read_text(path) for path in published_files()}, **own})
-
-
 def parse_studies(text: str, claim_files: Sequence[Path] = ()) -> tuple[Study, ...]:
     """The studies of these names, each once; "claims" stands for those that are run for claims.
 
@@ -443,175 +329,10 @@ def parse_studies(text: str, claim_files: Sequence[Path] = ()) -> tuple[Study, .
         ClaimError: A file of claims cannot be used.
         OptionError: No study has one of the names.
     """
-    groups = {"all": tuple(STUDIES), "claims": all_claims(claim_files).studies}
+    from bench.analysis.claims import read_texts, with_published
+
+    groups = {"all": tuple(STUDIES), "claims": with_published(read_texts(claim_files)).studies}
     names = [name for word in text.split(",") for name in groups.get(word.strip(), (word.strip(),))]
     for name in names:
-        _choice(name, STUDIES, "--study", *groups)
+        choice(name, STUDIES, "--study", *groups)
     return tuple(find_study(name) for name in dict.fromkeys(names))
-
-
-def parse_max_seeds(text: str, seeds: str) -> tuple[int, ...]:
-    """All seeds that ``--until-decided`` may use: ``--max-seeds`` of them, from the published one on.
-
-    Raises:
-        OptionError: Not a number that a look can be at, or ``--seeds`` was given too.
-    """
-    from bench.analysis.sequential import LOOKS
-    from bench.analysis.statistics import FEWEST_SEEDS
-
-    if seeds != "1":
-        raise OptionError(f"--seeds {seeds}: --until-decided adds seeds by itself; limit them with --max-seeds")
-    if not text:
-        return parse_seeds(str(LOOKS[-1]))
-    if not text.isdecimal() or int(text) < FEWEST_SEEDS:
-        raise OptionError(f"--max-seeds {text}: give at least {FEWEST_SEEDS}; fewer seeds decide nothing")
-    return parse_seeds(text)
-
-
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
-
-
-def parse_budget(text: str) -> float:
-    """``"2h"``, ``"90m"`` or a number of seconds; infinity for "".
-
-    Raises:
-        OptionError: It is none of these, or not positive.
-    """
-    if not text:
-        return inf
-    words = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([smh]?)", text.strip())
-    if words is None or not float(words[1]):
-        raise OptionError(f"--budget {text}: give a time such as 2h, 90m or 300s")
-    return float(words[1]) * _UNITS[words[2]]
-
-
-def looks_within(seeds: Sequence[int]) -> tuple[int, ...]:
-    """The looks of a comparison of two models: the usual ones up to the number of seeds, which is the last."""
-    from bench.analysis.sequential import LOOKS
-    from bench.analysis.statistics import FEWEST_SEEDS
-
-    most = max(len(seeds), FEWEST_SEEDS)  # fewer decide nothing
-    return (*(look for look in LOOKS if look < most), most)
-
-
-def parse_seeds(text: str) -> tuple[int, ...]:
-    """``"3"`` is three seeds from the published one on, ``"7,9"`` is these two, ``"7,"`` is just seed 7.
-
-    Raises:
-        OptionError: Neither a count from 1 to MOST_SEEDS nor a list of different whole numbers below 2**32.
-    """
-    try:
-        numbers = [int(word) for word in text.split(",") if word.strip()]
-    except ValueError:
-        numbers = []
-    different = len(set(numbers)) == len(numbers) <= MOST_SEEDS
-    if "," in text and numbers and different and 0 <= min(numbers) <= max(numbers) < 2**32:
-        return tuple(numbers)
-    if "," not in text and numbers and 1 <= numbers[0] <= MOST_SEEDS:
-        return tuple(range(FIRST_SEED, FIRST_SEED + numbers[0]))
-    raise OptionError(
-        f"--seeds {text}: give a count (3 means {FIRST_SEED},{FIRST_SEED + 1},{FIRST_SEED + 2}) "
-        f"or a list of different seeds (7,9 or, for a single one, 7,); at most {MOST_SEEDS}, and below 2**32"
-    )
-
-
-def parse_devices(text: str) -> tuple[int, ...]:
-    """``"1,8,64"``.
-
-    Raises:
-        OptionError: Not whole numbers from 1 on.
-    """
-    try:
-        numbers = tuple(int(word) for word in text.split(",") if word.strip())
-    except ValueError:
-        numbers = ()
-    if not numbers or min(numbers) < 1:
-        raise OptionError(f"--devices {text}: give numbers of devices, such as 1,8,64,512")
-    return numbers
-
-
-def parse_trackers(text: str) -> tuple[str, ...]:
-    """``"none"``, or the names of trackers with commas between them.
-
-    Raises:
-        OptionError: No tracker has one of the names, or its package is not installed.
-    """
-    if text == "none":
-        return ()
-    names = tuple(dict.fromkeys(word.strip() for word in text.split(",")))
-    for name in names:
-        kind = _choice(name, TRACKERS, "--track", "none")
-        if importlib.util.find_spec(kind.package) is None:
-            raise OptionError(
-                f"--track {name}: the package {kind.package} is not installed; "
-                f"install it with: pip install '{kind.requirement}'"
-            )
-    return names
-
-
-def resolve_device(name: str, *, listing: bool = False) -> str:
-    """The device to run on: as named, or for "" CUDA where there is a device and else the CPU.
-
-    For a listing it is the CPU, whichever device is named.
-
-    Raises:
-        OptionError: This machine does not have the device.
-    """
-    if name == "cpu":
-        return name
-    if listing:
-        if name and not re.fullmatch(r"cuda(:\d+)?", name):
-            raise OptionError(f"--device {name}: give cpu, cuda or cuda:N")
-        return "cpu"
-    import torch
-
-    from bench.training.device import check_device
-
-    if not name:
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        check_device(name)
-    except OptionError as error:
-        raise OptionError(f"--{error}") from error
-    return name
-
-
-def latest_run(runs: Path, name: str) -> Path | None:
-    """The latest of the folders ``<time>-<name>``; None if there is none."""
-    pattern = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-" + re.escape(name))
-    folders = [path for path in runs.glob("*") if pattern.fullmatch(path.name)]
-    return max(folders, key=lambda path: path.name, default=None)
-
-
-def history_folder(options: Options, root: Path, device_name: str) -> Path:
-    """Where pytest-benchmark keeps the runs that a run with these options can be compared with.
-
-    One folder per studies, data, profile, settings and device model, so that the latest run in it is comparable.
-    """
-    everything = len(options.studies) == len(STUDIES)
-    studies = "all" if everything else "-".join(study.name for study in options.studies)
-    data = "-".join(filter(None, (dataset_slug(options.dataset) if options.dataset else "", options.image_size)))
-    published = "as-published" if options.as_published else ""
-    settings = [f"{name}={text}" for name, text in options.settings.items()]
-    name = "-".join(filter(None, (studies, data, published, options.profile.name, *settings, device_name)))
-    return root / "results" / "runs" / "history" / slug(name)
-
-
-def dataset_slug(dataset: str) -> str:
-    """A name fit for a folder: the data set's name, or the end of a path with a hash of the whole of it."""
-    if dataset in DATASETS:
-        return dataset
-    path = Path(dataset).expanduser().resolve()
-    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:6]
-    return slug("-".join([*path.parts[-2:], digest]))
-
-
-def slug(text: str) -> str:
-    """Letters, digits, dots, dashes and underscores of the text; anything else becomes a dash."""
-    return re.sub(r"[^\w.-]+", "-", text).strip("-.")
-
-
-def _choice(name: str, choices: Mapping[str, T], option: str, *others: str) -> T:
-    if name not in choices:
-        raise OptionError(f"{option} {name}: give one of {', '.join((*others, *choices))}")
-    return choices[name]

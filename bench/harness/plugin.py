@@ -24,16 +24,20 @@ from bench.analysis import gate
 from bench.config import DEFAULT_STUDY, OptionError
 from bench.harness import timing
 from bench.harness.cell import Cell
+from bench.harness.data import misfit
 from bench.harness.declarations import declare
-from bench.harness.ending import Ending
+from bench.harness.ending import Ending, reason_of
 from bench.harness.interruption import as_interruptions
-from bench.harness.options import check_dataset, history_folder, load_plugins, resolve
+from bench.harness.options import load_plugins, resolve
+from bench.harness.places import history_folder
 from bench.harness.progress import Progress, Reading
-from bench.harness.saved import facts, from_benchmarks
-from bench.harness.selection import no_match
+from bench.harness.saved import from_benchmarks
+from bench.harness.selection import cells_of, no_match, parameter
 from bench.harness.session import Session
 from bench.harness.sharding import Sharding
 from bench.harness.terminal import Terminal
+from bench.harness.trainings import Trainings
+from bench.harness.values import check_dataset
 from bench.records import ProbeRecord, RecordError, RunRecord
 from bench.study import PROBES
 from fusiongauge import IGNORED, FusionGaugeError, PluginError, load_plugin
@@ -139,14 +143,13 @@ def _probe(path: Path) -> str:
     return name if path.parent == BENCHMARKS and name in PROBES else ""
 
 
-def _parameter(item: pytest.Item, name: str) -> Any:
-    """The parameter of a benchmark; None if it has none of this name."""
-    return item.callspec.params.get(name) if hasattr(item, "callspec") else None
+def _is_benchmark(item: pytest.Item) -> bool:
+    return BENCHMARKS in item.path.parents
 
 
-def _fixtures(item: pytest.Item) -> list[str]:
-    """The fixtures of a benchmark; none for tests of other folders."""
-    return getattr(item, "fixturenames", []) if BENCHMARKS in item.path.parents else []
+def _requests(item: pytest.Item, fixture: str) -> bool:
+    """Whether a benchmark has a fixture; False for tests of other folders."""
+    return _is_benchmark(item) and fixture in getattr(item, "fixturenames", ())
 
 
 class Outermost:
@@ -188,15 +191,14 @@ class Benchmarks:
     concerned = False
     """Whether any benchmark was selected."""
 
-    _progress: Progress
     _terminal: Terminal
+    _trainings: Trainings
     _pytest_session: pytest.Session
 
     def __init__(self, config: pytest.Config, session: Session, rules: Sequence[gate.Rule]) -> None:
         self._config, self._session, self._rules = config, session, rules
         self._earlier: list[RunRecord] = []
         self._compares = bool(config.getoption("benchmark_compare", False)) or timing.COMPARED in config.stash
-        self._unfinished: set[str] = set()
         self._timing: timing.Timing | None = None
         self._ending: Ending | None = None
         self._restore: Callable[[], None] = lambda: None
@@ -212,8 +214,7 @@ class Benchmarks:
 
     def say_failure(self, error: Exception) -> None:
         """Show what was raised after everything of ours was done."""
-        reason = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
-        self.say(f"pytest or one of its plug-ins failed at the end ({reason})")
+        self.say(f"pytest or one of its plug-ins failed at the end ({reason_of(error)})")
 
     def pytest_generate_tests(self, metafunc: pytest.Metafunc) -> None:
         """One benchmark per cell or per model of the selected studies."""
@@ -237,10 +238,10 @@ class Benchmarks:
         """
 
         def beside(item: pytest.Item) -> bool:
-            return "session" in _fixtures(item) and "cell" not in _fixtures(item)
+            return _is_benchmark(item) and not _requests(item, "cell")
 
         plan = self._session.plan
-        looks = {item: plan.look_of(cell) if plan and (cell := _parameter(item, "cell")) else 0 for item in items}
+        looks = {item: plan.look_of(cell) if plan and (cell := parameter(item, "cell")) else 0 for item in items}
         items.sort(key=lambda item: (looks[item], bool(_probe(item.path)), beside(item)))
         if self._config.getoption("study") != DEFAULT_STUDY or self._session.options.models or plan:
             self._config.hook.pytest_deselected(items=[item for item in items if beside(item)])
@@ -252,20 +253,21 @@ class Benchmarks:
         if not session.items and option.keyword:
             for line in no_match(option.keyword, self._session.options.studies):
                 self._terminal.line(line)
-        benchmarks = [item for item in session.items if "session" in _fixtures(item)]
+        benchmarks = [item for item in session.items if _is_benchmark(item)]
         self.concerned = bool(benchmarks)
         if not benchmarks or option.collectonly:
             return
-        cells = [cell for item in benchmarks if (cell := _parameter(item, "cell")) is not None]
-        self._unfinished = {cell.name for cell in cells}
-        cells = cells or self._session.cells
+        selected = cells_of(benchmarks)
+        cells = selected or self._session.cells
+        progress = Progress(self._terminal.show, live=self._terminal.live, cells=len(selected))
+        self._trainings = Trainings(self._session, selected, progress)
         try:
             from bench.training.allocator import keep_freed_memory
 
             keep_freed_memory()
             self._timing = timing.Timing(self._config, benchmarks)
             self._restore = as_interruptions()
-            self._session.reading = reading = Reading(self._terminal.show, live=self._terminal.live)
+            self._session.data.reading = reading = Reading(self._terminal.show, live=self._terminal.live)
             try:
                 self._session.load(cells)
             finally:
@@ -276,11 +278,10 @@ class Benchmarks:
             self._session.notes += self._timing.start(self._session.folder)
         except FusionGaugeError as error:
             raise pytest.UsageError(str(error)) from error
-        self._progress = Progress(self._terminal.show, live=self._terminal.live, cells=len(self._unfinished))
         for line in (*self._session.describe(cells), *(f"note: {note}" for note in self._session.notes)):
             self._terminal.line(line)
         try:
-            self._session.start([c for c in cells if c.name in self._unfinished], self._progress.under_way)
+            self._session.start(selected, progress.under_way)
         except FusionGaugeError as error:
             raise pytest.UsageError(str(error)) from error
 
@@ -293,18 +294,18 @@ class Benchmarks:
         Raises:
             OptionError: No model fits the data.
         """
-        trained = [item for item in benchmarks if _parameter(item, "cell") is not None]
+        trained = [item for item in benchmarks if parameter(item, "cell") is not None]
         reasons: dict[str, None] = {}
         for item in trained or benchmarks:
-            cell: Cell | None = _parameter(item, "cell")
-            spec = cell.spec if cell else _parameter(item, "each_model")
-            data = self._session.source(cell.config) if cell else self._session.any_source()
-            reason = self._session.misfit(spec, data.info) if spec else ""
+            cell: Cell | None = parameter(item, "cell")
+            spec = cell.spec if cell else parameter(item, "each_model")
+            data = self._session.data.source(cell.config) if cell else self._session.any_source()
+            reason = misfit(spec, data.info) if spec else ""
             if not reason:
                 return
             reasons[reason] = None
         few = "; ".join(list(reasons)[:5]) + (f"; and {len(reasons) - 5} more" if len(reasons) > 5 else "")
-        fits = any(not self._session.misfit_of(cell) for cell in self._session.cells)
+        fits = any(not self._session.data.misfit_of(cell) for cell in self._session.cells)
         sentence = (
             f"no {'selected ' if fits else ''}model fits the data, so nothing is measured: {few}. "
             "Choose other models, or change the data: --image-size resizes the images"
@@ -326,91 +327,25 @@ class Benchmarks:
     @pytest.fixture
     def fitting_model(self, each_model: ModelSpec, session: Session) -> ModelSpec:
         """Each model of the selected studies; skips those that do not fit the data."""
-        if reason := session.misfit(each_model, session.any_source().info):
+        if reason := misfit(each_model, session.any_source().info):
             pytest.skip(reason)
         return each_model
 
     @pytest.fixture
-    def run_cell(self, session: Session, benchmark: Any) -> Callable[[Cell], RunRecord]:
+    def run_cell(self, benchmark: Any) -> Callable[[Cell], RunRecord]:
         """Runs a cell under pytest-benchmark's timer, one round per epoch, and shows its progress."""
-        from bench.training.runs import drive
-
-        progress = self._progress
         benchmark.cprofile = False  # it would train one more epoch
-
-        def driver(train_epoch: Callable[[], None], finish_epoch: Callable[[], None], epochs: int) -> None:
-            try:
-                if benchmark.disabled:  # then pedantic calls its target once, so that is all the epochs
-                    benchmark.pedantic(drive, args=(train_epoch, finish_epoch, epochs))
-                else:
-                    benchmark.pedantic(train_epoch, teardown=finish_epoch, rounds=epochs)
-            except BaseException:
-                benchmark.has_error = True  # also when interrupted: half a run is not a result
-                raise
-
-        def replay(seconds: Sequence[float]) -> None:
-            """Give pytest-benchmark the epochs of a record, for its table and its file."""
-            benchmark.pedantic(lambda: None, rounds=max(len(seconds), 1))
-            if seconds and not benchmark.disabled:
-                benchmark.stats.stats.data[:] = seconds
-
-        def skip_if_not_needed(cell: Cell) -> None:
-            if reason := session.why_skipped(cell):
-                self._unfinished.discard(cell.name)
-                progress.skip(reason)
-                pytest.skip(reason)
-
-        def run(cell: Cell) -> RunRecord:
-            progress.begin(cell.name)
-            skip_if_not_needed(cell)
-            if record := session.recall(cell):
-                self._unfinished.discard(cell.name)
-                replay(record.epoch_seconds)
-                progress.recall(record)
-            else:
-                try:
-                    if record := session.executed(cell):
-                        replay(record.epoch_seconds)
-                    else:
-                        skip_if_not_needed(cell)  # the time of --budget may be used up meanwhile
-                        record = session.run_cell(cell, driver, progress.epoch)
-                except KeyboardInterrupt:
-                    benchmark.skipped = True  # else pytest-benchmark may warn that it was not used
-                    raise
-                except FusionGaugeError as error:  # the message is enough
-                    raise pytest.fail.Exception(str(error), pytrace=False) from None
-                self._unfinished.discard(cell.name)
-                progress.end(record)
-            benchmark.extra_info.update(facts(record))
-            return record
-
-        return run
+        return partial(self._trainings.run, benchmark=benchmark)
 
     @pytest.fixture
-    def subject(self, cell: Cell, session: Session) -> Subject:
+    def subject(self, cell: Cell) -> Subject:
         """The cell's trained model; trained without a timer if the session has not done so yet."""
-        from bench.training.runs import drive
-
-        if reason := session.why_skipped(cell):
-            pytest.skip(reason)
-        try:
-            if not (session.record_of(cell) or session.recall(cell) or session.executed(cell)):
-                self._progress.begin(cell.name)
-                self._progress.end(session.run_cell(cell, drive, self._progress.epoch))
-            self._unfinished.discard(cell.name)
-            return session.subject(cell)
-        except FusionGaugeError as error:  # the message is enough
-            raise pytest.fail.Exception(str(error), pytrace=False) from None
+        return self._trainings.subject(cell)
 
     @pytest.fixture
-    def keep_probes(self, cell: Cell, session: Session) -> Callable[[list[ProbeRecord]], None]:
+    def keep_probes(self, cell: Cell) -> Callable[[list[ProbeRecord]], None]:
         """Writes what a probe measured on the cell's model, and shows that it did."""
-
-        def keep(probes: list[ProbeRecord]) -> None:
-            session.keep_probes(probes)
-            self._progress.probed(cell.name, probes[0].benchmark, len(probes))
-
-        return keep
+        return partial(self._trainings.keep_probes, cell)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
@@ -421,9 +356,9 @@ class Benchmarks:
         Reasons of what is skipped are kept for the summary; pytest shows them with ``-rs`` alone.
         """
         report = yield
-        if report.skipped and _fixtures(item) and isinstance(report.longrepr, tuple):
+        if report.skipped and _is_benchmark(item) and isinstance(report.longrepr, tuple):
             self._session.skipped.setdefault(item.nodeid, report.longrepr[2].removeprefix("Skipped: "))
-        if report.failed and "benchmark" in _fixtures(item):
+        if report.failed and _requests(item, "benchmark"):
             timer: Any = getattr(item, "funcargs", {}).get("benchmark")
             if timer is not None:
                 timer.skipped = timer.has_error = True
@@ -480,7 +415,7 @@ class Benchmarks:
             self._session,
             self._earlier if self._compares else None,
             self._rules,
-            len(self._unfinished - self._session.received) if interrupted else 0,
+            self._trainings.unfinished if interrupted else 0,
         )
         self._timing.end(ending, stopped=bool(interrupted or session.shouldfail or session.shouldstop))
         with ending.noting("pytest or one of its plug-ins failed at the end", fails=self._timing.reports):

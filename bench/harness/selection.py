@@ -1,13 +1,26 @@
-"""What to say where ``-k`` selects nothing."""
+"""The benchmarks that pytest has selected: their parameters, and what to say where ``-k`` selects none."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
+from typing import Any
 
+import pytest
 from _pytest.mark.expression import Expression
 
+from bench.harness.cell import Cell
 from bench.registry import STUDIES, find_study
 from bench.study import Study
 from fusion_models.zoo import MODELS
 from fusiongauge import FusionGaugeError
+
+
+def parameter(item: pytest.Item, name: str) -> Any:
+    """The parameter of a benchmark; None if it has none of this name."""
+    return item.callspec.params.get(name) if hasattr(item, "callspec") else None
+
+
+def cells_of(items: Iterable[pytest.Item]) -> list[Cell]:
+    """The cells of some benchmarks, each once."""
+    return list({cell.name: cell for item in items if (cell := parameter(item, "cell")) is not None}.values())
 
 
 def no_match(keyword: str, selected: Collection[Study]) -> list[str]:

@@ -6,7 +6,6 @@ matplotlib are imported where they are needed: a session that only lists its cel
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -15,21 +14,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
-from filelock import FileLock, Timeout
 
-from bench.config import OptionError
 from bench.harness.cell import Cell
-from bench.harness.kept import keep
+from bench.harness.data import SessionData
+from bench.harness.folder import RunFolder
 from bench.harness.looks import Plan
 from bench.harness.options import Options
 from bench.harness.resume import Resumption, resume
-from bench.harness.writable import FolderError as FolderError
-from bench.harness.writable import why_no_folder
 from bench.records import (
     COMPLETED,
     FAILED,
     CostRecord,
-    Outbox,
     ProbeRecord,
     RecordError,
     RunRecord,
@@ -44,19 +39,16 @@ from bench.records.probe import FILE_NAME as PROBES
 from bench.records.run import FILE_NAME as RECORDS
 from bench.records.sample import samples_path
 from bench.tracking import TRACKERS, Shield
-from data_utils import DATASETS
 
 if TYPE_CHECKING:
     from bench.config import RunConfig
     from bench.harness.executors.execution import Execution
     from bench.harness.executors.pool import Watch
-    from bench.harness.progress import Reading
     from bench.probes.subject import Subject
     from bench.tables.text import TextTable
     from bench.training.runs import Driver
     from bench.training.trainer import EpochResult, Observer
-    from data_utils import DatasetInfo, Source, World
-    from fusion_models import ModelSpec
+    from data_utils import Source
 
 T = TypeVar("T")
 
@@ -75,7 +67,6 @@ class Session:
         notes: What a user should know, but no reason to fail; a sentence each.
         interrupted: Whether its end was interrupted.
         earlier: The records that were in the folder before.
-        reading: Shows what the data need and how far they are read; None to show nothing.
         received: The names of the cells that ended elsewhere.
     """
 
@@ -88,12 +79,9 @@ class Session:
     notes: list[str] = field(default_factory=list)
     interrupted: bool = False
     earlier: list[RunRecord] = field(default_factory=list)
-    reading: Reading | None = None
     received: set[str] = field(default_factory=set)
     _resumption: Resumption | None = None
-    _sources: dict[str, Source] = field(default_factory=dict)
     _execution: Execution | None = None
-    _outbox: Outbox = field(default_factory=Outbox)
 
     @property
     def folder(self) -> Path:
@@ -126,37 +114,18 @@ class Session:
         return plan
 
     @cached_property
+    def data(self) -> SessionData:
+        """What the cells are run on."""
+        return SessionData(self.options)
+
+    @cached_property
     def trackers(self) -> Shield:
         """The requested experiment trackers."""
         return Shield({name: TRACKERS[name].make for name in self.options.trackers}, self.folder)
 
     @cached_property
-    def _lock(self) -> FileLock:
-        """Held while the folder is written; the system releases it when the process dies, however it dies."""
-        return FileLock(self.folder / "run.lock", timeout=0)
-
-    def source(self, config: RunConfig) -> Source:
-        """Where the worlds of a run's seeds come from; files are read on first use."""
-        from data_utils import open_source
-        from data_utils.cache import Cache
-
-        if config.dataset not in self._sources:
-            cache = Cache(self.options.simulated_dir, self.options.cache_bytes)
-            callbacks: dict[str, Any] = {}
-            if self.reading is not None:
-                callbacks = {"progress": self.reading.progress, "announce": self.reading.announce}
-            self._sources[config.dataset] = open_source(config.dataset, **self.loading(), **callbacks, cache=cache)
-        return self._sources[config.dataset]
-
-    def world(self, config: RunConfig, seed: int) -> World:
-        """The pairs that a run uses for what; see ``bench.training.preparation.world_of``."""
-        from bench.training.preparation import world_of
-
-        return world_of(self.source(config), config.protocol, seed)
-
-    def loading(self) -> dict[str, Any]:
-        """How ``data_utils.open_source`` is called, apart from the name and the cache."""
-        return {"image_size": self.options.image_size or None}
+    def _files(self) -> RunFolder:
+        return RunFolder(self.folder)
 
     @property
     def device_name(self) -> str:
@@ -169,36 +138,17 @@ class Session:
 
     def any_source(self) -> Source:
         """That of the first cell, for measurements that depend on the shapes of its data alone."""
-        return self.source(self.cells[0].config)
+        return self.data.source(self.cells[0].config)
 
     def load(self, cells: Sequence[Cell]) -> None:
         """Open the data, and check that they can be split as the protocols ask.
-
-        Files are split for every seed; pairs that are made for a seed are made for the first one only.
 
         Raises:
             DataError: The data cannot be read, or not be split.
             OptionError: ``--set`` names a modality that the data lack, or what cannot work with them.
         """
-        from bench.training.suitability import require_suitable, without_effect
-
-        seeds: dict[RunConfig, dict[int, None]] = {}
-        for cell in cells:
-            seeds.setdefault(cell.config, {})[cell.seed] = None
-        for config, of_config in seeds.items():
-            source, (first, *others) = self.source(config), of_config
-            for seed in (first, *(others if config.dataset not in DATASETS else ())):
-                world = self.world(config, seed)
-                require_suitable(config.protocol, world.info)
-                for sentence in without_effect(config.protocol, world.train.dataset):
-                    self.note(sentence)
-            channels, text = source.info.channels, self.options.settings.get("normalized")
-            absent = [modality for modality in config.protocol.on(channels).normalized if modality not in channels]
-            if absent and text is not None:
-                raise OptionError(
-                    f"--set normalized={text}: the data have no modality {absent[0]!r}; "
-                    f"they have {', '.join(channels)}"
-                )
+        for sentence in self.data.check(cells):
+            self.note(sentence)
 
     def open(self, cells: Sequence[Cell]) -> None:
         """Load the data (see ``load``), and take the folder.
@@ -208,23 +158,11 @@ class Session:
             RecordError: The folder has records that cannot be read.
         """
         self.load(cells)
-        if reason := why_no_folder(self.folder):
-            raise FolderError(self._cannot_write(reason))
-        try:
-            self._lock.acquire()
-            self.records_path.open("ab").close()  # unlike touch, refuses a folder
-            keep(self.folder, self.options.own_claims)
-        except Timeout as error:
-            raise FolderError(
-                f"another run is writing to {self.folder}; wait until it ends, or give another folder "
-                "with --results-dir"
-            ) from error
-        except OSError as error:
-            raise FolderError(self._cannot_write(error.strerror)) from error
+        self._files.take(self.options.own_claims)
         self.earlier = read(self.records_path, RunRecord)
         if self.options.resume:
-            fitting = [cell for cell in cells if not self.misfit_of(cell)]
-            wanted = {cell.name: self.described(cell) | self._content(cell) for cell in fitting}
+            fitting = [cell for cell in cells if not self.data.misfit_of(cell)]
+            wanted = {cell.name: self.described(cell) | self.data.drawn_content(cell) for cell in fitting}
             on_cluster = bool(self.options.executor.partition(":")[2])
             checkpoints = self.folder / "checkpoints"
             undisturbed = {cell.name for cell in fitting if cell.study.idle}
@@ -232,48 +170,11 @@ class Session:
                 self.earlier, wanted, checkpoints, any_device=on_cluster, undisturbed=undisturbed
             )
 
-    def _content(self, cell: Cell) -> dict[str, str]:
-        """Hashes of the pairs of a cell where a plug-in makes them, as that may read them from somewhere."""
-        from data_utils import DrawnPairs
-
-        source = self.source(cell.config)
-        if not isinstance(source, DrawnPairs) or source.simulated:
-            return {}
-        parts = self.world(cell.config, cell.seed).parts
-        return {f"{name}_sha256": part.sha256 for name, part in parts.items() if len(part)}
-
-    def _cannot_write(self, reason: str | None) -> str:
-        return f"cannot write results to {self.folder} ({reason}); give another folder with --results-dir"
-
-    @staticmethod
-    def misfit(spec: ModelSpec, info: DatasetInfo) -> str:
-        """Why a model does not fit the data; "" if it does."""
-        import torch
-
-        from fusion_models import ModelError, build_model
-
-        try:
-            spec.sees(info.channels)
-            if spec.build is None:  # a plug-in's function is tried when it is run
-                with torch.device("meta"):  # shapes without weights
-                    build_model(
-                        spec, channels=info.channels, image_size=info.image_size, classes=len(info.classes)
-                    )
-        except ModelError as error:
-            return str(error)
-        except Exception:  # noqa: S110 - a fault of a plug-in: running the model reports it
-            pass
-        return ""
-
-    def misfit_of(self, cell: Cell) -> str:
-        """Why the model of a cell does not fit the cell's data; "" if it does."""
-        return self.misfit(cell.spec, self.source(cell.config).info)
-
     def why_skipped(self, cell: Cell) -> str:
         """Why a cell cannot run on its data, or need not run, which is remembered; "" if it is to run."""
         if cell.name in self.skipped:
             return self.skipped[cell.name]
-        reason = self.misfit_of(cell)
+        reason = self.data.misfit_of(cell)
         trained = self._execution is not None and self._execution.is_under_way(cell)
         if not reason and self.plan and not trained and self.record_of(cell) is None:
             reason = self.plan.why_not(cell, self.records, self.probes)
@@ -285,7 +186,7 @@ class Session:
         """The fields of a cell's record that are known before training."""
         from bench.training.runs import describe
 
-        return describe(cell.spec, self.source(cell.config), cell.seed, cell.config)
+        return describe(cell.spec, self.data.source(cell.config), cell.seed, cell.config)
 
     def describe(self, cells: Sequence[Cell]) -> list[str]:
         """What is going to be run, and what the readers of the data noticed; one line each."""
@@ -294,7 +195,7 @@ class Session:
         for cell in cells:
             firsts.setdefault(cell.config, cell.seed)
         for config, seed in firsts.items():
-            world, study = self.world(config, seed), " ".join(filter(None, (config.study, config.variant)))
+            world, study = self.data.world(config, seed), " ".join(filter(None, (config.study, config.variant)))
             tested = f"{len(world.test)} test" if len(world.test) else "no test"
             epochs = config.protocol.epochs
             counts = f"{len(world.train)} training, {len(world.valid)} validation and {tested}"
@@ -347,7 +248,7 @@ class Session:
 
         finished = self._resumption.finished if self._resumption else {}
         waiting = {cell.name: cell for cell in cells if cell.name not in finished}
-        fitting = [cell for cell in waiting.values() if not self.misfit_of(cell)]
+        fitting = [cell for cell in waiting.values() if not self.data.misfit_of(cell)]
         if fitting:
             self._execution = Execution(self, fitting, watch)
             self._execution.go_on(fitting[0])
@@ -388,7 +289,7 @@ class Session:
         """Run one cell; its record is on the disk when this returns, also when the run raised."""
         from bench.training import runs
 
-        config, source = self.with_command(cell), self.source(cell.config)
+        config, source = self.with_command(cell), self.data.source(cell.config)
 
         def observe_and_track(result: EpochResult) -> None:
             if not result.stage:
@@ -430,22 +331,8 @@ class Session:
     def _keep(self, record: RunRecord) -> RunRecord:
         record = escaped(record)
         self.records.append(record)
-        self._write(self.records_path, record)
+        self._files.write(RECORDS, record)
         return record
-
-    def _write(self, path: Path, record: msgspec.Struct) -> None:
-        """Write a record to the disk; one that cannot be written waits for the next one, or the end.
-
-        Raises:
-            FolderError: It cannot be written now.
-        """
-        try:
-            self._outbox.add(path, record)
-        except OSError as error:
-            raise FolderError(
-                f"the record cannot be written to {path} ({error.strerror}); make room on the disk: writing is "
-                "tried again with the next record and at the end"
-            ) from error
 
     def record_of(self, cell: Cell) -> RunRecord | None:
         """The latest record of a cell in this session; None if it has not ended yet."""
@@ -463,7 +350,7 @@ class Session:
         record = self.record_of(cell)
         if record is None:
             raise RecordError(f"{cell.name} has not been trained in this session; run its cell first")
-        return load_subject(record, self.source(cell.config), cell.config)
+        return load_subject(record, self.data.source(cell.config), cell.config)
 
     def earlier_subjects(self, cell: Cell) -> list[Subject]:
         """The trained models of the same name from the seeds before this one, as far as there are any."""
@@ -477,13 +364,13 @@ class Session:
         probes = [escaped(probe) for probe in probes]
         self.probes += probes
         for probe in probes:
-            self._write(self.folder / PROBES, probe)
+            self._files.write(PROBES, probe)
 
     def keep_cost(self, cost: CostRecord) -> None:
         """Write a measurement to the disk and remember it."""
         cost = escaped(cost)
         self.costs.append(cost)
-        self._write(self.folder / COSTS, cost)
+        self._files.write(COSTS, cost)
 
     def finish(self) -> list[TextTable]:
         """Write the tables and figures of everything that ended, tell the trackers, and release the folder.
@@ -496,9 +383,8 @@ class Session:
         """
         tables: list[TextTable] = []
         try:
-            if self._execution is not None:
-                self._execution.close()
-            self._write_what_waits()
+            self._end_workers()
+            self.failures += self._files.write_what_waits()
             if self.records or self.probes or self.costs:
                 from bench.tables.tabulation import all_tables, write_tables
 
@@ -521,25 +407,15 @@ class Session:
                 f"{self.folder}"
             )
         finally:
-            self._lock.release()
+            self._files.release()
         return tables
 
-    def _write_what_waits(self) -> None:
-        count = len(self._outbox)
+    def _end_workers(self) -> None:
         try:
-            self._outbox.send()
-        except OSError as error:
-            reason, elsewhere = error.strerror, Path(tempfile.mkdtemp(prefix="fusiongauge-"))
-            self._outbox.redirect(elsewhere)
-            with suppress(OSError):
-                self._outbox.send()
-            where = (
-                f"they are in {elsewhere}; make room and append its files to those of the same names"
-                if not self._outbox
-                else "they are lost, apart from the tables; make room and run the benchmark again"
-            )
-            records = "1 record" if count == 1 else f"{count} records"
-            self.failures.append(f"{records} could not be written to {self.folder} ({reason}); {where}")
+            if self._execution is not None:
+                self._execution.close()
+        except Exception as error:  # what they trained is here, and tables are still to be written
+            self.notes.append(f"the workers of --executor could not be ended ({type(error).__name__}: {error})")
 
     def _tell_trackers(self) -> None:
         from bench.tables.tabulation import tables_by_study

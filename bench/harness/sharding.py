@@ -5,20 +5,23 @@ Registered beside the hooks of all runs where the option is given.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
 import msgspec
 import pytest
 
 from bench.analysis.schedule import partition
-from bench.config import FIRST_SEED
-from bench.harness.cell import Cell, cell_name
+from bench.config import FIRST_SEED, OptionError
+from bench.harness.cell import Cell, cell_name, name_of
+from bench.harness.selection import cells_of, parameter
 from bench.harness.session import Session
-from bench.harness.shards import Shard, ShardPlan
+from bench.harness.shards import Group, Shard, ShardPlan, group_of
 from bench.harness.workload import committed_records, expected_seconds
-from bench.records import FAILED, write_file
-from bench.records.reading import read_run
+from bench.records import FAILED, RunRecord, write_file
+from bench.records.reading import Run, read_run
+from data_utils import DATASETS
+from fusiongauge import FusionGaugeError
 
 
 class Sharding:
@@ -33,6 +36,7 @@ class Sharding:
     def __init__(self, shard: Shard, session: Session, say: Callable[[str], None]) -> None:
         self._shard, self._session, self._say = shard, session, say
         self._cells: dict[str, int] = {}
+        self._groups: list[Group] = []
         self._text = ""
         self._look = 0
 
@@ -40,11 +44,16 @@ class Sharding:
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Deselect the other shards, and with ``--until-decided`` all looks but the next one."""
         all_items = list(items)
-        self._look = self._keep_next_look(items)
+        try:
+            firsts = {cell.study.name: cell for cell in cells_of(items)}
+            self._groups = sorted(map(self._group, firsts.values()))
+            self._look = self._keep_next_look(items)
+        except FusionGaugeError as error:
+            raise pytest.UsageError(str(error)) from error
         parts = _parts(items)
         seconds = _seconds(parts)
         placed = partition(seconds, self._shard.of)
-        self._cells = {cell.name: placed[name] for name, part in parts.items() for cell in _cells(part)}
+        self._cells = {cell.name: placed[name] for name, part in parts.items() for cell in cells_of(part)}
         ours = [name for name in parts if placed[name] == self._shard.number]
         mine = {id(item) for name in ours for item in parts[name]}
         share = sum(seconds[name] for name in ours) / (sum(seconds.values()) or 1)
@@ -61,22 +70,46 @@ class Sharding:
         """Keep the cells of the first look that a claim needs and that have no record; returns its number.
 
         Models that do not fit the data never have records, so a look is over without theirs.
+
+        Raises:
+            DataError: The data cannot be read.
+            OptionError: The earlier run is another one.
         """
         plan, place = self._session.plan, self._session.options.earlier
         if plan is None:
             return 0
         run = read_run(place) if place else None
-        records, probes = (run.records, run.probes) if run else ([], [])
-        done = {cell_name(r.study, r.variant, r.model, r.seed) for r in records if r.status != FAILED}
-        cells = {cell.name: cell for cell in _cells(items)}
+        cells = {cell.name: cell for cell in cells_of(items)}
+        records = self._of_this_run(run) if run else []
+        probes = run.probes if run else []
+        done = {name_of(record) for record in records if record.status != FAILED}
         for look in sorted({plan.look_of(cell) for cell in cells.values()}):
             of_look = [cell for cell in cells.values() if plan.look_of(cell) == look and cell.name not in done]
             needed = {cell.name: cell for cell in of_look if not plan.why_not(cell, records, probes)}
-            if any(run is None or not self._session.misfit_of(cell) for cell in needed.values()):
-                items[:] = [item for item in items if (cell := _cell(item)) and cell.name in needed]
+            if any(run is None or not self._session.data.misfit_of(cell) for cell in needed.values()):
+                items[:] = [item for item in items if (cell := parameter(item, "cell")) and cell.name in needed]
                 return look + 1
         items[:] = []
         return 0
+
+    def _of_this_run(self, earlier: Run) -> list[RunRecord]:
+        """The records of the earlier run whose study, data set and profile are run here."""
+        here = {group[:3] for group in self._groups}
+        records = [record for record in earlier.records if group_of(record)[:3] in here]
+        if earlier.records and here and not records:
+            wanted = "; ".join(map(", ".join, sorted(here)))
+            raise OptionError(
+                f"--earlier {earlier.name}: it has no record of the study, data set and profile that are run here "
+                f"({wanted}); give the merged run of the looks before this one"
+            )
+        return records
+
+    def _group(self, cell: Cell) -> Group:
+        """The ``group_of`` the records of a cell; opens the data only where their name is not registered."""
+        config = cell.config
+        opened = config.dataset not in DATASETS
+        dataset = self._session.data.source(config).info.name if opened else config.dataset
+        return cell.study.name, dataset, config.profile, config.device.partition(":")[0]
 
     @pytest.hookimpl(trylast=True)  # the folder is made first
     def pytest_collection_finish(self, session: pytest.Session) -> None:
@@ -84,8 +117,15 @@ class Sharding:
         self._say(self._text)
         if session.config.option.collectonly:
             return
-        skipped = [cell.name for cell in _cells(session.items) if self._session.misfit_of(cell)]
-        plan = ShardPlan(self._shard.number, self._shard.of, self._cells, skipped, self._look)
+        cells = cells_of(session.items)
+        plan = ShardPlan(
+            self._shard.number,
+            self._shard.of,
+            self._cells,
+            skipped=[cell.name for cell in cells if self._session.data.misfit_of(cell)],
+            look=self._look,
+            groups=self._groups,
+        )
         write_file(self._session.folder / plan.file_name, msgspec.json.encode(plan) + b"\n")
         session.config._benchmarksession.autosave = None  # type: ignore[attr-defined]  # a part is no run to compare with
 
@@ -102,7 +142,7 @@ def _parts(items: Sequence[pytest.Item]) -> dict[str, list[pytest.Item]]:
     """
     parts: dict[str, list[pytest.Item]] = {}
     for item in items:
-        cell = _cell(item)
+        cell: Cell | None = parameter(item, "cell")
         if cell is None:
             name = item.nodeid
         elif "features" in cell.study.probes:
@@ -115,18 +155,7 @@ def _parts(items: Sequence[pytest.Item]) -> dict[str, list[pytest.Item]]:
 
 def _seconds(parts: Mapping[str, Sequence[pytest.Item]]) -> dict[str, float]:
     """How long each part is expected to take; what is measured beside cells counts as an average cell."""
-    cells = {name: _cells(part) for name, part in parts.items()}
+    cells = {name: cells_of(part) for name, part in parts.items()}
     expected = expected_seconds([cell for of_part in cells.values() for cell in of_part], committed_records())
     average = fmean(expected.values()) if expected else 1.0
     return {name: sum(expected[cell.name] for cell in of_part) or average for name, of_part in cells.items()}
-
-
-def _cells(items: Iterable[pytest.Item]) -> list[Cell]:
-    """The cells of some benchmarks, each once."""
-    return list({cell.name: cell for cell in map(_cell, items) if cell is not None}.values())
-
-
-def _cell(item: pytest.Item) -> Cell | None:
-    parameters = getattr(item, "callspec", None)
-    cell = parameters.params.get("cell") if parameters else None
-    return cell if isinstance(cell, Cell) else None

@@ -10,6 +10,10 @@ from dataclasses import dataclass
 import msgspec
 
 from bench.config import OptionError
+from bench.records import RunRecord, conditions_of
+
+Group = tuple[str, str, str, str]
+"""A study, and the data set, profile and device that it was run with."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,8 @@ class ShardPlan(msgspec.Struct, frozen=True):
         cells: The shard of every cell of the whole selection, by the cell's name.
         skipped: The cells of this shard whose model does not fit the data; they get no record.
         look: With ``--until-decided`` the look that the cells are of, counted from 1; 0 without looks.
+        groups: What the records of all cells belong to, see ``group_of``; names of cells tell neither the data
+            nor the profile. Empty in plans of older versions.
     """
 
     number: int
@@ -39,12 +45,18 @@ class ShardPlan(msgspec.Struct, frozen=True):
     cells: dict[str, int]
     skipped: list[str] = []
     look: int = 0
+    groups: list[Group] = []
 
     @property
     def file_name(self) -> str:
         """Tells plans apart that share a folder."""
         look = f"-look-{self.look}" if self.look else ""
         return f"shard-{self.number}-of-{self.of}{look}.json"
+
+
+def group_of(record: RunRecord) -> Group:
+    """What the records of a study have in common in one run."""
+    return (record.study, *conditions_of(record))
 
 
 def parse_shard(text: str) -> Shard | None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from typing import Any
 
 import pytest
 
-from bench.tables.text import MAX_WIDTH
+from bench.tables.text import width_of
 
 
 class Terminal:
@@ -44,11 +42,8 @@ class Terminal:
 
     @property
     def width(self) -> int:
-        """In characters; of a file or a pipe as many as tables need, unless COLUMNS is set."""
-        told = os.environ.get("COLUMNS", "").isdecimal() or (
-            self._reporter is not None and self._reporter.isatty()
-        )
-        return (shutil.get_terminal_size().columns if told else 0) or MAX_WIDTH
+        """In characters; see ``width_of``."""
+        return width_of(terminal=self._reporter is not None and self._reporter.isatty())
 
     def line(self, text: str) -> None:
         """Write a line."""

@@ -13,16 +13,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from bench.config import OptionError
+from bench.harness.ending import Ending, reason_of
 from bench.harness.saved import from_benchmarks
 from bench.harness.writable import why_no_file, why_no_folder
-
-if TYPE_CHECKING:
-    from bench.harness.ending import Ending
 
 DEFAULT_STORAGE = "file://./.benchmarks"
 """pytest-benchmark's own."""
@@ -118,7 +116,7 @@ def _why_unusable(file: Path) -> str:
             if not isinstance(benchmark["fullname"], str) or not benchmark["stats"]["median"] >= 0:
                 return "a benchmark in it has no name or no times"
     except Exception as error:  # it may be any file
-        return " ".join(f"{type(error).__name__}: {error}".split())
+        return reason_of(error)
     return ""
 
 

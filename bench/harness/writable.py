@@ -4,13 +4,6 @@ import os
 import tempfile
 from pathlib import Path
 
-from fusiongauge import FusionGaugeError
-
-
-class FolderError(FusionGaugeError, OSError):
-    """The files of a run cannot be written, or another run is writing them; the message has the remedy."""
-
-
 _BYTES = 65_536  # more than the records of a cell
 
 

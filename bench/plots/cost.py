@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.analysis.frames import describe, frame, without_rough_times
+from bench.analysis.conditions import describe
+from bench.analysis.frames import frame, without_rough_times
 from bench.metrics import IN_WORDS, QUANTITIES, declarations, name_on, reported_part
 from bench.plots.style import (
     GRAY,

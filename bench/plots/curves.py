@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from bench.analysis.frames import completed, describe, strategy_of
+from bench.analysis.conditions import describe
+from bench.analysis.frames import completed, strategy_of
 from bench.analysis.quantities import chance_loss
 from bench.metrics import CHOSEN
 from bench.plots.style import GRAY, Band, Look, draw_bands, embedder_looks, embedder_titles, label_log_scale, sheet

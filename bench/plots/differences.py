@@ -12,15 +12,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from bench.analysis.frames import (
-    BASELINE,
-    describe,
-    embedder_pairs,
-    frame,
-    outcomes,
-    strategy_pairs,
-    without_rough_times,
-)
+from bench.analysis.conditions import describe
+from bench.analysis.frames import BASELINE, embedder_pairs, frame, outcomes, strategy_pairs, without_rough_times
 from bench.analysis.resampling import ratio_of, shared_pairs
 from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
 from bench.metrics import QUANTITIES

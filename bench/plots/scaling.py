@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import NullLocator
 
+from bench.analysis.conditions import describe_cost
 from bench.analysis.costs import medians
-from bench.analysis.frames import describe_cost
 from bench.plots.style import GRAY, TEXT_POINTS, label_log_scale, line_handles, looks, marker_handles, sheet
 from bench.records import GrowthRecord
 

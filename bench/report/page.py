@@ -14,8 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.analysis.claims import Claims, published_claims
+from bench.analysis.conditions import describe
 from bench.analysis.confusion import confusions
-from bench.analysis.frames import comparable, describe, outcomes
+from bench.analysis.frames import comparable, outcomes
 from bench.analysis.ledger import decide_claims, ledger
 from bench.analysis.tuning import with_best_rates
 from bench.records import COMPLETED, DIVERGED, FAILED, CostRecord, ProbeRecord, RunRecord

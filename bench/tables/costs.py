@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.analysis.conditions import describe_cost
 from bench.analysis.costs import (
     exponent,
     lightning_ratio,
@@ -19,7 +20,7 @@ from bench.analysis.costs import (
     ratios,
 )
 from bench.analysis.formats import number
-from bench.analysis.frames import comparable_costs, describe_cost
+from bench.analysis.frames import comparable_costs
 from bench.analysis.statistics import CONFIDENCE
 from bench.records import CostRecord, GrowthRecord, InferenceRecord, RaceRecord, ResidentRecord
 from bench.tables.text import TextTable

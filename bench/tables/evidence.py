@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.analysis import formats
+from bench.analysis.conditions import describe
 from bench.analysis.evidence import evidence
-from bench.analysis.frames import describe, evaluated
+from bench.analysis.frames import evaluated
 from bench.analysis.resampling import name_of_test
 from bench.analysis.statistics import ALPHA, CLEAR
 from bench.analysis.verdicts import Verdict

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from bench.analysis.conditions import describe
 from bench.analysis.confusion import confusions
 from bench.analysis.formats import number
-from bench.analysis.frames import describe, unshown
+from bench.analysis.frames import unshown
 from bench.records import RunRecord
 from bench.tables.models import models_table, undefined
 from bench.tables.text import TextTable

@@ -12,8 +12,9 @@ from typing import Any
 
 import pandas as pd
 
+from bench.analysis.conditions import describe
 from bench.analysis.formats import number, significant
-from bench.analysis.frames import completed, describe, grouped
+from bench.analysis.frames import completed, grouped
 from bench.analysis.published import (
     has_published_inputs,
     measured_accuracy,

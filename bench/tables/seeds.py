@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from bench.analysis import formats
-from bench.analysis.frames import describe
+from bench.analysis.conditions import describe
 from bench.analysis.resampling import name_of_test, ratio_of, shared_pairs
 from bench.analysis.sequential import resampled_p, sign_flip_p
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, Floats, Interval, holm, mean_interval

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from io import StringIO
@@ -193,6 +195,12 @@ def as_text(table: TextTable, *, color: bool, encoding: str = "utf-8", width: in
         piece = replace(piece, title=title, notes=table.notes if number == len(parts) else [])
         console.print(piece.terminal(encoding=encoding))
     return text.getvalue()
+
+
+def width_of(*, terminal: bool) -> int:
+    """The characters that fit: into a terminal, or as many as tables need elsewhere, unless COLUMNS is set."""
+    told = terminal or os.environ.get("COLUMNS", "").isdecimal()
+    return (shutil.get_terminal_size().columns if told else 0) or MAX_WIDTH
 
 
 class _Encoded(StringIO):

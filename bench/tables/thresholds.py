@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.frames import completed, describe
+from bench.analysis.conditions import describe
+from bench.analysis.frames import completed
 from bench.analysis.thresholds import Threshold, threshold_for
 from bench.config import DEFAULT_STUDY
 from bench.metrics import reported, reported_part

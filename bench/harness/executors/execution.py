@@ -15,8 +15,8 @@ from bench.harness.executors.pool import ExecutorError, Failed, Pool, Watch
 from bench.harness.executors.ray_engine import RayEngine
 from bench.harness.executors.tasks import Task, Trained
 from bench.harness.executors.worker import versions
+from bench.harness.folder import FolderError
 from bench.harness.workload import committed_records, expected_seconds
-from bench.harness.writable import FolderError
 from bench.records import FAILED, RunRecord, write_file
 from bench.records.sample import samples_path
 from bench.training import runs
@@ -111,10 +111,10 @@ class Execution:
                 device=torch.device(config.device).type,
                 dataset=config.dataset if registered else str(Path(config.dataset).expanduser().resolve()),
             ),
-            loading=session.loading(),
-            data_sha256=session.source(config).sha256,
+            loading=session.data.loading(),
+            data_sha256=session.data.source(config).sha256,
             cache_bytes=session.options.cache_bytes,
-            world=(session.source(config).sha256, shares_of(config.protocol), cell.seed),
+            world=(session.data.source(config).sha256, shares_of(config.protocol), cell.seed),
             expected_seconds=self._seconds[cell.name],
         )
 
@@ -127,7 +127,7 @@ class Execution:
             file.write(msgspec.json.encode({"time": time.time(), **event}) + b"\n")
 
     def _data(self, task: Task) -> Source:
-        return self._session.source(self._cells[task.name].config)
+        return self._session.data.source(self._cells[task.name].config)
 
     def _receive(self, name: str, outcome: Trained | Failed) -> None:
         try:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from bench.analysis.across import across
+from bench.analysis.pairing import Pairing
 from bench.analysis.quantities import ACCURACY, LOSS
-from bench.analysis.verdicts import Pairing, Verdict, untested
+from bench.analysis.verdicts import Verdict, untested
 from bench.records import Metric
 
 

@@ -19,8 +19,9 @@ from bench.analysis.calibration import (
     sign_flip_power,
     stops,
 )
+from bench.analysis.pairing import Pairing
 from bench.analysis.quantities import LOSS
-from bench.analysis.verdicts import Outcome, Pairing, judge
+from bench.analysis.verdicts import Outcome, judge
 
 COMPARISONS = 10
 TABLES = 2_000

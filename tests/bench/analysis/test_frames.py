@@ -2,16 +2,8 @@ from math import isnan
 
 import pytest
 
-from bench.analysis.frames import (
-    comparable,
-    comparable_costs,
-    describe,
-    describe_cost,
-    embedder_pairs,
-    file_stem,
-    frame,
-    outcomes,
-)
+from bench.analysis.conditions import describe
+from bench.analysis.frames import comparable, comparable_costs, embedder_pairs, file_stem, frame, outcomes
 from bench.records import DIVERGED, FAILED, CostRecord, Metric
 from tests.bench.costs.samples import growth, inference
 from tests.bench.samples import MODEL, TWIN, record
@@ -55,13 +47,6 @@ def test_a_metric_that_nobody_declared_is_an_outcome_too() -> None:
     assert frame(records).valid_brier_score.tolist() == [0.1]
 
 
-def test_conditions_name_everything_that_differed() -> None:
-    lines = describe([record(), record(dataset="other", profile="full", protocol={"epochs": 20}, environment={})])
-    assert lines[0].startswith("data: shapes, other, ")
-    assert lines[1] == "profile: quick, full, 3, 20 epochs, seeds: 51 (n = 1)"
-    assert lines[2] == "device: a processor, unknown, threads: 2, unknown, torch 2.0, unknown"
-
-
 def test_each_embedder_is_paired_with_the_reference_of_its_records() -> None:
     blurred = embedded("blurpool", best_valid_loss=0.125)
     unpaired = foreign("mine", embedder=""), record(seed=52)
@@ -98,35 +83,11 @@ def test_only_costs_of_one_kind_under_the_same_conditions_stand_together() -> No
     }
 
 
-def test_the_conditions_of_a_cost_are_named_once() -> None:
-    expected = [
-        "inputs: 4 channels",
-        "data: made up",
-        "profile: full",
-        "device: a processor, threads: 2, torch 2.0",
-    ]
-    assert describe_cost(inference()) == expected
-    assert describe_cost(inference(conditions=["data: made up", *expected[2:]])) == expected
-
-
 @pytest.mark.parametrize(
     ("study", "stem"), [("standard", "cost"), ("wide", "wide-cost"), ("../a\\b", ".._a_b-cost")]
 )
 def test_files_are_named_after_their_study_and_stay_in_their_folder(study: str, stem: str) -> None:
     assert file_stem(study, "cost") == stem
-
-
-def test_counts_that_a_record_lacks_are_unknown() -> None:
-    assert (
-        "unknown training pairs, unknown validation pairs"
-        in describe([record(train_pairs=None, valid_pairs=None)])[0]
-    )
-
-
-def test_counts_that_differ_between_seeds_are_a_range() -> None:
-    records = [record(train_pairs=pairs, seed=51 + i) for i, pairs in enumerate((1365, 1372, 1360, 1372))]
-    assert "1,360 to 1,372 training pairs, 100 validation pairs" in describe(records)[0]
-    assert "1,365, unknown training pairs" in describe([records[0], record(train_pairs=None)])[0]
 
 
 def test_times_and_memory_are_those_of_the_device_model_with_the_most_cells() -> None:

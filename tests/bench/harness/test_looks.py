@@ -8,20 +8,13 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bench.analysis.claims import Claims, read_claims
+from bench.analysis.claims import Claims, published_claims, read_claims, read_texts, with_published
 from bench.config import OptionError
 from bench.harness.cell import Cell
 from bench.harness.looks import Plan
-from bench.harness.options import (
-    Options,
-    all_claims,
-    looks_within,
-    parse_budget,
-    parse_max_seeds,
-    parse_studies,
-    resolve,
-)
+from bench.harness.options import Options, parse_studies, resolve
 from bench.harness.session import Session
+from bench.harness.values import parse_max_seeds
 from bench.records import RunRecord
 from tests.bench.analysis.claim_runs import declared
 from tests.bench.analysis.samples import around, seeds
@@ -202,46 +195,10 @@ def test_options_that_belong_together(tmp_path: Path) -> None:
         resolve(root=tmp_path, device="cpu", budget="2h")
 
 
-@pytest.mark.parametrize(
-    ("text", "seconds"), [("2h", 7200), ("90m", 5400), ("30", 30), ("1.5 m", 90), ("", float("inf"))]
-)
-def test_a_budget_is_a_time(text: str, seconds: float) -> None:
-    assert parse_budget(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["soon", "-1h", "0", "2d", "h"])
-def test_what_is_no_time_is_refused(text: str) -> None:
-    with pytest.raises(OptionError, match="such as 2h"):
-        parse_budget(text)
-
-
-def test_two_models_compared(tmp_path: Path) -> None:
-    found = resolve(root=tmp_path, device="cpu", compare_models=(A, B), until_decided=True, max_seeds="12")
-    assert {cell.spec.name for cell in found.cells()} == {A, B}
-    accuracy, loss = found.claims.claims
-    assert accuracy.looks == loss.looks == looks_within(found.seeds) == (10, 12)
-    assert accuracy.settings == {"standard": (("standard", ""),)}
-    assert accuracy.models == {A, B}
-    assert accuracy.sha256 != loss.sha256
-    assert f"--compare-models {A} {B}" in found.command(found.cells()[0], threads=1)
-    with pytest.raises(OptionError, match="different models"):
-        resolve(root=tmp_path, device="cpu", compare_models=(A, A))
-
-
-def test_looks_of_few_seeds_end_with_the_last() -> None:
-    assert [looks_within(range(n)) for n in (1, 10, 11, 20, 30)] == [
-        (6,),  # fewer decide nothing
-        (10,),
-        (10, 11),
-        (10, 15, 20),
-        (10, 15, 20, 30),
-    ]
-
-
 def test_files_of_ones_own_join_the_published_claims(claims: Claims, tmp_path: Path) -> None:
-    both = all_claims([tmp_path / "mine.toml"])
+    both = with_published(read_texts([tmp_path / "mine.toml"]))
     assert {claim.name for claim in claims.claims} < {claim.name for claim in both.claims}
-    assert len(both.claims) == len(all_claims().claims) + len(claims.claims)
+    assert len(both.claims) == len(published_claims().claims) + len(claims.claims)
     mine = tmp_path / "more.toml"
     mine.write_text(f'run = ["standard"]\n{(tmp_path / "mine.toml").read_text()}')
     assert "standard" in [study.name for study in parse_studies("claims", [mine])]

@@ -153,6 +153,26 @@ def test_shards_of_different_selections_are_refused(tmp_path: Path) -> None:
         merge([a, b])
 
 
+def test_shards_of_two_data_sets_do_not_complete_each_other(tmp_path: Path) -> None:
+    def plan(number: int, dataset: str) -> ShardPlan:
+        return ShardPlan(number, 2, {MODEL: 1, TWIN: 2}, groups=[("standard", dataset, "full", "cpu")])
+
+    paths = {
+        (dataset, number): run(
+            tmp_path / f"{dataset}-{number}",
+            record(model, dataset=dataset, profile="full", checkpoint=None),
+            plan=plan(number, dataset),
+        )
+        for dataset in ("here", "there")
+        for number, model in ((1, MODEL), (2, TWIN))
+    }
+    assert merge(paths.values()).missing == []
+    assert merge([paths["here", 1], paths["there", 2]]).missing == [
+        f"shard 2/2 of here, full, cpu is missing, with 1 cell: {TWIN}",
+        f"shard 1/2 of there, full, cpu is missing, with 1 cell: {MODEL}",
+    ]
+
+
 def test_a_damaged_plan_is_named(tmp_path: Path) -> None:
     (tmp_path / "shard-1-of-2.json").write_text("{")
     with pytest.raises(RecordError, match=r"shard-1-of-2\.json: not the plan of a shard .*; run the shard again"):

@@ -1,29 +1,15 @@
-import os
-import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from bench.analysis.claims import published_claims
 from bench.config import STANDARD, OptionError
 from bench.harness.cell import Cell
-from bench.harness.options import (
-    Options,
-    dataset_slug,
-    history_folder,
-    latest_run,
-    parse_seeds,
-    parse_settings,
-    parse_studies,
-    parse_trackers,
-    resolve,
-    resolve_device,
-    slug,
-)
+from bench.harness.options import Options, parse_studies, resolve
 from bench.registry import STUDIES, find_study, register_study
 from bench.study import Study
+from tests.bench.harness.devices import cuda
 from tests.bench.samples import MODEL
 
 ROOT = Path("project")
@@ -31,78 +17,6 @@ ROOT = Path("project")
 
 def resolved(**words: Any) -> Options:
     return resolve(**{"root": ROOT, "device": "cpu", **words})
-
-
-def cuda(monkeypatch: pytest.MonkeyPatch, *, devices: int) -> None:
-    """Let torch report this number of CUDA devices."""
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: devices > 0)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: devices)
-    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Accelerator {device.index or 0}")
-
-
-@pytest.mark.parametrize(
-    ("text", "seeds"),
-    [
-        ("1", (51,)),
-        ("3", (51, 52, 53)),
-        (" 2 ", (51, 52)),
-        ("7,9", (7, 9)),
-        ("9, 7", (9, 7)),
-        ("7,", (7,)),
-        ("0,", (0,)),
-    ],
-)
-def test_seeds_are_a_count_or_a_list(text: str, seeds: tuple[int, ...]) -> None:
-    assert parse_seeds(text) == seeds
-
-
-@pytest.mark.parametrize(
-    "text", ["", "0", "-1", "many", "1.5", ",", "7,7", "7,-1", "7,x", "7 9", "1001", "100000000", "4294967296,"]
-)
-def test_seeds_that_are_neither_are_refused(text: str) -> None:
-    with pytest.raises(
-        OptionError, match=r"--seeds .*: give a count \(3 means 51,52,53\) or a list .*; at most 1000, "
-    ):
-        parse_seeds(text)
-
-
-@pytest.mark.parametrize(
-    ("name", "devices", "resolved_name"),
-    [
-        ("", 0, "cpu"),
-        ("", 2, "cuda"),
-        ("cpu", 2, "cpu"),
-        ("cuda", 1, "cuda"),
-        ("cuda:0", 1, "cuda:0"),
-        ("cuda:1", 2, "cuda:1"),
-    ],
-)
-def test_the_device_is_the_one_named_or_cuda_where_there_is_one(
-    name: str, devices: int, resolved_name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cuda(monkeypatch, devices=devices)
-    assert resolve_device(name) == resolved_name
-
-
-@pytest.mark.parametrize(
-    ("name", "devices", "message"),
-    [
-        ("cuda", 0, "--device cuda: torch .* finds no CUDA device here; leave the option out"),
-        ("cuda:2", 2, "--device cuda:2: the CUDA devices here are cuda:0 to cuda:1"),
-        ("cuda:1", 1, "--device cuda:1: the only CUDA device here is cuda:0"),
-        ("cuda:-1", 2, "--device cuda:-1: give cpu, cuda or cuda:N"),
-        ("MIG-0", 1, "--device MIG-0: give cpu, cuda or cuda:N"),
-        ("gpu", 2, "--device gpu: give cpu, cuda or cuda:N"),
-        ("cuda:", 2, "--device cuda:: give cpu, cuda or cuda:N"),
-        ("cpu:0", 2, "--device cpu:0: give cpu, cuda or cuda:N"),
-    ],
-)
-def test_a_device_that_is_not_there_is_refused(
-    name: str, devices: int, message: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cuda(monkeypatch, devices=devices)
-    with pytest.raises(OptionError, match=message):
-        resolve_device(name)
 
 
 def test_the_default_profile_is_quick_on_a_cpu_and_full_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -131,38 +45,6 @@ def test_an_unknown_word_is_answered_with_those_that_exist(words: dict[str, str]
 def test_studies_are_named_or_all() -> None:
     assert [study.name for study in parse_studies("fusion-wide, standard")] == ["fusion-wide", "standard"]
     assert [study.name for study in parse_studies("all")] == list(STUDIES)
-
-
-@pytest.mark.parametrize(
-    ("text", "names"),
-    [
-        ("none", ()),
-        ("wandb", ("wandb",)),
-        ("wandb, tensorboard", ("wandb", "tensorboard")),
-        ("wandb,wandb", ("wandb",)),
-    ],
-)
-def test_trackers_are_none_or_named(text: str, names: tuple[str, ...]) -> None:
-    assert parse_trackers(text) == names
-
-
-@pytest.mark.parametrize("text", ["", "wandb,", "none,wandb", "paper"])
-def test_trackers_that_do_not_exist_are_refused(text: str) -> None:
-    with pytest.raises(OptionError, match=r"--track .*: give one of none, wandb, tensorboard"):
-        parse_trackers(text)
-
-
-def test_a_tracker_that_is_not_installed_is_answered_with_its_installation(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "tensorboard" else name)
-    assert parse_trackers("wandb") == ("wandb",)
-    with pytest.raises(
-        OptionError,
-        match=r"^--track tensorboard: the package tensorboard is not installed; "
-        r"install it with: pip install 'fusiongauge\[tensorboard\]'$",
-    ):
-        parse_trackers("wandb,tensorboard")
 
 
 def test_claims_are_the_studies_that_decide_them_each_once() -> None:
@@ -217,17 +99,6 @@ def test_mistakes_are_only_made_on_request() -> None:
 
 
 # --set
-
-
-def test_settings_are_fields_and_values() -> None:
-    assert parse_settings(["epochs=3", " pairs = 90 ", "epochs=4"]) == {"epochs": "4", "pairs": "90"}
-    assert parse_settings(["normalized="]) == {"normalized": ""}
-
-
-@pytest.mark.parametrize("word", ["epochs", "=3", "", " =3"])
-def test_words_that_set_nothing_are_refused(word: str) -> None:
-    with pytest.raises(OptionError, match=f"^--set {word}: give a field of the protocol and its value"):
-        parse_settings([word])
 
 
 def ids(*settings: str, study: str = "standard") -> list[str]:
@@ -298,81 +169,6 @@ TEST = "bench/test_training.py::test_training"
 def test_a_command_runs_one_cell_again(words: dict[str, Any], line: str, monkeypatch: pytest.MonkeyPatch) -> None:
     cuda(monkeypatch, devices=2)
     assert command(**words) == line
-
-
-# Folders
-
-
-@pytest.mark.parametrize(
-    ("text", "name"),
-    [
-        ("shapes", "shapes"),
-        ("my data (v1)/ä", "my-data-v1-ä"),
-        ("cuda:0", "cuda-0"),
-        ("../x", "x"),
-        ("-.-", ""),
-    ],
-)
-def test_a_slug_is_fit_for_a_folder(text: str, name: str) -> None:
-    assert slug(text) == name
-
-
-def test_data_are_called_by_name_or_by_the_end_of_their_path() -> None:
-    assert dataset_slug("shapes") == "shapes"
-    assert re.fullmatch(r"nyu-manifest\.csv-[0-9a-f]{6}", dataset_slug("/data/nyu/manifest.csv"))
-
-
-def test_two_paths_never_share_a_name() -> None:
-    paths = ["shapes", "./shapes", "/one/data/v1.0", "/one/data/v1.1", "/other/data/v1.0", "."]
-    assert len({dataset_slug(path) for path in paths}) == len(paths)
-    assert all(dataset_slug(path) for path in paths)
-    assert re.fullmatch(r"data-M-tze-[0-9a-f]{6}", dataset_slug(os.fsdecode(b"/data/M\xfctze")))  # not UTF-8
-
-
-def history(**words: Any) -> Path:
-    return history_folder(resolved(**words), ROOT, "a processor")
-
-
-def test_only_runs_of_the_same_conditions_share_a_history() -> None:
-    variants: list[dict[str, Any]] = [
-        {},
-        {"profile": "smoke"},
-        {"dataset": "some/folder"},
-        {"dataset": "other/folder"},
-        {"study": "fusion-wide"},
-        {"study": "all"},
-        {"published": True},
-        {"settings": ["epochs=3"]},
-        {"settings": ["epochs=4"]},
-    ]
-    folders = {history(**variant) for variant in variants}
-    folders.add(history_folder(resolved(), ROOT, "an accelerator"))
-    assert len(folders) == len(variants) + 1
-    assert {folder.parent for folder in folders} == {ROOT / "results" / "runs" / "history"}
-
-
-def test_seeds_and_results_folder_do_not_part_histories(tmp_path: Path) -> None:
-    assert history(seeds="5", results_dir=str(tmp_path)) == history()
-
-
-def test_a_run_is_resumed_in_the_latest_folder_of_its_kind(tmp_path: Path) -> None:
-    runs = tmp_path / "results" / "runs"
-    name = "standard-quick-shapes-cpu"
-    assert latest_run(runs, name) is None
-    assert resolved(root=tmp_path, resume=True).results_dir.name.endswith(name)
-    for folder in (
-        f"2026-01-02T03-04-05-{name}",
-        f"2026-01-01T23-04-05-{name}",
-        "2026-01-03T03-04-05-standard-full-shapes-cpu",
-        f"2026-01-03T03-04-05-{name}-and-more",
-        f"mine-{name}",
-    ):
-        (runs / folder).mkdir(parents=True)
-    assert resolved(root=tmp_path, resume=True).results_dir == runs / f"2026-01-02T03-04-05-{name}"
-    assert resolved(root=tmp_path).results_dir.parent == runs
-    assert not resolved(root=tmp_path).results_dir.exists()
-    other = resolved(root=tmp_path, resume=True, results_dir=str(tmp_path / "mine"))
-    assert other.results_dir == tmp_path / "mine"
 
 
 # Cells

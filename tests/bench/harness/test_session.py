@@ -12,8 +12,10 @@ import torch
 from bench.analysis.claims import published_claims
 from bench.config import OptionError, RunConfig
 from bench.harness.cell import Cell
+from bench.harness.data import misfit
+from bench.harness.folder import FolderError
 from bench.harness.options import resolve
-from bench.harness.session import FolderError, Session
+from bench.harness.session import Session
 from bench.records import (
     DIVERGED,
     FAILED,
@@ -115,8 +117,8 @@ def test_simulated_data_are_loaded_once_with_the_pairs_that_the_protocol_uses(
 ) -> None:
     session = make(seeds="2")
     session.open(session.cells)
-    session.world(session.cells[-1].config, session.cells[-1].seed)
-    session.world(session.cells[0].config, session.cells[0].seed)
+    session.data.world(session.cells[-1].config, session.cells[-1].seed)
+    session.data.world(session.cells[0].config, session.cells[0].seed)
     assert simulated == [80, 80, 80, 80]  # training and test pairs of two seeds
 
 
@@ -245,17 +247,17 @@ def test_a_cache_that_cannot_be_written_leaves_a_note(make: Make, tmp_path: Path
 
 def test_a_model_that_does_not_fit_the_data_has_a_reason(opened: Session) -> None:
     info = opened.any_source().info
-    assert opened.misfit(find_model(MODEL), info) == ""
+    assert misfit(find_model(MODEL), info) == ""
     without_lidar = replace(info, channels={"rgb": 4, "thermal": 1})
-    assert "lidar" in opened.misfit(find_model("wide-lidar-strided"), without_lidar)
-    assert "multiples of 8, not 12x12" in opened.misfit(
+    assert "lidar" in misfit(find_model("wide-lidar-strided"), without_lidar)
+    assert "multiples of 8, not 12x12" in misfit(
         find_model("wide-late-concat-strided"), replace(info, image_size=(12, 12))
     )
 
 
 def test_the_function_of_a_plugin_is_not_called_to_see_whether_it_fits(opened: Session) -> None:
     register_model("mine")(lambda channels, image_size, classes: pytest.fail("it may take long"))  # noqa: ARG005
-    assert opened.misfit(find_model("mine"), opened.any_source().info) == ""
+    assert misfit(find_model("mine"), opened.any_source().info) == ""
 
 
 # Cells

@@ -65,7 +65,14 @@ def test_a_shard_without_cells_passes_and_leaves_its_plan(tmp_path: Path) -> Non
     ended = nested(["bench", *words, "--device", "cpu", "--shard", "2/2"])
     assert ended.code == 0, ended.output
     assert "shard 2/2: 0 of 1 benchmarks, 0.0% of the expected time" in ended.output
-    assert read_plans(tmp_path / "run") == [ShardPlan(2, 2, {"fusion-compact:compact-late-concat-maxpool": 1})]
+    assert read_plans(tmp_path / "run") == [
+        ShardPlan(
+            2,
+            2,
+            {"fusion-compact:compact-late-concat-maxpool": 1},
+            groups=[("fusion-compact", "shapes", "quick", "cpu")],
+        )
+    ]
 
 
 def test_a_shard_needs_no_terminal(tmp_path: Path) -> None:
@@ -114,6 +121,18 @@ def test_the_next_look_has_the_seeds_that_an_open_claim_needs(tmp_path: Path) ->
     earlier = looked(tmp_path / "run", [0.1, 0.3] * 5)
     cells = [cell for number in (1, 2) for cell in of_look("--shard", f"{number}/2", "--earlier", str(earlier))]
     assert set(cells) == {f"{model}-seed{seed}" for model in (A, B) for seed in (61, 62)}
+
+
+def test_an_earlier_run_of_other_data_or_another_profile_is_refused(tmp_path: Path) -> None:
+    earlier = looked(tmp_path / "run", [0.1, 0.3] * 5)
+    for words, here in (
+        (("--dataset", "shapes-hard"), "standard, shapes-hard, smoke"),
+        (("--profile", "quick"), "standard, shapes, quick"),
+    ):
+        shard = ("--shard", "1/2", "--earlier", str(earlier))
+        ended = nested(["bench", "--collect-only", "-q", *DECIDE, *words, *shard])
+        assert ended.code == 4
+        assert f"it has no record of the study, data set and profile that are run here ({here})" in ended.output
 
 
 ONE_FITS = """

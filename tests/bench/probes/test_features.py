@@ -221,7 +221,8 @@ def test_any_module_has_the_probes_that_need_no_parts_of_a_network(dataset: Pair
 def test_all_modalities_are_shifted_each_as_its_kind(dataset: PairedDataset) -> None:
     thermal = dataset.inputs["lidar"][:, :1] + 100
     info = replace(dataset.info, channels={**dataset.info.channels, "thermal": 1})
-    three = replace(dataset, info=info, inputs={**dataset.inputs, "thermal": thermal})
+    bright = dataset.inputs["rgb"].clamp(min=1)  # uint8: no pixel is black
+    three = replace(dataset, info=info, inputs={**dataset.inputs, "rgb": bright, "thermal": thermal})
     seen: list[dict[str, Tensor]] = []
 
     class Collects(Echo):
@@ -234,7 +235,8 @@ def test_all_modalities_are_shifted_each_as_its_kind(dataset: PairedDataset) -> 
     assert set(shifted) == {"rgb", "lidar", "thermal"}
     assert all(not torch.equal(values, clean[modality]) for modality, values in shifted.items())
     assert torch.equal(shifted["rgb"][:, 3], clean["rgb"][:, 3])  # alpha
-    entered = shifted["thermal"] == 0
+    assert shifted["thermal"].min() > 0  # the nearest pixel enters, as 0 would be a value like others
+    entered = shifted["rgb"][:, :3].amax(dim=1, keepdim=True) == 0
     assert entered.any()
     assert (shifted["lidar"][:, 3:][entered] == 0).all()
     ranges = shifted["lidar"][:, :3].norm(dim=1, keepdim=True)[entered]

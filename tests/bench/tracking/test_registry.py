@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.harness.options import parse_trackers
+from bench.harness.values import parse_trackers
 from bench.tracking import TRACKERS, Shield, TrackerKind, register_tracker
 from tests.bench.tracking.session import Notebook
 

@@ -15,8 +15,9 @@ from bench.harness.executors import execution
 from bench.harness.executors.pool import ExecutorError, Watch
 from bench.harness.executors.tasks import DataNeeded, Message, Raised, Ready, Refused, Task, Trained, Versions
 from bench.harness.executors.worker import Worker, versions
+from bench.harness.folder import FolderError
 from bench.harness.options import resolve
-from bench.harness.session import FolderError, Session
+from bench.harness.session import Session
 from bench.records import COMPLETED, FAILED, RunRecord, read
 from bench.records.sample import samples_path
 from bench.tracking import register_tracker
@@ -142,6 +143,21 @@ def train(session: Session, watch: Watch = unwatched, cells: slice = slice(2)) -
     return records
 
 
+def test_workers_that_cannot_be_ended_are_noted_and_the_folder_is_released(
+    make: Make, engines: list[Here], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def close(_: Here) -> None:
+        raise ConnectionError("no cluster")
+
+    monkeypatch.setattr(Here, "close", close)
+    session = make("run", "ray")
+    session.start(session.cells[:1], unwatched)
+    session.finish()
+    assert session.notes == ["the workers of --executor could not be ended (ConnectionError: no cluster)"]
+    make("run", "ray")
+    assert len(engines) == 1
+
+
 def bits(record: RunRecord) -> dict[str, Any]:
     return {name: value for name, value in msgspec.to_builtins(record).items() if name not in TIMES}
 
@@ -223,7 +239,7 @@ def task(make: Make) -> Task:
     session = make("run", "ray")
     cell = session.cells[0]
     config = replace(cell.config, results_dir=None)
-    return Task(cell.name, MODEL, 51, config, {}, session.source(cell.config).sha256, 0, "world", 1.0)
+    return Task(cell.name, MODEL, 51, config, {}, session.data.source(cell.config).sha256, 0, "world", 1.0)
 
 
 def worker(tmp_path: Path) -> Worker:

@@ -18,7 +18,7 @@ import pytest
 from bench.config import OptionError
 from bench.harness.executors import ray_engine
 from bench.harness.executors.ray_engine import require_ray
-from bench.harness.options import parse_executor
+from bench.harness.values import parse_executor
 from bench.records import COMPLETED, FAILED, RunRecord, read
 
 ROOT = Path(__file__).parents[4]

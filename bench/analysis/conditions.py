@@ -1,0 +1,107 @@
+"""What numbers were obtained under, and what is missing from them, in the sentences below tables and figures."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from bench.analysis.formats import span
+from bench.metrics import IDLE, disturbed
+from bench.records import COMPLETED, CostRecord, InferenceRecord, RunRecord, latest, machine
+from bench.records.keys import device_model
+
+
+def main_device(records: Iterable[RunRecord]) -> tuple[object, ...] | None:
+    """The device model (and number of threads) of the most records, the first of equals; None without records."""
+    counts = Counter(map(device_model, records))
+    return max(counts, key=lambda device: counts[device], default=None)
+
+
+def describe(records: Sequence[RunRecord], *, times: bool = True) -> list[str]:
+    """What the numbers of a table were obtained under, one line each; differing conditions are all named.
+
+    Args:
+        records: What the numbers come from.
+        times: Whether any of them are times.
+    """
+    done = [record for record in records if record.status == COMPLETED]
+    if not done:
+        return ["no run was completed"]
+    seeds = sorted({record.seed for record in done})
+    of_models = Counter(label for label, _ in {(record.label, record.seed) for record in done})
+    epochs = _distinct(r.protocol.get("epochs", "unknown") for r in done)
+    lines = [
+        f"data: {_distinct(r.dataset for r in done)}, {_distinct(r.classes for r in done)} classes, "
+        f"{span(r.train_pairs for r in done)} training pairs, "
+        f"{span(r.valid_pairs for r in done)} validation pairs{_test_pairs(done)}",
+        f"profile: {_distinct(r.profile for r in done)}, "
+        f"{epochs} {'epoch' if epochs == '1' else 'epochs'}, "
+        f"seeds: {', '.join(map(str, seeds))} (n = {span(of_models.values())})",
+        _device(record.environment for record in done),
+    ]
+    lines += _rates(done)
+    here = main_device(done) or ("", "")
+    elsewhere = sum(device_model(record) != here for record in done)
+    if elsewhere:
+        lines.append(
+            f"times and memory: of {here[1]} alone; {elsewhere} of {len(done)} runs had "
+            "another device model or number of threads"
+        )
+    loads = [record.other_load or 0.0 for record in done if times and disturbed(record)]
+    if loads:
+        lines.append(
+            f"times: rough in {len(loads)} of {len(done)} runs, as other processes kept more than {IDLE:g} cores "
+            f"busy meanwhile (up to {max(loads):.1f}); no claim and no figure has them"
+        )
+    unfinished = [
+        f"{record.label} (seed {record.seed}, {record.status})" for record in records if record.status != COMPLETED
+    ]
+    if unfinished:
+        lines.append(f"left out, not completed: {', '.join(unfinished)}")
+    return lines
+
+
+def _rates(records: Sequence[RunRecord]) -> list[str]:
+    """The learning rates of records that have several under one name of a protocol."""
+    rates = {(record.variant, record.protocol.get("learning_rate")) for record in records}
+    if len(rates) == len({variant for variant, _ in rates}):
+        return []
+    counts = Counter(record.protocol.get("learning_rate") or 0.0 for record in records)
+    return [f"chosen learning rates: {', '.join(f'{rate:g} in {counts[rate]} runs' for rate in sorted(counts))}"]
+
+
+def _test_pairs(records: Sequence[RunRecord]) -> str:
+    """The number of test pairs, and whether the pairs of all seeds come from one source."""
+    known = any(record.test_pairs is not None for record in records)
+    text = f", {span(record.test_pairs for record in records)} test pairs" if known else ""
+    sources = {(record.dataset, record.data_sha256) for record in records if record.train_sha256}
+    versions = len(sources) - len({name for name, _ in sources})
+    return f"{text}; NOT ALL FROM ONE VERSION of the data" if versions > 0 else text
+
+
+def reasons(records: Iterable[RunRecord]) -> list[str]:
+    """Why cells were not completed, one line each."""
+    return [
+        f"{record.status}: {record.label} (seed {record.seed}): {record.error or 'the record has no reason'}"
+        for record in latest(records)
+        if record.status != COMPLETED
+    ]
+
+
+def describe_cost(record: CostRecord) -> list[str]:
+    """What a cost was measured under, one line each."""
+    inputs = [f"inputs: {record.inputs}"] if isinstance(record, InferenceRecord) else []
+    lines = [*inputs, *record.conditions, f"profile: {record.profile}", _device([record.environment])]
+    return list(dict.fromkeys(lines))
+
+
+def _device(environments: Iterable[Mapping[str, Any]]) -> str:
+    machines = list(map(machine, environments))
+    name, threads, torch = (
+        _distinct(part.get(field) or "unknown" for part in machines)
+        for field in ("device_name", "threads", "torch")
+    )
+    return f"device: {name}, threads: {threads}, torch {torch}"
+
+
+def _distinct(values: Iterable[object]) -> str:
+    return ", ".join(dict.fromkeys("unknown" if value is None else str(value) for value in values))

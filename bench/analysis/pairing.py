@@ -1,0 +1,167 @@
+"""Two models over the seeds that both were run with: one value of each per seed, in the same order.
+
+What is no pair is decided here: runs that saw different data, times of different devices, and runs that did not
+learn where the quantity is about models that did.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import exp, isnan, log1p, nan
+
+import numpy as np
+
+from bench.analysis.formats import beside
+from bench.analysis.quantities import Quantity, Run, learned
+from bench.analysis.resampling import resampling
+from bench.analysis.statistics import FEWEST_SEEDS, Floats, Interval
+from bench.metrics import reported_part
+from bench.records import COMPLETED, Metric, same_data
+from bench.records.keys import same_device
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """One metric of the models named ``a`` and ``b``, with one value per seed in the same order of seeds.
+
+    Attributes:
+        a: Name of a model; ``b`` likewise.
+        metric: What is compared.
+        values_a: One per seed; nan in both where the pair does not count. ``values_b`` likewise.
+        ratio: Reported pairs per training pair if seeds divide the same pairs again and again; 0 if each seed has
+            pairs of its own.
+        seeds: Ascending; () where they are not known.
+    """
+
+    a: str
+    b: str
+    metric: Metric
+    values_a: tuple[float, ...]
+    values_b: tuple[float, ...]
+    ratio: float = 0.0
+    seeds: tuple[int, ...] = ()
+
+    @property
+    def n(self) -> int:
+        """The number of seeds."""
+        return len(self.values_a)
+
+    @property
+    def names(self) -> str:
+        """What is compared: A - B, or A / B of a ratio, what both names share once."""
+        return beside(self.a, self.b, "/" if self.metric.ratio else "-")
+
+    @property
+    def counted(self) -> int:
+        """The number of them whose pair counts."""
+        return sum(not isnan(value) for value in self.values_a)
+
+    @property
+    def exact(self) -> bool:
+        """Whether the metric does not depend on the seed, so that one run decides."""
+        return self.metric.comparison == "exact"
+
+    @property
+    def can_decide(self) -> bool:
+        """Whether the metric has a direction and there are enough seeds for a verdict."""
+        return self.metric.higher_is_better is not None and self.counted >= (1 if self.exact else FEWEST_SEEDS)
+
+    @cached_property
+    def differences(self) -> Floats:
+        """By how much A is better, (n,) differences or logarithms of ratios; A - B if there is no direction.
+
+        nan for pairs that do not count.
+        """
+        a, b = np.asarray(self.values_a, dtype=float), np.asarray(self.values_b, dtype=float)
+        distance: Floats = np.log(a) - np.log(b) if self.metric.ratio else a - b
+        return -distance if self.metric.higher_is_better is False else distance
+
+    @property
+    def advantages(self) -> Floats:
+        """The differences of the pairs that count."""
+        return self.differences[~np.isnan(self.differences)]
+
+    @property
+    def threshold(self) -> float:
+        """The margin on the scale of ``differences``."""
+        return log1p(self.metric.margin) if self.metric.ratio else self.metric.margin
+
+    def first(self, n: int) -> "Pairing":
+        """The same over the first n seeds."""
+        if n >= self.n:
+            return self
+        return replace(self, values_a=self.values_a[:n], values_b=self.values_b[:n], seeds=self.seeds[:n])
+
+    def effect(self, advantage: Interval) -> Interval:
+        """An interval of advantages as one of A - B or A / B."""
+        mean, low, high = advantage.mean, advantage.low, advantage.high
+        if self.metric.higher_is_better is False:
+            mean, low, high = -mean, -high, -low
+        if self.metric.ratio:
+            mean, low, high = exp(mean), exp(low), exp(high)
+        return Interval(mean, low, high, advantage.n)
+
+
+def pair(a: str, b: str, quantity: Quantity, runs_a: Mapping[int, Run], runs_b: Mapping[int, Run]) -> Pairing:
+    """The models named ``a`` and ``b``, with runs by seed, over the seeds that both have the quantity of.
+
+    Runs of one seed that did not see the same data are no pair, nor are times or memory of two device models.
+    Pairs in which a model did not learn, or diverged, keep their place and do not count where the quantity is
+    about models that did.
+    """
+    values: dict[int, tuple[float, float]] = {}
+    for seed in sorted(runs_a.keys() & runs_b.keys()):
+        both = (runs_a[seed], runs_b[seed])
+        if not _comparable(quantity, *both):
+            continue
+        if _left_out(quantity, both):
+            values[seed] = (nan, nan)
+        elif (x := quantity.of(both[0])) is not None and (y := quantity.of(both[1])) is not None:
+            values[seed] = (float(x), float(y))
+    return Pairing(
+        a,
+        b,
+        quantity.metric,
+        tuple(x for x, _ in values.values()),
+        tuple(y for _, y in values.values()),
+        resampling(runs_a[seed].record for seed in values),
+        tuple(values),
+    )
+
+
+def _comparable(quantity: Quantity, one: Run, other: Run) -> bool:
+    records = (one.record, other.record)
+    if quantity.metric.per_machine and not same_device(*records):
+        return False
+    parts = {reported_part([record]) for record in records if record.status == COMPLETED}
+    return same_data(*records) and len(parts) < 2
+
+
+def over(one: Pairing, other: Pairing) -> Pairing:
+    """The difference of two models, or their ratio, compared with that of two others over the common seeds."""
+    sides = [dict(zip(pairing.seeds, _effects(pairing), strict=True)) for pairing in (one, other)]
+    seeds = tuple(seed for seed in one.seeds if seed in sides[1])
+    pairs = [(sides[0][seed], sides[1][seed]) for seed in seeds]
+    pairs = [(nan, nan) if isnan(sum(pair)) else pair for pair in pairs]
+    return Pairing(
+        f"{one.a} over {one.b}",
+        f"{other.a} over {other.b}",
+        one.metric,
+        tuple(value for value, _ in pairs),
+        tuple(value for _, value in pairs),
+        max(one.ratio, other.ratio),
+        seeds,
+    )
+
+
+def _effects(pairing: Pairing) -> list[float]:
+    values = zip(pairing.values_a, pairing.values_b, strict=True)
+    return [a / b if pairing.metric.ratio else a - b for a, b in values]
+
+
+def _left_out(quantity: Quantity, runs: Iterable[Run]) -> bool:
+    if quantity.of_diverged:
+        return False
+    return any(
+        run.record.status != COMPLETED or (quantity.if_learned and learned(run.record) is False) for run in runs
+    )

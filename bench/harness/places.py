@@ -1,0 +1,56 @@
+"""Where runs are, and what they are compared with: the names of folders."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.registry import STUDIES
+from data_utils import DATASETS
+
+if TYPE_CHECKING:
+    from bench.harness.options import Options
+
+
+def run_folder(runs: Path, name: str, *, resume: bool) -> Path:
+    """A new folder ``<time>-<name>`` for a run; one that is resumed has the latest of them, if there is any."""
+    return (latest_run(runs, name) if resume else None) or runs / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{name}"
+
+
+def latest_run(runs: Path, name: str) -> Path | None:
+    """The latest of the folders ``<time>-<name>``; None if there is none."""
+    pattern = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-" + re.escape(name))
+    folders = [path for path in runs.glob("*") if pattern.fullmatch(path.name)]
+    return max(folders, key=lambda path: path.name, default=None)
+
+
+def history_folder(options: Options, root: Path, device_name: str) -> Path:
+    """Where pytest-benchmark keeps the runs that a run with these options can be compared with.
+
+    One folder per studies, data, profile, settings and device model, so that the latest run in it is comparable.
+    """
+    everything = len(options.studies) == len(STUDIES)
+    studies = "all" if everything else "-".join(study.name for study in options.studies)
+    data = "-".join(filter(None, (dataset_slug(options.dataset) if options.dataset else "", options.image_size)))
+    published = "as-published" if options.as_published else ""
+    settings = [f"{name}={text}" for name, text in options.settings.items()]
+    name = "-".join(filter(None, (studies, data, published, options.profile.name, *settings, device_name)))
+    return root / "results" / "runs" / "history" / slug(name)
+
+
+def dataset_slug(dataset: str) -> str:
+    """A name fit for a folder: the data set's name, or the end of a path with a hash of the whole of it."""
+    if dataset in DATASETS:
+        return dataset
+    path = Path(dataset).expanduser().resolve()
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:6]
+    return slug("-".join([*path.parts[-2:], digest]))
+
+
+def slug(text: str) -> str:
+    """Letters, digits, dots, dashes and underscores of the text; anything else becomes a dash."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.")
