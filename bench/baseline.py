@@ -18,7 +18,18 @@ from typing import TYPE_CHECKING, NamedTuple, TypeVar
 import msgspec
 
 from bench.config import canonical
-from bench.records import COMPLETED, ProbeRecord, RecordError, RunRecord, append, latest, parse, probe_key, read
+from bench.records import (
+    COMPLETED,
+    ProbeRecord,
+    RecordError,
+    RunRecord,
+    latest,
+    parse,
+    probe_key,
+    read,
+    write_file,
+    write_records,
+)
 from bench.records.reading import Run
 from bench.registry import STUDIES, find_study
 from bench.study import Study
@@ -174,22 +185,16 @@ def add(records: Sequence[RunRecord], probes: Sequence[ProbeRecord] = ()) -> int
     for study in dict.fromkeys(record.study for record in done):
         path = _records_path(study)
         kept = latest([*_read(path, RunRecord), *(record for record in done if record.study == study)])
-        _write(path, kept)
+        write_records(path, kept)
         weights = {record.weights_sha256 for record in kept}
         path = _probes_path(study)
         of_study = [*_read(path, ProbeRecord), *(probe for probe in probes if probe.study == study)]
-        _write(path, list({probe_key(p): p for p in of_study if p.weights_sha256 in weights}.values()))
+        write_records(path, list({probe_key(p): p for p in of_study if p.weights_sha256 in weights}.values()))
     return len(done)
 
 
 def _read(path: Path, kind: type[Record]) -> list[Record]:
     return read(path, kind) if path.is_file() else []
-
-
-def _write(path: Path, records: Sequence[msgspec.Struct]) -> None:
-    path.unlink(missing_ok=True)
-    for record in records:
-        append(path, record)
 
 
 @dataclass(frozen=True)
@@ -321,6 +326,5 @@ def write() -> list[Path]:
         if content is None:
             path.unlink()
             continue
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.draw() if isinstance(content, Picture) else content.encode())
+        write_file(path, content.draw() if isinstance(content, Picture) else content)
     return list(changed)

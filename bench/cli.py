@@ -9,16 +9,19 @@ from __future__ import annotations
 import argparse
 import inspect
 import os
-import subprocess
+import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
 
 from bench.config import DEFAULT_STUDY, FIRST_SEED, FULL, OptionError
+from bench.harness.interruption import as_interruptions
 from bench.harness.options import load_plugins, resolve
 from bench.harness.values import dataset_help
-from bench.records import RecordError
+from bench.records import RecordError, write_file
 from bench.records.reading import load_records, read_run, read_runs
 from bench.registry import STUDIES
 from fusiongauge import IGNORED, FusionGaugeError, escape_on_terminals, printable
@@ -37,31 +40,70 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0; 1 for findings, broken rules or cells that were not completed; 2 for input that cannot
-        be used. That of ``run`` is pytest's.
+        be used; 130 after Ctrl-C, or a signal that ends a process. That of ``run`` is pytest's.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     escape_on_terminals()
     print("".join(f"note: {note}\n" for note in IGNORED), file=sys.stderr, end="")
+    if words[:1] == ["run"]:
+        _run(words[1:])
+    restore_signals = as_interruptions()
     try:
-        if words[:1] == ["run"]:
-            return _run(words[1:])
-        load_plugins(words)
-        options = _parser().parse_args(words)
-        status: int = options.command(options)
+        with redirect_stdout(cast(TextIO, _Pipe(sys.stdout))):
+            load_plugins(words)
+            options = _parser().parse_args(words)
+            status: int = options.command(options)
+            sys.stdout.flush()
     except (FusionGaugeError, OSError) as error:  # OSError: a file that cannot be written or read
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; the files that were written are complete", file=sys.stderr)
+        return 130
+    finally:
+        restore_signals()
     return status
 
 
-def _run(words: Sequence[str]) -> int:
+class _Pipe:
+    """A standard output that nobody may read to its end (``| head``): the command goes on without it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text, or nothing."""
+        with self._leaving():
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+        with self._leaving():
+            self._stream.flush()
+
+    @contextmanager
+    def _leaving(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:  # what its buffer holds is written again when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+def _run(words: Sequence[str]) -> NoReturn:
     """Run benchmarks: pytest on bench, with all of its options.
 
     Example: python -m bench run -k stride --profile smoke
     """
-    # In a process of its own: pytest warns about modules that were imported before it.
+    # A new program, as pytest warns about modules that were imported before it; in this process, so that it is the
+    # one that gets the signals.
     pytest = [sys.executable, "-m", "pytest", "-p", "fusiongauge_pytest", f"--rootdir={Path.cwd()}"]
-    return subprocess.call([*pytest, "--pyargs", "bench", *words])  # noqa: S603
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execv(sys.executable, [*pytest, "--pyargs", "bench", *words])  # noqa: S606
 
 
 def _option(*names: str, **settings: Any) -> argparse.ArgumentParser:
@@ -273,16 +315,29 @@ def _compare(options: argparse.Namespace) -> int:
     from bench.tables.comparison import comparison_table
 
     before, now = _records(options.a), _records(options.b)
+    sides = {options.a: before, options.b: now}
     rules = gate.parse(options.fail_on, [*before, *now])
     comparison = compare(before, now)
     table = comparison_table(comparison)
-    print("\n".join(comparison.warnings), end="\n" if comparison.warnings else "")
+    print("".join(f"{warning}\n" for warning in comparison.warnings), end="")
     if table is None:
-        raise RecordError(f"{options.a} and {options.b} have no completed cell in common")
+        # Their data differ, as the warnings say, or what each has is not what the other has.
+        both = "".join(f"; {run} has {_contents(records)}" for run, records in sides.items())
+        why = " on the same data" if comparison.gaps else both
+        raise RecordError(f"{options.a} and {options.b} have no completed cell in common{why}")
     _print([table])
     if rules:
         print(gate.report(rules, comparison))
     return 1 if gate.violations(rules, comparison) else 0
+
+
+def _contents(records: Sequence[RunRecord]) -> str:
+    """What a run is of, for a run that has nothing in common with it: all that tells cells apart but the model."""
+    from bench.records import conditions_of
+
+    kinds = dict.fromkeys(" ".join(filter(None, (r.study, r.variant, *conditions_of(r)))) for r in records)
+    seeds = ", ".join(map(str, sorted({record.seed for record in records})))
+    return f"{', '.join(kinds)}, seeds {seeds}"
 
 
 def _records(word: str) -> list[RunRecord]:
@@ -313,7 +368,7 @@ def _history(options: argparse.Namespace) -> int:
     run = read_run(options.run)
     path = options.out or _beside(options.run) / "history.json"
     entries = history(run.records)
-    path.write_text(json.dumps(entries, indent=1, allow_nan=False, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_file(path, json.dumps(entries, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
     print(f"{len(entries)} values written to {path}")
     return 0
 
@@ -321,8 +376,8 @@ def _history(options: argparse.Namespace) -> int:
 def _nightly(options: argparse.Namespace) -> int:
     """Compare a run with the last good one of its device, and summarize it in Markdown.
 
-    Exit status: 0; 1 if a cell was not completed or a rule of --fail-on is broken; 2 for input that cannot be
-    used. A first run is compared with nothing.
+    Exit status: 0; 1 if a cell was not completed or is missing, or a rule of --fail-on is broken or cannot be
+    judged; 2 for input that cannot be used. A first run is compared with nothing.
     """
     from bench.analysis import gate
     from bench.analysis.comparison import compare
@@ -334,11 +389,14 @@ def _nightly(options: argparse.Namespace) -> int:
     before = last_good(options.last_good, run.records)
     comparison = compare(before, run.records)
     path = options.out or _beside(options.run) / "summary.md"
-    path.write_text(summary(rules, comparison, run.records), encoding="utf-8")
+    write_file(path, summary(rules, comparison, run.records))
     if not before:
         print(f"no earlier good run in {last_good_path(options.last_good, run.records)}")
     faults = shortcomings(rules, comparison)
-    print("\n".join([*faults, f"written to {path}"]))
+    print("\n".join([*comparison.warnings, *faults, f"written to {path}"]))
+    if faults and not comparison.unfinished:
+        words = ["python", "-m", "bench", "keep", str(options.run), "--last-good", str(options.last_good)]
+        print(f"if this is intended: {shlex.join(words)}")
     return 1 if faults else 0
 
 
@@ -412,8 +470,10 @@ def _corruptions(options: argparse.Namespace) -> int:
     if not 0 <= options.pair < len(dataset):
         raise OptionError(f"--pair {options.pair}: give a number from 0 to {len(dataset) - 1}")
     sheet = corrupted_sheet(dataset, options.pair, FIRST_SEED)
+    content = BytesIO()
+    sheet.save(content, "PNG", optimize=True)
     try:
-        sheet.save(options.file, "PNG", optimize=True)
+        write_file(options.file, content.getvalue())
     except OSError as error:
         raise OptionError(f"{options.file}: cannot be written ({error.strerror}); give another file") from error
     print(f"written to {options.file}")

@@ -43,6 +43,7 @@ from bench.records.keys import differences
 SAME, BETTER, WORSE, CHANGED = "same", "better", "worse", "changed"
 FEW_SEEDS = f"changed, fewer than {FEWEST_SEEDS} seeds"
 WITHIN_NOISE, NOT_JUDGED = "within noise", "not judged"
+NO_VALUE = "the later run has no value"
 
 TIME_TOLERANCE = 0.1
 """Share by which times of two sessions of one machine may differ for reasons of the machine's own."""
@@ -79,9 +80,7 @@ class Change:
     @property
     def label(self) -> str:
         """The model with its seeds."""
-        if len(self.seeds) > 1:
-            return f"{self.model} ({len(self.seeds)} seeds)"
-        return f"{self.model} (seed {self.seeds[0]})"
+        return _label(self.model, self.seeds)
 
     @property
     def center_before(self) -> float:
@@ -107,6 +106,32 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Gap:
+    """A metric that the earlier run has of a model, and in which some cells that both completed are not compared.
+
+    Attributes:
+        model: As of a ``Change``; ``metric`` likewise.
+        seeds: Of these cells, ascending.
+        reason: Why, to be read after "as".
+    """
+
+    model: str
+    metric: Metric
+    seeds: tuple[int, ...]
+    reason: str
+
+    @property
+    def label(self) -> str:
+        """The model with its seeds."""
+        return _label(self.model, self.seeds)
+
+    @property
+    def vanished(self) -> bool:
+        """Whether the later run has no value, as of a metric that became undefined."""
+        return self.reason == NO_VALUE
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Two runs side by side: all that tables, ``--fail-on`` and the summary of a nightly run need.
 
@@ -114,6 +139,7 @@ class Comparison:
         changes: One metric of one model each, models in the order of the later run. Metrics are those on the test
             pairs where both runs have some, otherwise those on the validation pairs.
         further: The changes of the metrics on the other part, as far as both runs have it; without a verdict.
+        gaps: What the earlier run has of cells that both completed, and what cannot be compared.
         cells: The number of cells that both runs completed on the same data.
         days: The first and the last day of the earlier run, ISO 8601; empty without an earlier run.
         only_before: Models with seeds that only the earlier run has.
@@ -125,6 +151,7 @@ class Comparison:
 
     changes: tuple[Change, ...]
     further: tuple[Change, ...]
+    gaps: tuple[Gap, ...]
     cells: int
     days: tuple[str, ...]
     only_before: tuple[str, ...]
@@ -145,11 +172,12 @@ def compare(before: Iterable[RunRecord], now: Iterable[RunRecord]) -> Comparison
     ]
     pairs: dict[str, list[Pair]] = {}
     for key, pair in both:
-        if same_data(*pair):
-            pairs.setdefault(names[_model(key)], []).append(pair)
+        pairs.setdefault(names[_model(key)], []).append(pair)
+    for of_model in pairs.values():
+        of_model.sort(key=lambda pair: pair[0].seed)
     metrics = compared_metrics((*earlier.values(), *later.values()))
-    changes = [_change(model, metric, pairs[model]) for model in pairs for metric in metrics.values()]
-    comparable = list(filter(None, changes))
+    rows = [(model, metric, pairs[model]) for model in pairs for metric in metrics.values()]
+    comparable = [change for row in rows if (change := _change(*row)) is not None]
     parts = {change.metric.part for change in comparable}
     other_part = {CHOSEN} if REPORTED in parts else {REPORTED}
     unfinished = {
@@ -161,7 +189,8 @@ def compare(before: Iterable[RunRecord], now: Iterable[RunRecord]) -> Comparison
     return Comparison(
         changes=tuple(_judged([change for change in comparable if change.metric.part not in other_part])),
         further=tuple(change for change in comparable if change.metric.part in other_part),
-        cells=sum(map(len, pairs.values())),
+        gaps=tuple(gap for row in rows for gap in _gaps(*row)),
+        cells=sum(same_data(*pair) for _, pair in both),
         days=tuple(dict.fromkeys((days[0], days[-1]))) if days else (),
         only_before=_alone(names, earlier, later),
         only_now=_alone(names, later, earlier),
@@ -184,16 +213,17 @@ def quartiles(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _change(model: str, metric: Metric, pairs: Sequence[Pair]) -> Change | None:
-    """The change over the seeds of which both records have the metric, measured by the same method; ascending."""
-    if metric.name == "peak_memory_bytes":
-        pairs = [(old, new) for old, new in pairs if old.peak_memory_method == new.peak_memory_method]
-    pairs = sorted(pairs, key=lambda pair: pair[0].seed)
+    """The change over the seeds in which the metric can be compared, in the order of the pairs."""
     values = [(old, new, value(old, metric.name), value(new, metric.name)) for old, new in pairs]
-    complete = [(old, new, a, b) for old, new, a, b in values if a is not None and b is not None]
+    complete = [
+        (old, new, a, b)
+        for old, new, a, b in values
+        if a is not None and b is not None and not _obstacle(metric, old, new)
+    ]
     if not complete:
         return None
     old, new, before, now = zip(*complete, strict=True)
-    alike = all(machine(a.environment) == machine(b.environment) for a, b in zip(old, new, strict=True))
+    alike = not any(_elsewhere(metric, *pair) for pair in zip(old, new, strict=True))
     return Change(
         model=model,
         metric=metric,
@@ -203,8 +233,39 @@ def _change(model: str, metric: Metric, pairs: Sequence[Pair]) -> Change | None:
         samples_before=tuple(sample for record in old for sample in _samples(metric, record)),
         samples_now=tuple(sample for record in new for sample in _samples(metric, record)),
         ratio=ratio_of(metric, resampling(old)),
-        verdict=NOT_JUDGED if metric.per_machine and not alike else SAME if before == now else "",
+        verdict=NOT_JUDGED if not alike else SAME if before == now else "",
     )
+
+
+def _gaps(model: str, metric: Metric, pairs: Sequence[Pair]) -> list[Gap]:
+    """Why the metric is not compared, or compared and not judged, in cells whose earlier record has it."""
+    seeds: dict[str, list[int]] = {}
+    for old, new in pairs:
+        reason = _obstacle(metric, old, new) or _elsewhere(metric, old, new)
+        if reason and value(old, metric.name) is not None:
+            seeds.setdefault(reason, []).append(old.seed)
+    return [Gap(model, metric, tuple(of_reason), reason) for reason, of_reason in seeds.items()]
+
+
+def _obstacle(metric: Metric, old: RunRecord, new: RunRecord) -> str:
+    """Why two records of a cell cannot be compared in a metric that the first one has; "" if they can."""
+    if not same_data(old, new):
+        return "the data differ"
+    if value(new, metric.name) is None:
+        return NO_VALUE
+    if metric.name == "peak_memory_bytes" and old.peak_memory_method != new.peak_memory_method:
+        return f"it was measured in another way ({old.peak_memory_method} -> {new.peak_memory_method})"
+    return ""
+
+
+def _elsewhere(metric: Metric, old: RunRecord, new: RunRecord) -> str:
+    """How the machines differ, of a metric that depends on them; "" if they do not."""
+    changes = differences(machine(old.environment), machine(new.environment)) if metric.per_machine else []
+    return f"machine or software differ ({', '.join(changes)})" if changes else ""
+
+
+def _label(model: str, seeds: Sequence[int]) -> str:
+    return f"{model} ({len(seeds)} seeds)" if len(seeds) > 1 else f"{model} (seed {seeds[0]})"
 
 
 def _samples(metric: Metric, record: RunRecord) -> list[float]:
@@ -296,6 +357,12 @@ def _warnings(pairs: Sequence[Pair]) -> tuple[str, ...]:
         "NOT THE SAME PROTOCOL as the earlier run": differing(lambda record: canonical(record.protocol)),
         "NOT THE SAME DATA as the earlier run: these cells are not compared": hashes(
             (old.dataset, *_data_hashes(old, new)) for old, new in pairs if not same_data(old, new)
+        ),
+        "NOT MEASURED IN THE SAME WAY as in the earlier run: peak memory is not compared": differing(
+            lambda record: {"method": record.peak_memory_method} if record.peak_memory_bytes is not None else {}
+        ),
+        "NOT THE SAME VERSION OF RECORDS as the earlier run's; CHANGELOG.md lists what changed": differing(
+            lambda record: {"schema_version": record.schema_version}
         ),
         "the code changed since the earlier run": hashes(
             ("code", old.code_sha256, new.code_sha256) for old, new in pairs

@@ -16,13 +16,13 @@ def significant(value: float, digits: int, sign: str = "") -> str:
 def common_decimals(metric: Metric, intervals: Iterable[Interval], digits: int = 4) -> int | None:
     """How many decimals the means of one column have; None where each has its own.
 
-    They have those of the metric, or else as many as two significant digits of half an interval, where these agree
-    to one decimal. Means without any spread have as many as ``digits`` significant ones of the largest, unless
-    that would leave fewer than two of the smallest.
+    They have those of the metric (see ``_declared``), or else as many as two significant digits of half an
+    interval, where these agree to one decimal. Means without any spread have as many as ``digits`` significant
+    ones of the largest, unless that would leave fewer than two of the smallest.
     """
-    if metric.decimals is not None:
-        return metric.decimals
     shown = [interval for interval in intervals if interval.n]
+    if metric.decimals is not None:
+        return _declared(metric, [interval.mean for interval in shown])
     of_halves = {_decimals(half, 2) for interval in shown if (half := _half(metric, interval))}
     if of_halves:
         return max(of_halves) if max(of_halves) - min(of_halves) < 2 else None
@@ -94,6 +94,14 @@ def _half(metric: Metric, interval: Interval) -> float:
     return 0.0 if isnan(half) else half
 
 
+def _declared(metric: Metric, values: Iterable[float]) -> int | None:
+    """The decimals of a metric; of seconds, more where not even the largest value has two digits: 0.0022 s."""
+    sizes = [abs(value / metric.scale) for value in values if value and isfinite(value)]
+    if metric.decimals is None or metric.unit != "s" or not sizes:
+        return metric.decimals
+    return max(metric.decimals, _decimals(max(sizes), 2))
+
+
 def _decimals(value: float, digits: int) -> int:
     """How many decimals a number of significant digits has."""
     return max(0, digits - 1 - floor(log10(value)))
@@ -104,12 +112,12 @@ def _with_half(metric: Metric, interval: Interval, decimals: int | None, sign: s
     if not half:
         return ""
     if decimals is None:
-        decimals = _decimals(half, 2) if metric.decimals is None else metric.decimals
+        decimals = _decimals(half, 2) if metric.decimals is None else _declared(metric, [interval.mean])
     return f"{interval.mean / metric.scale:{sign},.{decimals}f} ± {half:,.{decimals}f}"
 
 
 def _value(metric: Metric, value: float, digits: int, decimals: int | None, sign: str = "") -> str:
-    decimals = metric.decimals if decimals is None else decimals
+    decimals = _declared(metric, [value]) if decimals is None else decimals
     shown = value / metric.scale
     return significant(shown, digits, sign) if decimals is None else f"{shown:{sign},.{decimals}f}"
 

@@ -11,11 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.analysis import formats
-from bench.analysis.comparison import Change, Comparison, compared_metrics
+from bench.analysis.comparison import Change, Comparison, Gap, compared_metrics
 from bench.analysis.statistics import mean_interval
 from bench.config import OptionError
 from bench.metrics import reported_part
 from bench.records import Metric, RunRecord
+
+_SHOWN = 5
+"""How many models a sentence lists."""
 
 _RULE = re.compile(r"(?P<metric>[^:\s]+)\s*:\s*(?P<sign>[+-])(?P<number>\d+(\.\d*)?|\.\d+)(?P<percent>%?)")
 
@@ -48,6 +51,10 @@ class Rule:
     def judges(self, change: Change) -> bool:
         """Whether the rule is about the metric, and the runs can be compared in it."""
         return self.metric == change.metric.name and change.judged
+
+    def misses(self, gap: Gap) -> bool:
+        """Whether the rule is about the metric that could not be judged."""
+        return self.metric == gap.metric.name
 
 
 def parse(text: str, records: Iterable[RunRecord] = ()) -> tuple[Rule, ...]:
@@ -112,8 +119,8 @@ def _rule(word: str, names: Mapping[str, str], metrics: Mapping[str, Metric]) ->
 def violations(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
     """What is worse than the rules allow, one sentence each; empty without rules.
 
-    A cell that was completed before and is not now breaks any rule. Times and memory of different machines, and
-    cells that only one of the runs has, are not judged.
+    A cell that was completed before and has failed or diverged now breaks any rule. Times and memory of different
+    machines, and cells that only one of the runs has, are not judged.
     """
     if not rules:
         return []
@@ -121,13 +128,20 @@ def violations(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
 
 
 def broken(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
-    """The metrics that moved further than the rules allow, one sentence each."""
-    return [
+    """The metrics that moved further than the rules allow, or have no value any more, one sentence each."""
+    moved = [
         _sentence(rule, change)
         for change in _all(comparison)
         for rule in rules
         if rule.judges(change) and rule.is_broken(change)
     ]
+    vanished = [
+        f"{gap.label}: {gap.metric.title} has no value now, which {rule.text} does not allow"
+        for gap in comparison.gaps
+        for rule in rules
+        if rule.misses(gap) and gap.vanished
+    ]
+    return [*moved, *vanished]
 
 
 def _all(comparison: Comparison) -> tuple[Change, ...]:
@@ -135,9 +149,26 @@ def _all(comparison: Comparison) -> tuple[Change, ...]:
     return (*comparison.changes, *comparison.further)
 
 
+def missed(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
+    """What rules could have judged if the two runs were alike, a sentence for each rule and reason.
+
+    Unlike ``unjudged``, this does not count models of which the earlier run has no value either.
+    """
+    sentences = []
+    for rule in rules:
+        models: dict[str, list[str]] = {}
+        for gap in comparison.gaps:
+            if rule.misses(gap) and not gap.vanished:
+                models.setdefault(gap.reason, []).append(gap.label)
+        for reason, labels in models.items():
+            more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
+            sentences.append(f"{rule.text} is not judged, as {reason}: {', '.join(labels[:_SHOWN])}{more}")
+    return sentences
+
+
 def unjudged(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
     """The rules that do not judge every model of both runs, one sentence each."""
-    total = len({change.model for change in _all(comparison)})
+    total = len({change.model for change in _all(comparison)} | {gap.model for gap in comparison.gaps})
     counts = [len({change.model for change in _all(comparison) if rule.judges(change)}) for rule in rules]
     return [
         f"{rule.text}: judged for {count} of the {total} models in both runs"
@@ -153,9 +184,11 @@ def report(rules: Sequence[Rule], comparison: Comparison) -> str:
     failures = violations(rules, comparison)
     if not failures and not comparison.cells:
         return "--fail-on: no earlier run completed any of these cells, so nothing was judged"
-    title = (
-        "FAILED --fail-on: worse than the earlier run" if failures else "--fail-on: nothing is worse than allowed"
-    )
+    judged = any(rule.judges(change) for rule in rules for change in _all(comparison))
+    if failures:
+        title = "FAILED --fail-on: worse than the earlier run"
+    else:
+        title = f"--fail-on: {'nothing is worse than allowed' if judged else 'nothing could be judged'}"
     skipped = (f"not judged everywhere: {sentence}" for sentence in unjudged(rules, comparison))
     return "\n  ".join((title, *failures, *skipped))
 
@@ -163,8 +196,8 @@ def report(rules: Sequence[Rule], comparison: Comparison) -> str:
 def _sentence(rule: Rule, change: Change) -> str:
     metric, before, now = change.metric, change.center_before, change.center_now
     decimals = formats.common_decimals(metric, [mean_interval([center]) for center in (before, now)])
+    moved = formats.signed(metric, now - before, None if metric.decimals is None else decimals)
     return (
         f"{change.label}: {metric.title} {formats.text(metric, before, decimals)} -> "
-        f"{formats.text(metric, now, decimals)} "
-        f"({formats.signed(metric, now - before)}), which {rule.text} does not allow"
+        f"{formats.text(metric, now, decimals)} ({moved}), which {rule.text} does not allow"
     )

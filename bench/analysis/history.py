@@ -49,7 +49,9 @@ def profile_and_device(records: Sequence[RunRecord]) -> tuple[str, str]:
         )
     if len(kinds) > 1:
         words = "; ".join(f"{profile} on {device}" for profile, device in sorted(kinds))
-        raise RecordError(f"records of one profile on one device are needed, not of several ({words})")
+        raise RecordError(
+            f"records of one profile on one device are needed, not of several ({words}); pass a run of one"
+        )
     return kinds.pop()
 
 

@@ -12,7 +12,7 @@ from bench.analysis import gate
 from bench.analysis.comparison import Comparison, compare
 from bench.analysis.gate import Rule
 from bench.analysis.history import profile_and_device
-from bench.records import RecordError, RunRecord, append, read
+from bench.records import RecordError, RunRecord, read, write_records
 
 
 def last_good_path(folder: Path, records: Sequence[RunRecord]) -> Path:
@@ -32,7 +32,13 @@ def last_good(folder: Path, records: Sequence[RunRecord]) -> list[RunRecord]:
         RecordError: They cannot be read, or the records are of several profiles or devices.
     """
     path = last_good_path(folder, records)
-    return read(path, RunRecord) if path.exists() else []
+    if folder.exists() and not folder.is_dir():
+        raise RecordError(f"{folder}: this is not a folder; give the one in which good runs are kept")
+    if not path.exists():
+        return []
+    if not (kept := read(path, RunRecord)):
+        raise RecordError(f"{path}: holds no records; restore the file, or remove it to begin with a first run")
+    return kept
 
 
 def keep(folder: Path, records: Sequence[RunRecord]) -> Path:
@@ -47,15 +53,15 @@ def keep(folder: Path, records: Sequence[RunRecord]) -> Path:
     if unfinished:
         raise RecordError(f"not kept as good: {'; '.join(unfinished)}")
     path = last_good_path(folder, records)
-    folder.mkdir(parents=True, exist_ok=True)
-    new = path.with_suffix(".new")
-    new.unlink(missing_ok=True)
-    for record in records:
-        append(new, record)
-    new.replace(path)
+    write_records(path, records)
     return path
 
 
 def shortcomings(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
-    """Why a run is not good, one sentence each: cells that were not completed, and broken rules."""
-    return [*comparison.unfinished, *gate.broken(rules, comparison)]
+    """Why a run is not good, a sentence each.
+
+    Cells that were not completed, those among them that have no record at all; broken rules; and rules that could
+    not be judged, as a run that nobody judged is not a good one.
+    """
+    absent = [f"{cells}: only in the last good run" for cells in comparison.only_before]
+    return [*comparison.unfinished, *absent, *gate.broken(rules, comparison), *gate.missed(rules, comparison)]

@@ -65,6 +65,10 @@ class Ending:
         """Whether the run fails because of its end: a broken rule, or something that could not be written."""
         return bool(self.violations or self._session.failures)
 
+    def note(self, text: str) -> None:
+        """Add a note."""
+        self._session.note(text)
+
     @contextmanager
     def noting(self, what: str, *, fails: bool = False) -> Iterator[None]:
         """Whatever is raised inside becomes a sentence at the end.

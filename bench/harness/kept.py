@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.records import write_file
 from bench.records.reading import Run
 
 if TYPE_CHECKING:
@@ -20,8 +21,7 @@ FOLDER = "claims"
 def keep(folder: Path, declared: Mapping[Path, str]) -> None:
     """Write files of claims, by path the content of each, to a run's folder; one of the same name is replaced."""
     for path, text in declared.items():
-        (folder / FOLDER).mkdir(parents=True, exist_ok=True)
-        (folder / FOLDER / path.name).write_text(text, encoding="utf-8")
+        write_file(folder / FOLDER / path.name, text)
 
 
 def kept(folder: Path | None) -> list[Path]:

@@ -19,14 +19,14 @@ from bench.records import (
     ProbeRecord,
     RecordError,
     RunRecord,
-    append,
     cell_key,
     conditions_of,
     differences,
     probe_key,
+    write_records,
 )
 from bench.records.cost import FILE_NAME as COSTS
-from bench.records.keys import device_model, same_result
+from bench.records.keys import device_model, unlike_results
 from bench.records.probe import FILE_NAME as PROBES
 from bench.records.reading import Run, read_runs
 from bench.records.run import FILE_NAME as RECORDS
@@ -91,6 +91,9 @@ def merge(paths: Iterable[Path]) -> Merged:
 def write(merged: Merged, folder: Path) -> None:
     """Write records, probes, costs, claims, checkpoints and sample predictions to a new folder.
 
+    The records come last and in one step, so that what was interrupted does not look like a run, and can be
+    repeated.
+
     Raises:
         RecordError: The folder has records already.
     """
@@ -105,11 +108,10 @@ def write(merged: Merged, folder: Path) -> None:
                     target = folder / source.relative_to(run.folder)
                     target.parent.mkdir(exist_ok=True)
                     shutil.copyfile(source, target)
-        append(folder / RECORDS, record)
-    for name, entries in ((PROBES, merged.probes), (COSTS, merged.costs)):
-        for entry in entries:
-            append(folder / name, entry)
     keep(folder, merged.claims)
+    write_records(folder / PROBES, merged.probes)
+    write_records(folder / COSTS, merged.costs)
+    write_records(folder / RECORDS, [record for record, _ in merged.records])
 
 
 def read_plans(folder: Path) -> list[ShardPlan]:
@@ -190,11 +192,11 @@ def _records(runs: Sequence[Run]) -> tuple[list[tuple[RunRecord, Run]], int]:
             if earlier is None or earlier.status == FAILED:
                 kept[key] = (record, run)
             elif record.status != FAILED:
-                if not same_result(earlier, record):
+                if unlike := unlike_results(earlier, record):
                     raise RecordError(
                         f"{where.name} and {run.name} contradict each other on {name_of(record)}: validation loss "
                         f"{earlier.best_valid_loss} on {_device(earlier)}, {record.best_valid_loss} on "
-                        f"{_device(record)}; leave one of the two out"
+                        f"{_device(record)} (fields that differ: {', '.join(unlike)}); leave one of the two out"
                     )
                 twice.add(key)
     return list(kept.values()), len(twice)

@@ -419,7 +419,7 @@ class Benchmarks:
             self._rules,
             self._trainings.unfinished if interrupted else 0,
         )
-        self._timing.end(ending)
+        self._timing.end(ending, stopped=bool(interrupted or session.shouldfail or session.shouldstop))
         with ending.noting("pytest or one of its plug-ins failed at the end", fails=self._timing.reports):
             yield
         if session.exitstatus not in SHOWN or getattr(self._config.option, "no_summary", False):

@@ -18,7 +18,7 @@ from bench.harness.selection import cells_of, parameter
 from bench.harness.session import Session
 from bench.harness.shards import Group, Shard, ShardPlan, group_of
 from bench.harness.workload import committed_records, expected_seconds
-from bench.records import FAILED, RunRecord
+from bench.records import FAILED, RunRecord, write_file
 from bench.records.reading import Run, read_run
 from data_utils import DATASETS
 from fusiongauge import FusionGaugeError
@@ -126,8 +126,7 @@ class Sharding:
             look=self._look,
             groups=self._groups,
         )
-        self._session.folder.mkdir(parents=True, exist_ok=True)
-        (self._session.folder / plan.file_name).write_bytes(msgspec.json.encode(plan) + b"\n")
+        write_file(self._session.folder / plan.file_name, msgspec.json.encode(plan) + b"\n")
         session.config._benchmarksession.autosave = None  # type: ignore[attr-defined]  # a part is no run to compare with
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

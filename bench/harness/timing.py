@@ -196,10 +196,15 @@ class Timing:
         get = getattr(self._saved.storage, "get", None)  # of files
         return why_no_folder(get("0000").parent) if get else ""
 
-    def end(self, ending: Ending) -> None:
+    def end(self, ending: Ending, *, stopped: bool = False) -> None:
         """Before pytest-benchmark finishes: half a run is not a result, and what it raises becomes a note.
 
-        A run that breaks a rule is not kept, so that no later one is compared with it.
+        A run that breaks a rule is not kept, so that no later one is compared with it. One that was stopped is not
+        kept either: later ones would be compared with it in a part of their cells.
+
+        Args:
+            ending: Takes the notes.
+            stopped: Whether the session ended before its last benchmark.
         """
         saved = self._saved
         saved.benchmarks = [benchmark for benchmark in saved.benchmarks if benchmark and not benchmark.has_error]
@@ -207,6 +212,9 @@ class Timing:
             saved.autosave = None
         if not saved.benchmarks:  # it would warn
             saved.json = saved.save = saved.autosave = None
+        if stopped and (saved.save or saved.autosave):
+            saved.save = saved.autosave = None
+            ending.note("as it was stopped, this run is not kept for later comparisons")
         if not saved.compared_mapping:
             saved.compare_fail = None
         storage = saved.storage

@@ -51,11 +51,18 @@ class Trainings:
                     _replay(benchmark, record.epoch_seconds)
                 else:
                     self._skip_if_not_needed(cell)  # the time of --budget may be used up meanwhile
-                    record = self._session.run_cell(cell, _timed_by(benchmark), self._progress.epoch)
+                    record = self._trained(cell, benchmark)
             self._progress.end(record)
         self._unfinished.discard(cell.name)
         benchmark.extra_info.update(facts(record))
         return record
+
+    def _trained(self, cell: Cell, benchmark: Any) -> RunRecord:
+        try:
+            return self._session.run_cell(cell, _timed_by(benchmark), self._progress.epoch)
+        except KeyboardInterrupt:
+            benchmark.skipped = True  # else pytest-benchmark warns that it was not used, before the first epoch
+            raise
 
     def subject(self, cell: Cell) -> Subject:
         """A cell's trained model; trained without a timer if the session has not done so yet."""

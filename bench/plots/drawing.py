@@ -21,7 +21,7 @@ from bench.plots.curves import curves
 from bench.plots.differences import downsampling, strategies
 from bench.plots.robustness import robustness
 from bench.plots.scaling import scaling
-from bench.records import CostRecord, GrowthRecord, ProbeRecord, RunRecord
+from bench.records import CostRecord, GrowthRecord, ProbeRecord, RunRecord, write_file
 
 FIGURES: Mapping[str, Callable[[Sequence[RunRecord]], Figure | None]] = MappingProxyType(
     {"curves": curves, "cost": cost, "downsampling": downsampling, "strategies": strategies}
@@ -60,10 +60,9 @@ def write_figures(
     """Write every figure that the records allow as PNG and SVG, and return the files."""
     paths = []
     for stem, figure in figures(records, probes, costs).items():
-        folder.mkdir(parents=True, exist_ok=True)
         for kind in ("png", "svg"):
             path = folder / f"{stem}.{kind}"
-            path.write_bytes(image(figure, kind))
+            write_file(path, image(figure, kind))
             paths.append(path)
     return paths
 

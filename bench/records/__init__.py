@@ -13,6 +13,8 @@ from bench.records.files import convert as convert
 from bench.records.files import escaped as escaped
 from bench.records.files import parse as parse
 from bench.records.files import read as read
+from bench.records.files import write_file as write_file
+from bench.records.files import write_records as write_records
 from bench.records.keys import CellKey as CellKey
 from bench.records.keys import Conditions as Conditions
 from bench.records.keys import cell_key as cell_key

@@ -1,7 +1,13 @@
-"""Files of records: strict JSON, one record per line, on the disk before the writer goes on."""
+"""Files of records: strict JSON, one record per line, on the disk before the writer goes on.
+
+Whole files of any kind are written by ``write_file``.
+"""
 
 import codecs
 import os
+import shutil
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,10 +29,7 @@ def append(path: Path, record: msgspec.Struct) -> None:
         OSError: The file cannot be written; what was written of the line is left out by ``read``.
         ValueError: The record holds a number that JSON lacks; the file is left as it was.
     """
-    record = escaped(record)
-    line = msgspec.json.encode(record)
-    if _decode(line, type(record)) != record:  # msgspec writes null for NaN and infinity
-        raise ValueError(f"the record is not JSON compliant, it holds NaN, infinity or a tuple: {record}")
+    line = _line(record)
     with path.open("a+b") as file:
         if file.seek(0, os.SEEK_END):
             file.seek(-1, os.SEEK_END)
@@ -38,9 +41,66 @@ def append(path: Path, record: msgspec.Struct) -> None:
                     file.write(b"\n")
                 else:
                     file.truncate(len(content) - len(last))
-        file.write(line + b"\n")
+        file.write(line)
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_records(path: Path, records: Iterable[msgspec.Struct]) -> None:
+    """Write a file of records in one step; without records there is no file.
+
+    Raises:
+        OSError: The file cannot be written; it is left as it was.
+        ValueError: A record holds a number that JSON lacks; likewise.
+    """
+    if content := b"".join(map(_line, records)):
+        write_file(path, content)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_file(path: Path, content: bytes | str) -> None:
+    """Write a whole file in one step: whatever ends the writer, the file is the earlier one or the new one.
+
+    Missing folders are made. Text is written in UTF-8. A link stays a link; a pipe or a terminal is written to.
+
+    Raises:
+        OSError: The file cannot be written; the error names it, and the earlier file is left as it was.
+    """
+    content = content.encode() if isinstance(content, str) else content
+    path.parent.mkdir(parents=True, exist_ok=True)
+    target = path.resolve()
+    part = target.with_name(f".{os.getpid()}.part")
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(content)
+            return
+        with part.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            shutil.copymode(target, part)
+        part.replace(target)
+    except BaseException as error:
+        with suppress(OSError):
+            part.unlink()
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+def _line(record: msgspec.Struct) -> bytes:
+    """A record as a line of its file.
+
+    Raises:
+        ValueError: It holds a number that JSON lacks.
+    """
+    record = escaped(record)
+    line = msgspec.json.encode(record)
+    if _decode(line, type(record)) != record:  # msgspec writes null for NaN and infinity
+        raise ValueError(f"the record is not JSON compliant, it holds NaN, infinity or a tuple: {record}")
+    return line + b"\n"
 
 
 def escaped(record: Record) -> Record:
@@ -122,8 +182,10 @@ def parse(content: bytes, source: str, kind: type[Record]) -> list[Record]:
         kind: The type of the records.
 
     Raises:
-        RecordError: A line cannot be read.
+        RecordError: A line cannot be read, or the file is not text.
     """
+    if b"\0" in content[:16]:  # as near the beginning of compressed files, and of text in UTF-16
+        raise RecordError(f"{source}: not text in UTF-8; unpack the file if it is compressed, or give another one")
     *lines, last = content.removeprefix(codecs.BOM_UTF8).split(b"\n")
     lines += [last] if _is_whole(last) else []
     records = []

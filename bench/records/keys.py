@@ -69,14 +69,13 @@ def same_device(one: RunRecord, other: RunRecord) -> bool:
     return device_model(one) == device_model(other)
 
 
-def same_result(one: RunRecord, other: RunRecord) -> bool:
-    """Whether two records of a cell hold the same bits: the losses of all epochs, and the weights."""
-    return (one.status, one.weights_sha256, one.train_losses, one.valid_losses) == (
-        other.status,
-        other.weights_sha256,
-        other.train_losses,
-        other.valid_losses,
-    )
+RESULT = ("status", "weights_sha256", "train_losses", "valid_losses", "test_loss")
+"""The fields that are equal in two records of a cell with the same result, whatever it took."""
+
+
+def unlike_results(one: RunRecord, other: RunRecord) -> list[str]:
+    """The fields of RESULT in which two records of a cell differ; none if they hold the same bits."""
+    return [name for name in RESULT if getattr(one, name) != getattr(other, name)]
 
 
 def same_data(one: RunRecord, other: RunRecord) -> bool:

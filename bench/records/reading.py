@@ -1,13 +1,13 @@
 """What a user passes on the command line becomes runs: folders, files of records, and folders of either."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.records.cost import FILE_NAME as COSTS
 from bench.records.cost import CostRecord, read_costs
 from bench.records.files import RecordError, read
-from bench.records.keys import latest
+from bench.records.keys import CellKey, cell_key, latest, unlike_results
 from bench.records.probe import FILE_NAME as PROBES
 from bench.records.probe import ProbeRecord
 from bench.records.run import FILE_NAME as RECORDS
@@ -74,12 +74,30 @@ def read_run(path: Path) -> Run:
         (path,) = runs
     folder = path if path.is_dir() else path.parent
     files = _files_in(path) if path.is_dir() else [_main(path)]
-    records = [record for file in files if file.is_file() for record in read(file, RunRecord)]
+    records = _together({file: latest(read(file, RunRecord)) for file in files if file.is_file()})
     probes = [p for file in files if (own := _beside(file, PROBES)).is_file() for p in read(own, ProbeRecord)]
     costs = [cost for file in files if (own := _beside(file, COSTS)).is_file() for cost in read_costs(own)]
     if not (records or probes or costs):
         raise RecordError(f"{path}: holds no records; pass the folder of a run in which a benchmark has ended")
-    return Run(str(path), latest(records), probes, costs, folder)
+    return Run(str(path), records, probes, costs, folder)
+
+
+def _together(files: Mapping[Path, Sequence[RunRecord]]) -> list[RunRecord]:
+    """The records of several files, each cell once.
+
+    Raises:
+        RecordError: Two files, such as a run's and an older copy of it, have different results of a cell.
+    """
+    first: dict[CellKey, tuple[RunRecord, Path]] = {}
+    for file, records in files.items():
+        for record in records:
+            earlier, where = first.setdefault(cell_key(record), (record, file))
+            if unlike_results(earlier, record):
+                raise RecordError(
+                    f"{where} and {file} have different results of {record.label}, seed {record.seed}; pass one "
+                    "of the files, or move one to another folder"
+                )
+    return [record for record, _ in first.values()]
 
 
 def _beside(file: Path, kind: str) -> Path:

@@ -7,6 +7,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from bench.analysis.claims import Claims
+from bench.records import write_file
 from bench.records.reading import Run
 from bench.report.figures import Image, images, load
 from fusiongauge import printable
@@ -24,8 +25,7 @@ def write_page(runs: Sequence[Run], path: Path, claims: Claims | None = None) ->
         from bench.report.page import page  # takes about as long as the other process takes to start
 
         html = page(runs, claims, draw=partial(_draw, artist))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(printable(html), encoding="utf-8")  # paths in it may have bytes that are not UTF-8
+    write_file(path, printable(html))  # paths in it may have bytes that are not UTF-8
 
 
 def _draw(artist: Executor, runs: Iterable[Run]) -> Iterator[list[Image]]:

@@ -43,11 +43,13 @@ def comparison_table(comparison: Comparison) -> TextTable | None:
 
 def _text(change: Change) -> list[str]:
     metric, difference = change.metric, change.difference
-    by = "=" if change.before == change.now else formats.signed(metric, difference.mean)
-    if change.before != change.now and not isnan(difference.low):
-        by += f" ({formats.signed(metric, difference.low)} to {formats.signed(metric, difference.high)})"
     centers = (change.center_before, change.center_now)
     decimals = formats.common_decimals(metric, [mean_interval([center]) for center in centers])
+    of_changes = None if metric.decimals is None else decimals
+    signed = [formats.signed(metric, x, of_changes) for x in (difference.mean, difference.low, difference.high)]
+    by = "=" if change.before == change.now else signed[0]
+    if change.before != change.now and not isnan(difference.low):
+        by += f" ({signed[1]} to {signed[2]})"
     before = _with_quartiles(metric, change.center_before, change.samples_before, decimals)
     now = _with_quartiles(metric, change.center_now, change.samples_now, decimals)
     return [change.label, metric.title, before, now, by, change.verdict]

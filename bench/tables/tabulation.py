@@ -8,7 +8,7 @@ from bench.analysis.frames import comparable, file_stem
 from bench.analysis.ledger import decide_claims, ledger
 from bench.analysis.resampling import shared_pairs
 from bench.analysis.tuning import with_best_rates
-from bench.records import CostRecord, ProbeRecord, RunRecord, conditions_of
+from bench.records import CostRecord, ProbeRecord, RunRecord, conditions_of, write_file
 from bench.tables.across import across_table
 from bench.tables.claims import page, verdicts_table
 from bench.tables.costs import cost_tables
@@ -58,17 +58,16 @@ def write_tables(
     tables = list(by_file.values())
     decided = ledger(records, probes, claims) if decide_claims(records, claims) else None
     if decided and decided.conditions:  # else no claim was run
-        (folder / "claims.md").write_text(page(decided, lambda _: "../records.jsonl"), encoding="utf-8")
+        write_file(folder / "claims.md", page(decided, lambda _: "../records.jsonl"))
         tables.append(verdicts_table(decided))
     return tables
 
 
 def write_table(table: TextTable, folder: Path, stem: str) -> None:
     """Write a table as Markdown, LaTeX and CSV; the folder is made if it does not exist."""
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"{stem}.md").write_text(table.markdown(), encoding="utf-8")
-    (folder / f"{stem}.tex").write_text(table.latex(), encoding="utf-8")
-    table.data.to_csv(folder / f"{stem}.csv", index=False)
+    write_file(folder / f"{stem}.md", table.markdown())
+    write_file(folder / f"{stem}.tex", table.latex())
+    write_file(folder / f"{stem}.csv", table.data.to_csv(index=False))
 
 
 def tables_by_study(

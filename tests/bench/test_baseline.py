@@ -1,5 +1,6 @@
 """The committed pages agree with the committed records."""
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -104,6 +105,20 @@ def test_a_figure_is_drawn_again_when_its_records_change(project: Path, monkeypa
     baseline.write()
     picture.write_bytes(b"not a picture")
     assert list(baseline.outdated()) == [picture]
+
+
+def test_an_interrupted_addition_keeps_what_was_committed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = sample_record(study="robustness")
+    baseline.add([first])
+
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        baseline.add([replace(first, seed=52)])
+    assert baseline.committed() == [first]
+    assert [path.name for path in (project / "baseline").iterdir()] == ["robustness.jsonl"]
 
 
 def test_probes_are_kept_beside_the_records_of_their_weights(project: Path) -> None:

@@ -4,7 +4,9 @@ The commands of a nightly job are tested in ``test_main_nightly.py``, ``audit`` 
 ``corruptions`` in ``probes/test_sheet.py``, ``run`` in ``test_wheel.py``.
 """
 
+import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -302,3 +304,62 @@ def test_help_loads_neither_torch_nor_pandas_nor_matplotlib() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert "downsampling-wide" in done.stdout
     assert done.stdout.endswith("loaded: []\n")
+
+
+# The end of a command
+
+
+def test_runs_that_cannot_be_compared_are_told_apart(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = folder(tmp_path / "other", {"profile": "full", "seed": 7})
+    assert main(["compare", str(run), str(other)]) == 2
+    why = f"{run} has standard shapes quick cpu, seeds 51; {other} has standard shapes full cpu, seeds 7"
+    assert f"have no completed cell in common; {why}\n" in capsys.readouterr().err
+    first, second = (folder(tmp_path / name, {"data_sha256": name}) for name in ("first", "second"))
+    assert main(["compare", str(first), str(second)]) == 2
+    assert "have no completed cell in common on the same data\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_command_leaves_what_was_there(
+    number: signal.Signals, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["history", str(run)]) == 0
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    append(run / "records.jsonl", record(seed=52))
+    monkeypatch.setattr(os, "fsync", lambda _: signal.raise_signal(number))
+    assert main(["history", str(run)]) == 130
+    assert capsys.readouterr().err == "interrupted; the files that were written are complete\n"
+    assert {path: path.read_bytes() for path in run.iterdir() if path.name != "records.jsonl"} == {
+        path: content for path, content in before.items() if path.name != "records.jsonl"
+    }
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
+@pytest.mark.parametrize(("rule", "status"), [("valid_loss:+0.1", 1), ("valid_loss:+0.3", 0)])
+def test_nobody_reads_the_output_to_its_end(
+    rule: str, status: int, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with ``| head``: the verdict is the exit status all the same."""
+    later = folder(tmp_path / "later", {"best_valid_loss": 0.5})
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, "w", encoding="utf-8") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert main(["compare", str(run), str(later), "--fail-on", rule]) == status
+
+
+def test_run_becomes_pytest_so_that_it_gets_the_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Replaced(BaseException):
+        pass
+
+    def replaced(program: str, words: list[str]) -> None:
+        raise Replaced(program, *words)
+
+    monkeypatch.setattr(os, "execv", replaced)
+    with pytest.raises(Replaced) as raised:
+        main(["run", "-k", "stride"])
+    program, *words = raised.value.args
+    assert words[:3] == [program, "-m", "pytest"]
+    assert words[-4:] == ["--pyargs", "bench", "-k", "stride"]

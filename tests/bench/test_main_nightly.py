@@ -1,6 +1,7 @@
 """The commands of a nightly job: nightly, keep and history."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,17 @@ def test_the_history_is_strict_json(out: list[str], tmp_path: Path, monkeypatch:
     assert main(["history", str(tmp_path), *out]) == 0
     path = tmp_path / (out[1] if out else "history.json")
     assert json.loads(path.read_text()) == history([record()])
+
+
+def test_half_a_run_is_not_good_and_the_command_that_accepts_it_is_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept, half = tmp_path / "kept", written(tmp_path / "half a run", GOOD[:1])
+    assert main(["keep", str(written(tmp_path / "good", GOOD)), "--last-good", str(kept)]) == 0
+    assert main(["nightly", str(half), "--last-good", str(kept), "--out", str(tmp_path / "new" / "s.md")]) == 1
+    _, reason, _, remedy = capsys.readouterr().out.splitlines()
+    assert reason == f"{MODEL} (seed 51): only in the last good run"
+    assert remedy == f"if this is intended: python -m bench keep '{half}' --last-good {kept}"
+    assert reason in (tmp_path / "new" / "s.md").read_text()
+    assert main(shlex.split(remedy)[shlex.split(remedy).index("bench") + 1 :]) == 0
+    assert main(["nightly", str(half), "--last-good", str(kept)]) == 0

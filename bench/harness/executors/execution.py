@@ -17,7 +17,7 @@ from bench.harness.executors.tasks import Task, Trained
 from bench.harness.executors.worker import versions
 from bench.harness.folder import FolderError
 from bench.harness.workload import committed_records, expected_seconds
-from bench.records import FAILED, RunRecord
+from bench.records import FAILED, RunRecord, write_file
 from bench.records.sample import samples_path
 from bench.training import runs
 from bench.training.preparation import shares_of
@@ -154,21 +154,16 @@ class Execution:
             return
         record = outcome.record
         if record.checkpoint is not None:
-            _write(session.folder / runs.CHECKPOINTS / record.checkpoint, outcome.weights)
-            _write(samples_path(session.folder, record.checkpoint), outcome.samples)
+            files = {
+                session.folder / runs.CHECKPOINTS / record.checkpoint: outcome.weights,
+                samples_path(session.folder, record.checkpoint): outcome.samples,
+            }
+            for path, content in files.items():
+                if content is not None:
+                    write_file(path, content)
         for note in outcome.notes:
             session.note(note)
         # Workers have a copy of the code, which is no checkout.
         checkout = {what: here["environment"][what] for what in ("commit", "dirty")}
         record = msgspec.structs.replace(record, environment={**record.environment, **checkout})
         session.receive(cell, record, outcome.epochs)
-
-
-def _write(path: Path, content: bytes | None) -> None:
-    """Replace a file, so that it is never incomplete."""
-    if content is None:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.part")
-    part.write_bytes(content)
-    part.replace(path)

@@ -341,3 +341,34 @@ def test_seeds_that_divide_the_same_pairs_need_a_larger_change() -> None:
     assert changes(own, moved(own, small))["best_valid_loss"].verdict == WORSE
     assert changes(shared, moved(shared, small))["best_valid_loss"].verdict == "undecided"
     assert changes(shared, moved(shared, small))["parameters"].ratio == 0.0  # a cost
+
+
+@pytest.mark.parametrize(
+    ("changed", "metrics", "reason"),
+    [
+        ({"data_sha256": "b" * 64}, 6, "the data differ"),
+        ({"valid_accuracy": None, "valid_metrics": {"loss": 0.25}}, 1, "the later run has no value"),
+        ({"peak_memory_method": "guessed"}, 1, "it was measured in another way (counted by hand -> guessed)"),
+        ({"environment": on("a processor") | {"threads": 1}}, 3, "machine or software differ (threads: 2 -> 1)"),
+    ],
+    ids=["data", "value", "method", "machine"],
+)
+def test_what_could_not_be_judged_is_listed_with_the_reason(
+    changed: dict[str, Any], metrics: int, reason: str
+) -> None:
+    before = [record(data_sha256="a" * 64, seed=seed) for seed in (53, 51, 52)]
+    now = [replace(old, **changed) if old.seed != 52 else old for old in before]
+    comparison = compare(before, now)
+    assert len(comparison.gaps) == metrics
+    assert {(gap.label, gap.reason) for gap in comparison.gaps} == {(f"{MODEL} (2 seeds)", reason)}
+    assert {gap.seeds for gap in comparison.gaps} == {(51, 53)}
+    assert [gap.vanished for gap in comparison.gaps] == [metrics == 1 and "value" in reason] * metrics
+    assert compare(before, before).gaps == ()
+    assert compare(now, before).gaps == () or "value" not in reason  # what is new cannot be missed
+
+
+def test_memory_of_another_method_and_records_of_another_version_are_named() -> None:
+    later = replace(record(), peak_memory_method="guessed", schema_version=record().schema_version + 1)
+    method, version = compare([record()], [later]).warnings
+    assert method.splitlines()[1] == "  method: counted by hand -> guessed"
+    assert version.startswith("NOT THE SAME VERSION OF RECORDS")

@@ -90,6 +90,24 @@ def test_the_decimals_of_a_metric_that_declares_them_are_its_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("seconds", "texts"),
+    [
+        ([2.0, 0.3], ["2.00", "0.30"]),
+        ([0.0022, 0.0026], ["0.0022", "0.0026"]),
+        ([0.0022, 0.04], ["0.002", "0.040"]),
+        ([8000.0, 0.001], ["8,000.00", "0.00"]),
+        ([0.0, 0.0], ["0.00", "0.00"]),
+    ],
+)
+def test_times_that_are_short_keep_two_digits(seconds: list[float], texts: list[str]) -> None:
+    """As those of a GPU: with two decimals every epoch of a small model would take 0.00 s."""
+    metric = METRICS["epoch_seconds"]
+    decimals = formats.common_decimals(metric, map(one, seconds))
+    assert [formats.text(metric, value, decimals) for value in seconds] == texts
+    assert formats.mean(metric, around(0.0022, 0.0004)) == "0.0022 ± 0.0004"
+
+
+@pytest.mark.parametrize(
     ("value", "text"), [(1234.0, "1234"), (0.0, "0.000"), (99995.0, "1.000e+05"), (5.0, "5.000")]
 )
 def test_significant_digits_end_without_a_point(value: float, text: str) -> None:

@@ -2,7 +2,7 @@ import pytest
 from msgspec.structs import replace
 
 from bench.analysis.comparison import Comparison, compare, compared_metrics
-from bench.analysis.gate import Rule, fail_on_help, metric_names, parse, report, unjudged, violations
+from bench.analysis.gate import Rule, fail_on_help, metric_names, missed, parse, report, unjudged, violations
 from bench.config import OptionError
 from bench.records import DIVERGED
 from tests.bench.analysis.samples import foreign
@@ -146,3 +146,24 @@ def test_the_report() -> None:
     lines = report(rules, worse).splitlines()
     assert lines[0] == "FAILED --fail-on: worse than the earlier run"
     assert lines[1].startswith(f"  {MODEL} (seed 51): valid accuracy 0.900 -> 0.500")
+
+
+def test_a_metric_without_a_value_any_more_breaks_its_rule() -> None:
+    rules = parse("valid_accuracy:-0.5,valid_loss:+9")
+    undefined = record(valid_accuracy=None, valid_metrics={"loss": 0.25})
+    sentence = f"{MODEL} (seed 51): valid accuracy has no value now, which valid_accuracy:-0.5 does not allow"
+    assert violations(rules, compare([record()], [undefined])) == [sentence]
+    for before, now in (([undefined], [record()]), ([undefined], [undefined]), ([record()], [])):
+        assert violations(rules, compare(before, now)) == []
+
+
+def test_rules_that_could_not_judge_are_listed_with_the_models() -> None:
+    models = [f"mine-{name}" for name in "abcdef"]
+    before = [foreign(model=model) for model in models]
+    now = [replace(one, peak_memory_method="guessed") for one in before]
+    rules = parse("peak_memory:+5%,valid_loss:+1%")
+    (sentence,) = missed(rules, compare(before, now))
+    reason = "it was measured in another way (counted by hand -> guessed)"
+    listed = ", ".join(f"{model} (seed 51)" for model in models[:5])
+    assert sentence == f"peak_memory:+5% is not judged, as {reason}: {listed} and 1 more"
+    assert report(rules[:1], compare(before, now)).startswith("--fail-on: nothing could be judged\n")

@@ -2,6 +2,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from bench.analysis import gate
 from bench.analysis.comparison import compare
@@ -81,3 +82,31 @@ def test_without_an_earlier_run_only_cells_that_were_not_completed_are_shortcomi
 def test_a_cell_that_failed_and_was_run_again_is_none() -> None:
     failed = record(MODEL, status=FAILED, error="RuntimeError: out of memory", valid_accuracy=None)
     assert shortcomings(RULES, compare(GOOD, [failed, *GOOD])) == []
+
+
+@pytest.mark.parametrize(
+    ("later", "reason"),
+    [
+        (GOOD[:1], f"{MODEL} (seed 51): only in the last good run"),
+        ([replace(one, seed=52) for one in GOOD], f"{TWIN} (seed 51): only in the last good run"),
+        ([replace(one, data_sha256="another") for one in GOOD], "valid_accuracy:-0.01 is not judged, as the data"),
+        (
+            [replace(one, valid_accuracy=None, valid_metrics={}) for one in GOOD],
+            f"{TWIN} (seed 51): valid accuracy has",
+        ),
+    ],
+    ids=["half a run", "other seeds", "other data", "no value"],
+)
+def test_a_run_that_could_not_be_judged_is_not_good(later: list[RunRecord], reason: str) -> None:
+    before = [replace(one, data_sha256="one") for one in GOOD]
+    assert shortcomings(RULES, compare(before, later))[0].startswith(reason)
+    assert shortcomings(RULES, compare(before, [*before, record(seed=7)])) == []  # a new model is no fault
+
+
+def test_what_cannot_hold_a_last_good_run_is_no_first_run(tmp_path: Path) -> None:
+    path = last_good_path(tmp_path, GOOD)
+    path.touch()
+    with pytest.raises(RecordError, match=rf"{path}: holds no records; restore the file, or remove it"):
+        last_good(tmp_path, GOOD)
+    with pytest.raises(RecordError, match=rf"{path}: this is not a folder"):
+        last_good(path, GOOD)

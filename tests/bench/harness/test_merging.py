@@ -75,12 +75,14 @@ def test_the_same_result_counts_once_whatever_it_took(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "changes",
-    [{"weights_sha256": "1" * 64}, {"valid_losses": [0.6, 0.25, 0.31]}, {"status": DIVERGED}],
-    ids=["weights", "losses", "status"],
+    [{"weights_sha256": "1" * 64}, {"valid_losses": [0.6, 0.25, 0.31]}, {"status": DIVERGED}, {"test_loss": 0.5}],
+    ids=["weights", "losses", "status", "test"],
 )
 def test_different_results_of_a_cell_are_refused_with_both_names(changes: dict[str, Any], tmp_path: Path) -> None:
     a, b = run(tmp_path / "a", record()), run(tmp_path / "b", record(**changes))
-    with pytest.raises(RecordError, match=rf"^{a} and {b} contradict each other on {MODEL}: .*leave one"):
+    (name,) = changes
+    message = rf"^{a} and {b} contradict each other on {MODEL}: .* \(fields that differ: {name}\); leave one"
+    with pytest.raises(RecordError, match=message):
         merge([a, b])
 
 
@@ -208,3 +210,25 @@ def test_looks_have_plans_of_their_own(tmp_path: Path) -> None:
     folder = run(tmp_path / "1", record(), other(), plan=first)
     (folder / second.file_name).write_bytes(msgspec.json.encode(second))
     assert merge([folder]).missing == [f"shard 2/2 of look 2 is missing, with 1 cell: {TWIN}"]
+
+
+def test_an_interrupted_merge_leaves_no_run_and_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, out = run(tmp_path / "a", record(), record(TWIN)), tmp_path / "run"
+    append(a / "probes.jsonl", probe_record())
+    merged = merge([a])
+
+    def interrupted(path: Path, _: object) -> None:
+        raise KeyboardInterrupt(path.name)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("bench.harness.merging.write_records", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write(merged, out)
+    assert not (out / "records.jsonl").exists()
+    for _ in range(2):
+        (out / "records.jsonl").unlink(missing_ok=True)
+        write(merged, out)
+    again = read_run(out)
+    assert (len(again.records), again.probes) == (2, [probe_record()])

@@ -157,6 +157,9 @@ class Noting:
 
     noting = Ending.noting
 
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
 
 class Benchmark:
     has_error = False
@@ -223,6 +226,17 @@ def test_benchmarks_that_failed_are_not_results() -> None:
     timed(saved).end(Noting())  # type: ignore[arg-type]
     assert not saved.benchmarks
     assert not saved.json
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_a_run_that_was_stopped_is_not_compared_with_later(*, stopped: bool) -> None:
+    saved, ending = Saved(Benchmark()), Noting()
+    saved.json, saved.autosave = Path("x.json"), "now"
+    timed(saved).end(ending, stopped=stopped)  # type: ignore[arg-type]
+    assert saved.json  # the times of what ended are in its own folder
+    assert (saved.autosave, ending.notes) == (
+        (None, ["as it was stopped, this run is not kept for later comparisons"]) if stopped else ("now", [])
+    )
 
 
 def test_parameters_that_no_benchmark_has_cannot_group() -> None:

@@ -1,5 +1,8 @@
+import gzip
 import json
 import math
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,8 @@ from bench.records import (
     convert,
     escaped,
     read,
+    write_file,
+    write_records,
 )
 from bench.records.cost import read_costs
 from tests.bench.harness.faults import largest_file
@@ -177,6 +182,17 @@ def test_a_line_that_is_not_a_record_is_named_with_the_remedy(path: Path, conten
         read(path, RunRecord)
 
 
+@pytest.mark.parametrize(
+    "write", [gzip.compress, lambda text: text.decode().encode("utf-16")], ids=["gzip", "utf-16"]
+)
+def test_a_file_that_is_not_text_is_named_with_the_remedy(path: Path, write: Callable[[bytes], bytes]) -> None:
+    path.write_bytes(write(f"{line()}\n".encode()))
+    with pytest.raises(
+        RecordError, match=r"records\.jsonl: not text in UTF-8; unpack the file if it is compressed"
+    ):
+        read(path, RunRecord)
+
+
 def test_a_missing_file_is_named_with_the_remedy(path: Path) -> None:
     with pytest.raises(RecordError, match=r"records\.jsonl: this file does not exist; give the folder of a run"):
         read(path, RunRecord)
@@ -227,3 +243,54 @@ def test_what_waits_can_go_to_another_folder(path: Path, tmp_path: Path) -> None
     outbox.redirect(tmp_path)
     outbox.send()
     assert read(path, RunRecord) == [record()]
+
+
+def test_a_file_is_replaced_as_a_whole_and_its_folder_is_made(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "table.md"
+    for content in ("first, longer", "zweite: ü"):
+        write_file(path, content)
+        assert path.read_text(encoding="utf-8") == content
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_without_room_the_earlier_file_stays_and_the_error_names_it(tmp_path: Path) -> None:
+    path = tmp_path / "table.md"
+    write_file(path, "first")
+    with largest_file(10), pytest.raises(OSError, match=rf"File too large: '{path}'"):
+        write_file(path, "second" * 10)
+    assert path.read_text() == "first"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_interrupted_the_earlier_records_stay(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_records(path, [record(seed=1), record(seed=2)])
+
+    def interrupted(_: int) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            write_records(path, [record(seed=3)])
+    assert [one.seed for one in read(path, RunRecord)] == [1, 2]
+    assert list(path.parent.iterdir()) == [path]
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_records(path, [record(seed=3), record(best_valid_loss=math.nan)])
+    assert [one.seed for one in read(path, RunRecord)] == [1, 2]
+    write_records(path, [])
+    assert not path.exists()
+
+
+def test_links_and_permissions_stay_and_what_is_not_a_file_is_written_to(tmp_path: Path) -> None:
+    target, link, pipe = (tmp_path / name for name in ("target", "link", "pipe"))
+    target.write_text("first")
+    target.chmod(0o640)
+    link.symlink_to(target)
+    write_file(link, "second")
+    assert link.is_symlink()
+    assert (target.read_text(), target.stat().st_mode & 0o777) == ("second", 0o640)
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    write_file(pipe, "third")
+    assert os.read(reader, 10) == b"third"
+    os.close(reader)

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from bench.records import (
+    FAILED,
     Conditions,
     cell_key,
     cell_of,
@@ -16,7 +17,7 @@ from bench.records import (
     probe_key,
     same_data,
 )
-from bench.records.keys import same_device, same_result
+from bench.records.keys import same_device, unlike_results
 from tests.bench.probes.samples import probe_record
 from tests.bench.samples import MODEL, TWIN, record
 
@@ -121,6 +122,7 @@ def test_devices_are_the_same_where_kind_model_and_threads_are(changes: dict[str
 
 
 def test_results_are_the_same_where_losses_and_weights_are_whatever_they_took() -> None:
-    assert same_result(record(), record(epoch_seconds=[9.0], started_at="later", environment={}))
-    assert not same_result(record(), record(weights_sha256="1" * 64))
-    assert not same_result(record(), record(train_losses=[0.7, 0.6, 0.51]))
+    assert unlike_results(record(), record(epoch_seconds=[9.0], started_at="later", environment={})) == []
+    assert unlike_results(record(), record(weights_sha256="1" * 64)) == ["weights_sha256"]
+    assert unlike_results(record(), record(train_losses=[0.7, 0.6, 0.51])) == ["train_losses"]
+    assert unlike_results(record(), record(status=FAILED, test_loss=0.5)) == ["status", "test_loss"]

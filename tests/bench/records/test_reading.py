@@ -51,6 +51,17 @@ def test_a_folder_of_files_is_read_together(tmp_path: Path) -> None:
         assert [entry.model for entry in part] == [MODEL, TWIN]
 
 
+def test_a_copy_of_a_run_beside_it_is_not_taken_for_the_run(tmp_path: Path) -> None:
+    path = write_run(tmp_path)
+    copy = tmp_path / "records_before.jsonl"
+    append(copy, record(best_valid_loss=0.25, epoch_seconds=[9.0]))  # the same result counts once
+    assert read_run(tmp_path).records == EVERYTHING[0]
+    append(copy, record(weights_sha256="1" * 64))
+    with pytest.raises(RecordError, match=f"^{path} and {copy} have different results of {MODEL}, seed 51; pass"):
+        read_run(tmp_path)
+    assert read_run(path).records == EVERYTHING[0]
+
+
 def test_a_folder_of_runs_stands_for_each_of_them(tmp_path: Path) -> None:
     write_run(tmp_path / "a", MODEL)
     write_run(tmp_path / "b", TWIN)
