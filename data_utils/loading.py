@@ -18,8 +18,8 @@ from data_utils.dataset import DatasetInfo, PairedDataset
 from data_utils.errors import DataError
 from data_utils.layouts.declared import read_declaration
 from data_utils.layouts.kept import files_key
-from data_utils.layouts.listing import read_listing
 from data_utils.layouts.paths import entries, folders
+from data_utils.layouts.reading import read_listing
 from data_utils.layouts.sizes import ImageSize
 from data_utils.mapped import mapped_of
 from data_utils.memory import Announce, Need, enough_memory, no_announcement

@@ -10,7 +10,10 @@ import PIL
 
 from fusiongauge import tree_sha256
 
-_CODE = ("../dataset", "../decoding", "../geometry", "../mapped", "content", "listing", "media", "planes", "sizes")
+_CODE = (
+    *("../dataset", "../decoding", "../geometry", "../mapped"),
+    *("column", "content", "listing", "media", "planes", "reading", "sizes"),
+)
 """The modules that decide what is stored, and the hashes of it."""
 
 

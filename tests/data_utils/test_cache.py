@@ -10,7 +10,7 @@ import torch
 
 from data_utils import PairedDataset, load
 from data_utils.cache import Cache
-from data_utils.layouts import listing
+from data_utils.layouts import reading
 from data_utils.simulator import cache as simulated
 from tests.data_utils.layouts.files import write_pairs
 
@@ -19,7 +19,7 @@ DEPTH = np.arange(64, dtype=np.uint16).reshape(8, 8) * 30
 
 @pytest.fixture(autouse=True)
 def map_all_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "SMALLEST_BYTES", 0)
+    monkeypatch.setattr(reading, "SMALLEST_BYTES", 0)
 
 
 def size_of(path: Path) -> int:

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from data_utils import PairedDataset, load
-from data_utils.layouts import listing
+from data_utils.layouts import reading
 from data_utils.layouts.nvidia_tree import write_nvidia_tree
 from data_utils.simulator.shapes import simulate
 from tests.data_utils.layouts.files import write_pairs
@@ -18,7 +18,7 @@ DEPTH = np.arange(64, dtype=np.uint16).reshape(8, 8) * 30
 
 @pytest.fixture(autouse=True)
 def keep_all(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listing, "SMALLEST_BYTES", 0)
+    monkeypatch.setattr(reading, "SMALLEST_BYTES", 0)
 
 
 def assert_equal(one: PairedDataset, other: PairedDataset) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from data_utils import DataError, Shares, load, memory, open_source
 from data_utils.cache import Cache
-from data_utils.layouts import listing
+from data_utils.layouts import reading
 from data_utils.layouts.nvidia_tree import write_nvidia_tree
 from data_utils.memory import Need, as_size
 from data_utils.simulator.shapes import simulate
@@ -44,7 +44,7 @@ def test_the_need_that_is_announced_first_is_what_the_data_then_take(layout: str
 def test_the_need_of_mapped_data_names_their_place_each_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("data_utils.layouts.listing.SMALLEST_BYTES", 0)
+    monkeypatch.setattr("data_utils.layouts.reading.SMALLEST_BYTES", 0)
     write_pairs(tmp_path / "data", np.full((8, 8), 900, np.uint16))
     cache = Cache(tmp_path / "cache", 10_000)
     told: list[Need] = []
@@ -151,8 +151,8 @@ def test_reading_many_files_returns_freed_memory(tmp_path: Path, monkeypatch: py
     write_nvidia_tree(tmp_path, simulate(4, 0, 8))
     released: list[int] = []
     shown: list[int] = []
-    monkeypatch.setattr(listing, "_FILES_UNTIL_RELEASE", 3)
-    monkeypatch.setattr(listing, "release_freed_memory", lambda: released.append(shown[-1]))
+    monkeypatch.setattr(reading, "_FILES_UNTIL_RELEASE", 3)
+    monkeypatch.setattr(reading, "release_freed_memory", lambda: released.append(shown[-1]))
     load(str(tmp_path), progress=lambda done, _: shown.append(done))
     assert released == [3, 6]  # of 8 files
 

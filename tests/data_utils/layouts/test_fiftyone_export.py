@@ -13,7 +13,7 @@ from PIL import Image
 
 from data_utils import DataError, PairedDataset, load
 from data_utils.layouts.fiftyone_export import is_fiftyone_export, list_fiftyone_export
-from data_utils.layouts.listing import read_listing
+from data_utils.layouts.reading import read_listing
 from tests.data_utils.samples import shapes
 
 

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 
 from data_utils import DataError, PairedDataset
-from data_utils.layouts.listing import read_listing
 from data_utils.layouts.manifest import is_manifest, list_manifest, manifest_modalities
+from data_utils.layouts.reading import read_listing
 
 
 def read(path: Path) -> PairedDataset:

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from data_utils import DataError, PairedDataset
-from data_utils.layouts.listing import read_listing
 from data_utils.layouts.nvidia_tree import is_nvidia_tree, list_nvidia_tree, write_nvidia_tree
+from data_utils.layouts.reading import read_listing
 from data_utils.simulator.shapes import simulate
 
 
