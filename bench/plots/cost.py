@@ -15,15 +15,21 @@ from bench.analysis.frames import frame, without_rough_times
 from bench.metrics import IN_WORDS, QUANTITIES, declarations, name_on, reported_part
 from bench.plots.style import (
     GRAY,
+    LINE_HEIGHT,
     SMALL_POINTS,
     TEXT_POINTS,
     embedder_looks,
     embedder_titles,
     label_log_scale,
+    label_shares,
     looks,
     sheet,
+    text_width_in,
 )
 from bench.records import Metric, RunRecord
+
+OFFSET = 4
+"""Of a label from its point, in points."""
 
 COSTS = ("parameters", "flops_per_step", "epoch_seconds", "peak_memory_bytes")
 
@@ -68,27 +74,29 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
     }
     several = cells.seed.nunique() > 1
     spread = "points: means over seeds; bars: from the lowest to the highest seed"
-    on_front = ", ".join(f"{number}\N{NO-BREAK SPACE}{model}" for model, number in numbers.items())
+    on_front = [f"{number} {model}".replace(" ", "\N{NO-BREAK SPACE}") for model, number in numbers.items()]
     figure, panels = sheet(
         [""] * len(shown),
         columns=2,
         height_in=2.5,
         title=f"{records[0].study}: accuracy against cost",
         handles=[
-            *(
+            [
                 Line2D([], [], linestyle="", color=GRAY, marker=marker, markersize=5, label=family or "other")
                 for family, marker in markers.items()
                 if len(markers) > 1
-            ),
-            *(
-                Line2D([], [], linestyle="", marker="o", label=name, **of_embedders[embedder])
-                for embedder, name in embedder_titles(models.embedder).items()
-            ),
-            Line2D([], [], color="black", linestyle=":", label="Pareto front"),
+            ],
+            [
+                *(
+                    Line2D([], [], linestyle="", marker="o", label=name, **of_embedders[embedder])
+                    for embedder, name in embedder_titles(models.embedder).items()
+                ),
+                Line2D([], [], color="black", linestyle=":", label="Pareto front"),
+            ],
         ],
         notes=[
             f"{spread}, which the front does not consider" if several else "one seed: no bars",
-            f"on a front: {on_front}",
+            f"on a front: {', '.join(on_front)}",
             *([f"not in these records: {missing}"] if missing else []),
             *describe(records),
         ],
@@ -104,7 +112,12 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
             )
         costs = models[name] / metric.scale
         panel.vlines(costs, models.lowest, models.highest, color="0.7", linewidth=1, zorder=1)
-        _draw_front(panel, metric, models, {model: numbers[model] for model in fronts[name]})
+        panel.margins(x=0.13)  # room for the label of the cheapest model
+        panel.set_xscale("log")
+        label_log_scale(panel.xaxis)
+    for panel, name in zip(panels, shown, strict=True):  # when the limits are known, which panels share
+        _draw_front(panel, QUANTITIES[name], models, {model: numbers[model] for model in fronts[name]})
+    label_shares(panels[0].yaxis)
     for panel in panels[::2]:
         panel.set_ylabel(f"{IN_WORDS[accuracy.part]} accuracy", fontsize=TEXT_POINTS)
     return figure
@@ -122,16 +135,39 @@ def pareto_front(costs: "pd.Series[float]", accuracies: "pd.Series[float]") -> l
 
 
 def _draw_front(panel: Axes, metric: Metric, models: pd.DataFrame, front: Mapping[str, int]) -> None:
-    """The front and the numbers of the models on it; models of one point share it, and its label."""
+    """The front and the numbers of the models on it; models of one point, or of close ones, share a label.
+
+    A label is above a point and left of it, where no model can be: it would beat that of the point.
+    """
     points: dict[tuple[float, float], list[int]] = {}
     for model, number in front.items():
         point = (float(models[metric.name][model] / metric.scale), float(models.accuracy[model]))
         points.setdefault(point, []).append(number)
     panel.plot(*zip(*points, strict=True), drawstyle="steps-post", color="black", linestyle=":", zorder=1)
-    for point, numbers in points.items():
-        label = ",".join(map(str, numbers))
+    for point, numbers in _labels(panel, points).items():
         panel.annotate(
-            label, point, xytext=(4, 4), textcoords="offset points", fontsize=SMALL_POINTS, fontweight="bold"
+            ",".join(map(str, numbers)),
+            point,
+            xytext=(-OFFSET, OFFSET),
+            textcoords="offset points",
+            horizontalalignment="right",
+            fontsize=SMALL_POINTS,
+            fontweight="bold",
         )
-    panel.set_xscale("log")
-    label_log_scale(panel.xaxis)
+
+
+def _labels(panel: Axes, points: Mapping[tuple[float, float], list[int]]) -> dict[tuple[float, float], list[int]]:
+    """The numbers of each label by its place; points, by rising cost, join the label that theirs would hit."""
+    labels: dict[tuple[float, float], list[int]] = {}
+    to_points = panel.transData + panel.figure.dpi_scale_trans.inverted()
+    for point, numbers in points.items():
+        if labels:
+            (x, y), others = list(labels.items())[-1]
+            (right, above) = 72 * (to_points.transform(point) - to_points.transform((x, y)))
+            width = 72 * text_width_in(",".join(map(str, numbers)), SMALL_POINTS)
+            if right < width + 2 * OFFSET and above < LINE_HEIGHT * SMALL_POINTS:
+                del labels[x, y]
+                labels[x, point[1]] = [*others, *numbers]
+                continue
+        labels[point] = numbers
+    return labels

@@ -36,6 +36,7 @@ def curves(records: Sequence[RunRecord]) -> Figure | None:
         return None
     of_embedders = embedder_looks((record.reference for record in done), (record.embedder for record in done))
     names = embedder_titles(record.embedder for record in done)
+    lines = [Line2D([], [], label=name, **of_embedders[embedder].of_line) for embedder, name in names.items()]
     at_chance: dict[int, list[float]] = {}
     for record in done:
         at_chance.setdefault(record.classes, []).append(chance_loss(record, CHOSEN))
@@ -46,10 +47,7 @@ def curves(records: Sequence[RunRecord]) -> Figure | None:
         columns=PANELS_PER_ROW,
         height_in=1.1,
         title=f"{done[0].study}: validation loss (nats, log scale) by epoch",
-        handles=[
-            *(Line2D([], [], label=name, **of_embedders[embedder].of_line) for embedder, name in names.items()),
-            Line2D([], [], color=GRAY, linestyle=":", label="chance level"),
-        ],
+        handles=[[*lines, Line2D([], [], color=GRAY, linestyle=":", label="chance level")]],
         notes=[spread if several else "one seed: no bands", *describe(records, times=False)],
         share_x=True,
     )

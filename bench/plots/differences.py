@@ -130,11 +130,11 @@ def _sheet(records: Sequence[RunRecord], pairs: pd.DataFrame, rows: Sequence[Row
         height_in=bottoms_in[-1],
         title=f"{records[0].study}: {title}",
         handles=[
-            *marker_handles((name, look) for name, look in of_embedders.items() if name in embedders),
-            *(
+            marker_handles((name, look) for name, look in of_embedders.items() if name in embedders),
+            [
                 Line2D([], [], linestyle="", color="black", marker="o", markerfacecolor=filling, label=label)
                 for filling, label in fillings.items()
-            ),
+            ],
         ],
         notes=[
             f"means of differences paired by seed; bars: their 95% intervals{spread if shared else ''}, not "

@@ -13,6 +13,7 @@ from bench.plots.style import (
     Band,
     draw_bands,
     embedder_looks,
+    label_shares,
     line_handles,
     looks,
     marker_handles,
@@ -44,8 +45,8 @@ def robustness(probes: Sequence[ProbeRecord]) -> Figure | None:
         height_in=2.5 if crowded else 1.1,
         title=f"{measured[0].study}: accuracy by level of corruption",
         handles=[
-            *marker_handles((short(strategy), look) for strategy, look in strategies.items()),
-            *line_handles(embedders, curves.embedder),
+            marker_handles((short(strategy), look) for strategy, look in strategies.items()),
+            line_handles(embedders, curves.embedder),
         ],
         notes=[
             f"lines: means over seeds{spread}" if curves.seed.nunique() > 1 else "one seed: no bands",
@@ -66,5 +67,6 @@ def robustness(probes: Sequence[ProbeRecord]) -> Figure | None:
         draw_bands(panel, bands)
         panel.set_xlabel(of_corruption.unit.iloc[0], fontsize=SMALL_POINTS)
         panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    label_shares(panels[0].yaxis)
     figure.supylabel("accuracy", x=0.005, fontsize=TEXT_POINTS, ha="left")
     return figure

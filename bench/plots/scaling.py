@@ -29,9 +29,11 @@ def scaling(records: Sequence[GrowthRecord]) -> Figure:
         height_in=3,
         title="How the cost of training grows",
         handles=[
-            *marker_handles((family or "other", look) for family, look in families.items()),
-            *line_handles(embedders, embedders),
-            Line2D([], [], linestyle=":", color=GRAY, label="as pixels"),
+            marker_handles((family or "other", look) for family, look in families.items()),
+            [
+                *line_handles(embedders, embedders),
+                Line2D([], [], linestyle=":", color=GRAY, label="in proportion to pixels"),
+            ],
         ],
         notes=describe_cost(records[0]),
         label_in=0.2,

@@ -47,11 +47,20 @@ LINE_HEIGHT = 1.25
 """Of text, in its size."""
 
 MARGIN_IN = 0.1
-GAP_IN = 0.2
+RIGHT_IN = 0.25
+"""Room right of the last panel, for half of a number at its end."""
+
+GAP_IN = 0.3
 """Between panels of a row."""
 
 NUMBERS_IN = 0.25
 """Room for the numbers below a panel."""
+
+LEGEND_ROW = 1.25
+"""The height of a row of a legend, in lines of its text."""
+
+SIGN_IN = 0.62
+"""Room for the sign of a label in a legend, and between the two and the next."""
 
 CAPTION_CHARACTERS = 145
 """In a line of a caption."""
@@ -124,7 +133,7 @@ def sheet(
     columns: int,
     height_in: float,
     title: str,
-    handles: Sequence[Line2D],
+    handles: Sequence[Sequence[Line2D]],
     notes: Iterable[str],
     left_in: float = 0.6,
     label_in: float = 0.0,
@@ -137,7 +146,7 @@ def sheet(
         columns: The largest number of panels in a row.
         height_in: Of a panel without its labels, in inches.
         title: Of the figure.
-        handles: Of the legend.
+        handles: Of the legend, by group; a group has rows of its own unless one row has room for all.
         notes: One paragraph of the caption each.
         left_in: Room for labels left of a row of panels.
         label_in: Room for the label of each panel's horizontal axis, below its numbers.
@@ -145,16 +154,18 @@ def sheet(
     """
     columns = min(columns, len(titles))
     caption = "\n".join(fill(note, CAPTION_CHARACTERS, break_on_hyphens=False) for note in notes)
-    widest = max((text_width_in(str(handle.get_label())) for handle in handles), default=0)
-    in_row = max(1, min(len(handles), int(WIDTH_IN / (widest + 0.62))))
-    head_in = MARGIN_IN + _lines_in(1, TITLE_POINTS) + 1.25 * _lines_in(ceil(len(handles) / in_row), TEXT_POINTS)
+    everything = [handle for group in handles for handle in group]
+    groups = [everything] if _in_row(everything) == len(everything) else list(filter(None, handles))
+    rows_of_groups = [ceil(len(group) / _in_row(group)) for group in groups]
+    row_in = LEGEND_ROW * _lines_in(1, TEXT_POINTS)
+    head_in = MARGIN_IN + _lines_in(1, TITLE_POINTS) + row_in * sum(rows_of_groups)
     foot_in = MARGIN_IN + _lines_in(caption.count("\n") + 1, SMALL_POINTS)
     above_in = 0.12 + _lines_in(max(text.count("\n") + bool(text) for text in titles), SMALL_POINTS)
     below_in = (0.1 if share_x else NUMBERS_IN) + label_in
     lowest_in = NUMBERS_IN + label_in + 0.05
     rows = ceil(len(titles) / columns)
     full_in = head_in + rows * (above_in + height_in) + (rows - 1) * below_in + lowest_in + foot_in
-    width_in = (WIDTH_IN - left_in - MARGIN_IN - (columns - 1) * GAP_IN) / columns
+    width_in = (WIDTH_IN - left_in - RIGHT_IN - (columns - 1) * GAP_IN) / columns
     figure = Figure(figsize=(WIDTH_IN, full_in))
     panels: list[Axes] = []
     for place, text in enumerate(titles):
@@ -181,20 +192,25 @@ def sheet(
         panel.xaxis.set_label_coords(0.5, -NUMBERS_IN / height_in)
         panel.yaxis.set_label_coords((0.22 - left_in) / width_in, 0.5)
         panels.append(panel)
-    figure.legend(
-        handles=handles,
-        loc="upper left",
-        bbox_to_anchor=(0, 1),
-        ncols=in_row,
-        fontsize=TEXT_POINTS,
-        title=title,
-        title_fontproperties={"weight": "bold", "size": TITLE_POINTS},
-        alignment="left",
-        frameon=False,
-        handlelength=2.8,
-        borderaxespad=0.2,
-        borderpad=0.2,
-    )
+    top_in = 0.0
+    for group, rows_of_group in zip(groups, rows_of_groups, strict=True):
+        in_row = _in_row(group)
+        figure.legend(
+            # matplotlib fills one column after the other, but people read rows
+            handles=[handle for column in range(in_row) for handle in group[column::in_row]],
+            loc="upper left",
+            bbox_to_anchor=(0, 1 - top_in / full_in),
+            ncols=in_row,
+            fontsize=TEXT_POINTS,
+            title="" if top_in else title,
+            title_fontproperties={"weight": "bold", "size": TITLE_POINTS},
+            alignment="left",
+            frameon=False,
+            handlelength=2.8,
+            borderaxespad=0.2,
+            borderpad=0.2,
+        )
+        top_in += row_in * rows_of_group + (0 if top_in else _lines_in(1, TITLE_POINTS))
     figure.supxlabel(
         caption,
         x=MARGIN_IN / WIDTH_IN,
@@ -238,6 +254,15 @@ def text_width_in(text: str, points: float = TEXT_POINTS) -> float:
     return width / 72
 
 
+def _in_row(handles: Sequence[Line2D]) -> int:
+    """How many columns of a legend fit into the width, if its handles are placed row by row; at least one."""
+    widths = [text_width_in(str(handle.get_label())) + SIGN_IN for handle in handles]
+    for columns in range(len(widths), 1, -1):
+        if sum(max(widths[column::columns]) for column in range(columns)) <= WIDTH_IN:
+            return columns
+    return 1
+
+
 def _lines_in(count: int, points: float) -> float:
     """The height of lines of text, in inches."""
     return count * points * LINE_HEIGHT / 72
@@ -264,4 +289,19 @@ def label_log_scale(axis: Axis) -> None:
         FixedLocator([value for value in locator.tick_values(low, high) if low <= value <= high])
     )
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(lambda value, _: f"{value / 1e6:g} M" if value >= 1e5 else f"{value:g}")
+    axis.set_major_formatter(lambda value, _: _plain(value))
+
+
+def _plain(value: float) -> str:
+    """A number of an axis, in thousands or millions where it is large."""
+    for unit, size in (("\N{NO-BREAK SPACE}M", 1e6), ("\N{NO-BREAK SPACE}k", 1e3)):
+        if value >= max(size, 1e4):
+            return f"{value / size:g}{unit}"
+    return f"{value:g}"
+
+
+def label_shares(axis: Axis) -> None:
+    """Give an axis of shares no numbers outside of 0 to 1, which its margins can reach."""
+    low, high = axis.get_view_interval()
+    ticks = axis.get_major_locator().tick_values(low, high)
+    axis.set_major_locator(FixedLocator([value for value in ticks if max(0, low) <= value <= min(1, high)]))

@@ -44,7 +44,7 @@ def image(figure: "Figure") -> Image:
     from bench.plots import image as content
 
     width, height = (round(96 * inches) for inches in figure.get_size_inches())
-    text = " ".join(legend.get_title().get_text() for legend in figure.legends)
+    text = " ".join(filter(None, (legend.get_title().get_text() for legend in figure.legends)))
     return Image(
         f"data:image/svg+xml;base64,{base64.b64encode(content(figure, 'svg')).decode()}", width, height, text
     )

@@ -1,3 +1,5 @@
+from itertools import combinations
+
 import numpy as np
 import pandas as pd
 from hypothesis import given
@@ -5,8 +7,9 @@ from hypothesis import strategies as st
 from matplotlib.axes import Axes
 
 from bench.plots.cost import cost, pareto_front
+from tests.bench.plots.reading import legend
 from tests.bench.samples import MODEL, TWIN, record
-from tests.bench.tables.samples import EMBEDDERS, embedded, made
+from tests.bench.tables.samples import EMBEDDERS, embedded, foreign, made
 
 POINTS = st.lists(st.tuples(st.integers(1, 4), st.integers(0, 4)), min_size=1, max_size=8)
 
@@ -95,10 +98,40 @@ def test_families_differ_in_marker_and_embedders_in_color_and_filling() -> None:
     assert len({line.get_marker() for line in points}) == 12
     looks = {(line.get_color(), line.get_fillstyle(), line.get_markersize()) for line in points}
     assert len(looks) == len({look[1:] for look in looks}) == 9
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [*families, *EMBEDDERS, "Pareto front"]
+    assert legend(figure) == [*families, *EMBEDDERS, "Pareto front"]
 
 
 def test_a_record_without_accuracy_is_drawn_on_no_front() -> None:
     figure = made(cost([record(valid_accuracy=None)]))
     figure.draw_without_rendering()
     assert numbers(figure.axes[0]) == {}
+
+
+def test_close_models_share_a_label_and_no_label_hits_another_or_the_axis() -> None:
+    close = [(1000, 0.70), (1001, 0.702), (1100, 0.8), (5000, 0.81), (5200, 0.95), (90_000, 0.951)]
+    shown = [
+        foreign(f"model{i}", valid_accuracy=accuracy, parameters=parameters)
+        for i, (parameters, accuracy) in enumerate(close)
+    ]
+    figure = made(cost(shown))
+    panel = figure.axes[0]
+    assert numbers(panel) == {
+        "1,2": (1000, 0.702),
+        "3": (1100, 0.8),
+        "4": (5000, 0.81),
+        "5": (5200, 0.95),
+        "6": (90_000, 0.951),
+    }
+    figure.draw_without_rendering()
+    labels = [text.get_window_extent() for text in panel.texts]
+    assert not any(a.overlaps(b) for a, b in combinations(labels, 2))
+    assert all(label.x0 > panel.get_window_extent().x0 for label in labels)
+
+
+def test_no_number_of_an_axis_is_an_accuracy_that_cannot_be() -> None:
+    figure = made(cost([record(valid_accuracy=1.0), record(TWIN, valid_accuracy=1.0)]))
+    low, high = figure.axes[0].get_ylim()
+    assert high > 1  # room for the points
+    ticks = figure.axes[0].get_yticks()
+    assert max(ticks) == 1
+    assert min(ticks) >= low

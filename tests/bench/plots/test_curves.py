@@ -5,6 +5,7 @@ import pytest
 from matplotlib.collections import PolyCollection
 
 from bench.plots.curves import curves
+from tests.bench.plots.reading import legend
 from tests.bench.samples import MODEL, TWIN, record
 from tests.bench.tables.samples import EMBEDDERS, embedded, foreign, made
 
@@ -63,14 +64,14 @@ def test_nine_embedders_differ_in_color_line_and_marker() -> None:
     patterns = {str(line._dash_pattern) for line in lines}  # type: ignore[attr-defined]
     assert len(patterns) == len({line.get_color() for line in lines}) == 9
     assert len({line.get_marker() for line in lines}) == 9
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == [*EMBEDDERS, "chance level"]
+    assert legend(figure) == [*EMBEDDERS, "chance level"]
 
 
 def test_models_without_embedders_need_no_legend_for_them() -> None:
     figure = made(curves([foreign("mine", embedder="", valid_losses=[0.5, None, 0.25])]))
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["chance level"]
+    assert legend(figure) == ["chance level"]
     mixed = made(curves([foreign("mine", embedder=""), record()]))
-    assert [text.get_text() for text in mixed.legends[0].get_texts()][:2] == ["without embedder", "strided"]
+    assert legend(mixed)[:2] == ["without embedder", "strided"]
 
 
 @pytest.mark.parametrize(

@@ -1,16 +1,22 @@
 """Of all figures: names, files, captions, and styles that stay distinct."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from msgspec.structs import replace
 from PIL import Image
 
 from bench.plots import FIGURES, figures, image, write_figures
-from bench.plots.style import looks, short
+from bench.plots.style import label_log_scale, looks, sheet, short
 from bench.records import FAILED
+from tests.bench.plots.reading import legend
 from tests.bench.samples import MODEL, TWIN, record
-from tests.bench.tables.samples import embedded, foreign
+from tests.bench.tables.samples import EMBEDDERS, embedded, foreign
 
 OTHERS = ("compact-intermediate-concat-maxpool", "compact-intermediate-concat-strided")
 RECORDS = [record(model) for model in (TWIN, MODEL, *OTHERS)]
@@ -72,6 +78,61 @@ def test_looks_differ_without_their_colors(count: int) -> None:
 def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
     assert short("compact-late-concat") == "compact-late-concat"
     assert short(f"a{'n' * 100}z") == f"a{'n' * 29}…{'n' * 29}z"
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_nothing_is_cut_off_at_the_edge(name: str) -> None:
+    runs = [
+        replace(
+            run,
+            model=run.model.replace("maxpool", embedder),
+            embedder=embedder,
+            valid_accuracy=0.9 - place / 100,
+            parameters=int(10 ** (4 + place / 3)),
+            peak_memory_bytes=10 ** (6 + place),
+            epoch_seconds=[10.0**-place],
+        )
+        for run in (RECORDS[0], RECORDS[2])
+        for place, embedder in enumerate((*EMBEDDERS[:4], "a name of more than forty characters in all"))
+    ]
+    canvas = FigureCanvasAgg(figures(runs)[name])
+    canvas.draw()
+    pixels = np.asarray(canvas.buffer_rgba())
+    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+        assert edge.min() == 255
+
+
+def test_a_legend_is_read_row_by_row_and_wide_labels_have_rows_of_their_own() -> None:
+    names = [f"label {i}" for i in range(13)]
+    wide = ["a label that takes half of the width of a figure", "another label that takes half of the width"]
+    groups = [[Line2D([], [], label=name) for name in group] for group in (names, wide)]
+    figure = _titled(groups)
+    assert legend(figure) == [*names, *wide]
+    assert figure.get_figheight() < _titled(groups[:1]).get_figheight() + 0.25
+    (row,) = _titled([groups[0][:2], groups[0][2:4]]).legends
+    assert len(row.get_texts()) == 4  # there is room for both groups
+
+
+def _titled(handles: Sequence[Sequence[Line2D]]) -> Figure:
+    return sheet([""], columns=1, height_in=1, title="a title", handles=handles, notes=[])[0]
+
+
+@pytest.mark.parametrize(
+    ("limits", "numbers"),
+    [
+        ((900, 2e6), ["1000", "10 k", "100 k", "1 M"]),
+        ((6e4, 4e5), ["70 k", "100 k", "150 k", "200 k", "300 k", "400 k"]),
+        ((0.5, 4), ["0.5", "0.7", "1", "1.5", "2", "3", "4"]),
+    ],
+)
+def test_large_numbers_of_a_log_scale_are_in_thousands_or_millions(
+    limits: tuple[float, float], numbers: list[str]
+) -> None:
+    panel = Figure().subplots()
+    panel.set(xscale="log", xlim=limits)
+    label_log_scale(panel.xaxis)
+    texts = [text.get_text().replace("\N{NO-BREAK SPACE}", " ") for text in panel.get_xticklabels()]
+    assert texts == numbers
 
 
 UNKNOWN = {

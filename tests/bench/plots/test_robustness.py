@@ -7,6 +7,7 @@ from matplotlib.figure import Figure
 from bench.plots import write_figures
 from bench.plots.robustness import CROWD, robustness
 from bench.records import ProbeRecord
+from tests.bench.plots.reading import legend
 from tests.bench.probes.samples import probe_record
 from tests.bench.tables.samples import EMBEDDERS, made
 
@@ -78,8 +79,7 @@ def test_a_crowd_of_models_has_no_bands() -> None:
 
 def test_the_legend_names_strategies_and_embedders_and_the_caption_the_conditions() -> None:
     figure = drawn([*curve("wide-late", "maxpool", "fog"), *curve("mine", "", "fog")])
-    names = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert names == ["wide-late", "mine", "maxpool", "without embedder"]
+    assert legend(figure) == ["wide-late", "mine", "maxpool", "without embedder"]
     assert "one seed: no bands\ndata: shapes-hard, up to 500 pairs" in figure.get_supxlabel()
 
 
