@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     plugin = _option("--plugin", action="append", default=[], metavar="FILE", help="a plug-in to load first")
-    a_run = _option("run", type=Path, help=_RUN)
+    a_run = _option("run", type=Path, metavar="RUN", help=_RUN)
     fail_on = _option("--fail-on", default="", metavar="RULES", help=fail_on_help())
     last_good = _option(
         "--last-good",
@@ -157,9 +157,9 @@ def _parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a TOML file of your own claims, in addition to the published ones, as for the run; may be repeated",
     )
-    command(_tables, a_run, claims, out("folder for the tables; default: tables/ beside the records"))
+    command(_tables, a_run, claims, out("default: tables/ beside the records", metavar="FOLDER"))
     several = _option("runs", type=Path, nargs="+", metavar="RUN", help=f"{_RUN}; several are combined")
-    command(_plots, several, out("folder for the figures; default: plots/ beside the first records"))
+    command(_plots, several, out("default: plots/ beside the first records", metavar="FOLDER"))
     committed = f"{_RUN}; default: the committed records of a checkout"
     page = "report.html beside the first run's records, results/runs/report.html for committed records"
     any_number = _option("runs", type=Path, nargs="*", metavar="RUN", help=committed)
@@ -195,8 +195,8 @@ def _parser() -> argparse.ArgumentParser:
     audit.add_argument(
         "--as-published",
         action="store_true",
-        help="split as the study's original did, with its mistakes (twin scenes in different parts, pairs left "
-        "out)",
+        help="split as the study's original did, with its mistakes (pairs of one scene in different parts, pairs "
+        "left out)",
     )
     audit.add_argument(
         "--models",
@@ -228,9 +228,13 @@ def _parser() -> argparse.ArgumentParser:
         help="time that a cell takes on its device in addition to its training; default: %(default)s, the limit "
         "of tools/ray_check.py",
     )
-    corruptions = command(_corruptions, _option("file", type=Path, help="the PNG to write"))
-    corruptions.add_argument("--dataset", default="shapes-hard", metavar="NAME-or-PATH", help=dataset_help())
-    corruptions.add_argument("--pair", type=int, default=0, help="number of the pair; default: %(default)s")
+    corruptions = command(_corruptions, _option("file", type=Path, metavar="FILE", help="the PNG to write"))
+    corruptions.add_argument(
+        "--dataset", default="shapes-hard", metavar="NAME-or-PATH", help=dataset_help("%(default)s")
+    )
+    corruptions.add_argument(
+        "--pair", type=int, default=0, metavar="N", help="number of the pair, from 0; default: %(default)s"
+    )
     return parser
 
 

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
     from data_utils.dataset import PairedDataset
 
+WRITABLE = ("manifest", "fiftyone", "nvidia-tree")
+"""The layouts that ship with a writer; a constant, as asking them loads torch."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return the exit status: 0, 1 for problems of a data set, 2 for usage errors."""
@@ -56,11 +59,17 @@ def _parser() -> argparse.ArgumentParser:
         "--layout",
         default="nvidia-tree",
         metavar="NAME",
-        help=f"{', '.join(LAYOUTS)}, or one of a plug-in; default: %(default)s",
+        help=f"{', '.join(WRITABLE)}, or one of a plug-in; default: %(default)s",
     )
-    make.add_argument("--pairs", type=int, default=1000, help="number of pairs; default: %(default)s")
-    make.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
-    make.add_argument("--image-size", type=int, default=64, help="rows and columns; default: %(default)s")
+    make.add_argument("--pairs", type=int, default=1000, metavar="N", help="number of pairs; default: %(default)s")
+    make.add_argument("--seed", type=_seed, default=0, help="of the simulation; default: %(default)s")
+    make.add_argument(
+        "--image-size",
+        type=int,
+        default=64,
+        metavar="PIXELS",
+        help="height and width of images in pixels; default: %(default)s",
+    )
     make.set_defaults(command=_make)
 
     checking = commands.add_parser(
@@ -75,7 +84,13 @@ def _parser() -> argparse.ArgumentParser:
     checking.set_defaults(command=_check)
 
     show = commands.add_parser("show", help="draw a contact sheet: every modality, and points over the image")
-    show.add_argument("--out", type=Path, default=Path("contact-sheet.png"), help="default: %(default)s")
+    show.add_argument(
+        "--out",
+        type=Path,
+        default=Path("contact-sheet.png"),
+        metavar="FILE",
+        help="the PNG to write; default: %(default)s",
+    )
     show.add_argument(
         "--shown", type=int, default=12, metavar="N", help="pairs on the sheet; default: %(default)s"
     )
@@ -87,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         description='Prints JSON: "mean" and "std" of the images as in train_stats.json of the notebooks (the '
         'deviation is averaged over batches of 64 images), and "channels" with the values over all pixels.',
     )
-    stats.add_argument("--out", type=Path, help="also write the JSON to this file")
+    stats.add_argument("--out", type=Path, metavar="FILE", help="also write the JSON to this file")
     stats.set_defaults(command=_stats)
 
     for reader in (checking, show, stats):
@@ -104,10 +119,17 @@ def _parser() -> argparse.ArgumentParser:
         reader.add_argument(
             "--pairs",
             type=int,
+            metavar="N",
             help="number of pairs to simulate, or for a path the approximate number to keep; default: 10000, or "
             "all",
         )
-        reader.add_argument("--seed", type=_seed, default=0, help="default: %(default)s")
+        reader.add_argument(
+            "--seed",
+            type=_seed,
+            default=0,
+            help="of simulated pairs, of the choice of --pairs, and of the split that check makes; default: "
+            "%(default)s",
+        )
     for command in commands.choices.values():
         command.add_argument(
             "--plugin", action="append", default=[], metavar="FILE", help="load this Python file first; repeatable"

@@ -18,8 +18,8 @@ def declare(group: pytest.OptionGroup) -> None:
         action="append",
         default=[],
         metavar="FILE",
-        help="a Python file that registers operators, embedders, models, data sets, metrics, corruptions or "
-        "studies (docs/extending.md); may be repeated",
+        help="a Python file that registers operators, embedders, models, backbones, corruptions, metrics, data "
+        "sets, layouts, trackers or studies (docs/extending.md); may be repeated",
     )
     group.addoption(
         "--profile",
@@ -148,6 +148,6 @@ def declare(group: pytest.OptionGroup) -> None:
         "--as-published",
         action="store_true",
         dest="published",
-        help="run the protocols of published studies with their mistakes (twin scenes in different "
+        help="run the protocols of published studies with their mistakes (pairs of one scene in different "
         "parts, pairs left out)",
     )

@@ -18,11 +18,11 @@ MOST_SEEDS = 1000
 """The highest number of ``--seeds``."""
 
 
-def dataset_help() -> str:
-    """The help text of ``--dataset``."""
+def dataset_help(default: str = "the study's, which is shapes for most") -> str:
+    """The help text of ``--dataset``; ``default``: what stands for none, in words."""
     return (
         f"a data set ({', '.join(DATASETS)}), or a path: a manifest.csv, a folder in NVIDIA's layout, a FiftyOne "
-        "export, folders of classes and modalities (docs/data.md); default: the study's, which is shapes for most"
+        f"export, folders of classes and modalities (docs/data.md); default: {default}"
     )
 
 
