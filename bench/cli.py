@@ -276,6 +276,7 @@ def _merge(options: argparse.Namespace) -> int:
     Runs with different code, data or protocols are refused, and so are different results of one cell. Exit status:
     0; 1 if a shard, or the record of one of its cells, is missing; 2 for input that cannot be used.
     """
+    from bench.analysis.formats import counted
     from bench.harness.kept import claims_of, declared, keep
     from bench.harness.merging import merge, write
     from bench.plots import write_figures
@@ -291,7 +292,8 @@ def _merge(options: argparse.Namespace) -> int:
     write_tables(run.records, options.out / "tables", run.probes, run.costs, claims)
     write_figures(run.records, options.out / "plots", run.probes, run.costs)
     write_page([run], options.out / "report.html", claims)
-    print("\n".join([*merged.notes, *merged.missing, f"{len(run.records)} records written to {options.out}"]))
+    written = f"{counted(len(run.records), 'record')} written to {options.out}"
+    print(*merged.notes, *merged.missing, written, sep="\n")
     return 1 if merged.missing else 0
 
 
@@ -354,10 +356,11 @@ def _records(word: str) -> list[RunRecord]:
 def _baseline(options: argparse.Namespace) -> int:
     """Make the committed tables, the ledger and the README's tables from their records."""
     from bench import baseline
+    from bench.analysis.formats import counted
 
     for path in options.add:
         run = read_run(path)
-        print(f"{baseline.add(run.records, run.probes)} records added from {path}")
+        print(f"{counted(baseline.add(run.records, run.probes), 'record')} added from {path}")
     for path in baseline.write():
         print(f"{'written' if path.is_file() else 'removed'}: {path.relative_to(baseline.ROOT)}")
     return 0

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.analysis.formats import span
+from bench.analysis.formats import counted, span
 from bench.metrics import IDLE, disturbed
 from bench.records import COMPLETED, CostRecord, InferenceRecord, RunRecord, latest, machine
 from bench.records.keys import device_model
@@ -66,7 +66,8 @@ def _rates(records: Sequence[RunRecord]) -> list[str]:
     if len(rates) == len({variant for variant, _ in rates}):
         return []
     counts = Counter(record.protocol.get("learning_rate") or 0.0 for record in records)
-    return [f"chosen learning rates: {', '.join(f'{rate:g} in {counts[rate]} runs' for rate in sorted(counts))}"]
+    chosen = [f"{rate:g} in {counted(counts[rate], 'run')}" for rate in sorted(counts)]
+    return [f"chosen learning rates: {', '.join(chosen)}"]
 
 
 def _test_pairs(records: Sequence[RunRecord]) -> str:

@@ -56,6 +56,11 @@ def span(counts: Iterable[int | None]) -> str:
     return ", ".join(filter(None, [ends, "unknown" if None in distinct else ""]))
 
 
+def counted(count: int | None, noun: str) -> str:
+    """A number with its noun, as in "1 run" and "2 runs"; "unknown runs" for None."""
+    return f"{'unknown' if count is None else count} {noun}{'' if count == 1 else 's'}"
+
+
 def mean(metric: Metric, interval: Interval, decimals: int | None = None) -> str:
     """A mean over seeds, with half its interval where the seeds differ: "0.850 ± 0.031"."""
     if not interval.n:

@@ -13,6 +13,7 @@ from math import isnan
 from statistics import fmean
 
 from bench.analysis.claims import BEST, OVER, Claim, Claims, Manipulation, Part, Question, Relation, Source
+from bench.analysis.formats import counted
 from bench.analysis.frames import grouped
 from bench.analysis.pairing import Pairing, over, pair
 from bench.analysis.quantities import Quantity, Run, accuracy_under, count_learned
@@ -101,8 +102,7 @@ class ClaimConditions:
     @property
     def device(self) -> str:
         """Device and threads, in words."""
-        threads = "unknown threads" if self.threads is None else f"{self.threads} thread"
-        return f"{self.device_name}, {threads}{'' if self.threads in (1, None) else 's'}"
+        return f"{self.device_name}, {counted(self.threads, 'thread')}"
 
 
 Models = Mapping[str, Mapping[int, Run]]
@@ -177,7 +177,8 @@ class PartEntry:
             ["no run of either learned"] if len(silent) > 1 else [f"no run of {model} learned" for model in silent]
         )
         if pairing.counted < pairing.n:
-            words.append(f"over the {pairing.counted} pairs of {pairing.n} that count")
+            count = "counts" if pairing.counted == 1 else "count"
+            words.append(f"over the {counted(pairing.counted, 'pair')} of {pairing.n} that {count}")
         return "; ".join(words)
 
     def beside(self, quantity: Quantity) -> Verdict:

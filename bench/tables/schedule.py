@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from bench.analysis.formats import counted
 from bench.analysis.schedule import Schedule
 from bench.records import RunRecord
 from bench.tables.text import TextTable
@@ -27,15 +28,14 @@ def schedule_table(
         for plan in plans
     ]
     notes = [
-        f"{len(seconds)} cells, {_duration(total)} in total on one device; the longest cell takes "
+        f"{counted(len(seconds), 'cell')}, {_duration(total)} in total on one device; the longest cell takes "
         f"{_duration(max(seconds))}"
     ]
     if records:
         environment = records[0].environment
-        text = (
-            f"expected from {len(records)} records of {environment.get('device_name', 'an unknown device')} with "
-            f"{environment.get('threads', 'an unknown number of')} threads"
-        )
+        device = environment.get("device_name", "an unknown device")
+        threads = counted(environment.get("threads"), "thread")
+        text = f"expected from {counted(len(records), 'record')} of {device} with {threads}"
         if unknown:
             text += f"; {unknown} of {models} models have no record, and are estimated from their operations"
         notes.append(text)

@@ -128,3 +128,12 @@ def test_significant_digits_end_without_a_point(value: float, text: str) -> None
 )
 def test_what_names_share_is_shown_once(a: str, b: str, text: str) -> None:
     assert formats.beside(a, b, "-") == text
+
+
+def test_a_noun_agrees_with_its_number() -> None:
+    assert [formats.counted(count, "run") for count in (0, 1, 2, None)] == [
+        "0 runs",
+        "1 run",
+        "2 runs",
+        "unknown runs",
+    ]
