@@ -26,7 +26,10 @@ from bench.plots.style import (
     sheet,
     text_width_in,
 )
-from bench.records import Metric, RunRecord
+from bench.records import RunRecord
+
+Point = tuple[float, float]
+"""A cost in its unit, and an accuracy."""
 
 OFFSET = 4
 """Of a label from its point, in points."""
@@ -50,8 +53,7 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
     measured = frame(records)
     missing = ", ".join(QUANTITIES[name].title for name in COSTS if measured[name].isna().all())
     cells = without_rough_times(measured)
-    shown = [name for name in COSTS if cells[name].notna().any()]
-    if not shown:
+    if cells.empty:
         return None
     accuracy = declarations()[name_on("accuracy", reported_part(records))]
     models = cells.groupby("model", sort=False).agg(
@@ -62,6 +64,10 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
         highest=(accuracy.name, "max"),
         **{name: (name, "mean") for name in COSTS},
     )
+    fewest = min(2, len(models))  # one of several models alone is compared with nothing
+    shown = [name for name in COSTS if models[name].notna().sum() >= fewest]
+    if not shown:
+        return None
     fronts = {name: pareto_front(models[name], models.accuracy) for name in shown}
     on_any = [model for model in models.index if any(model in front for front in fronts.values())]
     numbers = {model: number for number, model in enumerate(on_any, start=1)}
@@ -102,6 +108,7 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
         ],
         label_in=0.2,
     )
+    on_fronts: list[dict[Point, list[int]]] = []
     for panel, name in zip(panels, shown, strict=True):
         metric = QUANTITIES[name]
         panel.set_xlabel(metric.title, fontsize=TEXT_POINTS)
@@ -112,11 +119,14 @@ def cost(records: Sequence[RunRecord]) -> Figure | None:
             )
         costs = models[name] / metric.scale
         panel.vlines(costs, models.lowest, models.highest, color="0.7", linewidth=1, zorder=1)
+        points = _points(costs, models.accuracy, {model: numbers[model] for model in fronts[name]})
+        panel.plot(*zip(*points, strict=True), drawstyle="steps-post", color="black", linestyle=":", zorder=1)
         panel.margins(x=0.13)  # room for the label of the cheapest model
         panel.set_xscale("log")
         label_log_scale(panel.xaxis)
-    for panel, name in zip(panels, shown, strict=True):  # when the limits are known, which panels share
-        _draw_front(panel, QUANTITIES[name], models, {model: numbers[model] for model in fronts[name]})
+        on_fronts.append(points)
+    for panel, points in zip(panels, on_fronts, strict=True):  # when the limits are known, which panels share
+        _label(panel, points)
     label_shares(panels[0].yaxis)
     for panel in panels[::2]:
         panel.set_ylabel(f"{IN_WORDS[accuracy.part]} accuracy", fontsize=TEXT_POINTS)
@@ -134,19 +144,36 @@ def pareto_front(costs: "pd.Series[float]", accuracies: "pd.Series[float]") -> l
     return [str(model) for model in measured.index[(measured.accuracy == alike) & (measured.accuracy > cheaper)]]
 
 
-def _draw_front(panel: Axes, metric: Metric, models: pd.DataFrame, front: Mapping[str, int]) -> None:
-    """The front and the numbers of the models on it; models of one point, or of close ones, share a label.
-
-    A label is above a point and left of it, where no model can be: it would beat that of the point.
-    """
-    points: dict[tuple[float, float], list[int]] = {}
+def _points(
+    costs: "pd.Series[float]", accuracies: "pd.Series[float]", front: Mapping[str, int]
+) -> dict[Point, list[int]]:
+    """The points of a front by rising cost, with the numbers of their models."""
+    points: dict[Point, list[int]] = {}
     for model, number in front.items():
-        point = (float(models[metric.name][model] / metric.scale), float(models.accuracy[model]))
-        points.setdefault(point, []).append(number)
-    panel.plot(*zip(*points, strict=True), drawstyle="steps-post", color="black", linestyle=":", zorder=1)
-    for point, numbers in _labels(panel, points).items():
+        points.setdefault((float(costs[model]), float(accuracies[model])), []).append(number)
+    return points
+
+
+def _label(panel: Axes, points: Mapping[Point, list[int]]) -> None:
+    """Write the numbers of a front's models above their points and left of them; close points share a label.
+
+    No other model can be there: it would beat that of the point.
+    """
+    labels: dict[Point, list[int]] = {}
+    in_inches = panel.transData + panel.figure.dpi_scale_trans.inverted()
+    for point, numbers in points.items():
+        if labels:
+            (x, y), others = list(labels.items())[-1]
+            right, above = 72 * (in_inches.transform(point) - in_inches.transform((x, y)))
+            width = 72 * text_width_in(_text(numbers), SMALL_POINTS)
+            if right < width + 2 * OFFSET and above < LINE_HEIGHT * SMALL_POINTS:  # the labels would overlap
+                del labels[x, y]
+                labels[x, point[1]] = [*others, *numbers]
+                continue
+        labels[point] = numbers
+    for point, numbers in labels.items():
         panel.annotate(
-            ",".join(map(str, numbers)),
+            _text(numbers),
             point,
             xytext=(-OFFSET, OFFSET),
             textcoords="offset points",
@@ -156,18 +183,5 @@ def _draw_front(panel: Axes, metric: Metric, models: pd.DataFrame, front: Mappin
         )
 
 
-def _labels(panel: Axes, points: Mapping[tuple[float, float], list[int]]) -> dict[tuple[float, float], list[int]]:
-    """The numbers of each label by its place; points, by rising cost, join the label that theirs would hit."""
-    labels: dict[tuple[float, float], list[int]] = {}
-    to_points = panel.transData + panel.figure.dpi_scale_trans.inverted()
-    for point, numbers in points.items():
-        if labels:
-            (x, y), others = list(labels.items())[-1]
-            (right, above) = 72 * (to_points.transform(point) - to_points.transform((x, y)))
-            width = 72 * text_width_in(",".join(map(str, numbers)), SMALL_POINTS)
-            if right < width + 2 * OFFSET and above < LINE_HEIGHT * SMALL_POINTS:
-                del labels[x, y]
-                labels[x, point[1]] = [*others, *numbers]
-                continue
-        labels[point] = numbers
-    return labels
+def _text(numbers: Sequence[int]) -> str:
+    return ",".join(map(str, numbers))

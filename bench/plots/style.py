@@ -59,8 +59,8 @@ NUMBERS_IN = 0.25
 LEGEND_ROW = 1.25
 """The height of a row of a legend, in lines of its text."""
 
-SIGN_IN = 0.62
-"""Room for the sign of a label in a legend, and between the two and the next."""
+SIGN, TO_LABEL, TO_NEXT = 2.8, 0.8, 2.0
+"""The width of a sign in a legend, and the gaps after it and after its label, in sizes of the text."""
 
 CAPTION_CHARACTERS = 145
 """In a line of a caption."""
@@ -206,7 +206,9 @@ def sheet(
             title_fontproperties={"weight": "bold", "size": TITLE_POINTS},
             alignment="left",
             frameon=False,
-            handlelength=2.8,
+            handlelength=SIGN,
+            handletextpad=TO_LABEL,
+            columnspacing=TO_NEXT,
             borderaxespad=0.2,
             borderpad=0.2,
         )
@@ -256,7 +258,8 @@ def text_width_in(text: str, points: float = TEXT_POINTS) -> float:
 
 def _in_row(handles: Sequence[Line2D]) -> int:
     """How many columns of a legend fit into the width, if its handles are placed row by row; at least one."""
-    widths = [text_width_in(str(handle.get_label())) + SIGN_IN for handle in handles]
+    sign_in = (SIGN + TO_LABEL + TO_NEXT) * TEXT_POINTS / 72
+    widths = [text_width_in(str(handle.get_label())) + sign_in for handle in handles]
     for columns in range(len(widths), 1, -1):
         if sum(max(widths[column::columns]) for column in range(columns)) <= WIDTH_IN:
             return columns

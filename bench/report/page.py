@@ -172,7 +172,11 @@ def _machines(records: Iterable[RunRecord | CostRecord]) -> dict[str, dict[str, 
     machines: list[dict[str, Any]] = []
     for record in records:
         settings = {**record.environment, **record.environment.get("packages", {})}
-        machine = {name: value for name, value in settings.items() if name not in ("packages", "commit", "dirty")}
+        machine = {
+            name: str(value) if type(value) is int else value  # cuDNN 92400 is a version, not 92,400
+            for name, value in settings.items()
+            if name not in ("packages", "commit", "dirty")
+        }
         if machine and machine not in machines:
             machines.append(machine)
     return {f"machine {number}": machine for number, machine in enumerate(machines, start=1)}

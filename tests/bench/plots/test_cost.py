@@ -91,6 +91,20 @@ def test_times_of_disturbed_runs_are_not_drawn() -> None:
     assert drawn(1.0, 1.0) == []
 
 
+def test_a_cost_that_one_of_several_models_has_has_no_panel() -> None:
+    first, others = record(), [record(TWIN, other_load=1.0), record("wide-rgb-maxpool", other_load=1.0)]
+    figure = made(cost([first, *others]))
+    assert [panel.get_xlabel() for panel in figure.axes] == ["parameters", "peak memory (MB)"]
+
+
+def test_every_axis_has_numbers_also_around_one_value() -> None:
+    figure = made(cost([record(), record(TWIN)]))
+    figure.draw_without_rendering()
+    for panel in figure.axes:
+        low, high = panel.get_xlim()
+        assert len([tick for tick in panel.get_xticks() if low <= tick <= high]) > 1
+
+
 def test_families_differ_in_marker_and_embedders_in_color_and_filling() -> None:
     families = [f"family{i}" for i in range(12)]
     figure = made(cost([embedded(name, family, family=family) for name in EMBEDDERS for family in families]))

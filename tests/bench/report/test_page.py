@@ -211,13 +211,16 @@ def test_costs_have_a_section_of_their_own() -> None:
 
 @pytest.mark.usefixtures("undrawn")
 def test_machines_that_differ_stand_side_by_side() -> None:
-    here, there = ({"device_name": "a processor", "threads": n, "packages": {"torch": "2.0"}} for n in (1, 2))
+    here, there = (
+        {"device_name": "a processor", "threads": n, "cudnn": 92_400, "packages": {"torch": "2.0"}} for n in (1, 2)
+    )
     cells = [record(MODEL, environment=here), record(TWIN, environment=there), record(THIRD, environment=here)]
     shown = read(page([of_records(*cells)]))
     assert rows(shown, "What the results may depend on besides code and data") == [
         ["setting", "machine 1", "machine 2"],
         ["device name", "a processor", "a processor"],
         ["threads", "1", "2"],
+        ["cudnn", "92400", "92400"],
         ["torch", "2.0", "2.0"],
     ]
 
