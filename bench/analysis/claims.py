@@ -333,7 +333,7 @@ def _parsed(path: Path, text: str) -> _File:
         raise ClaimError(f"{path}: declares no claims and no questions; bench/analysis/claims.py has the form")
     if content.claims and not all(content.settings.values() or [[]]):
         raise ClaimError(
-            f'{path}: no settings, or one without runs; say which runs count, such as "as published" = ["my-study"]'
+            f'{path}: no settings, or one without runs; say which count, such as "as published" = ["my-study"]'
         )
     return content
 
@@ -423,7 +423,7 @@ def _quantity(where: str, test: _Test) -> tuple[Quantity, Manipulation | None]:
         corruption = test.estimand.removeprefix(LOST_UNDER)
         if not (corruption and test.levels and all(0 < level < inf for level in test.levels)):
             raise ClaimError(
-                f"{where}: {test.estimand!r} needs the name of a corruption and levels above 0, such as levels = [4.0]"
+                f"{where}: {test.estimand!r} needs a corruption's name and levels above 0, such as levels = [4.0]"
             )
         if not (0 <= test.least_drop < 1 and 0 <= test.above_chance < 1):
             raise ClaimError(f"{where}: least_drop and above_chance are shares: from 0 to below 1")

@@ -220,7 +220,7 @@ def test_comments_and_layout_do_not_change_a_hash(tmp_path: Path) -> None:
         ('estimand = "accuracy"', 'estimand = "accuracy"\nlevels = [1.0]', "'accuracy' has no levels"),
         ("levels = [1.0, 2.0]", "levels = [0.0]", "levels above 0"),
         ("levels = [1.0, 2.0]", "levels = [1.0, nan]", "levels above 0"),
-        ("accuracy lost under fog", "accuracy lost under ", "the name of a corruption"),
+        ("accuracy lost under fog", "accuracy lost under ", "a corruption's name"),
         ("above_chance = 0.2", "above_chance = 20", "are shares"),
         ('reason = "by hand"', "", "a margin needs a reason"),
         ('"by hand"', '" "', "a margin needs a reason"),
@@ -253,9 +253,9 @@ def test_what_cannot_be_used_is_refused_with_file_and_remedy(
 
 def test_any_editor_on_any_system_can_write_a_file(tmp_path: Path) -> None:
     path = written(tmp_path)
-    plain = read_claims([path])
+    plain = [claim.sha256 for claim in read_claims([path]).claims]
     path.write_bytes(b"\xef\xbb\xbf" + MINE.replace("\n", "\r\n").encode())
-    assert read_claims([path]) == plain
+    assert [claim.sha256 for claim in read_claims([path]).claims] == plain
     path.write_bytes(MINE.replace("one is better", "größer").encode("latin-1"))
     with pytest.raises(ClaimError, match=r"mine\.toml: not text in UTF-8 .*save it as UTF-8"):
         read_claims([path])
