@@ -15,7 +15,7 @@ from statistics import fmean
 from bench.analysis.claims import BEST, OVER, Claim, Claims, Manipulation, Part, Question, Relation, Source
 from bench.analysis.frames import grouped
 from bench.analysis.pairing import Pairing, over, pair
-from bench.analysis.quantities import Quantity, Run, accuracy_under, count_learned
+from bench.analysis.quantities import Quantity, Run, accuracy_under, chance_accuracy, count_learned
 from bench.analysis.tuning import best_of_variants, without_variant
 from bench.analysis.verdicts import Outcome, Verdict, follow, untested
 from bench.config import FULL
@@ -196,7 +196,7 @@ def _failure(manipulation: Manipulation, runs: Sequence[Run]) -> str:
     if len(found) < len(levels):
         return ""  # then the quantity is missing too
     clean, corrupted = found[0], fmean(found[1:])
-    chance = 1 / runs[0].record.classes
+    chance = fmean(chance_accuracy(run.record) for run in runs)
     if clean - corrupted < manipulation.least_drop:
         return f"accuracy {clean:.3f} to {corrupted:.3f}, less than {manipulation.least_drop:g} apart"
     if corrupted < chance + manipulation.above_chance:
@@ -270,12 +270,13 @@ class Entry:
         not_run = sum(part.ruling is Ruling.NOT_RUN for part in self.parts)
         if not_run:
             return f": {not_run} of {len(self.parts)} comparisons not run"
-        waiting = [part for part in self.parts if part.ruling is Ruling.UNDECIDED and not part.stopped]
+        undecided = [part for part in self.parts if part.ruling is Ruling.UNDECIDED]
+        waiting = [part for part in undecided if not part.stopped]
+        n = min(part.verdict.pairing.n for part in waiting or undecided)
+        seeds = f"{n} seed{'' if n == 1 else 's'}"
         if not waiting:
-            return f" after {self.claim.looks[-1]} seeds"
-        seeds = min(part.verdict.pairing.n for part in waiting)
-        following = next(look for look in self.claim.looks if look > seeds)
-        return f" so far: {seeds} seed{'' if seeds == 1 else 's'}, next look at {following}"
+            return f" after {seeds}"
+        return f" so far: {seeds}, next look at {next(look for look in self.claim.looks if look > n)}"
 
     @property
     def look(self) -> int:
@@ -404,8 +405,11 @@ def _models(claim: Claim, by_source: Mapping[Source, Sequence[Run]]) -> dict[Cla
 
 
 def _best(by_source: Mapping[Source, Sequence[Run]], study: str) -> list[Run]:
-    """``best_of_variants`` of the runs of a study, each with those that were rejected."""
-    runs = [run for source, of_source in by_source.items() if source[0] == study for run in of_source]
+    """``best_of_variants`` of a study's runs, each with those that were rejected; none of one variant alone."""
+    variants = {source: runs for source, runs in by_source.items() if source[0] == study and source[1] != BEST}
+    if len(variants) < 2:
+        return []  # nothing was chosen
+    runs = [run for of_source in variants.values() for run in of_source]
     chosen = {id(record) for record in best_of_variants(run.record for run in runs)}
     tried = grouped((run.record for run in runs), without_variant)
     return [

@@ -81,8 +81,18 @@ def chance_loss(record: RunRecord, part: str = "") -> float:
     It is their entropy: 0.693 for two classes of the same size, and for those of records that do not tell. The
     part is the reported one if left out.
     """
+    return -sum(share * log(share) for share in _class_shares(record, part) if share)
+
+
+def chance_accuracy(record: RunRecord) -> float:
+    """The accuracy on the reported pairs of a model that always predicts their largest class."""
+    return max(_class_shares(record))
+
+
+def _class_shares(record: RunRecord, part: str = "") -> list[float]:
+    """The classes' proportions among a part of the pairs; even ones if the record does not tell."""
     counts = (record.class_counts or {}).get(part or reported_part([record])) or [1] * record.classes
-    return -sum(count / sum(counts) * log(count / sum(counts)) for count in counts if count)
+    return [count / sum(counts) for count in counts]
 
 
 def learned(record: RunRecord) -> bool | None:

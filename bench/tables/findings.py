@@ -95,12 +95,15 @@ def adjusted(entries: Iterable[Entry]) -> list[str]:
         if under is None or len(verdicts) < 2:
             continue
         p_values = holm(list(verdicts.values()))
+        seeds = max(part.verdict.pairing.n for entry in of_conditions for part in entry.parts)
+        least = min(1.0, 2 * 0.5**seeds * len(p_values))
+        bound = f"; of {seeds} seeds, none can be below {significant(least, 2)}" if least > ALPHA else ""
         below = sum(p < ALPHA for p in p_values)
         left = {0: "none of them is", 1: "one of them is"}.get(below, f"{below} of them are")
         sentences.append(
             f"After Holm's adjustment for all {len(verdicts)} comparisons on {under.shared.dataset}, "
             f"{under.protocol}, {left} significant at {ALPHA:.0%} "
-            f"(smallest p {significant(min(p_values), 2)})."
+            f"(smallest p {significant(min(p_values), 2)}{bound})."
         )
     return sentences
 

@@ -121,6 +121,27 @@ def test_one_run_decides_what_does_not_depend_on_the_seed() -> None:
     assert entry.open == entry.parts[2:]
 
 
+def test_costs_that_differ_between_seeds_are_undecided_after_these_seeds(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        f"""
+        settings = {{ mine = ["mine"] }}
+        [[claims]]
+        name = "memory"
+        words = "as much memory"
+        tests = [{{ estimand = "memory", comparisons = ["{MAXPOOL} is as good as {STRIDED}"] }}]
+        """
+    )
+    peaks = {MAXPOOL: (90, 100, 110), STRIDED: (100, 100, 100)}
+    runs = [
+        replace(run, peak_memory_bytes=peak)
+        for model, of_model in peaks.items()
+        for run, peak in zip(seeds(model, "mine", losses=[0.1] * 3), of_model, strict=True)
+    ]
+    (entry,) = ledger(runs, claims=read_claims([path])).entries
+    assert entry.words == "undecided after 3 seeds"
+
+
 @pytest.mark.parametrize(
     ("late", "parameters", "ruling"),
     [(0.101, 1500, Ruling.HOLDS), (0.3, 1500, Ruling.FAILS), (0.101, 1000, Ruling.FAILS)],
@@ -265,6 +286,14 @@ def test_a_manipulation_that_does_nothing_or_leaves_nothing_decides_nothing(
     assert {part.ruling for part in entry.parts} == {Ruling.FAILED_MANIPULATION}
     assert entry.words == f"manipulation failed; {reason}"
     assert entry.open == ()  # further seeds would not change it
+
+
+def test_chance_level_is_what_the_largest_class_reaches() -> None:
+    runs, probes = probed(0.85, 0.75, probes=MISSING)
+    assert entries("fusion-wide/5", runs, probes)[0].ruling is Ruling.HOLDS
+    rare = [replace(run, class_counts={"valid": [80, 20]}) for run in runs]
+    (entry,) = entries("fusion-wide/5", rare, probes)
+    assert entry.words == "manipulation failed; no-rgb-zeros: accuracy 0.801, which is chance level"
 
 
 def test_probes_of_other_weights_do_not_count() -> None:
@@ -426,6 +455,11 @@ def test_what_is_chosen_on_validation_is_reported_as_it_is() -> None:
     assert best.parts[0].verdict.effect.mean == pytest.approx(
         0.5 - 0.3, abs=0.01
     )  # not 0.1, which is better there
+
+
+def test_of_a_single_variant_nothing_was_chosen() -> None:
+    runs = [run for run in tuned(concat=(0.3, 0.1), hadamard=(0.5, 0.6)) if run.variant == "lr 0.001"]
+    assert list(of_settings("fusion-compact/hadamard-close", runs)) == ["one learning rate"]
 
 
 def test_a_model_without_all_variants_is_not_tuned() -> None:

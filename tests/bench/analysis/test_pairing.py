@@ -74,6 +74,12 @@ def test_seeds_have_pairs_of_their_own_where_these_are_simulated_for_each() -> N
     assert resampling(own[:1]) == resampling([]) == 0.0
 
 
+def test_costs_do_not_depend_on_the_pairs_that_seeds_divide() -> None:
+    runs = runs_of(dict.fromkeys(range(51, 54), 0.1), simulated=False, epoch_seconds=[1.0], other_load=0.0)
+    ratios = {q.metric.name: pair("A", "B", q, runs, runs).ratio for q in (LOSS, EPOCH_TIME, MEMORY)}
+    assert ratios == {"loss": 100 / 400, "epoch_seconds": 0.0, "peak_memory_bytes": 0.0}
+
+
 def test_what_is_reported_on_test_pairs_is_not_paired_with_what_is_on_validation_pairs() -> None:
     a = runs_of({51: 0.1, 52: 0.1})
     b = {51: a[51], 52: Run(with_test_figures(a[52].record, loss=0.2))}
