@@ -117,9 +117,9 @@ _CLAIM_HEADER = [
     "device",
 ]
 _CLAIM_NOTES = [
-    "verdict: a claim of several comparisons holds if all of them do; in each, over all looks, models without a "
-    "difference are told apart, and a difference of the margin ruled out, with a probability of at most "
-    f"{ALPHA:.0%}",
+    "verdict: a claim of several comparisons holds if all of them do; in each, over all its looks, two errors have a "
+    f"probability of at most {ALPHA:.0%}: models without a difference are told apart, or a difference of the margin is "
+    "ruled out",
     "exploratory: runs were made before the claim was declared as it is now",
     "decisive comparison: the first that fails, or else the least certain one; n: its seeds",
     "core-hours: of training alone; runs that several claims need count in each",

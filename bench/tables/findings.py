@@ -97,7 +97,7 @@ def adjusted(entries: Iterable[Entry]) -> list[str]:
         p_values = holm(list(verdicts.values()))
         seeds = max(part.verdict.pairing.n for entry in of_conditions for part in entry.parts)
         least = min(1.0, 2 * 0.5**seeds * len(p_values))
-        bound = f"; of {seeds} seeds, none can be below {significant(least, 2)}" if least > ALPHA else ""
+        bound = f"; with {seeds} seeds, no p can be below {significant(least, 2)}" if least > ALPHA else ""
         below = sum(p < ALPHA for p in p_values)
         left = {0: "none of them is", 1: "one of them is"}.get(below, f"{below} of them are")
         sentences.append(
