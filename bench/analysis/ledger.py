@@ -117,12 +117,14 @@ class PartEntry:
         part: What was claimed.
         verdict: The verdict of the runs.
         looks: Numbers of seeds after which they are looked at.
+        n: The number of seeds so far, of which the verdict is over those at a look.
         runs: Those of its models.
     """
 
     part: Part
     verdict: Verdict
     looks: tuple[int, ...]
+    n: int
     runs: Models = field(repr=False, compare=False)
 
     @cached_property
@@ -272,7 +274,7 @@ class Entry:
             return f": {not_run} of {len(self.parts)} comparisons not run"
         undecided = [part for part in self.parts if part.ruling is Ruling.UNDECIDED]
         waiting = [part for part in undecided if not part.stopped]
-        n = min(part.verdict.pairing.n for part in waiting or undecided)
+        n = min(part.n for part in waiting or undecided)
         seeds = f"{n} seed{'' if n == 1 else 's'}"
         if not waiting:
             return f" after {seeds}"
@@ -370,10 +372,9 @@ def ledger(records: Iterable[RunRecord], probes: Iterable[ProbeRecord], claims: 
 
 def judged(part: Part, looks: tuple[int, ...], models: Models) -> PartEntry:
     """The result of one comparison of these runs."""
-    verdict = follow(
-        _pair(part, models), looks, lambda verdict: ruling(part.relation, verdict) is not Ruling.UNDECIDED
-    )
-    return PartEntry(part, verdict, looks, models)
+    pairing = _pair(part, models)
+    verdict = follow(pairing, looks, lambda verdict: ruling(part.relation, verdict) is not Ruling.UNDECIDED)
+    return PartEntry(part, verdict, looks, pairing.n, models)
 
 
 def _pair(part: Part, models: Models) -> Pairing:
@@ -385,7 +386,7 @@ def _pair(part: Part, models: Models) -> Pairing:
     if len(sides[0]) == len(sides[1]) == 1:
         return pair_of(part.a, part.b)
     one, other = (pair_of(*side) for side in sides)
-    return over(one, other)
+    return over(one, other, pair_of(sides[0][0], sides[1][0]).seeds)
 
 
 def _models(claim: Claim, by_source: Mapping[Source, Sequence[Run]]) -> dict[ClaimConditions, Models]:

@@ -4,7 +4,7 @@ What is no pair is decided here: runs that saw different data, times of differen
 learn where the quantity is about models that did.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import exp, isnan, log1p, nan
@@ -140,10 +140,16 @@ def _comparable(quantity: Quantity, one: Run, other: Run) -> bool:
     return same_data(*records) and len(parts) < 2
 
 
-def over(one: Pairing, other: Pairing) -> Pairing:
-    """The difference of two models, or their ratio, compared with that of two others over the common seeds."""
+def over(one: Pairing, other: Pairing, alike: Collection[int]) -> Pairing:
+    """The difference of two models, or their ratio, compared with that of two others over the common seeds.
+
+    Args:
+        one: The two models.
+        other: The two others.
+        alike: The seeds of which both pairs saw the same data.
+    """
     sides = [dict(zip(pairing.seeds, _effects(pairing), strict=True)) for pairing in (one, other)]
-    seeds = tuple(seed for seed in one.seeds if seed in sides[1])
+    seeds = tuple(seed for seed in one.seeds if seed in sides[1] and seed in alike)
     pairs = [(sides[0][seed], sides[1][seed]) for seed in seeds]
     pairs = [(nan, nan) if isnan(sum(pair)) else pair for pair in pairs]
     return Pairing(

@@ -35,7 +35,7 @@ _MEASURED = [
     "verdict",
 ]
 _NOTES = [
-    "A - B, or A / B where ratios are compared; n: seeds at the look that decided, or all if none did",
+    "A - B, or A / B where ratios are compared; n: seeds at the look that decided or, if none did, at the last one",
     "learned: runs of A and of B that did, of n; log ratio: natural, over pairs that both learned",
     "P: share of seeds in which A beats B",
 ]
@@ -117,9 +117,9 @@ _CLAIM_HEADER = [
     "device",
 ]
 _CLAIM_NOTES = [
-    "verdict: a claim of several comparisons holds if all of them do; in each, over all its looks, two errors have a "
-    f"probability of at most {ALPHA:.0%}: models without a difference are told apart, or a difference of the margin is "
-    "ruled out",
+    "verdict: a claim of several comparisons holds if all of them do; in each, over all its looks, two errors "
+    f"have a probability of at most {ALPHA:.0%}: models without a difference are told apart, or a difference of "
+    "the margin is ruled out",
     "exploratory: runs were made before the claim was declared as it is now",
     "decisive comparison: the first that fails, or else the least certain one; n: its seeds",
     "core-hours: of training alone; runs that several claims need count in each",

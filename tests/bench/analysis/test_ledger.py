@@ -70,6 +70,18 @@ def test_seeds_before_the_first_look_decide_nothing() -> None:
     assert entry.parts[0].verdict.effect.n == 9
 
 
+def test_seeds_between_two_looks_wait_for_the_next() -> None:
+    losses = [0.1 + 0.05 * (-1) ** i for i in range(12)]
+    runs = [
+        replace(run, valid_metrics={"accuracy": 1 - loss, "balanced_accuracy": 1 - loss}, valid_accuracy=1 - loss)
+        for model, values in ((MAXPOOL, losses), (STRIDED, losses[::-1]))
+        for run, loss in zip(seeds(model, "downsampling-deep", losses=values), values, strict=True)
+    ]
+    (entry,) = entries("downsampling-deep/1", runs)
+    assert entry.words == "undecided so far: 12 seeds, next look at 15"
+    assert entry.parts[0].verdict.pairing.n == 10
+
+
 def test_a_decided_comparison_stays_decided() -> None:
     reversed_later = [
         *deep(0.1, 0.3),
@@ -397,6 +409,12 @@ def test_a_difference_of_differences(tmp_path: Path) -> None:
     # MaxPool divides the loss by ten in late fusion and by two in early fusion.
     assert entry.parts[0].verdict.effect.mean == pytest.approx(0.2, rel=0.01)
     assert len(entry.parts[0].learned) == 4
+    # Two differences on different data say nothing about each other.
+    moved = [
+        replace(run, train_sha256="others") if run.seed == 51 and "late" in run.model else run for run in runs
+    ]
+    (entry,) = ledger(moved, claims=claims).entries
+    assert entry.words == "undecided so far: 9 seeds, next look at 10"
 
 
 def test_other_quantities_are_shown_over_the_same_seeds() -> None:
