@@ -35,9 +35,9 @@ _MEASURED = [
     "verdict",
 ]
 _NOTES = [
-    "A - B, or A / B where ratios are compared; n: seeds at the look that decided or, if none did, at the last one",
+    "A - B, or A / B where ratios are compared; n: seeds at the look that decided, or else at the last one",
     "learned: runs of A and of B that did, of n; log ratio: natural, over pairs that both learned",
-    "P: share of seeds in which A beats B",
+    "P: share of seeds in which A beats B, a tie being half a win",
 ]
 
 
