@@ -175,9 +175,9 @@ class PartEntry:
             return ""  # costs do not depend on it
         silent = [m for m, (k, n) in zip(self.part.models, self.learned, strict=True) if n and not k]
         pairing = self.verdict.pairing
-        words = (
-            ["no run of either learned"] if len(silent) > 1 else [f"no run of {model} learned" for model in silent]
-        )
+        if len(silent) == len(self.part.models):
+            silent = ["either" if len(silent) == 2 else "any"]
+        words = [f"no run of {model} learned" for model in dict.fromkeys(silent)]
         if pairing.counted < pairing.n:
             words.append(f"over the {pairing.counted} pairs of {pairing.n} that count")
         return "; ".join(words)

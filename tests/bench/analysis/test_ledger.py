@@ -409,6 +409,11 @@ def test_a_difference_of_differences(tmp_path: Path) -> None:
     # MaxPool divides the loss by ten in late fusion and by two in early fusion.
     assert entry.parts[0].verdict.effect.mean == pytest.approx(0.2, rel=0.01)
     assert len(entry.parts[0].learned) == 4
+    strided = [replace(run, best_valid_loss=0.7) if "strided" in run.model else run for run in runs]
+    (entry,) = ledger(strided, claims=claims).entries
+    assert entry.parts[0].caveat == (
+        "no run of late-strided learned; no run of early-strided learned; over the 0 pairs of 10 that count"
+    )
     # Two differences on different data say nothing about each other.
     moved = [
         replace(run, train_sha256="others") if run.seed == 51 and "late" in run.model else run for run in runs
