@@ -118,7 +118,7 @@ def test_seeds_too_few_for_so_many_comparisons_are_named() -> None:
     # 2 / 2**6 of six seeds, of four comparisons.
     claims = Claims(tuple(dataclasses.replace(claim, looks=(6,)) for claim in published_claims().claims))
     (sentence,) = adjusted(ledger(deep(0.1, 0.3, 6), claims=claims).entries)
-    assert "none of them is significant at 5% (smallest p 0.12; with 6 seeds, no p can be below 0.12)" in sentence
+    assert "none of them is significant at 5% (smallest p 0.12; 6 seeds cannot have one below 0.12)" in sentence
 
 
 def test_runs_that_did_not_learn_are_counted() -> None:
