@@ -14,7 +14,7 @@ from bench.metrics import accuracy, reported
 from bench.records import ProbeRecord, RecordError, RunRecord
 from bench.training.evaluation import evaluation_batch, joined, predict
 from bench.training.preparation import delivered, predict_part, prepare, ready, world_of
-from bench.training.runs import CHECKPOINTS, build_seeded
+from bench.training.runs import CHECKPOINTS, build_seeded, weights_sha256
 from bench.training.seeding import deterministic, stream
 from data_utils import Batch, ChannelStatistics, PairedDataset, Part, Source
 from fusion_models import find_model
@@ -137,9 +137,18 @@ def load_subject(record: RunRecord, source: Source, config: RunConfig) -> Subjec
         )
     try:
         network = build_seeded(find_model(record.model), source.info, record.seed, config.device)
-        network.load_state_dict(load_file(path))
+        weights = load_file(path)
+        network.load_state_dict(weights)
     except (SafetensorError, RuntimeError, ValueError) as error:
-        raise RecordError(f"the checkpoint {record.checkpoint} cannot be used: {error}") from error
+        raise RecordError(
+            f"the checkpoint {record.checkpoint} cannot be used: {error}; remove the file and train again with "
+            "--resume"
+        ) from error
+    if record.weights_sha256 not in (None, weights_sha256(weights)):
+        raise RecordError(
+            f"the checkpoint {record.checkpoint} has other weights than the record tells: another run replaced "
+            "it, or it is damaged; remove the file and train again with --resume"
+        )
     return Subject(network, record, source, config.protocol, config.device)
 
 

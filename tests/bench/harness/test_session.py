@@ -582,6 +582,8 @@ def test_a_resumed_session_takes_finished_cells_from_their_records(
     cells = [cell(session), cell(session, TWIN)]
     session.open(cells)
     assert "from records: 1 finished cell" in session.describe(cells)
+    assert session.records == [ended]  # also if the session is interrupted now
+    assert [session.record_of(one) for one in cells] == [ended, None]
     assert session.recall(cells[0]) == ended
     assert session.recall(cells[1]) is None
     session.run_cell(cells[1], drive, silent)
@@ -618,7 +620,34 @@ def test_changed_data_are_a_reason_to_rerun(make: Make, monkeypatch: pytest.Monk
     session = make(resume=True)
     session.open([cell(session)])
     assert session.recall(cell(session)) is None
-    assert f"rerun, data changed: {MODEL}" in session.describe([cell(session)])
+    assert f"rerun, data changed: 1 cell: {MODEL}" in session.describe([cell(session)])
+
+
+def test_what_is_finished_is_never_skipped(make: Make, ended: RunRecord) -> None:
+    session = make(resume=True, until_decided=True, compare_models=(MODEL, TWIN), budget="1h")
+    session.open(session.cells)
+    assert session.plan is not None
+    session.plan.budget = -1.0
+    assert session.recall(cell(session)) == ended
+    assert session.why_skipped(cell(session)) == ""
+    assert session.why_skipped(cell(session, TWIN)) == "the time of --budget is used up"
+
+
+@pytest.mark.usefixtures("ended")
+def test_a_look_that_could_not_be_merged_with_the_earlier_ones_is_refused(make: Make) -> None:
+    def second_look(name: str) -> Session:
+        words = {"earlier": str(path.parent), "results_dir": str(path.parent.parent / name)}
+        return make(until_decided=True, shard="1/2", compare_models=(MODEL, TWIN), **words)
+
+    path = make().records_path
+    session = second_look("mergeable")
+    session.open(session.cells)
+    assert session.notes == []
+    path.write_text(path.read_text().replace('"code_sha256":"', '"code_sha256":"0'))
+    session = second_look("refused")
+    with pytest.raises(OptionError, match=rf"run: {MODEL} \(seed 51\): code changed, so this look could not be"):
+        session.open(session.cells)
+    assert not session.folder.exists()
 
 
 def test_models_that_do_not_fit_do_not_keep_a_session_from_resuming(make: Make) -> None:
