@@ -9,7 +9,18 @@ from typing import Any
 from bench.config import canonical
 from bench.harness.cell import listed
 from bench.metrics import disturbed
-from bench.records import COMPLETED, FAILED, CellKey, RunRecord, cell_key, cell_of, differences, machine
+from bench.records import (
+    COMPLETED,
+    FAILED,
+    CellKey,
+    ProbeRecord,
+    RunRecord,
+    cell_key,
+    cell_of,
+    differences,
+    machine,
+    probe_key,
+)
 
 _DATA = ("data_sha256", "train_sha256", "valid_sha256", "test_sha256")
 
@@ -82,6 +93,30 @@ def reason_to_rerun(
         return f"it had {record.status}"
     reason = _question_changed(record, described) or _machine_changed(record, described, any_device=any_device)
     return reason or (_fault_of_checkpoint(record, checkpoints) if record.status == COMPLETED else "")
+
+
+def probed_before(
+    probes: Iterable[ProbeRecord], finished: Mapping[str, RunRecord], code_sha256: str
+) -> dict[tuple[str, str], list[ProbeRecord]]:
+    """What need not be measured again on trained models, by the name of the cell and the benchmark.
+
+    Args:
+        probes: Of earlier sessions.
+        finished: The records of these cells stand for runs.
+        code_sha256: Of the code that probes now.
+    """
+    weights = {cell_key(record): (name, record.weights_sha256) for name, record in finished.items()}
+    found: dict[tuple[str, str], list[ProbeRecord]] = {}
+    for probe in {probe_key(probe): probe for probe in probes}.values():
+        name, of_record = weights.get(cell_key(probe), ("", None))
+        if (probe.weights_sha256, probe.code_sha256) == (of_record, code_sha256):
+            found.setdefault((name, probe.benchmark), []).append(probe)
+    return {key: together for key, together in found.items() if _is_whole(together)}
+
+
+def _is_whole(together: Sequence[ProbeRecord]) -> bool:
+    """Whether these are all values of one measurement: the session may have ended while they were written."""
+    return {(probe.started_at, probe.values) for probe in together} == {(together[0].started_at, len(together))}
 
 
 def unlike(records: Iterable[RunRecord], rows: Mapping[CellKey, Described]) -> tuple[str, list[str]]:

@@ -7,7 +7,7 @@ matplotlib are imported where they are needed: a session that only lists its cel
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -22,7 +22,7 @@ from bench.harness.data import SessionData
 from bench.harness.folder import RunFolder
 from bench.harness.looks import Plan
 from bench.harness.options import Options
-from bench.harness.resume import Resumption, resume, row_of, unlike
+from bench.harness.resume import Resumption, probed_before, resume, row_of, unlike
 from bench.records import (
     COMPLETED,
     FAILED,
@@ -81,6 +81,7 @@ class Session:
     interrupted: bool = False
     earlier: list[RunRecord] = field(default_factory=list)
     _of_cell: dict[str, RunRecord] = field(default_factory=dict)
+    _probed: dict[tuple[str, str], list[ProbeRecord]] = field(default_factory=dict)
     _resumption: Resumption | None = None
     _execution: Execution | None = None
 
@@ -180,6 +181,16 @@ class Session:
             # All at once: whatever ends this session, its tables have them.
             self._of_cell |= self._resumption.finished
             self.records += self._resumption.finished.values()
+            if any(cell.study.probes for cell in cells):
+                self._recall_probes(self._resumption.finished)
+
+    def _recall_probes(self, finished: Mapping[str, RunRecord]) -> None:
+        from bench.probes.subject import probing_sha256
+
+        path = self.folder / PROBES
+        if path.is_file():
+            self._probed = probed_before(read(path, ProbeRecord), finished, probing_sha256())
+            self.probes += [probe for together in self._probed.values() for probe in together]
 
     def _compare_with_earlier_looks(self, cells: Sequence[Cell]) -> None:
         """Refuse to train what could not be merged with the run of ``--earlier`` afterwards.
@@ -381,19 +392,31 @@ class Session:
             raise RecordError(f"{cell.name} has not been trained in this session; run its cell first")
         return load_subject(record, self.data.source(cell.config), cell.config)
 
-    def earlier_subjects(self, cell: Cell) -> list[Subject]:
-        """The trained models of the same name from the seeds before this one, as far as there are any."""
+    def earlier_seeds(self, cell: Cell) -> list[Cell]:
+        """The cells of the same model from the seeds before this one that were trained to the end."""
         same = [other for other in self.cells if (other.config, other.spec) == (cell.config, cell.spec)]
         before = same[: [other.seed for other in same].index(cell.seed)]
-        ended = [other for other in before if (record := self.record_of(other)) and record.status == COMPLETED]
-        return [self.subject(other) for other in ended]
+        return [other for other in before if (record := self.record_of(other)) and record.status == COMPLETED]
 
-    def keep_probes(self, probes: Sequence[ProbeRecord]) -> None:
-        """Write probe records to the disk and remember them."""
-        probes = [escaped(probe) for probe in probes]
+    def recall_probes(self, cell: Cell, benchmark: str, others: Sequence[Cell] = ()) -> list[ProbeRecord]:
+        """What a benchmark measured on the cell's model in a session that is resumed; none if it has to measure.
+
+        Args:
+            cell: The model's.
+            benchmark: Its name.
+            others: The models that it compares the cell's with.
+        """
+        probes = self._probed.get((cell.name, benchmark), [])
+        compared = {probe.other_seed for probe in probes} - {None}
+        return probes if compared == {other.seed for other in others} else []
+
+    def keep_probes(self, probes: Sequence[ProbeRecord]) -> list[ProbeRecord]:
+        """Write what was measured on a model together to the disk, and remember it; returns it as it is kept."""
+        probes = [escaped(msgspec.structs.replace(probe, values=len(probes))) for probe in probes]
         self.probes += probes
         for probe in probes:
             self._files.write(PROBES, probe)
+        return probes
 
     def keep_cost(self, cost: CostRecord) -> None:
         """Write a measurement to the disk and remember it."""

@@ -77,10 +77,23 @@ class Trainings:
                 self._progress.end(session.run_cell(cell, drive, self._progress.epoch))
             return session.subject(cell)
 
-    def keep_probes(self, cell: Cell, probes: Sequence[ProbeRecord]) -> None:
-        """Write what a probe measured on a cell's model, and show that it did."""
-        self._session.keep_probes(probes)
-        self._progress.probed(cell.name, probes[0].benchmark, len(probes))
+    def probe(
+        self, cell: Cell, benchmark: str, measure: Callable[[], list[ProbeRecord]], others: Sequence[Cell] = ()
+    ) -> list[ProbeRecord]:
+        """What a benchmark measures on a cell's model: from records, or measured now and written; and show it.
+
+        Args:
+            cell: The model's.
+            benchmark: Its name.
+            measure: Measures it.
+            others: The models that the cell's is compared with.
+        """
+        if probes := self._session.recall_probes(cell, benchmark, others):
+            self._progress.probed(cell.name, f"from records: {benchmark}", len(probes))
+            return probes
+        probes = self._session.keep_probes(measure())
+        self._progress.probed(cell.name, benchmark, len(probes))
+        return probes
 
     def _skip_if_not_needed(self, cell: Cell) -> None:
         if reason := self._session.why_skipped(cell):

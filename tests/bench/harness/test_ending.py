@@ -125,7 +125,7 @@ def test_an_interrupted_session_says_what_is_kept(make: Make) -> None:
 
 def test_a_session_that_ran_out_of_time_says_how_to_go_on(tmp_path: Path) -> None:
     folder = tmp_path / "my run"
-    words = {"until_decided": True, "compare_models": (MODEL, TWIN), "budget": "1h"}
+    words: dict[str, Any] = {"until_decided": True, "compare_models": (MODEL, TWIN), "budget": "1h"}
     session = Session(resolve(root=tmp_path, results_dir=str(folder), profile="smoke", device="cpu", **words))
     session.skipped = {session.cells[0].name: LATE, session.cells[1].name: "decided", "bench/test.py::id": LATE}
     lines = printed(Ending(session, None, ())).splitlines()

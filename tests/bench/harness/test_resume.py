@@ -8,8 +8,9 @@ import pytest
 from msgspec.structs import replace
 from safetensors.numpy import save
 
-from bench.harness.resume import reason_to_rerun, resume, row_of, unlike
-from bench.records import DIVERGED, FAILED, RunRecord, cell_key
+from bench.harness.resume import probed_before, reason_to_rerun, resume, row_of, unlike
+from bench.records import DIVERGED, FAILED, ProbeRecord, RunRecord, cell_key
+from tests.bench.probes.samples import probe_record
 from tests.bench.samples import MODEL, TWIN, record
 
 FINISHED = record(data_sha256="a" * 64, code_sha256="c" * 64)
@@ -114,6 +115,32 @@ def test_an_earlier_look_has_to_be_of_the_same_code_data_and_protocol() -> None:
     assert unlike([replace(FINISHED, seed=53, code_sha256="d" * 64, status=FAILED)], rows) == ("", [])
     rows = {row_of(cell_key(FINISHED)): {**later, "environment": {**later["environment"], "threads": 1}}}
     assert unlike(earlier, rows) == ("", ["machine changed (threads: 2 -> 1)"])
+
+
+def test_probes_of_the_same_weights_and_code_stand_where_they_are_whole() -> None:
+    finished = {"a cell": FINISHED}
+    shared = {
+        name: getattr(FINISHED, name) for name in ("study", "variant", "dataset", "profile", "device", "seed")
+    }
+
+    def measured(*levels: float, **changes: Any) -> list[ProbeRecord]:
+        fields = {**shared, "model": MODEL, "weights_sha256": FINISHED.weights_sha256, "code_sha256": "p" * 64}
+        fields |= {"values": 2, **changes}
+        return [probe_record(level=level, **fields) for level in levels]
+
+    whole = measured(0.0, 0.5)
+    assert probed_before(whole, finished, "p" * 64) == {("a cell", "robustness"): whole}
+    again = measured(0.0, 0.5, started_at="later")
+    assert probed_before([*whole, *again], finished, "p" * 64) == {("a cell", "robustness"): again}
+    for probes in (
+        measured(0.0),  # the session ended while they were written
+        [*whole, *measured(0.0, started_at="later")],
+        measured(0.0, 0.5, values=None),  # of an earlier version
+        measured(0.0, 0.5, code_sha256="q" * 64),
+        measured(0.0, 0.5, weights_sha256="w" * 64),
+        measured(0.0, 0.5, seed=52),  # of a model that is trained again
+    ):
+        assert probed_before(probes, finished, "p" * 64) == {}
 
 
 def test_what_runs_again_is_counted_and_shortened(checkpoints: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from shutil import copytree, rmtree
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
@@ -406,7 +407,7 @@ def test_a_trained_cell_can_be_probed_and_one_that_was_not_cannot(make: Make) ->
     ended = [session.run_cell(one, drive, silent) for one in (first, second)]
     assert [session.record_of(one) for one in (first, second, third)] == [*ended, None]
     assert session.subject(second).record == ended[1]
-    earlier = [[s.record.seed for s in session.earlier_subjects(one)] for one in (first, second, third)]
+    earlier = [[other.seed for other in session.earlier_seeds(one)] for one in (first, second, third)]
     assert earlier == [[], [51], [51, 52]]
 
 
@@ -414,8 +415,9 @@ def test_a_trained_cell_can_be_probed_and_one_that_was_not_cannot(make: Make) ->
 def test_probes_are_on_the_disk_and_in_the_tables(opened: Session) -> None:
     opened.records.append(record())
     probes = [probe_record(level=level) for level in (0.0, 0.5, 0.9, 1.0)]
-    opened.keep_probes(probes)
-    assert read(opened.folder / "probes.jsonl", ProbeRecord) == opened.probes == probes
+    kept = opened.keep_probes(probes)
+    assert kept == [msgspec.structs.replace(probe, values=4) for probe in probes]
+    assert read(opened.folder / "probes.jsonl", ProbeRecord) == opened.probes == kept
     assert "robustness" in [table.name for table in opened.finish()]
     assert "| dropped-returns" in (opened.folder / "tables" / "robustness-robustness.md").read_text()
 
