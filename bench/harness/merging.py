@@ -13,7 +13,7 @@ import msgspec
 from bench.config import canonical
 from bench.harness.cell import listed, name_of
 from bench.harness.kept import declared, keep, kept
-from bench.harness.shards import Group, ShardPlan, group_of
+from bench.harness.shards import Group, ShardPlan, group_of, read_plans
 from bench.records import (
     FAILED,
     CostRecord,
@@ -110,21 +110,6 @@ def write(merged: Merged, folder: Path) -> None:
     write_records(folder / PROBES, merged.probes)
     write_records(folder / COSTS, merged.costs)
     write_records(folder / RECORDS, [record for record, _ in merged.records])
-
-
-def read_plans(folder: Path) -> list[ShardPlan]:
-    """The plans of the shards in a folder.
-
-    Raises:
-        RecordError: One of them cannot be read.
-    """
-    plans = []
-    for path in sorted(folder.glob("shard-*-of-*.json")) if folder.is_dir() else []:
-        try:
-            plans.append(msgspec.json.decode(path.read_bytes(), type=ShardPlan))
-        except ValueError as error:
-            raise RecordError(f"{path}: not the plan of a shard ({error}); run the shard again") from error
-    return plans
 
 
 def _runs(path: Path) -> list[Run]:
@@ -233,7 +218,8 @@ def _missing(plans: Sequence[tuple[Path, ShardPlan]], records: Sequence[RunRecor
         for path, other in others:
             if (other.of, other.cells) != (plan.of, plan.cells):
                 raise RecordError(
-                    f"{first} and {path} are shards of different selections; give the same options to every shard"
+                    f"{first} and {path} are shards of different selections; give the same options to every "
+                    "shard, and leave out those of a division that was given up"
                 )
         ended = {name_of(record) for record in records if not groups or group_of(record) in groups}
         there = {shard.number for _, shard in shards}
