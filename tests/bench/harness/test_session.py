@@ -16,7 +16,9 @@ from bench.harness.cell import Cell
 from bench.harness.data import misfit
 from bench.harness.folder import FolderError
 from bench.harness.options import resolve
+from bench.harness.progress import Progress
 from bench.harness.session import Session
+from bench.harness.trainings import Trainings
 from bench.records import (
     DIVERGED,
     FAILED,
@@ -299,6 +301,9 @@ def test_a_cell_that_raised_is_on_the_disk_and_raises(
     assert (kept.model, kept.seed, kept.train_losses, kept.valid_accuracy) == (MODEL, 51, [], None)
     assert kept.command
     assert notebook.notes == [("begin", (MODEL, MODEL)), ("end", (None, 0))]
+    progress = Progress(lambda _: None, live=False, cells=2)
+    trainings = Trainings(session, [cell(session), cell(session, TWIN)], progress)
+    assert trainings.unfinished == 1  # its record is one of those that are counted as kept
 
 
 def interrupt(*_: Any, **__: Any) -> RunRecord:
