@@ -234,9 +234,10 @@ def test_a_record_whose_writing_is_interrupted_waits(path: Path, monkeypatch: py
         raise KeyboardInterrupt
 
     outbox = Outbox()
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr("os.fsync", interrupt)
-        outbox.add(path, record())
+        with pytest.raises(KeyboardInterrupt):
+            outbox.add(path, record())
     assert (read(path, RunRecord), len(outbox)) == ([], 1)
     outbox.send()
     assert (read(path, RunRecord), len(outbox)) == ([record()], 0)
