@@ -1,6 +1,7 @@
 """What downsampling does inside trained models, for the studies that request it.
 
-A cell that this session has trained is probed as it is, another one is trained first. Asserts what must hold
+A cell that this session has trained is probed as it is, another one is trained first. With ``--resume`` values
+are taken from records where neither the weights nor the code changed. Asserts what must hold
 whatever the outcome; the outcome is in ``probes.jsonl`` and the table "features".
 """
 
@@ -17,17 +18,19 @@ if TYPE_CHECKING:
     from bench.probes.subject import Subject
 
 
-def test_features(
-    cell: Cell, subject: Subject, session: Session, keep_probes: Callable[[list[ProbeRecord]], None]
-) -> None:
+def test_features(cell: Cell, subject: Subject, session: Session, probe: Callable[..., list[ProbeRecord]]) -> None:
     """The weights are those of the record, and every value lies where its definition allows."""
     from bench.probes import features
 
-    subject.check()
-    probes = features.measure(subject, session.earlier_subjects(cell))
-    keep_probes(probes)
+    others = session.earlier_seeds(cell)
+
+    def measure() -> list[ProbeRecord]:
+        subject.check()
+        return features.measure(subject, [session.subject(other) for other in others])
+
+    probes = probe(measure, others)
     side = max(subject.dataset.info.image_size)
-    assert "shift-consistency" in {probe.probe for probe in probes}
-    for probe in probes:
-        highest = side if probe.unit == "px" else 1 + 1e-9  # a share, or CKA with its rounding
-        assert 0 <= probe.value <= highest, f"{probe.probe} {probe.layer}: {probe.value}"
+    assert "shift-consistency" in {one.probe for one in probes}
+    for one in probes:
+        highest = side if one.unit == "px" else 1 + 1e-9  # a share, or CKA with its rounding
+        assert 0 <= one.value <= highest, f"{one.probe} {one.layer}: {one.value}"

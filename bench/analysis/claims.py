@@ -34,6 +34,7 @@ from enum import StrEnum
 from functools import cache
 from hashlib import sha256
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 
 import msgspec
@@ -178,13 +179,11 @@ class Claims:
         claims: File by file.
         questions: Likewise.
         studies: The studies that ``--study claims`` runs for them.
-        alone: Whether they are judged without the published ones.
     """
 
     claims: tuple[Claim, ...]
     questions: tuple[Question, ...] = ()
     studies: tuple[str, ...] = ()
-    alone: bool = False
 
     def hashes(self, source: Source, model: str) -> dict[str, str]:
         """By name, the hashes of the claims that runs of a model under a protocol of a study are evidence for."""
@@ -213,6 +212,7 @@ class _Comparison(msgspec.Struct, forbid_unknown_fields=True):
     claim: str
     estimand: str
     comparison: str
+    levels: list[float] = []
 
 
 class _Question(msgspec.Struct, forbid_unknown_fields=True):
@@ -277,19 +277,18 @@ def with_published(own: Mapping[Path, str], *, always: bool = False) -> Claims:
     """
     if not own:
         return published_claims()
-    alone = declared_in(own)
-    if alone.alone and not always:
-        return alone
+    if _alone(_parsed(path, text) for path, text in own.items()) and not always:
+        return declared_in(own)
     return declared_in({**read_texts(published_files()), **own})
 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # editors on Windows write a byte order mark
     except OSError as error:
         raise ClaimError(f"{path}: cannot be read ({error.strerror}); give a TOML file of claims") from error
     except UnicodeDecodeError as error:
-        raise ClaimError(_not_claims(path, error)) from error
+        raise ClaimError(f"{path}: not text in UTF-8 ({error.reason}); save it as UTF-8") from error
 
 
 def declared_in(texts: Mapping[Path, str]) -> Claims:
@@ -311,8 +310,12 @@ def declared_in(texts: Mapping[Path, str]) -> Claims:
         studies |= dict.fromkeys(content.run)
         asked += [(path, question) for question in content.questions]
     questions = tuple(_question(path, question, claims) for path, question in asked)
-    alone = bool(contents) and not any(content.published for content in contents.values())
-    return Claims(tuple(claims.values()), questions, tuple(studies), alone)
+    return Claims(tuple(claims.values()), questions, tuple(studies))
+
+
+def _alone(contents: Iterable[_File]) -> bool:
+    """Whether files are judged without the published claims: all of them say so."""
+    return not any(content.published for content in contents)
 
 
 def _parsed(path: Path, text: str) -> _File:
@@ -326,8 +329,12 @@ def _parsed(path: Path, text: str) -> _File:
             f"{path}: looks = {looks}; give increasing numbers of seeds, the first at least {FEWEST_SEEDS}: "
             "fewer cannot decide"
         )
-    if content.claims and not content.settings:
-        raise ClaimError(f'{path}: no settings; say which runs count, such as "as published" = ["my-study"]')
+    if not content.claims and not content.questions:
+        raise ClaimError(f"{path}: declares no claims and no questions; bench/analysis/claims.py has the form")
+    if content.claims and not all(content.settings.values() or [[]]):
+        raise ClaimError(
+            f'{path}: no settings, or one without runs; say which count, such as "as published" = ["my-study"]'
+        )
     return content
 
 
@@ -359,10 +366,11 @@ def _hash(declared: object) -> str:
 def _words(path: Path, declared: _Claim) -> tuple[str, str]:
     """The name and the words of a claim."""
     study = path.stem
-    if bool(declared.number) == bool(declared.name and declared.words):
+    name, words = (" ".join(text.split()) for text in (declared.name, declared.words))  # one line of a table
+    if (bool(declared.number), bool(name), bool(words)) not in ((True, False, False), (False, True, True)):
         raise ClaimError(f"{path}: a claim has either a number, or a name and words of its own")
-    if declared.name:
-        return f"{study}/{declared.name}", declared.words
+    if name:
+        return f"{study}/{name}", words
     published = read_published(study)["claims"] if study in published_studies() else []
     if not 1 <= declared.number <= len(published):
         raise ClaimError(
@@ -379,8 +387,11 @@ def _source(text: str) -> Source:
 
 def _parts(where: str, test: _Test) -> Iterable[Part]:
     quantity, manipulation = _quantity(where, test)
+    tested = quantity.metric.comparison != "exact"
     for comparison in test.comparisons:
         a, relation, b = _compared(where, comparison)
+        if tested and not quantity.metric.margin and relation is not Relation.BETTER:
+            raise ClaimError(f"{where}: {comparison!r} cannot be tested with a margin of 0; give a larger one")
         yield Part(a, relation, b, quantity, manipulation)
 
 
@@ -390,9 +401,9 @@ _COMPARISON = re.compile(rf"{_SIDE} ({'|'.join(Relation)}) {_SIDE}")
 
 def _compared(where: str, comparison: str) -> tuple[str, Relation, str]:
     words = _COMPARISON.fullmatch(comparison.strip())
-    if words is None or words[1] == words[3]:
+    if words is None or words[1] == words[3] or any(map(_of_one_model, (words[1], words[3]))):
         raise ClaimError(
-            f"{where}: {comparison!r} compares nothing; write the names of two models and one of "
+            f"{where}: {comparison!r} compares nothing; write the names of two different models and one of "
             f"{', '.join(map(repr, map(str, Relation)))} between them"
         )
     if (OVER in words[1]) != (OVER in words[3]):
@@ -400,12 +411,22 @@ def _compared(where: str, comparison: str) -> tuple[str, Relation, str]:
     return words[1], Relation(words[2]), words[3]
 
 
+def _of_one_model(side: str) -> bool:
+    """Whether it is the difference between a model and itself."""
+    a, *b = side.split(OVER)
+    return b == [a]
+
+
 def _quantity(where: str, test: _Test) -> tuple[Quantity, Manipulation | None]:
     manipulation = None
     if test.estimand.startswith(LOST_UNDER):
         corruption = test.estimand.removeprefix(LOST_UNDER)
-        if not test.levels or 0.0 in test.levels:
-            raise ClaimError(f"{where}: {test.estimand!r} needs levels other than 0, such as levels = [4.0]")
+        if not (corruption and test.levels and all(0 < level < inf for level in test.levels)):
+            raise ClaimError(
+                f"{where}: {test.estimand!r} needs a corruption's name and levels above 0, such as levels = [4.0]"
+            )
+        if not (0 <= test.least_drop < 1 and 0 <= test.above_chance < 1):
+            raise ClaimError(f"{where}: least_drop and above_chance are shares: from 0 to below 1")
         quantity = lost_under(corruption, test.levels)
         manipulation = Manipulation(corruption, tuple(test.levels), test.least_drop, test.above_chance)
     elif test.estimand in ESTIMANDS and not test.levels:
@@ -416,10 +437,13 @@ def _quantity(where: str, test: _Test) -> tuple[Quantity, Manipulation | None]:
             f"{where}: {test.estimand!r} {reason}; there are {', '.join(ESTIMANDS)}, "
             f"and '{LOST_UNDER}CORRUPTION' with levels"
         )
-    if test.margin is None:
+    if test.margin is None and not test.reason:
         return quantity, manipulation
-    if test.margin < 0 or not test.reason:
-        raise ClaimError(f"{where}: a margin needs a reason, and cannot be negative")
+    if test.margin is None or not test.reason.strip():
+        raise ClaimError(f"{where}: a margin needs a reason, and a reason a margin")
+    if not 0 <= test.margin < quantity.most:
+        wanted = "a share of 1, such as 0.02 for two in a hundred" if quantity.most == 1 else "a number from 0 on"
+        raise ClaimError(f"{where}: margin = {test.margin:g} of {test.estimand}; give {wanted}")
     return quantity.with_margin(test.margin, test.reason), manipulation
 
 
@@ -430,7 +454,7 @@ def _question(path: Path, declared: _Question, claims: Mapping[str, Claim]) -> Q
         raise ClaimError(f"{where}: there is no claim {sorted(unknown)[0]!r}; there are {', '.join(claims)}")
     parts = []
     for comparison in declared.comparisons:
-        quantity, _ = _quantity(where, _Test(comparison.estimand, []))
+        quantity, _ = _quantity(where, _Test(comparison.estimand, [], levels=comparison.levels))
         a, relation, b = _compared(where, comparison.comparison)
         parts.append((comparison.claim, Part(a, relation, b, quantity)))
     return Question(declared.question, tuple(declared.claims), tuple(parts))

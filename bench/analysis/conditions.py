@@ -38,7 +38,7 @@ def describe(records: Sequence[RunRecord], *, times: bool = True) -> list[str]:
         f"seeds: {', '.join(map(str, seeds))} (n = {span(of_models.values())})",
         _device(record.environment for record in done),
     ]
-    lines += _rates(done)
+    lines += _rates(done) + _versions(done)
     here = main_device(done) or ("", "")
     elsewhere = sum(device_model(record) != here for record in done)
     if elsewhere:
@@ -68,6 +68,13 @@ def _rates(records: Sequence[RunRecord]) -> list[str]:
     counts = Counter(record.protocol.get("learning_rate") or 0.0 for record in records)
     chosen = [f"{rate:g} in {counted(counts[rate], 'run')}" for rate in sorted(counts)]
     return [f"chosen learning rates: {', '.join(chosen)}"]
+
+
+def _versions(records: Sequence[RunRecord]) -> list[str]:
+    """Whether the code that decided the results changed between the runs."""
+    # Of a model that is a function, the hash covers the function's file too.
+    hashes = {(r.model if r.family == "custom" else "", r.code_sha256) for r in records if r.code_sha256}
+    return ["code: NOT ALL FROM ONE VERSION"] if len(hashes) > len({name for name, _ in hashes}) else []
 
 
 def _test_pairs(records: Sequence[RunRecord]) -> str:

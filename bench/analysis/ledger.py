@@ -16,7 +16,7 @@ from bench.analysis.claims import BEST, OVER, Claim, Claims, Manipulation, Part,
 from bench.analysis.formats import counted
 from bench.analysis.frames import grouped
 from bench.analysis.pairing import Pairing, over, pair
-from bench.analysis.quantities import Quantity, Run, accuracy_under, count_learned
+from bench.analysis.quantities import Quantity, Run, accuracy_under, chance_accuracy, count_learned
 from bench.analysis.tuning import best_of_variants, without_variant
 from bench.analysis.verdicts import Outcome, Verdict, follow, untested
 from bench.config import FULL
@@ -117,12 +117,14 @@ class PartEntry:
         part: What was claimed.
         verdict: The verdict of the runs.
         looks: Numbers of seeds after which they are looked at.
+        n: The number of seeds so far, of which the verdict is over those at a look.
         runs: Those of its models.
     """
 
     part: Part
     verdict: Verdict
     looks: tuple[int, ...]
+    n: int
     runs: Models = field(repr=False, compare=False)
 
     @cached_property
@@ -173,9 +175,9 @@ class PartEntry:
             return ""  # costs do not depend on it
         silent = [m for m, (k, n) in zip(self.part.models, self.learned, strict=True) if n and not k]
         pairing = self.verdict.pairing
-        words = (
-            ["no run of either learned"] if len(silent) > 1 else [f"no run of {model} learned" for model in silent]
-        )
+        if len(silent) == len(self.part.models):
+            silent = ["either" if len(silent) == 2 else "any"]
+        words = [f"no run of {model} learned" for model in dict.fromkeys(silent)]
         if pairing.counted < pairing.n:
             count = "counts" if pairing.counted == 1 else "count"
             words.append(f"over the {counted(pairing.counted, 'pair')} of {pairing.n} that {count}")
@@ -197,7 +199,7 @@ def _failure(manipulation: Manipulation, runs: Sequence[Run]) -> str:
     if len(found) < len(levels):
         return ""  # then the quantity is missing too
     clean, corrupted = found[0], fmean(found[1:])
-    chance = 1 / runs[0].record.classes
+    chance = fmean(chance_accuracy(run.record) for run in runs)
     if clean - corrupted < manipulation.least_drop:
         return f"accuracy {clean:.3f} to {corrupted:.3f}, less than {manipulation.least_drop:g} apart"
     if corrupted < chance + manipulation.above_chance:
@@ -271,12 +273,13 @@ class Entry:
         not_run = sum(part.ruling is Ruling.NOT_RUN for part in self.parts)
         if not_run:
             return f": {not_run} of {len(self.parts)} comparisons not run"
-        waiting = [part for part in self.parts if part.ruling is Ruling.UNDECIDED and not part.stopped]
+        undecided = [part for part in self.parts if part.ruling is Ruling.UNDECIDED]
+        waiting = [part for part in undecided if not part.stopped]
+        n = min(part.n for part in waiting or undecided)
+        seeds = f"{n} seed{'' if n == 1 else 's'}"
         if not waiting:
-            return f" after {self.claim.looks[-1]} seeds"
-        seeds = min(part.verdict.pairing.n for part in waiting)
-        following = next(look for look in self.claim.looks if look > seeds)
-        return f" so far: {seeds} seed{'' if seeds == 1 else 's'}, next look at {following}"
+            return f" after {seeds}"
+        return f" so far: {seeds}, next look at {next(look for look in self.claim.looks if look > n)}"
 
     @property
     def look(self) -> int:
@@ -370,10 +373,9 @@ def ledger(records: Iterable[RunRecord], probes: Iterable[ProbeRecord], claims: 
 
 def judged(part: Part, looks: tuple[int, ...], models: Models) -> PartEntry:
     """The result of one comparison of these runs."""
-    verdict = follow(
-        _pair(part, models), looks, lambda verdict: ruling(part.relation, verdict) is not Ruling.UNDECIDED
-    )
-    return PartEntry(part, verdict, looks, models)
+    pairing = _pair(part, models)
+    verdict = follow(pairing, looks, lambda verdict: ruling(part.relation, verdict) is not Ruling.UNDECIDED)
+    return PartEntry(part, verdict, looks, pairing.n, models)
 
 
 def _pair(part: Part, models: Models) -> Pairing:
@@ -385,7 +387,7 @@ def _pair(part: Part, models: Models) -> Pairing:
     if len(sides[0]) == len(sides[1]) == 1:
         return pair_of(part.a, part.b)
     one, other = (pair_of(*side) for side in sides)
-    return over(one, other)
+    return over(one, other, pair_of(sides[0][0], sides[1][0]).seeds)
 
 
 def _models(claim: Claim, by_source: Mapping[Source, Sequence[Run]]) -> dict[ClaimConditions, Models]:
@@ -405,8 +407,11 @@ def _models(claim: Claim, by_source: Mapping[Source, Sequence[Run]]) -> dict[Cla
 
 
 def _best(by_source: Mapping[Source, Sequence[Run]], study: str) -> list[Run]:
-    """``best_of_variants`` of the runs of a study, each with those that were rejected."""
-    runs = [run for source, of_source in by_source.items() if source[0] == study for run in of_source]
+    """``best_of_variants`` of a study's runs, each with those that were rejected; none of one variant alone."""
+    variants = {source: runs for source, runs in by_source.items() if source[0] == study and source[1] != BEST}
+    if len(variants) < 2:
+        return []  # nothing was chosen
+    runs = [run for of_source in variants.values() for run in of_source]
     chosen = {id(record) for record in best_of_variants(run.record for run in runs)}
     tried = grouped((run.record for run in runs), without_variant)
     return [

@@ -4,7 +4,7 @@ What is no pair is decided here: runs that saw different data, times of differen
 learn where the quantity is about models that did.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from math import exp, isnan, log1p, nan
@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.analysis.formats import beside
 from bench.analysis.quantities import Quantity, Run, learned
-from bench.analysis.resampling import resampling
+from bench.analysis.resampling import ratio_of, resampling
 from bench.analysis.statistics import FEWEST_SEEDS, Floats, Interval
 from bench.metrics import reported_part
 from bench.records import COMPLETED, Metric, same_data
@@ -31,6 +31,7 @@ class Pairing:
         ratio: Reported pairs per training pair if seeds divide the same pairs again and again; 0 if each seed has
             pairs of its own.
         seeds: Ascending; () where they are not known.
+        yes_or_no: Whether values are 1 and 0 alone.
     """
 
     a: str
@@ -40,6 +41,7 @@ class Pairing:
     values_b: tuple[float, ...]
     ratio: float = 0.0
     seeds: tuple[int, ...] = ()
+    yes_or_no: bool = False
 
     @property
     def n(self) -> int:
@@ -124,8 +126,9 @@ def pair(a: str, b: str, quantity: Quantity, runs_a: Mapping[int, Run], runs_b: 
         quantity.metric,
         tuple(x for x, _ in values.values()),
         tuple(y for _, y in values.values()),
-        resampling(runs_a[seed].record for seed in values),
+        ratio_of(quantity.metric, resampling(runs_a[seed].record for seed in values)),
         tuple(values),
+        quantity.yes_or_no,
     )
 
 
@@ -137,10 +140,16 @@ def _comparable(quantity: Quantity, one: Run, other: Run) -> bool:
     return same_data(*records) and len(parts) < 2
 
 
-def over(one: Pairing, other: Pairing) -> Pairing:
-    """The difference of two models, or their ratio, compared with that of two others over the common seeds."""
+def over(one: Pairing, other: Pairing, alike: Collection[int]) -> Pairing:
+    """The difference of two models, or their ratio, compared with that of two others over the common seeds.
+
+    Args:
+        one: The two models.
+        other: The two others.
+        alike: The seeds of which both pairs saw the same data.
+    """
     sides = [dict(zip(pairing.seeds, _effects(pairing), strict=True)) for pairing in (one, other)]
-    seeds = tuple(seed for seed in one.seeds if seed in sides[1])
+    seeds = tuple(seed for seed in one.seeds if seed in sides[1] and seed in alike)
     pairs = [(sides[0][seed], sides[1][seed]) for seed in seeds]
     pairs = [(nan, nan) if isnan(sum(pair)) else pair for pair in pairs]
     return Pairing(

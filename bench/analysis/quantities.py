@@ -6,9 +6,10 @@ average), accuracies, costs, and values of probes. The smallest difference that 
 before anybody looks at results; none was fitted.
 """
 
+import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from math import log
+from math import inf, log
 from statistics import fmean
 
 from msgspec.structs import replace
@@ -53,17 +54,20 @@ class Quantity:
         of: Its value in a run, None where the run lacks it.
         if_learned: Whether only pairs of runs count that both learned.
         of_diverged: Whether a run whose training diverged has a value.
+        most: No difference is larger: 1 for shares.
+        yes_or_no: Whether values are 1 and 0 alone, so that a few alike say little about rare ones.
     """
 
     metric: Metric
     of: Callable[[Run], float | None] = field(repr=False)
     if_learned: bool = False
     of_diverged: bool = False
+    most: float = inf
+    yes_or_no: bool = False
 
     def with_margin(self, margin: float, reason: str) -> "Quantity":
         """The same with another smallest difference that matters."""
-        metric = replace(self.metric, margin=margin, reason=reason)
-        return Quantity(metric, self.of, self.if_learned, self.of_diverged)
+        return dataclasses.replace(self, metric=replace(self.metric, margin=margin, reason=reason))
 
 
 def measured(metric: Metric) -> Quantity:
@@ -77,8 +81,18 @@ def chance_loss(record: RunRecord, part: str = "") -> float:
     It is their entropy: 0.693 for two classes of the same size, and for those of records that do not tell. The
     part is the reported one if left out.
     """
+    return -sum(share * log(share) for share in _class_shares(record, part) if share)
+
+
+def chance_accuracy(record: RunRecord) -> float:
+    """The accuracy on the reported pairs of a model that always predicts their largest class."""
+    return max(_class_shares(record))
+
+
+def _class_shares(record: RunRecord, part: str = "") -> list[float]:
+    """The classes' proportions among a part of the pairs; even ones if the record does not tell."""
     counts = (record.class_counts or {}).get(part or reported_part([record])) or [1] * record.classes
-    return -sum(count / sum(counts) * log(count / sum(counts)) for count in counts if count)
+    return [count / sum(counts) for count in counts]
 
 
 def learned(record: RunRecord) -> bool | None:
@@ -115,7 +129,7 @@ def lost_under(corruption: str, levels: Sequence[float]) -> Quantity:
 
     title = f"accuracy lost under {corruption}"
     metric = Metric(name=title, title=title, margin=0.01, reason="as for accuracy", higher_is_better=False)
-    return Quantity(metric, lost)
+    return Quantity(metric, lost, most=1.0)
 
 
 def probed(title: str, probe: str, margin: float, reason: str, layer: str | None = None) -> Quantity:
@@ -126,7 +140,8 @@ def probed(title: str, probe: str, margin: float, reason: str, layer: str | None
         values = [probe.value for probe in latest.values() if layer in (None, probe.layer)]
         return fmean(values) if values else None
 
-    return Quantity(Metric(name=title, title=title, margin=margin, reason=reason, higher_is_better=True), mean)
+    metric = Metric(name=title, title=title, margin=margin, reason=reason, higher_is_better=True)
+    return Quantity(metric, mean, most=1.0)
 
 
 def _reported(name: str) -> Callable[[Run], float | None]:
@@ -192,15 +207,17 @@ LEARNED = Quantity(
     ),
     _learned,
     of_diverged=True,
+    most=1.0,
+    yes_or_no=True,
 )
 LOSS_RATIO = Quantity(
     replace(_LOSS, name="loss ratio", title="loss", ratio=True, margin=0.25, reason=_QUARTER),
     _loss_with_a_ratio,
     if_learned=True,
 )
-ACCURACY = Quantity(replace(_ACCURACY, name="accuracy", title="accuracy"), _reported("accuracy"))
+ACCURACY = Quantity(replace(_ACCURACY, name="accuracy", title="accuracy"), _reported("accuracy"), most=1.0)
 FINAL_ACCURACY = Quantity(
-    replace(_ACCURACY, name="final accuracy", title="accuracy after the last epoch"), _final_accuracy
+    replace(_ACCURACY, name="final accuracy", title="accuracy after the last epoch"), _final_accuracy, most=1.0
 )
 ALL_ACCURACY = Quantity(
     replace(
@@ -210,6 +227,7 @@ ALL_ACCURACY = Quantity(
         reason="as for accuracy; the published one is over training and validation pairs together",
     ),
     lambda run: overall_accuracy(run.record),
+    most=1.0,
 )
 MEAN_LOSS = Quantity(
     replace(

@@ -38,5 +38,5 @@ def shared_pairs(records: Iterable[RunRecord]) -> float:
 
 
 def ratio_of(metric: Metric, ratio: float) -> float:
-    """A table's ``shared_pairs`` for one of its metrics: 0 for costs, which do not depend on the pairs."""
-    return ratio if metric.part else 0.0
+    """The ``ratio`` of one metric: 0 for costs, which do not depend on the pairs."""
+    return 0.0 if metric.per_machine or metric.comparison == "exact" else ratio

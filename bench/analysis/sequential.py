@@ -2,7 +2,7 @@
 
 A comparison that is tested again and again until it is significant finds differences that do not exist. Here each
 look may spend only a share of the 5%: little at the first, all of it at the last (``spent``, of O'Brien and
-Fleming's type, Lan and DeMets 1983). Two tests use it:
+Fleming's type, Lan and DeMets 1983). Three tests use it:
 
 - ``sign_flips``, exact for any number of looks: if A and B are alike, each difference could as well have the other
   sign. A look's bound depends on the absolute differences alone, so the share of all sign patterns that cross any
@@ -10,6 +10,8 @@ Fleming's type, Lan and DeMets 1983). Two tests use it:
 - ``resampled_t`` for seeds that divide the same pairs again and again: their results depend on each other, so the
   variance is that of Nadeau and Bengio 2003. The bounds are those of independent normal differences; dependent
   ones change less from look to look, and so cross by chance less often.
+- ``rarely_worse`` for the margin of what is 1 or 0, such as whether a run learned: exact, by the binomial
+  distribution.
 
 What a look decides depends on the differences up to it alone: later seeds never change an earlier look.
 
@@ -144,6 +146,37 @@ def _sums(x: Floats, looks: Sequence[int], *, exact: bool, two_sided: bool) -> I
             sums = all_sums[:size]
         if number in looks:
             yield np.abs(sums) if two_sided else sums
+
+
+def rarely_worse(differences: ArrayLike, looks: Sequence[int], margin: float) -> list[Look]:
+    """The looks of the exact test that A is 1 less often than B by the margin or more that were reached.
+
+    If it is, A alone is 0 with at least the margin as probability, so few such seeds rule it out; their number has
+    a binomial distribution. Sign flips would be wrong: ten seeds without a difference, which one in ten sequences
+    has at a true difference of 0.2, would rule out 0.2 with p = 0.001.
+
+    Args:
+        differences: A - B, each 1 or 0, in the order of the seeds, (n,); nan for a pair that says nothing.
+        looks: As in ``sign_flips``.
+        margin: Above 0, below 1.
+    """
+    worse = np.asarray(differences, dtype=float) < 0
+    waiting = np.ones(
+        1
+    )  # of each number of such seeds, the probability that it is reached without crossing a bound
+    results: list[Look] = []
+    for before, look in pairwise((0, *looks)):
+        if look > worse.size:
+            break
+        new = np.arange(look - before + 1)
+        waiting = np.convolve(waiting, scipy.stats.binom.pmf(new, look - before, margin))
+        allowed = spent(look / looks[-1]) - (1 - waiting.sum())
+        crosses = waiting.cumsum() <= allowed + 1e-12
+        count = int(worse[:look].sum())
+        p, level = scipy.stats.binom.cdf((count, int(crosses.sum()) - 1), look, margin)
+        results.append(Look(look, float(p), float(level), bool(crosses[count])))
+        waiting[crosses] = 0
+    return results
 
 
 def resampled_t(

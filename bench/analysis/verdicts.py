@@ -9,9 +9,10 @@
 - ``not judged``: the metric has no direction.
 
 Tests are exact sign flips where each seed has pairs of its own, and the corrected t test of Nadeau and Bengio
-where seeds divide the same pairs. ``judge`` decides all comparisons of a table together (Holm 1979); ``follow``
-decides one comparison in looks declared beforehand. Metrics that do not depend on the seed (``Metric.comparison``
-is "exact") are decided by one run, without a test.
+where seeds divide the same pairs. Margins of what is 1 or 0 are tested by binomial distributions. ``judge``
+decides all comparisons of a table together (Holm 1979); ``follow`` decides one comparison in looks declared
+beforehand. Metrics that do not depend on the seed (``Metric.comparison`` is "exact") are decided by one run,
+without a test.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -24,7 +25,7 @@ import numpy as np
 
 from bench.analysis.formats import margin, significant
 from bench.analysis.pairing import Pairing
-from bench.analysis.sequential import resampled_p, resampled_t, sign_flip_p, sign_flips
+from bench.analysis.sequential import Look, rarely_worse, resampled_p, resampled_t, sign_flips
 from bench.analysis.statistics import (
     ALPHA,
     CONFIDENCE,
@@ -205,19 +206,15 @@ def _differs(pairing: Pairing) -> float:
 
 
 def _not_worse(pairing: Pairing) -> float:
-    return _p(pairing, pairing.advantages + pairing.threshold)
+    return _p(pairing, pairing.advantages)
 
 
 def _equivalent(pairing: Pairing) -> float:
-    return max(_not_worse(pairing), _p(pairing, -pairing.advantages + pairing.threshold))
+    return max(_not_worse(pairing), _p(pairing, -pairing.advantages))
 
 
 def _p(pairing: Pairing, advantages: Floats, *, two_sided: bool = False) -> float:
-    if not (two_sided or pairing.threshold):
-        return 1.0  # a margin of 0 cannot be tested
-    if pairing.ratio:
-        return resampled_p(advantages, pairing.ratio, two_sided=two_sided)
-    return sign_flip_p(advantages, two_sided=two_sided)
+    return _tests(pairing, advantages, (advantages.size,), two_sided=two_sided)[0].p
 
 
 def _tested(pairing: Pairing, difference: float, equivalence: float, not_worse: float) -> Verdict:
@@ -274,8 +271,8 @@ def follow(pairing: Pairing, looks: Sequence[int], settles: Callable[[Verdict], 
     for number, look in enumerate((look for look in looks if look <= pairing.n), 1):
         seen = pairing.first(look)
         difference_p, differs = _crossed(seen, seen.differences, looks, two_sided=True)
-        not_worse_p, not_worse = _crossed(seen, seen.differences + seen.threshold, looks)
-        not_better_p, not_better = _crossed(seen, -seen.differences + seen.threshold, looks)
+        not_worse_p, not_worse = _crossed(seen, seen.differences, looks)
+        not_better_p, not_better = _crossed(seen, -seen.differences, looks)
         verdict = Verdict(
             seen,
             difference_p,
@@ -295,15 +292,25 @@ def _crossed(
     pairing: Pairing, differences: Floats, looks: Sequence[int], *, two_sided: bool = False
 ) -> tuple[float, bool]:
     """The p value at the last look that was reached, and whether it or one before rejects."""
-    if not (two_sided or pairing.threshold):
-        return 1.0, False  # a margin of 0 cannot be tested
-    if pairing.ratio:
-        reached = resampled_t(differences, looks, pairing.ratio, two_sided=two_sided)
-    else:
-        reached = sign_flips(differences, looks, two_sided=two_sided)
+    reached = _tests(pairing, differences, looks, two_sided=two_sided)
     return reached[-1].p, any(look.crossed for look in reached)
 
 
+def _tests(pairing: Pairing, differences: Floats, looks: Sequence[int], *, two_sided: bool = False) -> list[Look]:
+    """The looks reached of the test that there is no difference; one-sided, that it is -margin or less."""
+    if two_sided:
+        shifted = differences
+    elif not pairing.threshold:
+        return [Look(differences.size, 1.0, 0.0, crossed=False)]  # a margin of 0 cannot be tested
+    elif pairing.yes_or_no:
+        return rarely_worse(differences, looks, pairing.threshold)
+    else:
+        shifted = differences + pairing.threshold
+    if pairing.ratio:
+        return resampled_t(shifted, looks, pairing.ratio, two_sided=two_sided)
+    return sign_flips(shifted, looks, two_sided=two_sided)
+
+
 def _equal(pairing: Pairing) -> bool:
-    """Whether enough runs agree to the bit, which leaves no doubt."""
-    return pairing.can_decide and not pairing.advantages.any()
+    """Whether enough runs agree to the bit, which leaves no doubt unless there are only two values."""
+    return pairing.can_decide and not pairing.yes_or_no and not pairing.advantages.any()

@@ -1,5 +1,6 @@
 """The unit of all runs: one model and one seed, under one protocol of a study."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.config import DEFAULT_STUDY, FIRST_SEED, RunConfig
@@ -7,6 +8,9 @@ from bench.records import ProbeRecord, RunRecord
 from bench.records.run import without_changes
 from bench.study import Study
 from fusion_models.zoo import ModelSpec
+
+_SHOWN = 5
+"""How many names a message lists."""
 
 
 def cell_name(study: str, variant: str, model: str, seed: int) -> str:
@@ -18,6 +22,12 @@ def cell_name(study: str, variant: str, model: str, seed: int) -> str:
 def name_of(record: RunRecord | ProbeRecord) -> str:
     """The test id of the cell that a record is of."""
     return cell_name(record.study, record.variant, record.model, record.seed)
+
+
+def listed(names: Sequence[str]) -> str:
+    """The number of cells, and the names of the first ones, for a message."""
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"{len(names)} cell{'s' if len(names) > 1 else ''}: {', '.join(names[:_SHOWN])}{more}"
 
 
 @dataclass(frozen=True, eq=False)

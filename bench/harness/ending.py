@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from bench.harness.looks import LATE
 from bench.harness.session import Session
 
 if TYPE_CHECKING:
@@ -94,7 +95,13 @@ class Ending:
             parts = [*self._results(as_text)]
             yield from parts
         elif self._unfinished:
-            yield f"interrupted before any cell was finished; {session.folder} has no records"
+            written = session.records_path.is_file() and session.records_path.stat().st_size
+            held = "only records of earlier sessions" if written else "no records"
+            yield f"interrupted before any cell was finished; {session.folder} has {held}"
+        late = sum(session.skipped.get(cell.name) == LATE for cell in session.cells)
+        if late:
+            cells = f"{late} cell{'' if late == 1 else 's'}"
+            yield f"the time of --budget was used up before {cells} began; {session.continued} goes on"
         yield from (f"skipped: {reason}" for reason in dict.fromkeys(session.skipped.values()))
         yield from session.notes
         for failure in session.failures:
@@ -124,9 +131,10 @@ class Ending:
         else:
             yield f"tables are in {session.folder}"
         if self._unfinished:
+            most = "at most " if session.plan else ""  # those that no claim needs any more are not known yet
             yield (
-                f"interrupted; {self._unfinished} of {count + self._unfinished} cells are unfinished; the others "
-                f"are kept, and the same command with --resume --results-dir {session.folder} runs the rest"
+                f"interrupted; {most}{self._unfinished} of {count + self._unfinished} cells are unfinished; the "
+                f"others are kept, and {session.continued} runs the rest"
             )
 
     def _compared(self, as_text: AsText) -> Iterator[str]:

@@ -21,7 +21,7 @@ FOLDER = "claims"
 def keep(folder: Path, declared: Mapping[Path, str]) -> None:
     """Write files of claims, by path the content of each, to a run's folder; one of the same name is replaced."""
     for path, text in declared.items():
-        write_file(folder / FOLDER / path.name, text)
+        write_file(folder / FOLDER / f"{path.stem}.toml", text)
 
 
 def kept(folder: Path | None) -> list[Path]:
@@ -54,4 +54,4 @@ def declared(paths: Iterable[Path]) -> dict[Path, str]:
     """
     from bench.analysis.claims import read_texts
 
-    return read_texts({path.name: path for path in paths}.values())
+    return read_texts({path.stem: path for path in paths}.values())

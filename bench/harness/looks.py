@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     Trained = tuple[Source, str]
     """A study with a variant, and the name of a model that is trained for it."""
 
+LATE = "the time of --budget is used up"
+"""The reason of a cell that had not begun by then."""
+
 Target = tuple[str, str]
 """A claim's name and one of its settings."""
 
@@ -143,7 +146,7 @@ class Plan:
         if self._started is None:
             self._started = self.clock()
         if self.over:
-            return "the time of --budget is used up"
+            return LATE
         number, seeds_before = self.look_of(cell), self._seeds.index(cell.seed)
         if number > self._judged:
             self._judge(records, probes)

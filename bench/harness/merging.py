@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,9 @@ from pathlib import Path
 import msgspec
 
 from bench.config import canonical
-from bench.harness.cell import name_of
+from bench.harness.cell import listed, name_of
 from bench.harness.kept import declared, keep, kept
-from bench.harness.shards import Group, ShardPlan, group_of
+from bench.harness.shards import Group, ShardPlan, group_of, read_plans
 from bench.records import (
     FAILED,
     CostRecord,
@@ -31,9 +32,6 @@ from bench.records.probe import FILE_NAME as PROBES
 from bench.records.reading import Run, read_runs
 from bench.records.run import FILE_NAME as RECORDS
 from bench.records.sample import samples_path
-
-_SHOWN = 5
-"""How many names a message lists."""
 
 
 @dataclass(frozen=True)
@@ -114,21 +112,6 @@ def write(merged: Merged, folder: Path) -> None:
     write_records(folder / RECORDS, [record for record, _ in merged.records])
 
 
-def read_plans(folder: Path) -> list[ShardPlan]:
-    """The plans of the shards in a folder.
-
-    Raises:
-        RecordError: One of them cannot be read.
-    """
-    plans = []
-    for path in sorted(folder.glob("shard-*-of-*.json")) if folder.is_dir() else []:
-        try:
-            plans.append(msgspec.json.decode(path.read_bytes(), type=ShardPlan))
-        except ValueError as error:
-            raise RecordError(f"{path}: not the plan of a shard ({error}); run the shard again") from error
-    return plans
-
-
 def _runs(path: Path) -> list[Run]:
     """The runs at a path; a shard in which nothing ended has none."""
     if read_plans(path) and not any(path.glob("*.jsonl")):
@@ -177,7 +160,7 @@ def _require_same(
                 raise RecordError(
                     f"{where.name} ({name_of(earlier)}) and {run.name} ({name_of(record)}) have different {what}: "
                     f"{', '.join(how)}; merge runs of one {what} only, or compare them: "
-                    f"python -m bench compare {where.name} {run.name}"
+                    f"{shlex.join(['python', '-m', 'bench', 'compare', where.name, run.name])}"
                 )
 
 
@@ -235,27 +218,23 @@ def _missing(plans: Sequence[tuple[Path, ShardPlan]], records: Sequence[RunRecor
         for path, other in others:
             if (other.of, other.cells) != (plan.of, plan.cells):
                 raise RecordError(
-                    f"{first} and {path} are shards of different selections; give the same options to every shard"
+                    f"{first} and {path} are shards of different selections; give the same options to every "
+                    "shard, and leave out those of a division that was given up"
                 )
         ended = {name_of(record) for record in records if not groups or group_of(record) in groups}
         there = {shard.number for _, shard in shards}
-        skipped = {name for _, shard in shards for name in shard.skipped}
+        done = ended | {name for _, shard in shards for name in shard.skipped}
         conditions = dict.fromkeys(", ".join(group[1:]) for group in groups)
         which = f" of look {look}" if look else ""
         which += f" of {'; '.join(conditions)}" if several and groups else ""
         for number in range(1, plan.of + 1):
             names = [name for name, shard in plan.cells.items() if shard == number]
-            lacking = [name for name in names if name not in ended | skipped]
+            lacking = [name for name in names if name not in done]
             if number not in there and lacking:
-                yield f"shard {number}/{plan.of}{which} is missing, with {_listed(lacking)}"
+                yield f"shard {number}/{plan.of}{which} is missing, with {listed(lacking)}"
             elif lacking:
-                names_text = f"{_listed(lacking)}; continue it with --resume"
+                names_text = f"{listed(lacking)}; continue it with --resume"
                 yield f"shard {number}/{plan.of}{which} has no record of {names_text}"
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{len(names)} cell{'s' if len(names) > 1 else ''}: {', '.join(names[:_SHOWN])}{more}"
 
 
 def _device(record: RunRecord) -> str:

@@ -143,10 +143,11 @@ class Options:
         from bench.analysis.claims import read_texts
         from bench.harness import two_models
 
+        declared = read_texts(self.claim_files)
         if self.models:
             a, b = self.models
-            return two_models.declared(a, b, self.studies, len(self.seeds))
-        return read_texts(self.claim_files)
+            declared |= two_models.declared(a, b, self.studies, len(self.seeds))
+        return declared
 
     @cached_property
     def claims(self) -> Claims:
@@ -255,6 +256,7 @@ def resolve(
     ``listing`` of ids no device is looked for, which would load torch.
 
     Raises:
+        ClaimError: A file of claims cannot be used.
         OptionError: One of them cannot be used.
         RecordError: The run of ``earlier`` cannot be read.
     """
@@ -269,11 +271,16 @@ def resolve(
     if earlier:
         read_run(Path(earlier))  # errors in it are reported before anything is collected
     claim_files = tuple(Path(file).resolve() for file in claims)
-    if len({file.name for file in claim_files}) < len(claim_files):
+    if len({file.stem for file in claim_files}) < len(claim_files):
         raise OptionError(
             f"--claims: two files have one name in {', '.join(claims)}; rename one, as file "
             "names are part of claims' names"
         )
+    if claim_files:
+        from bench.analysis.claims import read_texts
+        from bench.harness import own_claims
+
+        own_claims.check(read_texts(claim_files), compare_models)
     studies = parse_studies(study, claim_files)
     if compare_models:
         if len(set(compare_models)) == 1:

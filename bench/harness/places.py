@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 
 
 def run_folder(runs: Path, name: str, *, resume: bool) -> Path:
-    """A new folder ``<time>-<name>`` for a run; one that is resumed has the latest of them, if there is any."""
-    return (latest_run(runs, name) if resume else None) or runs / f"{datetime.now():%Y-%m-%dT%H-%M-%S}-{name}"
+    """A new folder ``<time>-<name>`` for a run; one that is resumed has the latest of them, if there is any.
+
+    Times are in UTC: those of a time zone go back once a year, and when a laptop travels.
+    """
+    return (latest_run(runs, name) if resume else None) or runs / f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}-{name}"
 
 
 def latest_run(runs: Path, name: str) -> Path | None:

@@ -345,9 +345,9 @@ class Benchmarks:
         return self._trainings.subject(cell)
 
     @pytest.fixture
-    def keep_probes(self, cell: Cell) -> Callable[[list[ProbeRecord]], None]:
-        """Writes what a probe measured on the cell's model, and shows that it did."""
-        return partial(self._trainings.keep_probes, cell)
+    def probe(self, cell: Cell, request: pytest.FixtureRequest) -> Callable[..., list[ProbeRecord]]:
+        """What the benchmark measures on the cell's model, see ``Trainings.probe``."""
+        return partial(self._trainings.probe, cell, _probe(request.path))
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(

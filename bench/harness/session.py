@@ -6,7 +6,8 @@ matplotlib are imported where they are needed: a session that only lists its cel
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import shlex
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -15,12 +16,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from bench.config import OptionError
 from bench.harness.cell import Cell
 from bench.harness.data import SessionData
 from bench.harness.folder import RunFolder
 from bench.harness.looks import Plan
 from bench.harness.options import Options
-from bench.harness.resume import Resumption, resume
+from bench.harness.resume import Resumption, probed_before, resume, row_of, unlike
 from bench.records import (
     COMPLETED,
     FAILED,
@@ -29,13 +31,13 @@ from bench.records import (
     RecordError,
     RunRecord,
     SampleRecord,
-    cell_key,
     cell_of,
     escaped,
     read,
 )
 from bench.records.cost import FILE_NAME as COSTS
 from bench.records.probe import FILE_NAME as PROBES
+from bench.records.reading import read_run
 from bench.records.run import FILE_NAME as RECORDS
 from bench.records.sample import samples_path
 from bench.tracking import TRACKERS, Shield
@@ -67,7 +69,6 @@ class Session:
         notes: What a user should know, but no reason to fail; a sentence each.
         interrupted: Whether its end was interrupted.
         earlier: The records that were in the folder before.
-        received: The names of the cells that ended elsewhere.
     """
 
     options: Options
@@ -79,7 +80,8 @@ class Session:
     notes: list[str] = field(default_factory=list)
     interrupted: bool = False
     earlier: list[RunRecord] = field(default_factory=list)
-    received: set[str] = field(default_factory=set)
+    _of_cell: dict[str, RunRecord] = field(default_factory=dict)
+    _probed: dict[tuple[str, str], list[ProbeRecord]] = field(default_factory=dict)
     _resumption: Resumption | None = None
     _execution: Execution | None = None
 
@@ -128,6 +130,11 @@ class Session:
         return RunFolder(self.folder)
 
     @property
+    def continued(self) -> str:
+        """What to call to go on with the folder, as words of a sentence."""
+        return f"the same command with --resume --results-dir {shlex.quote(str(self.folder))}"
+
+    @property
     def device_name(self) -> str:
         """The model of the device, as its maker calls it."""
         import torch
@@ -155,9 +162,11 @@ class Session:
 
         Raises:
             FolderError: The folder cannot be written, or another run is writing it.
+            OptionError: The run of ``--earlier`` is of other code, data or protocols.
             RecordError: The folder has records that cannot be read.
         """
         self.load(cells)
+        self._compare_with_earlier_looks(cells)
         self._files.take(self.options.own_claims)
         self.earlier = read(self.records_path, RunRecord)
         if self.options.resume:
@@ -168,6 +177,42 @@ class Session:
             undisturbed = {cell.name for cell in fitting if cell.study.idle}
             self._resumption = resume(
                 self.earlier, wanted, checkpoints, any_device=on_cluster, undisturbed=undisturbed
+            )
+            # All at once: whatever ends this session, its tables have them.
+            self._of_cell |= self._resumption.finished
+            self.records += self._resumption.finished.values()
+            if any(cell.study.probes for cell in cells):
+                self._recall_probes(self._resumption.finished)
+
+    def _recall_probes(self, finished: Mapping[str, RunRecord]) -> None:
+        from bench.probes.subject import probing_sha256
+
+        path = self.folder / PROBES
+        if path.is_file():
+            self._probed = probed_before(read(path, ProbeRecord), finished, probing_sha256())
+            self.probes += [probe for together in self._probed.values() for probe in together]
+
+    def _compare_with_earlier_looks(self, cells: Sequence[Cell]) -> None:
+        """Refuse to train what could not be merged with the run of ``--earlier`` afterwards.
+
+        Raises:
+            OptionError: That run is of other code, data or protocols.
+        """
+        place = self.options.earlier
+        if place is None:
+            return
+        each = {(cell.config, cell.spec): cell for cell in cells if not self.data.misfit_of(cell)}.values()
+        rows = {row_of(cell_of(fields)): fields for fields in map(self.described, each)}
+        reason, machines = unlike(read_run(place).records, rows)
+        if reason:
+            raise OptionError(
+                f"--earlier {place}: {reason}, so this look could not be merged with it; run both with one "
+                "version, the same data and the same options"
+            )
+        for changed in machines:
+            self.note(
+                f"--earlier {place}: {changed}; claims are decided for each device model and number of threads "
+                "separately, and their seeds do not add up"
             )
 
     def why_skipped(self, cell: Cell) -> str:
@@ -268,22 +313,18 @@ class Session:
 
     def receive(self, cell: Cell, record: RunRecord, epochs: Sequence[EpochResult]) -> None:
         """Keep the record of a cell that was trained elsewhere, and tell the trackers of it."""
-        self.received.add(cell.name)
         self.trackers.begin(cell.name, msgspec.to_builtins(self.described(cell)))
         for result in epochs:
             if not result.stage:
                 self.trackers.epoch(result)
         try:
-            record = self._keep(record)
+            record = self._keep(cell, record)
         finally:
             self.trackers.end(record if record.status != FAILED else None, self._samples(record))
 
     def recall(self, cell: Cell) -> RunRecord | None:
         """The finished record that stands for a run of the cell; None if the cell has to run."""
-        record = self._resumption.finished.get(cell.name) if self._resumption else None
-        if record is not None:
-            self.records.append(record)
-        return record
+        return self._resumption.finished.get(cell.name) if self._resumption else None
 
     def run_cell(self, cell: Cell, driver: Driver, observe: Observer) -> RunRecord:
         """Run one cell; its record is on the disk when this returns, also when the run raised."""
@@ -303,10 +344,10 @@ class Session:
                 cell.spec, source, cell.seed, config, driver=driver, observe=observe_and_track, note=self.note
             )
         except Exception as error:
-            self._keep(runs.failed(cell.spec, source, cell.seed, config, error))
+            self._keep(cell, runs.failed(cell.spec, source, cell.seed, config, error))
             raise
         else:
-            record = self._keep(record)
+            record = self._keep(cell, record)
         finally:
             self.trackers.end(record, self._samples(record))
         return record
@@ -328,16 +369,15 @@ class Session:
         if text not in self.notes:
             self.notes.append(text)
 
-    def _keep(self, record: RunRecord) -> RunRecord:
-        record = escaped(record)
+    def _keep(self, cell: Cell, record: RunRecord) -> RunRecord:
+        record = self._of_cell[cell.name] = escaped(record)
         self.records.append(record)
         self._files.write(RECORDS, record)
         return record
 
     def record_of(self, cell: Cell) -> RunRecord | None:
-        """The latest record of a cell in this session; None if it has not ended yet."""
-        wanted = cell_of(self.described(cell))
-        return next((record for record in reversed(self.records) if cell_key(record) == wanted), None)
+        """The record of a cell that has ended, see ``records``; None if it has not ended yet."""
+        return self._of_cell.get(cell.name)
 
     def subject(self, cell: Cell) -> Subject:
         """The trained model of a cell that has ended, to be probed.
@@ -352,19 +392,31 @@ class Session:
             raise RecordError(f"{cell.name} has not been trained in this session; run its cell first")
         return load_subject(record, self.data.source(cell.config), cell.config)
 
-    def earlier_subjects(self, cell: Cell) -> list[Subject]:
-        """The trained models of the same name from the seeds before this one, as far as there are any."""
+    def earlier_seeds(self, cell: Cell) -> list[Cell]:
+        """The cells of the same model from the seeds before this one that were trained to the end."""
         same = [other for other in self.cells if (other.config, other.spec) == (cell.config, cell.spec)]
         before = same[: [other.seed for other in same].index(cell.seed)]
-        ended = [other for other in before if (record := self.record_of(other)) and record.status == COMPLETED]
-        return [self.subject(other) for other in ended]
+        return [other for other in before if (record := self.record_of(other)) and record.status == COMPLETED]
 
-    def keep_probes(self, probes: Sequence[ProbeRecord]) -> None:
-        """Write probe records to the disk and remember them."""
-        probes = [escaped(probe) for probe in probes]
+    def recall_probes(self, cell: Cell, benchmark: str, others: Sequence[Cell] = ()) -> list[ProbeRecord]:
+        """What a benchmark measured on the cell's model in a session that is resumed; none if it has to measure.
+
+        Args:
+            cell: The model's.
+            benchmark: Its name.
+            others: The models that it compares the cell's with.
+        """
+        probes = self._probed.get((cell.name, benchmark), [])
+        compared = {probe.other_seed for probe in probes} - {None}
+        return probes if compared == {other.seed for other in others} else []
+
+    def keep_probes(self, probes: Sequence[ProbeRecord]) -> list[ProbeRecord]:
+        """Write what was measured on a model together to the disk, and remember it; returns it as it is kept."""
+        probes = [escaped(msgspec.structs.replace(probe, values=len(probes))) for probe in probes]
         self.probes += probes
         for probe in probes:
             self._files.write(PROBES, probe)
+        return probes
 
     def keep_cost(self, cost: CostRecord) -> None:
         """Write a measurement to the disk and remember it."""
@@ -403,8 +455,7 @@ class Session:
             self.interrupted = True
             self.notes.append(
                 "interrupted again while tables and figures were written; the records are complete, and these "
-                f"commands write the rest: python -m bench tables {self.folder}; python -m bench plots "
-                f"{self.folder}"
+                f"commands write the rest: {self._command('tables')}; {self._command('plots')}"
             )
         finally:
             self._files.release()
@@ -435,9 +486,12 @@ class Session:
         except Exception as error:
             otherwise.append(
                 f"the {what} could not be written ({type(error).__name__}: {error}); the records are in "
-                f"{self.folder}; try again: python -m bench {command} {self.folder}"
+                f"{self.folder}; try again: {self._command(command)}"
             )
             return None
+
+    def _command(self, name: str) -> str:
+        return shlex.join(["python", "-m", "bench", name, str(self.folder)])
 
 
 def _write_figures(*arguments: Any) -> object:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from statistics import fmean
 
-import msgspec
 import pytest
 
 from bench.analysis.schedule import partition
@@ -16,9 +15,9 @@ from bench.config import FIRST_SEED, OptionError
 from bench.harness.cell import Cell, cell_name, name_of
 from bench.harness.selection import cells_of, parameter
 from bench.harness.session import Session
-from bench.harness.shards import Group, Shard, ShardPlan, group_of
+from bench.harness.shards import Group, Shard, ShardPlan, group_of, write_plan
 from bench.harness.workload import committed_records, expected_seconds
-from bench.records import FAILED, RunRecord, write_file
+from bench.records import FAILED, RunRecord
 from bench.records.reading import Run, read_run
 from data_utils import DATASETS
 from fusiongauge import FusionGaugeError
@@ -126,7 +125,10 @@ class Sharding:
             look=self._look,
             groups=self._groups,
         )
-        write_file(self._session.folder / plan.file_name, msgspec.json.encode(plan) + b"\n")
+        try:
+            write_plan(self._session.folder, plan)
+        except FusionGaugeError as error:
+            raise pytest.UsageError(str(error)) from error
         session.config._benchmarksession.autosave = None  # type: ignore[attr-defined]  # a part is no run to compare with
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:

@@ -6,11 +6,12 @@ with the same selection finds the same shards. ``merging.py`` puts them together
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 import msgspec
 
 from bench.config import OptionError
-from bench.records import RunRecord, conditions_of
+from bench.records import RecordError, RunRecord, conditions_of, write_file
 
 Group = tuple[str, str, str, str]
 """A study, and the data set, profile and device that it was run with."""
@@ -52,6 +53,34 @@ class ShardPlan(msgspec.Struct, frozen=True):
         """Tells plans apart that share a folder."""
         look = f"-look-{self.look}" if self.look else ""
         return f"shard-{self.number}-of-{self.of}{look}.json"
+
+
+def read_plans(folder: Path) -> list[ShardPlan]:
+    """The plans of the shards in a folder.
+
+    Raises:
+        RecordError: One of them cannot be read.
+    """
+    plans = []
+    for path in sorted(folder.glob("shard-*-of-*.json")) if folder.is_dir() else []:
+        try:
+            plans.append(msgspec.json.decode(path.read_bytes(), type=ShardPlan))
+        except ValueError as error:
+            raise RecordError(f"{path}: not the plan of a shard ({error}); run the shard again") from error
+    return plans
+
+
+def write_plan(folder: Path, plan: ShardPlan) -> None:
+    """Write a plan, and remove those that it replaces: of the same look of the same studies, divided otherwise.
+
+    Raises:
+        RecordError: A plan in the folder cannot be read.
+    """
+    for other in read_plans(folder):
+        replaced = (other.of, other.cells) != (plan.of, plan.cells)
+        if replaced and (other.look, other.groups) == (plan.look, plan.groups):
+            (folder / other.file_name).unlink()
+    write_file(folder / plan.file_name, msgspec.json.encode(plan) + b"\n")
 
 
 def group_of(record: RunRecord) -> Group:

@@ -31,12 +31,13 @@ class Trainings:
 
     def __init__(self, session: Session, cells: Sequence[Cell], progress: Progress) -> None:
         self._session, self._progress = session, progress
-        self._unfinished = {cell.name for cell in cells}
+        self._cells = {cell.name: cell for cell in cells}
 
     @property
     def unfinished(self) -> int:
-        """The number of cells that have not ended, here or elsewhere."""
-        return len(self._unfinished - self._session.received)
+        """The number of cells that have not ended and may still be needed."""
+        needed = (cell for name, cell in self._cells.items() if name not in self._session.skipped)
+        return sum(self._session.record_of(cell) is None for cell in needed)
 
     def run(self, cell: Cell, benchmark: Any) -> RunRecord:
         """The record of a cell, which is trained under the timer of a benchmark unless there is one already."""
@@ -53,7 +54,6 @@ class Trainings:
                     self._skip_if_not_needed(cell)  # the time of --budget may be used up meanwhile
                     record = self._trained(cell, benchmark)
             self._progress.end(record)
-        self._unfinished.discard(cell.name)
         benchmark.extra_info.update(facts(record))
         return record
 
@@ -72,20 +72,31 @@ class Trainings:
         if reason := session.why_skipped(cell):
             pytest.skip(reason)
         with _failing():
-            if not (session.record_of(cell) or session.recall(cell) or session.executed(cell)):
+            if not (session.record_of(cell) or session.executed(cell)):
                 self._progress.begin(cell.name)
                 self._progress.end(session.run_cell(cell, drive, self._progress.epoch))
-            self._unfinished.discard(cell.name)
             return session.subject(cell)
 
-    def keep_probes(self, cell: Cell, probes: Sequence[ProbeRecord]) -> None:
-        """Write what a probe measured on a cell's model, and show that it did."""
-        self._session.keep_probes(probes)
-        self._progress.probed(cell.name, probes[0].benchmark, len(probes))
+    def probe(
+        self, cell: Cell, benchmark: str, measure: Callable[[], list[ProbeRecord]], others: Sequence[Cell] = ()
+    ) -> list[ProbeRecord]:
+        """What a benchmark measures on a cell's model: from records, or measured now and written; and show it.
+
+        Args:
+            cell: The model's.
+            benchmark: Its name.
+            measure: Measures it.
+            others: The models that the cell's is compared with.
+        """
+        if probes := self._session.recall_probes(cell, benchmark, others):
+            self._progress.probed(cell.name, f"from records: {benchmark}", len(probes))
+            return probes
+        probes = self._session.keep_probes(measure())
+        self._progress.probed(cell.name, benchmark, len(probes))
+        return probes
 
     def _skip_if_not_needed(self, cell: Cell) -> None:
         if reason := self._session.why_skipped(cell):
-            self._unfinished.discard(cell.name)
             self._progress.skip(reason)
             pytest.skip(reason)
 

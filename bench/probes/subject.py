@@ -12,9 +12,11 @@ from torch import Tensor, nn
 from bench.config import Protocol, RunConfig
 from bench.metrics import accuracy, reported
 from bench.records import ProbeRecord, RecordError, RunRecord
+from bench.study import PROBES
 from bench.training.evaluation import evaluation_batch, joined, predict
+from bench.training.fingerprint import code_sha256
 from bench.training.preparation import delivered, predict_part, prepare, ready, world_of
-from bench.training.runs import CHECKPOINTS, build_seeded
+from bench.training.runs import CHECKPOINTS, build_seeded, weights_sha256
 from bench.training.seeding import deterministic, stream
 from data_utils import Batch, ChannelStatistics, PairedDataset, Part, Source
 from fusion_models import find_model
@@ -116,9 +118,15 @@ class Subject:
             **{field: getattr(record, field) for field in _OF_THE_MODEL},
             started_at=datetime.now(UTC).isoformat(timespec="seconds"),
             weights_sha256=record.weights_sha256 or "",
+            code_sha256=probing_sha256(),
             commit=record.environment.get("commit"),
             benchmark=benchmark,
         )
+
+
+def probing_sha256() -> str:
+    """The hash of the code that decides the values of probes, that of the training and of plug-ins included."""
+    return code_sha256(modules=tuple(f"bench.probes.{name}" for name in PROBES))
 
 
 def load_subject(record: RunRecord, source: Source, config: RunConfig) -> Subject:
@@ -137,9 +145,18 @@ def load_subject(record: RunRecord, source: Source, config: RunConfig) -> Subjec
         )
     try:
         network = build_seeded(find_model(record.model), source.info, record.seed, config.device)
-        network.load_state_dict(load_file(path))
+        weights = load_file(path)
+        network.load_state_dict(weights)
     except (SafetensorError, RuntimeError, ValueError) as error:
-        raise RecordError(f"the checkpoint {record.checkpoint} cannot be used: {error}") from error
+        raise RecordError(
+            f"the checkpoint {record.checkpoint} cannot be used: {error}; remove the file and train again with "
+            "--resume"
+        ) from error
+    if record.weights_sha256 not in (None, weights_sha256(weights)):
+        raise RecordError(
+            f"the checkpoint {record.checkpoint} has other weights than the record tells: another run replaced "
+            "it, or it is damaged; remove the file and train again with --resume"
+        )
     return Subject(network, record, source, config.protocol, config.device)
 
 

@@ -121,7 +121,10 @@ def _printable(value: Any) -> Any:
 
 
 class Outbox:
-    """Records on their way to the disk. One that cannot be written waits, and is written with a later one."""
+    """Records on their way to the disk.
+
+    One that cannot be written, or whose writing is interrupted, waits and is written with a later one.
+    """
 
     def __init__(self) -> None:
         self._waiting: list[tuple[Path, msgspec.Struct]] = []
@@ -146,12 +149,12 @@ class Outbox:
             OSError: A file cannot be written.
         """
         while self._waiting:
-            path, record = self._waiting.pop(0)
             try:
-                append(path, record)
-            except OSError:
-                self._waiting.insert(0, (path, record))
+                append(*self._waiting[0])
+            except ValueError:  # will not be JSON later either
+                del self._waiting[0]
                 raise
+            del self._waiting[0]
 
     def redirect(self, folder: Path) -> None:
         """Have the records that wait be written to files of the same names in another folder."""

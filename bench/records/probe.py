@@ -30,6 +30,8 @@ class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
         value: Finite.
         samples: Number of pairs that the value is over.
         weights_sha256: Of the probed weights, as in the record of their training.
+        values: How many values its benchmark measured on the model together; None in records of earlier versions.
+        code_sha256: Of the code that decides the value, plug-ins included; likewise.
         commit: Of the checkout; None outside of one.
     """
 
@@ -59,6 +61,8 @@ class ProbeRecord(msgspec.Struct, frozen=True, kw_only=True):
     value: float
     samples: int
     weights_sha256: str
+    values: int | None = None
+    code_sha256: str | None = None
     commit: str | None = None
 
     @property

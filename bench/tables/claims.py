@@ -35,9 +35,9 @@ _MEASURED = [
     "verdict",
 ]
 _NOTES = [
-    "A - B, or A / B where ratios are compared; n: seeds at the look that decided, or all if none did",
+    "A - B, or A / B where ratios are compared; n: seeds at the look that decided, or else at the last one",
     "learned: runs of A and of B that did, of n; log ratio: natural, over pairs that both learned",
-    "P: share of seeds in which A beats B",
+    "P: share of seeds in which A beats B, a tie being half a win",
 ]
 
 
@@ -117,8 +117,9 @@ _CLAIM_HEADER = [
     "device",
 ]
 _CLAIM_NOTES = [
-    "verdict: a claim of several comparisons holds if all of them do; each comparison is decided wrongly with a "
-    f"probability of at most {ALPHA:.0%} over all its looks",
+    "verdict: a claim of several comparisons holds if all of them do; in each, over all its looks, two errors "
+    f"have a probability of at most {ALPHA:.0%}: models without a difference are told apart, or a difference of "
+    "the margin is ruled out",
     "exploratory: runs were made before the claim was declared as it is now",
     "decisive comparison: the first that fails, or else the least certain one; n: its seeds",
     "core-hours: of training alone; runs that several claims need count in each",
@@ -423,8 +424,9 @@ def _limits(ledger: Ledger) -> list[str]:
         *limits,
         f"A run has learned if its loss is {LEARNED_SHARE:.0%} below the entropy of the classes' proportions and "
         f"its balanced accuracy is {LEARNED_ACCURACY:g} above chance; one that diverged has not.",
-        "A claim does not hold if one of its comparisons contradicts it. Each comparison does so wrongly in at "
-        f"most {ALPHA:.0%} of cases, so a claim of many comparisons is contradicted wrongly more often.",
+        "A claim does not hold if one of its comparisons contradicts it. Each comparison does so in at most "
+        f"{ALPHA:.0%} of cases if A is better by the margin, or, where A is claimed to be as good, without a "
+        "difference. So a claim of many comparisons is contradicted wrongly more often.",
         f"Fewer than {FEWEST_SEEDS} seeds decide only what does not depend on the seed: parameters and memory.",
         f"Claims about time use only runs during which other processes kept at most {IDLE:g} cores busy.",
         "Equivalence by sign flips rests on differences that spread evenly to both sides.",

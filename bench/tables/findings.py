@@ -87,20 +87,23 @@ def adjusted(entries: Iterable[Entry]) -> list[str]:
     sentences = []
     for under, of_conditions in grouped(entries, lambda entry: entry.conditions).items():
         verdicts = {
-            (pairing.a, pairing.b, pairing.metric.name): part.verdict.difference_p
+            (pairing.a, pairing.b, pairing.metric.name): (part.verdict.difference_p, pairing.n)
             for entry in of_conditions
             for part in entry.parts
             if not isnan(part.verdict.difference_p) and not (pairing := part.verdict.pairing).exact
         }
         if under is None or len(verdicts) < 2:
             continue
-        p_values = holm(list(verdicts.values()))
+        p_values = holm([p for p, _ in verdicts.values()])
+        _, seeds = min(verdicts.values())  # of the smallest p, which is multiplied by the number of all
+        least = min(1.0, 2 * 0.5**seeds * len(verdicts))
+        bound = f"; {seeds} seeds cannot have one below {significant(least, 2)}" if least > ALPHA else ""
         below = sum(p < ALPHA for p in p_values)
         left = {0: "none of them is", 1: "one of them is"}.get(below, f"{below} of them are")
         sentences.append(
             f"After Holm's adjustment for all {len(verdicts)} comparisons on {under.shared.dataset}, "
             f"{under.protocol}, {left} significant at {ALPHA:.0%} "
-            f"(smallest p {significant(min(p_values), 2)})."
+            f"(smallest p {significant(min(p_values), 2)}{bound})."
         )
     return sentences
 

@@ -28,19 +28,22 @@ SHOWN = "bench.training.samples"
 """What a run saves for viewing only: this module and its further imports do not count."""
 
 
-def code_sha256(*further: Path) -> str:
+def code_sha256(*further: Path, modules: tuple[str, ...] = ()) -> str:
     """The hash of the deciding code, as it was at the first call in this process.
 
     Args:
         further: Files that count too; those that do not exist do not.
+        modules: Of ours, which count too, with all that they import.
     """
-    return _code_sha256(plugins(), further)
+    return _code_sha256(plugins(), further, modules)
 
 
 @cache
-def _code_sha256(loaded: tuple[Plugin, ...], further: tuple[Path, ...]) -> str:
+def _code_sha256(loaded: tuple[Plugin, ...], further: tuple[Path, ...], modules: tuple[str, ...]) -> str:
     # Installed, ROOT is the folder of all packages, so only our own count.
-    decisive = source_files(ROOT, DECISIVE, lambda module: module != SHOWN and _top(module) in OWN_PACKAGES)
+    decisive = source_files(
+        ROOT, (*DECISIVE, *modules), lambda module: module != SHOWN and _top(module) in OWN_PACKAGES
+    )
     hashes: dict[str, object] = {path.relative_to(ROOT).as_posix(): tree_sha256(path) for path in decisive}
     hashes |= {path.name: tree_sha256(path) for path in further if path.is_file()}
     if loaded:  # in any order

@@ -6,8 +6,7 @@ import math
 import re
 import time
 import warnings
-from collections.abc import Callable, Hashable
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -16,12 +15,12 @@ from typing import Any, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from bench.config import STANDARD, Precision, Protocol, RunConfig
 from bench.metrics import accuracy, class_accuracies, confusion
-from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord, append
+from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord, append, write_file
 from bench.records.run import FILE_NAME
 from bench.records.sample import samples_path
 from bench.registry import METRICS
@@ -427,23 +426,26 @@ def _save_weights(
         key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for key, tensor in network.state_dict().items()
     }
-    digest = hashlib.sha256()
-    for key in sorted(weights):
-        digest.update(key.encode())
-        digest.update(weights[key].numpy().tobytes())
-    name = None
+    digest, name = weights_sha256(weights), None
     if config.results_dir is not None:
         name = "-".join(filter(None, (config.study, config.variant, spec.name, f"seed{seed}"))) + ".safetensors"
         path = config.results_dir / CHECKPOINTS / name
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            save_file(weights, path, {DESCRIPTION: json.dumps(_described(spec, data, config.protocol.precision))})
+            described = {**_described(spec, data, config.protocol.precision), "weights_sha256": digest}
+            write_file(path, save(weights, {DESCRIPTION: json.dumps(described)}))
         except (OSError, SafetensorError) as error:  # the result is known, and more than its weights
             note(f"the checkpoint {path} could not be saved, so this model is not resumed or probed ({error})")
-            with suppress(OSError):
-                path.unlink(missing_ok=True)
             name = None
-    return {"weights_sha256": digest.hexdigest(), "checkpoint": name}
+    return {"weights_sha256": digest, "checkpoint": name}
+
+
+def weights_sha256(weights: Mapping[str, Tensor]) -> str:
+    """The hash of a model's state: tensors on the CPU, contiguous, by name."""
+    digest = hashlib.sha256()
+    for key in sorted(weights):
+        digest.update(key.encode())
+        digest.update(weights[key].numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _described(spec: ModelSpec, data: PreparedData, precision: Precision) -> dict[str, Any]:

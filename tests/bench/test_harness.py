@@ -578,3 +578,10 @@ def test_a_probe_trains_what_it_needs_and_its_tables_can_be_made_again(history: 
     table.unlink()
     assert main(["tables", str(ended.folder)]) == 0
     assert table.read_text() == first
+
+    resumed = bench(ended.folder, history, *SMOKE, *arguments, "--resume")
+    assert resumed.code == 0, resumed.output
+    taken = re.findall(r"strided(?:-seed52)? +from records: features: \d+ values$", resumed.output, re.MULTILINE)
+    assert len(taken) == 2
+    assert read(ended.folder / "probes.jsonl", ProbeRecord) == probes  # nothing was measured again
+    assert table.read_text() == first

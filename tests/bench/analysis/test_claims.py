@@ -14,6 +14,7 @@ from bench.analysis.claims import (
     Relation,
     published_claims,
     read_claims,
+    with_published,
 )
 from bench.analysis.published import published_folder, published_studies, read_published
 from bench.analysis.quantities import ACCURACY, SHIFT_CONSISTENCY, SHIFT_SIMILARITY, ZERO_GRADIENTS
@@ -217,13 +218,26 @@ def test_comments_and_layout_do_not_change_a_hash(tmp_path: Path) -> None:
             "mine/first: 'beauty' is not an estimand; there are learned",
         ),
         ('estimand = "accuracy"', 'estimand = "accuracy"\nlevels = [1.0]', "'accuracy' has no levels"),
-        ("levels = [1.0, 2.0]", "levels = [0.0]", "needs levels other than 0"),
+        ("levels = [1.0, 2.0]", "levels = [0.0]", "levels above 0"),
+        ("levels = [1.0, 2.0]", "levels = [1.0, nan]", "levels above 0"),
+        ("accuracy lost under fog", "accuracy lost under ", "a corruption's name"),
+        ("above_chance = 0.2", "above_chance = 20", "are shares"),
         ('reason = "by hand"', "", "a margin needs a reason"),
-        ("margin = 0.05", "margin = -0.05", "cannot be negative"),
+        ('"by hand"', '" "', "a margin needs a reason"),
+        ("margin = 0.05\n", "", "a reason a margin"),
+        ("margin = 0.05", "margin = -0.05", "margin = -0.05 of accuracy; give a share of 1"),
+        ("margin = 0.05", "margin = 5", "margin = 5 of accuracy; give a share of 1"),
+        ("margin = 0.05", "margin = nan", "margin = nan of accuracy"),
+        ("margin = 0.05", "margin = 0", "'one is not worse than raw:three' cannot be tested with a margin of 0"),
+        ('["my-study", "other/raw"]', "[]", "one without runs"),
+        ('name = "first"', 'name = "first"\nnumber = 1', "either a number, or a name and words"),
+        ('words = "one is better"', "number = 1", "either a number, or a name and words"),
+        ('words = "one is better"', 'words = "  "', "either a number, or a name and words"),
         ("one is better than two", "one beats two", "mine/first: 'one beats two' compares nothing"),
         ("one is better than two", "one is better than one", "compares nothing"),
         ("one is not worse than raw:three", "one is not worse than two", "one of them twice"),
         ("one over two is as good as three over four", "one over two is as good as three", "on both sides"),
+        ("one over two is as good as", "one over one is as good as", "compares nothing"),
         ('claims = ["mine/first", "mine/second"]', 'claims = ["mine/third"]', "there is no claim 'mine/third'"),
     ],
 )
@@ -235,6 +249,37 @@ def test_what_cannot_be_used_is_refused_with_file_and_remedy(
     with pytest.raises(ClaimError, match=r"mine\.toml") as error:
         read_claims([path])
     assert message in str(error.value)
+
+
+def test_any_editor_on_any_system_can_write_a_file(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    plain = [claim.sha256 for claim in read_claims([path]).claims]
+    path.write_bytes(b"\xef\xbb\xbf" + MINE.replace("\n", "\r\n").encode())
+    assert [claim.sha256 for claim in read_claims([path]).claims] == plain
+    path.write_bytes(MINE.replace("one is better", "größer").encode("latin-1"))
+    with pytest.raises(ClaimError, match=r"mine\.toml: not text in UTF-8 .*save it as UTF-8"):
+        read_claims([path])
+    written(tmp_path, MINE.replace('"one is better"', '"""one\nis   better"""'))
+    assert read_claims([path]).claims[0].text == "one is better"
+
+
+@pytest.mark.parametrize("text", ["", "# nothing yet", "looks = [6, 9]"])
+def test_a_file_without_claims_is_refused(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ClaimError, match=r"mine\.toml: declares no claims"):
+        read_claims([written(tmp_path, text)])
+
+
+def test_a_question_can_be_about_published_claims(tmp_path: Path) -> None:
+    name = PUBLISHED.claims[0].name
+    path = written(
+        tmp_path, MINE.replace('claims = ["mine/first", "mine/second"]', f'claims = ["mine/first", "{name}"]')
+    )
+    for published in ("", "published = false\n"):
+        own = {path: published + path.read_text()}
+        if published:
+            with pytest.raises(ClaimError, match=f"there is no claim {name!r}"):
+                with_published(own)
+        assert name in with_published(own, always=True).questions[-1].claims
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:

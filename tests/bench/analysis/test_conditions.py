@@ -1,6 +1,8 @@
+from msgspec.structs import replace
+
 from bench.analysis.conditions import describe, describe_cost
 from tests.bench.costs.samples import inference
-from tests.bench.samples import record
+from tests.bench.samples import TWIN, record
 
 
 def test_conditions_name_everything_that_differed() -> None:
@@ -8,6 +10,14 @@ def test_conditions_name_everything_that_differed() -> None:
     assert lines[0].startswith("data: shapes, other, ")
     assert lines[1] == "profile: quick, full, 3, 20 epochs, seeds: 51 (n = 1)"
     assert lines[2] == "device: a processor, unknown, threads: 2, unknown, torch 2.0, unknown"
+
+
+def test_code_that_changed_between_the_runs_is_named() -> None:
+    one, other = record(code_sha256="1" * 64), record(TWIN, code_sha256="2" * 64)
+    assert "code: NOT ALL FROM ONE VERSION" in describe([one, other])
+    functions = [replace(run, family="custom") for run in (one, other)]  # the hash of each covers its own file
+    for alike in ([one, one], [one, record(TWIN)], functions):
+        assert not any(line.startswith("code: ") for line in describe(alike))
 
 
 def test_the_conditions_of_a_cost_are_named_once() -> None:

@@ -70,6 +70,18 @@ def test_seeds_before_the_first_look_decide_nothing() -> None:
     assert entry.parts[0].verdict.effect.n == 9
 
 
+def test_seeds_between_two_looks_wait_for_the_next() -> None:
+    losses = [0.1 + 0.05 * (-1) ** i for i in range(12)]
+    runs = [
+        replace(run, valid_metrics={"accuracy": 1 - loss, "balanced_accuracy": 1 - loss}, valid_accuracy=1 - loss)
+        for model, values in ((MAXPOOL, losses), (STRIDED, losses[::-1]))
+        for run, loss in zip(seeds(model, "downsampling-deep", losses=values), values, strict=True)
+    ]
+    (entry,) = entries("downsampling-deep/1", runs)
+    assert entry.words == "undecided so far: 12 seeds, next look at 15"
+    assert entry.parts[0].verdict.pairing.n == 10
+
+
 def test_a_decided_comparison_stays_decided() -> None:
     reversed_later = [
         *deep(0.1, 0.3),
@@ -119,6 +131,27 @@ def test_one_run_decides_what_does_not_depend_on_the_seed() -> None:
     (entry,) = entries("fusion-experts/1", runs)
     assert [part.ruling.value for part in entry.parts] == ["holds", "holds", "undecided", "undecided"]
     assert entry.open == entry.parts[2:]
+
+
+def test_costs_that_differ_between_seeds_are_undecided_after_these_seeds(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text(
+        f"""
+        settings = {{ mine = ["mine"] }}
+        [[claims]]
+        name = "memory"
+        words = "as much memory"
+        tests = [{{ estimand = "memory", comparisons = ["{MAXPOOL} is as good as {STRIDED}"] }}]
+        """
+    )
+    peaks = {MAXPOOL: (90, 100, 110), STRIDED: (100, 100, 100)}
+    runs = [
+        replace(run, peak_memory_bytes=peak)
+        for model, of_model in peaks.items()
+        for run, peak in zip(seeds(model, "mine", losses=[0.1] * 3), of_model, strict=True)
+    ]
+    (entry,) = ledger(runs, claims=read_claims([path])).entries
+    assert entry.words == "undecided after 3 seeds"
 
 
 @pytest.mark.parametrize(
@@ -267,6 +300,14 @@ def test_a_manipulation_that_does_nothing_or_leaves_nothing_decides_nothing(
     assert entry.open == ()  # further seeds would not change it
 
 
+def test_chance_level_is_what_the_largest_class_reaches() -> None:
+    runs, probes = probed(0.85, 0.75, probes=MISSING)
+    assert entries("fusion-wide/5", runs, probes)[0].ruling is Ruling.HOLDS
+    rare = [replace(run, class_counts={"valid": [80, 20]}) for run in runs]
+    (entry,) = entries("fusion-wide/5", rare, probes)
+    assert entry.words == "manipulation failed; no-rgb-zeros: accuracy 0.801, which is chance level"
+
+
 def test_probes_of_other_weights_do_not_count() -> None:
     runs, probes = probed(late=0.9, early=0.6)
     (entry,) = entries("fusion-wide/5", runs, [replace(probe, weights_sha256="others") for probe in probes])
@@ -368,6 +409,17 @@ def test_a_difference_of_differences(tmp_path: Path) -> None:
     # MaxPool divides the loss by ten in late fusion and by two in early fusion.
     assert entry.parts[0].verdict.effect.mean == pytest.approx(0.2, rel=0.01)
     assert len(entry.parts[0].learned) == 4
+    strided = [replace(run, best_valid_loss=0.7) if "strided" in run.model else run for run in runs]
+    (entry,) = ledger(strided, claims=claims).entries
+    assert entry.parts[0].caveat == (
+        "no run of late-strided learned; no run of early-strided learned; over the 0 pairs of 10 that count"
+    )
+    # Two differences on different data say nothing about each other.
+    moved = [
+        replace(run, train_sha256="others") if run.seed == 51 and "late" in run.model else run for run in runs
+    ]
+    (entry,) = ledger(moved, claims=claims).entries
+    assert entry.words == "undecided so far: 9 seeds, next look at 10"
 
 
 def test_other_quantities_are_shown_over_the_same_seeds() -> None:
@@ -426,6 +478,11 @@ def test_what_is_chosen_on_validation_is_reported_as_it_is() -> None:
     assert best.parts[0].verdict.effect.mean == pytest.approx(
         0.5 - 0.3, abs=0.01
     )  # not 0.1, which is better there
+
+
+def test_of_a_single_variant_nothing_was_chosen() -> None:
+    runs = [run for run in tuned(concat=(0.3, 0.1), hadamard=(0.5, 0.6)) if run.variant == "lr 0.001"]
+    assert list(of_settings("fusion-compact/hadamard-close", runs)) == ["one learning rate"]
 
 
 def test_a_model_without_all_variants_is_not_tuned() -> None:

@@ -74,6 +74,12 @@ def test_seeds_have_pairs_of_their_own_where_these_are_simulated_for_each() -> N
     assert resampling(own[:1]) == resampling([]) == 0.0
 
 
+def test_costs_do_not_depend_on_the_pairs_that_seeds_divide() -> None:
+    runs = runs_of(dict.fromkeys(range(51, 54), 0.1), simulated=False, epoch_seconds=[1.0], other_load=0.0)
+    ratios = {q.metric.name: pair("A", "B", q, runs, runs).ratio for q in (LOSS, EPOCH_TIME, MEMORY)}
+    assert ratios == {"loss": 100 / 400, "epoch_seconds": 0.0, "peak_memory_bytes": 0.0}
+
+
 def test_what_is_reported_on_test_pairs_is_not_paired_with_what_is_on_validation_pairs() -> None:
     a = runs_of({51: 0.1, 52: 0.1})
     b = {51: a[51], 52: Run(with_test_figures(a[52].record, loss=0.2))}
@@ -84,11 +90,12 @@ def test_what_is_reported_on_test_pairs_is_not_paired_with_what_is_on_validation
 def test_two_differences_are_compared_over_their_common_seeds() -> None:
     one = Pairing("a", "b", LOSS_RATIO.metric, (1.0, 4.0, nan), (2.0, 2.0, 1.0), 0.0, (51, 52, 53))
     other = Pairing("c", "d", LOSS_RATIO.metric, (1.0, 1.0, 1.0), (1.0, 4.0, 1.0), 0.25, (52, 51, 53))
-    found = over(one, other)
+    found = over(one, other, (51, 52, 53, 60))
     assert (found.a, found.b, found.seeds, found.ratio) == ("a over b", "c over d", (51, 52, 53), 0.25)
     assert found.values_a[:2] == (0.5, 2.0)
     assert found.values_b[:2] == (0.25, 1.0)
     assert found.counted == 2
+    assert over(one, other, {52, 53}).seeds == (52, 53)
 
 
 def test_times_and_memory_of_two_device_models_are_no_pair_and_losses_are() -> None:

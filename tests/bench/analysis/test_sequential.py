@@ -1,7 +1,7 @@
 """Looks of paired runs: bounds as published, tests against enumeration, and decisions that later seeds keep."""
 
 from itertools import product
-from math import nan, sqrt
+from math import comb, nan, sqrt
 
 import numpy as np
 import pytest
@@ -9,7 +9,16 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 
 from bench.analysis import sequential
-from bench.analysis.sequential import Look, deciding, levels, resampled_p, resampled_t, sign_flips, spent
+from bench.analysis.sequential import (
+    Look,
+    deciding,
+    levels,
+    rarely_worse,
+    resampled_p,
+    resampled_t,
+    sign_flips,
+    spent,
+)
 
 RNG = np.random.default_rng(0)
 NORMAL = RNG.normal(0.4, 1, size=10)
@@ -146,6 +155,28 @@ def test_no_difference_never_crosses() -> None:
         ] * 3
         assert sign_flips(np.zeros(10), (10,), two_sided=two_sided)[0].p == 1
     assert resampled_p(np.zeros(10), 0.25) == 1
+
+
+@pytest.mark.parametrize(
+    ("looks", "margin", "enough"), [((6, 7, 8), 0.4, True), ((6, 8), 0.6, True), ((8,), 0.31, False)]
+)
+def test_a_share_of_the_margin_is_ruled_out_in_at_most_alpha_of_cases(
+    looks: tuple[int, ...], margin: float, enough: bool
+) -> None:
+    """By the probabilities of all sequences in which A alone fails with the margin as probability."""
+    chance = 0.0
+    for failed in product((0, 1), repeat=looks[-1]):
+        found = rarely_worse(-np.array(failed), looks, margin)
+        assert [look.p for look in found] == pytest.approx(
+            [
+                sum(comb(n, k) * margin**k * (1 - margin) ** (n - k) for k in range(sum(failed[:n]) + 1))
+                for n in looks
+            ]
+        )
+        if any(look.crossed for look in found):
+            chance += margin ** sum(failed) * (1 - margin) ** (len(failed) - sum(failed))
+    assert chance <= 0.05
+    assert (chance > 0) == enough  # 0.69 ** 8 = 0.051
 
 
 def test_looks_not_reached_are_left_out() -> None:

@@ -1,5 +1,6 @@
 """Every verdict on numbers one can check by eye."""
 
+from dataclasses import replace
 from math import isnan, nan
 
 import numpy as np
@@ -10,6 +11,7 @@ from bench.analysis.pairing import Pairing
 from bench.analysis.quantities import (
     ACCURACY,
     EPOCH_TIME,
+    LEARNED,
     LOSS,
     LOSS_RATIO,
     MEMORY,
@@ -187,6 +189,19 @@ def test_before_the_first_look_nothing_is_tested() -> None:
     assert (found.words, found.look, found.pairing.n) == ("undecided", 0, 9)
     assert isnan(found.difference_p)
     assert found.effect.mean == pytest.approx(np.mean(NEAR[:9]) - np.mean(FAR[:9]))
+
+
+@pytest.mark.parametrize("ratio", [0.0, 0.25])
+def test_a_few_runs_that_all_learned_are_not_as_often_learned(ratio: float) -> None:
+    alike = replace(pairing(LEARNED, [1.0] * 20, [1.0] * 20, ratio), yes_or_no=True)
+    found = {n: follow(alike.first(n), LOOKS, settled) for n in (10, 15, 20)}
+    assert [found[n].outcome for n in found] == [Outcome.UNDECIDED, Outcome.UNDECIDED, Outcome.EQUIVALENT]
+    assert [found[n].equivalence_p for n in found] == pytest.approx([0.8**n for n in found])
+    once = replace(alike, values_a=(0.0, *[1.0] * 19))
+    assert [found.not_worse for found in (follow(once, LOOKS, settled), follow(alike, LOOKS, settled))] == [
+        False,
+        True,
+    ]
 
 
 def test_what_no_look_settles_is_undecided_at_the_last() -> None:

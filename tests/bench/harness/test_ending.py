@@ -9,6 +9,7 @@ import pytest
 
 from bench.analysis import gate
 from bench.harness.ending import Ending
+from bench.harness.looks import LATE
 from bench.harness.options import resolve
 from bench.harness.session import Session
 from bench.records import FAILED, RunRecord
@@ -112,11 +113,25 @@ def test_an_interrupted_session_says_what_is_kept(make: Make) -> None:
     assert printed(Ending(session, None, (), 2)) == (
         f"interrupted before any cell was finished; {session.folder} has no records"
     )
+    session.records_path.write_text("{}\n")
+    assert printed(Ending(session, None, (), 2)).endswith(f"{session.folder} has only records of earlier sessions")
     session.records.append(record())
     last = printed(Ending(session, None, (), 2)).splitlines()[-1]
     assert last == (
         "interrupted; 2 of 3 cells are unfinished; the others are kept, and the same command with --resume "
         f"--results-dir {session.folder} runs the rest"
+    )
+
+
+def test_a_session_that_ran_out_of_time_says_how_to_go_on(tmp_path: Path) -> None:
+    folder = tmp_path / "my run"
+    words: dict[str, Any] = {"until_decided": True, "compare_models": (MODEL, TWIN), "budget": "1h"}
+    session = Session(resolve(root=tmp_path, results_dir=str(folder), profile="smoke", device="cpu", **words))
+    session.skipped = {session.cells[0].name: LATE, session.cells[1].name: "decided", "bench/test.py::id": LATE}
+    lines = printed(Ending(session, None, ())).splitlines()
+    assert lines[0] == (
+        "the time of --budget was used up before 1 cell began; the same command with --resume "
+        f"--results-dir '{folder}' goes on"
     )
 
 

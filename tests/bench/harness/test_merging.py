@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from bench.cli import main
-from bench.harness.merging import merge, read_plans, write
-from bench.harness.shards import ShardPlan
+from bench.harness.merging import merge, write
+from bench.harness.shards import ShardPlan, read_plans
 from bench.records import DIVERGED, FAILED, RecordError, RunRecord, append, read
 from bench.records.cost import read_costs
 from bench.records.reading import read_run

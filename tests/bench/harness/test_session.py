@@ -6,6 +6,7 @@ from pathlib import Path
 from shutil import copytree, rmtree
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 
@@ -15,7 +16,9 @@ from bench.harness.cell import Cell
 from bench.harness.data import misfit
 from bench.harness.folder import FolderError
 from bench.harness.options import resolve
+from bench.harness.progress import Progress
 from bench.harness.session import Session
+from bench.harness.trainings import Trainings
 from bench.records import (
     DIVERGED,
     FAILED,
@@ -298,6 +301,9 @@ def test_a_cell_that_raised_is_on_the_disk_and_raises(
     assert (kept.model, kept.seed, kept.train_losses, kept.valid_accuracy) == (MODEL, 51, [], None)
     assert kept.command
     assert notebook.notes == [("begin", (MODEL, MODEL)), ("end", (None, 0))]
+    progress = Progress(lambda _: None, live=False, cells=2)
+    trainings = Trainings(session, [cell(session), cell(session, TWIN)], progress)
+    assert trainings.unfinished == 1  # its record is one of those that are counted as kept
 
 
 def interrupt(*_: Any, **__: Any) -> RunRecord:
@@ -406,7 +412,7 @@ def test_a_trained_cell_can_be_probed_and_one_that_was_not_cannot(make: Make) ->
     ended = [session.run_cell(one, drive, silent) for one in (first, second)]
     assert [session.record_of(one) for one in (first, second, third)] == [*ended, None]
     assert session.subject(second).record == ended[1]
-    earlier = [[s.record.seed for s in session.earlier_subjects(one)] for one in (first, second, third)]
+    earlier = [[other.seed for other in session.earlier_seeds(one)] for one in (first, second, third)]
     assert earlier == [[], [51], [51, 52]]
 
 
@@ -414,8 +420,9 @@ def test_a_trained_cell_can_be_probed_and_one_that_was_not_cannot(make: Make) ->
 def test_probes_are_on_the_disk_and_in_the_tables(opened: Session) -> None:
     opened.records.append(record())
     probes = [probe_record(level=level) for level in (0.0, 0.5, 0.9, 1.0)]
-    opened.keep_probes(probes)
-    assert read(opened.folder / "probes.jsonl", ProbeRecord) == opened.probes == probes
+    kept = opened.keep_probes(probes)
+    assert kept == [msgspec.structs.replace(probe, values=4) for probe in probes]
+    assert read(opened.folder / "probes.jsonl", ProbeRecord) == opened.probes == kept
     assert "robustness" in [table.name for table in opened.finish()]
     assert "| dropped-returns" in (opened.folder / "tables" / "robustness-robustness.md").read_text()
 
@@ -582,6 +589,8 @@ def test_a_resumed_session_takes_finished_cells_from_their_records(
     cells = [cell(session), cell(session, TWIN)]
     session.open(cells)
     assert "from records: 1 finished cell" in session.describe(cells)
+    assert session.records == [ended]  # also if the session is interrupted now
+    assert [session.record_of(one) for one in cells] == [ended, None]
     assert session.recall(cells[0]) == ended
     assert session.recall(cells[1]) is None
     session.run_cell(cells[1], drive, silent)
@@ -618,7 +627,34 @@ def test_changed_data_are_a_reason_to_rerun(make: Make, monkeypatch: pytest.Monk
     session = make(resume=True)
     session.open([cell(session)])
     assert session.recall(cell(session)) is None
-    assert f"rerun, data changed: {MODEL}" in session.describe([cell(session)])
+    assert f"rerun, data changed: 1 cell: {MODEL}" in session.describe([cell(session)])
+
+
+def test_what_is_finished_is_never_skipped(make: Make, ended: RunRecord) -> None:
+    session = make(resume=True, until_decided=True, compare_models=(MODEL, TWIN), budget="1h")
+    session.open(session.cells)
+    assert session.plan is not None
+    session.plan.budget = -1.0
+    assert session.recall(cell(session)) == ended
+    assert session.why_skipped(cell(session)) == ""
+    assert session.why_skipped(cell(session, TWIN)) == "the time of --budget is used up"
+
+
+@pytest.mark.usefixtures("ended")
+def test_a_look_that_could_not_be_merged_with_the_earlier_ones_is_refused(make: Make) -> None:
+    def second_look(name: str) -> Session:
+        words = {"earlier": str(path.parent), "results_dir": str(path.parent.parent / name)}
+        return make(until_decided=True, shard="1/2", compare_models=(MODEL, TWIN), **words)
+
+    path = make().records_path
+    session = second_look("mergeable")
+    session.open(session.cells)
+    assert session.notes == []
+    path.write_text(path.read_text().replace('"code_sha256":"', '"code_sha256":"0'))
+    session = second_look("refused")
+    with pytest.raises(OptionError, match=rf"run: {MODEL} \(seed 51\): code changed, so this look could not be"):
+        session.open(session.cells)
+    assert not session.folder.exists()
 
 
 def test_models_that_do_not_fit_do_not_keep_a_session_from_resuming(make: Make) -> None:

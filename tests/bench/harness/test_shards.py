@@ -7,9 +7,8 @@ import pytest
 from msgspec.structs import replace
 
 from bench.config import OptionError
-from bench.harness.merging import read_plans
 from bench.harness.options import resolve
-from bench.harness.shards import Shard, ShardPlan, parse_shard
+from bench.harness.shards import Shard, ShardPlan, parse_shard, read_plans, write_plan
 from bench.records import append
 from tests.bench.analysis.claim_runs import declared
 from tests.bench.analysis.samples import around, seeds
@@ -108,6 +107,21 @@ def looked(folder: Path, losses_b: list[float]) -> Path:
             told = replace(run, profile="smoke", seed=51 + i, train_sha256=f"seed {51 + i}")
             append(folder / "records.jsonl", *declared([told], options.claims))
     return folder
+
+
+def test_a_plan_replaces_those_of_another_division_of_the_same_cells(tmp_path: Path) -> None:
+    groups = [("standard", "shapes", "full", "cpu")]
+    plan = ShardPlan(3, 8, {A: 3, B: 8}, groups=groups)
+    beside = [
+        ShardPlan(8, 8, plan.cells, groups=groups),  # another shard of the same division
+        ShardPlan(3, 16, plan.cells, look=2, groups=groups),
+        ShardPlan(3, 15, plan.cells, groups=[("standard", "shapes", "smoke", "cpu")]),
+    ]
+    for other in (ShardPlan(3, 16, {A: 3, B: 16}, groups=groups), *beside, plan):
+        write_plan(tmp_path, other)
+    found = read_plans(tmp_path)
+    assert len(found) == 4
+    assert all(other in found for other in (*beside, plan))
 
 
 def test_of_the_looks_the_first_is_sharded_first() -> None:

@@ -60,6 +60,10 @@ def test_few_pairs_at_a_time_are_made_ready_with_the_same_bits(
         ({"model": "deep-intermediate-concat-strided"}, "cannot be used"),
         ({"model": "of-a-plugin"}, "cannot be used"),
         ({"checkpoint": "damaged.safetensors"}, "damaged.safetensors cannot be used"),
+        (
+            {"weights_sha256": "0" * 64},
+            "has other weights than the record tells: another run replaced",
+        ),
         ({"checkpoint": None}, f"the run of {MODEL} wrote no checkpoint$"),
         (
             {"checkpoint": None, "status": DIVERGED, "error": "no number"},

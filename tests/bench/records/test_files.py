@@ -228,6 +228,21 @@ def test_what_finds_no_room_is_written_with_a_later_record_in_order(path: Path) 
     assert len(outbox) == 0
 
 
+def test_a_record_whose_writing_is_interrupted_waits(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: int) -> None:
+        os.truncate(path, 100)  # in the middle of the line
+        raise KeyboardInterrupt
+
+    outbox = Outbox()
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            outbox.add(path, record())
+    assert (read(path, RunRecord), len(outbox)) == ([], 1)
+    outbox.send()
+    assert (read(path, RunRecord), len(outbox)) == ([record()], 0)
+
+
 def test_a_record_that_json_lacks_does_not_keep_others_waiting(path: Path) -> None:
     outbox = Outbox()
     with pytest.raises(ValueError, match="JSON compliant"):

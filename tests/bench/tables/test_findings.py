@@ -1,8 +1,10 @@
 """The tables of verdicts in a README."""
 
+import dataclasses
+
 from msgspec.structs import replace
 
-from bench.analysis.claims import published_claims
+from bench.analysis.claims import Claims, published_claims
 from bench.records import RunRecord
 from bench.tables.findings import adjusted, findings, verdict_counts
 from tests.bench.analysis.claim_runs import deep, ledger
@@ -110,6 +112,13 @@ def test_the_differences_that_are_left_after_adjustment_are_counted() -> None:
     (sentence,) = adjusted(ledger(undecided()).entries)
     assert "none of them is significant at 5% (smallest p 1.0)" in sentence
     assert adjusted(ledger([]).entries) == []
+
+
+def test_seeds_too_few_for_so_many_comparisons_are_named() -> None:
+    # 2 / 2**6 of six seeds, of four comparisons.
+    claims = Claims(tuple(dataclasses.replace(claim, looks=(6,)) for claim in published_claims().claims))
+    (sentence,) = adjusted(ledger(deep(0.1, 0.3, 6), claims=claims).entries)
+    assert "none of them is significant at 5% (smallest p 0.12; 6 seeds cannot have one below 0.12)" in sentence
 
 
 def test_runs_that_did_not_learn_are_counted() -> None:
