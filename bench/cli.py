@@ -339,10 +339,11 @@ def _compare(options: argparse.Namespace) -> int:
 
 def _contents(records: Sequence[RunRecord]) -> str:
     """What a run is of, for a run that has nothing in common with it: all that tells cells apart but the model."""
+    from bench.analysis.formats import enumerated
     from bench.records import conditions_of
 
     kinds = dict.fromkeys(" ".join(filter(None, (r.study, r.variant, *conditions_of(r)))) for r in records)
-    seeds = ", ".join(map(str, sorted({record.seed for record in records})))
+    seeds = enumerated(record.seed for record in records)
     return f"{', '.join(kinds)}, seeds {seeds}"
 
 

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.analysis.formats import enumerated
 from bench.analysis.pairing import Pairing
 from bench.analysis.resampling import ratio_of, resampling
 from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
@@ -335,7 +336,7 @@ def _alone(
         if key not in there:
             seeds.setdefault(names[_model(key)], []).append(key.seed)
     return tuple(
-        f"{name} (seed{'s' if len(of_model) > 1 else ''} {', '.join(map(str, of_model))})"
+        f"{name} (seed{'s' if len(of_model) > 1 else ''} {enumerated(of_model)})"
         for name, of_model in seeds.items()
     )
 

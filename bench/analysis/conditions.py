@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bench.analysis.formats import counted, span
+from bench.analysis.formats import counted, enumerated, span
 from bench.metrics import IDLE, disturbed
 from bench.records import COMPLETED, CostRecord, InferenceRecord, RunRecord, latest, machine
 from bench.records.keys import device_model
@@ -26,7 +26,6 @@ def describe(records: Sequence[RunRecord], *, times: bool = True) -> list[str]:
     done = [record for record in records if record.status == COMPLETED]
     if not done:
         return ["no run was completed"]
-    seeds = sorted({record.seed for record in done})
     of_models = Counter(label for label, _ in {(record.label, record.seed) for record in done})
     epochs = _distinct(r.protocol.get("epochs", "unknown") for r in done)
     lines = [
@@ -35,7 +34,7 @@ def describe(records: Sequence[RunRecord], *, times: bool = True) -> list[str]:
         f"{span(r.valid_pairs for r in done)} validation pairs{_test_pairs(done)}",
         f"profile: {_distinct(r.profile for r in done)}, "
         f"{epochs} {'epoch' if epochs == '1' else 'epochs'}, "
-        f"seeds: {', '.join(map(str, seeds))} (n = {span(of_models.values())})",
+        f"seeds: {enumerated(record.seed for record in done)} (n = {span(of_models.values())})",
         _device(record.environment for record in done),
     ]
     lines += _rates(done) + _versions(done)
@@ -50,7 +49,7 @@ def describe(records: Sequence[RunRecord], *, times: bool = True) -> list[str]:
     if loads:
         lines.append(
             f"times: rough in {len(loads)} of {len(done)} runs, as other processes kept more than {IDLE:g} cores "
-            f"busy meanwhile (up to {max(loads):.1f}); no claim and no figure has them"
+            f"busy meanwhile (up to {max(loads):.1f}); neither claims nor figures use them"
         )
     unfinished = [
         f"{record.label} (seed {record.seed}, {record.status})" for record in records if record.status != COMPLETED

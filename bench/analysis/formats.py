@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from itertools import chain
 from math import floor, isfinite, isnan, log10
 
 from bench.analysis.statistics import Interval
@@ -59,6 +60,18 @@ def span(counts: Iterable[int | None]) -> str:
 def counted(count: int | None, noun: str) -> str:
     """A number with its noun, as in "1 run" and "2 runs"; "unknown runs" for None."""
     return f"{'unknown' if count is None else count} {noun}{'' if count == 1 else 's'}"
+
+
+def enumerated(seeds: Iterable[int]) -> str:
+    """Seeds in ascending order, each once; three or more in a row by their ends, as in "7, 51 to 60"."""
+    rows: list[list[int]] = []
+    for seed in sorted(set(seeds)):
+        if rows and seed == rows[-1][-1] + 1:
+            rows[-1].append(seed)
+        else:
+            rows.append([seed])
+    words = ([f"{row[0]} to {row[-1]}"] if len(row) > 2 else map(str, row) for row in rows)
+    return ", ".join(chain.from_iterable(words))
 
 
 def mean(metric: Metric, interval: Interval, decimals: int | None = None) -> str:

@@ -9,6 +9,7 @@ from math import nan
 
 import pandas as pd
 
+from bench.analysis.formats import enumerated
 from bench.analysis.frames import strategy_of
 from bench.analysis.robustness import effective_robustness, relative_robustness
 from bench.records import ProbeRecord
@@ -88,7 +89,7 @@ def describe_probes(probes: Sequence[ProbeRecord]) -> list[str]:
     first = probes[0]
     return [
         f"data: {first.dataset}, up to {max(probe.samples for probe in probes)} pairs per value",
-        f"profile: {first.profile}, seeds: {', '.join(map(str, seeds))} (n = {len(seeds)})",
+        f"profile: {first.profile}, seeds: {enumerated(seeds)} (n = {len(seeds)})",
         f"device: {first.device}",
     ]
 

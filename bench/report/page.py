@@ -16,6 +16,7 @@ from markupsafe import Markup
 from bench.analysis.claims import Claims, published_claims
 from bench.analysis.conditions import describe
 from bench.analysis.confusion import confusions
+from bench.analysis.formats import enumerated
 from bench.analysis.frames import comparable, outcomes
 from bench.analysis.ledger import decide_claims, ledger
 from bench.analysis.tuning import with_best_rates
@@ -146,11 +147,10 @@ def _facts(records: Sequence[RunRecord], costs: Sequence[CostRecord]) -> dict[st
 
 
 def _seeds(seeds: Sequence[int]) -> str:
-    """Their number and themselves; the ends where they are consecutive."""
+    """Their number and themselves."""
     if len(seeds) < 2:
-        return "".join(map(str, seeds))
-    consecutive = seeds[-1] - seeds[0] == len(seeds) - 1 > 1
-    return f"{len(seeds)}: {f'{seeds[0]} to {seeds[-1]}' if consecutive else ', '.join(map(str, seeds))}"
+        return enumerated(seeds)
+    return f"{len(seeds)}: {enumerated(seeds)}"
 
 
 def _protocols(records: Sequence[RunRecord]) -> dict[str, dict[str, Any]]:

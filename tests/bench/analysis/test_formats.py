@@ -137,3 +137,17 @@ def test_a_noun_agrees_with_its_number() -> None:
         "2 runs",
         "unknown runs",
     ]
+
+
+@pytest.mark.parametrize(
+    ("seeds", "words"),
+    [
+        ([], ""),
+        ([51], "51"),
+        ([52, 51], "51, 52"),
+        ([51, 52, 53], "51 to 53"),
+        ([53, 7, 52, 52, 51, 60, 61], "7, 51 to 53, 60, 61"),
+    ],
+)
+def test_seeds_in_a_row_are_named_by_their_ends(seeds: list[int], words: str) -> None:
+    assert formats.enumerated(seeds) == words

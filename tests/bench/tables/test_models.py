@@ -230,7 +230,7 @@ def test_times_of_disturbed_runs_are_marked_and_nothing_else_is() -> None:
     )
     assert note in table.notes
     line = "times: rough in 1 of 4 runs, as other processes kept more than 0.2 cores busy meanwhile (up to 1.3)"
-    assert f"{line}; no claim and no figure has them" in table.conditions
+    assert f"{line}; neither claims nor figures use them" in table.conditions
     assert note not in fusion_table(records[1:]).notes
 
 
