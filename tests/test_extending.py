@@ -143,7 +143,7 @@ def test_code_counts_for_resume_and_comments_do_not(run: Run) -> None:
         run.plugin.write_text(text.replace('    """Two strided convolutions."""', "    # other words\n    "))
         assert "from records: 1 finished cell" in resumed()
         run.plugin.write_text(text.replace("nn.Conv2d(16, 32,", "nn.Conv2d(16, 16 + 16,"))
-        assert "rerun, code changed: three-sensors:tiny-thermal" in resumed()
+        assert "rerun, code changed: 1 cell: three-sensors:tiny-thermal" in resumed()
     finally:
         run.plugin.write_text(text)
 

@@ -145,7 +145,7 @@ def test_nothing_is_lost_when_a_worker_dies_or_raises(words: list[str], tmp_path
         check=False,
     )
     assert "from records: 2 finished cells" in again.stdout
-    assert "rerun, it had failed: faults:raises" in again.stdout
+    assert "rerun, it had failed: 1 cell: faults:raises" in again.stdout
 
 
 @needs_ray
