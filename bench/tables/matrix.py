@@ -31,7 +31,8 @@ def matrix_tables(records: Sequence[RunRecord]) -> list[TextTable]:
     cells = cells[cells.embedder != ""]
     if cells.embedder.nunique() < FEWEST_EMBEDDERS or cells.strategy.nunique() < 2:
         return []
-    return [table for metric in outcomes(records) for table in _tables(metric, cells, records)]
+    parts = _parts(cells)
+    return [table for metric in outcomes(records) for table in _tables(metric, cells, parts, records)]
 
 
 def _parts(cells: pd.DataFrame) -> list[pd.DataFrame]:
@@ -58,12 +59,15 @@ def _fewer_seeds(cells: pd.DataFrame) -> list[str]:
             name = embedder if of_embedder[embedder] == {count} else f"{strategy}-{embedder}"
             fewer.setdefault(count, {})[name] = None
     return [
-        f"{count} seed{'' if count == 1 else 's'} instead of {most}: {', '.join(names)}"
+        f"{formats.counted(count, 'seed')} instead of {most}: {', '.join(names)}"
         for count, names in sorted(fewer.items(), reverse=True)
     ]
 
 
-def _tables(metric: Metric, cells: pd.DataFrame, records: Sequence[RunRecord]) -> list[TextTable]:
+def _tables(
+    metric: Metric, cells: pd.DataFrame, parts: Sequence[pd.DataFrame], records: Sequence[RunRecord]
+) -> list[TextTable]:
+    """One table per part; the best is that of all cells."""
     by_cell = cells.pivot(index="seed", columns=["strategy", "embedder"], values=metric.name)
     ratio = shared_pairs(records)
     stand_out = best(by_cell, higher_is_better=metric.higher_is_better, ratio=ratio)
@@ -98,4 +102,4 @@ def _tables(metric: Metric, cells: pd.DataFrame, records: Sequence[RunRecord]) -
             groups=[str(group_of[strategy]) for strategy in strategies] if across else (),
         )
 
-    return [table(part, suffix) for part, suffix in zip(_parts(cells), ("", "-embedders"), strict=False)]
+    return [table(part, suffix) for part, suffix in zip(parts, ("", "-embedders"), strict=False)]
