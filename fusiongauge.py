@@ -12,7 +12,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import entry_points
@@ -69,6 +69,17 @@ def one_line(text: str) -> str:
 
 
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+def some(names: Sequence[str], count: int = 3) -> str:
+    """The first few names and the number of the others."""
+    more = f" and {len(names) - count} more" if len(names) > count else ""
+    return ", ".join(names[:count]) + more
+
+
+def slug(text: str) -> str:
+    """Letters, digits, dots, dashes and underscores of the text; anything else becomes a dash."""
+    return re.sub(r"[^\w.-]+", "-", text).strip("-.")
 
 
 def _escaped(match: re.Match[str]) -> str:

@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-from data_utils.audits.findings import some
 from data_utils.cache import Cache
 from data_utils.dataset import DatasetInfo, PairedDataset
 from data_utils.errors import DataError
@@ -28,7 +27,7 @@ from data_utils.simulator.levels import DEFAULT_SIZE, SimulatedDataset
 from data_utils.simulator.shapes import Progress, no_progress
 from data_utils.splits import Shares, split, subsample
 from data_utils.worlds import Part, World, split_world
-from fusiongauge import Registry, tree_sha256
+from fusiongauge import Registry, some, tree_sha256
 
 DEFAULT_PAIRS = 10_000
 """How many pairs a registered data set has if no number is given."""

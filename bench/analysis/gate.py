@@ -16,6 +16,7 @@ from bench.analysis.statistics import mean_interval
 from bench.config import OptionError
 from bench.metrics import reported_part
 from bench.records import Metric, RunRecord
+from fusiongauge import some
 
 _SHOWN = 5
 """How many models a sentence lists."""
@@ -161,8 +162,7 @@ def missed(rules: Sequence[Rule], comparison: Comparison) -> list[str]:
             if rule.misses(gap) and not gap.vanished:
                 models.setdefault(gap.reason, []).append(gap.label)
         for reason, labels in models.items():
-            more = f" and {len(labels) - _SHOWN} more" if len(labels) > _SHOWN else ""
-            sentences.append(f"{rule.text} is not judged, as {reason}: {', '.join(labels[:_SHOWN])}{more}")
+            sentences.append(f"{rule.text} is not judged, as {reason}: {some(labels, _SHOWN)}")
     return sentences
 
 

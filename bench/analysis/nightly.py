@@ -4,7 +4,6 @@ The last good records are in a folder of their own, one file for each profile an
 with earlier ones of the same machine.
 """
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from bench.analysis.comparison import Comparison, compare
 from bench.analysis.gate import Rule
 from bench.analysis.history import profile_and_device
 from bench.records import RecordError, RunRecord, read, write_records
+from fusiongauge import slug
 
 
 def last_good_path(folder: Path, records: Sequence[RunRecord]) -> Path:
@@ -21,8 +21,7 @@ def last_good_path(folder: Path, records: Sequence[RunRecord]) -> Path:
     Raises:
         RecordError: The records are of several profiles or devices.
     """
-    name = re.sub(r"[^\w.-]+", "-", "-".join(profile_and_device(records))).strip("-.")
-    return folder / f"{name}.jsonl"
+    return folder / f"{slug('-'.join(profile_and_device(records)))}.jsonl"
 
 
 def last_good(folder: Path, records: Sequence[RunRecord]) -> list[RunRecord]:

@@ -8,6 +8,7 @@ from bench.records import ProbeRecord, RunRecord
 from bench.records.run import without_changes
 from bench.study import Study
 from fusion_models.zoo import ModelSpec
+from fusiongauge import some
 
 _SHOWN = 5
 """How many names a message lists."""
@@ -26,8 +27,7 @@ def name_of(record: RunRecord | ProbeRecord) -> str:
 
 def listed(names: Sequence[str]) -> str:
     """The number of cells, and the names of the first ones, for a message."""
-    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
-    return f"{len(names)} cell{'s' if len(names) > 1 else ''}: {', '.join(names[:_SHOWN])}{more}"
+    return f"{len(names)} cell{'s' if len(names) > 1 else ''}: {some(names, _SHOWN)}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from bench.config import (
     RunConfig,
 )
 from bench.harness.cell import Cell
-from bench.harness.places import dataset_slug, run_folder, slug
+from bench.harness.places import dataset_slug, run_folder
 from bench.harness.shards import Shard, parse_shard
 from bench.harness.values import (
     choice,
@@ -43,7 +43,7 @@ from bench.study import Study
 from data_utils import DATASETS, DataError
 from data_utils.registry import declared_modalities
 from fusion_models.zoo import ModelError, ModelSpec, find_model, with_single_modalities
-from fusiongauge import load_installed_plugins, load_plugin
+from fusiongauge import load_installed_plugins, load_plugin, slug
 
 if TYPE_CHECKING:
     from bench.analysis.claims import Claims

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bench.registry import STUDIES
 from data_utils import DATASETS
+from fusiongauge import slug
 
 if TYPE_CHECKING:
     from bench.harness.options import Options
@@ -52,8 +53,3 @@ def dataset_slug(dataset: str) -> str:
     path = Path(dataset).expanduser().resolve()
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:6]
     return slug("-".join([*path.parts[-2:], digest]))
-
-
-def slug(text: str) -> str:
-    """Letters, digits, dots, dashes and underscores of the text; anything else becomes a dash."""
-    return re.sub(r"[^\w.-]+", "-", text).strip("-.")

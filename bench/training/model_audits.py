@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from bench.metrics import classification_loss
 from bench.training.seeding import stream
 from data_utils import Batch
-from data_utils.audits.findings import Finding, some
+from data_utils.audits.findings import Finding
+from fusiongauge import some
 
 Build = Callable[[], nn.Module]
 

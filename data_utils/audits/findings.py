@@ -37,9 +37,3 @@ class Outcome:
         effect = {True: "A run stops here.", False: "A run still works."}
         messages = [f"         {f.subject}: {f.message} {effect[f.stops]}" for f in self.findings]
         return "\n".join([f"  {verdict:<5}  {self.audit}: {self.looked_at}", *messages])
-
-
-def some(names: Sequence[str], count: int = 3) -> str:
-    """The first few names and the number of the others."""
-    more = f" and {len(names) - count} more" if len(names) > count else ""
-    return ", ".join(names[:count]) + more

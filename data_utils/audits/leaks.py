@@ -10,9 +10,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from data_utils.audits.findings import Finding, Outcome, some
+from data_utils.audits.findings import Finding, Outcome
 from data_utils.dataset import PairedDataset
 from data_utils.worlds import Part, World
+from fusiongauge import some
 
 _USE = {"train": "training", "valid": "validation", "test": "test"}
 

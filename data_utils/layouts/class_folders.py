@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
-from data_utils.audits.findings import some
 from data_utils.errors import DataError
 from data_utils.layouts.declared import Declaration, DeclaredDataset, read_declaration
 from data_utils.layouts.listing import Listing
@@ -21,6 +20,7 @@ from data_utils.layouts.media import by_stem, is_media, read_values
 from data_utils.layouts.paths import composed, entries, folders, partners
 from data_utils.layouts.ranges import declared_source, without_partner
 from data_utils.modality import NAMES, Kind
+from fusiongauge import some
 
 _TABLE = re.compile(r"\.(csv|tsv|xlsx?|parquet)(\.\w+)?$", re.IGNORECASE)  # packed ones too
 

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from data_utils.audits.findings import some
 from data_utils.decoding import CameraPoints, Decoder, Scaled, ScannerPoints
 from data_utils.errors import DataError
 from data_utils.geometry import ray_directions
@@ -23,6 +22,7 @@ from data_utils.layouts.sizes import ImageSize, Resampling
 from data_utils.mapped import Workspace
 from data_utils.memory import enough_memory
 from data_utils.modality import MAX_RANGE_M, Modality
+from fusiongauge import some
 
 _NOT_TINY = 16  # pixels
 

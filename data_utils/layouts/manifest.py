@@ -26,7 +26,6 @@ import numpy.typing as npt
 import pandas as pd
 from PIL import Image
 
-from data_utils.audits.findings import some
 from data_utils.dataset import PART_WORDS, part_of
 from data_utils.errors import DataError
 from data_utils.layouts.declared import Declaration, DeclaredDataset, read_declaration
@@ -37,6 +36,7 @@ from data_utils.layouts.ranges import common_angles, declared_source
 from data_utils.layouts.tables import SUFFIXES, read_table
 from data_utils.modality import METRIC, NAMES, Kind
 from data_utils.simulator.shapes import Progress, Simulation, no_progress
+from fusiongauge import some
 
 _MEANINGS = {
     "label": "the name of the pair's class",

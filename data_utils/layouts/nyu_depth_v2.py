@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data_utils.audits.findings import some
 from data_utils.errors import DataError
 from data_utils.layouts.declared import Declaration, read_declaration
 from data_utils.layouts.listing import Listing, Source
 from data_utils.layouts.media import Values
 from data_utils.layouts.official_splits import official_parts
 from data_utils.simulator.shapes import Progress, no_progress
+from fusiongauge import some
 
 FILE_NAME = "nyu_depth_v2_labeled.mat"
 """The official name of the file."""

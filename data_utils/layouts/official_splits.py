@@ -4,8 +4,8 @@ from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_utils.audits.findings import some
 from data_utils.errors import DataError
+from fusiongauge import some
 
 
 def official_parts(

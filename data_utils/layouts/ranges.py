@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from data_utils.audits.findings import some
 from data_utils.errors import DataError
 from data_utils.layouts.declared import FILE_NAME, Declaration
 from data_utils.layouts.listing import Angles, Listing, Source
 from data_utils.layouts.media import read_angles
 from data_utils.layouts.paths import Inside
+from fusiongauge import some
 
 _EQUAL_RAD = 1e-6  # above float32 rounding of an angle, and far below any sensor's resolution
 

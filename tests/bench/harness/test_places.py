@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from bench.harness.options import Options, resolve
-from bench.harness.places import dataset_slug, history_folder, latest_run, slug
+from bench.harness.places import dataset_slug, history_folder, latest_run
+from fusiongauge import slug
 
 ROOT = Path("project")
 
