@@ -77,6 +77,14 @@ def some(names: Sequence[str], count: int = 3) -> str:
     return ", ".join(names[:count]) + more
 
 
+def user_path(text: str) -> Path:
+    """A path that a user has written: ``~`` stands for the home folder, also where the shell leaves it in place.
+
+    That of an unknown user stays as it is.
+    """
+    return Path(os.path.expanduser(text))  # noqa: PTH111 - the method raises for unknown users
+
+
 def slug(text: str) -> str:
     """Letters, digits, dots, dashes and underscores of the text; anything else becomes a dash."""
     return re.sub(r"[^\w.-]+", "-", text).strip("-.")
@@ -271,7 +279,7 @@ def load_plugin(path: str) -> Plugin:
     Raises:
         PluginError: The file does not exist, or raises.
     """
-    file = Path(path).expanduser().resolve()
+    file = user_path(path).resolve()
     if not file.is_file():
         reason, example = "this file does not exist", ""
         if file.is_dir():

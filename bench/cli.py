@@ -24,13 +24,14 @@ from bench.harness.values import dataset_help
 from bench.records import RecordError, write_file
 from bench.records.reading import load_records, read_run, read_runs
 from bench.registry import STUDIES
-from fusiongauge import IGNORED, FusionGaugeError, escape_on_terminals, printable
+from fusiongauge import IGNORED, FusionGaugeError, escape_on_terminals, printable, user_path
 
 if TYPE_CHECKING:
     from bench.records import RunRecord
+    from bench.records.reading import Run
     from bench.tables.text import TextTable
 
-Run = Callable[[Any], int]
+Command = Callable[[Any], int]
 
 _RUN = "a run's folder, a records file, or a folder of records files"
 
@@ -122,20 +123,20 @@ def _parser() -> argparse.ArgumentParser:
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     plugin = _option("--plugin", action="append", default=[], metavar="FILE", help="a plug-in to load first")
-    a_run = _option("run", type=Path, metavar="RUN", help=_RUN)
+    a_run = _option("run", type=user_path, metavar="RUN", help=_RUN)
     fail_on = _option("--fail-on", default="", metavar="RULES", help=fail_on_help())
     last_good = _option(
         "--last-good",
-        type=Path,
+        type=user_path,
         required=True,
         metavar="FOLDER",
         help="where good runs are kept, one file per profile and device",
     )
 
     def out(where: str, **settings: str) -> argparse.ArgumentParser:
-        return _option("--out", type=Path, help=where, **settings)
+        return _option("--out", type=user_path, help=where, **settings)
 
-    def command(run: Run, *options: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    def command(run: Command, *options: argparse.ArgumentParser) -> argparse.ArgumentParser:
         """A command is called as its function, and its help is the function's docstring."""
         text, _, epilog = (inspect.getdoc(run) or "").partition("\n\n")
         added = commands.add_parser(
@@ -152,26 +153,26 @@ def _parser() -> argparse.ArgumentParser:
     claims = _option(
         "--claims",
         action="append",
-        type=Path,
+        type=user_path,
         default=[],
         metavar="FILE",
         help="a TOML file of your own claims, in addition to the published ones, as for the run; may be repeated",
     )
     command(_tables, a_run, claims, out("default: tables/ beside the records", metavar="FOLDER"))
-    several = _option("runs", type=Path, nargs="+", metavar="RUN", help=f"{_RUN}; several are combined")
+    several = _option("runs", type=user_path, nargs="+", metavar="RUN", help=f"{_RUN}; several are combined")
     command(_plots, several, out("default: plots/ beside the first records", metavar="FOLDER"))
     committed = f"{_RUN}; default: the committed records of a checkout"
     page = "report.html beside the first run's records, results/runs/report.html for committed records"
-    any_number = _option("runs", type=Path, nargs="*", metavar="RUN", help=committed)
+    any_number = _option("runs", type=user_path, nargs="*", metavar="RUN", help=committed)
     command(_report, any_number, claims, out(f"default: {page}", metavar="FILE"))
     where = f"the {{}} run: {_RUN}, or a commit (HEAD~1, a tag) for its committed records"
     earlier = _option("a", metavar="A", help=where.format("earlier"))
     command(_compare, earlier, _option("b", metavar="B", help=where.format("later")), fail_on)
     add = "add the records of these runs first"
     command(
-        _baseline, _option("--add", action="extend", type=Path, nargs="+", default=[], metavar="RUN", help=add)
+        _baseline, _option("--add", action="extend", type=user_path, nargs="+", default=[], metavar="RUN", help=add)
     )
-    new = _option("--out", type=Path, required=True, metavar="RUN", help="a new folder")
+    new = _option("--out", type=user_path, required=True, metavar="RUN", help="a new folder")
     command(_merge, several, claims, new)
     command(_history, a_run, out("default: history.json beside the records", metavar="FILE"))
     command(_nightly, a_run, last_good, fail_on, out("default: summary.md beside the records", metavar="FILE"))
@@ -215,7 +216,7 @@ def _parser() -> argparse.ArgumentParser:
     plan.add_argument(
         "--from",
         dest="records",
-        type=Path,
+        type=user_path,
         nargs="+",
         metavar="RUN",
         help=f"earlier runs that tell how long cells take; {_RUN}; default: the committed records",
@@ -228,7 +229,7 @@ def _parser() -> argparse.ArgumentParser:
         help="time that a cell takes on its device in addition to its training; default: %(default)s, the limit "
         "of tools/ray_check.py",
     )
-    corruptions = command(_corruptions, _option("file", type=Path, metavar="FILE", help="the PNG to write"))
+    corruptions = command(_corruptions, _option("file", type=user_path, metavar="FILE", help="the PNG to write"))
     corruptions.add_argument(
         "--dataset", default="shapes-hard", metavar="NAME-or-PATH", help=dataset_help("%(default)s")
     )
@@ -245,10 +246,11 @@ def _tables(options: argparse.Namespace) -> int:
     from bench.tables.tabulation import write_tables
 
     run = read_run(options.run)
-    folder = options.out or _beside(options.run) / "tables"
+    folder = options.out or _beside(options.run, [run]) / "tables"
     claims = claims_of([run], options.claims)
     tables = write_tables(run.records, folder, run.probes, run.costs, claims)
-    print("\n".join(describe(run.records)))
+    if run.records:
+        print("\n".join(describe(run.records)))
     _print(tables)
     print("".join(f"{reason}\n" for reason in reasons(run.records)), end="")
     print(f"written to {folder}")
@@ -261,7 +263,7 @@ def _plots(options: argparse.Namespace) -> int:
 
     runs = read_runs(options.runs)
     records, probes, costs = ([r for run in runs for r in getattr(run, k)] for k in ("records", "probes", "costs"))
-    files = write_figures(records, options.out or _beside(options.runs[0]) / "plots", probes, costs)
+    files = write_figures(records, options.out or _beside(options.runs[0], runs) / "plots", probes, costs)
     if not files:
         raise RecordError(
             f"{options.runs[0]}: no cell was completed, so there is nothing to draw; run the benchmark again"
@@ -277,16 +279,14 @@ def _merge(options: argparse.Namespace) -> int:
     0; 1 if a shard, or the record of one of its cells, is missing; 2 for input that cannot be used.
     """
     from bench.analysis.formats import counted
-    from bench.harness.kept import claims_of, declared, keep
+    from bench.harness.kept import claims_of
     from bench.harness.merging import merge, write
     from bench.plots import write_figures
     from bench.report.writing import write_page
     from bench.tables.tabulation import write_tables
 
-    own = declared(options.claims)
-    merged = merge(options.runs)
+    merged = merge(options.runs, options.claims)
     write(merged, options.out)
-    keep(options.out, own)
     run = read_run(options.out)
     claims = claims_of([run])
     write_tables(run.records, options.out / "tables", run.probes, run.costs, claims)
@@ -304,7 +304,7 @@ def _report(options: argparse.Namespace) -> int:
     from bench.report.writing import write_page
 
     runs = read_runs(options.runs) if options.runs else [baseline.as_run()]
-    folder = _beside(options.runs[0]) if options.runs else baseline.ROOT / "results" / "runs"
+    folder = _beside(options.runs[0], runs) if options.runs else baseline.ROOT / "results" / "runs"
     path = options.out or folder / "report.html"
     write_page(runs, path, claims_of(runs, options.claims))
     print(f"written to {path}")
@@ -351,7 +351,8 @@ def _records(word: str) -> list[RunRecord]:
     """The records of a run, or the committed ones of a commit; an existing path takes precedence over a commit."""
     from bench import baseline
 
-    return load_records(Path(word)) if Path(word).exists() else baseline.read_at(word)
+    path = user_path(word)
+    return load_records(path) if path.exists() else baseline.read_at(word)
 
 
 def _baseline(options: argparse.Namespace) -> int:
@@ -374,7 +375,7 @@ def _history(options: argparse.Namespace) -> int:
     from bench.analysis.history import history
 
     run = read_run(options.run)
-    path = options.out or _beside(options.run) / "history.json"
+    path = options.out or _beside(options.run, [run]) / "history.json"
     entries = history(run.records)
     write_file(path, json.dumps(entries, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
     print(f"{len(entries)} values written to {path}")
@@ -396,7 +397,7 @@ def _nightly(options: argparse.Namespace) -> int:
     rules = gate.parse(options.fail_on, run.records)
     before = last_good(options.last_good, run.records)
     comparison = compare(before, run.records)
-    path = options.out or _beside(options.run) / "summary.md"
+    path = options.out or _beside(options.run, [run]) / "summary.md"
     write_file(path, summary(rules, comparison, run.records))
     if not before:
         print(f"no earlier good run in {last_good_path(options.last_good, run.records)}")
@@ -488,9 +489,10 @@ def _corruptions(options: argparse.Namespace) -> int:
     return 0
 
 
-def _beside(run: Path) -> Path:
-    """The folder of a run; of a records file, the folder it is in."""
-    return run if run.is_dir() else run.parent
+def _beside(path: Path, runs: Sequence[Run]) -> Path:
+    """The folder of the records that a path on the command line stands for; of several runs, the one they are in."""
+    inside = [run.folder for run in runs if run.folder is not None and run.folder.is_relative_to(path)]
+    return inside[0] if len(inside) == 1 else path if path.is_dir() else path.parent
 
 
 def _print(tables: Sequence[TextTable]) -> None:

@@ -14,7 +14,7 @@ from data_utils.errors import DataError, UnreadableError
 from data_utils.memory import enough_memory
 from data_utils.registry import DATASETS, LAYOUTS
 from data_utils.simulator.levels import LEVELS
-from fusiongauge import FusionGaugeError, escape_on_terminals, load_installed_plugins, load_plugin
+from fusiongauge import FusionGaugeError, escape_on_terminals, load_installed_plugins, load_plugin, user_path
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     make = commands.add_parser("make", help="write simulated pairs as files")
-    make.add_argument("folder", type=Path, help="a new or empty folder")
+    make.add_argument("folder", type=user_path, help="a new or empty folder")
     make.add_argument(
         "--dataset",
         choices=list(LEVELS),
@@ -86,7 +86,7 @@ def _parser() -> argparse.ArgumentParser:
     show = commands.add_parser("show", help="draw a contact sheet: every modality, and points over the image")
     show.add_argument(
         "--out",
-        type=Path,
+        type=user_path,
         default=Path("contact-sheet.png"),
         metavar="FILE",
         help="the PNG to write; default: %(default)s",
@@ -102,7 +102,7 @@ def _parser() -> argparse.ArgumentParser:
         description='Prints JSON: "mean" and "std" of the images as in train_stats.json of the notebooks (the '
         'deviation is averaged over batches of 64 images), and "channels" with the values over all pixels.',
     )
-    stats.add_argument("--out", type=Path, metavar="FILE", help="also write the JSON to this file")
+    stats.add_argument("--out", type=user_path, metavar="FILE", help="also write the JSON to this file")
     stats.set_defaults(command=_stats)
 
     for reader in (checking, show, stats):

@@ -27,7 +27,7 @@ from data_utils.simulator.levels import DEFAULT_SIZE, SimulatedDataset
 from data_utils.simulator.shapes import Progress, no_progress
 from data_utils.splits import Shares, split, subsample
 from data_utils.worlds import Part, World, split_world
-from fusiongauge import Registry, some, tree_sha256
+from fusiongauge import Registry, some, tree_sha256, user_path
 
 DEFAULT_PAIRS = 10_000
 """How many pairs a registered data set has if no number is given."""
@@ -120,7 +120,7 @@ def modalities_of(path: str) -> tuple[str, ...]:
     Raises:
         DataError: The files cannot be listed.
     """
-    name, place = _located(Path(path).expanduser())
+    name, place = _located(user_path(path))
     layout = LAYOUTS[name]() if name else None
     if layout is None or layout.listing is None:
         return ()
@@ -278,7 +278,7 @@ class _Reading(NamedTuple):
 
 def _read(reading: _Reading) -> PairedDataset:
     """The data set at a path; if the path is none but holds one in folders below, that one."""
-    name, path = reading.path, Path(reading.path).expanduser()
+    name, path = reading.path, user_path(reading.path)
     layout, place = _located(path)
     if layout:
         dataset = _read_as(layout, place, reading)

@@ -63,7 +63,7 @@ def declare(group: pytest.OptionGroup) -> None:
         "--resume",
         action="store_true",
         help="take finished cells from their records where code, data, protocol and machine are the same; "
-        "continues --results-dir, or the latest folder of this kind in results/runs",
+        "continues --results-dir, or the latest folder of this kind with records in results/runs",
     )
     group.addoption(
         "--cache-size",

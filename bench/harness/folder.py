@@ -55,8 +55,8 @@ class RunFolder:
                 f"another run is writing to {self.path}; wait until it ends, or give another folder "
                 "with --results-dir"
             ) from error
-        except OSError as error:
-            raise FolderError(self._refusal(error.strerror)) from error
+        except (OSError, NotImplementedError) as error:  # the latter of a file system without locks
+            raise FolderError(self._refusal(getattr(error, "strerror", None) or str(error))) from error
 
     def release(self) -> None:
         """Let other runs in."""
@@ -83,22 +83,19 @@ class RunFolder:
         Returns:
             Where they are in that case, a sentence.
         """
-        count = len(self._outbox)
         try:
             self._outbox.send()
         except OSError as error:
-            elsewhere = Path(tempfile.mkdtemp(prefix="fusiongauge-"))
-            self._outbox.redirect(elsewhere)
-            with suppress(OSError):
+            count = len(self._outbox)
+            where = "they are lost, apart from the tables; make room and run the benchmark again"
+            with suppress(OSError):  # the folder of temporary files may be full too
+                elsewhere = Path(tempfile.mkdtemp(prefix="fusiongauge-"))
+                self._outbox.redirect(elsewhere)
                 self._outbox.send()
-            where = (
-                f"they are in {elsewhere}; make room and append its files to those of the same names"
-                if not self._outbox
-                else "they are lost, apart from the tables; make room and run the benchmark again"
-            )
+                where = f"they are in {elsewhere}; make room and append its files to those of the same names"
             records = "1 record" if count == 1 else f"{count} records"
             return [f"{records} could not be written to {self.path} ({error.strerror}); {where}"]
         return []
 
-    def _refusal(self, reason: str | None) -> str:
+    def _refusal(self, reason: str) -> str:
         return f"cannot write results to {self.path} ({reason}); give another folder with --results-dir"

@@ -6,10 +6,12 @@ import shlex
 import shutil
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 import msgspec
 
+from bench.analysis.claims import with_published
 from bench.config import canonical
 from bench.harness.cell import listed, name_of
 from bench.harness.kept import declared, keep, kept
@@ -24,12 +26,14 @@ from bench.records import (
     conditions_of,
     differences,
     probe_key,
+    read,
     write_records,
 )
 from bench.records.cost import FILE_NAME as COSTS
 from bench.records.keys import device_model, unlike_results
 from bench.records.probe import FILE_NAME as PROBES
 from bench.records.reading import Run, read_runs
+from bench.records.run import CHECKPOINTS
 from bench.records.run import FILE_NAME as RECORDS
 from bench.records.sample import samples_path
 
@@ -54,12 +58,17 @@ class Merged:
     missing: list[str]
 
 
-def merge(paths: Iterable[Path]) -> Merged:
+def merge(paths: Iterable[Path], claims: Iterable[Path] = ()) -> Merged:
     """Put the runs at some paths together.
 
     A cell that failed in one run and ended in another counts as ended.
 
+    Args:
+        paths: Of the runs.
+        claims: Files of claims beside those that the runs keep.
+
     Raises:
+        ClaimError: A file of claims cannot be used.
         RecordError: Two runs differ in code, data or protocol, hold different results of one cell, or are shards
             of different selections; the message names both.
     """
@@ -80,36 +89,61 @@ def merge(paths: Iterable[Path]) -> Merged:
     devices = dict.fromkeys(str(device_model(record)[1]) for record, _ in records)
     if len(devices) > 1:
         notes.append(f"{len(devices)} device models, whose times are not compared: {', '.join(devices)}")
-    files = [path for run in runs for path in kept(run.folder)]
-    claims = declared(files)
-    notes += _replaced(files, claims)
-    return Merged(records, probes, costs, claims, notes, list(_missing(plans, [record for record, _ in records])))
+    files = [*(path for run in runs for path in kept(run.folder)), *claims]
+    texts = declared(files)
+    with_published(texts)  # what cannot be used is refused before anything is written
+    notes += _replaced(files, texts)
+    return Merged(records, probes, costs, texts, notes, list(_missing(plans, [record for record, _ in records])))
 
 
 def write(merged: Merged, folder: Path) -> None:
-    """Write records, probes, costs, claims, checkpoints and sample predictions to a new folder.
+    """Write records, probes, costs, claims, checkpoints and sample predictions to a folder.
 
-    The records come last and in one step, so that what was interrupted does not look like a run, and can be
-    repeated.
+    The records come last and in one step, so that what was interrupted does not look like a run. A folder that has
+    them already is written again, as the tables may be missing.
 
     Raises:
-        RecordError: The folder has records already.
+        RecordError: The folder has other records.
     """
-    if (folder / RECORDS).exists():
-        raise RecordError(f"{folder}: there are records in this folder already; give a new folder with --out")
+    names = _names_of_checkpoints(merged.records)
+    records = [
+        msgspec.structs.replace(record, checkpoint=name)
+        for (record, _), name in zip(merged.records, names, strict=True)
+    ]
+    if (folder / RECORDS).exists() and read(folder / RECORDS, RunRecord) != records:
+        raise RecordError(f"{folder}: there are other records in this folder already; give a new one with --out")
     folder.mkdir(parents=True, exist_ok=True)
-    for record, run in merged.records:
-        if record.checkpoint is not None and run.folder is not None:
-            weights = run.folder / "checkpoints" / record.checkpoint
-            for source in (weights, samples_path(run.folder, record.checkpoint)):
-                if source.is_file():
-                    target = folder / source.relative_to(run.folder)
-                    target.parent.mkdir(exist_ok=True)
-                    shutil.copyfile(source, target)
+    for (record, run), name in zip(merged.records, names, strict=True):
+        if record.checkpoint is not None and name is not None and run.folder is not None:
+            _copy(run.folder / CHECKPOINTS / record.checkpoint, folder / CHECKPOINTS / name)
+            _copy(samples_path(run.folder, record.checkpoint), samples_path(folder, name))
     keep(folder, merged.claims)
     write_records(folder / PROBES, merged.probes)
     write_records(folder / COSTS, merged.costs)
-    write_records(folder / RECORDS, [record for record, _ in merged.records])
+    write_records(folder / RECORDS, records)
+
+
+def _names_of_checkpoints(records: Iterable[tuple[RunRecord, Run]]) -> list[str | None]:
+    """What the checkpoint of each record is called in one folder; None for a record without one.
+
+    The names tell neither the data nor the profile, so of two files with one name the later gets a number.
+    """
+    names: list[str | None] = []
+    taken: dict[str, Path] = {}
+    for record, run in records:
+        name = record.checkpoint
+        if name is not None:
+            file, numbers = (run.folder or Path()) / name, count(2)
+            while taken.setdefault(name, file) != file:
+                name = f"{file.stem}-{next(numbers)}{file.suffix}"
+        names.append(name)
+    return names
+
+
+def _copy(source: Path, target: Path) -> None:
+    if source.is_file():
+        target.parent.mkdir(exist_ok=True)
+        shutil.copyfile(source, target)
 
 
 def _runs(path: Path) -> list[Run]:
@@ -199,12 +233,12 @@ def _unique(probes: Iterable[tuple[ProbeRecord, Run]]) -> list[ProbeRecord]:
 
 def _replaced(files: Iterable[Path], claims: Mapping[Path, str]) -> list[str]:
     """Which files of claims are not taken, as a later one of the same name differs."""
-    taken = {path.name: path for path in claims}
+    taken = {path.stem: path for path in claims}
     return [
-        f"{path} and {taken[path.name]} declare different claims under one name; the claims of the "
+        f"{path} and {taken[path.stem]} declare different claims under one name; the claims of the "
         "latter are judged"
         for path, text in ((path, declared([path])[path]) for path in dict.fromkeys(files))
-        if text != claims[taken[path.name]]
+        if text != claims[taken[path.stem]]
     ]
 
 

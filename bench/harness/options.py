@@ -23,7 +23,7 @@ from bench.config import (
     RunConfig,
 )
 from bench.harness.cell import Cell
-from bench.harness.places import dataset_slug, run_folder
+from bench.harness.places import dataset_slug, joined, run_folder
 from bench.harness.shards import Shard, parse_shard
 from bench.harness.values import (
     choice,
@@ -43,7 +43,7 @@ from bench.study import Study
 from data_utils import DATASETS, DataError
 from data_utils.registry import declared_modalities
 from fusion_models.zoo import ModelError, ModelSpec, find_model, with_single_modalities
-from fusiongauge import load_installed_plugins, load_plugin, slug
+from fusiongauge import load_installed_plugins, load_plugin, slug, user_path
 
 if TYPE_CHECKING:
     from bench.analysis.claims import Claims
@@ -269,8 +269,8 @@ def resolve(
     if earlier and not (until_decided and shard):
         raise OptionError(f"--earlier {earlier}: needs --shard and --until-decided; add both")
     if earlier:
-        read_run(Path(earlier))  # errors in it are reported before anything is collected
-    claim_files = tuple(Path(file).resolve() for file in claims)
+        read_run(user_path(earlier))  # errors in it are reported before anything is collected
+    claim_files = tuple(user_path(file).resolve() for file in claims)
     if len({file.stem for file in claim_files}) < len(claim_files):
         raise OptionError(
             f"--claims: two files have one name in {', '.join(claims)}; rename one, as file "
@@ -289,7 +289,8 @@ def resolve(
     part = parse_shard(shard)
     image_size = parse_image_size(image_size)
     data = "-".join(filter(None, (dataset_slug(dataset) if dataset else studies[0].dataset, image_size)))
-    runs, name = root / "results" / "runs", slug(f"{study}-{chosen.name}-{data}-{device}")
+    runs, name = root / "results" / "runs", joined(word.strip() for word in study.split(","))
+    name += f"-{slug(f'{chosen.name}-{data}-{device}')}"
     name += f"-shard{part.number}of{part.of}" if part else ""
     return Options(
         profile=chosen,
@@ -297,7 +298,7 @@ def resolve(
         dataset=dataset,
         device=device,
         seeds=parse_max_seeds(max_seeds, seeds) if until_decided else parse_seeds(seeds),
-        results_dir=Path(results_dir).resolve() if results_dir else run_folder(runs, name, resume=resume),
+        results_dir=user_path(results_dir).resolve() if results_dir else run_folder(runs, name, resume=resume),
         simulated_dir=runs / "simulated",
         cache_bytes=parse_size(cache_size),
         trackers=parse_trackers(tracker),
@@ -310,7 +311,7 @@ def resolve(
         budget=parse_budget(budget),
         claim_files=claim_files,
         shard=part,
-        earlier=Path(earlier).resolve() if earlier else None,
+        earlier=user_path(earlier).resolve() if earlier else None,
         executor=parse_executor(executor),
         image_size=image_size,
         modalities=_modalities(dataset) if dataset else (),

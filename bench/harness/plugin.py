@@ -22,7 +22,7 @@ import pytest
 
 from bench.analysis import gate
 from bench.config import DEFAULT_STUDY, OptionError
-from bench.harness import timing
+from bench.harness import sharding, timing
 from bench.harness.cell import Cell
 from bench.harness.data import misfit
 from bench.harness.declarations import declare
@@ -32,9 +32,8 @@ from bench.harness.options import load_plugins, resolve
 from bench.harness.places import history_folder
 from bench.harness.progress import Progress, Reading
 from bench.harness.saved import from_benchmarks
-from bench.harness.selection import cells_of, no_match, parameter
+from bench.harness.selection import cells_of, lists_only, no_match, parameter
 from bench.harness.session import Session
-from bench.harness.sharding import Sharding
 from bench.harness.terminal import Terminal
 from bench.harness.trainings import Trainings
 from bench.harness.values import check_dataset
@@ -83,11 +82,10 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 def pytest_configure(config: pytest.Config) -> None:
     """Resolve the options once, and register the other hooks and the fixtures where they are needed."""
-    selected = any(_selects_benchmarks(config, word) for word in config.args)
+    selected = _selects_benchmarks(config)
     if not selected and BENCHMARKS.parent != config.rootpath.resolve():
         return
-    option = config.getoption
-    listing = bool(config.option.collectonly or config.option.help)
+    option, listing = config.getoption, lists_only(config)
     try:
         if FAULTY_PLUGIN in config.stash:
             raise config.stash[FAULTY_PLUGIN]
@@ -104,6 +102,8 @@ def pytest_configure(config: pytest.Config) -> None:
                 cell.config.check_precision()
         if selected:
             timing.check_options(config)
+        if selected and options.shard:
+            sharding.check_options(config)
     except FusionGaugeError as error:
         raise pytest.UsageError(str(error)) from error
     if rules and not option("benchmark_compare"):
@@ -112,8 +112,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.pluginmanager.register(benchmarks)
     config.pluginmanager.register(Outermost(benchmarks))
     if options.shard:
-        config.pluginmanager.register(Sharding(options.shard, session, benchmarks.say))
-    config.option.keyword = re.sub(r"\bstride\b", STRIDE, config.option.keyword)
+        config.pluginmanager.register(sharding.Sharding(options.shard, session, benchmarks.say))
+    if selected:
+        config.option.keyword = re.sub(r"\bstride\b", STRIDE, config.option.keyword)
     if not config.pluginmanager.hasplugin("benchmark"):
         return
     # pytest-benchmark is configured after this, so it finds its storage where comparable runs are.
@@ -130,11 +131,11 @@ def _names_package(config: pytest.Config, word: str) -> bool:
     return bool(config.option.pyargs and re.match(r"bench\b", word))
 
 
-def _selects_benchmarks(config: pytest.Config, word: str) -> bool:
+def _selects_benchmarks(config: pytest.Config) -> bool:
     """Whether a word of the command line is the package, or a path that holds benchmarks."""
-    path = (config.invocation_params.dir / word.partition("::")[0]).resolve()
-    held = BENCHMARKS in (path, *path.parents) or path in BENCHMARKS.parents
-    return held or _names_package(config, word)
+    paths = [(config.invocation_params.dir / word.partition("::")[0]).resolve() for word in config.args]
+    held = any(BENCHMARKS in (path, *path.parents) or path in BENCHMARKS.parents for path in paths)
+    return held or any(_names_package(config, word) for word in config.args)
 
 
 def _probe(path: Path) -> str:
@@ -191,6 +192,9 @@ class Benchmarks:
     concerned = False
     """Whether any benchmark was selected."""
 
+    _showing: frozenset[str] = frozenset()
+    """The ids of the benchmarks of cells, which show lines of their own."""
+
     _terminal: Terminal
     _trainings: Trainings
     _pytest_session: pytest.Session
@@ -231,32 +235,40 @@ class Benchmarks:
         probe, studies = _probe(collection_path), self._session.options.studies
         return True if probe and not any(probe in study.probes for study in studies) else None
 
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
         """With ``--study``, run its cells alone; the checks around them belong to the standard study.
 
-        What is measured beside the trainings comes after them, and probes last: they need trained models.
+        What is measured beside the trainings comes after them, and probes last: they need trained models. This
+        order holds for what ``--ff`` and ``--nf`` move to the front too.
         """
 
         def beside(item: pytest.Item) -> bool:
             return _is_benchmark(item) and not _requests(item, "cell")
 
+        def place(item: pytest.Item) -> tuple[int, bool, bool]:
+            look = plan.look_of(cell) if plan and (cell := parameter(item, "cell")) else 0
+            return look, bool(_probe(item.path)), beside(item)
+
         plan = self._session.plan
-        looks = {item: plan.look_of(cell) if plan and (cell := parameter(item, "cell")) else 0 for item in items}
-        items.sort(key=lambda item: (looks[item], bool(_probe(item.path)), beside(item)))
+        items.sort(key=place)
         if self._config.getoption("study") != DEFAULT_STUDY or self._session.options.models or plan:
             self._config.hook.pytest_deselected(items=[item for item in items if beside(item)])
             items[:] = [item for item in items if not beside(item)]
+        yield
+        items.sort(key=place)
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Before the first benchmark: load the data, make the folder, check whatever can be known."""
-        option = self._config.option
-        if not session.items and option.keyword:
-            for line in no_match(option.keyword, self._session.options.studies):
+        keyword = self._config.option.keyword
+        if not session.items and keyword and _selects_benchmarks(self._config):
+            for line in no_match(keyword, self._session.options.studies):
                 self._terminal.line(line)
         benchmarks = [item for item in session.items if _is_benchmark(item)]
         self.concerned = bool(benchmarks)
-        if not benchmarks or option.collectonly:
+        if not benchmarks or lists_only(self._config):
             return
+        self._showing = frozenset(item.nodeid for item in benchmarks if _requests(item, "cell"))
         selected = cells_of(benchmarks)
         cells = selected or self._session.cells
         progress = Progress(self._terminal.show, live=self._terminal.live, cells=len(selected))
@@ -369,8 +381,7 @@ class Benchmarks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """A cell that passed has shown its own line already."""
-        showing = any(f"test_{name}.py" in report.nodeid for name in ("training", *PROBES))
-        own_line = report.when == "call" and report.passed and showing
+        own_line = report.when == "call" and report.passed and report.nodeid in self._showing
         return ("passed", "", "PASSED") if own_line and self._config.option.verbose <= 0 else None
 
     @pytest.hookimpl(tryfirst=True)

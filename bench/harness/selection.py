@@ -12,6 +12,13 @@ from bench.study import Study
 from fusion_models.zoo import MODELS
 from fusiongauge import FusionGaugeError
 
+_LISTINGS = ("collectonly", "help", "showfixtures", "show_fixtures_per_test", "setupplan", "markers", "cacheshow")
+
+
+def lists_only(config: pytest.Config) -> bool:
+    """Whether pytest shows what there is, and runs nothing."""
+    return any(getattr(config.option, name, False) for name in _LISTINGS)
+
 
 def parameter(item: pytest.Item, name: str) -> Any:
     """The parameter of a benchmark; None if it has none of this name."""

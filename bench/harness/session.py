@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from bench.analysis.formats import counted, enumerated
 from bench.config import OptionError
 from bench.harness.cell import Cell
 from bench.harness.data import SessionData
@@ -236,18 +237,17 @@ class Session:
     def describe(self, cells: Sequence[Cell]) -> list[str]:
         """What is going to be run, and what the readers of the data noticed; one line each."""
         lines = []
-        firsts: dict[RunConfig, int] = {}
+        seeds: dict[RunConfig, list[int]] = {}
         for cell in cells:
-            firsts.setdefault(cell.config, cell.seed)
-        for config, seed in firsts.items():
-            world, study = self.data.world(config, seed), " ".join(filter(None, (config.study, config.variant)))
+            seeds.setdefault(cell.config, []).append(cell.seed)
+        for config, of_config in seeds.items():
+            world = self.data.world(config, of_config[0])
+            study = " ".join(filter(None, (config.study, config.variant)))
             tested = f"{len(world.test)} test" if len(world.test) else "no test"
-            epochs = config.protocol.epochs
             counts = f"{len(world.train)} training, {len(world.valid)} validation and {tested}"
             lines.append(
                 f"{study}: {counts} pairs of {world.info.name} ({len(world.info.classes)} classes), "
-                f"profile {config.profile}, {epochs} epoch{'' if epochs == 1 else 's'}, "
-                f"seeds {', '.join(map(str, self.options.seeds))}"
+                f"profile {config.profile}, {counted(config.protocol.epochs, 'epoch')}, seeds {enumerated(of_config)}"
             )
             lines += [f"note: {note}" for note in world.notes]
         resumed = self._resumption.describe() if self._resumption else []

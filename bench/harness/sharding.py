@@ -13,7 +13,7 @@ import pytest
 from bench.analysis.schedule import partition
 from bench.config import FIRST_SEED, OptionError
 from bench.harness.cell import Cell, cell_name, name_of
-from bench.harness.selection import cells_of, parameter
+from bench.harness.selection import cells_of, lists_only, parameter
 from bench.harness.session import Session
 from bench.harness.shards import Group, Shard, ShardPlan, group_of, write_plan
 from bench.harness.workload import committed_records, expected_seconds
@@ -114,7 +114,7 @@ class Sharding:
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Say what the shard has, and write the plan beside its records."""
         self._say(self._text)
-        if session.config.option.collectonly:
+        if lists_only(session.config):
             return
         cells = cells_of(session.items)
         plan = ShardPlan(
@@ -135,6 +135,20 @@ class Sharding:
         """A shard without benchmarks is a success: there were fewer than shards, or nothing is left to decide."""
         if (self._cells or self._session.plan) and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
             session.exitstatus = pytest.ExitCode.OK
+
+
+def check_options(config: pytest.Config) -> None:
+    """Refuse options with which a selection depends on earlier sessions, so that shards would not fit together.
+
+    Raises:
+        OptionError: One of them is given.
+    """
+    for name, word in (("lf", "--lf"), ("stepwise", "--sw"), ("stepwise_skip", "--sw-skip")):
+        if getattr(config.option, name, False):
+            raise OptionError(
+                f"{word} selects by what failed before, which is not the same for every shard; leave it out with "
+                "--shard, and run the rest of a shard with --resume"
+            )
 
 
 def _parts(items: Sequence[pytest.Item]) -> dict[str, list[pytest.Item]]:

@@ -21,6 +21,7 @@ from bench.config import OptionError
 from bench.harness.ending import Ending, reason_of
 from bench.harness.saved import from_benchmarks
 from bench.harness.writable import why_no_file, why_no_folder
+from fusiongauge import user_path
 
 DEFAULT_STORAGE = "file://./.benchmarks"
 """pytest-benchmark's own."""
@@ -237,7 +238,7 @@ class Timing:
 
 
 def _why_no_report(path: Path) -> str:
-    return why_no_file(path.expanduser())
+    return why_no_file(user_path(str(path)))
 
 
 def _why_no_prefix(prefix: Path) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from math import inf
-from pathlib import Path
 from typing import TypeVar
 
 from bench.config import FIRST_SEED, OptionError
@@ -73,8 +72,8 @@ def parse_image_size(text: str) -> str:
 def check_dataset(name: str) -> None:
     """Raise OptionError if ``--dataset`` is neither a data set nor a path; its content is looked at later."""
     try:
-        exists = not name or name in DATASETS or Path(name).expanduser().exists()
-    except (OSError, ValueError, RuntimeError):  # too long, with a zero byte, of an unknown user
+        exists = not name or name in DATASETS or user_path(name).exists()
+    except (OSError, ValueError):  # too long, with a zero byte
         exists = False
     if not exists:
         raise OptionError(

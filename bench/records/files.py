@@ -172,6 +172,15 @@ def read(path: Path, kind: type[Record]) -> list[Record]:
     return parse(path.read_bytes(), str(path), kind)
 
 
+def holds_records(path: Path) -> bool:
+    """Whether a file has a line at all; a single one that was cut off does not count."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        line = file.readline()
+    return line.endswith(b"\n") or _is_whole(line)
+
+
 def parse(content: bytes, source: str, kind: type[Record]) -> list[Record]:
     """The records in a file's content, one per line.
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from bench.records.cost import FILE_NAME as COSTS
 from bench.records.cost import CostRecord, read_costs
-from bench.records.files import RecordError, read
-from bench.records.keys import CellKey, cell_key, latest, unlike_results
+from bench.records.files import RecordError, holds_records, read
+from bench.records.keys import CellKey, cell_key, latest, probe_key, unlike_results
 from bench.records.probe import FILE_NAME as PROBES
 from bench.records.probe import ProbeRecord
 from bench.records.run import FILE_NAME as RECORDS
@@ -22,7 +22,7 @@ class Run:
     Attributes:
         name: As it was passed.
         records: The last one of each cell.
-        probes: What probes measured on the trained models.
+        probes: The last of each value that probes measured on the weights of the records.
         costs: What was measured beside the trainings.
         folder: Where its files are, samples among them; None for records without files.
     """
@@ -79,7 +79,14 @@ def read_run(path: Path) -> Run:
     costs = [cost for file in files if (own := _beside(file, COSTS)).is_file() for cost in read_costs(own)]
     if not (records or probes or costs):
         raise RecordError(f"{path}: holds no records; pass the folder of a run in which a benchmark has ended")
-    return Run(str(path), records, probes, costs, folder)
+    return Run(str(path), records, _of_weights(probes, records), costs, folder)
+
+
+def _of_weights(probes: Sequence[ProbeRecord], records: Sequence[RunRecord]) -> list[ProbeRecord]:
+    """The last of each value of probes, without those of weights whose record was replaced by another one."""
+    weights = {cell_key(record): record.weights_sha256 for record in records}
+    current = (probe for probe in probes if weights.get(cell_key(probe), probe.weights_sha256) == probe.weights_sha256)
+    return list({probe_key(probe): probe for probe in current}.values())
 
 
 def _together(files: Mapping[Path, Sequence[RunRecord]]) -> list[RunRecord]:
@@ -121,8 +128,8 @@ def _files_in(folder: Path) -> list[Path]:
 
 
 def _runs_in(path: Path) -> list[Path]:
-    """The folders of runs in a folder that is not one itself."""
+    """The folders of runs in a folder that is not one itself; those in which nothing has ended are left out."""
     if not path.is_dir() or _files_in(path):
         return []
     folders = [folder for folder in sorted(path.iterdir()) if folder.is_dir() and folder.name != SAMPLES]
-    return [folder for folder in folders if _files_in(folder)]
+    return [folder for folder in folders if any(map(holds_records, folder.glob("*.jsonl")))]

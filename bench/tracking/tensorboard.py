@@ -9,7 +9,7 @@ import numpy as np
 
 from bench.metrics import declarations, value
 from bench.records import RunRecord, SampleRecord
-from bench.tables.text import TextTable
+from bench.tables.text import TextTable, markdown_lines
 from bench.tracking.tracker import pictures, scalars
 from bench.training.trainer import EpochResult
 
@@ -69,6 +69,5 @@ class TensorBoard:
 
 def _listed(samples: Sequence[SampleRecord]) -> str:
     """What the pictures show, in their order, as a Markdown table."""
-    lines = ["| pair | label | prediction | probability |", "| --- | --- | --- | ---: |"]
-    lines += [f"| {s.name} | {s.label} | {s.predicted} | {s.probability:.3f} |" for s in samples]
-    return "\n".join(lines)
+    rows = [[sample.name, sample.label, sample.predicted, f"{sample.probability:.3f}"] for sample in samples]
+    return "\n".join(markdown_lines(["pair", "label", "prediction", "probability"], 3, rows))

@@ -31,8 +31,8 @@ class Nested:
         self.ids += [item.nodeid for item in session.items]
 
 
-def nested(arguments: Sequence[str], folder: Path | None = None) -> Nested:
-    """Run pytest in this process as a user does in the project's folder, or in another one."""
+def nested(arguments: Sequence[str], folder: Path | None = None, plugins: Sequence[object] = ()) -> Nested:
+    """Run pytest in this process as a user does in the project's folder, or in another one, with other plug-ins."""
     ended = Nested()
     where = [] if folder else ["--rootdir", str(ROOT), "-c", str(ROOT / "pytest.ini")]
     where += ["-p", "no:cacheprovider"]
@@ -47,7 +47,7 @@ def nested(arguments: Sequence[str], folder: Path | None = None) -> Nested:
         patch.delenv("PYTEST_XDIST_WORKER", raising=False)  # in workers of a parallel run nothing is timed
         patch.chdir(folder or ROOT)
         try:
-            ended.code = int(pytest.main([*arguments, *where], plugins=[ended]))
+            ended.code = int(pytest.main([*arguments, *where], plugins=[ended, *plugins]))
         except Exception:  # as the interpreter ends
             traceback.print_exc()
             ended.code = 1

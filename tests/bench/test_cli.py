@@ -55,6 +55,28 @@ def test_tables_go_to_the_folder_that_is_named(run: Path, tmp_path: Path) -> Non
     assert not (run / "tables").exists()
 
 
+@pytest.mark.usefixtures("in_this_process")
+def test_what_is_made_of_the_only_run_of_a_folder_is_beside_its_records(tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    run = folder(tmp_path / "runs" / "a", {})
+    for command in ("tables", "plots", "report", "history"):
+        assert main([command, str(tmp_path / "runs")]) == 0
+    assert {path.name for path in run.iterdir()} == {"records.jsonl", "tables", "plots", "report.html", "history.json"}
+    assert list((tmp_path / "runs").iterdir()) == [run]
+    folder(tmp_path / "runs" / "b", {"seed": 52})
+    assert main(["report", str(tmp_path / "runs")]) == 0  # a page of both is in neither
+    assert (tmp_path / "runs" / "report.html").is_file()
+
+
+def test_the_home_folder_can_be_named_where_the_shell_leaves_its_sign(
+    run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(run.parent))
+    assert main(["history", "~/run", "--out=~/there.json"]) == 0
+    assert (run.parent / "there.json").is_file()
+    assert main(["compare", "~/run", "~/run/records.jsonl"]) == 0
+
+
 OWN_CLAIMS = f"""
 looks = [6]
 run = ["standard"]
@@ -235,7 +257,9 @@ def test_without_a_run_the_page_shows_the_committed_records(
 def test_measurements_alone_can_be_shown(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     append(tmp_path / "costs.jsonl", inference(MODEL))
     assert main(["tables", str(tmp_path)]) == 0
-    assert MODEL in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert MODEL in printed
+    assert "no run was completed" not in printed
     assert main(["report", str(tmp_path)]) == 0
 
 

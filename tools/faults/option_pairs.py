@@ -170,6 +170,8 @@ CLASHES: dict[frozenset[str], tuple[int, str]] = {
     frozenset(("--benchmark-only", "--benchmark-disable")): (4, "Can't have both"),
     frozenset(("--benchmark-only", "--benchmark-skip")): (0, "2 passed"),
     frozenset(("--seeds 52,", UNTIL_DECIDED)): (4, "--until-decided adds seeds by itself"),
+    frozenset(("--lf", "--shard 1/1")): (4, "leave it out with --shard"),
+    frozenset(("--sw", "--shard 1/1")): (4, "leave it out with --shard"),
     frozenset(("--junitxml {folder}/new/x.xml", "-p an_end_that_raises")): (1, "FAILED: pytest or one of its"),
     frozenset((COMPARE_FAIL, "-p an_end_that_raises")): (1, "FAILED: pytest or one of its"),
     frozenset((COMPARE_FAIL, "-p no:terminal")): (4, "judged when the times are shown"),

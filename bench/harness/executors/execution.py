@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -22,6 +21,7 @@ from bench.records.sample import samples_path
 from bench.training import runs
 from bench.training.preparation import shares_of
 from data_utils import DATASETS
+from fusiongauge import user_path
 
 if TYPE_CHECKING:
     from bench.harness.cell import Cell
@@ -109,7 +109,7 @@ class Execution:
                 session.with_command(cell),
                 results_dir=None,
                 device=torch.device(config.device).type,
-                dataset=config.dataset if registered else str(Path(config.dataset).expanduser().resolve()),
+                dataset=config.dataset if registered else str(user_path(config.dataset).resolve()),
             ),
             loading=session.data.loading(),
             data_sha256=session.data.source(config).sha256,
@@ -123,8 +123,11 @@ class Execution:
         return plan is not None and plan.over
 
     def _log(self, event: dict[str, object]) -> None:
-        with (self._session.folder / LOG).open("ab") as file:
-            file.write(msgspec.json.encode({"time": time.time(), **event}) + b"\n")
+        try:
+            with (self._session.folder / LOG).open("ab") as file:
+                file.write(msgspec.json.encode({"time": time.time(), **event}) + b"\n")
+        except OSError as error:  # what the event is about has to go on
+            self._session.note(f"{LOG} lacks events, as they could not be written ({error.strerror})")
 
     def _data(self, task: Task) -> Source:
         return self._session.data.source(self._cells[task.name].config)

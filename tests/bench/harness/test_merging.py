@@ -10,12 +10,12 @@ import pytest
 from bench.cli import main
 from bench.harness.merging import merge, write
 from bench.harness.shards import ShardPlan, read_plans
-from bench.records import DIVERGED, FAILED, RecordError, RunRecord, append, read
+from bench.records import DIVERGED, FAILED, RecordError, RunRecord, SampleRecord, append, read
 from bench.records.cost import read_costs
 from bench.records.reading import read_run
 from bench.records.sample import samples_path
 from tests.bench.probes.samples import probe_record
-from tests.bench.report.pages import inference
+from tests.bench.report.pages import inference, sample
 from tests.bench.samples import MODEL, TWIN, record
 
 SHARDS = {MODEL: 1, TWIN: 2, f"{MODEL}-seed52": 2}
@@ -92,6 +92,43 @@ def test_different_values_of_a_probe_are_refused(tmp_path: Path) -> None:
     append(b / "probes.jsonl", probe_record(value=0.75))
     with pytest.raises(RecordError, match=rf"^{a} and {b} contradict each other on .*: 0\.5 and 0\.75"):
         merge([a, b])
+
+
+def test_a_probe_that_a_run_has_measured_again_contradicts_nothing(tmp_path: Path) -> None:
+    a = run(tmp_path / "a", record())
+    for value in (0.5, 0.75):
+        append(a / "probes.jsonl", probe_record(value=value))
+    assert [probe.value for probe in merge([a]).probes] == [0.75]
+    b = run(tmp_path / "b", record(TWIN))
+    append(b / "probes.jsonl", probe_record(value=0.75))
+    assert merge([a, b]).probes == [probe_record(value=0.75)]
+
+
+def test_cells_of_other_data_keep_their_own_checkpoints_and_samples(tmp_path: Path) -> None:
+    cells = [
+        record(),
+        record(dataset="hard", weights_sha256="1" * 64),
+        record(profile="full", weights_sha256="2" * 64),
+        record(dataset="empty", weights_sha256="3" * 64),
+    ]
+    paths = [run(tmp_path / str(i), cell) for i, cell in enumerate(cells)]
+    (paths[3] / "checkpoints" / str(cells[3].checkpoint)).unlink()
+    for path, cell in zip(paths[:2], cells, strict=False):
+        append(samples_path(path, str(cell.checkpoint)), sample("0001", weights_sha256=cell.weights_sha256))
+    out = tmp_path / "run"
+    for _ in range(2):  # also again
+        write(merge(paths), out)
+        merged = read_run(out).records
+        assert [one.dataset for one in merged] == ["shapes", "hard", "shapes", "empty"]
+        assert len({one.checkpoint for one in merged}) == 4
+        assert [
+            (out / "checkpoints" / str(one.checkpoint)).read_text() for one in merged[:3]
+        ] == [one.weights_sha256 for one in cells[:3]]
+        assert not (out / "checkpoints" / str(merged[3].checkpoint)).exists()
+        for one in merged[:2]:
+            (shown,) = read(samples_path(out, str(one.checkpoint)), SampleRecord)
+            assert shown.weights_sha256 == one.weights_sha256
+    assert merged[0] == cells[0]  # the first keeps its name
 
 
 @pytest.mark.parametrize("reverse", [False, True])
@@ -199,7 +236,7 @@ def test_the_command_writes_tables_plots_and_page_and_says_what_is_missing(
     assert MODEL in (out / "tables" / "fusion.md").read_text()
     assert (out / "report.html").is_file()
     assert main(["merge", str(first), "--out", str(out)]) == 2
-    assert "there are records in this folder already; give a new folder" in capsys.readouterr().err
+    assert "there are other records in this folder already; give a new one" in capsys.readouterr().err
     assert read(out / "records.jsonl", RunRecord) == [record(), record(TWIN)]
 
 
@@ -228,7 +265,35 @@ def test_an_interrupted_merge_leaves_no_run_and_can_be_repeated(
             write(merged, out)
     assert not (out / "records.jsonl").exists()
     for _ in range(2):
-        (out / "records.jsonl").unlink(missing_ok=True)
         write(merged, out)
-    again = read_run(out)
-    assert (len(again.records), again.probes) == (2, [probe_record()])
+        again = read_run(out)
+        assert (len(again.records), again.probes) == (2, [probe_record()])
+
+
+def test_a_merge_that_is_interrupted_after_its_records_can_be_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.plots.write_figures", lambda *_: [])
+    monkeypatch.setattr("bench.report.writing.write_page", lambda *_: None)
+    words = ["merge", str(run(tmp_path / "a", record())), "--out", str(tmp_path / "run")]
+    with monkeypatch.context() as patched:
+        patched.setattr("bench.tables.tabulation.write_tables", interrupted)
+        assert main(words) == 130
+    assert (tmp_path / "run" / "records.jsonl").exists()
+    assert not (tmp_path / "run" / "tables").exists()
+    assert main(words) == 0
+    assert (tmp_path / "run" / "tables" / "fusion.md").is_file()
+
+
+def test_claims_that_cannot_be_used_are_refused_before_anything_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = tmp_path / "typo.toml"
+    own.write_text("lokes = [6]")
+    words = ["merge", str(run(tmp_path / "a", record())), "--out", str(tmp_path / "run")]
+    assert main([*words, "--claims", str(own)]) == 2
+    assert f"error: {own}" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -3,10 +3,11 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.claims import published_claims
+from bench.analysis.claims import ClaimError, published_claims
 from bench.config import STANDARD, OptionError
 from bench.harness.cell import Cell
 from bench.harness.options import Options, parse_studies, resolve
+from bench.records import RecordError
 from bench.registry import STUDIES, find_study, register_study
 from bench.study import Study
 from tests.bench.harness.devices import cuda
@@ -65,6 +66,18 @@ def test_what_is_left_out_gets_its_default() -> None:
 
 def test_results_go_to_the_folder_that_is_named(tmp_path: Path) -> None:
     assert resolved(results_dir=str(tmp_path / "mine")).results_dir == tmp_path / "mine"
+
+
+def test_the_home_folder_can_be_named_where_the_shell_leaves_its_sign(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert resolved(results_dir="~/mine").results_dir == tmp_path / "mine"
+    with pytest.raises(ClaimError, match=f"^{tmp_path / 'own.toml'}: "):
+        resolved(claims=["~/own.toml"])
+    with pytest.raises(RecordError, match=f"^{tmp_path / 'run'}: "):
+        resolved(earlier="~/run", until_decided=True, shard="1/2")
+    assert resolved(results_dir="~no-such-user/run").results_dir == Path.cwd() / "~no-such-user" / "run"
 
 
 def test_a_run_has_the_protocol_of_its_study_cut_to_the_profile() -> None:

@@ -86,3 +86,21 @@ def test_a_run_is_resumed_in_the_latest_folder_of_its_kind(tmp_path: Path) -> No
     assert not resolved(root=tmp_path).results_dir.exists()
     other = resolved(root=tmp_path, resume=True, results_dir=str(tmp_path / "mine"))
     assert other.results_dir == tmp_path / "mine"
+
+
+def test_a_run_in_which_nothing_has_ended_is_not_resumed_in_place_of_one_with_records(tmp_path: Path) -> None:
+    names = [f"2026-01-0{day}T03-04-05-standard-quick-shapes-cpu" for day in (1, 2, 3, 4)]
+    for name, content in zip(names, (b"{}\n", b"{}\n", b"", b'{"cut'), strict=True):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "records.jsonl").write_bytes(content)
+    assert latest_run(tmp_path, "standard-quick-shapes-cpu") == tmp_path / names[1]
+    for name in names[:2]:
+        (tmp_path / name / "records.jsonl").unlink()
+    assert latest_run(tmp_path, "standard-quick-shapes-cpu") == tmp_path / names[3]
+
+
+def test_two_studies_are_not_one_with_both_names() -> None:
+    both = resolved(study="tuned, field")
+    assert both.results_dir.name.endswith("-tuned+field-quick-shapes-hard-cpu")
+    assert resolved(study="tuned-field").results_dir.name.endswith("-tuned-field-quick-shapes-hard-cpu")
+    assert history(study="tuned,field") != history(study="tuned-field")

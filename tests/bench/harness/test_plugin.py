@@ -9,6 +9,27 @@ from tests.bench.nested import nested
 from tests.bench.samples import MODEL
 
 
+@pytest.mark.parametrize("word", ["--fixtures", "--fixtures-per-test", "--setup-plan"])
+def test_what_only_lists_makes_no_run(word: str, tmp_path: Path) -> None:
+    words = ["bench", word, "--device", "cpu", "--shard", "1/1", "-k", f"test_training and {MODEL}"]
+    ended = nested([*words, "--results-dir", str(tmp_path / "run")])
+    assert (ended.code, len(ended.ids)) == (0, 1), ended.output
+    assert "cell" in ended.output
+    assert not (tmp_path / "run").exists()
+
+
+def test_tests_of_the_code_are_selected_and_shown_as_everywhere() -> None:
+    ours = "tests/bench/harness/test_selection.py"
+    stride = nested(["tests/bench/test_harness.py", "--collect-only", "-q", "-k", "stride"])
+    assert [id_.partition("::")[2] for id_ in stride.ids] == [
+        "test_ids_can_be_guessed_and_stride_selects_both_sides_of_every_strategy"
+    ]
+    nothing = nested([ours, "--collect-only", "-q", "-k", "no_such_test"])
+    assert "benchmarks are named after their models" not in nothing.output
+    ended = nested(["tests/bench/analysis/test_robustness.py"])
+    assert (ended.code, ended.output.count(f"test_robustness.py {'.' * len(ended.ids)}")) == (0, 1)
+
+
 def test_a_benchmark_that_is_interrupted_in_its_first_round_leaves_the_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

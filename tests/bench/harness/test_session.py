@@ -183,6 +183,18 @@ def test_two_sessions_do_not_share_a_folder_at_the_same_time(make: Make) -> None
     second.open(second.cells)
 
 
+def test_a_file_system_without_locks_is_refused(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As filelock does before its version 4."""
+
+    def acquire(*_: Any) -> None:
+        raise NotImplementedError("no flock")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", acquire)
+    session = make()
+    with pytest.raises(FolderError, match=r"cannot write results to .*run \(no flock\); give another folder with"):
+        session.open(session.cells)
+
+
 def test_a_folder_whose_records_cannot_be_read_is_refused(make: Make) -> None:
     session = make()
     session.folder.mkdir()
@@ -202,6 +214,12 @@ def test_the_description_names_study_data_seeds_and_folder(make: Make) -> None:
         "seeds 51, 52"
     )
     assert last == f"results: {session.folder}"
+
+
+def test_the_description_names_the_seeds_that_are_selected(make: Make) -> None:
+    session = make(seeds="9")
+    selected = [cell for cell in session.cells if cell.seed in (52, 53, 54, 58)]
+    assert session.describe(selected)[0].endswith(", seeds 52 to 54, 58")
 
 
 @pytest.mark.parametrize(
@@ -531,6 +549,26 @@ def test_records_that_find_no_room_until_the_end_are_kept_elsewhere(
     assert failure.startswith(f"1 record could not be written to {session.folder} (No such file or directory); ")
     assert str(elsewhere.parent) in failure
     assert read(elsewhere, RunRecord) == [record()]
+    assert (session.folder / "tables" / "fusion.md").is_file()
+
+
+@pytest.mark.usefixtures("undrawn")
+def test_records_that_find_no_room_anywhere_are_said_to_be_lost(
+    make: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(runs, "run_cell", lambda *_, **__: record())
+    session = make()
+    session.open([cell(session)])
+    rmtree(session.folder)
+    with pytest.raises(FolderError):
+        session.run_cell(cell(session), drive, silent)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "gone"))
+    session.finish()
+    (failure,) = session.failures
+    assert failure == (
+        f"1 record could not be written to {session.folder} (No such file or directory); they are lost, apart from "
+        "the tables; make room and run the benchmark again"
+    )
     assert (session.folder / "tables" / "fusion.md").is_file()
 
 

@@ -1,13 +1,17 @@
 """Which shard has which cells: by hand, as properties, and as pytest lists them."""
 
 import re
+from collections.abc import Generator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from bench.config import OptionError
 from bench.harness.options import resolve
+from bench.harness.sharding import check_options
 from bench.harness.shards import Shard, ShardPlan, parse_shard, read_plans, write_plan
 from bench.records import append
 from tests.bench.analysis.claim_runs import declared
@@ -81,6 +85,15 @@ def test_a_shard_needs_no_terminal(tmp_path: Path) -> None:
     assert len(read_plans(tmp_path / "run")) == 1
 
 
+@pytest.mark.parametrize(("name", "word"), [("lf", "--lf"), ("stepwise", "--sw"), ("stepwise_skip", "--sw-skip")])
+def test_what_selects_by_earlier_sessions_is_refused(name: str, word: str) -> None:
+    config: Any = SimpleNamespace(option=SimpleNamespace(**{name: True}))
+    with pytest.raises(OptionError, match=f"^{word} selects by what failed before, .*; leave it out with --shard"):
+        check_options(config)
+    config.option = SimpleNamespace(**{name: False}, failedfirst=True)
+    check_options(config)
+
+
 # Until decided
 
 
@@ -129,6 +142,29 @@ def test_of_the_looks_the_first_is_sharded_first() -> None:
     expected = {f"{model}{'' if seed == 51 else f'-seed{seed}'}" for model in (A, B) for seed in range(51, 61)}
     assert len(cells) == 20
     assert set(cells) == expected
+
+
+class Reversing:
+    """Moves what comes last to the front, as ``--ff`` moves what failed."""
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None]:
+        yield
+        items.reverse()
+
+
+def test_no_cell_is_moved_before_those_of_earlier_looks() -> None:
+    ended = nested(["bench", "--collect-only", "-q", *DECIDE], plugins=[Reversing()])
+    seeds = [int((re.findall(r"seed(\d+)", id_) or [51])[0]) for id_ in ended.ids]
+    assert seeds[:20] == sorted([*range(51, 61)] * 2, reverse=True)
+    assert seeds[20:] == [62, 62, 61, 61]
+
+
+def test_no_probe_is_moved_before_the_trainings() -> None:
+    words = ["bench", "--collect-only", "-q", "--study", "robustness", "-k", "wide-rgb"]
+    ids = nested(words, plugins=[Reversing()]).ids
+    tests = [id_.partition("[")[0].rpartition("::")[2] for id_ in ids]
+    assert tests == [*["test_training"] * 2, *["test_robustness"] * 2, *["test_features"] * 2]
 
 
 def test_the_next_look_has_the_seeds_that_an_open_claim_needs(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.records import InferenceRecord, ProbeRecord, RecordError, RunRecord, append
+from bench.records import FAILED, InferenceRecord, ProbeRecord, RecordError, RunRecord, append
 from bench.records.reading import Run, read_run, read_runs
 from tests.bench.report.pages import inference, probe
 from tests.bench.samples import MODEL, TWIN, record
@@ -71,6 +71,34 @@ def test_a_folder_of_runs_stands_for_each_of_them(tmp_path: Path) -> None:
     assert [run.folder for run in runs] == [tmp_path / "a", tmp_path / "b", tmp_path / "b"]
     with pytest.raises(RecordError, match=r"a folder of 2 runs; pass one of them, such as .*a$"):
         read_run(tmp_path)
+
+
+def test_a_run_in_which_nothing_has_ended_is_not_one_of_a_folder(tmp_path: Path) -> None:
+    for name, content in (("a", b""), ("c", b'{"cut')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "records.jsonl").write_bytes(content)
+    with pytest.raises(RecordError, match=f"{tmp_path}: holds no records; pass the folder of a run"):
+        read_runs([tmp_path])
+    write_run(tmp_path / "b")
+    assert [run.folder for run in read_runs([tmp_path])] == [tmp_path / "b"]
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "records.jsonl").write_text("garbage\n")
+    with pytest.raises(RecordError, match=r"d/records\.jsonl, line 1: not a RunRecord"):
+        read_runs([tmp_path])
+
+
+def test_probes_are_of_the_weights_of_the_records_and_each_value_counts_once(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    again = probe(MODEL, value=0.25)
+    append(tmp_path / "probes.jsonl", again)
+    assert read_run(tmp_path).probes == [again]
+    append(tmp_path / "probes.jsonl", alone := probe(TWIN, weights_sha256="1" * 64))  # of a cell without a record
+    append(tmp_path / "records.jsonl", record(weights_sha256="2" * 64))
+    assert read_run(tmp_path).probes == [alone]
+    append(tmp_path / "probes.jsonl", new := probe(MODEL, weights_sha256="2" * 64, level=0.5))
+    assert read_run(tmp_path).probes == [alone, new]
+    append(tmp_path / "records.jsonl", record(status=FAILED, weights_sha256=None))
+    assert read_run(tmp_path).probes == [alone]
 
 
 def test_a_folder_of_one_run_is_that_run(tmp_path: Path) -> None:

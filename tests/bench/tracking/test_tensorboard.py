@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
@@ -12,7 +13,7 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from bench.tables.models import fusion_table
 from bench.tracking.tensorboard import TensorBoard
 from tests.bench.samples import MODEL, TWIN
-from tests.bench.tracking.session import BLUE, CONFIG, RECORD, RED, tell
+from tests.bench.tracking.session import BLUE, CONFIG, RECORD, RED, SAMPLES, tell
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,14 @@ def test_sample_predictions_are_pictures_with_a_list(events: EventAccumulator) -
         "| cubes/0001 | cubes | spheres | 0.750 |",
         "| spheres/0002 | spheres | spheres | 0.500 |",
     ]
+
+
+def test_names_with_a_bar_stay_in_their_column(tmp_path: Path) -> None:
+    tracker = TensorBoard(tmp_path)
+    tracker.begin(MODEL, CONFIG)
+    tracker.end(None, [replace(SAMPLES[0], name="a|b.png", label="left|right")])
+    shown = text(read(tmp_path / "tensorboard" / MODEL), "predictions").splitlines()
+    assert shown[2:] == [r"| a\|b.png | left\|right | spheres | 0.750 |"]
 
 
 def test_tables_are_text(folder: Path) -> None:

@@ -231,6 +231,16 @@ def test_without_cells_no_executor_is_started(make: Make, engines: list[Here]) -
     session.finish()
 
 
+def test_a_log_that_cannot_be_written_is_noted_and_costs_no_cell(make: Make, engines: list[Here]) -> None:
+    session = make("run", "ray")
+    (session.folder / execution.LOG).mkdir()
+    records = train(session)
+    assert sorted(engines[0].trained) == sorted(records)  # each once
+    assert len(read(session.records_path, RunRecord)) == 2
+    assert session.notes == ["execution.log lacks events, as they could not be written (Is a directory)"]
+    assert session.failures == []
+
+
 # A worker
 
 
