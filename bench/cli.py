@@ -170,7 +170,8 @@ def _parser() -> argparse.ArgumentParser:
     command(_compare, earlier, _option("b", metavar="B", help=where.format("later")), fail_on)
     add = "add the records of these runs first"
     command(
-        _baseline, _option("--add", action="extend", type=user_path, nargs="+", default=[], metavar="RUN", help=add)
+        _baseline,
+        _option("--add", action="extend", type=user_path, nargs="+", default=[], metavar="RUN", help=add),
     )
     new = _option("--out", type=user_path, required=True, metavar="RUN", help="a new folder")
     command(_merge, several, claims, new)
@@ -490,7 +491,7 @@ def _corruptions(options: argparse.Namespace) -> int:
 
 
 def _beside(path: Path, runs: Sequence[Run]) -> Path:
-    """The folder of the records that a path on the command line stands for; of several runs, the one they are in."""
+    """The folder of the records that a path on the command line stands for; the one around several runs."""
     inside = [run.folder for run in runs if run.folder is not None and run.folder.is_relative_to(path)]
     return inside[0] if len(inside) == 1 else path if path.is_dir() else path.parent
 

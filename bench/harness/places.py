@@ -29,7 +29,7 @@ def run_folder(runs: Path, name: str, *, resume: bool) -> Path:
 
 
 def latest_run(runs: Path, name: str) -> Path | None:
-    """The latest of the folders ``<time>-<name>`` in which a cell has ended, or else of all; None if there is none."""
+    """The latest of the folders ``<time>-<name>`` with a record, or else of all of them; None if there is none."""
     pattern = re.compile(r"\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-" + re.escape(name))
     folders = [path for path in runs.glob("*") if pattern.fullmatch(path.name)]
     return max(folders, key=lambda path: (holds_records(path / RECORDS), path.name), default=None)

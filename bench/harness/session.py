@@ -247,7 +247,8 @@ class Session:
             counts = f"{len(world.train)} training, {len(world.valid)} validation and {tested}"
             lines.append(
                 f"{study}: {counts} pairs of {world.info.name} ({len(world.info.classes)} classes), "
-                f"profile {config.profile}, {counted(config.protocol.epochs, 'epoch')}, seeds {enumerated(of_config)}"
+                f"profile {config.profile}, {counted(config.protocol.epochs, 'epoch')}, "
+                f"seeds {enumerated(of_config)}"
             )
             lines += [f"note: {note}" for note in world.notes]
         resumed = self._resumption.describe() if self._resumption else []

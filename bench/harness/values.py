@@ -10,6 +10,7 @@ from typing import TypeVar
 from bench.config import FIRST_SEED, OptionError
 from bench.tracking import TRACKERS
 from data_utils import DATASETS, DataError
+from fusiongauge import user_path
 
 T = TypeVar("T")
 

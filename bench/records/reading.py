@@ -85,7 +85,9 @@ def read_run(path: Path) -> Run:
 def _of_weights(probes: Sequence[ProbeRecord], records: Sequence[RunRecord]) -> list[ProbeRecord]:
     """The last of each value of probes, without those of weights whose record was replaced by another one."""
     weights = {cell_key(record): record.weights_sha256 for record in records}
-    current = (probe for probe in probes if weights.get(cell_key(probe), probe.weights_sha256) == probe.weights_sha256)
+    current = (
+        probe for probe in probes if weights.get(cell_key(probe), probe.weights_sha256) == probe.weights_sha256
+    )
     return list({probe_key(probe): probe for probe in current}.values())
 
 

@@ -32,7 +32,7 @@ class Nested:
 
 
 def nested(arguments: Sequence[str], folder: Path | None = None, plugins: Sequence[object] = ()) -> Nested:
-    """Run pytest in this process as a user does in the project's folder, or in another one, with other plug-ins."""
+    """Run pytest in this process as a user does in the project's folder, or in another one, with more plug-ins."""
     ended = Nested()
     where = [] if folder else ["--rootdir", str(ROOT), "-c", str(ROOT / "pytest.ini")]
     where += ["-p", "no:cacheprovider"]

@@ -121,9 +121,9 @@ def test_cells_of_other_data_keep_their_own_checkpoints_and_samples(tmp_path: Pa
         merged = read_run(out).records
         assert [one.dataset for one in merged] == ["shapes", "hard", "shapes", "empty"]
         assert len({one.checkpoint for one in merged}) == 4
-        assert [
-            (out / "checkpoints" / str(one.checkpoint)).read_text() for one in merged[:3]
-        ] == [one.weights_sha256 for one in cells[:3]]
+        assert [(out / "checkpoints" / str(one.checkpoint)).read_text() for one in merged[:3]] == [
+            one.weights_sha256 for one in cells[:3]
+        ]
         assert not (out / "checkpoints" / str(merged[3].checkpoint)).exists()
         for one in merged[:2]:
             (shown,) = read(samples_path(out, str(one.checkpoint)), SampleRecord)

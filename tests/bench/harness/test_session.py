@@ -566,8 +566,8 @@ def test_records_that_find_no_room_anywhere_are_said_to_be_lost(
     session.finish()
     (failure,) = session.failures
     assert failure == (
-        f"1 record could not be written to {session.folder} (No such file or directory); they are lost, apart from "
-        "the tables; make room and run the benchmark again"
+        f"1 record could not be written to {session.folder} (No such file or directory); they are lost, apart "
+        "from the tables; make room and run the benchmark again"
     )
     assert (session.folder / "tables" / "fusion.md").is_file()
 

@@ -161,10 +161,10 @@ def test_no_cell_is_moved_before_those_of_earlier_looks() -> None:
 
 
 def test_no_probe_is_moved_before_the_trainings() -> None:
-    words = ["bench", "--collect-only", "-q", "--study", "robustness", "-k", "wide-rgb"]
+    words = ["bench", "--collect-only", "-q", "--study", "robustness", "-k", "wide"]
     ids = nested(words, plugins=[Reversing()]).ids
-    tests = [id_.partition("[")[0].rpartition("::")[2] for id_ in ids]
-    assert tests == [*["test_training"] * 2, *["test_robustness"] * 2, *["test_features"] * 2]
+    trainings = [id_.startswith("bench/test_training.py") for id_ in ids]
+    assert trainings == [*[True] * (len(ids) // 3), *[False] * (len(ids) * 2 // 3)]
 
 
 def test_the_next_look_has_the_seeds_that_an_open_claim_needs(tmp_path: Path) -> None:
