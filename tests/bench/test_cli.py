@@ -58,21 +58,14 @@ def test_tables_go_to_the_folder_that_is_named(run: Path, tmp_path: Path) -> Non
 def test_what_is_made_of_the_only_run_of_a_folder_is_beside_its_records(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(
-        "bench.plots.write_figures", lambda _, folder, *__: [folder.mkdir()]
-    )  # they have their tests
+    monkeypatch.setattr("bench.plots.write_figures", lambda _, path, *__: [path.mkdir()])
     monkeypatch.setattr("bench.report.writing.write_page", lambda _, path, __: path.write_text("a page"))
     (tmp_path / "runs").mkdir()
     run = folder(tmp_path / "runs" / "a", {})
     for command in ("tables", "plots", "report", "history"):
         assert main([command, str(tmp_path / "runs")]) == 0
-    assert {path.name for path in run.iterdir()} == {
-        "records.jsonl",
-        "tables",
-        "plots",
-        "report.html",
-        "history.json",
-    }
+    made = {"tables", "plots", "report.html", "history.json"}
+    assert {path.name for path in run.iterdir()} == {"records.jsonl", *made}
     assert list((tmp_path / "runs").iterdir()) == [run]
     folder(tmp_path / "runs" / "b", {"seed": 52})
     assert main(["report", str(tmp_path / "runs")]) == 0  # a page of both is in neither

@@ -10,7 +10,16 @@ import pytest
 from bench.cli import main
 from bench.harness.merging import merge, write
 from bench.harness.shards import ShardPlan, read_plans
-from bench.records import DIVERGED, FAILED, RecordError, RunRecord, SampleRecord, append, read
+from bench.records import (
+    DIVERGED,
+    FAILED,
+    RecordError,
+    RunRecord,
+    SampleRecord,
+    append,
+    read,
+    write_records,
+)
 from bench.records.cost import read_costs
 from bench.records.reading import read_run
 from bench.records.sample import samples_path
@@ -114,7 +123,8 @@ def test_cells_of_other_data_keep_their_own_checkpoints_and_samples(tmp_path: Pa
     paths = [run(tmp_path / str(i), cell) for i, cell in enumerate(cells)]
     (paths[3] / "checkpoints" / str(cells[3].checkpoint)).unlink()
     for path, cell in zip(paths[:2], cells, strict=False):
-        append(samples_path(path, str(cell.checkpoint)), sample("0001", weights_sha256=cell.weights_sha256))
+        shown = sample("0001", weights_sha256=cell.weights_sha256)
+        write_records(samples_path(path, str(cell.checkpoint)), [shown])
     out = tmp_path / "run"
     for _ in range(2):  # also again
         write(merge(paths), out)
