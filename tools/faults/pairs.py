@@ -9,7 +9,11 @@ from tools.faults.fault import FIRST, SECOND, TINY, Fault, Place, bench
 from tools.faults.injecting import inject_in
 
 FILES = {
-    "claims.toml": "",
+    "claims.toml": (
+        'run = ["standard"]\n[settings]\nours = ["standard"]\n'
+        '[[claims]]\nname = "smaller"\nwords = "it has fewer parameters"\n'
+        f'[[claims.tests]]\nestimand = "parameters"\ncomparisons = ["{SECOND} is better than {FIRST}"]\n'
+    ),
     "nothing_to_add.py": "",
     "a_cell_that_raises.py": (
         "import bench.training.runs as runs\n"
