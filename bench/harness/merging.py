@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from bench.analysis.claims import with_published
+from bench.analysis.claim_files import with_published
 from bench.config import canonical
 from bench.harness.cell import listed, name_of
 from bench.harness.kept import declared, keep, kept
