@@ -59,7 +59,6 @@ def test_every_benchmark_is_in_one_shard_and_probes_are_where_their_models_are_t
 
 def test_a_shard_is_what_is_left_of_what_k_selects() -> None:
     (only,) = listed("-k", "wide-rgb-strided and test_training and seed52", "--shard", "1/2")
-    assert listed("-k", "wide-rgb-strided and test_training and seed52", "--shard", "2/2") == []
     assert only.endswith("test_training[robustness:wide-rgb-strided-seed52]")
 
 
