@@ -15,14 +15,15 @@ It is beside a manifest or in the root of class folders. Loads no torch.
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from data_utils.errors import DataError
 from data_utils.layouts.paths import file_named
-from data_utils.modality import KINDS, METRIC, Kind
+from data_utils.modality import KINDS, METRIC, Kind, require_name
+from fusiongauge import some
 
 FILE_NAME = "dataset.toml"
 """The name of the declaration."""
@@ -108,8 +109,25 @@ def read_declaration(folder: Path) -> DeclaredDataset | None:
     return DeclaredDataset(name, modalities, tuple(classes))
 
 
+def chosen_classes(declared: Sequence[str], there: Collection[str], place: object) -> list[str]:
+    """The declared classes, sorted.
+
+    Args:
+        declared: Their names.
+        there: The names that the data have, as a message lists them.
+        place: Where they are declared, for the message.
+
+    Raises:
+        DataError: The data have no such class.
+    """
+    if unknown := [name for name in declared if name not in there]:
+        raise DataError(f"{place} declares a class {unknown[0]!r}; there are {some(list(there), 20)}.")
+    return sorted(set(declared))
+
+
 def _modality(file: Path, name: str, table: object) -> Declaration:
     where = f"[modalities.{name}]"
+    require_name(name, str(file))
     if not isinstance(table, dict):
         raise DataError(f"{file} has {name} as a value; make it a table, {where}.")
     _known(file, where, table, [field.name for field in fields(Declaration) if field.name != "name"])

@@ -101,11 +101,13 @@ def _parquet(file: Path) -> pd.DataFrame:
         reason = " ".join(str(error).split())
         raise DataError(f"{file} is not a parquet file ({reason}); save it again.") from None
     named = [name for name in table.index.names if name]
-    return (table.reset_index(named) if named else table).map(_as_text).astype(str)
+    return (table.reset_index(named) if named else table).map(_as_text).astype(str).rename(columns=str)
 
 
 def _as_text(value: object) -> str:
-    """A cell as text: of a float all digits; an empty one is no value."""
+    """A cell as stripped text: of a float all digits; an empty one is no value. Columns of anything are text."""
     if isinstance(value, bytes):
-        return value.decode()
-    return "" if value is None or value != value else str(value)
+        return value.decode(errors="replace").strip()
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return ""
+    return str(value).strip()

@@ -280,6 +280,44 @@ def test_models_that_ship_here_are_not_tried(dataset: PairedDataset) -> None:
     try_model(find_model(MODEL), never, prepare(dataset, SMALL, 51, "cpu").train, 2, STANDARD, notes.append)
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "remedy"),
+    [
+        (63, "the last batch of an epoch has one pair, which --set drop_last=true leaves out"),
+        (1, "batch_size=32 makes larger"),
+    ],
+)
+def test_a_model_that_ships_here_and_cannot_train_on_one_pair_stops_before_its_training(
+    batch_size: int, remedy: str, dataset: PairedDataset
+) -> None:
+    """Batch normalization of maps of one pixel: channel exchange of images of 8 pixels, or ResNet of 32."""
+    epochs: list[object] = []
+    small = replace(
+        dataset.decoded(),
+        info=replace(dataset.info, image_size=(8, 8)),
+        inputs={m: v[:, :, :8, :8] for m, v in dataset.decoded().inputs.items()},
+    )
+    protocol = replace(SMALL, batch_size=batch_size)
+    assert len(prepare(small, protocol, 51, "cpu").train) == 64
+    with pytest.raises(
+        ModelError, match=rf"^the model '.*' raises ValueError: Expected more than 1 value .*; .*{remedy}"
+    ):
+        run("field-intermediate-cen-strided", small, protocol=protocol, observe=epochs.append)
+    assert not epochs
+    if batch_size == 63:
+        assert (
+            run("field-intermediate-cen-strided", small, protocol=replace(protocol, drop_last=True)).status
+            == "completed"
+        )
+
+
+def test_a_trial_changes_no_bit_of_a_training(dataset: PairedDataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    protocol = replace(SMALL, batch_size=63, epochs=1)
+    tried = run(MODEL, dataset, protocol=protocol)
+    monkeypatch.setattr("bench.training.runs.try_model", lambda *_: None)
+    assert run(MODEL, dataset, protocol=protocol).train_losses == tried.train_losses
+
+
 @pytest.mark.usefixtures("registries")
 def test_a_trial_trains_experts_too_and_leaves_the_run_alone(dataset: PairedDataset) -> None:
     @register_embedder("average", families=("experts",))

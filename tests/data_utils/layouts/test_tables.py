@@ -121,6 +121,30 @@ def test_parquet_is_a_table(folder: Path) -> None:
         load(str(folder))
 
 
+def test_columns_of_a_parquet_may_hold_anything(folder: Path) -> None:
+    """Boxes and encoded images that nobody reads, gaps of nullable types, numbers as names of columns."""
+    pytest.importorskip("pyarrow")
+    before = load(str(folder)).sha256
+    table = pd.read_csv(folder / "manifest.csv")
+    (folder / "manifest.csv").unlink()
+    table["label"] = table["label"] + " "
+    extra = {
+        "bbox": [[1.0, 2.0], [], None, [3.0]],
+        "jpeg": [b"\xff\xd8", None, b"", b"\xff"],
+        "taken": pd.to_datetime(["2026-01-01", None, None, None]),
+        "count": pd.array([1, None, 3, 4], dtype="Int64"),
+        7: [1, 2, 3, 4],
+    }
+    table.assign(**{str(name): values for name, values in extra.items()}).convert_dtypes().to_parquet(
+        folder / "manifest.parquet"
+    )
+    assert load(str(folder)).sha256 == before
+    with_gap = table.assign(group=pd.array([1, None, 3, 4], dtype="Int64"))
+    with_gap.to_parquet(folder / "manifest.parquet")
+    with pytest.raises(DataError, match="no value in column 'group' of row 2"):
+        load(str(folder))
+
+
 def test_parquet_without_its_package_names_the_remedy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def missing(_: object) -> None:
         raise ImportError("Unable to find a usable engine")
