@@ -88,7 +88,7 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
     declared = read_declaration(file.parent) or DeclaredDataset("", {})
     table, notes = _read(file, declared)
     modalities = declared.modalities or _undeclared(table)
-    columns = _columns(table, modalities.values())
+    columns = _columns(table, modalities.values(), points=not declared.modalities)
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise DataError(
@@ -251,15 +251,15 @@ def _shared(file: Path, groups: "pd.Series[str]", modality: str, files: Sequence
     ]
 
 
-def _columns(table: pd.DataFrame, declarations: Collection[Declaration]) -> list[str]:
-    """The columns that the modalities need, in the order of messages."""
+def _columns(table: pd.DataFrame, declarations: Collection[Declaration], *, points: bool) -> list[str]:
+    """The columns that the modalities need, in the order of messages; with ``points`` also those of undeclared ones."""
     columns = [declaration.column for declaration in declarations] + ["label", "group"]
     for declaration in declarations:
-        undeclared = declaration.name == _POINTS
+        needed = points and declaration.name == _POINTS
         if declaration.kind == "depth" and declaration.intrinsics is None:
-            columns += _INTRINSICS if undeclared or set(_INTRINSICS) & set(table.columns) else ()
+            columns += _INTRINSICS if needed or set(_INTRINSICS) & set(table.columns) else ()
         if declaration.kind == "range" and not declaration.azimuth:
-            columns += _ANGLES if undeclared or set(_ANGLES) & set(table.columns) else ()
+            columns += _ANGLES if needed or set(_ANGLES) & set(table.columns) else ()
     return list(dict.fromkeys(columns))
 
 

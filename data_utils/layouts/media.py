@@ -45,7 +45,7 @@ _SUFFIXES = (
 _RESTORE = "restore it or leave its pair out"
 _BITS_PER_SAMPLE, _SAMPLE_FORMAT = 258, 339  # of TIFF
 _TIFF_INTEGERS = {(2, 8): np.int8, (2, 16): np.int16, (1, 32): np.uint32}
-"""Integers that Pillow reads as others, by format (1 without a sign, 2 with) and bits; their largest value matters."""
+"""Integers that Pillow reads as others, by format (2: with a sign) and bits; their largest value matters."""
 _REASON = 200  # characters of what a decoder raised
 _npy_headers = threading.Lock()  # numpy parses them with `ast`, which is not thread-safe (CPython 3.11)
 

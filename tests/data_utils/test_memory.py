@@ -172,7 +172,7 @@ def test_files_that_do_not_fit_have_a_remedy_that_works_for_files(
 
     write_pairs(tmp_path)
     remedy = r"use smaller images \(--image-size\) or fewer classes \(classes in dataset.toml\), or a machine"
-    for place in ("data_utils.mapped.np.zeros", "data_utils.loading.read_listing"):
+    for place in ("data_utils.mapped.Workspace.empty", "data_utils.loading.read_listing"):
         with monkeypatch.context() as patch:
             patch.setattr(place, full)
             with pytest.raises(DataError, match=remedy) as caught:

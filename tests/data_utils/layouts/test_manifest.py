@@ -305,7 +305,7 @@ def test_a_file_that_rows_of_several_groups_share_is_a_problem(
     data = read(folder)
     problems = [note for note in data.notes if note not in data.assumptions]
     shared = "manifest.csv names 1 lidar file(s) in rows of several groups, so they can be in both training and "
-    assert [problem.startswith(shared) for problem in problems] == [True] * noted
+    assert any(problem.startswith(shared) for problem in problems) == noted
 
 
 def test_a_table_of_hidden_files_alone_is_refused(folder: Path) -> None:
