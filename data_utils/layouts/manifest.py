@@ -252,7 +252,7 @@ def _shared(file: Path, groups: "pd.Series[str]", modality: str, files: Sequence
 
 
 def _columns(table: pd.DataFrame, declarations: Collection[Declaration], *, points: bool) -> list[str]:
-    """The columns that the modalities need, in the order of messages; with ``points`` also those of undeclared ones."""
+    """The columns that the modalities need, in the order of messages; ``points``: of undeclared points too."""
     columns = [declaration.column for declaration in declarations] + ["label", "group"]
     for declaration in declarations:
         needed = points and declaration.name == _POINTS

@@ -216,7 +216,9 @@ def _turned(listing: Listing, columns: Mapping[str, Column]) -> list[str]:
     The rows of a range image can be azimuths, so they tell nothing.
     """
     cameras = [name for name, source in listing.sources.items() if source.declaration.kind != "range"]
-    upright = np.stack([columns[name].upright for name in cameras] or [np.zeros(len(listing.labels))])
+    upright = np.stack(
+        [columns[name].upright for name in cameras] or [np.zeros(len(listing.labels), dtype=np.int8)]
+    )
     across = np.flatnonzero((upright.min(axis=0) < 0) & (upright.max(axis=0) > 0))
     if not len(across):
         return []
