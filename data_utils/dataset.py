@@ -21,7 +21,8 @@ from torch import Tensor
 from data_utils.decoding import Decoder
 from data_utils.errors import DataError
 from data_utils.geometry import is_scanner, is_xyza
-from data_utils.modality import Modality, require_name
+from data_utils.modality import Modality
+from data_utils.naming import require_name
 from fusiongauge import one_line
 
 if TYPE_CHECKING:

@@ -1,6 +1,5 @@
 """What a modality measures: its kind decides how files are decoded, scaled and drawn. Loads no torch."""
 
-import re
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -65,27 +64,3 @@ NAMES: dict[str, Kind] = {
     **dict.fromkeys(("thermal", "lwir", "temperature"), "thermal"),
 }
 """The usual names of folders and columns that need no declaration, and their kinds."""
-
-
-def can_name(name: str) -> bool:
-    """Whether this can be the name of a modality: networks hold layers in a ``ModuleDict``, caches files by it."""
-    from torch.nn import ModuleDict  # here, as this module loads no torch
-
-    return re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) is not None and not hasattr(ModuleDict, name)
-
-
-def require_name(name: str, holder: str) -> None:
-    """Refuse what cannot be the name of a modality.
-
-    Args:
-        name: Of the modality.
-        holder: What has it, for the message.
-
-    Raises:
-        DataError: It has other characters, or is a name of ``ModuleDict``.
-    """
-    if not can_name(name):
-        raise DataError(
-            f"{holder} has a modality {name!r}, which cannot name a part of a network; use letters, digits, '_' "
-            "and '-', and no name of an attribute of torch.nn.ModuleDict."
-        )

@@ -20,7 +20,8 @@ from data_utils.layouts.listing import Listing
 from data_utils.layouts.media import by_stem, holds_media, is_media, read_values
 from data_utils.layouts.paths import alike, composed, entries, folders, partners
 from data_utils.layouts.ranges import declared_source, refuse_parts, without_partner
-from data_utils.modality import NAMES, Kind, can_name
+from data_utils.modality import NAMES, Kind
+from data_utils.naming import can_name
 from fusiongauge import some
 
 _TABLE = re.compile(r"\.(csv|tsv|xlsx?|parquet)(\.\w+)?$", re.IGNORECASE)  # packed ones too

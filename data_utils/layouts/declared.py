@@ -22,7 +22,8 @@ from typing import Any
 
 from data_utils.errors import DataError
 from data_utils.layouts.paths import file_named
-from data_utils.modality import KINDS, METRIC, Kind, require_name
+from data_utils.modality import KINDS, METRIC, Kind
+from data_utils.naming import require_name
 from fusiongauge import some
 
 FILE_NAME = "dataset.toml"

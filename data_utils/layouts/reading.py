@@ -23,7 +23,7 @@ from data_utils.layouts.paths import differing_little
 from data_utils.layouts.sizes import ImageSize
 from data_utils.mapped import SMALLEST_BYTES, Workspace, mapped_of
 from data_utils.memory import Announce, Need, no_announcement, release_freed_memory
-from data_utils.modality import require_name
+from data_utils.naming import require_name
 from data_utils.simulator.shapes import Progress, no_progress
 
 _FILES_UNTIL_RELEASE = 512
