@@ -43,7 +43,7 @@ class Column:
         good: Which pairs are in ``stored``.
         survey: Of the values.
         sizes: Rows and columns of the files, each with the first file that has them.
-        upright: 1 for pairs whose file has more rows than columns, -1 for fewer, 0 for as many or none read.
+        portrait: 1 for pairs whose file has more rows than columns, -1 for fewer, 0 for as many or none read.
     """
 
     def __init__(self, name: str, source: Source, size: ImageSize | None, workspace: Workspace) -> None:
@@ -55,7 +55,7 @@ class Column:
         self._name, self._source, self._workspace = name, source, workspace
         self._errors: list[tuple[Path, DataError]] = []
         self.sizes: dict[tuple[int, int], Path] = {}
-        self.upright = np.zeros(len(source.files), dtype=np.int8)
+        self.portrait = np.zeros(len(source.files), dtype=np.int8)
         self._per_unit = np.ones(len(source.files), dtype=np.float32)
         self._intrinsics = None if source.intrinsics is None else source.intrinsics.astype(np.float64, copy=True)
         self._rays: Resampling | None = None
@@ -77,7 +77,7 @@ class Column:
         rows, columns = result.plane.values.shape[:2]
         self.size = self.size or ImageSize(rows, columns)
         self.sizes.setdefault((rows, columns), file)
-        self.upright[pair] = np.sign(rows - columns)
+        self.portrait[pair] = np.sign(rows - columns)
         resampling = self.size.resampling(rows, columns)
         self._rays = self._rays or resampling
         if self._intrinsics is not None:

@@ -211,20 +211,20 @@ def _different_sizes(modalities: Mapping[str, Column]) -> str:
 
 
 def _turned(listing: Listing, columns: Mapping[str, Column]) -> list[str]:
-    """A note on pairs of an upright and a lying file, which one size would lay over each other.
+    """A note on pairs of a portrait and a landscape file, which one size would lay over each other.
 
     The rows of a range image can be azimuths, so they tell nothing.
     """
     cameras = [name for name, source in listing.sources.items() if source.declaration.kind != "range"]
-    upright = np.stack(
-        [columns[name].upright for name in cameras] or [np.zeros(len(listing.labels), dtype=np.int8)]
-    )
-    across = np.flatnonzero((upright.min(axis=0) < 0) & (upright.max(axis=0) > 0))
+    if len(cameras) < 2:
+        return []
+    portrait = np.stack([columns[name].portrait for name in cameras])
+    across = np.flatnonzero((portrait.min(axis=0) < 0) & (portrait.max(axis=0) > 0))
     if not len(across):
         return []
     files = [str(listing.sources[name].files[across[0]]) for name in cameras]
     return [
-        f"{len(across)} pairs have upright files and lying ones ({' and '.join(files)}), as if an EXIF "
+        f"{len(across)} pairs have files in portrait and in landscape format ({' and '.join(files)}), as if an EXIF "
         "orientation turned the image alone; turn the other files too, or remove the orientation."
     ]
 

@@ -144,7 +144,7 @@ def test_an_image_that_its_orientation_turned_away_from_its_depth_is_a_problem(
         Image.new("RGB", image[::-1]).save(file, exif=exif)
     data = load(str(tmp_path), image_size=8)
     problems = [note for note in data.notes if note not in data.assumptions]
-    assert [note.startswith("4 pairs have upright files and lying ones (") for note in problems] == [
+    assert [note.startswith("4 pairs have files in portrait and in landscape format (") for note in problems] == [
         True
     ] * problem
     assert all("0.png and " in note and "EXIF orientation turned the image alone" in note for note in problems)
