@@ -224,8 +224,8 @@ def _turned(listing: Listing, columns: Mapping[str, Column]) -> list[str]:
         return []
     files = [str(listing.sources[name].files[across[0]]) for name in cameras]
     return [
-        f"{len(across)} pairs have files in portrait and in landscape format ({' and '.join(files)}), as if an EXIF "
-        "orientation turned the image alone; turn the other files too, or remove the orientation."
+        f"{len(across)} pairs have files in portrait and in landscape format ({' and '.join(files)}), as if an "
+        "EXIF orientation turned the image alone; turn the other files too, or remove the orientation."
     ]
 
 
