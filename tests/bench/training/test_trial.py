@@ -300,13 +300,6 @@ def test_a_model_that_ships_here_and_cannot_train_on_one_pair_stops_before_its_t
     assert not epochs
 
 
-def test_a_trial_changes_no_bit_of_a_training(dataset: PairedDataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    protocol = replace(SMALL, batch_size=63, epochs=1)
-    tried = run(MODEL, dataset, protocol=protocol)
-    monkeypatch.setattr("bench.training.runs.try_model", lambda *_: None)
-    assert run(MODEL, dataset, protocol=protocol).train_losses == tried.train_losses
-
-
 @pytest.mark.usefixtures("registries")
 def test_a_trial_trains_experts_too_and_leaves_the_run_alone(dataset: PairedDataset) -> None:
     @register_embedder("average", families=("experts",))
