@@ -19,6 +19,11 @@ _SPREAD = "±: half the width of the 95% interval of the mean over seeds (Studen
 ROUGH = "~"
 """Before a time that is the mean of runs of which one at least was disturbed."""
 
+ROUGH_MEANS = (
+    f"{ROUGH}: rough, as other processes kept more than {IDLE:g} cores busy; "
+    "such times are neither marked nor counted by claims"
+)
+
 BEST_OF_COLUMN = "the best of its column and all rows not significantly different from it (Holm over the rows)"
 
 BETTER_OF_TWO = "the better of the two, where they differ significantly (Holm over the rows of a metric)"
@@ -62,10 +67,6 @@ def seed_table(
     spread = spread or spread_of(ratio)
     test = name_of_test(ratio) + ("; costs by exact sign flips" if ratio else "")
     reason = f"{best}; paired by seed at {ALPHA:.0%}, {test}"
-    rough = (
-        f"{ROUGH}: rough, as other processes kept more than {IDLE:g} cores busy; "
-        "such times are neither marked nor counted by claims"
-    )
     any_rough = any(cell.startswith(ROUGH) for row in rows for cell in row)
     marked = frozenset(
         (i, j) for i, row in enumerate(rows) for j, cell in enumerate(row) if isinstance(cell, Best)
@@ -80,7 +81,7 @@ def seed_table(
             *before,
             *notes(seeds, reason, any_marked=bool(marked), spread=spread),
             *after,
-            *([rough] if any_rough else []),
+            *([ROUGH_MEANS] if any_rough else []),
         ],
         conditions=describe(records, times=any_rough),
         data=pd.DataFrame(data),
