@@ -7,7 +7,7 @@
     column = "depth"          # of the manifest; in folders of classes: folder = "depth"
     kind = "depth"            # image, depth, range, thermal or raw
     scale = 5000              # units per meter, or "sun-rgbd" for the rotated bits of SUN RGB-D
-    invalid = [0, 65535, nan] # or "negative"; such pixels are not measured
+    invalid = [-1, 65534]     # or "negative"; not measured, as 0, NaN and the largest integer of depth never are
     intrinsics = [525, 525, 319.5, 239.5]  # fx, fy, cx, cy, if no columns hold them
 
 It is beside a manifest or in the root of class folders. Loads no torch.
@@ -46,7 +46,7 @@ class Declaration:
         column: The column of a manifest; ``folder``: of class folders. Both are the name if nothing is declared.
         scale: Stored units per unit of the modality, such as 1000 for depth in millimeters; SUN_RGBD; None if it
             is not declared.
-        invalid: Values that stand for no measurement, or NEGATIVE; None if they are not declared.
+        invalid: Further values that stand for no measurement, or NEGATIVE; None if they are not declared.
         unit: Of the values after the scale; "" for the kind's.
         intrinsics: fx, fy, cx, cy of a depth camera, in pixels of its files; None if the columns of a manifest
             hold them, or nothing does.
