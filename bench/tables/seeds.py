@@ -10,7 +10,7 @@ from bench.analysis.conditions import describe
 from bench.analysis.resampling import name_of_test, ratio_of, shared_pairs
 from bench.analysis.sequential import resampled_p, sign_flip_p
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, Floats, Interval, holm, mean_interval
-from bench.metrics import IDLE, is_timed
+from bench.metrics import is_timed, most_load_words
 from bench.records import Metric, RunRecord
 from bench.tables.text import TextTable
 
@@ -63,7 +63,8 @@ def seed_table(
     test = name_of_test(ratio) + ("; costs by exact sign flips" if ratio else "")
     reason = f"{best}; paired by seed at {ALPHA:.0%}, {test}"
     rough = (
-        f"{ROUGH}: rough, as other processes kept more than {IDLE:g} cores busy; "
+        f"{ROUGH}: rough, as other processes kept more than "
+        f"{most_load_words(record.device for record in records)} busy; "
         "such times are neither marked nor counted by claims"
     )
     any_rough = any(cell.startswith(ROUGH) for row in rows for cell in row)

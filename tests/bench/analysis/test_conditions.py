@@ -38,6 +38,19 @@ def test_counts_that_a_record_lacks_are_unknown() -> None:
     )
 
 
+def test_what_disturbed_times_is_named_by_device() -> None:
+    def times(**changes: object) -> str:
+        return next(line for line in describe([record(TWIN), record(**changes)]) if line.startswith("times: rough"))
+
+    gpu = {"device": "cuda", "environment": {"cpu_count": 16}}
+    assert "in 1 of 2 runs, as other processes kept more than 0.2 cores busy meanwhile (up to 1.5);" in times(
+        other_load=1.5
+    )
+    assert "processes kept more than all cores but one busy meanwhile (up to 15.5);" in times(
+        other_load=15.5, **gpu
+    )
+
+
 def test_counts_that_differ_between_seeds_are_a_range() -> None:
     records = [record(train_pairs=pairs, seed=51 + i) for i, pairs in enumerate((1365, 1372, 1360, 1372))]
     assert "1,360 to 1,372 training pairs, 100 validation pairs" in describe(records)[0]
