@@ -48,10 +48,10 @@ def describe(records: Sequence[RunRecord], *, times: bool = True) -> list[str]:
     rough = [record for record in done if times and disturbed(record)]
     if rough:
         most = most_load_words(record.device for record in rough)
+        load = max(record.other_load or 0.0 for record in rough)
         lines.append(
             f"times: rough in {len(rough)} of {len(done)} runs, as other processes kept more than {most} busy "
-            f"meanwhile (up to {max(record.other_load or 0.0 for record in rough):.1f}); neither claims nor figures "
-            "use them"
+            f"meanwhile (up to {load:.1f}); neither claims nor figures use them"
         )
     unfinished = [
         f"{record.label} (seed {record.seed}, {record.status})" for record in records if record.status != COMPLETED

@@ -2,8 +2,8 @@
 
 Runs in which ``--set`` changed a setting may have another budget, so they are chosen from apart from the others.
 
-Test pairs have no say in the choice. A model and seed for which not every protocol has ended on one device model has
-none, so that all are tuned with the same effort.
+Test pairs have no say in the choice. A model and seed for which not every protocol has ended on one device model
+has none, so that all are tuned with the same effort.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

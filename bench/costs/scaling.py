@@ -109,9 +109,7 @@ class Series:
 def _trainer(spec: ModelSpec, epoch: Epoch, info: DatasetInfo, device: str, precision: Precision) -> Trainer:
     info = replace(info, image_size=(epoch.image_size, epoch.image_size))
     train = random_batch(info, (1 + epoch.steps) * epoch.batch_size, device)
-    protocol = replace(
-        STANDARD, epochs=1, batch_size=epoch.batch_size, schedule="constant", precision=precision
-    )
+    protocol = replace(STANDARD, epochs=1, batch_size=epoch.batch_size, schedule="constant", precision=precision)
     # Nothing is validated; the training pairs stand in for validation pairs.
     network = build_seeded(spec, info, FIRST_SEED, device)
     return Trainer(network, train, train, protocol, FIRST_SEED, silent)

@@ -17,8 +17,12 @@ from bench.config import FP32, TF32, Precision
 
 T = TypeVar("T")
 
-# Each may compute float32 in another format, by a setting of its own.
-_ON_CUDA = (torch.backends.cuda.matmul, *(getattr(torch.backends.cudnn, name) for name in ("conv", "rnn")))
+# Each may compute float32 in another format, by a setting of its own; cuDNN's is that of its parts without one.
+_ON_CUDA = (
+    torch.backends.cuda.matmul,
+    torch.backends.cudnn,
+    *(getattr(torch.backends.cudnn, name) for name in ("conv", "rnn")),
+)
 _ON_CPU = tuple(getattr(torch.backends.mkldnn, name) for name in ("matmul", "conv", "rnn"))
 
 

@@ -204,8 +204,7 @@ def test_class_weights_multiply_the_losses_of_their_classes() -> None:
 
 @pytest.mark.parametrize(
     ("device", "cores", "calm", "busy"),
-    [("cpu", 16, 0.2, 0.21), ("cpu", None, 0.2, 0.21), ("cuda", 16, 15.0, 15.1), ("cuda", 1, 0.2, 0.21)]
-    + [("cuda", None, 0.2, 0.21)],
+    [("cpu", 16, 0.2, 0.21), ("cuda", 16, 15.0, 15.1), ("cuda", 1, 0.2, 0.21), ("cuda", None, 0.2, 0.21)],
 )
 def test_other_processes_disturb_a_cpu_and_a_gpu_if_they_leave_no_core_to_launch_its_work(
     device: str, cores: int | None, calm: float, busy: float

@@ -74,7 +74,9 @@ def test_a_seed_that_lacks_a_rate_is_left_out() -> None:
 def test_rates_are_chosen_on_one_device_model(other: dict[str, object]) -> None:
     """The best rate of the first seed was trained elsewhere: its choice would decide where the seed counts."""
     elsewhere = [
-        replace(run, environment={**run.environment, **other}) if (run.variant, run.seed) == ("lr 0.01", 51) else run
+        replace(run, environment={**run.environment, **other})
+        if (run.variant, run.seed) == ("lr 0.01", 51)
+        else run
         for run in A
     ]
     assert chosen([*elsewhere, *B]) == chosen([*A, *B])[1:]

@@ -88,6 +88,7 @@ BACKENDS = torch.backends
 MATMUL, CONVOLUTION = BACKENDS.cuda.matmul, BACKENDS.cudnn.conv  # type: ignore[attr-defined]
 PLACES = [
     (MATMUL, "cuda"),
+    (BACKENDS.cudnn, "cuda"),
     (CONVOLUTION, "cuda"),
     (BACKENDS.cudnn.rnn, "cuda"),
     *((getattr(BACKENDS.mkldnn, name), "cpu") for name in ("matmul", "conv", "rnn")),
@@ -110,7 +111,7 @@ def formats(device: str = "") -> list[str]:
 
 
 def older() -> list[object]:
-    """The older settings, which raise where they contradict the newer ones; of these, what was set cannot be read."""
+    """The older settings; "contradicted" for one that cannot be read, as it contradicts the newer ones."""
 
     def read(setting: Callable[[], object]) -> object:
         try:
@@ -208,10 +209,10 @@ def test_the_older_settings_agree_as_libraries_read_them(precision: Precision, e
 @pytest.mark.parametrize("precision", [FP32, TF32, BF16])
 def test_a_model_may_switch_cudnn_off_for_a_while(precision: Precision) -> None:
     with deterministic(precision):
-        inside = older(), formats()
+        expected = older()
         with BACKENDS.cudnn.flags(enabled=False, deterministic=True):
             assert not BACKENDS.cudnn.enabled
-        assert older() == inside[0]
+        assert older() == expected
         assert (TF32 in formats("cuda")) == (precision == TF32)
 
 
