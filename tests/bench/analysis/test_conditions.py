@@ -41,11 +41,14 @@ def test_counts_that_a_record_lacks_are_unknown() -> None:
 def test_what_disturbed_times_is_named_by_device() -> None:
     on_cpu = describe([record(TWIN), record(other_load=1.5)])
     on_cuda = describe([record(other_load=15.5, device="cuda", environment={"cpu_count": 16})])
-    for lines, words in (
-        (on_cpu, "in 1 of 2 runs, as other processes kept more than 0.2 cores busy meanwhile (up to 1.5)"),
-        (on_cuda, "in 1 of 1 runs, as other processes kept more than all cores but one busy meanwhile (up to 15.5)"),
+    for lines, share, most, load in (
+        (on_cpu, "1 of 2", "0.2 cores", 1.5),
+        (on_cuda, "1 of 1", "all cores but one", 15.5),
     ):
-        assert f"times: rough {words}; neither claims nor figures use them" in lines
+        assert (
+            f"times: rough in {share} runs, as other processes kept more than {most} busy meanwhile "
+            f"(up to {load}); neither claims nor figures use them"
+        ) in lines
 
 
 def test_counts_that_differ_between_seeds_are_a_range() -> None:
