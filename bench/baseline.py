@@ -234,7 +234,7 @@ class Picture:
 
 def pages() -> dict[Path, str | Picture]:
     """Every generated file with its content: the tables of all studies, the ledger, the README and its figures."""
-    from bench.analysis.claims import published_claims
+    from bench.analysis.claim_files import published_claims
     from bench.analysis.frames import comparable
     from bench.analysis.ledger import decide_claims, ledger
     from bench.analysis.tuning import with_best_rates

@@ -106,9 +106,10 @@ def register_metric(
 ) -> Callable[[Compute], Compute]:
     """Register a metric, a function of logits (N, L) and labels (N,).
 
-    Its name is ``valid_metrics[name]`` in records, and ``valid_<name>`` in tables, ``--fail-on`` and verdicts; its
-    title is the name with spaces if left out. ``every_epoch=False`` is for metrics that take longer than an epoch
-    should: on validation pairs they are computed for the best epoch alone. ``bench.records.Metric`` describes the
+    In records it is ``valid_metrics[name]`` and ``test_metrics[name]``, in ``--fail-on`` ``valid_<name>`` and
+    ``test_<name>``; tables and verdicts show that of the test pairs, if there are any. Its title is the name with
+    spaces if left out. ``every_epoch=False`` is for metrics that take longer than an epoch should: on validation
+    pairs they are computed for the best epoch alone. ``bench.records.Metric`` describes the
     other arguments.
 
     Raises:

@@ -45,7 +45,7 @@ def load(
     seed: int = 0,
     angles_of: str = "",
     image_size: int | str | ImageSize | None = None,
-    cache: Cache | Path | None = None,
+    cache: Cache | str | Path | None = None,
     progress: Progress = no_progress,
     announce: Announce = no_announcement,
 ) -> PairedDataset:
@@ -87,7 +87,7 @@ def open_source(
     *,
     angles_of: str = "",
     image_size: int | str | ImageSize | None = None,
-    cache: Cache | Path | None = None,
+    cache: Cache | str | Path | None = None,
     progress: Progress = no_progress,
     announce: Announce = no_announcement,
 ) -> "DrawnPairs | PairedDataset":
@@ -99,7 +99,7 @@ def open_source(
         DataError: Nothing has that name, or the files cannot be used.
     """
     size = ImageSize.parse(str(image_size)) if image_size is not None else None
-    cache = Cache(cache) if isinstance(cache, Path) else cache
+    cache = Cache(Path(cache)) if isinstance(cache, (str, Path)) else cache
     if name_or_path in DATASETS:
         if angles_of:
             raise DataError(f"{name_or_path!r} is not read from files; leave angles_of out.")

@@ -7,7 +7,7 @@ variants of a protocol with its first.
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench.analysis.frames import BASELINE, completed, evaluated
+from bench.analysis.frames import AS_DECLARED, BASELINE, completed, evaluated
 from bench.analysis.pairing import pair
 from bench.analysis.quantities import Run, measured
 from bench.analysis.verdicts import Verdict, judge
@@ -48,4 +48,4 @@ def _pairs(models: Models) -> Iterator[tuple[tuple[str, str], tuple[str, str], s
         if baseline != key:
             yield key, baseline, "-".join(BASELINE)
         if record.variant != variants[0] and (variants[0], record.model) in models:
-            yield key, (variants[0], record.model), variants[0]
+            yield key, (variants[0], record.model), variants[0] or AS_DECLARED

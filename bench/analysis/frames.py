@@ -25,6 +25,9 @@ AnyCost = TypeVar("AnyCost", bound=CostRecord)
 BASELINE = ("intermediate", "concat")
 """Stage and operator that the other models of a family are compared with."""
 
+AS_DECLARED = "as declared"
+"""The name of a study's only protocol, beside others with changed settings."""
+
 Item = TypeVar("Item")
 Key = TypeVar("Key", bound=Hashable)
 

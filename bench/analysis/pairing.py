@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.analysis.formats import beside
 from bench.analysis.quantities import Quantity, Run, learned
-from bench.analysis.resampling import ratio_of, resampling
+from bench.analysis.resampling import ratio_of, ratios
 from bench.analysis.statistics import FEWEST_SEEDS, Floats, Interval
 from bench.metrics import reported_part
 from bench.records import COMPLETED, Metric, same_data
@@ -31,6 +31,7 @@ class Pairing:
         ratio: Reported pairs per training pair if seeds divide the same pairs again and again; 0 if each seed has
             pairs of its own.
         seeds: Ascending; () where they are not known.
+        ratios: That of each seed, of which ``ratio`` is the largest; () where they are not known.
         yes_or_no: Whether values are 1 and 0 alone.
     """
 
@@ -42,6 +43,7 @@ class Pairing:
     ratio: float = 0.0
     seeds: tuple[int, ...] = ()
     yes_or_no: bool = False
+    ratios: tuple[float, ...] = ()
 
     @property
     def n(self) -> int:
@@ -57,6 +59,11 @@ class Pairing:
     def counted(self) -> int:
         """The number of them whose pair counts."""
         return sum(not isnan(value) for value in self.values_a)
+
+    @property
+    def counted_seeds(self) -> list[int]:
+        """The seeds, where they are known, whose pair counts."""
+        return [seed for seed, value in zip(self.seeds, self.values_a, strict=False) if not isnan(value)]
 
     @property
     def exact(self) -> bool:
@@ -89,10 +96,17 @@ class Pairing:
         return log1p(self.metric.margin) if self.metric.ratio else self.metric.margin
 
     def first(self, n: int) -> "Pairing":
-        """The same over the first n seeds."""
+        """The same over the first n seeds; nothing of it depends on the others."""
         if n >= self.n:
             return self
-        return replace(self, values_a=self.values_a[:n], values_b=self.values_b[:n], seeds=self.seeds[:n])
+        return replace(
+            self,
+            values_a=self.values_a[:n],
+            values_b=self.values_b[:n],
+            seeds=self.seeds[:n],
+            ratio=max(self.ratios[:n], default=self.ratio),
+            ratios=self.ratios[:n],
+        )
 
     def effect(self, advantage: Interval) -> Interval:
         """An interval of advantages as one of A - B or A / B."""
@@ -105,30 +119,37 @@ class Pairing:
 
 
 def pair(a: str, b: str, quantity: Quantity, runs_a: Mapping[int, Run], runs_b: Mapping[int, Run]) -> Pairing:
-    """The models named ``a`` and ``b``, with runs by seed, over the seeds that both have the quantity of.
+    """The models named ``a`` and ``b``, with runs by seed, over the seeds that both were run with.
 
     Runs of one seed that did not see the same data are no pair, nor are times or memory of two device models.
-    Pairs in which a model did not learn, or diverged, keep their place and do not count where the quantity is
-    about models that did.
+    Pairs that lack the quantity, such as times that other processes disturbed, keep their place and do not count,
+    so that the seeds of a look stay the same when a time is measured again. So do pairs in which a model did not
+    learn, or diverged, where the quantity is about models that did. Where no pair was measured there is none.
     """
-    values: dict[int, tuple[float, float]] = {}
+    values: dict[int, tuple[float, float] | None] = {}
     for seed in sorted(runs_a.keys() & runs_b.keys()):
         both = (runs_a[seed], runs_b[seed])
         if not _comparable(quantity, *both):
             continue
         if _left_out(quantity, both):
             values[seed] = (nan, nan)
-        elif (x := quantity.of(both[0])) is not None and (y := quantity.of(both[1])) is not None:
-            values[seed] = (float(x), float(y))
+        else:
+            x, y = map(quantity.of, both)
+            values[seed] = None if x is None or y is None else (float(x), float(y))
+    if not any(values.values()):
+        values = {}
+    pairs = [value or (nan, nan) for value in values.values()]
+    of_seeds = tuple(ratio_of(quantity.metric, r) for r in ratios(runs_a[seed].record for seed in values))
     return Pairing(
         a,
         b,
         quantity.metric,
-        tuple(x for x, _ in values.values()),
-        tuple(y for _, y in values.values()),
-        ratio_of(quantity.metric, resampling(runs_a[seed].record for seed in values)),
+        tuple(x for x, _ in pairs),
+        tuple(y for _, y in pairs),
+        max(of_seeds, default=0.0),
         tuple(values),
         quantity.yes_or_no,
+        of_seeds,
     )
 
 
@@ -149,6 +170,10 @@ def over(one: Pairing, other: Pairing, alike: Collection[int]) -> Pairing:
         alike: The seeds of which both pairs saw the same data.
     """
     sides = [dict(zip(pairing.seeds, _effects(pairing), strict=True)) for pairing in (one, other)]
+    of_seeds = [
+        dict(zip(pairing.seeds, pairing.ratios or (pairing.ratio,) * pairing.n, strict=True))
+        for pairing in (one, other)
+    ]
     seeds = tuple(seed for seed in one.seeds if seed in sides[1] and seed in alike)
     pairs = [(sides[0][seed], sides[1][seed]) for seed in seeds]
     pairs = [(nan, nan) if isnan(sum(pair)) else pair for pair in pairs]
@@ -160,6 +185,7 @@ def over(one: Pairing, other: Pairing, alike: Collection[int]) -> Pairing:
         tuple(value for _, value in pairs),
         max(one.ratio, other.ratio),
         seeds,
+        ratios=tuple(max(of_side[seed] for of_side in of_seeds) for seed in seeds),
     )
 
 

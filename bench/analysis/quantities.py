@@ -70,9 +70,9 @@ class Quantity:
         return dataclasses.replace(self, metric=replace(self.metric, margin=margin, reason=reason))
 
 
-def measured(metric: Metric) -> Quantity:
-    """A metric of a record."""
-    return Quantity(metric, lambda run: value(run.record, metric.name))
+def measured(metric: Metric, *, of_diverged: bool = False) -> Quantity:
+    """A metric of a record; ``of_diverged``: also of one whose training diverged."""
+    return Quantity(metric, lambda run: value(run.record, metric.name), of_diverged=of_diverged)
 
 
 def chance_loss(record: RunRecord, part: str = "") -> float:
@@ -96,12 +96,15 @@ def _class_shares(record: RunRecord, part: str = "") -> list[float]:
 
 
 def learned(record: RunRecord) -> bool | None:
-    """Whether a run ended clearly better than chance; None where its record does not tell."""
-    if record.status == DIVERGED:
-        return False
-    loss, balanced = reported(record, "loss"), reported(record, "balanced_accuracy")
-    if record.status != COMPLETED or loss is None:
+    """Whether a run ended clearly better than chance; None if it did not end.
+
+    One that diverged has not learned, and neither has one whose loss on the reported pairs is not finite.
+    """
+    if record.status not in (COMPLETED, DIVERGED):
         return None
+    loss, balanced = reported(record, "loss"), reported(record, "balanced_accuracy")
+    if record.status == DIVERGED or loss is None:
+        return False
     accurate = balanced is None or balanced >= 1 / record.classes + LEARNED_ACCURACY
     return accurate and loss <= (1 - LEARNED_SHARE) * chance_loss(record)
 
@@ -254,9 +257,9 @@ EPOCHS = Quantity(
     _epochs_to_target,
 )
 EPOCH_TIME = Quantity(_METRICS["epoch_seconds"], _idle_epoch_seconds)
-MEMORY = measured(_METRICS["peak_memory_bytes"])
+MEMORY = measured(_METRICS["peak_memory_bytes"], of_diverged=True)
 # Neither more nor fewer parameters are better, but published claims call fewer an advantage.
-PARAMETERS = measured(replace(_METRICS["parameters"], higher_is_better=False))
+PARAMETERS = measured(replace(_METRICS["parameters"], higher_is_better=False), of_diverged=True)
 _ONE_IN_TWENTY = "one gradient in twenty, mean over the convolutions"
 ZERO_GRADIENTS = probed("zero gradients", "zero-gradients", 0.05, _ONE_IN_TWENTY)
 SHIFT_CONSISTENCY = probed("shift consistency", "shift-consistency", 0.01, "as for accuracy")

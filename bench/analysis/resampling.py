@@ -14,14 +14,17 @@ def resampling(records: Iterable[RunRecord]) -> float:
 
     Seeds of simulated data have their own, since records hold the hash of the training pairs.
     """
+    return max(ratios(records), default=0.0)
+
+
+def ratios(records: Iterable[RunRecord]) -> tuple[float, ...]:
+    """That of each record alone, in the same order; 0 for all of them, or for those that do not tell."""
     records = list(records)
-    if len(records) < 2:
-        return 0.0
     drawn = [record.train_sha256 for record in records if record.simulated and record.train_sha256]
-    if len(set(drawn)) == len(records):
-        return 0.0
+    if len(records) < 2 or len(set(drawn)) == len(records):
+        return (0.0,) * len(records)
     counts = [(reported_pairs(record), record.train_pairs) for record in records]
-    return max((reported / train for reported, train in counts if reported and train), default=0.0)
+    return tuple(reported / train if reported and train else 0.0 for reported, train in counts)
 
 
 def name_of_test(ratio: float) -> str:

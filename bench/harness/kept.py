@@ -38,7 +38,7 @@ def claims_of(runs: Sequence[Run], files: Sequence[Path] = ()) -> Claims:
     Raises:
         ClaimError: A file cannot be used.
     """
-    from bench.analysis.claims import published_claims, with_published
+    from bench.analysis.claim_files import published_claims, with_published
 
     of_runs = [path for run in runs for path in kept(run.folder)]
     published = {claim.name for claim in published_claims().claims}
@@ -52,6 +52,6 @@ def declared(paths: Iterable[Path]) -> dict[Path, str]:
     Raises:
         ClaimError: One of them cannot be read.
     """
-    from bench.analysis.claims import read_texts
+    from bench.analysis.claim_files import read_texts
 
     return read_texts({path.stem: path for path in paths}.values())

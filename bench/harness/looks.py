@@ -21,7 +21,7 @@ from bench.records import ProbeRecord, RunRecord
 
 if TYPE_CHECKING:
     from bench.analysis.claims import Claim, Claims, Source
-    from bench.analysis.ledger import Entry
+    from bench.analysis.rulings import Entry
 
     Trained = tuple[Source, str]
     """A study with a variant, and the name of a model that is trained for it."""

@@ -30,6 +30,7 @@ from bench.records.cost import FILE_NAME as COSTS
 from bench.records.keys import device_model, unlike_results
 from bench.records.probe import FILE_NAME as PROBES
 from bench.records.reading import Run, read_runs
+from bench.records.run import CHECKPOINTS
 from bench.records.run import FILE_NAME as RECORDS
 from bench.records.sample import samples_path
 
@@ -100,7 +101,7 @@ def write(merged: Merged, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for record, run in merged.records:
         if record.checkpoint is not None and run.folder is not None:
-            weights = run.folder / "checkpoints" / record.checkpoint
+            weights = run.folder / CHECKPOINTS / record.checkpoint
             for source in (weights, samples_path(run.folder, record.checkpoint)):
                 if source.is_file():
                     target = folder / source.relative_to(run.folder)

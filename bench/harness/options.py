@@ -140,7 +140,7 @@ class Options:
         Raises:
             ClaimError: A file of claims cannot be read.
         """
-        from bench.analysis.claims import read_texts
+        from bench.analysis.claim_files import read_texts
         from bench.harness import two_models
 
         declared = read_texts(self.claim_files)
@@ -156,7 +156,7 @@ class Options:
         Raises:
             ClaimError: A file of claims cannot be used.
         """
-        from bench.analysis.claims import with_published
+        from bench.analysis.claim_files import with_published
 
         return with_published(self.own_claims)
 
@@ -277,7 +277,7 @@ def resolve(
             "names are part of claims' names"
         )
     if claim_files:
-        from bench.analysis.claims import read_texts
+        from bench.analysis.claim_files import read_texts
         from bench.harness import own_claims
 
         own_claims.check(read_texts(claim_files), compare_models)
@@ -336,7 +336,7 @@ def parse_studies(text: str, claim_files: Sequence[Path] = ()) -> tuple[Study, .
         ClaimError: A file of claims cannot be used.
         OptionError: No study has one of the names.
     """
-    from bench.analysis.claims import read_texts, with_published
+    from bench.analysis.claim_files import read_texts, with_published
 
     groups = {"all": tuple(STUDIES), "claims": with_published(read_texts(claim_files)).studies}
     names = [name for word in text.split(",") for name in groups.get(word.strip(), (word.strip(),))]

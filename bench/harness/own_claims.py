@@ -7,6 +7,7 @@ undecided after all trainings.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,14 +32,22 @@ def check(texts: Mapping[Path, str], models: Sequence[str] = ()) -> None:
         ClaimError: A file cannot be used, or names a study, a variant or a model that does not exist, or a model
             that none of its studies trains.
     """
-    from bench.analysis.claims import ClaimError, with_published
+    from bench.analysis.claim_files import ClaimError, with_published
 
     paths = {path.stem: path for path in texts}
-    for claim in with_published(texts).claims:
+    declared = with_published(texts)
+    claims = {claim.name: claim for claim in declared.claims}
+    for claim in claims.values():
         path = paths.get(claim.name.partition("/")[0])
         fault = path and (_fault_of_sources(claim) or _fault_of_models(claim, models))
         if fault:
             raise ClaimError(f"{path}, claim {claim.name}: {fault}")
+    for question in declared.questions:
+        path = paths.get(question.file)
+        for name, part in question.parts:
+            fault = path and _fault_of_models(replace(claims[name], parts=(part,)), models)
+            if fault:
+                raise ClaimError(f"{path}, question {question.question!r}: {fault}")
 
 
 def _sources(claim: Claim) -> Iterable[Source]:

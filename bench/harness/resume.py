@@ -1,6 +1,5 @@
 """Which cells need not run again: a finished record stands where code, data, protocol and machine are the same."""
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from bench.records import (
     FAILED,
     CellKey,
     ProbeRecord,
+    RecordError,
     RunRecord,
     cell_key,
     cell_of,
@@ -167,16 +167,13 @@ def _machine_changed(record: RunRecord, described: Described, *, any_device: boo
 
 def _fault_of_checkpoint(record: RunRecord, checkpoints: Path) -> str:
     """What is wrong with the checkpoint of a record, as far as the beginning and the size of the file tell."""
-    from safetensors import SafetensorError, safe_open
-
-    from bench.training.runs import DESCRIPTION
+    from bench.training.checkpoints import read_description
 
     if record.checkpoint is None or not (checkpoints / record.checkpoint).is_file():
         return "its checkpoint is missing"
     try:
-        with safe_open(checkpoints / record.checkpoint, framework="np") as file:
-            description = json.loads((file.metadata() or {}).get(DESCRIPTION, "{}"))
-    except (OSError, ValueError, SafetensorError):
+        description = read_description(checkpoints / record.checkpoint)
+    except RecordError:
         return "its checkpoint is damaged"
     # Those of earlier versions do not tell. Cells of other data or another profile have files of the same names.
     if description.get("weights_sha256", record.weights_sha256) != record.weights_sha256:

@@ -38,6 +38,7 @@ from bench.records import (
 from bench.records.cost import FILE_NAME as COSTS
 from bench.records.probe import FILE_NAME as PROBES
 from bench.records.reading import read_run
+from bench.records.run import CHECKPOINTS
 from bench.records.run import FILE_NAME as RECORDS
 from bench.records.sample import samples_path
 from bench.tracking import TRACKERS, Shield
@@ -173,7 +174,7 @@ class Session:
             fitting = [cell for cell in cells if not self.data.misfit_of(cell)]
             wanted = {cell.name: self.described(cell) | self.data.drawn_content(cell) for cell in fitting}
             on_cluster = bool(self.options.executor.partition(":")[2])
-            checkpoints = self.folder / "checkpoints"
+            checkpoints = self.folder / CHECKPOINTS
             undisturbed = {cell.name for cell in fitting if cell.study.idle}
             self._resumption = resume(
                 self.earlier, wanted, checkpoints, any_device=on_cluster, undisturbed=undisturbed

@@ -18,7 +18,7 @@ MOST_SEEDS = 1000
 """The highest number of ``--seeds``."""
 
 
-def dataset_help(default: str = "the study's, which is shapes for most") -> str:
+def dataset_help(default: str = "the study's, which is shapes for the study standard") -> str:
     """The help text of ``--dataset``; ``default``: what stands for none, in words."""
     return (
         f"a data set ({', '.join(DATASETS)}), or a path: a manifest.csv, a folder in NVIDIA's layout, a FiftyOne "

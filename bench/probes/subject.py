@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache, partial
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from bench.config import Protocol, RunConfig
 from bench.metrics import accuracy, reported
 from bench.records import ProbeRecord, RecordError, RunRecord
+from bench.records.run import CHECKPOINTS
 from bench.study import PROBES
+from bench.training.checkpoints import load_weights, unusable
 from bench.training.evaluation import evaluation_batch, joined, predict
 from bench.training.fingerprint import code_sha256
 from bench.training.preparation import delivered, predict_part, prepare, ready, world_of
-from bench.training.runs import CHECKPOINTS, build_seeded, weights_sha256
+from bench.training.runs import build_seeded
 from bench.training.seeding import deterministic, stream
 from data_utils import Batch, ChannelStatistics, PairedDataset, Part, Source
-from fusion_models import find_model
+from fusion_models import ModelError, find_model
 
 MakeRecord = Callable[..., ProbeRecord]
 """Makes the record of one value from the fields that the probe knows."""
@@ -145,14 +145,10 @@ def load_subject(record: RunRecord, source: Source, config: RunConfig) -> Subjec
         )
     try:
         network = build_seeded(find_model(record.model), source.info, record.seed, config.device)
-        weights = load_file(path)
-        network.load_state_dict(weights)
-    except (SafetensorError, RuntimeError, ValueError) as error:
-        raise RecordError(
-            f"the checkpoint {record.checkpoint} cannot be used: {error}; remove the file and train again with "
-            "--resume"
-        ) from error
-    if record.weights_sha256 not in (None, weights_sha256(weights)):
+    except ModelError as error:
+        raise unusable(path, error) from error
+    loaded = load_weights(network, path)
+    if record.weights_sha256 not in (None, loaded):
         raise RecordError(
             f"the checkpoint {record.checkpoint} has other weights than the record tells: another run replaced "
             "it, or it is damaged; remove the file and train again with --resume"

@@ -13,6 +13,9 @@ from bench.records.metric import Metric
 SCHEMA_VERSION = 5
 FILE_NAME = "records.jsonl"
 
+CHECKPOINTS = "checkpoints"
+"""The folder of checkpoints in a run's folder."""
+
 COMPLETED, DIVERGED, FAILED = "completed", "diverged", "failed"
 
 

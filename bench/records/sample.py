@@ -19,7 +19,7 @@ def samples_path(folder: Path, checkpoint: str) -> Path:
 
 
 class SampleRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model predicted for one validation pair.
+    """What a model predicted for one of the pairs that results are reported on.
 
     Attributes:
         weights_sha256: Of the model's weights, as in the record of its training.

@@ -13,7 +13,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from bench.analysis.claims import Claims, published_claims
+from bench.analysis.claim_files import published_claims
+from bench.analysis.claims import Claims
 from bench.analysis.conditions import describe
 from bench.analysis.confusion import confusions
 from bench.analysis.formats import enumerated

@@ -11,14 +11,15 @@ import pandas as pd
 from bench.analysis.across import across
 from bench.analysis.claims import OVER, Question
 from bench.analysis.formats import margin, short_title, significant
-from bench.analysis.ledger import DECIDED, ClaimConditions, Entry, Ledger, PartEntry, Ruling
+from bench.analysis.ledger import Ledger
 from bench.analysis.published import published_values
-from bench.analysis.quantities import LEARNED_ACCURACY, LEARNED_SHARE, LOSS, LOSS_RATIO
+from bench.analysis.quantities import LOSS, LOSS_RATIO
+from bench.analysis.rulings import DECIDED, ClaimConditions, Entry, PartEntry, Ruling
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, narrowest
 from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Verdict
 from bench.metrics import most_load_words
 from bench.tables.across import summary_table
-from bench.tables.findings import UNADJUSTED, adjusted
+from bench.tables.findings import LEARNED_MEANS, UNADJUSTED, adjusted
 from bench.tables.text import TextTable
 
 Link = Callable[[str], str]
@@ -423,8 +424,7 @@ def _limits(ledger: Ledger) -> list[str]:
         limits.append(f"Begun and not completed: {', '.join(cells)}.")
     return [
         *limits,
-        f"A run has learned if its loss is {LEARNED_SHARE:.0%} below the entropy of the classes' proportions and "
-        f"its balanced accuracy is {LEARNED_ACCURACY:g} above chance; one that diverged has not.",
+        f"{LEARNED_MEANS}.",
         "A claim does not hold if one of its comparisons contradicts it. Each comparison does so in at most "
         f"{ALPHA:.0%} of cases if A is better by the margin, or, where A is claimed to be as good, without a "
         "difference. So a claim of many comparisons is contradicted wrongly more often.",

@@ -9,7 +9,7 @@ from bench.analysis.conditions import describe
 from bench.analysis.evidence import evidence
 from bench.analysis.frames import evaluated
 from bench.analysis.resampling import name_of_test
-from bench.analysis.statistics import ALPHA, CLEAR
+from bench.analysis.statistics import ALPHA
 from bench.analysis.verdicts import Verdict
 from bench.records import Metric, RunRecord
 from bench.tables.text import TextTable
@@ -18,7 +18,7 @@ from bench.tables.text import TextTable
 def evidence_table(records: Sequence[RunRecord]) -> TextTable | None:
     """Verdicts for the records of one study under one set of conditions; None if no two models share two seeds."""
     verdicts = evidence(records)
-    if not any(verdict.pairing.n > 1 for verdict in verdicts):
+    if not any(verdict.pairing.counted > 1 for verdict in verdicts):
         return None
     test = name_of_test(max(verdict.pairing.ratio for verdict in verdicts))
     return TextTable(
@@ -30,8 +30,7 @@ def evidence_table(records: Sequence[RunRecord]) -> TextTable | None:
         notes=[
             "A - B: mean, paired by seed, with its t interval",
             "90%: the interval that is within ± the margin where the models are equivalent",
-            f"P: share of seeds in which A beats B, a tie being half a win; above {CLEAR} it is meaningful by "
-            "Bouthillier et al. 2021",
+            "P: share of seeds in which A beats B, a tie being half a win; its interval is in the CSV file",
             f"verdict: in at most {ALPHA:.0%} of such tables, one of two equal models is called better "
             f"({test}, paired by seed, Holm over the table); exploratory, as nothing was declared beforehand",
             *map(_margin_note, evaluated(records)),
@@ -57,7 +56,7 @@ def _text(verdict: Verdict) -> list[str]:
         pairing.a,
         pairing.b,
         formats.short_title(pairing.metric),
-        str(pairing.n),
+        str(pairing.counted),
         *effects,
         chance,
         verdict.words,
@@ -70,7 +69,7 @@ def _data(verdict: Verdict) -> dict[str, object]:
         "a": pairing.a,
         "b": pairing.b,
         "metric": pairing.metric.name,
-        "seeds": pairing.n,
+        "seeds": pairing.counted,
         "difference": verdict.effect.mean,
         "low": verdict.effect.low,
         "high": verdict.effect.high,

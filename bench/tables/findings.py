@@ -10,7 +10,9 @@ from math import isnan
 
 from bench.analysis.formats import short_title, significant, span
 from bench.analysis.frames import grouped
-from bench.analysis.ledger import DECIDED, Entry, Ledger, PartEntry, Ruling
+from bench.analysis.ledger import Ledger
+from bench.analysis.quantities import LEARNED_ACCURACY, LEARNED_SHARE
+from bench.analysis.rulings import DECIDED, Entry, PartEntry, Ruling
 from bench.analysis.statistics import ALPHA, holm
 from bench.tables.text import markdown_lines
 
@@ -24,6 +26,11 @@ _COUNTED = {
 }
 
 UNADJUSTED = "Verdicts are not adjusted for the number of claims."
+
+LEARNED_MEANS = (
+    f"A run has learned if its loss is {LEARNED_SHARE:.0%} below the entropy of the classes' proportions and its "
+    f"balanced accuracy is {LEARNED_ACCURACY:g} above chance; one that diverged has not"
+)
 
 _OF_PARTS = {
     Ruling.HOLDS: "supports",
@@ -40,6 +47,8 @@ _HEADER = ["claim", "verdict", "comparison", "result", "difference or ratio (95%
 def findings(ledger: Ledger, questions: Collection[str] = ()) -> str:
     """The verdicts as Markdown: claims with their numbers and data, how to read them, and how many there are.
 
+    Those on data that are not simulated come first.
+
     Args:
         ledger: The verdicts.
         questions: The names of claims to show whatever came out, unless they were not run. All decided ones are
@@ -49,6 +58,7 @@ def findings(ledger: Ledger, questions: Collection[str] = ()) -> str:
     if not tested:
         claims = len({entry.claim.name for entry in ledger.entries})
         return f"None of the {claims} claims has been tested on the committed runs.\n"
+    tested.sort(key=lambda entry: _is_simulated(ledger, entry))
     decided = [entry for ruling in DECIDED for entry in tested if entry.ruling is ruling]
     asked = [entry for name in questions for entry in tested if entry.claim.name == name and entry not in decided]
     blocks = [
@@ -62,6 +72,8 @@ def findings(ledger: Ledger, questions: Collection[str] = ()) -> str:
         f"interval can exclude 0 while the comparison is still undecided. {UNADJUSTED}",
         *adjusted(tested),
     ]
+    if any("learned" in block for block in blocks):
+        reading.insert(1, f"{LEARNED_MEANS}.")
     return "\n\n".join([verdict_counts(ledger), *blocks, " ".join(reading)]) + "\n"
 
 
@@ -87,7 +99,7 @@ def adjusted(entries: Iterable[Entry]) -> list[str]:
     sentences = []
     for under, of_conditions in grouped(entries, lambda entry: entry.conditions).items():
         verdicts = {
-            (pairing.a, pairing.b, pairing.metric.name): (part.verdict.difference_p, pairing.n)
+            (pairing.a, pairing.b, pairing.metric.name): (part.verdict.difference_p, pairing.counted)
             for entry in of_conditions
             for part in entry.parts
             if not isnan(part.verdict.difference_p) and not (pairing := part.verdict.pairing).exact
@@ -114,12 +126,16 @@ def _under_first_protocols(ledger: Ledger) -> list[Entry]:
     return [entry for entries in of_claims for entry in entries if _protocol(entry) == _protocol(entries[0])]
 
 
+def _is_simulated(ledger: Ledger, entry: Entry) -> bool:
+    return entry.conditions is not None and ledger.simulated[entry.conditions.shared.dataset] is True
+
+
 def _protocol(entry: Entry) -> tuple[str, str] | None:
     return (entry.conditions.setting, entry.conditions.changed) if entry.conditions else None
 
 
 def _data(entries: Sequence[Entry]) -> str:
-    """What the runs of some entries were trained and tested on."""
+    """What the runs of some entries were trained and tested on, and the device if claims are about its times."""
     records = [run.record for entry in entries for part in entry.parts for run in part.seen]
     pairs = ", ".join(
         f"{span(getattr(record, field) for record in records)} {name} pairs"
@@ -128,7 +144,9 @@ def _data(entries: Sequence[Entry]) -> str:
     )
     shared = any(part.verdict.pairing.ratio for entry in entries for part in entry.parts)
     seeds = "seeds divide the same pairs" if shared else "each seed has pairs of its own"
-    return f"{span(record.classes for record in records)} classes, {pairs}; {seeds}"
+    costs = any(part.verdict.pairing.metric.per_machine for entry in entries for part in entry.parts)
+    devices = {entry.conditions.device: None for entry in entries if costs and entry.conditions is not None}
+    return "; ".join([f"{span(record.classes for record in records)} classes, {pairs}", seeds, *devices])
 
 
 def _table(entries: Sequence[Entry]) -> str:
@@ -149,7 +167,8 @@ def _comparison(parts: Sequence[PartEntry]) -> tuple[str, str, str]:
     part = max(parts, key=lambda part: part.doubt)
     pairing = part.verdict.pairing
     several = f"; least certain of {len(parts)}" if len(parts) > 1 else ""
-    failed = not pairing.exact and any(k < n for k, n in part.learned)
+    cost = pairing.exact or pairing.metric.per_machine
+    failed = not cost and any(k < n for k, n in part.learned)
     learned = f"; learned: {', '.join(f'{k} of {n}' for k, n in part.learned)}" if failed else ""
     effect = f"{short_title(pairing.metric)} {part.verdict.effect_text}{learned}"
     return f"{pairing.names}{several}", effect, str(pairing.n)

@@ -1,17 +1,18 @@
 """Every strategy with every embedder: one or two tables per metric."""
 
-from collections import Counter
 from collections.abc import Sequence
+from typing import cast
 
 import pandas as pd
 
 from bench.analysis import formats
-from bench.analysis.frames import frame, outcomes
+from bench.analysis.frames import frame, grouped, outcomes
 from bench.analysis.resampling import shared_pairs
 from bench.analysis.statistics import NOTHING, mean_interval
 from bench.records import Metric, RunRecord
 from bench.tables.seeds import Best, best, raw, seed_table
 from bench.tables.text import TextTable
+from fusiongauge import slug
 
 Cell = tuple[str, str]
 """A strategy and an embedder."""
@@ -25,14 +26,23 @@ def matrix_tables(records: Sequence[RunRecord]) -> list[TextTable]:
 
     Where there are more embedders than strategies, embedders are down. Where most cells would be empty, as few
     strategies have more than the usual embedders, these strategies have a table of their own with all embedders.
-    None with fewer than three embedders or fewer than two strategies.
+    Runs with other settings than the first have tables of their own, named after what was changed. None with fewer
+    than three embedders or fewer than two strategies.
     """
+    tables: list[TextTable] = []
+    by_changes = grouped(records, lambda record: record.changed)
+    for number, (changed, of_protocol) in enumerate(by_changes.items()):
+        tables += _of_one_protocol(of_protocol, f"-{slug(changed) or 'unchanged'}" if number else "")
+    return tables
+
+
+def _of_one_protocol(records: Sequence[RunRecord], suffix: str) -> list[TextTable]:
     cells = frame(records)
     cells = cells[cells.embedder != ""]
     if cells.embedder.nunique() < FEWEST_EMBEDDERS or cells.strategy.nunique() < 2:
         return []
     parts = _parts(cells)
-    return [table for metric in outcomes(records) for table in _tables(metric, cells, parts, records)]
+    return [table for metric in outcomes(records) for table in _tables(metric, cells, parts, records, suffix)]
 
 
 def _parts(cells: pd.DataFrame) -> list[pd.DataFrame]:
@@ -48,16 +58,17 @@ def _parts(cells: pd.DataFrame) -> list[pd.DataFrame]:
 
 def _fewer_seeds(cells: pd.DataFrame) -> list[str]:
     """Which strategies and embedders have fewer seeds than others, a note for each number of seeds."""
-    seeds = Counter(zip(cells.strategy, cells.embedder, strict=True))
-    most = max(seeds.values())
-    of_embedder: dict[str, set[int]] = {}
-    for (_, embedder), count in seeds.items():
-        of_embedder.setdefault(embedder, set()).add(count)
+    seeds = cells.groupby(["strategy", "embedder"], sort=False).size()
+    most = seeds.max()
     fewer: dict[int, dict[str, None]] = {}
-    for (strategy, embedder), count in seeds.items():
-        if count < most:
-            name = embedder if of_embedder[embedder] == {count} else f"{strategy}-{embedder}"
-            fewer.setdefault(count, {})[name] = None
+    for cell, count in seeds[seeds < most].items():
+        strategy, embedder = cast(Cell, cell)
+        name = f"{strategy}-{embedder}"
+        for level, short in (("embedder", embedder), ("strategy", strategy)):
+            if (seeds.xs(short, level=level) == count).all():
+                name = short
+                break
+        fewer.setdefault(int(count), {})[name] = None
     return [
         f"{formats.counted(count, 'seed')} instead of {most}: {', '.join(names)}"
         for count, names in sorted(fewer.items(), reverse=True)
@@ -65,7 +76,11 @@ def _fewer_seeds(cells: pd.DataFrame) -> list[str]:
 
 
 def _tables(
-    metric: Metric, cells: pd.DataFrame, parts: Sequence[pd.DataFrame], records: Sequence[RunRecord]
+    metric: Metric,
+    cells: pd.DataFrame,
+    parts: Sequence[pd.DataFrame],
+    records: Sequence[RunRecord],
+    protocol: str,
 ) -> list[TextTable]:
     """One table per part; the best is that of all cells."""
     by_cell = cells.pivot(index="seed", columns=["strategy", "embedder"], values=metric.name)
@@ -86,7 +101,7 @@ def _tables(
         down, columns = (strategies, embedders) if across else (embedders, strategies)
         rows = {x: {y: (x, y) if across else (y, x) for y in columns} for x in down}
         return seed_table(
-            f"matrix-{metric.name}{suffix}",
+            f"matrix-{metric.name}{protocol}{suffix}",
             f"{metric.title}, {axis} by {other}",
             [axis, *columns],
             1,

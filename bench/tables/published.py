@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from bench.analysis.conditions import describe
+from bench.analysis.conditions import describe, main_device
 from bench.analysis.formats import number, significant
 from bench.analysis.frames import completed, grouped
 from bench.analysis.published import (
@@ -23,7 +23,10 @@ from bench.analysis.published import (
     read_published,
 )
 from bench.config import FULL
+from bench.metrics import disturbed
 from bench.records import RunRecord
+from bench.records.keys import device_model
+from bench.tables.seeds import ROUGH, rough_means
 from bench.tables.text import TextTable
 
 _HEADER = ["model", "parameters", "count as published", "loss", "range of seeds", "place", "accuracy"]
@@ -39,7 +42,7 @@ def published_table(records: Sequence[RunRecord]) -> TextTable | None:
     cells = grouped(done, lambda record: (record.variant, record.model))
     data = pd.DataFrame(
         [
-            _row(row, cells[variant, row["model"]])
+            _row(row, cells[variant, row["model"]], main_device(done))
             for variant in dict.fromkeys(variant for variant, _ in cells)
             for row in content["rows"]
             if (variant, row["model"]) in cells
@@ -51,6 +54,7 @@ def published_table(records: Sequence[RunRecord]) -> TextTable | None:
         for source in ("published", "measured"):
             column = data.pop(f"{quantity}_{source}")
             data[f"{quantity}_ratio_{source}"] = column / column.iloc[0]
+    data["seconds_disturbed"] |= data["seconds_disturbed"].iloc[0]  # a ratio to the first row
     for source in ("published", "measured"):
         data[f"loss_place_{source}"] = data[f"loss_{source}"].rank(method="min")
     data["same_place"] = data["loss_place_published"] == data["loss_place_measured"]
@@ -60,15 +64,17 @@ def published_table(records: Sequence[RunRecord]) -> TextTable | None:
         header=_HEADER,
         labels=1,
         rows=[_text(row, rows=len(data)) for row in data.to_dict("records")],
-        notes=_notes(content, done),
+        notes=[*_notes(content, done), *([rough_means(done)] if data["seconds_disturbed"].any() else [])],
         conditions=describe(records),
         data=data,
     )
 
 
-def _row(published: Mapping[str, Any], records: list[RunRecord]) -> dict[str, Any]:
+def _row(published: Mapping[str, Any], records: list[RunRecord], device: object) -> dict[str, Any]:
+    """A published row and the runs of its model; times and memory are those on one device model."""
     losses = [record.best_valid_loss for record in records if record.best_valid_loss is not None]
-    seconds = _mean(record.train_seconds for record in records)
+    here = [record for record in records if device_model(record) == device]
+    seconds = _mean(record.train_seconds for record in here)
     if "seconds_per_epoch" in published:
         stages = [records[0].epoch_seconds, *(stage.epoch_seconds for stage in records[0].pretraining)]
         seconds /= sum(map(len, stages))
@@ -90,7 +96,8 @@ def _row(published: Mapping[str, Any], records: list[RunRecord]) -> dict[str, An
         "seconds_published": _first(published, "train_seconds", "seconds_per_epoch"),
         "seconds_measured": seconds,
         "memory_published": _first(published, "gpu_memory_mb"),
-        "memory_measured": _mean(record.peak_memory_bytes for record in records),
+        "seconds_disturbed": any(map(disturbed, here)),
+        "memory_measured": _mean(record.peak_memory_bytes for record in here),
     }
 
 
@@ -105,8 +112,11 @@ def _mean(values: Iterable[float | None]) -> float:
 
 
 def _text(row: Mapping[Any, Any], rows: int) -> list[str]:
-    def pair(quantity: str, pattern: str) -> str:
-        return " / ".join(number(row[f"{quantity}_{source}"], pattern) for source in ("published", "measured"))
+    def pair(quantity: str, pattern: str, mark: str = "") -> str:
+        published, measured = (
+            number(row[f"{quantity}_{source}"], pattern) for source in ("published", "measured")
+        )
+        return f"{published} / {mark}{measured}"
 
     several = row["seeds"] > 1
     ends = (significant(row[f"loss_{end}"], 3) for end in ("lowest", "highest"))
@@ -120,7 +130,7 @@ def _text(row: Mapping[Any, Any], rows: int) -> list[str]:
         spread + inside,
         f"{pair('loss_place', '.0f')} of {rows}",
         pair("accuracy", ".3f"),
-        pair("seconds_ratio", ".2f"),
+        pair("seconds_ratio", ".2f", ROUGH if row["seconds_disturbed"] else ""),
         pair("memory_ratio", ".2f"),
     ]
 
@@ -141,6 +151,8 @@ def _notes(published: Mapping[str, Any], records: list[RunRecord]) -> list[str]:
         )
     if any(record.profile != FULL.name for record in records):
         notes.append("NOT the published protocol: the profile cut pairs or epochs, so losses cannot be compared")
+    if any(record.changed for record in records):
+        notes.append("NOT the published protocol where settings were changed, so losses cannot be compared")
     if any(record.as_published for record in records):
         notes.append("run as published, mistakes included")
     where = ", ".join(dict.fromkeys(record.dataset for record in records))

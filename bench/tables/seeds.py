@@ -24,6 +24,15 @@ BEST_OF_COLUMN = "the best of its column and all rows not significantly differen
 BETTER_OF_TWO = "the better of the two, where they differ significantly (Holm over the rows of a metric)"
 
 
+def rough_means(records: Iterable[RunRecord]) -> str:
+    """What ROUGH means in a table of some runs."""
+    most = most_load_words(record.device for record in records)
+    return (
+        f"{ROUGH}: rough, as other processes kept more than {most} busy; "
+        "such times are neither marked nor counted by claims"
+    )
+
+
 def spread_of(ratio: float) -> str:
     """What "±" means in a table whose runs have this ratio (``analysis.resampling``)."""
     shared = (
@@ -62,11 +71,6 @@ def seed_table(
     spread = spread or spread_of(ratio)
     test = name_of_test(ratio) + ("; costs by exact sign flips" if ratio else "")
     reason = f"{best}; paired by seed at {ALPHA:.0%}, {test}"
-    rough = (
-        f"{ROUGH}: rough, as other processes kept more than "
-        f"{most_load_words(record.device for record in records)} busy; "
-        "such times are neither marked nor counted by claims"
-    )
     any_rough = any(cell.startswith(ROUGH) for row in rows for cell in row)
     marked = frozenset(
         (i, j) for i, row in enumerate(rows) for j, cell in enumerate(row) if isinstance(cell, Best)
@@ -81,7 +85,7 @@ def seed_table(
             *before,
             *notes(seeds, reason, any_marked=bool(marked), spread=spread),
             *after,
-            *([rough] if any_rough else []),
+            *([rough_means(records)] if any_rough else []),
         ],
         conditions=describe(records, times=any_rough),
         data=pd.DataFrame(data),

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bench.analysis.claims import Claims, published_claims
+from bench.analysis.claim_files import published_claims
+from bench.analysis.claims import Claims
 from bench.analysis.frames import comparable, file_stem
 from bench.analysis.ledger import decide_claims, ledger
 from bench.analysis.resampling import shared_pairs

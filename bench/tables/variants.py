@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from bench.analysis import formats
-from bench.analysis.frames import frame, outcomes
+from bench.analysis.frames import AS_DECLARED, frame, outcomes
 from bench.analysis.resampling import shared_pairs
 from bench.records import Metric, RunRecord
 from bench.tables.seeds import Best, best, seed_table
@@ -32,7 +32,7 @@ def variants_table(records: Sequence[RunRecord]) -> TextTable | None:
                 text = _spread(metric, values[variant].dropna())
                 row.append(Best(text) if variant in better else text)
         rows.append(row)
-    names = [variant or "as declared" for variant in variants]
+    names = [variant or AS_DECLARED for variant in variants]
     titles = [metric.title.removeprefix("best ") for metric in metrics]
     columns = ["row", "variant", "seed", *(metric.name for metric in metrics)]
     return seed_table(

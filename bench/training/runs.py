@@ -1,12 +1,10 @@
 """One run: a model, a data set and a seed become a record."""
 
-import hashlib
-import json
 import math
 import re
 import time
 import warnings
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -15,16 +13,16 @@ from typing import Any, TypeVar, cast
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import save
 from torch import Tensor, nn
 
 from bench.config import STANDARD, Precision, Protocol, RunConfig
 from bench.metrics import accuracy, class_accuracies, confusion
-from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord, append, write_file
-from bench.records.run import FILE_NAME
+from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord, append
+from bench.records.run import CHECKPOINTS, FILE_NAME
 from bench.records.sample import samples_path
 from bench.registry import METRICS
 from bench.training.ceiling import ceiling
+from bench.training.checkpoints import save_checkpoint, state_of, weights_sha256
 from bench.training.device import check_device, check_precision
 from bench.training.environment import environment
 from bench.training.evaluation import metrics_of, predict
@@ -50,12 +48,6 @@ from fusion_models.zoo import CUSTOM
 from fusiongauge import plugins, source_file
 
 T = TypeVar("T")
-
-CHECKPOINTS = "checkpoints"
-"""The folder of checkpoints in a run's folder."""
-
-DESCRIPTION = "fusiongauge"
-"""The key of a checkpoint's metadata under which it describes its model, in JSON."""
 
 Driver = Callable[[Callable[[], None], Callable[[], None], int], None]
 """Calls (train_epoch, finish_epoch) in turn, the given number of times, as ``drive`` and pytest-benchmark do."""
@@ -425,31 +417,18 @@ def _save_weights(
     note: Callable[[str], None],
 ) -> dict[str, Any]:
     """The hash of the weights, and the name of their checkpoint; None if it cannot be written, which is noted."""
-    # Copies, as a checkpoint cannot hold tensors that share memory, such as tied weights.
-    weights = {
-        key: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
-        for key, tensor in network.state_dict().items()
-    }
+    weights = state_of(network)
     digest, name = weights_sha256(weights), None
     if config.results_dir is not None:
         name = "-".join(filter(None, (config.study, config.variant, spec.name, f"seed{seed}"))) + ".safetensors"
         path = config.results_dir / CHECKPOINTS / name
         try:
             described = {**_described(spec, data, config.protocol.precision), "weights_sha256": digest}
-            write_file(path, save(weights, {DESCRIPTION: json.dumps(described)}))
+            save_checkpoint(path, weights, described)
         except (OSError, SafetensorError) as error:  # the result is known, and more than its weights
             note(f"the checkpoint {path} could not be saved, so this model is not resumed or probed ({error})")
             name = None
     return {"weights_sha256": digest, "checkpoint": name}
-
-
-def weights_sha256(weights: Mapping[str, Tensor]) -> str:
-    """The hash of a model's state: tensors on the CPU, contiguous, by name."""
-    digest = hashlib.sha256()
-    for key in sorted(weights):
-        digest.update(key.encode())
-        digest.update(weights[key].numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _described(spec: ModelSpec, data: PreparedData, precision: Precision) -> dict[str, Any]:

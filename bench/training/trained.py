@@ -1,19 +1,17 @@
 """A trained model from its checkpoint, for new pairs and for code outside of FusionGauge."""
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from bench.config import Precision
 from bench.records import RecordError
+from bench.training.checkpoints import load_weights, read_description
 from bench.training.evaluation import evaluation_batch, joined
 from bench.training.precision import forward
-from bench.training.runs import DESCRIPTION
 from data_utils import DataError, PairedDataset
 from data_utils.modality import Modality
 from fusion_models import build_model
@@ -116,15 +114,9 @@ def load_model(checkpoint: str | Path, device: str = "cpu") -> TrainedModel:
     path = Path(checkpoint)
     if not path.is_file():
         raise RecordError(f"{path}: this file does not exist; give one of the folder checkpoints of a run")
-    try:
-        with safe_open(path, framework="pt") as file:
-            words = (file.metadata() or {}).get(DESCRIPTION)
-            weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
-    except (OSError, SafetensorError) as error:
-        raise RecordError(f"the checkpoint {path} cannot be used: {error}") from error
-    if words is None:
+    description = read_description(path)
+    if not description:
         raise RecordError(f"{path} does not describe its model, as an earlier version wrote it; train again")
-    description = json.loads(words)
     channels = {name: fields["channels"] for name, fields in description["modalities"].items()}
     network = build_model(
         description["model"],
@@ -132,8 +124,5 @@ def load_model(checkpoint: str | Path, device: str = "cpu") -> TrainedModel:
         image_size=tuple(description["image_size"]),
         classes=len(description["classes"]),
     )
-    try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
-        raise RecordError(f"the checkpoint {path} cannot be used: {error}") from error
+    load_weights(network, path)
     return TrainedModel(network, description).to(device).eval()

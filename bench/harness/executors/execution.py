@@ -18,8 +18,8 @@ from bench.harness.executors.worker import versions
 from bench.harness.folder import FolderError
 from bench.harness.workload import committed_records, expected_seconds
 from bench.records import FAILED, RunRecord, write_file
+from bench.records.run import CHECKPOINTS
 from bench.records.sample import samples_path
-from bench.training import runs
 from bench.training.preparation import shares_of
 from data_utils import DATASETS
 
@@ -155,7 +155,7 @@ class Execution:
         record = outcome.record
         if record.checkpoint is not None:
             files = {
-                session.folder / runs.CHECKPOINTS / record.checkpoint: outcome.weights,
+                session.folder / CHECKPOINTS / record.checkpoint: outcome.weights,
                 samples_path(session.folder, record.checkpoint): outcome.samples,
             }
             for path, content in files.items():

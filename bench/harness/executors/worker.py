@@ -14,6 +14,7 @@ import torch
 from filelock import FileLock
 
 from bench.harness.executors.tasks import DataNeeded, Raised, Ready, Refused, Task, Trained, Versions
+from bench.records.run import CHECKPOINTS
 from bench.records.sample import samples_path
 from bench.training import runs
 from bench.training.allocator import keep_freed_memory
@@ -102,7 +103,7 @@ class Worker:
                 seconds = time.perf_counter() - start
                 weights, samples = None, None
                 if record.checkpoint is not None:
-                    weights = _content(Path(folder) / runs.CHECKPOINTS / record.checkpoint)
+                    weights = _content(Path(folder) / CHECKPOINTS / record.checkpoint)
                     samples = _content(samples_path(Path(folder), record.checkpoint))
         except Exception as error:
             return Raised(f"{type(error).__name__}: {error}", traceback.format_exc())

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from bench.analysis import ledger as ledgers
-from bench.analysis.claims import Claims, published_claims
+from bench.analysis.claim_files import published_claims
+from bench.analysis.claims import Claims
 from bench.records import ProbeRecord, RunRecord
 from tests.bench.analysis.samples import around, seeds
 

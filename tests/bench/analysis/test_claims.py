@@ -5,17 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis.claims import (
-    BEST,
-    TIMES,
-    Claim,
-    ClaimError,
-    Part,
-    Relation,
-    published_claims,
-    read_claims,
-    with_published,
-)
+from bench.analysis.claim_files import ClaimError, published_claims, read_claims, with_published
+from bench.analysis.claims import BEST, TIMES, Claim, Part, Relation
 from bench.analysis.published import published_folder, published_studies, read_published
 from bench.analysis.quantities import ACCURACY, SHIFT_CONSISTENCY, SHIFT_SIMILARITY, ZERO_GRADIENTS
 from bench.analysis.sequential import LOOKS
@@ -238,6 +229,7 @@ def test_comments_and_layout_do_not_change_a_hash(tmp_path: Path) -> None:
         ("one is not worse than raw:three", "one is not worse than two", "one of them twice"),
         ("one over two is as good as three over four", "one over two is as good as three", "on both sides"),
         ("one over two is as good as", "one over one is as good as", "compares nothing"),
+        ("loss ratio", "learned", "'learned' has none of, as a run has either learned or not; compare two models"),
         ('claims = ["mine/first", "mine/second"]', 'claims = ["mine/third"]', "there is no claim 'mine/third'"),
     ],
 )

@@ -45,6 +45,7 @@ def test_models_without_an_embedder_have_no_paired_variant() -> None:
 def test_variants_are_compared_with_the_first() -> None:
     runs = [record(LATE, study="input-scaling", variant=variant) for variant in ("raw", "normalized", "other")]
     assert pairs(*runs) == [(f"normalized {LATE}", "raw"), (f"other {LATE}", "raw")]
+    assert pairs(record(LATE), record(LATE, variant="epochs=9")) == [(f"epochs=9 {LATE}", "as declared")]
 
 
 def test_paired_variants_are_of_one_variant_of_the_protocol() -> None:

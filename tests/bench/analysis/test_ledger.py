@@ -7,9 +7,11 @@ import pytest
 from msgspec.structs import replace
 
 from bench.analysis import ledger as ledgers
-from bench.analysis.claims import Claims, published_claims, read_claims
-from bench.analysis.ledger import Entry, Ruling, decide_claims
+from bench.analysis.claim_files import published_claims, read_claims
+from bench.analysis.claims import Claims
+from bench.analysis.ledger import decide_claims
 from bench.analysis.quantities import ACCURACY
+from bench.analysis.rulings import Entry, Ruling
 from bench.records import DIVERGED, ProbeRecord, RunRecord
 from tests.bench.analysis.claim_runs import (
     EXPERTS,
@@ -298,6 +300,9 @@ def test_a_manipulation_that_does_nothing_or_leaves_nothing_decides_nothing(
     assert {part.ruling for part in entry.parts} == {Ruling.FAILED_MANIPULATION}
     assert entry.words == f"manipulation failed; {reason}"
     assert entry.open == ()  # further seeds would not change it
+    diverged = [replace(run, status=DIVERGED) if run.seed == 51 else run for run in runs]
+    (entry,) = entries("fusion-wide/5", diverged, probes)  # which leaves nine seeds that tell the same
+    assert {part.ruling for part in entry.parts} == {Ruling.FAILED_MANIPULATION}
 
 
 def test_chance_level_is_what_the_largest_class_reaches() -> None:

@@ -43,9 +43,29 @@ def test_runs_of_a_seed_that_saw_different_data_are_no_pair() -> None:
     assert pair("A", "B", LOSS, one, other).n == 4  # all but seed 1: where one does not say, the name counts
 
 
-def test_a_run_without_the_quantity_is_left_out() -> None:
-    a = runs_of({51: 0.1, 52: 0.2})
-    assert pair("A", "B", LOSS, a, {**a, 52: Run(record(best_valid_loss=None))}).n == 1
+def test_a_pair_without_the_quantity_keeps_its_place_and_does_not_count() -> None:
+    """So the ten seeds of a look stay the same when a time that was disturbed is measured again."""
+    a = runs_of({51: 0.1, 52: 0.2, 53: 0.3})
+    found = pair("A", "B", LOSS, a, {**a, 52: Run(record(seed=52, best_valid_loss=None))})
+    assert (found.seeds, found.counted_seeds, found.first(2).counted) == ((51, 52, 53), [51, 53], 1)
+    untold = runs_of({51: 0.1, 52: 0.2}, other_load=None)
+    assert pair("A", "B", EPOCH_TIME, untold, untold).n == 0  # no run tells whether it was disturbed
+
+
+def test_memory_does_not_need_a_training_to_the_end() -> None:
+    diverged = {51: Run(record(status=DIVERGED))}
+    assert pair("A", "B", MEMORY, diverged, runs_of({51: 0.1})).counted == 1
+
+
+def test_a_look_does_not_depend_on_seeds_after_it() -> None:
+    """Classes of uneven groups give each split another number of pairs."""
+    runs = {
+        seed: Run(replace(with_test_figures(run.record), test_pairs=100 + seed, train_pairs=1000))
+        for seed, run in runs_of(dict.fromkeys(range(51, 54), 0.1), simulated=False).items()
+    }
+    found = pair("A", "B", LOSS, runs, runs)
+    assert (found.ratio, found.first(2).ratio) == (0.153, 0.152)
+    assert over(found, found, found.seeds).first(2).ratio == 0.152
 
 
 def test_pairs_in_which_one_did_not_learn_keep_their_place_and_do_not_count() -> None:

@@ -191,9 +191,14 @@ def test_before_the_first_look_nothing_is_tested() -> None:
     assert found.effect.mean == pytest.approx(np.mean(NEAR[:9]) - np.mean(FAR[:9]))
 
 
-@pytest.mark.parametrize("ratio", [0.0, 0.25])
-def test_a_few_runs_that_all_learned_are_not_as_often_learned(ratio: float) -> None:
-    alike = replace(pairing(LEARNED, [1.0] * 20, [1.0] * 20, ratio), yes_or_no=True)
+def test_rare_failures_of_seeds_that_divide_the_same_pairs_say_nothing_about_a_margin() -> None:
+    alike = replace(pairing(LEARNED, [1.0] * 20, [1.0] * 20, 0.25), yes_or_no=True)
+    found = follow(alike, LOOKS, settled)
+    assert (found.outcome, found.equivalence_p, found.not_worse) == (Outcome.UNDECIDED, 1.0, False)
+
+
+def test_a_few_runs_that_all_learned_are_not_as_often_learned() -> None:
+    alike = replace(pairing(LEARNED, [1.0] * 20, [1.0] * 20), yes_or_no=True)
     found = {n: follow(alike.first(n), LOOKS, settled) for n in (10, 15, 20)}
     assert [found[n].outcome for n in found] == [Outcome.UNDECIDED, Outcome.UNDECIDED, Outcome.EQUIVALENT]
     assert [found[n].equivalence_p for n in found] == pytest.approx([0.8**n for n in found])

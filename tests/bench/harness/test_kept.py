@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bench.analysis.claims import Claims, read_claims
+from bench.analysis.claim_files import read_claims
+from bench.analysis.claims import Claims
 from bench.cli import main
 from bench.config import OptionError
 from bench.harness.kept import claims_of, keep, kept

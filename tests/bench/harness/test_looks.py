@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bench.analysis.claims import Claims, published_claims, read_claims, read_texts, with_published
+from bench.analysis.claim_files import published_claims, read_claims, read_texts, with_published
+from bench.analysis.claims import Claims
 from bench.config import OptionError
 from bench.harness.cell import Cell
 from bench.harness.looks import Plan

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from bench.analysis.claims import published_claims
+from bench.analysis.claim_files import published_claims
 from bench.config import STANDARD, OptionError
 from bench.harness.cell import Cell
 from bench.harness.options import Options, parse_studies, resolve

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.analysis.claims import ClaimError, published_files, read_texts
+from bench.analysis.claim_files import ClaimError, published_files, read_texts
 from bench.harness.kept import keep, kept
 from bench.harness.options import Options, resolve
 from bench.harness.own_claims import check
@@ -46,6 +46,18 @@ def test_what_does_not_exist_is_refused_with_file_and_remedy(
     assert old in MINE
     with pytest.raises(ClaimError, match=rf"mine\.toml, claim mine/first: {message}"):
         resolved(tmp_path, MINE.replace(old, new, 1))
+
+
+def test_questions_name_models_that_exist(tmp_path: Path) -> None:
+    question = f"""
+[[questions]]
+question = "Which?"
+claims = ["mine/first"]
+comparisons = [{{ claim = "mine/first", estimand = "loss", comparison = "{A} is better than {B}" }}]
+"""
+    assert resolved(tmp_path, MINE + question)
+    with pytest.raises(ClaimError, match=r"mine\.toml, question 'Which\?': there is no model 'nobody'"):
+        resolved(tmp_path, MINE + question.replace(B, "nobody"))
 
 
 def test_the_published_claims_name_what_exists() -> None:

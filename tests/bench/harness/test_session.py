@@ -10,7 +10,7 @@ import msgspec
 import pytest
 import torch
 
-from bench.analysis.claims import published_claims
+from bench.analysis.claim_files import published_claims
 from bench.config import OptionError, RunConfig
 from bench.harness.cell import Cell
 from bench.harness.data import misfit

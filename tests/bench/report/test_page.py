@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from bench.analysis.claims import published_claims
+from bench.analysis.claim_files import published_claims
 from bench.analysis.ledger import ledger
 from bench.records import CostRecord, Metric, RunRecord, append
 from bench.records.reading import Run

@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from bench.analysis.claims import published_claims
+from bench.analysis.claim_files import published_claims
 from bench.records import DIVERGED, RunRecord
 from bench.tables.claims import claims_tables, comparison_tables, page, tuning_tables, verdicts_table
 from tests.bench.analysis.claim_runs import MAXPOOL, STRIDED, compact, deep, experts, ledger, tuned, wide

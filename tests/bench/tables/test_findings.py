@@ -4,7 +4,8 @@ import dataclasses
 
 from msgspec.structs import replace
 
-from bench.analysis.claims import Claims, published_claims
+from bench.analysis.claim_files import published_claims
+from bench.analysis.claims import Claims
 from bench.records import RunRecord
 from bench.tables.findings import adjusted, findings, verdict_counts
 from tests.bench.analysis.claim_runs import deep, ledger
@@ -124,3 +125,13 @@ def test_seeds_too_few_for_so_many_comparisons_are_named() -> None:
 def test_runs_that_did_not_learn_are_counted() -> None:
     text = findings(ledger(deep(0.1, 0.6931)))
     assert "learned: 10 of 10, 0 of 10" in text
+
+
+def test_data_that_are_not_simulated_come_first() -> None:
+    simulated = [replace(run, simulated=True) for run in deep(0.1, 0.3)]
+    read = [replace(run, dataset="photographs", simulated=False) for run in simulated]
+    blocks = findings(ledger([*simulated, *read])).split("\n\n")
+    assert [block.partition(",")[0] for block in blocks if block.startswith("**")] == [
+        "**photographs**",
+        "**shapes**",
+    ]

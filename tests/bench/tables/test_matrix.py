@@ -1,3 +1,5 @@
+import msgspec
+
 from bench.tables.matrix import matrix_tables
 from tests.bench.tables.samples import EMBEDDERS, embedded, foreign
 
@@ -94,6 +96,8 @@ def test_cells_with_fewer_seeds_are_named() -> None:
     ]
     for table in matrix_tables(records):
         assert table.notes[0] == f"1 seed instead of 2: blurpool, {STRATEGIES[1]}-strided"
+    one_seed = [record for record in records if record.seed == 55 or record.strategy == STRATEGIES[0]]
+    assert matrix_tables(one_seed)[0].notes[0] == f"1 seed instead of 2: blurpool, {STRATEGIES[1]}"
     assert not any("instead" in note for note in matrix_tables([r for r in records if r.seed == 54])[0].notes)
 
 
@@ -101,3 +105,15 @@ def test_two_embedders_or_one_strategy_need_no_matrix() -> None:
     assert matrix_tables([embedded(name, strategy) for strategy in STRATEGIES for name in EMBEDDERS[:2]]) == []
     assert matrix_tables([embedded(name) for name in EMBEDDERS]) == []
     assert matrix_tables([]) == []
+
+
+def test_runs_with_changed_settings_have_tables_of_their_own() -> None:
+    declared = [embedded(name, strategy) for strategy in STRATEGIES[:2] for name in EMBEDDERS]
+    longer = [msgspec.structs.replace(record, variant="epochs=9", changed="epochs=9") for record in declared]
+    tables = matrix_tables([*declared, *longer])
+    half = len(tables) // 2
+    assert [table.name for table in tables[half:]] == [f"{table.name}-epochs-9" for table in tables[:half]]
+    assert tables[0].header == ["embedder", *STRATEGIES[:2]]
+    assert tables[half].header == ["embedder", *(f"epochs=9 {name}" for name in STRATEGIES[:2])]
+    assert matrix_tables([*declared, *longer[:2]])[0].header == tables[0].header  # too few for one of their own
+    assert len(matrix_tables([*declared, *longer[:2]])) == half

@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bench.analysis import published
 from bench.tables.published import published_table
@@ -66,6 +67,22 @@ def test_the_table_by_hand() -> None:
     assert "deviation: Run on shapes; the original's data cannot be shipped." in table.notes
     assert "deviation: The split is another." in table.notes
     assert any("NOT the published protocol" in note for note in table.notes)  # the records are of profile quick
+
+
+@pytest.mark.usefixtures("one_study")
+def test_times_of_busy_machines_are_rough_and_those_of_another_device_left_out() -> None:
+    (study, first), (_, second) = ROWS
+    there = {**record().environment, "device_name": "another processor"}
+    runs = [
+        record(first, study=study, seed=51, train_seconds=4.0, other_load=0.0),
+        record(second, study=study, seed=51, train_seconds=2.0, other_load=0.9),
+        record(second, study=study, seed=52, train_seconds=9.0, environment=there),
+    ]
+    table = made(published_table(runs))
+    assert [row[7] for row in table.rows] == ["1.00 / 1.00", "2.00 / ~0.50"]
+    assert any(note.startswith("~: rough") for note in table.notes)
+    changed = [replace(run, changed="epochs=9", profile="full") for run in runs]
+    assert any("where settings were changed" in note for note in made(published_table(changed)).notes)
 
 
 @pytest.mark.usefixtures("one_study")
