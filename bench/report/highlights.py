@@ -5,21 +5,24 @@ from collections.abc import Iterable, Sequence
 import pandas as pd
 
 from bench.analysis import formats
-from bench.analysis.frames import frame
+from bench.analysis.frames import frame, without_rough_times
 from bench.analysis.resampling import shared_pairs
 from bench.analysis.statistics import FEWEST_SEEDS, mean_interval
 from bench.analysis.thresholds import balanced_above_chance
 from bench.config import SMOKE
 from bench.metrics import IN_WORDS, declarations, name_on, reported, reported_pairs, reported_part
-from bench.records import COMPLETED, RunRecord
+from bench.records import COMPLETED, Metric, RunRecord
 from bench.tables.seeds import best
 
 NAMED = 4
 """Number of models that a sentence lists by name before it only counts."""
 
 
-def highlights(records: Sequence[RunRecord]) -> list[str]:
-    """Sentences about comparable records: the best model, models at chance level, runs that were not completed."""
+def highlights(records: Sequence[RunRecord], *, times: bool = False) -> list[str]:
+    """Sentences about comparable records: the best model, models at chance level, runs that were not completed.
+
+    ``times``: the study is about times, so that the best model is the fastest one.
+    """
     if not records:
         return []
     cells = frame(records)
@@ -27,31 +30,37 @@ def highlights(records: Sequence[RunRecord]) -> list[str]:
         return ["No run was completed.", *_unfinished(records)]
     if records[0].profile == SMOKE.name:
         return ["Profile smoke checks that the models run; it does not rank them.", *_unfinished(records)]
-    lowest = _best(cells, reported_part(records), shared_pairs(records))
-    return [lowest, *_at_chance(records), *_unfinished(records)]
+    if times:
+        metric, idle = declarations()["epoch_seconds"], without_rough_times(cells)
+        idle = idle[idle[metric.name].notna()]
+        fastest = _best(idle, metric, "shortest epoch", 0.0) if len(idle) else "No time is of an idle machine."
+        return [fastest, *_unfinished(records)]
+    part = reported_part(records)
+    metric, words = declarations()[name_on("loss", part)], f"lowest {IN_WORDS[part]} loss"
+    return [_best(cells, metric, words, shared_pairs(records)), *_at_chance(records), *_unfinished(records)]
 
 
-def _best(cells: pd.DataFrame, part: str, ratio: float) -> str:
-    metric = declarations()[name_on("loss", part)]
+def _best(cells: pd.DataFrame, metric: Metric, words: str, ratio: float) -> str:
+    """The model with the lowest mean, which ``words`` name."""
     every = cells.pivot(index="seed", columns="model", values=metric.name)
     counts = every.count()
     with_most = counts == counts.max()
-    losses = (every.loc[:, with_most] if with_most.sum() > 1 else every).dropna()
-    seeds, models = losses.shape
+    values = (every.loc[:, with_most] if with_most.sum() > 1 else every).dropna()
+    seeds, models = values.shape
     if models == 1:
-        return f"{losses.columns[0]} is the only model, so there is no comparison."
+        return f"{values.columns[0]} is the only model, so there is no comparison."
     if seeds == 0:
         return "The models are not compared: they have no seed in common."
-    means = losses.mean()
+    means = values.mean()
     first = str(means.idxmin())
-    loss = formats.mean(metric, mean_interval(losses[first], ratio=ratio))
-    lowest = f"{first} has the lowest {IN_WORDS[part]} loss, {loss} "
+    mean = formats.mean(metric, mean_interval(values[first], ratio=ratio))
+    lowest = f"{first} has the {words}, {mean}{' s' if metric.unit == 's' else ''} "
     lowest += "with one seed" if seeds == 1 else f"on average over {seeds} seeds"
     if models < len(counts):
         lowest += f", of the {models} of {len(counts)} models that were run with the most seeds"
     if seeds < FEWEST_SEEDS:
         return f"{lowest}; fewer than {FEWEST_SEEDS} seeds are not tested for significance."
-    alike = best(losses, higher_is_better=False, ratio=ratio)
+    alike = best(values, higher_is_better=False, ratio=ratio)
     if not alike:
         return f"{lowest}; it is not significantly different from any other model."
     if alike == {first}:

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bench.analysis.claim_files import published_claims
-from bench.analysis.claims import Claims
+from bench.analysis.claims import TIMES, Claims
 from bench.analysis.conditions import describe
 from bench.analysis.confusion import confusions
 from bench.analysis.formats import enumerated
@@ -68,7 +68,7 @@ def page(runs: Sequence[Run], claims: Claims | None = None, *, draw: Draw = _dra
     )
     run_of = {id(record): run for run in runs for record in run.records}
     sections = [
-        _section(group, tables[group.name], [run_of[id(record)] for record in group.records])
+        _section(group, tables[group.name], [run_of[id(record)] for record in group.records], declared)
         for group in comparables
     ]
     folder = files("bench.report") / "templates"
@@ -99,13 +99,14 @@ def _comparable(name: str, group: Sequence[RunRecord | ProbeRecord]) -> Run:
     return Run(name, records, [record for record in group if isinstance(record, ProbeRecord)], [], None)
 
 
-def _section(group: Run, tables: list[TextTable], runs: Sequence[Run]) -> dict[str, Any]:
+def _section(group: Run, tables: list[TextTable], runs: Sequence[Run], claims: Claims) -> dict[str, Any]:
     """What the template shows of comparable records; ``runs`` are those of the records, one each."""
     records, compared = group.records, with_best_rates(group.records)
+    timed = {study for claim in claims.claims for study, _ in claim.settings.get(TIMES, ())}
     return {
         "name": group.name,
         "question": next((record.question for record in compared if record.question), ""),
-        "highlights": highlights(compared),
+        "highlights": highlights(compared, times=any(record.study in timed for record in records)),
         "conditions": describe(compared) if records else [],
         "tables": tables,
         "confusions": confusions(compared),

@@ -135,10 +135,11 @@ def claims_tables(ledger: Ledger) -> list[TextTable]:
     decided, undecided, not_run = _by_ruling(ledger)
     header, notes = _CLAIM_HEADER[1:], _CLAIM_NOTES
     rows = {title: [_claim_row(entry)[1:] for entry in of] for title, of in (decided, undecided)}
-    devices = dict.fromkeys(row[-1] for of_title in rows.values() for row in of_title)
-    if len(devices) == 1:
+    conditions = [entry.conditions for _, of in (decided, undecided) for entry in of if entry.conditions]
+    if len({of_entry.device_name for of_entry in conditions}) == 1:
         rows = {title: [row[:-1] for row in of_title] for title, of_title in rows.items()}
-        header, notes = header[:-1], [*notes, f"device: {', '.join(devices)}"]
+        devices = dict.fromkeys(of_entry.device for of_entry in conditions)
+        header, notes = header[:-1], [*notes, f"device: {'; '.join(devices)}"]
     if not_run[1]:
         notes = [*notes, f"not run: {', '.join(entry.claim.name for entry in not_run[1])}"]
     return [_text_table(title, header, of_title, notes) for title, of_title in rows.items() if of_title]

@@ -36,6 +36,21 @@ def test_models_differ_only_where_the_spread_allows_it() -> None:
     assert highlights([*best, *as_good]) == [f"{lowest}; it is not significantly different from any other model."]
 
 
+def test_a_study_of_times_names_the_fastest_model() -> None:
+    cells = [(MODEL, seed, 1.0) for seed in range(51, 58)] + [(TWIN, seed, 2.0) for seed in range(51, 58)]
+    records = [
+        record(name, seed=seed, epoch_seconds=[seconds + seed / 1e4], other_load=0.0, best_valid_loss=seconds)
+        for name, seed, seconds in cells
+    ]
+    assert highlights(records, times=True) == [
+        f"{MODEL} has the shortest epoch, 1.01 ± 0.00 s on average over 7 seeds; "
+        "it is significantly different from every other model."
+    ]
+    busy = [replace(one, other_load=0.9) if one.model == MODEL else one for one in records]
+    assert highlights(busy, times=True) == [f"{TWIN} is the only model, so there is no comparison."]
+    assert highlights(busy[:7], times=True) == ["No time is of an idle machine."]
+
+
 def test_only_seeds_that_all_models_have_are_compared() -> None:
     (best,) = highlights([*runs(MODEL, [0.9, 0.1]), *runs(TWIN, [0.5])])
     assert best.startswith(f"{TWIN} has the lowest validation loss, 0.5000 with one seed;")
