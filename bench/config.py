@@ -285,14 +285,3 @@ class RunConfig:
     as_published: bool = False
     claims: Mapping[str, str] = field(default_factory=dict, hash=False)
     command: str = ""
-
-    def check_precision(self) -> None:
-        """Raise unless the device has the protocol's precision.
-
-        Raises:
-            OptionError: It does not.
-        """
-        if self.protocol.precision == TF32 and self.device == "cpu":
-            raise OptionError(
-                "precision=tf32 is a number format of CUDA devices; on a CPU, set precision=fp32 or precision=bf16"
-            )

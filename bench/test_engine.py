@@ -3,7 +3,7 @@
 ``pytest bench -k engine`` runs it alone. In every profile all loops must compute the same. The target for the
 ratio of their times is asserted in profile full only, for which the machine should be idle; shorter profiles run a
 few short epochs of one model of each family and embedder. All loops train in the protocol's precision. On CUDA,
-"tf32" is shown beside "fp32": its convolutions are PyTorch's default there.
+"tf32" is shown beside "fp32" where the device has it: its convolutions are PyTorch's default there.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import pytest
 
-from bench.config import FIRST_SEED, FP32, FULL, TF32
+from bench.config import FIRST_SEED, FP32, FULL, TF32, Precision
 from bench.harness.data import misfit
 from bench.harness.session import Session
 from bench.registry import find_study
@@ -25,6 +25,7 @@ def test_engine_against_reference(session: Session, show: Callable[[str], None])
     from bench.analysis.costs import disagreements, lightning_ratio, mean_ratio, ratio
     from bench.costs.loops import lightning_version
     from bench.costs.race import PROTOCOL, models, race_on
+    from bench.training.device import precisions_of
 
     profile = session.options.profile
     config = session.options.run_config(find_study("standard"))
@@ -39,7 +40,10 @@ def test_engine_against_reference(session: Session, show: Callable[[str], None])
         pytest.skip(f"no model of two modalities fits {info.name}")
     if lightning_version() is None:
         show("PyTorch Lightning is not installed: only the reference is raced; pip install lightning")
-    for precision in (FP32, TF32) if config.device != "cpu" and chosen == FP32 else (chosen,):
+    precisions: list[Precision] = [chosen]
+    if chosen == FP32 and TF32 in precisions_of(config.device):
+        precisions.append(TF32)
+    for precision in precisions:
         races = []
         config = replace(config, protocol=replace(protocol, precision=precision))
         with race_on(session.data.source(config), FIRST_SEED, config) as race:

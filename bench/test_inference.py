@@ -1,5 +1,7 @@
 """The cost of each model in use: latency of one pair, throughput of batches of 256. One round is one forward pass.
 
+Of the settings of ``--set``, ``precision`` alone matters here.
+
 ``pytest bench -k latency`` and ``-k throughput`` run these alone; the model is in the id, as everywhere.
 """
 
@@ -10,7 +12,9 @@ from typing import Any
 
 import pytest
 
+from bench.config import DEFAULT_STUDY
 from bench.harness.session import Session
+from bench.registry import find_study
 from fusion_models import ModelSpec
 
 Infer = Callable[[ModelSpec, int], None]
@@ -32,8 +36,9 @@ def infer(session: Session, benchmark: Any) -> Infer:
     def infer(spec: ModelSpec, batch_size: int) -> None:
         options = session.options
         device, profile = torch.device(options.device), options.profile
-        with deterministic():
-            forward = ForwardPass(spec, session.any_source(), batch_size, options.device)
+        precision = options.run_config(find_study(DEFAULT_STUDY)).protocol.precision
+        with deterministic(precision):
+            forward = ForwardPass(spec, session.any_source(), batch_size, options.device, precision)
             warm_up(forward, device)
             rounds = rounds_within(SECONDS, forward, least=profile.rounds, most=MOST_ROUNDS)
             benchmark.pedantic(forward, rounds=rounds)

@@ -1,6 +1,7 @@
 """How the cost of training grows. One round is an epoch at every size of an axis, smallest first.
 
-Profile smoke stops at the second size, and trains two steps per epoch.
+Profile smoke stops at the second size, and trains two steps per epoch. Of the settings of ``--set``, ``precision``
+alone matters here.
 
 ``pytest bench -k scaling`` runs these alone, ``-k "scaling and batch"`` one axis. The run's folder gets the table
 ``scaling`` with the exponents, and a figure, ``plots/scaling``.
@@ -13,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from bench.config import SMOKE
+from bench.config import DEFAULT_STUDY, SMOKE
 from bench.harness.data import misfit
 from bench.harness.session import Session
+from bench.registry import find_study
 from fusion_models import MODELS, ModelSpec
 
 AXES = ("pairs", "batch", "image")
@@ -36,8 +38,9 @@ def test_scaling(axis: str, spec: ModelSpec, session: Session, benchmark: Any) -
     profile = session.options.profile
     grows = scaling.axes(1 if profile == SMOKE else scaling.TIMED_STEPS)[axis]
     sizes = list(grows.epochs)[:2] if profile == SMOKE else list(grows.epochs)
-    with deterministic():
-        series = scaling.Series(spec, grows, sizes, info, session.options.device)
+    precision = session.options.run_config(find_study(DEFAULT_STUDY)).protocol.precision
+    with deterministic(precision):
+        series = scaling.Series(spec, grows, sizes, info, session.options.device, precision)
         # An epoch has many steps, so a third of the rounds of other costs are enough.
         benchmark.pedantic(series, rounds=max(1, profile.rounds // 3))
     if benchmark.disabled:

@@ -61,11 +61,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="NAME",
         help=f"{', '.join(WRITABLE)}, or one of a plug-in; default: %(default)s",
     )
-    make.add_argument("--pairs", type=int, default=1000, metavar="N", help="number of pairs; default: %(default)s")
+    make.add_argument(
+        "--pairs", type=_count, default=1000, metavar="N", help="number of pairs; default: %(default)s"
+    )
     make.add_argument("--seed", type=_seed, default=0, help="of the simulation; default: %(default)s")
     make.add_argument(
         "--image-size",
-        type=int,
+        type=_count,
         default=64,
         metavar="PIXELS",
         help="height and width of images in pixels; default: %(default)s",
@@ -92,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the PNG to write; default: %(default)s",
     )
     show.add_argument(
-        "--shown", type=int, default=12, metavar="N", help="pairs on the sheet; default: %(default)s"
+        "--shown", type=_count, default=12, metavar="N", help="pairs on the sheet; default: %(default)s"
     )
     show.set_defaults(command=_show)
 
@@ -118,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         reader.add_argument(
             "--pairs",
-            type=int,
+            type=_count,
             metavar="N",
             help="number of pairs to simulate, or for a path the approximate number to keep; default: 10000, or "
             "all",
@@ -135,6 +137,13 @@ def _parser() -> argparse.ArgumentParser:
             "--plugin", action="append", default=[], metavar="FILE", help="load this Python file first; repeatable"
         )
     return parser
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{count} is less than 1")
+    return count
 
 
 def _seed(text: str) -> int:
@@ -160,6 +169,16 @@ def _load(options: argparse.Namespace) -> "PairedDataset":
             image_size=options.image_size,
             progress=_bar(progress, "reading"),
         )
+
+
+def _require_folder(file: Path) -> None:
+    """Refuse a file in a folder that does not exist.
+
+    Raises:
+        DataError: The folder does not exist.
+    """
+    if not file.parent.is_dir():
+        raise DataError(f"{file} cannot be written, as there is no folder {file.parent}; make it first.")
 
 
 def _make(options: argparse.Namespace) -> int:
@@ -203,7 +222,8 @@ def _check(options: argparse.Namespace) -> int:
             for problem in problems:
                 print(f"{options.data} cannot be read: {problem}")
         return 1
-    with enough_memory(f"checking {options.data}", dataset.stored_bytes):
+    fewer = "fewer pairs (--pairs), smaller images (--image-size)"
+    with enough_memory(f"checking {options.data}", dataset.stored_bytes, fewer):
         report = check(dataset, options.seed, problems)
     print(json.dumps(report.as_json(), indent=2) if options.json else report.text())
     return 1 if report.findings else 0
@@ -211,9 +231,14 @@ def _check(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     import torch
+    from PIL import Image
 
     from data_utils.audits.pictures import contact_sheet
 
+    # Before all data are read.
+    _require_folder(options.out)
+    if Image.registered_extensions().get(options.out.suffix.lower()) not in Image.SAVE:
+        raise DataError(f"{options.out} has no ending of a picture; name a PNG, such as contact-sheet.png.")
     dataset = _load(options)
     pairs = torch.linspace(0, len(dataset) - 1, min(options.shown, len(dataset))).round().long().tolist()
     contact_sheet(dataset, pairs).save(options.out, optimize=True)
@@ -224,8 +249,10 @@ def _show(options: argparse.Namespace) -> int:
 def _stats(options: argparse.Namespace) -> int:
     from data_utils.normalization import ChannelStatistics, batchwise_statistics
 
+    if options.out:
+        _require_folder(options.out)
     dataset = _load(options)
-    statistics = ChannelStatistics.from_batch(dataset.batch())
+    statistics = ChannelStatistics.of(lambda: map(dataset.batch, dataset.parts()))
     channels = {
         m: {"mean": statistics.mean[m].tolist(), "std": statistics.std[m].tolist()} for m in statistics.mean
     }

@@ -7,7 +7,6 @@ Shapes: N pairs of a data set, B pairs of a batch, C channels, H rows, W columns
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -18,12 +17,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import ModuleDict
 
 from data_utils.decoding import Decoder
 from data_utils.errors import DataError
 from data_utils.geometry import is_scanner, is_xyza
 from data_utils.modality import Modality
+from data_utils.naming import require_name
 from fusiongauge import one_line
 
 if TYPE_CHECKING:
@@ -73,12 +72,7 @@ class DatasetInfo:
         if not self.channels:
             raise DataError(f"Data set {self.name!r} has no modality; add at least one.")
         for name in self.channels:
-            # Networks hold their layers in an nn.ModuleDict, by modality.
-            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", name) or hasattr(ModuleDict, name):
-                raise DataError(
-                    f"Data set {self.name!r} has a modality {name!r}, which cannot name a part of a network; "
-                    "use letters, digits, '_' and '-', and no name of an attribute of torch.nn.ModuleDict."
-                )
+            require_name(name, f"Data set {self.name!r}")
         for name, modality in self.modalities.items():
             if modality.channels != self.channels.get(name):
                 raise DataError(

@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 import torch
 
 from data_utils.cache import Cache
-from data_utils.dataset import DatasetInfo, PairedDataset
+from data_utils.dataset import DatasetInfo, PairedDataset, part_of
 from data_utils.errors import DataError
-from data_utils.layouts.declared import read_declaration
+from data_utils.layouts.declared import FILE_NAME, read_declaration
 from data_utils.layouts.kept import files_key
-from data_utils.layouts.paths import entries, folders
+from data_utils.layouts.paths import entries, file_named, folders
 from data_utils.layouts.reading import read_listing
 from data_utils.layouts.sizes import ImageSize
 from data_utils.mapped import mapped_of
@@ -317,7 +317,11 @@ def _located(path: Path) -> tuple[str, Path]:
         return layout, path
     below = _below(path)
     if len(below) > 1:
-        raise DataError(f"'{path}' holds several data sets; give the path of one: {some(list(map(str, below)))}.")
+        of_split = all(part_of(place.name) for place in below)
+        together = ", or list the pairs of all in a manifest.csv with a column split" if of_split else ""
+        raise DataError(
+            f"'{path}' holds several data sets; give the path of one{together}: {some(list(map(str, below)))}."
+        )
     return (_layout_of(below[0]), below[0]) if below else ("", path)
 
 
@@ -350,7 +354,7 @@ def _read_as(name: str, path: Path, reading: _Reading) -> PairedDataset:
             shown = (reading.progress,) if layout.container else ()
             listing = layout.listing(path, reading.angles_of, *shown)
             if (declared := read_declaration(folder)) and declared.classes:
-                listing = listing.of_classes(declared.classes, str(folder / "dataset.toml"))
+                listing = listing.of_classes(declared.classes, str(folder / FILE_NAME))
             return read_listing(listing, size, reading.progress, cache, reading.announce, kept_as)
         if layout.read is None:
             raise DataError(f"the layout {name!r} has neither read nor listing; give it one of them.")
@@ -365,7 +369,8 @@ def _kept_as(layout: Layout, path: Path, folder: Path, reading: _Reading) -> str
     """The name in the cache of what one file holds; "" for a layout of many files."""
     if layout.container is None or layout.listing is None:
         return ""
-    files = [*layout.container(path), *folder.glob("dataset.toml")]
+    declared = file_named(folder, FILE_NAME)
+    files = [*layout.container(path), *([declared] if declared else [])]
     code = tree_sha256(Path(inspect.getfile(layout.listing)))
     return files_key(files, (code, reading.angles_of, str(reading.size)))
 

@@ -104,12 +104,13 @@ def available_bytes() -> int | None:
 
 
 @contextmanager
-def enough_memory(what: str, needed_bytes: int = 0) -> Iterator[None]:
+def enough_memory(what: str, needed_bytes: int = 0, fewer: str = _FEWER_FILES) -> Iterator[None]:
     """Turn failed allocations of numpy and torch into a DataError.
 
     Args:
         what: What was being done, such as "reading kitchen".
         needed_bytes: That it takes at least; 0 if that is not known.
+        fewer: How it would take less, for the message.
 
     Raises:
         DataError: Memory ran out.
@@ -121,8 +122,8 @@ def enough_memory(what: str, needed_bytes: int = 0) -> Iterator[None]:
             raise
         needed = f" ({needed_bytes / 1e6:,.0f} MB for the pairs as stored, and more to work on them)"
         raise DataError(
-            f"There is not enough memory for {what}{needed if needed_bytes else ''}; use fewer pairs (--pairs, or "
-            "a smaller profile of a run), smaller images (--image-size), or a machine with more memory."
+            f"There is not enough memory for {what}{needed if needed_bytes else ''}; use {fewer}, "
+            "or a machine with more memory."
         ) from None
 
 

@@ -67,14 +67,15 @@ def batchwise_statistics(images: Tensor, batch_size: int = 64) -> dict[str, list
     cubes-and-spheres data must be compared with it. Models receive ``ChannelStatistics``.
 
     Args:
-        images: uint8 (N, C, H, W).
+        images: (N, C, H, W), integers that are divided by the largest one of their type, or floats in [0, 1].
         batch_size: Images per batch.
 
     Returns:
         "mean" and "std", one number per channel; a deviation of 0 (a constant alpha) is replaced by 1, so that it
         can be a divisor.
     """
-    batches = [batch.double().div_(255).transpose(0, 1).flatten(1) for batch in images.split(batch_size)]
+    largest = 1 if images.is_floating_point() else torch.iinfo(images.dtype).max
+    batches = [batch.double().div_(largest).transpose(0, 1).flatten(1) for batch in images.split(batch_size)]
     mean = torch.stack([batch.mean(dim=1) for batch in batches]).mean(dim=0)
     std = torch.stack([batch.std(dim=1) for batch in batches]).mean(dim=0)
     return {"mean": mean.tolist(), "std": torch.where(std > 0, std, 1.0).tolist()}

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import subprocess
 import sys
@@ -30,6 +31,7 @@ from tools.faults import fault, option_pairs
 from tools.gpu import environment, summary
 from tools.gpu import steps as gpu_steps
 from tools.gpu.findings import Findings
+from tools.gpu.measure import main as measure
 from tools.gpu.measure import with_other_bits
 from tools.gpu.tables import tables
 from tools.gpu.workload import SEED, Workload
@@ -49,6 +51,16 @@ PROGRAMS = sorted({*re.findall(r"-m tools\.gpu\.(\w+)", CODE)})
 def test_the_script_is_one_that_bash_can_read() -> None:
     done = subprocess.run(["bash", "-n", str(SCRIPT)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_one_of_several_gpus_is_chosen_by_its_variable(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = "cuda:1: give cpu or cuda; CUDA_VISIBLE_DEVICES=1 chooses the second GPU\n"
+    surroundings = {**os.environ, "DEVICE": "cuda:1", "OUT": str(tmp_path / "out")}
+    done = subprocess.run(["bash", str(SCRIPT)], env=surroundings, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"DEVICE={words}")
+    assert measure("cuda:1", tmp_path, 60) == 2
+    assert capsys.readouterr().err == f"device {words}"
+    assert not any(tmp_path.iterdir())
 
 
 def test_steps_named_anywhere_are_steps_of_the_script() -> None:

@@ -5,9 +5,10 @@
 #     DEVICE=cpu BUDGET=300 bash tools/gpu_check.sh      # a rehearsal without one
 #
 # It needs the repository and the packages of pyproject.toml; nothing is installed into them and the checkout is not
-# written to. Variables: PY (the Python, default .venv/bin/python or python3), DEVICE (default cuda), BUDGET (seconds,
-# default 520), OUT (folder of the results, default results/runs/gpu_check), KEEP=1 (keep the folder it worked in),
-# STEPS (names of the steps to run, such as "env tests cell"; default all).
+# written to. Variables: PY (the Python, default .venv/bin/python or python3), DEVICE (cuda or cpu, default cuda), BUDGET
+# (seconds, default 520), OUT (folder of the results, default results/runs/gpu_check), KEEP=1 (keep the folder it
+# worked in), STEPS (names of the steps to run, such as "env tests cell"; default all). Of several GPUs, the first one is
+# checked that CUDA_VISIBLE_DEVICES names.
 #
 # For a machine without network, put the wheels of missing packages into .whl/ in the repository first. These are the
 # ones that machines with torch usually lack or have in an older version; msgspec is compiled, so that the version of
@@ -31,6 +32,13 @@ if [ -z "${PY:-}" ]; then
 fi
 BUDGET=${BUDGET:-520}
 DEVICE=${DEVICE:-cuda}
+case $DEVICE in
+cpu | cuda) ;;
+*)
+  echo "DEVICE=$DEVICE: give cpu or cuda; CUDA_VISIBLE_DEVICES=1 chooses the second GPU" >&2
+  exit 2
+  ;;
+esac
 OUT=${OUT:-$ROOT/results/runs/gpu_check}
 BEGAN=$(date +%s)
 WORK=$(mktemp -d "${TMPDIR:-/tmp}/gpu_check.XXXXXX")

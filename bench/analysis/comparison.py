@@ -28,7 +28,7 @@ from bench.analysis.resampling import ratio_of, resampling
 from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
 from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Verdict, judge
 from bench.config import canonical
-from bench.metrics import CHOSEN, IDLE, REPORTED, declarations, disturbed, value
+from bench.metrics import CHOSEN, REPORTED, declarations, disturbed, most_load_words, value
 from bench.records import (
     COMPLETED,
     CellKey,
@@ -353,6 +353,7 @@ def _warnings(pairs: Sequence[Pair]) -> tuple[str, ...]:
         if differing(lambda record: machine(record.environment))
         else "other differences of the environment from that of the earlier run"
     )
+    most = most_load_words(new.device for _, new in pairs)
     warnings = {
         environment: differing(lambda record: _flat(record.environment)),
         "NOT THE SAME PROTOCOL as the earlier run": differing(lambda record: canonical(record.protocol)),
@@ -368,7 +369,7 @@ def _warnings(pairs: Sequence[Pair]) -> tuple[str, ...]:
         "the code changed since the earlier run": hashes(
             ("code", old.code_sha256, new.code_sha256) for old, new in pairs
         ),
-        f"TIMES ARE ROUGH, as other processes kept more than {IDLE:g} cores busy": [
+        f"TIMES ARE ROUGH, as other processes kept more than {most} busy": [
             f"in {count} of {len(runs)} trainings of the {which} run"
             for which, runs in zip(("earlier", "later"), zip(*pairs, strict=True), strict=False)
             if (count := sum(map(disturbed, runs)))

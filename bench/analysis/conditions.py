@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.analysis.formats import counted, enumerated, span
-from bench.metrics import IDLE, disturbed
+from bench.metrics import disturbed, most_load_words
 from bench.records import COMPLETED, CostRecord, InferenceRecord, RunRecord, latest, machine
 from bench.records.keys import device_model
 
@@ -45,11 +45,13 @@ def describe(records: Sequence[RunRecord], *, times: bool = True) -> list[str]:
             f"times and memory: of {here[1]} alone; {elsewhere} of {len(done)} runs had "
             "another device model or number of threads"
         )
-    loads = [record.other_load or 0.0 for record in done if times and disturbed(record)]
-    if loads:
+    rough = [record for record in done if times and disturbed(record)]
+    if rough:
+        most = most_load_words(record.device for record in rough)
+        load = max(record.other_load or 0.0 for record in rough)
         lines.append(
-            f"times: rough in {len(loads)} of {len(done)} runs, as other processes kept more than {IDLE:g} cores "
-            f"busy meanwhile (up to {max(loads):.1f}); neither claims nor figures use them"
+            f"times: rough in {len(rough)} of {len(done)} runs, as other processes kept more than {most} busy "
+            f"meanwhile (up to {load:.1f}); neither claims nor figures use them"
         )
     unfinished = [
         f"{record.label} (seed {record.seed}, {record.status})" for record in records if record.status != COMPLETED

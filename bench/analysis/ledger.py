@@ -155,10 +155,10 @@ def _entries(claim: Claim, models: Mapping[ClaimConditions, Models]) -> list[Ent
 
 
 def _hours(records: Iterable[RunRecord]) -> float | None:
-    """The core-hours of training; None where a record does not tell."""
+    """The core-hours of training; None where a record does not tell, or is not of a CPU."""
     seconds = [
         record.train_seconds * record.environment["threads"]
-        if record.train_seconds is not None and record.environment.get("threads")
+        if record.device == "cpu" and record.train_seconds is not None and record.environment.get("threads")
         else None
         for record in records
     ]

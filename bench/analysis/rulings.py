@@ -231,7 +231,7 @@ class Entry:
         sources: The studies whose records were used.
         exploratory: Whether a record was made before the claim was declared as it is now.
         hours: Of training that went into the records used and those they were chosen from, times threads; None
-            where they do not tell.
+            where they do not tell, or are not of a CPU.
     """
 
     claim: Claim

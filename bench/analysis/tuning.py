@@ -2,8 +2,8 @@
 
 Runs in which ``--set`` changed a setting may have another budget, so they are chosen from apart from the others.
 
-Test pairs have no say in the choice. A model and seed for which not every protocol has ended has none, so that all
-are tuned with the same effort.
+Test pairs have no say in the choice. A model and seed for which not every protocol has ended on one device model
+has none, so that all are tuned with the same effort.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,17 +15,22 @@ from msgspec.structs import replace
 from bench.analysis.frames import grouped
 from bench.config import canonical
 from bench.records import COMPLETED, CellKey, RunRecord, cell_key
+from bench.records.keys import device_model
 
 _RATES = ("learning_rate", "final_learning_rate")
 
 
-def without_variant(record: RunRecord) -> CellKey:
-    """What the variants of a study share, of which one is chosen: the cell, whose variant is what was changed."""
-    return cell_key(record)._replace(variant=record.changed)
+def without_variant(record: RunRecord) -> tuple[CellKey, tuple[object, ...]]:
+    """What the variants of a study share, of which one is chosen.
+
+    The cell, whose variant is what was changed; and the device model with its number of threads, as claims are
+    decided for each.
+    """
+    return cell_key(record)._replace(variant=record.changed), device_model(record)
 
 
 def best_of_variants(records: Iterable[RunRecord]) -> list[RunRecord]:
-    """For each model, seed, data and changed settings, the record with the lowest validation loss of all variants.
+    """For each model, seed, data, device model and changed settings, the record with the lowest validation loss.
 
     One that diverged is chosen only where all did.
 

@@ -8,12 +8,13 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from bench.config import FIRST_SEED
+from bench.config import FIRST_SEED, FP32, Precision
 from bench.costs import measured_on
 from bench.records import InferenceRecord
 from bench.training import graphs
 from bench.training.layout import layout_of
 from bench.training.measurement import count_parameters
+from bench.training.precision import forward
 from bench.training.runs import build_seeded
 from bench.training.seeding import seeded
 from bench.training.steps import synchronize
@@ -45,13 +46,17 @@ class ForwardPass:
         dataset: The model is built for its shapes and classes.
         batch_size: Pairs per call.
         device: "cpu", "cuda" or "cuda:N".
+        precision: Of the pass, as in a protocol; ``seeding.deterministic`` has what concerns float32.
 
     Attributes:
         parameters: Weights and biases of the model.
     """
 
-    def __init__(self, spec: ModelSpec, dataset: Source, batch_size: int, device: str) -> None:
-        self._model, self._info, self._batch_size, self._device = spec.name, dataset.info, batch_size, device
+    def __init__(
+        self, spec: ModelSpec, dataset: Source, batch_size: int, device: str, precision: Precision = FP32
+    ) -> None:
+        self._model, self._info, self._batch_size = spec.name, dataset.info, batch_size
+        self._device, self._precision = device, precision
         self._network = build_seeded(spec, dataset.info, FIRST_SEED, device).eval()
         batch = random_batch(dataset.info, batch_size, device)
         self._inputs, self._on = batch.inputs, batch.labels.device
@@ -65,7 +70,7 @@ class ForwardPass:
 
     @torch.inference_mode()
     def _eager(self) -> None:
-        self._network(self._inputs)
+        forward(self._network, self._inputs, self._precision)
 
     def record_graph(self) -> None:
         """Let further calls replay a CUDA graph: a pass of one pair takes a GPU less time than launching it."""
@@ -82,5 +87,5 @@ class ForwardPass:
             graph=self._launch != self._eager,
             seconds=list(seconds),
             inputs=f"{', '.join(channels)}, {height}x{width}",
-            **measured_on(profile, self._device),
+            **measured_on(profile, self._device, precision=self._precision),
         )

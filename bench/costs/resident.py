@@ -35,7 +35,8 @@ def resident_memory(config: RunConfig) -> ResidentRecord:
     config = replace(config, protocol=replace(config.protocol, epochs=1), results_dir=None)
     with fresh_process() as fresh:
         measured = fresh.submit(_measured, config).result()
-    return ResidentRecord(model=MODEL, dataset=DATASET, **measured, **measured_on(config.profile, config.device))
+    measured |= measured_on(config.profile, config.device, precision=config.protocol.precision)
+    return ResidentRecord(model=MODEL, dataset=DATASET, **measured)
 
 
 def _measured(config: RunConfig) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import torch
 
-from bench.config import FIRST_SEED, STANDARD
+from bench.config import FIRST_SEED, FP32, STANDARD, Precision
 from bench.costs import measured_on
 from bench.costs.inference import random_batch
 from bench.records import GrowthRecord
@@ -71,9 +71,17 @@ class Series:
         seconds: Of the timed steps of the epochs so far, by size, device synchronized.
     """
 
-    def __init__(self, spec: ModelSpec, axis: Axis, sizes: Sequence[int], info: DatasetInfo, device: str) -> None:
-        self._spec, self._axis, self._device = spec, axis, device
-        self._trainers = {size: _trainer(spec, axis.epochs[size], info, device) for size in sizes}
+    def __init__(
+        self,
+        spec: ModelSpec,
+        axis: Axis,
+        sizes: Sequence[int],
+        info: DatasetInfo,
+        device: str,
+        precision: Precision = FP32,
+    ) -> None:
+        self._spec, self._axis, self._device, self._precision = spec, axis, device, precision
+        self._trainers = {size: _trainer(spec, axis.epochs[size], info, device, precision) for size in sizes}
         self.seconds: dict[int, list[float]] = {size: [] for size in sizes}
 
     def __call__(self) -> None:
@@ -94,14 +102,14 @@ class Series:
             work=self._axis.work,
             sizes=list(self.seconds),
             seconds=list(self.seconds.values()),
-            **measured_on(profile, self._device, sizes),
+            **measured_on(profile, self._device, sizes, precision=self._precision),
         )
 
 
-def _trainer(spec: ModelSpec, epoch: Epoch, info: DatasetInfo, device: str) -> Trainer:
+def _trainer(spec: ModelSpec, epoch: Epoch, info: DatasetInfo, device: str, precision: Precision) -> Trainer:
     info = replace(info, image_size=(epoch.image_size, epoch.image_size))
     train = random_batch(info, (1 + epoch.steps) * epoch.batch_size, device)
-    protocol = replace(STANDARD, epochs=1, batch_size=epoch.batch_size, schedule="constant")
+    protocol = replace(STANDARD, epochs=1, batch_size=epoch.batch_size, schedule="constant", precision=precision)
     # Nothing is validated; the training pairs stand in for validation pairs.
     network = build_seeded(spec, info, FIRST_SEED, device)
     return Trainer(network, train, train, protocol, FIRST_SEED, silent)

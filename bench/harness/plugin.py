@@ -97,9 +97,12 @@ def pytest_configure(config: pytest.Config) -> None:
         check_dataset(option("dataset"))
         rules = gate.parse(option("fail_on"))
         session = Session(options)
-        for cell in session.cells:  # errors in them are reported before anything is collected
-            if not listing:
-                cell.config.check_precision()
+        cells = session.cells  # errors in them are reported before anything is collected
+        if not listing:
+            from bench.training.device import check_precision
+
+            for cell in cells:
+                check_precision(cell.config.device, cell.config.protocol.precision)
         if selected:
             timing.check_options(config)
         if selected and options.shard:

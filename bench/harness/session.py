@@ -256,10 +256,9 @@ class Session:
         others = [self._others()] if any(cell.study.idle for cell in cells) else []
         return [*dict.fromkeys(lines), f"device: {self.device_name}", *others, *resumed, f"results: {self.folder}"]
 
-    @staticmethod
-    def _others() -> str:
+    def _others(self) -> str:
         """What other processes do, for a study that is about times."""
-        from bench.metrics import IDLE
+        from bench.metrics import most_load
         from bench.training.load import others
 
         found = others()
@@ -268,7 +267,7 @@ class Session:
                 "note: this system does not report the load of other processes, so claims do not count the times "
                 "of this run"
             )
-        if found.cores <= IDLE:
+        if found.cores <= most_load(self.options.device, found.of):
             return f"other processes: {found}"
         return (
             f"note: THE MACHINE IS BUSY. Other processes: {found}. Times that they disturb are marked, and no "

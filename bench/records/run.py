@@ -78,7 +78,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
             above.
         train_seconds: Sum of all epochs, experts included.
         total_seconds: Of the whole run: making the pairs, measuring, training, validating, testing, writing.
-        other_load: Cores that other processes kept busy meanwhile, on average; None where nobody counts them.
+        other_load: Cores that other processes kept busy meanwhile, on average; for fusion of experts, in the
+            stage of training in which these were most. None where nobody counts them.
         target_accuracy: The validation accuracy that ``seconds_to_target`` is about.
         seconds_to_target: Training time, experts included, until an epoch first ended with it; None if none did.
         flops_per_step: Floating-point operations of one step of the last stage of training, a multiply-add

@@ -17,7 +17,7 @@ from bench.analysis.quantities import LOSS, LOSS_RATIO
 from bench.analysis.rulings import DECIDED, ClaimConditions, Entry, PartEntry, Ruling
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, narrowest
 from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Verdict
-from bench.metrics import IDLE
+from bench.metrics import most_load_words
 from bench.tables.across import summary_table
 from bench.tables.findings import LEARNED_MEANS, UNADJUSTED, adjusted
 from bench.tables.text import TextTable
@@ -412,6 +412,7 @@ def _limits(ledger: Ledger) -> list[str]:
         if (alike := [dataset for dataset in datasets if ledger.simulated[dataset] is simulated])
     ]
     limits += _narrowest(ledger)
+    most = most_load_words(conditions.shared.device for conditions in ledger.conditions)
     limits += [UNADJUSTED, *adjusted(ledger.entries)]
     if any(conditions.cut_short for conditions in ledger.conditions):
         limits.append(
@@ -429,7 +430,7 @@ def _limits(ledger: Ledger) -> list[str]:
         f"{ALPHA:.0%} of cases if A is better by the margin, or, where A is claimed to be as good, without a "
         "difference. So a claim of many comparisons is contradicted wrongly more often.",
         f"Fewer than {FEWEST_SEEDS} seeds decide only what does not depend on the seed: parameters and memory.",
-        f"Claims about time use only runs during which other processes kept at most {IDLE:g} cores busy.",
+        f"Claims about time use only runs during which other processes kept at most {most} busy.",
         "Equivalence by sign flips rests on differences that spread evenly to both sides.",
         "wide-late-concat and wide-intermediate-concat are one function, so their comparisons repeat each other.",
     ]

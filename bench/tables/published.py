@@ -26,7 +26,7 @@ from bench.config import FULL
 from bench.metrics import disturbed
 from bench.records import RunRecord
 from bench.records.keys import device_model
-from bench.tables.seeds import ROUGH, ROUGH_MEANS
+from bench.tables.seeds import ROUGH, rough_means
 from bench.tables.text import TextTable
 
 _HEADER = ["model", "parameters", "count as published", "loss", "range of seeds", "place", "accuracy"]
@@ -64,7 +64,7 @@ def published_table(records: Sequence[RunRecord]) -> TextTable | None:
         header=_HEADER,
         labels=1,
         rows=[_text(row, rows=len(data)) for row in data.to_dict("records")],
-        notes=[*_notes(content, done), *([ROUGH_MEANS] if data["seconds_disturbed"].any() else [])],
+        notes=[*_notes(content, done), *([rough_means(done)] if data["seconds_disturbed"].any() else [])],
         conditions=describe(records),
         data=data,
     )

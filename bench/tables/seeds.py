@@ -10,7 +10,7 @@ from bench.analysis.conditions import describe
 from bench.analysis.resampling import name_of_test, ratio_of, shared_pairs
 from bench.analysis.sequential import resampled_p, sign_flip_p
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, Floats, Interval, holm, mean_interval
-from bench.metrics import IDLE, is_timed
+from bench.metrics import is_timed, most_load_words
 from bench.records import Metric, RunRecord
 from bench.tables.text import TextTable
 
@@ -19,14 +19,18 @@ _SPREAD = "±: half the width of the 95% interval of the mean over seeds (Studen
 ROUGH = "~"
 """Before a time that is the mean of runs of which one at least was disturbed."""
 
-ROUGH_MEANS = (
-    f"{ROUGH}: rough, as other processes kept more than {IDLE:g} cores busy; "
-    "such times are neither marked nor counted by claims"
-)
-
 BEST_OF_COLUMN = "the best of its column and all rows not significantly different from it (Holm over the rows)"
 
 BETTER_OF_TWO = "the better of the two, where they differ significantly (Holm over the rows of a metric)"
+
+
+def rough_means(records: Iterable[RunRecord]) -> str:
+    """What ROUGH means in a table of some runs."""
+    most = most_load_words(record.device for record in records)
+    return (
+        f"{ROUGH}: rough, as other processes kept more than {most} busy; "
+        "such times are neither marked nor counted by claims"
+    )
 
 
 def spread_of(ratio: float) -> str:
@@ -81,7 +85,7 @@ def seed_table(
             *before,
             *notes(seeds, reason, any_marked=bool(marked), spread=spread),
             *after,
-            *([ROUGH_MEANS] if any_rough else []),
+            *([rough_means(records)] if any_rough else []),
         ],
         conditions=describe(records, times=any_rough),
         data=pd.DataFrame(data),

@@ -23,7 +23,7 @@ from bench.records.sample import samples_path
 from bench.registry import METRICS
 from bench.training.ceiling import ceiling
 from bench.training.checkpoints import save_checkpoint, state_of, weights_sha256
-from bench.training.device import check_device
+from bench.training.device import check_device, check_precision
 from bench.training.environment import environment
 from bench.training.evaluation import metrics_of, predict
 from bench.training.fingerprint import code_sha256
@@ -115,7 +115,6 @@ def run(
     name = "" if isinstance(data, PairedDataset) else str(data)
     config = RunConfig(protocol=protocol, device=device, results_dir=folder, dataset=name)
     check_device(device)
-    config.check_precision()
     source = data if isinstance(data, PairedDataset) else open_source(name)
     record = run_cell(_spec(model), source, seed, config, observe=observe, note=warnings.warn)
     if folder is not None:
@@ -165,6 +164,7 @@ def run_cell(
     """
     start = time.perf_counter()
     protocol, device = config.protocol, config.device
+    check_precision(device, protocol.precision)  # here, as a worker of another machine may have another device
     with deterministic():
         data = prepare(source, protocol, seed, device)
     fields = describe(spec, source, seed, config) | _world(data.world)
@@ -188,13 +188,17 @@ def run_cell(
         trainer = None
         with seeded(seed, "training", device):  # of models with dropout; no other draws while it is trained
             try:
+                load = OtherLoad()
                 fields["pretraining"] = _train_experts(network, data, protocol, seed, observe_with_memory)
+                loads = [load.cores] if fields["pretraining"] else []
                 fields["trainable_parameters"] = count_trainable_parameters(network)
                 fields["flops_per_step"] = _once("flops", row, lambda: _flops(spec, network, data.train[:batch]))
                 trainer = Trainer(network, data.train, data.valid, protocol, seed, observe_with_memory)
                 load = OtherLoad()
                 driver(trainer.train_epoch, trainer.finish_epoch, protocol.epochs)
-                fields["other_load"] = load.cores
+                # Of the busiest stage: a long quiet one must not hide what disturbed the other.
+                loads.append(load.cores)
+                fields["other_load"] = max((cores for cores in loads if cores is not None), default=None)
             except DivergedError as error:
                 fields |= {"status": DIVERGED, "error": str(error)}
         if trainer is not None:

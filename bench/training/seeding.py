@@ -5,8 +5,9 @@ seed and its own name alone, so a draw added to one leaves the others, and all e
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from typing import TypeVar
 
 import torch
 import torch.utils.deterministic
@@ -14,8 +15,14 @@ from torch import Tensor
 
 from bench.config import FP32, TF32, Precision
 
-# Each may compute float32 in another format, by a setting of its own.
-_ON_CUDA = (torch.backends.cuda.matmul, *(getattr(torch.backends.cudnn, name) for name in ("conv", "rnn")))
+T = TypeVar("T")
+
+# Each may compute float32 in another format, by a setting of its own; cuDNN's is that of its parts without one.
+_ON_CUDA = (
+    torch.backends.cuda.matmul,
+    torch.backends.cudnn,
+    *(getattr(torch.backends.cudnn, name) for name in ("conv", "rnn")),
+)
 _ON_CPU = tuple(getattr(torch.backends.mkldnn, name) for name in ("matmul", "conv", "rnn"))
 
 
@@ -68,21 +75,29 @@ def _float32_in(precision: Precision) -> Iterator[None]:
     """Run the body with float32 in full, or in TF32 on CUDA alone, then restore the settings."""
     backends = (*_ON_CUDA, *_ON_CPU)
     before = [backend.fp32_precision for backend in backends]
+    products = _older(torch.get_float32_matmul_precision, "highest")
+    convolutions = _older(lambda: torch.backends.cudnn.allow_tf32, True)
     try:
-        older = torch.get_float32_matmul_precision()
-    except RuntimeError:  # it contradicts the newer settings, so only these have been changed
-        older = "highest"
-    try:
-        # The older setting too, and first, as it changes some of the newer ones: reading it raises where it
-        # contradicts them, and libraries read it, such as PyTorch Lightning.
+        # The older settings too, and first, as they change some of the newer ones: reading one raises where it
+        # contradicts these. PyTorch Lightning reads the first, ``torch.backends.cudnn.flags`` the second.
         torch.set_float32_matmul_precision("high" if precision == TF32 else "highest")
+        torch.backends.cudnn.allow_tf32 = precision == TF32
         for backend in backends:
             backend.fp32_precision = TF32 if precision == TF32 and backend in _ON_CUDA else "ieee"
         yield
     finally:
-        torch.set_float32_matmul_precision(older)
+        torch.set_float32_matmul_precision(products)
+        torch.backends.cudnn.allow_tf32 = convolutions
         for backend, value in zip(backends, before, strict=True):
             backend.fp32_precision = value
+
+
+def _older(read: Callable[[], T], default: T) -> T:
+    """An older setting; torch's default where it contradicts the newer ones, so that only these were changed."""
+    try:
+        return read()
+    except RuntimeError:
+        return default
 
 
 def new_tensors_filled(filled: bool) -> AbstractContextManager[None]:

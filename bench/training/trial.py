@@ -1,4 +1,4 @@
-"""A trial of what plug-ins add: a faulty model or metric ends in one sentence that names its file."""
+"""A trial of what may not work: a faulty model or metric of a plug-in ends in one sentence that names its file."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
-from bench.config import Protocol
+from bench.config import STANDARD, Protocol
 from bench.registry import METRICS
 from bench.training.evaluation import metrics_of, predict
 from bench.training.measurement import count_trainable_parameters
@@ -35,9 +35,10 @@ def try_model(
     protocol: Protocol,
     note: Callable[[str], None],
 ) -> None:
-    """Build a model on the device of the pairs and train it for two steps on a few pairs, unless it ships here.
+    """Build a model on the device of the pairs and train it for two steps on a few pairs.
 
-    The second step has as many pairs as the last one of an epoch, up to a few.
+    The second step has as many pairs as the last one of an epoch, up to a few. A model that ships here is only
+    tried if that is one pair, of which batch normalization cannot normalize maps of one pixel.
 
     Args:
         spec: The model.
@@ -50,14 +51,17 @@ def try_model(
     Raises:
         PluginError: The model raises, returns logits of a wrong shape, has nothing to train, uses parameters that
             would not be trained, or does not repeat its weights or its logits.
-        ModelError: The model itself reports that it does not fit the data.
+        ModelError: The model itself reports that it does not fit the data, or one that ships here raises.
     """
     files = files_of_plugins(spec)
-    if not files:
-        return
-    who = f"{', '.join(files)}: the model {spec.name!r}"
     rest = 0 if protocol.drop_last else len(pairs) % protocol.batch_size
-    size, hint = _PAIRS, "; the last batch of an epoch has one pair, which --set drop_last=true leaves out"
+    last = rest or protocol.batch_size
+    if not files and last > 1:
+        return
+    who = f"{', '.join(files)}{': ' if files else ''}the model {spec.name!r}"
+    error_of = PluginError if files else ModelError
+    remedy = "drop_last=true leaves out" if rest else f"batch_size={STANDARD.batch_size} makes larger"
+    size, hint = _PAIRS, f"; the last batch of an epoch has one pair, which --set {remedy}"
     try:
         network = build()
         _require_own_weights(network, build())
@@ -66,14 +70,14 @@ def try_model(
             note(f"{who} returns numbers that add up to 1; the loss expects logits, so leave its softmax out")
         for part in (network, *experts_of(network).values()):
             optimizer = make_optimizer(part, protocol)
-            for size in (_PAIRS, min(rest or _PAIRS, _PAIRS)):
+            for size in (_PAIRS, min(last, _PAIRS)):
                 training_step(part.train(), optimizer, pairs[:size], protocol)
     except ModelError:
         raise
     except _FaultError as fault:
         raise PluginError(f"{who} {fault}") from None
     except Exception as error:
-        raise PluginError(f"{who} raises {type(error).__name__}: {error}{hint if size == 1 else ''}") from error
+        raise error_of(f"{who} raises {type(error).__name__}: {error}{hint if size == 1 else ''}") from error
 
 
 def try_metrics(build: Callable[[], nn.Module], pairs: Pairs, classes: int, protocol: Protocol) -> None:

@@ -8,6 +8,7 @@ names (rgb, depth, thermal, ...), and by the files: those of one modality are al
 may hold the name of the modality as well (``0001_rgb.jpg``, ``0001_depth.png``).
 """
 
+import json
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -16,13 +17,20 @@ from pathlib import Path
 from data_utils.errors import DataError
 from data_utils.layouts.declared import Declaration, DeclaredDataset, read_declaration
 from data_utils.layouts.listing import Listing
-from data_utils.layouts.media import by_stem, is_media, read_values
-from data_utils.layouts.paths import composed, entries, folders, partners
-from data_utils.layouts.ranges import declared_source, without_partner
+from data_utils.layouts.media import by_stem, holds_media, is_media, read_values
+from data_utils.layouts.paths import alike, composed, entries, folders, partners
+from data_utils.layouts.ranges import declared_source, refuse_parts, without_partner
 from data_utils.modality import NAMES, Kind
+from data_utils.naming import can_name
 from fusiongauge import some
 
 _TABLE = re.compile(r"\.(csv|tsv|xlsx?|parquet)(\.\w+)?$", re.IGNORECASE)  # packed ones too
+
+_CAPITAL = r"(?-i:(?<=[a-z])(?=[A-Z]))"
+_BEFORE, _AFTER = (
+    rf"(?:[-_. ]|(?<=\d)|{_CAPITAL})",
+    rf"(?:[-_. ]|(?=\d)|{_CAPITAL})",
+)  # what sets a name in a stem apart
 
 Tree = Mapping[str, Mapping[str, Path]]
 """Folders of media by the names of the first and of the second level."""
@@ -53,8 +61,10 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
     if angles_of:
         raise DataError(f"{root} has no angles of classes; leave angles_of out.")
     declared = read_declaration(root) or DeclaredDataset("", {})
-    tree = _by_class(root, _tree(root), declared.modalities)
+    found = _tree(root)
+    tree = _by_class(root, found, declared.modalities)
     classes = sorted(tree)
+    refuse_parts(root, classes)
     names = list(dict.fromkeys(name for label in classes for name in tree[label]))
     declarations = _declarations(root, tree, names, declared.modalities)
     if len(classes) < 2:
@@ -62,7 +72,7 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
             f"{root} has one class, {classes[0]!r}, with the modalities {', '.join(names)}; a classifier needs at "
             "least two classes, each with a folder per modality."
         )
-    unread = _unread(root, {declaration.folder for declaration in declarations.values()})
+    unread = _unread(root, found, {declaration.folder for declaration in declarations.values()})
     files: dict[str, list[Path]] = {name: [] for name in declarations}
     labels: list[int] = []
     groups: list[int] = []
@@ -70,16 +80,14 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
     stems: list[str] = []
     alone: list[Path] = []
     for label, name in enumerate(classes):
-        of_class = {
-            m: _stems(tree[name][d.folder], d.folder) for m, d in declarations.items() if d.folder in tree[name]
-        }
+        of_class = {m: by_stem(tree[name][d.folder]) for m, d in declarations.items() if d.folder in tree[name]}
         for modality in declarations:
             if modality not in of_class:
                 why = f" (not read: {some(unread)})" if unread else ""
                 raise DataError(
                     f"{root} has no {modality} of the class {name!r}; add them, or leave the class out{why}."
                 )
-        pairs, left_out = partners(of_class)
+        pairs, left_out = partners(_shortened(of_class, declarations))
         if not pairs:
             counts = ", ".join(f"{len(paths)} in {modality}" for modality, paths in of_class.items())
             raise DataError(
@@ -96,10 +104,17 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
     notes = [*without_partner([str(path.relative_to(root)) for path in alone])]
     if unread:
         notes.append(
-            f"Folders without files of images or arrays, or with other folders, were left out: {some(unread)}."
+            "Folders that are empty, or whose files are not in folders of a class and a modality, were left out: "
+            f"{some(unread)}."
         )
     tables = [path.name for path in entries(root) if _TABLE.search(path.name)]
     assumptions = [f"{some(tables)} is not read; give its path if it lists the pairs."] if tables else []
+    assumptions += [
+        f"{name}: nothing tells the angles of a scanner (azimuth and zenith in dataset.toml), so its ranges are "
+        "not turned into points."
+        for name, declaration in declarations.items()
+        if declaration.kind == "range" and not declared.modalities
+    ]
     return Listing(
         name=declared.name or root.resolve().name,
         classes=tuple(classes),
@@ -131,14 +146,18 @@ def _named(paths: Sequence[Path]) -> dict[str, Path]:
     return {name if counts[name := composed(path.name)] == 1 else path.name: path for path in paths}
 
 
-def _unread(root: Path, modalities: Collection[str]) -> list[str]:
-    """The folders of classes and modalities that are not used."""
-    return [
-        str(second.relative_to(root))
+def _unread(root: Path, tree: Tree, modalities: Collection[str]) -> list[str]:
+    """The folders of classes and modalities that are not used, and those of media elsewhere."""
+    read = {second.parent for media in tree.values() for second in media.values()}
+    elsewhere = [first for first in folders(root) if first not in read and holds_media(first)]
+    unread = [
+        second
         for first in folders(root)
         for second in folders(first)
         if {composed(first.name), composed(second.name)} & set(modalities) and not _holds_media(second)
     ]
+    unread = [folder for folder in unread if folder.parent not in elsewhere]
+    return [str(folder.relative_to(root)) for folder in (*elsewhere, *unread)]
 
 
 def _usual(names: Iterable[str]) -> bool:
@@ -211,12 +230,18 @@ def _declarations(
     kinds = {name: NAMES.get(name.lower()) or _kind_of_files(root, tree, name) for name in names}
     ordered = sorted(names, key=lambda name: (kinds[name] != "image", name))
     keys = [re.sub(r"[^A-Za-z0-9_-]", "_", name) for name in ordered]
+    for key, name in zip(keys, ordered, strict=True):
+        if not can_name(key):
+            raise DataError(
+                f"{root} has folders {name!r}, which cannot name a modality; declare all modalities in "
+                f"dataset.toml, this one as {_table_of(name)} kind."
+            )
     if len(set(keys)) < len(keys):
         raise DataError(
             f"{root} has the modalities {', '.join(map(repr, ordered))}, whose names differ only in characters "
             "that cannot name a part of a network; rename one of the folders."
         )
-    return {key: Declaration(name, kinds[name], folder=name) for key, name in zip(keys, ordered, strict=True)}
+    return {key: Declaration(key, kinds[name], folder=name) for key, name in zip(keys, ordered, strict=True)}
 
 
 def _kind_of_files(root: Path, tree: Tree, name: str) -> Kind:
@@ -226,18 +251,34 @@ def _kind_of_files(root: Path, tree: Tree, name: str) -> Kind:
         return "image"
     raise DataError(
         f"{root} has folders {name!r} of values ({sort.split()[0]}), but not what they measure; declare all "
-        f'modalities in dataset.toml, this one as [modalities.{name}] with kind = "image", "depth", "range", '
-        '"thermal" or "raw".'
+        f'modalities in dataset.toml, this one as {_table_of(name)} kind = "image", "depth", "range", "thermal" '
+        'or "raw".'
     )
 
 
-def _stems(folder: Path, modality: str) -> dict[str, Path]:
-    """The media of a folder by their stems, without the name of the modality."""
-    own = re.compile(rf"[-_.]?{re.escape(modality)}$|^{re.escape(modality)}[-_.]?", re.IGNORECASE)
-    files = by_stem(folder)
-    short = {stem: own.sub("", stem) or stem for stem in files}
-    counts = Counter(short.values())
-    return {name if counts[name := short[stem]] == 1 else stem: path for stem, path in files.items()}
+def _table_of(folder: str) -> str:
+    """How the modality of a folder is declared, up to its kind."""
+    if can_name(folder):
+        return f"[modalities.{folder}] with"
+    return f"[modalities.NAME] (a name of your own) with folder = {json.dumps(folder, ensure_ascii=False)} and"
+
+
+def _shortened(
+    files: Mapping[str, Mapping[str, Path]], declarations: Mapping[str, Declaration]
+) -> dict[str, dict[str, Path]]:
+    """The files of a class by modality and stem, without the name of the modality's folder where it is set apart.
+
+    It stays where all modalities have the stem as it is, and where two stems would become one.
+    """
+    common = set.intersection(*(set(map(alike, stems)) for stems in files.values()))
+    shortened = {}
+    for modality, stems in files.items():
+        name = re.escape(declarations[modality].folder)
+        own = re.compile(rf"{_BEFORE}{name}$|^{name}{_AFTER}", re.IGNORECASE)
+        short = {stem: stem if alike(stem) in common else own.sub("", stem) or stem for stem in stems}
+        counts = Counter(short.values())
+        shortened[modality] = {short[s] if counts[short[s]] == 1 else s: path for s, path in stems.items()}
+    return shortened
 
 
 def _scene(stem: str) -> str:

@@ -43,17 +43,19 @@ class Column:
         good: Which pairs are in ``stored``.
         survey: Of the values.
         sizes: Rows and columns of the files, each with the first file that has them.
+        portrait: 1 for pairs whose file has more rows than columns, -1 for fewer, 0 for as many or none read.
     """
 
-    def __init__(self, source: Source, size: ImageSize | None, workspace: Workspace) -> None:
+    def __init__(self, name: str, source: Source, size: ImageSize | None, workspace: Workspace) -> None:
         self.size = size
         self.stored: npt.NDArray[Any] = np.empty(0)
         self.good = np.zeros(len(source.files), dtype=np.bool_)
         declared = source.declaration.scale is not None or source.scales is not None
         self.survey = Survey(source.declaration, scale_declared=declared)
-        self._source, self._workspace = source, workspace
+        self._name, self._source, self._workspace = name, source, workspace
         self._errors: list[tuple[Path, DataError]] = []
         self.sizes: dict[tuple[int, int], Path] = {}
+        self.portrait = np.zeros(len(source.files), dtype=np.int8)
         self._per_unit = np.ones(len(source.files), dtype=np.float32)
         self._intrinsics = None if source.intrinsics is None else source.intrinsics.astype(np.float64, copy=True)
         self._rays: Resampling | None = None
@@ -75,6 +77,7 @@ class Column:
         rows, columns = result.plane.values.shape[:2]
         self.size = self.size or ImageSize(rows, columns)
         self.sizes.setdefault((rows, columns), file)
+        self.portrait[pair] = np.sign(rows - columns)
         resampling = self.size.resampling(rows, columns)
         self._rays = self._rays or resampling
         if self._intrinsics is not None:
@@ -120,9 +123,8 @@ class Column:
         self.stored[pair] = values
 
     def _empty(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Values:
-        name = self._source.declaration.name
-        with enough_memory(f"reading {name}", math.prod(shape) * dtype.itemsize):
-            return self._workspace.empty(name, shape, dtype)
+        with enough_memory(f"reading {self._name}", math.prod(shape) * dtype.itemsize):
+            return self._workspace.empty(self._name, shape, dtype)
 
     def problems(self) -> list[str]:
         """What cannot be used: one sentence or two per kind of problem, the most frequent first."""

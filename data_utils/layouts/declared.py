@@ -7,7 +7,7 @@
     column = "depth"          # of the manifest; in folders of classes: folder = "depth"
     kind = "depth"            # image, depth, range, thermal or raw
     scale = 5000              # units per meter, or "sun-rgbd" for the rotated bits of SUN RGB-D
-    invalid = [0, 65535, nan] # or "negative"; such pixels are not measured
+    invalid = [-1, 65534]     # or "negative"; not measured, as 0, NaN and the largest integer of depth never are
     intrinsics = [525, 525, 319.5, 239.5]  # fx, fy, cx, cy, if no columns hold them
 
 It is beside a manifest or in the root of class folders. Loads no torch.
@@ -15,7 +15,7 @@ It is beside a manifest or in the root of class folders. Loads no torch.
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from typing import Any
 from data_utils.errors import DataError
 from data_utils.layouts.paths import file_named
 from data_utils.modality import KINDS, METRIC, Kind
+from data_utils.naming import require_name
+from fusiongauge import some
 
 FILE_NAME = "dataset.toml"
 """The name of the declaration."""
@@ -44,7 +46,7 @@ class Declaration:
         column: The column of a manifest; ``folder``: of class folders. Both are the name if nothing is declared.
         scale: Stored units per unit of the modality, such as 1000 for depth in millimeters; SUN_RGBD; None if it
             is not declared.
-        invalid: Values that stand for no measurement, or NEGATIVE; None if they are not declared.
+        invalid: Further values that stand for no measurement, or NEGATIVE; None if they are not declared.
         unit: Of the values after the scale; "" for the kind's.
         intrinsics: fx, fy, cx, cy of a depth camera, in pixels of its files; None if the columns of a manifest
             hold them, or nothing does.
@@ -108,8 +110,25 @@ def read_declaration(folder: Path) -> DeclaredDataset | None:
     return DeclaredDataset(name, modalities, tuple(classes))
 
 
+def chosen_classes(declared: Sequence[str], there: Collection[str], place: object) -> list[str]:
+    """The declared classes, sorted.
+
+    Args:
+        declared: Their names.
+        there: The names that the data have, as a message lists them.
+        place: Where they are declared, for the message.
+
+    Raises:
+        DataError: The data have no such class.
+    """
+    if unknown := [name for name in declared if name not in there]:
+        raise DataError(f"{place} declares a class {unknown[0]!r}; there are {some(list(there), 20)}.")
+    return sorted(set(declared))
+
+
 def _modality(file: Path, name: str, table: object) -> Declaration:
     where = f"[modalities.{name}]"
+    require_name(name, str(file))
     if not isinstance(table, dict):
         raise DataError(f"{file} has {name} as a value; make it a table, {where}.")
     _known(file, where, table, [field.name for field in fields(Declaration) if field.name != "name"])

@@ -28,6 +28,7 @@ from data_utils.layouts.media import check_angles
 from data_utils.layouts.paths import Inside, is_data
 from data_utils.layouts.ranges import RangePair, common_angles, list_range_pairs, scene_of, without_partner
 from data_utils.simulator.shapes import Progress, Simulation, no_progress
+from fusiongauge import some
 
 SLICES = ("rgb", "lidar")
 """The two slices of a group that make a pair."""
@@ -70,7 +71,7 @@ def list_fiftyone_export(path: Path, angles_of: str = "") -> Listing:
             f"{path} has {len(roots)} snapshots; give the folder of one: {', '.join(map(str, roots))}."
         )
     root = roots[0]
-    groups = _groups(root)
+    groups, others = _groups(root)
     complete = [(slices["rgb"], slices["lidar"]) for slices in groups if len(slices) == len(SLICES)]
     incomplete = [slices for slices in groups if len(slices) < len(SLICES)]
     alone = [str(sample.path.relative_to(root)) for slices in incomplete for sample in slices.values()]
@@ -95,7 +96,8 @@ def list_fiftyone_export(path: Path, angles_of: str = "") -> Listing:
         RangePair(classes.index(image.label), image.path, scan.path, part)
         for (image, scan), part in zip(complete, parts, strict=True)
     ]
-    notes = (*without_partner(alone), *tag_notes)
+    unread = [f"The slices {some(others)} are not read; pairs have the slices rgb and lidar."] if others else []
+    notes = (*without_partner(alone), *unread, *tag_notes)
     return list_range_pairs(_name(root), tuple(classes), pairs, angles, notes, problems)
 
 
@@ -169,13 +171,14 @@ def _json(file: Path) -> Mapping[str, Any]:
     return content
 
 
-def _groups(root: Path) -> list[dict[str, _Sample]]:
-    """The groups in the order of the file, each with its samples by slice."""
+def _groups(root: Path) -> tuple[list[dict[str, _Sample]], list[str]]:
+    """The groups in the order of the file, each with its samples by slice, and the names of other slices."""
     file = root / "samples.json"
     entries = _json(file).get("samples")
     if not isinstance(entries, list):
         raise DataError(f"{file} has no list of samples; export the data set as fo.types.FiftyOneDataset.")
     groups: dict[str, dict[str, _Sample]] = {}
+    others: dict[str, None] = {}
     inside = Inside(root, str(file))
     for number, entry in enumerate(entries):
         try:
@@ -186,11 +189,13 @@ def _groups(root: Path) -> list[dict[str, _Sample]]:
                 f"{file} has a sample (number {number}) without a group or filepath ({error}); export the data "
                 "set as a grouped one."
             ) from None
-        if name in SLICES and is_data(PurePosixPath(str(path)).name):
+        if name not in SLICES:
+            others[str(name)] = None
+        elif is_data(PurePosixPath(str(path)).name):
             if name in groups.setdefault(group, {}):
                 raise DataError(f"{file} has two samples in slice {name!r} of group {group}; keep one of them.")
             groups[group][name] = _Sample(inside.path(str(path)), label, tags)
-    return list(groups.values())
+    return list(groups.values()), list(others)
 
 
 def _label(entry: Mapping[str, Any]) -> str:

@@ -12,8 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from data_utils.errors import DataError
-from data_utils.layouts.declared import Declaration
+from data_utils.layouts.declared import Declaration, chosen_classes
 from data_utils.layouts.media import Values, as_rgba, read_image, read_values
 from data_utils.layouts.planes import Plane, image_plane, plane
 from data_utils.modality import METRIC
@@ -113,11 +112,8 @@ class Listing:
         Raises:
             DataError: A class does not exist.
         """
-        unknown = [name for name in classes if name not in self.classes]
-        if unknown:
-            raise DataError(f"{place} declares a class {unknown[0]!r}; there are {', '.join(self.classes)}.")
-        pairs = [pair for pair, label in enumerate(self.labels) if self.classes[label] in classes]
-        kept = sorted(set(classes))
+        kept = chosen_classes(classes, self.classes, place)
+        pairs = [pair for pair, label in enumerate(self.labels) if self.classes[label] in kept]
         return replace(
             self,
             classes=tuple(kept),

@@ -88,7 +88,7 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
     declared = read_declaration(file.parent) or DeclaredDataset("", {})
     table, notes = _read(file, declared)
     modalities = declared.modalities or _undeclared(table)
-    columns = _columns(table, modalities.values())
+    columns = _columns(table, modalities.values(), points=not declared.modalities)
     missing = [name for name in columns if name not in table.columns]
     if missing:
         raise DataError(
@@ -105,6 +105,8 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
             raise DataError(f"{file} has no value in column {name!r} of row {gaps[0]}; fill it in.")
     media = [declaration.column for declaration in modalities.values()]
     hidden = ~table[media].map(lambda name: is_data(re.split(r"[/\\]", name.rstrip("/"))[-1])).all(axis=1)
+    if hidden.all():
+        raise DataError(f"{file} lists only files whose names begin with a dot, which are not read; rename them.")
     if hidden.any():
         rows = table.loc[hidden, media[0]].tolist()
         notes.append(f"{len(rows)} row(s) of files whose names begin with a dot were left out: {some(rows)}.")
@@ -127,6 +129,8 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
             f"{file} lists {table[media[0]][twice[0]]!r} again in row {twice[0]}; list every image once, "
             "otherwise it can be in both training and validation."
         )
+    for name, source in list(sources.items())[1:]:
+        notes += _shared(file, table["group"], name, source.files)
     if angles_of and not any(source.angles for source in sources.values()):
         raise DataError(f"{file} lists no range images with angles; leave angles_of out.")
     return Listing(
@@ -181,16 +185,23 @@ def _manifest_of(folder: Path) -> Path | None:
 
 
 def _read(file: Path, declared: DeclaredDataset) -> tuple[pd.DataFrame, list[str]]:
-    """The table, whose usual names of columns are in lower case, and notes."""
+    """The table, whose columns have the names that are declared or usual, and notes."""
     table, notes = read_table(file, _EXPECTED)
-    as_declared = {declaration.column for declaration in declared.modalities.values()}
+    declarations = declared.modalities.values()
+    as_declared = [name for d in declarations for name in (d.column, _scale_of(d.column))]
+    spellings = {name.lower(): name for name in (*_USUAL, *map(_scale_of, _USUAL), *as_declared)}
     lower = Counter(name.lower() for name in table.columns)
-    usual = {
-        name: name.lower()
+    spelled = {
+        name: spellings.get(name.lower(), name)
         for name in table.columns
-        if name not in as_declared and lower[name.lower()] == 1 and name.lower().removesuffix("_scale") in _USUAL
+        if name not in as_declared and lower[name.lower()] == 1
     }
-    return table.rename(columns=usual), notes
+    return table.rename(columns=spelled), notes
+
+
+def _scale_of(column: str) -> str:
+    """The column of the units per meter of the files that a column names."""
+    return f"{column}_scale"
 
 
 def _undeclared(table: pd.DataFrame) -> dict[str, Declaration]:
@@ -228,15 +239,27 @@ def _unused(file: Path, table: pd.DataFrame, used: Collection[str]) -> list[str]
     ]
 
 
-def _columns(table: pd.DataFrame, declarations: Collection[Declaration]) -> list[str]:
-    """The columns that the modalities need, in the order of messages."""
+def _shared(file: Path, groups: "pd.Series[str]", modality: str, files: Sequence[Path]) -> list[str]:
+    """A note on files that rows of several groups name; one that all rows name does not tell pairs apart."""
+    groups_of = groups.groupby(list(map(str, files))).nunique()
+    shared = groups_of.index[groups_of > 1].tolist()
+    if not shared or len(groups_of) == 1:
+        return []
+    return [
+        f"{file.name} names {len(shared)} {modality} file(s) in rows of several groups, so they can be in both "
+        f"training and validation; give rows that share a file one group: {some(shared)}."
+    ]
+
+
+def _columns(table: pd.DataFrame, declarations: Collection[Declaration], *, points: bool) -> list[str]:
+    """The columns that the modalities need, in the order of messages; ``points``: of undeclared points too."""
     columns = [declaration.column for declaration in declarations] + ["label", "group"]
     for declaration in declarations:
-        undeclared = declaration.name == _POINTS
+        needed = points and declaration.name == _POINTS
         if declaration.kind == "depth" and declaration.intrinsics is None:
-            columns += _INTRINSICS if undeclared or set(_INTRINSICS) & set(table.columns) else ()
+            columns += _INTRINSICS if needed or set(_INTRINSICS) & set(table.columns) else ()
         if declaration.kind == "range" and not declaration.azimuth:
-            columns += _ANGLES if undeclared or set(_ANGLES) & set(table.columns) else ()
+            columns += _ANGLES if needed or set(_ANGLES) & set(table.columns) else ()
     return list(dict.fromkeys(columns))
 
 
@@ -245,7 +268,7 @@ def _source(
 ) -> Source:
     """The files of one modality, with what their rows tell of them."""
     source = declared_source(file.parent, declaration, _files(file, table[declaration.column]))
-    scale = f"{declaration.column}_scale"
+    scale = _scale_of(declaration.column)
     if scale in table.columns:
         source = replace(source, scales=_numbers(file, table[scale], "units per meter", positive=True))
     if declaration.kind == "depth" and not source.points and set(_INTRINSICS) <= set(table.columns):

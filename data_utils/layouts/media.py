@@ -6,6 +6,7 @@ huge image takes no memory.
 
 import io
 import math
+import os
 import re
 import threading
 import zipfile
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from data_utils.errors import DataError
 from data_utils.layouts.content import content
-from data_utils.layouts.paths import entries
+from data_utils.layouts.paths import entries, is_data
 
 Values: TypeAlias = npt.NDArray[Any]
 """What a file holds: (H, W), or (H, W, C) with channels last."""
@@ -42,7 +43,9 @@ _SUFFIXES = (
     *(".dib", ".gif", ".pgm", ".ppm", ".pnm", ".pfm", ".tga", ".exr", ".hdr"),
 )
 _RESTORE = "restore it or leave its pair out"
-_BITS_PER_SAMPLE = 258  # of TIFF
+_BITS_PER_SAMPLE, _SAMPLE_FORMAT = 258, 339  # of TIFF
+_TIFF_INTEGERS = {(2, 8): np.int8, (2, 16): np.int16, (1, 32): np.uint32}
+"""Integers that Pillow reads as others, by format (2: with a sign) and bits; their largest value matters."""
 _REASON = 200  # characters of what a decoder raised
 _npy_headers = threading.Lock()  # numpy parses them with `ast`, which is not thread-safe (CPython 3.11)
 
@@ -50,6 +53,11 @@ _npy_headers = threading.Lock()  # numpy parses them with `ast`, which is not th
 def is_media(path: Path) -> bool:
     """Whether the name of a file ends as one of an image or of an array."""
     return path.suffix.lower() in _SUFFIXES
+
+
+def holds_media(folder: Path) -> bool:
+    """Whether there are media in a folder or in folders below it."""
+    return any(is_media(Path(name)) and is_data(name) for _, _, names in os.walk(folder) for name in names)
 
 
 def by_stem(folder: Path, preferred: str = "") -> dict[str, Path]:
@@ -87,6 +95,8 @@ def read_image(path: Path) -> Values:
     data = content(path, _RESTORE)
     with _opened(path, data) as image, _undamaged(path):
         ImageOps.exif_transpose(image, in_place=True)
+        if image.format == "PPM" and image.mode.startswith("I"):
+            return as_rgba(path, np.asarray(image).astype(np.uint16))  # Pillow scales the largest value to 65535
         if image.mode in ("I", "F") or image.mode.startswith("I;16"):
             return as_rgba(path, _own_values(path, image, data))
         return np.asarray(image.convert("RGBA"))
@@ -170,6 +180,10 @@ def _own_values(path: Path, image: Image.Image, data: bytes) -> Values:
         # Pillow scales the values to 8 or 16 bits; the file's own are wanted.
         full = 255 if values.dtype == np.uint8 else 65535
         return np.rint(values * (largest / full)).astype(np.uint8 if full == 255 else np.uint16)
+    if isinstance(image, TiffImageFile):
+        values = values.astype(
+            _TIFF_INTEGERS.get((_tag(image, _SAMPLE_FORMAT, 1), _bits(image, data)), values.dtype)
+        )
     return values.astype(np.uint8 if values.dtype == np.bool_ else values.dtype.newbyteorder("="), copy=False)
 
 
@@ -178,14 +192,19 @@ def _bits(image: Image.Image, data: bytes) -> int:
     if image.format == "PNG":
         return data[24]
     if isinstance(image, TiffImageFile):
-        return int(max(image.tag_v2.get(_BITS_PER_SAMPLE, (8,))))
+        return _tag(image, _BITS_PER_SAMPLE, 8)
     return _largest_value(data).bit_length() if image.format == "PPM" else 8
+
+
+def _tag(image: TiffImageFile, tag: int, default: int) -> int:
+    """The largest value of a tag, which has one per channel."""
+    return int(max(image.tag_v2.get(tag, (default,))))
 
 
 def _largest_value(data: bytes) -> int:
     """What the header of a PGM or PPM declares as the largest value; 0 if it declares none (PBM, PFM)."""
-    header = re.match(rb"P[2356]\s+(?:#[^\n]*\s+)*\d+\s+\d+\s+(\d+)", data)
-    return int(header[1]) if header else 0
+    header = re.match(rb"P[2356]" + 3 * rb"(?:\s|#[^\r\n]*[\r\n])+(\d+)", data)
+    return int(header[3]) if header else 0
 
 
 def _pages(image: Image.Image) -> int:

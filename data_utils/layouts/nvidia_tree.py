@@ -6,10 +6,11 @@
     <root>/cubes/zenith.npy         floats (C,), radians, one per column
     <root>/spheres/...              the same for the other class
 
-Every folder that contains an ``rgb`` or a ``lidar`` folder is a class, so a third class is a third folder.
+Every folder that contains an ``rgb`` or a ``lidar`` folder is a class, so a third class is a third folder. Names
+can have capitals. Without any angles these are class folders (``class_folders``).
 """
 
-import os
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -18,16 +19,20 @@ from PIL import Image
 from data_utils.errors import DataError
 from data_utils.layouts.declared import read_declaration
 from data_utils.layouts.listing import Angles, Listing
-from data_utils.layouts.media import by_stem, read_angles
-from data_utils.layouts.paths import folders, partners
-from data_utils.layouts.ranges import RangePair, common_angles, list_range_pairs, without_partner
+from data_utils.layouts.media import by_stem, holds_media, read_angles
+from data_utils.layouts.paths import entries, folder_named, folders, partners
+from data_utils.layouts.ranges import RangePair, common_angles, list_range_pairs, refuse_parts, without_partner
 from data_utils.simulator.shapes import Progress, Simulation, no_progress
+from fusiongauge import some
+
+_MODALITIES = ("rgb", "lidar")
+_ANGLES = ("azimuth.npy", "zenith.npy")
 
 
 def is_nvidia_tree(path: Path) -> bool:
-    """Whether the path has a class folder of range images or angles, and declares no modalities."""
+    """Whether the path has a class folder with angles, and declares no modalities."""
     classes = _class_folders(path) if path.is_dir() else []
-    if not any((folder / "lidar").is_dir() or (folder / "azimuth.npy").is_file() for folder in classes):
+    if not any(_entry(folder, *_ANGLES) for folder in classes):
         return False
     declared = read_declaration(path)
     return declared is None or not declared.modalities
@@ -38,7 +43,8 @@ def list_nvidia_tree(root: Path, angles_of: str = "") -> Listing:
 
     Pairs with the same number (``0053`` in two classes, ``0053-2``) form a group, since they may show the same
     scene. The range images keep their orientation in the files: ``lidar.T[:, ::-1]`` would align them with the
-    images. Files without a partner are left out and counted in a note.
+    images. Files without a partner are left out and counted in a note; another one names folders that are not
+    read.
 
     Args:
         root: The folder of the class folders.
@@ -49,18 +55,18 @@ def list_nvidia_tree(root: Path, angles_of: str = "") -> Listing:
         name, then class.
 
     Raises:
-        DataError: There are fewer than two classes, or a class without pairs or angles.
+        DataError: There are fewer than two classes, or a class without pairs or angles, or folders of a split.
     """
     classes = _class_folders(root)
+    refuse_parts(root, [folder.name for folder in classes])
     if len(classes) < 2:
         raise DataError(
             f"{root} has {len(classes)} class folder(s); a classifier needs at least two, each with the folders "
             "rgb and lidar."
         )
+    measuring = [folder for folder in classes if folder.name == angles_of] or classes
     by_class = {
-        folder.name: Angles(*(read_angles(_angles_file(folder, name)) for name in ("azimuth", "zenith")))
-        for folder in classes
-        if angles_of in ("", folder.name)
+        folder.name: Angles(*(read_angles(_angles_file(folder, name)) for name in _ANGLES)) for folder in measuring
     }
     problems: list[str] = []
     angles = common_angles(str(root), by_class, angles_of, problems)
@@ -70,7 +76,7 @@ def list_nvidia_tree(root: Path, angles_of: str = "") -> Listing:
         of_class, left_out = _pair_up(folder, label)
         pairs += of_class
         alone += left_out
-    notes = without_partner([str(path.relative_to(root)) for path in alone])
+    notes = [*without_partner([str(path.relative_to(root)) for path in alone]), *_unread(root, classes)]
     names = tuple(folder.name for folder in classes)
     return list_range_pairs(root.resolve().name, names, pairs, angles, notes, problems)
 
@@ -91,22 +97,41 @@ def write_nvidia_tree(root: Path, simulation: Simulation, progress: Progress = n
 
 
 def _class_folders(root: Path) -> list[Path]:
-    return [folder for folder in folders(root) if (folder / "rgb").is_dir() or (folder / "lidar").is_dir()]
+    return [folder for folder in folders(root) if folder_named(folder, *_MODALITIES)]
+
+
+def _unread(root: Path, classes: Collection[Path]) -> list[str]:
+    """The note on folders of media beside and in the class folders."""
+    read = {folder_named(folder, modality) for folder in classes for modality in _MODALITIES}
+    others = [folder for folder in folders(root) if folder not in classes]
+    others += [inner for folder in classes for inner in folders(folder) if inner not in read]
+    unread = [str(folder.relative_to(root)) for folder in others if holds_media(folder)]
+    if not unread:
+        return []
+    return [
+        f"Folders of images or arrays are not read: {some(unread)}; a class has the folders rgb and lidar, and "
+        "other modalities are read if dataset.toml declares all of them."
+    ]
 
 
 def _angles_file(folder: Path, name: str) -> Path:
-    file = folder / f"{name}.npy"
-    if not os.path.lexists(file):
+    file = _entry(folder, name)
+    if file is None:
         raise DataError(
-            f"{file} does not exist; restore it, or name a class whose angles hold for all classes: "
+            f"{folder / name} does not exist; restore it, or name a class whose angles hold for all classes: "
             "load(..., angles_of=CLASS), --angles-of CLASS."
         )
     return file
 
 
+def _entry(folder: Path, *names: str) -> Path | None:
+    """An entry of a folder with one of these names in any case; it may be a link to a file that is not there."""
+    return next((path for path in reversed(entries(folder)) if path.name.lower() in names), None)
+
+
 def _pair_up(folder: Path, label: int) -> tuple[list[RangePair], list[Path]]:
     """The pairs of a class folder, and the files without a partner."""
-    images, scans = _files(folder / "rgb", ".png"), _files(folder / "lidar", ".npy")
+    images, scans = _files(folder, "rgb", ".png"), _files(folder, "lidar", ".npy")
     pairs, alone = partners({"rgb": images, "lidar": scans})
     if not pairs:
         raise DataError(
@@ -116,8 +141,11 @@ def _pair_up(folder: Path, label: int) -> tuple[list[RangePair], list[Path]]:
     return [RangePair(label, files["rgb"], files["lidar"]) for files in pairs.values()], alone
 
 
-def _files(folder: Path, preferred: str) -> dict[str, Path]:
-    """The media files by their stems, sorted."""
-    if not folder.is_dir():
-        raise DataError(f"{folder} does not exist; a class folder needs both an rgb and a lidar folder.")
-    return by_stem(folder, preferred)
+def _files(folder: Path, modality: str, preferred: str) -> dict[str, Path]:
+    """The media files of a modality by their stems, sorted."""
+    inner = folder_named(folder, modality)
+    if inner is None:
+        raise DataError(
+            f"{folder / modality} does not exist; a class folder needs both an rgb and a lidar folder."
+        )
+    return by_stem(inner, preferred)

@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data_utils.errors import DataError
-from data_utils.layouts.declared import Declaration, read_declaration
+from data_utils.layouts.declared import Declaration, chosen_classes, read_declaration
 from data_utils.layouts.listing import Listing, Source
 from data_utils.layouts.media import Values
 from data_utils.layouts.official_splits import official_parts
@@ -105,7 +105,8 @@ def list_nyu_depth_v2(path: Path, angles_of: str = "", progress: Progress = no_p
     counts = Counter(crop.label for crop in crops)
     declared = read_declaration(file.parent)
     if declared and declared.classes:
-        classes, notes = sorted(set(declared.classes) & set(counts)), []
+        names = [name for name, _ in counts.most_common()]
+        classes, notes = chosen_classes(declared.classes, names, file.with_name("dataset.toml")), []
     else:
         objects = [name for name, _ in counts.most_common() if name not in _STRUCTURE]
         classes = sorted(objects[:MOST_CLASSES])

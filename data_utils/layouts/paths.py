@@ -5,7 +5,7 @@ import posixpath
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
@@ -35,9 +35,20 @@ def folders(folder: Path) -> list[Path]:
 
 def file_named(folder: Path, *names: str) -> Path | None:
     """The file in a folder that has the first of these names, in any case of letters; None if there is none."""
+    return _named(folder, names, Path.is_file)
+
+
+def folder_named(folder: Path, *names: str) -> Path | None:
+    """The same of a folder in a folder."""
+    return _named(folder, names, Path.is_dir)
+
+
+def _named(folder: Path, names: Collection[str], wanted: Callable[[Path], bool]) -> Path | None:
     with suppress(OSError):  # no folder, or one that cannot be read
-        files = {path.name.lower(): path for path in entries(folder) if path.name.lower() in names}
-        return next((files[name] for name in names if name in files and files[name].is_file()), None)
+        found = {
+            path.name.lower(): path for path in entries(folder) if path.name.lower() in names and wanted(path)
+        }
+        return next((found[name] for name in names if name in found), None)
     return None
 
 

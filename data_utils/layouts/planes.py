@@ -6,7 +6,7 @@ meters. Shapes: H rows, W columns, C channels.
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -81,7 +81,7 @@ def plane(place: str, values: Values, declaration: Declaration, scale: float | N
         place: The file, for messages.
         values: Of the file.
         declaration: Of the modality.
-        scale: Units per meter that the row of a manifest declares; None if it declares none.
+        scale: Units per unit that the row of a manifest declares; None if it declares none.
         points: Whether range images become points: a ray without return then has the largest range, not 0.
 
     Raises:
@@ -89,7 +89,7 @@ def plane(place: str, values: Values, declaration: Declaration, scale: float | N
     """
     values = values[..., None] if values.ndim == 2 else values
     if declaration.kind not in METRIC:
-        return _other_plane(place, values, declaration)
+        return _other_plane(place, values, declaration, scale)
     if values.shape[2] != 1:
         raise DataError(
             f"{place} has {values.shape[2]} channels, but a distance is one value per pixel; save the distances "
@@ -115,15 +115,20 @@ def plane(place: str, values: Values, declaration: Declaration, scale: float | N
             f"{place} contains negative distances ({float(values[negative][0]):g}); store distances of 0 or more, "
             f'or declare them as missing in dataset.toml: invalid = ["{NEGATIVE}"].'
         )
-    measured = ~missing
     if declaration.scale == SUN_RGBD:
-        left_out[_LIMITED] += int((measured & (values > SUN_RGBD_FURTHEST)).sum())
+        left_out[_LIMITED] += int((~missing & (values > SUN_RGBD_FURTHEST)).sum())
         values = values.clip(max=SUN_RGBD_FURTHEST)
-    if declaration.kind == "range" and points:
-        return _range_plane(values, missing, units, declaration, left_out)
-    measured &= values > 0
-    stored = _narrow(np.where(missing, 0, values))
-    seen = values[measured]
+    if declaration.kind == "range":
+        return _range_plane(values, missing, units, declaration, left_out, points=points)
+    return _depth_plane(values, missing, units, declaration, left_out)
+
+
+def _depth_plane(
+    values: Values, missing: Values, units: float, declaration: Declaration, left_out: Counter[str]
+) -> Plane:
+    """Distances as the file holds them, 0 where nothing was measured."""
+    stored, integer = _narrow(np.where(missing, 0, values)), values.dtype.kind in "ui"
+    seen = values[~missing & (values > 0)]
     if not len(seen):
         return Plane(stored, units, left_out=left_out, integer=integer)
     largest = seen.max()
@@ -142,29 +147,39 @@ def plane(place: str, values: Values, declaration: Declaration, scale: float | N
 
 
 def _range_plane(
-    values: Values, missing: Values, units: float, declaration: Declaration, left_out: Counter[str]
+    values: Values,
+    missing: Values,
+    units: float,
+    declaration: Declaration,
+    left_out: Counter[str],
+    *,
+    points: bool,
 ) -> Plane:
-    """Ranges in meters, the largest where a ray met nothing."""
+    """Ranges of points in meters, the largest where a ray met nothing; without points as depth, 0 there."""
     largest = declaration.max_range or MAX_RANGE_M
     integer = values.dtype.kind in "ui"
-    if integer and declaration.invalid is None:
+    if integer:
         # As depth cameras and KITTI store it; a scanner measures no distance of 0.
         missing = missing | (values == 0)
     meters = (values.astype(np.float64) / units if units != 1 else values).astype(np.float32)
-    beyond = ~missing & (meters > largest)
-    if declaration.max_range is None and beyond.any():
-        left_out[_BEYOND] += int(beyond.sum())
-    seen = meters[~missing & (meters < largest)]
+    furthest = float(meters[~missing].max()) if (~missing).any() else -np.inf
+    if declaration.max_range is None and furthest > largest:
+        left_out[_BEYOND] += int((~missing & (meters > largest)).sum())
+    met = ~missing & (meters < largest)
+    if not points:
+        of_depth = _depth_plane(values, ~met, units, declaration, left_out)
+        return replace(of_depth, furthest=furthest) if left_out[_BEYOND] else of_depth
+    seen = meters[met]
     return Plane(
         np.where(missing, np.float32(largest), meters),
         nearest=float(seen.min()) if len(seen) else np.inf,
-        furthest=float(meters[~missing].max()) if (~missing).any() else -np.inf,
+        furthest=furthest,
         left_out=left_out,
         integer=integer,
     )
 
 
-def _other_plane(place: str, values: Values, declaration: Declaration) -> Plane:
+def _other_plane(place: str, values: Values, declaration: Declaration, scale: float | None) -> Plane:
     """Temperatures or any other values; invalid ones become 0."""
     missing = _equal(values, declaration.invalid or ())
     if values.dtype.kind == "f" and not np.isfinite(values[~missing]).all():
@@ -172,7 +187,7 @@ def _other_plane(place: str, values: Values, declaration: Declaration) -> Plane:
             f"{place} contains NaN or infinity; store finite values, or declare them as missing in dataset.toml: "
             "invalid = [nan, inf, -inf]."
         )
-    stored, units = _narrow(np.where(missing, 0, values)), float(declaration.scale or 1)
+    stored, units = _narrow(np.where(missing, 0, values)), float(scale or declaration.scale or 1)
     return Plane(stored, units, integer=values.dtype.kind in "ui")
 
 
@@ -190,13 +205,14 @@ def _missing(values: Values, declaration: Declaration, *, undeclared: bool) -> t
         infinite = ~(np.abs(values) <= np.finfo(np.float32).max) & ~missing  # float32 is what can be stored
         left_out[_NOT_FINITE] = int(infinite.sum())
         missing |= infinite
-    elif declaration.invalid is None and values.dtype.itemsize > 1:
+    elif values.dtype.itemsize > 1 and declaration.scale != SUN_RGBD:  # its toolbox limits all distances to 8 m
         largest = {int(np.iinfo(values.dtype).max): "their type"}
         if undeclared:
             largest.setdefault(65535, "16 bits")
         for value, of in largest.items():
-            left_out[_LARGEST.format(value, of)] = int((values == value).sum())
-            missing |= values == value
+            found = (values == value) & ~missing
+            left_out[_LARGEST.format(value, of)] = int(found.sum())
+            missing |= found
     return missing, +left_out
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
+from data_utils.dataset import part_of
 from data_utils.errors import DataError
 from data_utils.layouts.declared import FILE_NAME, Declaration
 from data_utils.layouts.listing import Angles, Listing, Source
@@ -115,6 +116,19 @@ def common_angles(place: str, angles: Mapping[str, Angles], angles_of: str, prob
                 )
                 return common
     return common
+
+
+def refuse_parts(root: Path, names: Sequence[str]) -> None:
+    """Refuse folders of a split in place of classes: a model would learn to tell training from validation.
+
+    Raises:
+        DataError: All of these names of class folders are words for parts.
+    """
+    if names and all(map(part_of, names)):
+        raise DataError(
+            f"{root} has the folders {', '.join(names)} in place of classes; list the pairs in a manifest.csv, "
+            "whose columns label and split name the class and the part of each pair."
+        )
 
 
 def without_partner(files: Sequence[str]) -> tuple[str, ...]:

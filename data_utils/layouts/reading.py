@@ -23,6 +23,7 @@ from data_utils.layouts.paths import differing_little
 from data_utils.layouts.sizes import ImageSize
 from data_utils.mapped import SMALLEST_BYTES, Workspace, mapped_of
 from data_utils.memory import Announce, Need, no_announcement, release_freed_memory
+from data_utils.naming import require_name
 from data_utils.simulator.shapes import Progress, no_progress
 
 _FILES_UNTIL_RELEASE = 512
@@ -53,8 +54,11 @@ def read_listing(
         channels.
 
     Raises:
+        DataError: A modality has a name that cannot be used.
         UnreadableError: Files cannot be used, or have different sizes without ``size``.
     """
+    for modality in listing.sources:
+        require_name(modality, f"Data set {listing.name!r}")
     smallest = 0 if kept_as else SMALLEST_BYTES
     name = kept_as or (_name_in_cache(listing, size) if cache is not None else "")
     kept = mapped_of(cache, name) if cache is not None and name else None
@@ -111,7 +115,7 @@ def _read(listing: Listing, size: ImageSize | None, progress: Progress, workspac
     columns: dict[str, Column] = {}
     target = size
     for modality, source in listing.sources.items():
-        column = Column(source, target, workspace)
+        column = Column(modality, source, target, workspace)
         for pair, result in enumerate(_in_parallel(column.read, len(source.files))):
             column.keep(pair, result)
             done += 1
@@ -124,7 +128,11 @@ def _read(listing: Listing, size: ImageSize | None, progress: Progress, workspac
             target = column.size
     if size is None and (different := _different_sizes(columns)):
         problems.append(different)
-    notes = [*listing.notes, *(note for column in columns.values() for note in column.doubts())]
+    notes = [
+        *listing.notes,
+        *(note for column in columns.values() for note in column.doubts()),
+        *_turned(listing, columns),
+    ]
     if similar := differing_little(listing.classes):
         notes.append(
             f"The classes {', '.join(map(repr, similar))} differ only in the case or the encoding of letters, or "
@@ -200,6 +208,25 @@ def _different_sizes(modalities: Mapping[str, Column]) -> str:
         f"one size with --image-size {option}, in Python with "
         f'load(..., image_size="{option}").'
     )
+
+
+def _turned(listing: Listing, columns: Mapping[str, Column]) -> list[str]:
+    """A note on pairs of a portrait and a landscape file, which one size would lay over each other.
+
+    The rows of a range image can be azimuths, so they tell nothing.
+    """
+    cameras = [name for name, source in listing.sources.items() if source.declaration.kind != "range"]
+    if len(cameras) < 2:
+        return []
+    portrait = np.stack([columns[name].portrait for name in cameras])
+    across = np.flatnonzero((portrait.min(axis=0) < 0) & (portrait.max(axis=0) > 0))
+    if not len(across):
+        return []
+    files = [str(listing.sources[name].files[across[0]]) for name in cameras]
+    return [
+        f"{len(across)} pairs have files in portrait and in landscape format ({' and '.join(files)}), as if an "
+        "EXIF orientation turned the image alone; turn the other files too, or remove the orientation."
+    ]
 
 
 def _in_parallel(read: Callable[[int], File | DataError], count: int) -> Iterator[File | DataError]:

@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data_utils.errors import DataError, UnreadableError
-from data_utils.layouts.declared import SUN_RGBD, Declaration, read_declaration
+from data_utils.layouts.declared import FILE_NAME, SUN_RGBD, Declaration, chosen_classes, read_declaration
 from data_utils.layouts.listing import Listing, Source
 from data_utils.layouts.media import is_media
 from data_utils.layouts.official_splits import official_parts
-from data_utils.layouts.paths import entries
+from data_utils.layouts.paths import entries, is_data
 from data_utils.layouts.ranges import without_partner
 
 CAMERAS = {
@@ -104,7 +104,7 @@ def list_sun_rgbd(root: Path, angles_of: str = "") -> Listing:
     classes = frequent if len(frequent) > 1 else known
     notes: list[str] = []
     if declared and declared.classes:
-        classes = sorted(set(declared.classes) & set(counts))
+        classes = chosen_classes(declared.classes, sorted(counts), root / FILE_NAME)
     elif classes == frequent and len(frequent) < len(counts):
         notes = [
             f"Of {len(counts)} scenes the {len(classes)} with more than {FREQUENT} images are the classes; choose "
@@ -129,7 +129,7 @@ def list_sun_rgbd(root: Path, angles_of: str = "") -> Listing:
         sources={
             "rgb": Source(Declaration("rgb", "image"), [frame.image for frame in frames]),
             "lidar": Source(
-                Declaration("lidar", "depth", scale=SUN_RGBD, invalid=(0,)),
+                Declaration("lidar", "depth", scale=SUN_RGBD),
                 [frame.depth for frame in frames],
                 intrinsics=np.array([frame.intrinsics for frame in frames]),
             ),
@@ -142,8 +142,14 @@ def list_sun_rgbd(root: Path, angles_of: str = "") -> Listing:
 
 
 def _frame_folders(folder: Path) -> Iterator[Path]:
-    """The folders of frames in a camera's folder; nothing in them is looked at."""
-    for place, inner, files in os.walk(folder):
+    """The folders of frames in a camera's folder, each once; nothing in them is looked at."""
+    seen: set[str] = set()
+    for place, inner, files in os.walk(folder, followlinks=True):
+        if (real := os.path.realpath(place)) in seen:  # links can lead in a circle
+            inner.clear()
+            continue
+        seen.add(real)
+        inner[:] = sorted(filter(is_data, inner))
         if "image" in inner or _INTRINSICS in files:
             inner.clear()
             yield Path(place)

@@ -5,6 +5,7 @@ import io
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -97,15 +98,19 @@ def _parquet(file: Path) -> pd.DataFrame:
             f"{file} needs the package pyarrow; install it with: pip install 'fusiongauge[parquet]', or save the "
             "table as CSV."
         ) from None
-    except (ValueError, TypeError) as error:  # pyarrow's own errors derive from these
+    except (ValueError, TypeError, NotImplementedError, OSError) as error:  # pyarrow's own derive from these
+        if isinstance(error, OSError) and error.strerror:
+            raise
         reason = " ".join(str(error).split())
         raise DataError(f"{file} is not a parquet file ({reason}); save it again.") from None
     named = [name for name in table.index.names if name]
-    return (table.reset_index(named) if named else table).map(_as_text).astype(str)
+    return (table.reset_index(named) if named else table).map(_as_text).astype(str).rename(columns=str)
 
 
-def _as_text(value: object) -> str:
-    """A cell as text: of a float all digits; an empty one is no value."""
+def _as_text(value: Any) -> str:
+    """A cell as stripped text: of a float all digits; an empty one is no value. Columns of anything are text."""
     if isinstance(value, bytes):
-        return value.decode()
-    return "" if value is None or value != value else str(value)
+        return value.decode(errors="replace").strip()
+    if pd.api.types.is_scalar(value) and pd.isna(value):
+        return ""
+    return str(value).strip()

@@ -90,9 +90,7 @@ def list_washington_rgbd(root: Path, angles_of: str = "") -> Listing:
         names=[image.name.removesuffix(_COLOR) for image in images],
         sources={
             "rgb": Source(Declaration("rgb", "image"), images),
-            "lidar": Source(
-                Declaration("lidar", "depth", scale=1000, invalid=(0,)), depths, intrinsics=np.array(intrinsics)
-            ),
+            "lidar": Source(Declaration("lidar", "depth", scale=1000), depths, intrinsics=np.array(intrinsics)),
         },
         notes=without_partner(alone),
         problems=problems,

@@ -119,22 +119,14 @@ class EmbraceNet(Operator):
     def _fuse_shapes(self, shapes: list[Shape]) -> Shape:
         return (shapes[0][0], *common_size(self, shapes))
 
-    def forward(self, features: Sequence[Tensor], available: Tensor | None = None) -> Tensor:
-        """Combine the modalities.
-
-        Args:
-            features: One tensor per modality.
-            available: Which modalities each sample has, bool (B, modalities), at least one; None for all.
-        """
+    def forward(self, features: Sequence[Tensor]) -> Tensor:
+        """Combine the modalities, one tensor each."""
         docked = torch.stack([layer(x).relu() for layer, x in zip(self.dock, features, strict=True)], dim=-1)
-        chances = torch.ones(docked.shape[0], len(features), device=docked.device)
-        # (B, 1, modalities)
-        chances = (chances if available is None else available.to(chances.dtype)).unsqueeze(1)
         if self.training:
-            # The first of exponential waiting times is one's own with a probability proportional to one's rate.
-            waiting = torch.empty(*docked.shape[:2], len(features), device=docked.device).exponential_() / chances
+            # The first of exponential waiting times is any one with the same probability.
+            waiting = torch.empty(*docked.shape[:2], len(features), device=docked.device).exponential_()
             first = waiting.argmin(dim=2, keepdim=True)
             weights = (first == torch.arange(len(features), device=docked.device)).to(docked.dtype)
         else:
-            weights = chances / chances.sum(dim=2, keepdim=True)
+            weights = torch.full((1, 1, len(features)), 1 / len(features), device=docked.device)
         return (docked * (weights[:, :, None, None] if docked.dim() == 5 else weights)).sum(dim=-1)

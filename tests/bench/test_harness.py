@@ -521,8 +521,10 @@ def test_ids_can_be_guessed_and_stride_selects_both_sides_of_every_strategy() ->
 
 
 def test_inference_ends_in_a_table_and_in_benchmark_json(history: Path, tmp_path: Path) -> None:
-    ended = bench(tmp_path / "run", history, *SMOKE, "-k", f"(latency or throughput) and {MODEL}")
+    words = ("--set", "precision=bf16", "-k", f"(latency or throughput) and {MODEL}")
+    ended = bench(tmp_path / "run", history, *SMOKE, *words)
     assert ended.code == 0, ended.output
+    assert "precision: bf16" in (tmp_path / "run" / "tables" / "inference.md").read_text()
     assert f"tables are in {tmp_path / 'run'}" in ended.output
     assert {path.name for path in (tmp_path / "run" / "tables").iterdir()} == {
         f"inference.{suffix}" for suffix in ("md", "tex", "csv")

@@ -18,6 +18,7 @@ from bench.metrics import (
     classification_loss,
     confusion,
     declarations,
+    disturbed,
     efficiency,
     fastest_operation,
     is_shown,
@@ -199,6 +200,18 @@ def test_class_weights_multiply_the_losses_of_their_classes() -> None:
     one = (logits[:, 1] - logits[:, 0])[:, None]
     assert classification_loss(one, labels, weights).item() == pytest.approx(expected)
     assert torch.equal(classification_loss(logits, labels, torch.ones(2)), classification_loss(logits, labels))
+
+
+@pytest.mark.parametrize(
+    ("device", "cores", "calm", "busy"),
+    [("cpu", 16, 0.2, 0.21), ("cuda", 16, 15.0, 15.1), ("cuda", 1, 0.2, 0.21), ("cuda", None, 0.2, 0.21)],
+)
+def test_other_processes_disturb_a_cpu_and_a_gpu_if_they_leave_no_core_to_launch_its_work(
+    device: str, cores: int | None, calm: float, busy: float
+) -> None:
+    environment = {} if cores is None else {"cpu_count": cores}
+    loads = {load: record(device=device, other_load=load, environment=environment) for load in (None, calm, busy)}
+    assert {load: disturbed(run) for load, run in loads.items()} == {None: False, calm: False, busy: True}
 
 
 def test_the_test_pairs_are_reported_on_unless_no_completed_record_has_any() -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
-from data_utils import LAYOUTS
+from data_utils import LAYOUTS, Batch, PairedDataset
 from data_utils.__main__ import WRITABLE, main
 
 
@@ -132,6 +133,69 @@ def test_stats_are_those_of_the_notebooks(tmp_path: Path, capsys: pytest.Capture
     assert (content["mean"][3], content["std"][3]) == (1.0, 1.0)
     assert content["channels"]["rgb"]["mean"] == pytest.approx(content["mean"], rel=1e-5)
     assert set(content["channels"]) == {"rgb", "lidar"}
+
+
+def test_stats_of_images_of_16_bits_are_shares_of_65535(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number, label in enumerate("abab"):
+        for modality, value in (("rgb", (0, 13107)[number % 2]), ("nir", 65535)):
+            (tmp_path / label / modality).mkdir(parents=True, exist_ok=True)
+            np.save(tmp_path / label / modality / f"{number}.npy", np.full((8, 8), value, dtype=np.uint16))
+    (tmp_path / "dataset.toml").write_text('[modalities.rgb]\nkind = "image"\n[modalities.nir]\nkind = "image"\n')
+    assert main(["stats", str(tmp_path)]) == 0
+    content = json.loads(capsys.readouterr().out)
+    assert content["mean"] == pytest.approx([0.1, 0.1, 0.1, 1])
+    assert content["std"] == pytest.approx([0.1 * (256 / 255) ** 0.5] * 3 + [1])  # of 256 pixels in one batch
+    assert content["channels"]["rgb"]["mean"] == pytest.approx(content["mean"])
+
+
+def test_stats_take_memory_for_some_pairs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    whole = PairedDataset.batch
+
+    def batch(dataset: PairedDataset, *pairs: torch.Tensor) -> Batch:
+        sizes.append(len(whole(dataset, *pairs)))
+        return whole(dataset, *pairs)
+
+    monkeypatch.setattr(PairedDataset, "batch", batch)
+    monkeypatch.setattr("data_utils.dataset._PART_BYTES", 10 * 4 * 4 * 64 * 64)
+    assert main(["stats", "shapes", "--pairs", "40"]) == 0
+    assert max(sizes) == 10
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["show", "PATH", "--out", "sheet"],
+            "sheet has no ending of a picture; name a PNG, such as contact-sheet.png",
+        ),
+        (["show", "PATH", "--out", "sheet.npy"], "sheet.npy has no ending of a picture"),
+        (["show", "PATH", "--out", "gone/a.png"], "gone/a.png cannot be written, as there is no folder gone"),
+        (["stats", "PATH", "--out", "gone/a.json"], "gone/a.json cannot be written, as there is no folder gone"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_read(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["show", "shapes", "--shown", "0"],
+        ["check", "shapes", "--pairs", "-2"],
+        ["make", "new", "--pairs", "0"],
+        ["make", "new", "--image-size", "0"],
+    ],
+)
+def test_a_number_of_nothing_is_a_usage_error(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(arguments)
+    assert "is less than 1" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("command", ["make", "check", "show", "stats"])

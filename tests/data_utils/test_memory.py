@@ -162,3 +162,19 @@ def test_freed_memory_is_returned_where_the_c_library_can(library: str, monkeypa
     if library == "another":
         monkeypatch.setattr("ctypes.CDLL", lambda _: object())
     memory.release_freed_memory()
+
+
+def test_files_that_do_not_fit_have_a_remedy_that_works_for_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError
+
+    write_pairs(tmp_path)
+    remedy = r"use smaller images \(--image-size\) or fewer classes \(classes in dataset.toml\), or a machine"
+    for place in ("data_utils.mapped.Workspace.empty", "data_utils.loading.read_listing"):
+        with monkeypatch.context() as patch:
+            patch.setattr(place, full)
+            with pytest.raises(DataError, match=remedy) as caught:
+                load(str(tmp_path))
+        assert "--pairs" not in str(caught.value)

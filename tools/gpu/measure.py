@@ -2,6 +2,8 @@
 
     python -m tools.gpu.measure DEVICE FOLDER
 
+DEVICE is "cpu" or "cuda"; of several GPUs, CUDA_VISIBLE_DEVICES chooses one.
+
 The folder gets ``measure.json``, which ``tools.gpu.tables`` shows. The environment variable LIMIT has the seconds
 for all parts; what has no time left, needs CUDA or fails is noted in the file. Exits with 1 if a part has failed,
 or if steps by graph, or on stored pairs, gave other bits than they should.
@@ -20,6 +22,7 @@ import torch
 from bench.config import BF16, FP32, TF32, Precision
 from bench.costs.race import PROTOCOL, models
 from bench.training.ceiling import ceiling
+from bench.training.device import precisions_of
 from bench.training.seeding import deterministic
 from fusion_models import ModelSpec, find_model
 from tools.gpu import fixed, kernels, seeds, steps
@@ -49,7 +52,7 @@ def measure(work: Workload, findings: Findings, folder: Path) -> None:
 
 
 def _ceilings(work: Workload, findings: Findings) -> None:
-    for precision in PRECISIONS if work.on_cuda else (FP32, BF16):
+    for precision in precisions_of(work.device):
         findings.add(("ceiling", precision), partial(_ceiling, work.device, precision))
 
 
@@ -184,6 +187,9 @@ def with_other_bits(values: dict[str, Any]) -> list[str]:
 
 def main(device: str, folder: Path, seconds: float) -> int:
     """Measure everything in about this time; returns the exit status."""
+    if device not in ("cpu", "cuda"):  # some measurements are of torch's current device, which is the first one
+        sys.stderr.write(f"device {device}: give cpu or cuda; CUDA_VISIBLE_DEVICES=1 chooses the second GPU\n")
+        return 2
     on_cuda = device.startswith("cuda")
     findings = Findings(folder / "measure.json", seconds - SECONDS_TO_WRITE, cuda=on_cuda)
     with deterministic():

@@ -14,6 +14,7 @@ from bench.config import FP32, Precision, Protocol
 from bench.costs.race import PROTOCOL
 from bench.costs.reference import Sample, samples
 from bench.training.augmentation import AugmentedPairs, is_augmented
+from bench.training.device import check_precision
 from bench.training.graphs import GraphSteps
 from bench.training.layout import LAYOUTS, layout_of
 from bench.training.methods import Methods, make_methods
@@ -49,7 +50,7 @@ class Workload:
     """Simulated pairs on a device, in whole batches of ``PROTOCOL.batch_size``.
 
     Attributes:
-        device: "cpu", "cuda" or "cuda:N".
+        device: "cpu" or "cuda".
         info: Of the data.
         train: The training pairs, stored as a run stores them.
         orders: The pairs of two epochs, int64 (pairs,) each, on the device.
@@ -163,7 +164,12 @@ class Workload:
             precision: The protocol's.
             timed_algorithms: Whether cuDNN chooses its algorithms by timing them, which trainings leave off.
             layout: Of weights and inputs; None for that of trainings.
+
+        Raises:
+            OptionError: The GPU does not compute in the precision.
         """
+        if self.on_cuda:
+            check_precision(self.device, precision)
         kind = torch.device(self.device).type
         usual = layout_of(kind)
         LAYOUTS[kind] = layout or usual

@@ -38,6 +38,19 @@ def test_counts_that_a_record_lacks_are_unknown() -> None:
     )
 
 
+def test_what_disturbed_times_is_named_by_device() -> None:
+    on_cpu = describe([record(TWIN), record(other_load=1.5)])
+    on_cuda = describe([record(other_load=15.5, device="cuda", environment={"cpu_count": 16})])
+    for lines, share, most, load in (
+        (on_cpu, "1 of 2", "0.2 cores", 1.5),
+        (on_cuda, "1 of 1", "all cores but one", 15.5),
+    ):
+        assert (
+            f"times: rough in {share} runs, as other processes kept more than {most} busy meanwhile "
+            f"(up to {load}); neither claims nor figures use them"
+        ) in lines
+
+
 def test_counts_that_differ_between_seeds_are_a_range() -> None:
     records = [record(train_pairs=pairs, seed=51 + i) for i, pairs in enumerate((1365, 1372, 1360, 1372))]
     assert "1,360 to 1,372 training pairs, 100 validation pairs" in describe(records)[0]

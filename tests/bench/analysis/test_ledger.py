@@ -345,6 +345,12 @@ def test_runs_on_unknown_machines_count_by_themselves() -> None:
     ]
 
 
+def test_runs_of_a_gpu_have_no_core_hours() -> None:
+    here = deep(0.1, 0.3)
+    (entry,) = entries("downsampling-deep/1", [replace(run, device="cuda") for run in here])
+    assert (entry.ruling.value, entry.hours) == ("holds", None)
+
+
 def test_runs_that_no_claim_needs_are_ignored() -> None:
     claims = published_claims()
     ignored = ledger([foreign(), foreign(status="failed")])
@@ -446,6 +452,19 @@ def test_each_model_has_its_best_variant_chosen_on_validation() -> None:
     assert best.hours == pytest.approx(2 * (plain.hours or 0))  # of both rates
     assert plain.parts[0].verdict.effect.mean == pytest.approx(0.5 - 0.3, abs=0.01)
     assert best.parts[0].verdict.effect.mean == pytest.approx(0.5 - 0.1, abs=0.01)
+
+
+def test_the_best_variant_is_chosen_and_rejected_on_one_device_model() -> None:
+    runs = tuned(concat=(0.3, 0.1), hadamard=(0.5, 0.6))
+    elsewhere = {**runs[0].environment, "device_name": "another"}
+    both = [*runs, *(replace(run, environment=elsewhere) for run in runs)]
+    found = [entry for entry in entries("fusion-compact/hadamard-close", both) if entry.tuned]
+    assert [(entry.parts[0].n, entry.hours) for entry in found] == [(10, found[0].hours)] * 2
+    scattered = [
+        replace(run, environment=elsewhere) if (run.seed + int(run.variant == "lr 0.003")) % 2 else run
+        for run in runs
+    ]
+    assert not [entry for entry in entries("fusion-compact/hadamard-close", scattered) if entry.tuned]
 
 
 def test_runs_with_changed_settings_have_verdicts_of_their_own() -> None:

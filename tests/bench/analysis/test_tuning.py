@@ -1,5 +1,6 @@
 """The best of several learning rates for each model and seed."""
 
+import pytest
 from msgspec.structs import replace
 
 from bench.analysis.tuning import with_best_rates
@@ -67,6 +68,18 @@ def test_a_run_that_diverged_is_chosen_only_where_all_did() -> None:
 
 def test_a_seed_that_lacks_a_rate_is_left_out() -> None:
     assert chosen([*A, *B[:3]]) == chosen([*A, *B])[:3]
+
+
+@pytest.mark.parametrize("other", [{"device_name": "another"}, {"threads": 1}])
+def test_rates_are_chosen_on_one_device_model(other: dict[str, object]) -> None:
+    """The best rate of the first seed was trained elsewhere: its choice would decide where the seed counts."""
+    elsewhere = [
+        replace(run, environment={**run.environment, **other})
+        if (run.variant, run.seed) == ("lr 0.01", 51)
+        else run
+        for run in A
+    ]
+    assert chosen([*elsewhere, *B]) == chosen([*A, *B])[1:]
 
 
 def test_a_failed_cell_is_kept_to_be_named() -> None:

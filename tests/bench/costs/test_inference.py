@@ -3,6 +3,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from bench.config import BF16, FP32, Precision
 from bench.costs.inference import ForwardPass, random_batch
 from bench.training import graphs
 from data_utils import PairedDataset
@@ -48,6 +49,22 @@ def test_a_record_holds_the_times_of_the_calls_and_what_they_were_measured_on(da
     assert (record.profile, record.device) == ("quick", "cpu")
     assert record.environment["threads"] == torch.get_num_threads()
     assert (record.conditions, record.graph) == ([], False)
+
+
+@pytest.mark.parametrize(("precision", "conditions"), [(FP32, []), (BF16, ["precision: bf16"])])
+def test_a_pass_is_in_the_precision_that_its_record_names(
+    precision: Precision, conditions: list[str], dataset: PairedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forward(_: FusionNet, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        products.append((inputs["rgb"][:, 0] @ inputs["rgb"][:, 0].mT).dtype)
+        return inputs["rgb"]
+
+    products: list[torch.dtype] = []
+    monkeypatch.setattr(FusionNet, "forward", forward)
+    forward_pass = ForwardPass(find_model(MODEL), dataset, 1, "cpu", precision)
+    forward_pass()
+    assert products == [torch.bfloat16 if precision == BF16 else torch.float32]
+    assert forward_pass.record([0.1], "quick").conditions == conditions
 
 
 def test_further_calls_can_replay_a_graph(dataset: PairedDataset, monkeypatch: pytest.MonkeyPatch) -> None:

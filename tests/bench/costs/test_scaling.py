@@ -3,6 +3,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
+from bench.config import BF16, Protocol
 from bench.costs import scaling
 from bench.costs.scaling import BATCH_SIZE, IMAGE_SIZE, TIMED_STEPS, Axis, Epoch, Series, axes
 from bench.test_scaling import SPECS
@@ -74,6 +75,19 @@ def test_a_call_trains_an_epoch_of_each_size_in_turn(info: DatasetInfo, monkeypa
     series()
     assert taken == [1 + 3, 1 + 5] * 2
     assert series.seconds == {4: [1.0, 3.0], 2: [2.0, 4.0]}
+
+
+def test_epochs_are_trained_in_the_precision_that_the_record_names(
+    info: DatasetInfo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trainer(*arguments: object) -> None:
+        protocols.extend(argument for argument in arguments if isinstance(argument, Protocol))
+
+    protocols: list[Protocol] = []
+    monkeypatch.setattr(scaling, "Trainer", trainer)
+    series = Series(find_model(MODEL), axes(steps=1)["batch"], (16, 32), info, "cpu", BF16)
+    assert [protocol.precision for protocol in protocols] == [BF16, BF16]
+    assert series.record("quick").conditions[1:] == ["precision: bf16"]
 
 
 def test_a_record_holds_all_epochs_by_size(info: DatasetInfo) -> None:

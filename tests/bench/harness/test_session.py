@@ -249,6 +249,16 @@ def test_a_study_about_times_says_what_other_processes_do(
     assert not [line for line in other.describe(other.cells[:1]) if "other processes" in line]
 
 
+def test_on_cuda_other_processes_may_keep_all_cores_but_one_busy(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = make(study="costs")
+    session.options = replace(session.options, device="cuda:1")
+    for cores, words in ((15.0, "other processes: 15.0 of 16"), (15.5, "note: THE MACHINE IS BUSY")):
+        monkeypatch.setattr("bench.training.load.others", lambda cores=cores: Others(cores, 16, ()))
+        assert session._others().startswith(words)
+
+
 def test_notes_of_the_data_are_described_once(make: Make) -> None:
     noted = replace(small_dataset(), notes=("two files are broken.",))
     register_dataset("noted")(lambda pairs, seed: noted)  # noqa: ARG005

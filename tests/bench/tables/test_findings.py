@@ -22,7 +22,10 @@ def rows_of(table: str) -> list[list[str]]:
 
 def test_each_verdict_has_its_numbers() -> None:
     _, heading, table, reading = findings(ledger(deep(0.1, 0.3))).split("\n\n")
-    assert heading == "**shapes**, as published (2 classes, 400 training pairs; each seed has pairs of its own):"
+    assert heading == (
+        "**shapes**, as published (2 classes, 400 training pairs; each seed has pairs of its own; "
+        "a processor, 2 threads):"
+    )
     first, *others = rows_of(table)
     assert first[:4] == [
         "MaxPool reaches lower validation loss and higher accuracy",

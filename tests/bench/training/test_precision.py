@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench.config import BF16, FP32, TF32, OptionError, Precision, RunConfig
+from bench.config import BF16, FP32, TF32, Precision, RunConfig
 from bench.metrics import probabilities
 from bench.probes import robustness
 from bench.probes.subject import load_subject
@@ -61,16 +61,6 @@ def test_a_training_in_bf16_is_recorded_repeats_its_bits_and_is_another_one() ->
     assert (first.weights_sha256, first.valid_losses) == (second.weights_sha256, second.valid_losses)
     assert first.weights_sha256 != full.weights_sha256
     assert first.train_losses == pytest.approx(full.train_losses, rel=0.05)  # of the same computation
-
-
-def test_tf32_needs_cuda() -> None:
-    protocol = replace(SMALL, precision=TF32)
-    for device in ("cuda", "cuda:1"):
-        RunConfig(protocol, device).check_precision()
-    for precision in (FP32, BF16):
-        RunConfig(replace(SMALL, precision=precision), "cpu").check_precision()
-    with pytest.raises(OptionError, match="tf32 is a number format of CUDA devices; on a CPU, set precision=fp32"):
-        run(MODEL, small_dataset(), protocol=protocol)
 
 
 def test_sample_predictions_and_probes_are_in_the_precision_of_the_training(tmp_path: Path) -> None:

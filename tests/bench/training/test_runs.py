@@ -41,7 +41,20 @@ def completed(dataset: PairedDataset, folder: Path) -> RunRecord:
 
 @pytest.fixture(scope="module")
 def of_experts(dataset: PairedDataset, folder: Path) -> RunRecord:
-    return cell(dataset, run_config(folder), EXPERTS)
+    """As ``completed``; other processes are busy while an expert is trained."""
+    stages: list[str] = []
+
+    class Load:
+        def __init__(self) -> None:
+            self._epochs = len(stages)
+
+        @property
+        def cores(self) -> float:
+            return 3.0 if any(stages[self._epochs :]) else 0.5
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "OtherLoad", Load)
+        return cell(dataset, run_config(folder), EXPERTS, observe=lambda result: stages.append(result.stage))
 
 
 EXPERTS = "experts-late-logits-strided"
@@ -224,6 +237,10 @@ def test_experts_are_trained_first_and_then_frozen(of_experts: RunRecord) -> Non
     assert len(of_experts.train_losses) == 2
     pretraining = sum(sum(stage.epoch_seconds) for stage in of_experts.pretraining)
     assert of_experts.train_seconds == pytest.approx(sum(of_experts.epoch_seconds) + pretraining)
+
+
+def test_the_load_of_experts_is_that_of_the_busiest_stage(of_experts: RunRecord) -> None:
+    assert of_experts.other_load == 3.0
 
 
 def test_the_operations_of_experts_are_those_of_the_last_stage(of_experts: RunRecord) -> None:

@@ -2,7 +2,7 @@ import os
 import subprocess
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import product
 
@@ -88,6 +88,7 @@ BACKENDS = torch.backends
 MATMUL, CONVOLUTION = BACKENDS.cuda.matmul, BACKENDS.cudnn.conv  # type: ignore[attr-defined]
 PLACES = [
     (MATMUL, "cuda"),
+    (BACKENDS.cudnn, "cuda"),
     (CONVOLUTION, "cuda"),
     (BACKENDS.cudnn.rnn, "cuda"),
     *((getattr(BACKENDS.mkldnn, name), "cpu") for name in ("matmul", "conv", "rnn")),
@@ -107,6 +108,18 @@ def switches() -> list[object]:
 
 def formats(device: str = "") -> list[str]:
     return [place.fp32_precision for place, on in PLACES if on == (device or on)]
+
+
+def older() -> list[object]:
+    """The older settings; "contradicted" for one that cannot be read, as it contradicts the newer ones."""
+
+    def read(setting: Callable[[], object]) -> object:
+        try:
+            return setting()
+        except RuntimeError:
+            return "contradicted"
+
+    return [read(torch.get_float32_matmul_precision), read(lambda: BACKENDS.cudnn.allow_tf32)]
 
 
 def nothing() -> None:
@@ -148,13 +161,14 @@ def fast_products() -> None:
 )
 def before(request: pytest.FixtureRequest) -> Iterator[None]:
     """Settings made before; those of the test session are restored afterwards."""
-    session, products = switches(), torch.get_float32_matmul_precision()
+    session, (products, convolutions) = switches(), older()
     session_formats = [(place, place.fp32_precision) for place in (BACKENDS, *(place for place, _ in PLACES))]
     request.param()
     yield
     torch.use_deterministic_algorithms(bool(session[0]), warn_only=bool(session[1]))
     BACKENDS.cudnn.deterministic, BACKENDS.cudnn.benchmark = map(bool, session[2:4])
-    torch.set_float32_matmul_precision(products)
+    torch.set_float32_matmul_precision(str(products))
+    BACKENDS.cudnn.allow_tf32 = bool(convolutions)
     for place, chosen in session_formats:
         place.fp32_precision = chosen
 
@@ -162,13 +176,13 @@ def before(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.mark.usefixtures("before")
 @pytest.mark.parametrize("error", [False, True])
 def test_inside_everything_is_deterministic_and_afterwards_as_it_was(error: bool) -> None:
-    expected = switches(), formats()
+    expected = switches(), formats(), older()
     with suppress(KeyError), deterministic():
         assert switches() == [True, False, True, False, False]
         assert set(formats()) == {"ieee"}
         if error:
             raise KeyError("on purpose")
-    assert (switches(), formats()) == expected
+    assert (switches(), formats(), older()) == expected
 
 
 @pytest.mark.usefixtures("before")
@@ -181,12 +195,25 @@ def test_float32_is_in_the_declared_format_on_cuda_and_in_full_on_a_cpu(
         assert set(formats("cpu")) == {"ieee"}
 
 
-@pytest.mark.parametrize(("precision", "older"), [(FP32, "highest"), (TF32, "high"), (BF16, "highest")])
-def test_the_older_setting_agrees_as_libraries_read_it(precision: Precision, older: str) -> None:
-    before = torch.get_float32_matmul_precision()
+@pytest.mark.usefixtures("before")
+@pytest.mark.parametrize(
+    ("precision", "expected"),
+    [(FP32, ["highest", False]), (TF32, ["high", True]), (BF16, ["highest", False])],
+)
+def test_the_older_settings_agree_as_libraries_read_them(precision: Precision, expected: list[object]) -> None:
     with deterministic(precision):
-        assert torch.get_float32_matmul_precision() == older
-    assert torch.get_float32_matmul_precision() == before
+        assert older() == expected
+
+
+@pytest.mark.usefixtures("before")
+@pytest.mark.parametrize("precision", [FP32, TF32, BF16])
+def test_a_model_may_switch_cudnn_off_for_a_while(precision: Precision) -> None:
+    with deterministic(precision):
+        expected = older()
+        with BACKENDS.cudnn.flags(enabled=False, deterministic=True):
+            assert not BACKENDS.cudnn.enabled
+        assert older() == expected
+        assert (TF32 in formats("cuda")) == (precision == TF32)
 
 
 def test_a_product_on_a_cpu_has_the_same_bits_whatever_was_set() -> None:

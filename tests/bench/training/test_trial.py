@@ -280,6 +280,26 @@ def test_models_that_ship_here_are_not_tried(dataset: PairedDataset) -> None:
     try_model(find_model(MODEL), never, prepare(dataset, SMALL, 51, "cpu").train, 2, STANDARD, notes.append)
 
 
+@pytest.mark.parametrize(
+    ("batch_size", "remedy"),
+    [
+        (63, "the last batch of an epoch has one pair, which --set drop_last=true leaves out"),
+        (1, "batch_size=32 makes larger"),
+    ],
+)
+def test_a_model_that_ships_here_and_cannot_train_on_one_pair_stops_before_its_training(
+    batch_size: int, remedy: str, dataset: PairedDataset
+) -> None:
+    """Batch normalization cannot normalize maps of one pixel, as those of a backbone have at the end."""
+    epochs: list[object] = []
+    protocol = replace(SMALL, batch_size=batch_size)
+    assert len(prepare(dataset, protocol, 51, "cpu").train) == 64
+    fault = f"the model 'mobilenet-rgb' raises ValueError: Expected more than 1 value per channel .*; .*{remedy}"
+    with pytest.raises(ModelError, match=f"^{fault}"):
+        run("mobilenet-rgb", dataset, protocol=protocol, observe=epochs.append)
+    assert not epochs
+
+
 @pytest.mark.usefixtures("registries")
 def test_a_trial_trains_experts_too_and_leaves_the_run_alone(dataset: PairedDataset) -> None:
     @register_embedder("average", families=("experts",))

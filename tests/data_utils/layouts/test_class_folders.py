@@ -163,3 +163,89 @@ def test_folders_of_splits_and_of_anything_are_no_data_sets(tmp_path: Path) -> N
     assert not is_class_folders(tmp_path)
     (tmp_path / "a" / "b" / "notes.txt").touch()
     assert not is_class_folders(tmp_path)
+
+
+@pytest.mark.parametrize("order", ["class", "modality"])
+@pytest.mark.parametrize("parts", [("train", "val"), ("Training", "TEST")])
+def test_folders_of_a_split_are_no_classes(order: str, parts: tuple[str, str], tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"rgb": RGB, "depth": DEPTH}, order, "01")
+    for label, part in zip("ab", parts, strict=True):
+        for folder in [tmp_path / label] if order == "class" else [tmp_path / m / label for m in ("rgb", "depth")]:
+            folder.rename(folder.with_name(part))
+    with pytest.raises(
+        DataError, match=r"in place of classes; list the pairs in a manifest.csv, whose columns label"
+    ):
+        load(str(tmp_path))
+    if order == "class":
+        (tmp_path / parts[0]).rename(tmp_path / "trains")
+        assert load(str(tmp_path)).info.classes == tuple(sorted(("trains", parts[1])))
+
+
+def test_a_split_of_whole_data_sets_is_named_with_the_table_that_keeps_it(tmp_path: Path) -> None:
+    for part in ("train", "test"):
+        write_class_folders(tmp_path / part, {"rgb": RGB, "depth": DEPTH}, "class", "0")
+    with pytest.raises(
+        DataError, match=r"several data sets; give the path of one, or list .* a column split: .*test"
+    ):
+        load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("stems", "paired"),
+    [
+        pytest.param(("0001_chair", "0001_chair"), "0001_chair", id="the end of a word"),
+        pytest.param(("irish_1", "irish_1"), "irish_1", id="the start of a word"),
+        pytest.param(("0001_ir", "0001_ir"), "0001_ir", id="equal though set apart"),
+        pytest.param(("0001_chair_rgb", "0001_chair"), "0001_chair", id="one of two"),
+        pytest.param(("0001_chair", "0001_chair_ir"), "0001_chair", id="the other one"),
+        pytest.param(("0001rgb", "ir0001"), "0001", id="beside digits"),
+        pytest.param(("chairRGB", "chairIR"), "chair", id="capitals"),
+        pytest.param(("rgb chair", "IR chair"), "chair", id="spaces"),
+    ],
+)
+def test_only_a_name_that_is_set_apart_is_no_part_of_a_stem(
+    stems: tuple[str, str], paired: str, tmp_path: Path
+) -> None:
+    write_class_folders(tmp_path, {"rgb": RGB, "ir": RGB[..., 0]}, "class", "0")
+    for modality, stem in zip(("rgb", "ir"), stems, strict=True):
+        for file in tmp_path.glob(f"*/{modality}/0.png"):
+            file.rename(file.with_stem(stem))
+    data = load(str(tmp_path))
+    assert data.names == (f"a/{paired}", f"b/{paired}")
+    assert data.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message"),
+    [
+        ("near ir", DEPTH, r'\[modalities.NAME\] .* with folder = "near ir" and kind = "image", "depth"'),
+        (
+            "近赤外",
+            RGB[..., 0],
+            r'folders .近赤外., which cannot name a modality; .*\[modalities.NAME\] .*"近赤外" and',
+        ),
+        ("values", RGB[..., 0], r'\[modalities.NAME\] .* with folder = "values" and kind'),
+        ("nir", DEPTH, r'\[modalities.nir\] with kind = "image", "depth"'),
+    ],
+)
+def test_what_must_be_declared_is_told_as_it_is_written(
+    name: str, values: Values, message: str, tmp_path: Path
+) -> None:
+    write_class_folders(tmp_path, {"rgb": RGB, name: values}, "class", "0")
+    with pytest.raises(DataError, match=message):
+        load(str(tmp_path))
+    table = f'[modalities.other]\nfolder = "{name}"\nkind = "raw"\n[modalities.rgb]\nkind = "image"\n'
+    (tmp_path / "dataset.toml").write_text(table, encoding="utf-8")
+    assert list(load(str(tmp_path)).inputs) == ["other", "rgb"]
+
+
+def test_folders_of_files_in_other_places_are_a_problem(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"rgb": RGB, "depth": DEPTH}, "class", "0")
+    before = load(str(tmp_path))
+    shutil.copytree(tmp_path / "a" / "rgb", tmp_path / "cup")
+    shutil.copytree(tmp_path / "a", tmp_path / "test" / "mug")
+    shutil.copy(tmp_path / "a" / "rgb" / "0.png", tmp_path / "a" / "preview.png")
+    data = load(str(tmp_path))
+    assert data.sha256 == before.sha256
+    (note,) = set(data.notes) - set(data.assumptions)
+    assert note.endswith("in folders of a class and a modality, were left out: cup, test.")

@@ -62,6 +62,12 @@ def test_a_folder_without_declaration_has_none(tmp_path: Path) -> None:
         ("modalities = 5", "modalities as tables"),
         ("[modalities]\nrgb = 5", r"has rgb as a value; make it a table, \[modalities.rgb\]"),
         ("title = 5", "unknown entry 'title'; the entries are name, classes, modalities"),
+        (
+            '[modalities."../x"]\nkind = "raw"',
+            r"has a modality '../x', which cannot name a part of a network; use",
+        ),
+        ('[modalities."near ir"]\nkind = "raw"', "has a modality 'near ir', which cannot name"),
+        ('[modalities.values]\nkind = "raw"', "has a modality 'values', which cannot name"),
         (DEPTH + "offset = 5", r"unknown entry 'offset' in \[modalities.depth\]"),
         ('[modalities.a]\nkind = "sound"', "kind = 'sound' in .*; use one of image, depth, range, thermal, raw"),
         ("[modalities.a]", "kind = None"),

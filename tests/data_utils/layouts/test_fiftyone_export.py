@@ -190,3 +190,18 @@ def test_a_link_to_itself_is_refused(export: Path) -> None:
     (export / "data" / "0000.png").symlink_to(export / "data" / "0000.png")
     with pytest.raises(DataError, match=r"a broken link|cannot be read"):
         read(export)
+
+
+def test_slices_that_are_not_read_are_a_problem(export: Path) -> None:
+    before = read(export)
+
+    def add(content: dict[str, Any]) -> None:
+        for sample in [sample for sample in content["samples"] if sample["group"]["name"] == "rgb"]:
+            content["samples"].append({**sample, "group": {**sample["group"], "name": "thermal"}})
+
+    edit(export / "samples.json", add)
+    data = read(export)
+    assert data.sha256 == before.sha256
+    assert set(data.notes) - set(data.assumptions) == {
+        "The slices thermal are not read; pairs have the slices rgb and lidar."
+    }

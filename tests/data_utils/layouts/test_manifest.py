@@ -251,3 +251,63 @@ def test_intrinsics_that_are_shares_of_the_size_are_doubted(
     data = read(tmp_path)
     doubts = [note for note in data.notes if note not in data.assumptions]
     assert ["as if the intrinsics were shares" in note for note in doubts] == [True] * doubted
+
+
+@pytest.mark.parametrize(
+    ("header", "declared"),
+    [
+        ("RGB,Depth,Depth_scale", "Depth"),
+        ("RGB,Depth,Depth_SCALE", "Depth"),
+        ("rgb,depth,Depth_Scale", "depth"),
+        ("rgb,ToF,tof_scale", "ToF"),
+        ("rgb,tof,TOF_Scale", "ToF"),
+    ],
+)
+def test_the_scale_of_a_declared_column_is_found_in_any_case(header: str, declared: str, folder: Path) -> None:
+    rows = ("b.png,c.png16.png,4000,x,1", "c.png,Stühle/depth 1.png,2000,y,2")
+    write_table(folder, *rows, header=f"{header},label,group")
+    (folder / "dataset.toml").write_text(f'[modalities.far]\nkind = "depth"\ncolumn = "{declared}"\n')
+    data = read(folder)
+    assert data.batch().inputs["far"][:, 0, 1, 0].tolist() == [1, 2]
+    assert data.notes == (
+        "far: 16.7% of pixels hold 65535, the largest value of their type, and count as not measured.",
+    )
+
+
+@pytest.mark.parametrize("kind", ["depth", "range", "thermal", "raw"])
+def test_every_kind_of_measurement_has_the_scale_of_its_row(kind: str, folder: Path) -> None:
+    rows = ("b.png,c.png16.png,4000,x,1", "c.png,Stühle/depth 1.png,2000,y,2")
+    write_table(folder, *rows, header="rgb,far,far_scale,label,group")
+    (folder / "dataset.toml").write_text(f'[modalities.far]\nkind = "{kind}"\n')
+    assert read(folder).batch().inputs["far"][:, 0, 1, 0].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("depths", "groups", "noted"),
+    [
+        pytest.param("bbc", "123", True, id="in two groups"),
+        pytest.param("bbc", "112", False, id="in one group"),
+        pytest.param("bbb", "123", False, id="in all rows"),
+    ],
+)
+def test_a_file_that_rows_of_several_groups_share_is_a_problem(
+    depths: str, groups: str, noted: bool, folder: Path
+) -> None:
+    images, files = (
+        ("Stühle/rgb 1.png", "b.png", "c.png"),
+        {"b": ("b.npy", "./B.npy", "b.npy"), "c": ("c.png16.png",) * 3},
+    )
+    rows = [
+        f"{images[row]},{files[depth][row]},{'xyx'[row]},{group},2,2,0,0"
+        for row, (depth, group) in enumerate(zip(depths, groups, strict=True))
+    ]
+    write_table(folder, *rows)
+    data = read(folder)
+    problems = [note for note in data.notes if note not in data.assumptions]
+    shared = "manifest.csv names 1 lidar file(s) in rows of several groups, so they can be in both training and "
+    assert any(problem.startswith(shared) for problem in problems) == noted
+
+
+def test_a_table_of_hidden_files_alone_is_refused(folder: Path) -> None:
+    write_table(folder, *(f"._b{row}.png,b.npy,{'xy'[row]},{row},2,2,0,0" for row in range(2)))
+    refuses(folder, "lists only files whose names begin with a dot, which are not read")

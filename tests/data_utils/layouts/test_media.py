@@ -303,9 +303,23 @@ def test_colors_of_16_bits_keep_the_upper_8_and_are_no_measurements(channels: in
 VALUES = np.array([[0, 1, 1000], [2500, 4095, 4000]])
 
 
-def save_pgm(largest: int) -> Callable[[Path, np.ndarray[tuple[int, ...], np.dtype[np.int64]]], object]:
-    header = f"P5\n# by a camera\n3 2\n{largest}\n".encode()
+def save_pgm(
+    largest: int, size: str = "# by a camera\n3 2"
+) -> Callable[[Path, np.ndarray[tuple[int, ...], np.dtype[np.int64]]], object]:
+    header = f"P5\n{size}\n{largest}\n".encode()
     return lambda path, values: path.write_bytes(header + values.astype(">u2").tobytes())
+
+
+def save_tiff(
+    dtype: type[np.generic], form: int
+) -> Callable[[Path, np.ndarray[tuple[int, ...], np.dtype[np.int64]]], object]:
+    """A TIFF of 3 x 2 integers, without a sign (form 1) or with one (2), some of which Pillow cannot write."""
+    bits = 8 * np.dtype(dtype).itemsize
+    tags = {256: 3, 257: 2, 258: bits, 259: 1, 262: 1, 273: 8, 277: 1, 278: 2, 279: 6 * bits // 8, 339: form}
+    entries = b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in tags.items())
+    rest = struct.pack("<H", len(tags)) + entries + bytes(4)
+    header = struct.pack("<2sHI", b"II", 42, 8 + 6 * bits // 8)
+    return lambda path, values: path.write_bytes(header + values.astype(dtype).tobytes() + rest)
 
 
 def save_pfm(path: Path, values: np.ndarray[tuple[int, ...], np.dtype[np.int64]]) -> None:
@@ -321,6 +335,12 @@ def save_pfm(path: Path, values: np.ndarray[tuple[int, ...], np.dtype[np.int64]]
         ("a.tif", lambda p, v: Image.fromarray(v.astype(np.int32)).save(p), np.int32),
         ("a.pgm", save_pgm(65535), np.uint16),
         ("a.pgm", save_pgm(4095), np.uint16),
+        ("a.pgm", save_pgm(4095, "3 2\n# by a camera"), np.uint16),
+        ("a.pgm", save_pgm(4095, "3\n#one\r#two\n 2 # three\n#four"), np.uint16),
+        ("a.tif", save_tiff(np.int16, 2), np.int16),
+        ("a.tif", save_tiff(np.uint16, 1), np.uint16),
+        ("a.tif", save_tiff(np.int32, 2), np.int32),
+        ("a.tif", save_tiff(np.uint32, 1), np.uint32),
         ("a.pfm", save_pfm, np.float32),
         ("a.npy", lambda p, v: np.save(p, v.astype(">u2")), np.uint16),
         ("a.npy", lambda p, v: np.save(p, np.asfortranarray(v.astype("f2"))), np.float16),
@@ -336,6 +356,28 @@ def test_values_are_those_of_the_file(
     values = read_values(tmp_path / name)
     assert values.dtype == dtype
     np.testing.assert_array_equal(np.atleast_3d(values)[..., 0], VALUES.astype(dtype))
+
+
+@pytest.mark.parametrize(
+    ("dtype", "form"), [(np.int16, 2), (np.uint16, 1), (np.int32, 2), (np.uint32, 1), (np.int8, 2)]
+)
+def test_integers_of_a_tiff_keep_their_type_and_so_their_largest_value(
+    dtype: type[np.generic], form: int, tmp_path: Path
+) -> None:
+    limits = np.iinfo(dtype)  # type: ignore[type-var]
+    values = np.array([[limits.min, 0, 1], [2, 3, limits.max]])
+    save_tiff(dtype, form)(tmp_path / "a.tif", values)
+    read = read_values(tmp_path / "a.tif")
+    assert read.dtype == dtype
+    np.testing.assert_array_equal(read, values)
+
+
+def test_a_gray_image_is_divided_by_the_largest_value_that_its_header_declares(tmp_path: Path) -> None:
+    save_pgm(1000)(tmp_path / "a.pgm", VALUES.clip(max=1000))
+    image = read_image(tmp_path / "a.pgm")
+    assert image.dtype == np.uint16
+    assert image[0, 2].tolist() == [65535] * 4
+    assert image[0, 1, 0] == 66  # 65535 / 1000
 
 
 @pytest.mark.parametrize("folder", ["", "../cache"])

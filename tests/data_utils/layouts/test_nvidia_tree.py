@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from data_utils import DataError, PairedDataset
+from data_utils import DataError, PairedDataset, load
 from data_utils.layouts.nvidia_tree import is_nvidia_tree, list_nvidia_tree, write_nvidia_tree
 from data_utils.layouts.reading import read_listing
 from data_utils.simulator.shapes import simulate
@@ -152,3 +152,62 @@ def test_refuses_in_one_sentence(tree: Path, damage: Callable[[Path], object], m
 def test_other_folders_are_not_trees(tmp_path: Path) -> None:
     assert not is_nvidia_tree(tmp_path)
     assert not is_nvidia_tree(tmp_path / "missing")
+
+
+def test_names_of_folders_and_angles_may_have_capitals(tree: Path) -> None:
+    before = read(tree)
+    for name, other in (("rgb", "RGB"), ("lidar", "LiDAR"), ("azimuth.npy", "Azimuth.npy")):
+        (tree / "cubes" / name).rename(tree / "cubes" / other)
+    assert is_nvidia_tree(tree)
+    assert read(tree).sha256 == before.sha256
+    assert read(tree).notes == ()
+    (tree / "spheres" / "rgb").rename(tree / "spheres" / "Rgb")
+    (tree / "spheres" / "lidar").rename(tree / "spheres" / "LIDAR")
+    assert load(str(tree)).sha256 == before.sha256
+
+
+def test_folders_of_files_that_are_not_read_are_a_problem(tree: Path) -> None:
+    before = read(tree)
+    for folder in ("cubes/thermal", "spheres/RGB", "cones/images/train"):
+        shutil.copytree(tree / "spheres" / "rgb", tree / folder)
+    (tree / "spheres" / "notes").mkdir()
+    data = read(tree)
+    assert data.sha256 == before.sha256
+    (note,) = set(data.notes) - set(data.assumptions)
+    unread = [str(Path("cones")), str(Path("cubes", "thermal")), str(Path("spheres", "RGB"))]
+    assert note.startswith(f"Folders of images or arrays are not read: {', '.join(unread)}; ")
+    assert "dataset.toml declares all of them" in note
+
+
+def test_an_unknown_class_of_angles_is_refused_with_those_that_there_are(tree: Path) -> None:
+    with pytest.raises(DataError, match=r"has no angles of a class 'balls'; the classes are cubes, spheres\."):
+        list_nvidia_tree(tree, angles_of="balls")
+
+
+def test_folders_of_a_split_are_no_classes(tree: Path) -> None:
+    for name, part in (("cubes", "train"), ("spheres", "Val")):
+        (tree / name).rename(tree / part)
+    with pytest.raises(
+        DataError, match=r"the folders Val, train in place of classes; list the pairs in a manifest"
+    ):
+        load(str(tree))
+
+
+def test_trees_without_any_angles_are_class_folders_of_ranges(tree: Path) -> None:
+    for file in tree.glob("*/*.npy"):
+        file.unlink()
+    assert not is_nvidia_tree(tree)
+    data = load(str(tree))
+    assert {name: data.modality(name).channels for name in data.inputs} == {"rgb": 4, "lidar": 1}
+    assert data.modality("lidar").kind == "range"
+    assert data.notes == data.assumptions
+    assert "lidar: nothing tells the angles of a scanner" in data.notes[0]
+    assert 0 < data.measured("lidar").max() < 50  # rays without return are 0
+
+
+def test_a_tree_whose_angles_were_not_fetched_is_a_tree(tree: Path) -> None:
+    for file in tree.glob("*/*.npy"):
+        file.unlink()
+        file.symlink_to("../.git/annex/objects/gone")
+    with pytest.raises(DataError, match=r"azimuth.npy is a link to .*, which does not exist"):
+        load(str(tree))

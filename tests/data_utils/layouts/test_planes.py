@@ -238,3 +238,76 @@ def test_images_of_16_bits_from_a_camera_of_fewer_are_a_problem(largest: int, sc
     problems = set(data.notes) - set(data.assumptions)
     assert len(problems) == bool(scale)
     assert all(f'kind = "raw" and scale = {scale} in dataset.toml' in problem for problem in problems)
+
+
+RANGES = np.array([[0.0, 10, 49.9], [50, 60, np.nan]], dtype=np.float32)
+
+
+@pytest.mark.parametrize(
+    ("stored", "declared", "measured", "note"),
+    [
+        (
+            RANGES,
+            {},
+            [[0, 10, 49.9], [0, 0, 0]],
+            "16.7% of pixels are beyond 50 m, up to 60.00 m, and count as no",
+        ),
+        (RANGES, {"max_range": "55"}, [[0, 10, 49.9], [50, 0, 0]], ""),
+        (
+            RANGES,
+            {"max_range": "10", "invalid": "[49.9]"},
+            [[0, 0, 0], [0, 0, 0]],
+            "no pixel of any file is measured",
+        ),
+        (
+            (RANGES[:, :2] * 1000).astype(np.uint16),
+            {},
+            [[0, 10], [0, 0]],
+            "25.0% of pixels are beyond 50 m, up to",
+        ),
+        ((RANGES[:, :2] * 256).astype(np.uint16), {"scale": "256", "max_range": "55"}, [[0, 10], [50, 0]], ""),
+        (np.array([[1000, 65535]], np.uint16), {"scale": "1000", "max_range": "80"}, [[1, 0]], ""),
+        (
+            np.array([[1.0, 20, 20]]),
+            {},
+            [[1, 20, 20]],
+            "hold one largest value, 20.0 (20 m), and the others end at 1",
+        ),
+    ],
+)
+def test_rays_without_return_are_not_measured_without_angles_too(
+    stored: Values, declared: dict[str, str], measured: list[list[float]], note: str, tmp_path: Path
+) -> None:
+    write_pairs(tmp_path, stored, ".npy")
+    declare(tmp_path, "range", **declared)
+    data = load(str(tmp_path))
+    np.testing.assert_allclose(data.batch().inputs["lidar"][0, 0], measured)
+    problems = [problem for problem in data.notes if problem not in data.assumptions]
+    assert [note in problem for problem in problems] == [True] * bool(note)
+
+
+@pytest.mark.parametrize("largest", [65535, 32767])
+@pytest.mark.parametrize("invalid", ["[0]", "[777]", "[]", '["negative"]', "[65535, 32767]"])
+def test_declared_missing_values_are_added_to_those_that_are_always_missing(
+    largest: int, invalid: str, tmp_path: Path
+) -> None:
+    stored = np.array([[777, 1000, largest]], dtype=np.uint16 if largest == 65535 else np.int16)
+    write_pairs(tmp_path, stored, ".npy")
+    declare(tmp_path, scale="1000", invalid=invalid)
+    np.testing.assert_allclose(depth_of(tmp_path), [[np.nan if "777" in invalid else 0.777, 1, np.nan]])
+    notes = load(str(tmp_path)).notes
+    assert any("the largest value of their type" in note for note in notes) == (str(largest) not in invalid)
+
+
+@pytest.mark.parametrize("angles", [True, False])
+def test_a_range_of_0_in_integers_is_no_return_whatever_is_declared(angles: bool, tmp_path: Path) -> None:
+    write_pairs(tmp_path, np.array([[0, 1000], [2000, 65535]], dtype=np.uint16), ".npy")
+    np.save(tmp_path / "a.npy", np.zeros(2))
+    declare(
+        tmp_path, "range", invalid="[65535]", **dict.fromkeys(("azimuth", "zenith"), '"a.npy"') if angles else {}
+    )
+    (values,) = load(str(tmp_path)).batch(torch.tensor([0]), ["lidar"]).inputs.values()
+    if angles:
+        assert values[0, 3].tolist() == [[0, 1], [1, 0]]
+    else:
+        assert values[0].tolist() == [[[0, 1], [2, 0]]]

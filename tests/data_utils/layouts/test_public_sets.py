@@ -148,6 +148,36 @@ def test_classes_of_any_layout_can_be_declared(sun: Path) -> None:
         load(str(sun / "tree"))
 
 
+def test_an_unknown_class_is_named_with_all_that_the_data_have(sun: Path) -> None:
+    (sun / "dataset.toml").write_text('classes = ["bedroom", "kitchn", "kitchen"]')
+    with pytest.raises(DataError, match=r"dataset.toml declares a class 'kitchn'; there are bedroom, kitchen\."):
+        load(str(sun), image_size=8)
+    (sun / NYU_FRAME / "scene.txt").write_text("office")
+    (sun / "dataset.toml").write_text('classes = ["bedroom", "kitchen", "ofice"]')
+    with pytest.raises(DataError, match="'ofice'; there are bedroom, kitchen, office"):
+        load(str(sun), image_size=8)
+
+
+def test_links_to_folders_of_sun_rgbd_are_followed_but_not_in_a_circle(
+    sun: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    before = load(str(sun), image_size=8)
+    store = tmp_path_factory.mktemp("store")
+    for folder in (
+        "kv1/NYUdata",
+        "xtion/sun3ddata/brown",
+        "kv2/kinect2data/000252_2014-06-02_16-10-03_260595134347_rgbf000177-resize",
+    ):
+        (sun / folder).rename(store / Path(folder).name)
+        (sun / folder).symlink_to(store / Path(folder).name)
+    (store / "brown" / "again").symlink_to(sun / "xtion")
+    (sun / "kv1" / "NYU").symlink_to(store / "NYUdata")
+    (sun / "kv1" / "__MACOSX").symlink_to(store)
+    data = load(str(sun), image_size=8)
+    assert sorted(data.digests) == sorted(before.digests)
+    assert len(data) == 5
+
+
 NYU_FRAME = Path("kv1", "NYUdata", "NYU0001")
 
 
@@ -254,8 +284,8 @@ def test_nyu_depth_v2_is_neither_listed_nor_decoded_again(
     assert modalities_of(str(nyu)) == tuple(first.info.channels)
     assert opened == []
     monkeypatch.undo()
-    (nyu.parent / "dataset.toml").write_text('classes = ["lamp", "cup"]\n')
-    with pytest.raises(DataError, match="classes"):  # there is no cup that is large enough
+    (nyu.parent / "Dataset.TOML").write_text('classes = ["lamp", "cup"]\n')
+    with pytest.raises(DataError, match="declares a class 'cup'; there are chair, lamp"):  # no cup is large enough
         load(str(nyu), cache=cache, image_size=8)
 
 

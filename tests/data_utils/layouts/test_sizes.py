@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from data_utils import DataError, load
 from data_utils.__main__ import main
@@ -127,6 +128,26 @@ def test_depth_of_another_size_than_the_image_needs_one(tmp_path: Path) -> None:
         load(str(tmp_path))
     assert load(str(tmp_path), image_size=8).info.image_size == (8, 8)
     assert load(str(tmp_path), image_size=32).inputs["lidar"].shape == (4, 1, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("image", "depth", "problem"), [((8, 16), (16, 8), True), ((8, 16), (8, 8), False), ((8, 16), (4, 20), False)]
+)
+def test_an_image_that_its_orientation_turned_away_from_its_depth_is_a_problem(
+    image: tuple[int, int], depth: tuple[int, int], problem: bool, tmp_path: Path
+) -> None:
+    """Sizes are columns and rows; that of the image is the one after it was turned."""
+    write_pairs(tmp_path, np.full(depth[::-1], 1000, dtype=np.uint16))
+    exif = Image.Exif()
+    exif[274] = 6
+    for file in (tmp_path / "rgb").iterdir():
+        Image.new("RGB", image[::-1]).save(file, exif=exif)
+    data = load(str(tmp_path), image_size=8)
+    problems = [note for note in data.notes if note not in data.assumptions]
+    assert [note.startswith("4 pairs have files in portrait and in landscape format (") for note in problems] == [
+        True
+    ] * problem
+    assert all("0.png and " in note and "EXIF orientation turned the image alone" in note for note in problems)
 
 
 @pytest.mark.parametrize("size", ["8", "16x8:pad", "8x12:crop"])

@@ -1,6 +1,7 @@
 """Manifests as spreadsheets and Windows write them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -118,6 +119,33 @@ def test_parquet_is_a_table(folder: Path) -> None:
         assert load(str(folder)).sha256 == before
     (folder / "manifest.parquet").write_bytes(b"PAR1")
     with pytest.raises(DataError, match=r"manifest\.parquet is not a parquet file"):
+        load(str(folder))
+    table.assign(note="damaged later " * 9).to_parquet(folder / "manifest.parquet")
+    data = bytearray((folder / "manifest.parquet").read_bytes())
+    data[4:80] = bytes(76)
+    (folder / "manifest.parquet").write_bytes(data)
+    with pytest.raises(DataError, match=r"manifest\.parquet is not a parquet file \((?!None)"):
+        load(str(folder))
+
+
+def test_columns_of_a_parquet_may_hold_anything(folder: Path) -> None:
+    """Boxes and encoded images that nobody reads, gaps of nullable types."""
+    pytest.importorskip("pyarrow")
+    before = load(str(folder)).sha256
+    table = pd.read_csv(folder / "manifest.csv")
+    (folder / "manifest.csv").unlink()
+    table["label"] = table["label"] + " "
+    extra: dict[str, Any] = {
+        "bbox": [[1.0, 2.0], [], None, [3.0]],
+        "jpeg": [b"\xff\xd8", None, b"", b"\xff"],
+        "taken": [pd.Timestamp("2026-01-01"), None, None, None],
+        "count": pd.array([1, None, 3, 4], dtype="Int64"),
+    }
+    table.assign(**extra).convert_dtypes().to_parquet(folder / "manifest.parquet")
+    assert load(str(folder)).sha256 == before
+    with_gap = table.assign(group=pd.array([1, None, 3, 4], dtype="Int64"))
+    with_gap.to_parquet(folder / "manifest.parquet")
+    with pytest.raises(DataError, match="no value in column 'group' of row 2"):
         load(str(folder))
 
 

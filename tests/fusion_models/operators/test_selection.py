@@ -1,7 +1,6 @@
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 from torch import nn
 
@@ -88,12 +87,3 @@ def test_evaluation_takes_the_mean_of_the_draws() -> None:
         weight, bias = linear(layer)
         expected = expected + np.maximum(weight @ at(x, 1, 2, 3) + bias, 0) / 2
     np.testing.assert_allclose(at(operator(inputs), 1, 2, 3), expected, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.parametrize("training", [True, False])
-def test_a_modality_that_is_missing_is_never_taken(training: bool) -> None:
-    operator, (first, second) = EmbraceNet([MAPS] * 2).train(training), features(pairs=2)
-    available = torch.tensor([[True, False], [False, True]])
-    fused = operator([first, second], available)
-    assert torch.equal(fused[0], operator.dock[0](first)[0].relu())
-    assert torch.equal(fused[1], operator.dock[1](second)[1].relu())
