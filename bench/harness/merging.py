@@ -103,8 +103,10 @@ def write(merged: Merged, folder: Path) -> None:
     them already is written again, as the tables may be missing.
 
     Raises:
-        RecordError: The folder has other records.
+        RecordError: The folder has other records, or is one of the runs.
     """
+    if any(run.folder is not None and run.folder.resolve() == folder.resolve() for _, run in merged.records):
+        raise RecordError(f"{folder} is one of the runs to merge; give a new folder with --out")
     names = _names_of_checkpoints(merged.records)
     records = [
         msgspec.structs.replace(record, checkpoint=name)

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from bench.analysis.formats import counted, enumerated
 from bench.config import OptionError
 from bench.harness.cell import Cell
 from bench.harness.data import SessionData
@@ -237,6 +236,8 @@ class Session:
 
     def describe(self, cells: Sequence[Cell]) -> list[str]:
         """What is going to be run, and what the readers of the data noticed; one line each."""
+        from bench.analysis.formats import counted, enumerated  # loads scipy
+
         lines = []
         seeds: dict[RunConfig, list[int]] = {}
         for cell in cells:

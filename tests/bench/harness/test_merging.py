@@ -247,6 +247,8 @@ def test_the_command_writes_tables_plots_and_page_and_says_what_is_missing(
     assert (out / "report.html").is_file()
     assert main(["merge", str(first), "--out", str(out)]) == 2
     assert "there are other records in this folder already; give a new one" in capsys.readouterr().err
+    assert main(["merge", str(out), "--out", str(out)]) == 2
+    assert f"{out} is one of the runs to merge; give a new folder" in capsys.readouterr().err
     assert read(out / "records.jsonl", RunRecord) == [record(), record(TWIN)]
 
 
