@@ -13,6 +13,7 @@ import msgspec
 import pytest
 from torch import nn
 
+from bench import baseline
 from bench.config import STANDARD
 from bench.metrics import QUANTITIES
 from bench.records import Metric, append
@@ -353,12 +354,19 @@ sys.exit(main(["baseline"]))
 """
 
 
-def test_a_new_protocol_field_with_a_default_changes_no_page(tmp_path: Path) -> None:
-    for package in (*PACKAGES, "results", "docs"):
-        ignored = shutil.ignore_patterns("__pycache__", "runs", "pictures")
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=ignored)
+def test_a_new_protocol_field_with_a_default_changes_no_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (*PACKAGES, "results/published"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    (records := tmp_path / "results" / "baseline").mkdir()
+    shutil.copy(ROOT / "results" / "baseline" / "fusion-experts.jsonl", records)
     for file in ("fusiongauge.py", "README.md"):
         shutil.copy(ROOT / file, tmp_path)
+    monkeypatch.setattr(baseline, "FOLDER", records)
+    monkeypatch.setattr(baseline, "README", tmp_path / "README.md")
+    baseline.write()
+    assert len(list(records.rglob("*.md"))) > 5
     config = tmp_path / "bench" / "config.py"
     before = config.read_text()
     field = "    valid_whole_batches: bool = False\n"

@@ -67,8 +67,8 @@ def test_the_statistics_of_a_mixture_weigh_cubes_and_spheres_one_to_four() -> No
 
 
 def test_poses_and_direction_of_known_pictures_are_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tools.camera.poses._ROTATIONS", 200)
-    monkeypatch.setattr("tools.camera.poses._STARTS", 3)
+    monkeypatch.setattr("tools.camera.poses._ROTATIONS", 100)
+    monkeypatch.setattr("tools.camera.poses._STARTS", 2)
     known = pictures(KNOWN)
     start = replace(KNOWN, phase_deg=78.0, elevation_deg=37.0)
     poses = [fit_pose(picture, start, np.random.default_rng(0)) for picture in known]
