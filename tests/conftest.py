@@ -1,7 +1,7 @@
 """For all tests: warnings are errors, training uses one thread, and what a test registers ends with it.
 
-Tests marked ``slow`` run whole commands in processes of their own; they are left out without ``--slow``. Those
-marked ``needs_cuda`` are skipped without a CUDA device.
+Tests marked ``slow`` run whole commands in processes of their own, or make all committed pages; they are left out
+without ``--slow``. Those marked ``needs_cuda`` are skipped without a CUDA device.
 """
 
 import gc
@@ -20,12 +20,12 @@ from fusion_models.registry import CUSTOM_MODELS
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--slow", action="store_true", help="also run the tests that start whole commands")
+    parser.addoption("--slow", action="store_true", help="also run the tests that take long: whole commands, all committed pages")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "error")
-    config.addinivalue_line("markers", "slow: starts whole commands in processes of their own; needs --slow")
+    config.addinivalue_line("markers", "slow: starts whole commands, or makes all committed pages; needs --slow")
     config.addinivalue_line("markers", "needs_cuda: skipped without a CUDA device; tools/gpu_check.sh runs these")
 
 

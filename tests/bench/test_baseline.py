@@ -16,6 +16,7 @@ from tests.bench.probes.samples import probe_record
 from tests.bench.samples import record as sample_record
 
 
+@pytest.mark.slow  # its time grows with the committed records
 def test_no_committed_page_disagrees_with_the_committed_records() -> None:
     assert not baseline.outdated()
 
