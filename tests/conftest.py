@@ -1,6 +1,6 @@
 """For all tests: warnings are errors, training uses one thread, and what a test registers ends with it.
 
-Tests marked ``slow`` run whole commands in processes of their own, or make all committed pages; they are left out
+Tests marked ``slow`` take seconds each: most run whole commands in processes of their own. They are left out
 without ``--slow``. Those marked ``needs_cuda`` are skipped without a CUDA device.
 """
 
@@ -20,12 +20,12 @@ from fusion_models.registry import CUSTOM_MODELS
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--slow", action="store_true", help="also run the tests that take long: whole commands, all committed pages")
+    parser.addoption("--slow", action="store_true", help="also run the tests that take seconds each")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("filterwarnings", "error")
-    config.addinivalue_line("markers", "slow: starts whole commands, or makes all committed pages; needs --slow")
+    config.addinivalue_line("markers", "slow: takes long, as whole commands do; needs --slow")
     config.addinivalue_line("markers", "needs_cuda: skipped without a CUDA device; tools/gpu_check.sh runs these")
 
 

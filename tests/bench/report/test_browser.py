@@ -181,6 +181,7 @@ def test_a_phone_scrolls_tables_and_not_the_page(page: Page) -> None:
     )
 
 
+@pytest.mark.slow  # axe looks at every element
 @pytest.mark.parametrize(
     ("viewport", "scheme"), [(PHONE, "light"), (WIDE, "light"), (WIDE, "dark")], ids=["phone", "light", "dark"]
 )

@@ -66,6 +66,7 @@ def test_the_statistics_of_a_mixture_weigh_cubes_and_spheres_one_to_four() -> No
     assert deviation == pytest.approx(0.4, abs=0.01)  # of a share of a fifth
 
 
+@pytest.mark.slow  # fits nine numbers per picture
 def test_poses_and_direction_of_known_pictures_are_found_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tools.camera.poses._ROTATIONS", 100)
     monkeypatch.setattr("tools.camera.poses._STARTS", 2)
