@@ -16,7 +16,6 @@ import pytest
 from bench.config import FIRST_SEED, FP32, FULL, TF32, Precision
 from bench.harness.data import misfit
 from bench.harness.session import Session
-from bench.registry import find_study
 from data_utils import DATASETS
 
 
@@ -28,7 +27,7 @@ def test_engine_against_reference(session: Session, show: Callable[[str], None])
     from bench.training.device import precisions_of
 
     profile = session.options.profile
-    config = session.options.run_config(find_study("standard"))
+    config = session.options.standard
     chosen = config.protocol.precision
     protocol = profile.shorten(PROTOCOL, simulated=config.dataset in DATASETS)
     specs = (

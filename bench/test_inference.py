@@ -12,9 +12,7 @@ from typing import Any
 
 import pytest
 
-from bench.config import DEFAULT_STUDY
 from bench.harness.session import Session
-from bench.registry import find_study
 from fusion_models import ModelSpec
 
 Infer = Callable[[ModelSpec, int], None]
@@ -36,7 +34,7 @@ def infer(session: Session, benchmark: Any) -> Infer:
     def infer(spec: ModelSpec, batch_size: int) -> None:
         options = session.options
         device, profile = torch.device(options.device), options.profile
-        precision = options.run_config(find_study(DEFAULT_STUDY)).protocol.precision
+        precision = options.standard.protocol.precision
         with deterministic(precision):
             forward = ForwardPass(spec, session.any_source(), batch_size, options.device, precision)
             warm_up(forward, device)

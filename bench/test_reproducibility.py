@@ -14,7 +14,6 @@ from bench.config import FIRST_SEED, SMOKE, RunConfig
 from bench.harness.data import misfit
 from bench.harness.session import Session
 from bench.records import COMPLETED, RunRecord
-from bench.registry import find_study
 from fusion_models import MODELS, ModelSpec
 
 if TYPE_CHECKING:
@@ -27,7 +26,7 @@ ONE_PER_FAMILY = list({spec.family: spec for spec in MODELS.values() if spec.sta
 def rehearsal(session: Session) -> RunConfig:
     """The standard study on the session's data and device, cut down to profile smoke."""
     options = replace(session.options, profile=SMOKE)
-    return replace(options.run_config(find_study("standard")), results_dir=None)
+    return replace(options.standard, results_dir=None)
 
 
 @pytest.fixture

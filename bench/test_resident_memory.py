@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from bench.harness.session import Session
-from bench.registry import find_study
 
 PAIRS = 20_000
 
@@ -25,7 +24,7 @@ def test_resident_memory(session: Session, benchmark: Any) -> None:
     from bench.costs.resident import resident_memory
 
     options = session.options
-    config = options.run_config(find_study("standard"))
+    config = options.standard
     pairs = min(PAIRS, options.profile.simulated_pairs)
     config = replace(config, protocol=replace(config.protocol, pairs=pairs))
     record = benchmark.pedantic(resident_memory, args=(config,), rounds=1)

@@ -14,10 +14,9 @@ from typing import Any
 
 import pytest
 
-from bench.config import DEFAULT_STUDY, SMOKE
+from bench.config import SMOKE
 from bench.harness.data import misfit
 from bench.harness.session import Session
-from bench.registry import find_study
 from fusion_models import MODELS, ModelSpec
 
 AXES = ("pairs", "batch", "image")
@@ -38,7 +37,7 @@ def test_scaling(axis: str, spec: ModelSpec, session: Session, benchmark: Any) -
     profile = session.options.profile
     grows = scaling.axes(1 if profile == SMOKE else scaling.TIMED_STEPS)[axis]
     sizes = list(grows.epochs)[:2] if profile == SMOKE else list(grows.epochs)
-    precision = session.options.run_config(find_study(DEFAULT_STUDY)).protocol.precision
+    precision = session.options.standard.protocol.precision
     with deterministic(precision):
         series = scaling.Series(spec, grows, sizes, info, session.options.device, precision)
         # An epoch has many steps, so a third of the rounds of other costs are enough.

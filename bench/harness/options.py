@@ -181,6 +181,11 @@ class Options:
             as_published=self.as_published,
         )
 
+    @property
+    def standard(self) -> RunConfig:
+        """The settings of runs of the default study, for what is measured beside trainings."""
+        return self.run_config(find_study(DEFAULT_STUDY))
+
     def command(self, cell: Cell, *, threads: int) -> str:
         """The shell command that runs a cell and no other, in the project's folder.
 
