@@ -239,11 +239,10 @@ def pages() -> dict[Path, str | Picture]:
     from bench.analysis.ledger import decide_claims, ledger
     from bench.analysis.tuning import with_best_rates
     from bench.tables.claims import page
-    from bench.tables.findings import findings
+    from bench.tables.findings import findings, in_short
     from bench.tables.tabulation import tables_by_study
 
     files: dict[Path, str | Picture] = {}
-    shown: list[str] = []
     records, probes = committed(), committed_probes()
     repeated = for_every_study(records)
     by_study = tables_by_study(repeated, probes)
@@ -253,19 +252,26 @@ def pages() -> dict[Path, str | Picture]:
         for table in tables:
             files[FOLDER / "tables" / f"{study}-{table.name}.md"] = table.markdown()
     claims = published_claims()
+    summary: list[str] = []
+    verdicts: list[str] = []
     if decide_claims(records, claims):
         decided = ledger(records, probes, claims)
         files[_claims_path()] = page(decided, lambda study: f"{FOLDER.name}/{_records_path(study).name}")
-        shown.append(findings(decided, QUESTIONS))
+        summary, verdicts = [in_short(decided)], [f"### Verdicts\n\n{findings(decided, QUESTIONS)}"]
     pictures = _pictures(records)
-    shown += [f"![{p.alt}]({path.relative_to(README.parent).as_posix()})\n" for path, p in pictures.items()]
+    shown = [
+        *summary,
+        *(f"![{p.alt}]({path.relative_to(README.parent).as_posix()})\n" for path, p in pictures.items()),
+        *verdicts,
+    ]
     for conditions, headlines in groupby(TABLES, lambda headline: headline[:2]):
         names = [name for name, group in groups.items() if _conditions(group) == conditions]
         wanted = [headline.name for headline in headlines]
         tables = [table for name in names for table in by_study[name] if table.name in wanted]
         if tables:
             question = with_best_rates(_of(conditions, records))[0].question
-            shown.append(f"{question}\n\n{_below_each_other(tables)}")
+            title = f"### Study `{conditions[0]}` on {conditions[1]}"
+            shown.append(f"{title}\n\n{question}\n\n{_below_each_other(tables)}")
     section = "\n".join(shown) or "*No runs are committed yet.*\n"
     before, _, rest = README.read_text(encoding="utf-8").partition(BEGIN)
     _, _, after = rest.partition(END)

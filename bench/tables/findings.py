@@ -1,6 +1,6 @@
-"""What the claims' verdicts come to, in tables with their numbers, for a README.
+"""What the claims' verdicts come to, in sentences and tables with their numbers, for a README.
 
-No verdict is written by hand, so none says more than its numbers. Which claims are shown is decided by a rule and
+No verdict is written by hand, so none says more than its numbers. Which claims are shown is decided by rules and
 by names given beforehand, so none is picked for its result.
 """
 
@@ -41,24 +41,70 @@ _OF_PARTS = {
 }
 """What comparisons say about their claim, in the order of a claim's rows."""
 
+MOST = 3
+"""How many claims are put in sentences."""
+
 _HEADER = ["claim", "verdict", "comparison", "result", "difference or ratio (95% interval)", "n"]
 
 
+def in_short(ledger: Ledger) -> str:
+    """How many verdicts there are, and up to three claims that hold, with their numbers, as a list in Markdown.
+
+    Claims that hold on data that are not simulated come first, then those that hold on most data sets, then the
+    others in the order of the ledger. Each also names the data sets on which it does not hold or is undecided.
+    """
+    tested = _tested(ledger)
+    if not tested:
+        claims = len({entry.claim.name for entry in ledger.entries})
+        return f"None of the {claims} claims has been tested on the committed runs.\n"
+    of_claims = grouped(tested, lambda entry: entry.claim.name).values()
+    holding = [entries for entries in of_claims if any(entry.ruling is Ruling.HOLDS for entry in entries)]
+    first = sorted(holding, key=lambda entries: _strength(ledger, entries), reverse=True)[:MOST]
+    number = f"{MOST} of the {len(holding)} claims that hold" if len(holding) > MOST else "The claims that hold"
+    rule = f"{number}, with 95% intervals; those on real data come first, then those on most data sets"
+    listed = [f"{rule}:", "\n".join(map(_sentence, first))] if first else []
+    return "\n\n".join([verdict_counts(ledger), *listed]) + "\n"
+
+
+def _strength(ledger: Ledger, entries: Sequence[Entry]) -> tuple[bool, int]:
+    """Whether a claim holds on data that are not simulated, and on how many data sets it holds."""
+    holds = [entry for entry in entries if entry.ruling is Ruling.HOLDS]
+    return not all(_is_simulated(ledger, entry) for entry in holds), len(holds)
+
+
+def _sentence(entries: Sequence[Entry]) -> str:
+    """A claim and its verdict on each data set; where it holds, with the least certain comparison."""
+    holds, others = [], []
+    for entry in entries:
+        under = entry.conditions
+        if under and entry.ruling is Ruling.HOLDS:
+            names, effect, n = _comparison(entry.parts)
+            holds.append(
+                f"On {under.shared.dataset}, {under.protocol}: {entry.words}; {effect}, {n} seeds ({names})."
+            )
+        elif under:
+            others.append(f"On {under.shared.dataset}: {entry.words}.")
+    text = entries[0].claim.text
+    return f"- **{text[0].upper()}{text[1:]}.** {' '.join(holds + others)}"
+
+
+def _tested(ledger: Ledger) -> list[Entry]:
+    """Claims that were run, each under its first protocol; those on data that are not simulated come first."""
+    tested = [entry for entry in _under_first_protocols(ledger) if entry.conditions is not None]
+    return sorted(tested, key=lambda entry: _is_simulated(ledger, entry))
+
+
 def findings(ledger: Ledger, questions: Collection[str] = ()) -> str:
-    """The verdicts as Markdown: claims with their numbers and data, how to read them, and how many there are.
+    """The verdicts as tables in Markdown: claims with their numbers and data, and how to read them.
 
     Those on data that are not simulated come first.
 
     Args:
-        ledger: The verdicts.
+        ledger: The verdicts, at least one of a claim that was run.
         questions: The names of claims to show whatever came out, unless they were not run. All decided ones are
             shown before them. Each is shown under the first of its protocols that was run.
     """
-    tested = [entry for entry in _under_first_protocols(ledger) if entry.conditions is not None]
-    if not tested:
-        claims = len({entry.claim.name for entry in ledger.entries})
-        return f"None of the {claims} claims has been tested on the committed runs.\n"
-    tested.sort(key=lambda entry: _is_simulated(ledger, entry))
+    tested = _tested(ledger)
     decided = [entry for ruling in DECIDED for entry in tested if entry.ruling is ruling]
     asked = [entry for name in questions for entry in tested if entry.claim.name == name and entry not in decided]
     blocks = [
@@ -74,7 +120,7 @@ def findings(ledger: Ledger, questions: Collection[str] = ()) -> str:
     ]
     if any("learned" in block for block in blocks):
         reading.insert(1, f"{LEARNED_MEANS}.")
-    return "\n\n".join([verdict_counts(ledger), *blocks, " ".join(reading)]) + "\n"
+    return "\n\n".join([*blocks, " ".join(reading)]) + "\n"
 
 
 def verdict_counts(ledger: Ledger) -> str:
