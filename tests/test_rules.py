@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.util import resolve_name
 from pathlib import Path
 from typing import Any
@@ -80,10 +81,16 @@ def sources() -> Iterator[tuple[str, Path]]:
             yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    """Everything that a file of Python consists of."""
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def imports(module: str, path: Path) -> Iterator[str]:
     """The modules that a file imports, also inside functions; of ``from a import b`` a, or a.b if a module."""
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -267,10 +274,7 @@ def test_blocking_torch_can_fail() -> None:
 
 def strings(path: Path) -> set[str]:
     """All string constants of a file."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    return {
-        node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    }
+    return {node.value for node in nodes(path) if isinstance(node, ast.Constant) and isinstance(node.value, str)}
 
 
 def test_each_metric_is_declared_once() -> None:
@@ -294,7 +298,7 @@ def keys_by_hand(path: Path) -> int:
     """How many tuples of a file are made of the attributes that tell cells apart."""
     return sum(
         {"model", "seed"} < {element.attr for element in node.elts if isinstance(element, ast.Attribute)}
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.Tuple)
     )
 

@@ -133,11 +133,13 @@ def test_the_suite_is_run_in_full_on_a_gpu() -> None:
     assert all(command.count(full) == 1 for full in SMALLER)
 
 
+@pytest.mark.slow
 def test_every_step_of_a_first_night_passes(statuses: dict[str, int]) -> None:
     assert len(statuses) >= 7
     assert set(statuses.values()) == {0}, statuses
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("statuses")
 def test_the_summary_is_shown(environment: dict[str, str]) -> None:
     shown = Path(environment["GITHUB_STEP_SUMMARY"]).read_text()
@@ -145,6 +147,7 @@ def test_the_summary_is_shown(environment: dict[str, str]) -> None:
     assert MODEL in shown
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("statuses")
 def test_every_artifact_is_there_and_the_history_is_one(environment: dict[str, str]) -> None:
     (upload,) = (step["with"] for step in SUITE["steps"] if "upload-artifact" in step.get("uses", ""))
@@ -155,6 +158,7 @@ def test_every_artifact_is_there_and_the_history_is_one(environment: dict[str, s
     assert publish["output-file-path"] in {f"{download['path']}/{path.name}" for path in paths}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("statuses")
 def test_a_night_that_is_worse_than_the_last_good_one_fails(environment: dict[str, str]) -> None:
     (kept,) = Path(environment["LAST_GOOD"]).iterdir()

@@ -7,6 +7,7 @@ another one alone.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from itertools import combinations
 
@@ -25,9 +26,9 @@ COMPARE_FAIL = "--benchmark-compare --benchmark-compare-fail mean:100000000%"
 UNTIL_DECIDED = f"--until-decided --max-seeds 6 --budget 1h --compare-models {MODELS}"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Option:
-    """An option with its values, and with the options that it needs.
+    """An option with its values, and with the options that it needs; equal only to itself.
 
     Attributes:
         text: Words with spaces between them; ``{folder}`` is replaced.
@@ -41,7 +42,7 @@ class Option:
     says: str = ""
     needs: str = ""
 
-    @property
+    @cached_property
     def names(self) -> frozenset[str]:
         """The options that it has; plug-ins by their names, as ``-p`` can be repeated."""
         words = self.text.split(" ")
@@ -196,9 +197,9 @@ def commands(options: Sequence[Option] = OPTIONS) -> Iterator[Command]:
     first = [option for option in options if option.effect not in ("", FAILED)]
     for option in (*first, *(option for option in options if option not in first)):
         while left[option]:
-            chosen = [option]
+            chosen, fitting = [option], list(options)
             while len(chosen) < TOGETHER:
-                fitting = [other for other in options if all(other in partners[one] for one in chosen)]
+                fitting = [other for other in fitting if other in partners[chosen[-1]]]
                 best = max(
                     fitting,
                     key=lambda other: (sum(other in left[one] for one in chosen), len(left[other])),

@@ -1,5 +1,6 @@
 """Files of claims: those that ship here, what is read from them, and what is refused."""
 
+from functools import cache
 from itertools import chain
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def test_every_published_claim_is_read_once() -> None:
             assert claim.text == read_published(study)["claims"][int(number) - 1]
 
 
+@cache
 def _trained(study: str, second: str) -> list[str]:
     """The models that a study trains on data of RGB and a second modality."""
     specs = [find_model(model) for model in find_study(study).models]

@@ -39,16 +39,18 @@ def test_of_unfinished_runs_nothing_is_drawn(tmp_path: Path) -> None:
     assert not (tmp_path / "plots").exists()
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_a_caption_tells_what_the_figure_was_obtained_under(name: str) -> None:
-    caption = figures(RECORDS)[name].get_supxlabel()
-    assert "one seed" in caption
-    for fact in ("shapes, 2 classes, 400 training pairs", "profile: quick", "(n = 1)", "device: a processor"):
-        assert fact in caption
-    again = [replace(run, seed=52) for run in RECORDS]
-    caption = figures([*RECORDS, *again])[name].get_supxlabel()
-    assert "one seed" not in caption
-    assert "(n = 2)" in caption
+def test_captions_tell_what_figures_were_obtained_under() -> None:
+    of_one_seed = figures(RECORDS)
+    of_two_seeds = figures([*RECORDS, *(replace(run, seed=52) for run in RECORDS)])
+    assert list(of_one_seed) == list(of_two_seeds) == list(FIGURES)
+    for name in FIGURES:
+        caption = of_one_seed[name].get_supxlabel()
+        assert "one seed" in caption
+        for fact in ("shapes, 2 classes, 400 training pairs", "profile: quick", "(n = 1)", "device: a processor"):
+            assert fact in caption
+        caption = of_two_seeds[name].get_supxlabel()
+        assert "one seed" not in caption
+        assert "(n = 2)" in caption
 
 
 def test_the_same_records_give_the_same_files(tmp_path: Path) -> None:
@@ -80,8 +82,7 @@ def test_a_long_name_keeps_its_beginning_and_its_end() -> None:
     assert short(f"a{'n' * 100}z") == f"a{'n' * 29}…{'n' * 29}z"
 
 
-@pytest.mark.parametrize("name", FIGURES)
-def test_nothing_is_cut_off_at_the_edge(name: str) -> None:
+def test_nothing_is_cut_off_at_the_edge() -> None:
     runs = [
         replace(
             run,
@@ -95,11 +96,12 @@ def test_nothing_is_cut_off_at_the_edge(name: str) -> None:
         for run in (RECORDS[0], RECORDS[2])
         for place, embedder in enumerate((*EMBEDDERS, "a name of more than forty characters in all"))
     ]
-    canvas = FigureCanvasAgg(figures(runs)[name])
-    canvas.draw()
-    pixels = np.asarray(canvas.buffer_rgba())
-    for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
-        assert edge.min() == 255
+    for name, figure in figures(runs).items():
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        pixels = np.asarray(canvas.buffer_rgba())
+        for edge in (pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]):
+            assert edge.min() == 255, name
 
 
 def test_a_legend_is_read_row_by_row_and_wide_labels_have_rows_of_their_own() -> None:

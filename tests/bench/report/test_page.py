@@ -271,6 +271,7 @@ def test_the_metric_of_a_plugin_is_shown() -> None:
     ],
     ids=["study", "model", "modality", "metric", "environment", "failed", "diverged", "incomplete"],
 )
+@pytest.mark.usefixtures("undrawn")
 def test_a_record_of_unknown_things_gives_a_page(changes: dict[str, Any]) -> None:
     known = [record(MODEL, seed=seed) for seed in (51, 52)]
     unknown = [replace(run, **changes) for run in known]

@@ -83,6 +83,7 @@ def test_poses_and_direction_of_known_pictures_are_found_again(monkeypatch: pyte
         np.testing.assert_allclose(pose.color, truth.color, atol=0.15)
 
 
+@pytest.mark.slow
 def test_strength_and_phase_are_found_again_from_statistics(monkeypatch: pytest.MonkeyPatch) -> None:
     truth = replace(LIGHT, phase_deg=75.0, strength=5.0)
     drawn = simulated(truth, 30, seed=5)
