@@ -178,7 +178,8 @@ def _parser() -> argparse.ArgumentParser:
     command(_history, a_run, out("default: history.json beside the records", metavar="FILE"))
     command(_nightly, a_run, last_good, fail_on, out("default: summary.md beside the records", metavar="FILE"))
     command(_keep, a_run, last_good)
-    audit = command(_audit)
+    size = _option("--image-size", default="", metavar="SIZE", help="resize all images, as for pytest bench")
+    audit = command(_audit, size)
     audit.add_argument("--dataset", default="", metavar="NAME-or-PATH", help=dataset_help())
     audit.add_argument(
         "--study",
@@ -230,7 +231,8 @@ def _parser() -> argparse.ArgumentParser:
         help="time that a cell takes on its device in addition to its training; default: %(default)s, the limit "
         "of tools/ray_check.py",
     )
-    corruptions = command(_corruptions, _option("file", type=user_path, metavar="FILE", help="the PNG to write"))
+    picture = _option("file", type=user_path, metavar="FILE", help="the PNG to write")
+    corruptions = command(_corruptions, picture, size)
     corruptions.add_argument(
         "--dataset", default="shapes-hard", metavar="NAME-or-PATH", help=dataset_help("%(default)s")
     )
@@ -433,6 +435,7 @@ def _audit(options: argparse.Namespace) -> int:
         profile=FULL.name,
         study=options.study,
         dataset=options.dataset,
+        image_size=options.image_size,
         device="cpu",
         seeds=options.seeds,
         published=options.as_published,
@@ -476,7 +479,7 @@ def _corruptions(options: argparse.Namespace) -> int:
     from data_utils import DATASETS, load
 
     pairs = 64 if options.dataset in DATASETS else None  # enough for the statistics that replace a modality
-    dataset = load(options.dataset, pairs=pairs)
+    dataset = load(options.dataset, pairs=pairs, image_size=options.image_size or None)
     if not 0 <= options.pair < len(dataset):
         raise OptionError(f"--pair {options.pair}: give a number from 0 to {len(dataset) - 1}")
     sheet = corrupted_sheet(dataset, options.pair, FIRST_SEED)

@@ -115,7 +115,7 @@ def declare(group: pytest.OptionGroup) -> None:
         "--until-decided",
         action="store_true",
         help="add seeds in the looks that the claims declare, and skip cells that no undecided claim needs; with "
-        "--study claims or --compare-models",
+        "--study claims or a study that claims are about, --compare-models or --claims",
     )
     group.addoption(
         "--max-seeds",

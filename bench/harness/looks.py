@@ -56,8 +56,8 @@ class Plan:
         """Raise OptionError if nothing can be decided: no claim, or too few seeds for a look."""
         if not self._pursued:
             raise OptionError(
-                "--until-decided: the selected cells can decide no claim; give --study claims, "
-                "--compare-models A B, or claims of your own with --claims FILE"
+                "--until-decided: the selected cells can decide no claim; give --study claims or a "
+                "study that claims are about, --compare-models A B, or claims of your own with --claims FILE"
             )
         first = self._looks[self._first]
         if len(self._seeds) < first:

@@ -1,7 +1,7 @@
 """What the claims' verdicts come to, in sentences and tables with their numbers, for a README.
 
-No verdict is written by hand, so none says more than its numbers. Which claims are shown is decided by rules and
-by names given beforehand, so none is picked for its result.
+No verdict is written by hand, so none says more than its numbers. The tables have all decided claims and the
+questions that were named beforehand; the list above them has claims that hold, chosen by a rule.
 """
 
 from collections import Counter
@@ -60,7 +60,11 @@ def in_short(ledger: Ledger) -> str:
     of_claims = grouped(tested, lambda entry: entry.claim.name).values()
     holding = [entries for entries in of_claims if any(entry.ruling is Ruling.HOLDS for entry in entries)]
     first = sorted(holding, key=lambda entries: _strength(ledger, entries), reverse=True)[:MOST]
-    number = f"{MOST} of the {len(holding)} claims that hold" if len(holding) > MOST else "The claims that hold"
+    number = (
+        f"{MOST} of the {len(holding)} claims that hold on some data"
+        if len(holding) > MOST
+        else "The claims that hold"
+    )
     rule = f"{number}, with 95% intervals; those on real data come first, then those on most data sets"
     listed = [f"{rule}:", "\n".join(map(_sentence, first))] if first else []
     return "\n\n".join([verdict_counts(ledger), *listed]) + "\n"

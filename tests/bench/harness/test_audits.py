@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from bench.cli import main
 from bench.config import STANDARD
@@ -114,6 +115,20 @@ def test_models_are_audited_on_request(
     output = capsys.readouterr().out
     assert "tree, models built for it\n" in output
     assert output.count("wide-intermediate-concat-maxpool = wide-late-concat-maxpool: ") == count
+
+
+def test_images_are_resized_on_request(tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A size that models of the study cannot have, and one that they can; the picture has pairs of that size."""
+    words = ["audit", "--dataset", str(tree), "--study", "fusion-compact", "--models", "--image-size"]
+    assert main([*words, "12"]) == 2
+    assert "not 12x12" in capsys.readouterr().err
+    assert main([*words, "32"]) == 0
+    sizes = []
+    for size in ("16", "32"):
+        assert main(["corruptions", str(tmp_path / size), "--dataset", str(tree), "--image-size", size]) == 0
+        with Image.open(tmp_path / size) as picture:
+            sizes.append(picture.size)
+    assert sizes[0] < sizes[1]
 
 
 @pytest.mark.parametrize(

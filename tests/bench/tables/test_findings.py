@@ -18,7 +18,7 @@ def test_nothing_run_says_so() -> None:
 def test_claims_that_hold_are_in_short_with_their_numbers() -> None:
     counts, rule, listed = in_short(ledger(deep(0.1, 0.3))).split("\n\n")
     assert counts == verdict_counts(ledger(deep(0.1, 0.3)))
-    assert rule.startswith("The claims that hold, with 95% intervals")
+    assert rule.startswith("The claims that hold on some data, with 95% intervals")
     assert listed == (
         "- **MaxPool reaches lower validation loss and higher accuracy.** On shapes, as published: "
         "holds (look 1 of 3); loss -0.20 (-0.20 to -0.20), 10 seeds "
@@ -51,7 +51,7 @@ def test_a_few_of_many_claims_that_hold_are_in_short() -> None:
         for i in range(MOST + 1)
     ]
     text = in_short(ledger(deep(0.1, 0.3), claims=Claims(tuple(claims))))
-    assert f"{MOST} of the {MOST + 1} claims that hold" in text
+    assert f"{MOST} of the {MOST + 1} claims that hold on some data" in text
     assert text.count("- **") == MOST
 
 
