@@ -60,12 +60,11 @@ def in_short(ledger: Ledger) -> str:
     of_claims = grouped(tested, lambda entry: entry.claim.name).values()
     holding = [entries for entries in of_claims if any(entry.ruling is Ruling.HOLDS for entry in entries)]
     first = sorted(holding, key=lambda entries: _strength(ledger, entries), reverse=True)[:MOST]
-    number = (
-        f"{MOST} of the {len(holding)} claims that hold on some data"
-        if len(holding) > MOST
-        else "The claims that hold"
+    number = f"{MOST} of the {len(holding)}" if len(holding) > MOST else "The"
+    rule = (
+        f"{number} claims that hold on some data, with 95% intervals; those on real data come first, then those on "
+        "most data sets"
     )
-    rule = f"{number}, with 95% intervals; those on real data come first, then those on most data sets"
     listed = [f"{rule}:", "\n".join(map(_sentence, first))] if first else []
     return "\n\n".join([verdict_counts(ledger), *listed]) + "\n"
 
