@@ -62,8 +62,8 @@ def in_short(ledger: Ledger) -> str:
     first = sorted(holding, key=lambda entries: _strength(ledger, entries), reverse=True)[:MOST]
     number = f"{MOST} of the {len(holding)}" if len(holding) > MOST else "The"
     rule = (
-        f"{number} claims that hold on some data, with 95% intervals; those on real data come first, then those on "
-        "most data sets"
+        f"{number} claims that hold on some data, with 95% intervals; those on real data come first, then those "
+        "on most data sets"
     )
     listed = [f"{rule}:", "\n".join(map(_sentence, first))] if first else []
     return "\n\n".join([verdict_counts(ledger), *listed]) + "\n"
