@@ -355,10 +355,13 @@ def _located(path: Path) -> tuple[str, Path]:
     if len(below) > 1:
         of_split = all(part_of(place.name) for place in below)
         together = ", or list the pairs of all in a manifest.csv with a column split" if of_split else ""
+        of_classes = (
+            " If these folders are classes, list the pairs in a manifest.csv, whose columns label and group name "
+            "the class and the sequence of each pair."
+        )
         raise DataError(
-            f"'{path}' holds several data sets; give the path of one{together}: {some(list(map(str, below)))}. If "
-            "these folders are classes, list the pairs in a manifest.csv, whose columns label and group name the "
-            "class and the sequence of each pair."
+            f"'{path}' holds several data sets; give the path of one{together}: {some(list(map(str, below)))}."
+            f"{'' if of_split else of_classes}"
         )
     if not below:
         return "", path

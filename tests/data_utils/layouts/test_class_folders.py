@@ -185,7 +185,7 @@ def test_a_split_of_whole_data_sets_is_named_with_the_table_that_keeps_it(tmp_pa
     for part in ("train", "test"):
         write_class_folders(tmp_path / part, {"rgb": RGB, "depth": DEPTH}, "class", "0")
     with pytest.raises(
-        DataError, match=r"several data sets; give the path of one, or list .* a column split: .*test"
+        DataError, match=r"several data sets; give the path of one, or list .* a column split: .*train\.$"
     ):
         load(str(tmp_path))
 
