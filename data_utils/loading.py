@@ -15,9 +15,12 @@ import torch
 from data_utils.cache import Cache
 from data_utils.dataset import DatasetInfo, PairedDataset, part_of
 from data_utils.errors import DataError
-from data_utils.layouts.declared import FILE_NAME, read_declaration
+from data_utils.layouts.content import missing
+from data_utils.layouts.declared import FILE_NAME, DeclaredDataset, read_declaration
 from data_utils.layouts.kept import files_key
-from data_utils.layouts.paths import entries, file_named, folders
+from data_utils.layouts.listing import Listing
+from data_utils.layouts.media import is_media
+from data_utils.layouts.paths import dvc_pointer, entries, file_named, folders, is_missing, missing_in
 from data_utils.layouts.reading import read_listing
 from data_utils.layouts.sizes import ImageSize
 from data_utils.mapped import mapped_of
@@ -287,12 +290,11 @@ def _read(reading: _Reading) -> PairedDataset:
             if place == path
             else dataset.noting(f"The data set was found in the folder {place.relative_to(path)}.")
         )
-    if packed := [file.name for file in (entries(path) if path.is_dir() else [path]) if _is_archive(file)]:
-        raise DataError(
-            f"{name!r} is in no known layout, but packed ({some(packed)}); unpack it and give the folder of its "
-            "content."
-        )
-    problem = "exists, but in no known layout" if path.exists() else "is neither a data set nor an existing path"
+    _refuse_what_is_not_here(name, path)
+    hint = _hint(path) if path.is_dir() else ""
+    problem = (
+        f"exists, but in no known layout{hint}" if path.exists() else "is neither a data set nor an existing path"
+    )
     descriptions = []
     for layout in dict.fromkeys([*LAYOUTS.added, *LAYOUTS]):
         with _naming_the_file(LAYOUTS, layout):
@@ -303,6 +305,40 @@ def _read(reading: _Reading) -> PairedDataset:
     )
 
 
+def _refuse_what_is_not_here(name: str, path: Path) -> None:
+    """Refuse archives, links that lead nowhere and pointers of dvc in place of data."""
+    if is_missing(path):
+        raise DataError(f"{missing(path)}; mount or fetch it, or give the path of other data.")
+    if packed := [file.name for file in (entries(path) if path.is_dir() else [path]) if _is_archive(file)]:
+        raise DataError(
+            f"{name!r} is in no known layout, but packed ({some(packed)}); unpack it and give the folder of its "
+            "content."
+        )
+    pointers = [str(dvc_pointer(lost).relative_to(path)) for lost in _lost(path) if not lost.is_symlink()]
+    if pointers:
+        raise DataError(
+            f"{name!r} is in no known layout, but holds pointers of dvc ({some(pointers)}); fetch the data with "
+            "dvc pull."
+        )
+
+
+def _lost(path: Path) -> list[Path]:
+    """What is missing in a folder and in the folders in it."""
+    return [lost for folder in (path, *folders(path)) for lost in missing_in(folder)] if path.is_dir() else []
+
+
+def _hint(path: Path) -> str:
+    """What may be wrong with a folder in no known layout."""
+    if lost := _lost(path):
+        return f"; not all of it is there: {missing(lost[0])}"
+    if bare := [folder.name for folder in folders(path) if any(map(is_media, entries(folder)))]:
+        return (
+            f"; its folders {some(bare)} hold files directly: make a folder per modality in each class (mug/rgb, "
+            "mug/depth), or list the pairs in a manifest.csv"
+        )
+    return ""
+
+
 def _is_archive(path: Path) -> bool:
     return path.suffix.lower() in _ARCHIVES and path.is_file()
 
@@ -311,7 +347,7 @@ def _located(path: Path) -> tuple[str, Path]:
     """The layout of a path, and where the data set is: there, or the only one in folders below; "" if none.
 
     Raises:
-        DataError: There are several data sets below.
+        DataError: There are several data sets below, or a declaration is above the data.
     """
     if (layout := _layout_of(path)) or not path.is_dir():
         return layout, path
@@ -319,10 +355,27 @@ def _located(path: Path) -> tuple[str, Path]:
     if len(below) > 1:
         of_split = all(part_of(place.name) for place in below)
         together = ", or list the pairs of all in a manifest.csv with a column split" if of_split else ""
+        of_classes = (
+            " If these folders are classes, list the pairs in a manifest.csv, whose columns label and group name "
+            "the class and the sequence of each pair."
+        )
         raise DataError(
             f"'{path}' holds several data sets; give the path of one{together}: {some(list(map(str, below)))}."
+            f"{'' if of_split else of_classes}"
         )
-    return (_layout_of(below[0]), below[0]) if below else ("", path)
+    if not below:
+        return "", path
+    _refuse_declaration_above(below[0], path)
+    return _layout_of(below[0]), below[0]
+
+
+def _refuse_declaration_above(place: Path, path: Path) -> None:
+    """Refuse a declaration between the path that was given and the place of the data, where it is not read."""
+    if file_named(place, FILE_NAME):
+        return
+    for folder in (folder for folder in place.parents if folder.is_relative_to(path)):
+        if ignored := file_named(folder, FILE_NAME):
+            raise DataError(f"{ignored} is not beside the data, which are in {place}; move it there.")
 
 
 def _layout_of(path: Path) -> str:
@@ -347,14 +400,13 @@ def _read_as(name: str, path: Path, reading: _Reading) -> PairedDataset:
         layout, size, cache = LAYOUTS[name](), reading.size, reading.cache
         if layout.listing is not None:
             folder = path if path.is_dir() else path.parent
+            declared = read_declaration(folder) or DeclaredDataset("", {})
             kept_as = _kept_as(layout, path, folder, reading)
             if cache is not None and kept_as and (kept := mapped_of(cache, kept_as)):
                 reading.announce(Need(kept.info.name, len(kept), kept.stored_bytes).mapped_from(cache))
                 return kept
             shown = (reading.progress,) if layout.container else ()
-            listing = layout.listing(path, reading.angles_of, *shown)
-            if (declared := read_declaration(folder)) and declared.classes:
-                listing = listing.of_classes(declared.classes, str(folder / FILE_NAME))
+            listing = _as_declared(layout.listing(path, reading.angles_of, *shown), declared, folder)
             return read_listing(listing, size, reading.progress, cache, reading.announce, kept_as)
         if layout.read is None:
             raise DataError(f"the layout {name!r} has neither read nor listing; give it one of them.")
@@ -363,6 +415,13 @@ def _read_as(name: str, path: Path, reading: _Reading) -> PairedDataset:
                 f"the layout {name!r} reads images at their own size; leave the image size {size} out."
             )
         return _required(layout.read(path, reading.angles_of))
+
+
+def _as_declared(listing: Listing, declared: DeclaredDataset, folder: Path) -> Listing:
+    """The listing with the declared name and classes."""
+    if declared.classes:
+        listing = listing.of_classes(declared.classes, str(folder / FILE_NAME))
+    return replace(listing, name=declared.name or listing.name)
 
 
 def _kept_as(layout: Layout, path: Path, folder: Path, reading: _Reading) -> str:

@@ -10,16 +10,18 @@ may hold the name of the modality as well (``0001_rgb.jpg``, ``0001_depth.png``)
 
 import json
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from data_utils.errors import DataError
-from data_utils.layouts.declared import Declaration, DeclaredDataset, read_declaration
+from data_utils.layouts.content import of_names, refuse_missing
+from data_utils.layouts.declared import FILE_NAME, Declaration, DeclaredDataset, chosen_classes, read_declaration
 from data_utils.layouts.listing import Listing
-from data_utils.layouts.media import by_stem, holds_media, is_media, read_values
-from data_utils.layouts.paths import alike, composed, entries, folders, partners
-from data_utils.layouts.ranges import declared_source, refuse_parts, without_partner
+from data_utils.layouts.media import by_stem, holds_media, is_media, media_below, of_other_types, read_values
+from data_utils.layouts.paths import alike, by_name, entries, folders, partners
+from data_utils.layouts.ranges import SAVE_AS, declared_source, not_read, refuse_parts, without_partner
 from data_utils.modality import NAMES, Kind
 from data_utils.naming import can_name
 from fusiongauge import some
@@ -55,15 +57,16 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
         The modalities in the order of ``dataset.toml``, otherwise images first; classes sorted by name.
 
     Raises:
-        DataError: Classes and modalities cannot be told apart, a modality has files of an undeclared kind, or
-            there are fewer than two classes.
+        DataError: Classes and modalities cannot be told apart, a modality has files of an undeclared kind, a
+            folder is missing, or there are fewer than two classes.
     """
     if angles_of:
         raise DataError(f"{root} has no angles of classes; leave angles_of out.")
     declared = read_declaration(root) or DeclaredDataset("", {})
-    found = _tree(root)
+    refuse_missing(root, declared.folders)
+    found = _of_classes(_tree(root, declared.folders), declared.classes)
     tree = _by_class(root, found, declared.modalities)
-    classes = sorted(tree)
+    classes = chosen_classes(declared.classes, sorted(tree), root / FILE_NAME)
     refuse_parts(root, classes)
     names = list(dict.fromkeys(name for label in classes for name in tree[label]))
     declarations = _declarations(root, tree, names, declared.modalities)
@@ -72,13 +75,16 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
             f"{root} has one class, {classes[0]!r}, with the modalities {', '.join(names)}; a classifier needs at "
             "least two classes, each with a folder per modality."
         )
-    unread = _unread(root, found, {declaration.folder for declaration in declarations.values()})
+    usual = () if declared.modalities else NAMES
+    modalities = {*usual, *(alike(declaration.folder) for declaration in declarations.values())}
+    unread = _unread(root, found, modalities, declared, by_class=tree is found)
     files: dict[str, list[Path]] = {name: [] for name in declarations}
     labels: list[int] = []
     groups: list[int] = []
     scenes: dict[tuple[str, str], int] = {}
     stems: list[str] = []
     alone: list[Path] = []
+    of_others: list[str] = []
     for label, name in enumerate(classes):
         of_class = {m: by_stem(tree[name][d.folder]) for m, d in declarations.items() if d.folder in tree[name]}
         for modality in declarations:
@@ -88,11 +94,14 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
                     f"{root} has no {modality} of the class {name!r}; add them, or leave the class out{why}."
                 )
         pairs, left_out = partners(_shortened(of_class, declarations))
+        others = [path for d in declarations.values() for path in of_other_types(tree[name][d.folder])]
+        of_others += [str(path.relative_to(root)) for path in others]
         if not pairs:
             counts = ", ".join(f"{len(paths)} in {modality}" for modality, paths in of_class.items())
+            save = f", and {SAVE_AS} ({others[0].name} is not read)" if others else ""
             raise DataError(
                 f"{root} has files of the class {name!r} ({counts}), but none with the same stem; give the files "
-                "of a pair the same name."
+                f"of a pair the same name{save}."
             )
         alone += left_out
         for stem, paths in pairs.items():
@@ -101,11 +110,11 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
             groups.append(scenes.setdefault((name, _scene(stem)), len(scenes)))
             for modality, path in paths.items():
                 files[modality].append(path)
-    notes = [*without_partner([str(path.relative_to(root)) for path in alone])]
+    notes = [*without_partner([str(path.relative_to(root)) for path in alone]), *not_read(of_others)]
     if unread:
         notes.append(
-            "Folders that are empty, or whose files are not in folders of a class and a modality, were left out: "
-            f"{some(unread)}."
+            "Folders that are empty, hold only files of types that are not read (such as .heic), or whose files "
+            f"are not in folders of a class and a modality, were left out: {some(unread)}."
         )
     tables = [path.name for path in entries(root) if _TABLE.search(path.name)]
     assumptions = [f"{some(tables)} is not read; give its path if it lists the pairs."] if tables else []
@@ -116,7 +125,7 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
         if declaration.kind == "range" and not declared.modalities
     ]
     return Listing(
-        name=declared.name or root.resolve().name,
+        name=root.resolve().name,
         classes=tuple(classes),
         labels=labels,
         groups=groups,
@@ -127,37 +136,80 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
     )
 
 
-def _tree(root: Path) -> Tree:
+def _tree(root: Path, declared: Collection[str] = ()) -> Tree:
     """The folders of media, two levels below the root; empty unless it has the form of this layout."""
     tree = {}
-    for name, first in _named(folders(root)).items():
-        media = {inner: second for inner, second in _named(folders(first)).items() if _holds_media(second)}
+    for name, first in by_name(folders(root)).items():
+        media = {inner: second for inner, second in by_name(folders(first)).items() if _holds_media(second)}
         if media:
             tree[name] = media
+    tree = _spelled_alike(tree, declared)
     pairs = sum(map(len, tree.values()))
     if len(tree) == 1 and not _usual({*tree, *next(iter(tree.values()))}):
         return {}
     return tree if pairs > len(tree) or len({name for media in tree.values() for name in media}) < pairs else {}
 
 
-def _named(paths: Sequence[Path]) -> dict[str, Path]:
-    """Folders by their names; one name in two encodings is one name unless both are there."""
-    counts = Counter(composed(path.name) for path in paths)
-    return {name if counts[name := composed(path.name)] == 1 else path.name: path for path in paths}
+def _spelled_alike(tree: Mapping[str, dict[str, Path]], declared: Collection[str]) -> dict[str, dict[str, Path]]:
+    """The tree with one spelling of names on its second level that differ in the case of letters.
+
+    It is the declared one, or the one with small letters. If a folder has two of the names, all stay as they are.
+    """
+    spellings: dict[str, set[str]] = defaultdict(set)
+    for media in tree.values():
+        for name in media:
+            spellings[alike(name)].add(name)
+    for media in tree.values():
+        for key, count in Counter(map(alike, media)).items():
+            if count > 1:
+                spellings.pop(key, None)
+    spelled = {
+        name: max(names, key=lambda each: (each in declared, each))
+        for names in spellings.values()
+        for name in names
+    }
+    return {
+        first: {spelled.get(name, name): folder for name, folder in media.items()} for first, media in tree.items()
+    }
 
 
-def _unread(root: Path, tree: Tree, modalities: Collection[str]) -> list[str]:
-    """The folders of classes and modalities that are not used, and those of media elsewhere."""
-    read = {second.parent for media in tree.values() for second in media.values()}
-    elsewhere = [first for first in folders(root) if first not in read and holds_media(first)]
-    unread = [
-        second
-        for first in folders(root)
-        for second in folders(first)
-        if {composed(first.name), composed(second.name)} & set(modalities) and not _holds_media(second)
-    ]
-    unread = [folder for folder in unread if folder.parent not in elsewhere]
-    return [str(folder.relative_to(root)) for folder in (*elsewhere, *unread)]
+def _of_classes(tree: Tree, classes: Collection[str]) -> Tree:
+    """The tree without other classes, whichever level holds the classes; as it is if it lacks one of them."""
+    if not classes:
+        return tree
+    if set(classes) <= set(tree):
+        return {name: media for name, media in tree.items() if name in classes}
+    kept = {first: {name: media[name] for name in media if name in classes} for first, media in tree.items()}
+    there = {name for media in kept.values() for name in media}
+    return {first: media for first, media in kept.items() if media} if set(classes) <= there else tree
+
+
+def _unread(
+    root: Path, tree: Tree, modalities: Collection[str], declared: DeclaredDataset, *, by_class: bool
+) -> list[str]:
+    """The folders of media that are not read, and folders of these modalities without media.
+
+    Args:
+        root: The folder.
+        tree: The folders that are read.
+        modalities: Names that are used or usual, as ``alike`` gives them.
+        declared: Folders of other classes and modalities are left out on purpose.
+        by_class: Whether the first level of the tree holds the classes.
+    """
+    read = {second for media in tree.values() for second in media.values()}
+    above = {second.parent for second in read}
+    unread = []
+    for first in of_names(folders(root), declared.classes):
+        if first not in above and holds_media(first):
+            unread.append(first)
+            continue
+        for second in of_names(folders(first), declared.folders):
+            modality = second if by_class else first
+            if second in read:
+                unread += filter(holds_media, folders(second))
+            elif alike(modality.name) in modalities or holds_media(second) or of_other_types(second):
+                unread.append(second)
+    return [str(folder.relative_to(root)) for folder in unread]
 
 
 def _usual(names: Iterable[str]) -> bool:
@@ -166,8 +218,10 @@ def _usual(names: Iterable[str]) -> bool:
 
 
 def _holds_media(folder: Path) -> bool:
-    """Whether there are media in the folder, and nothing below it."""
-    return any(map(is_media, entries(folder))) and not folders(folder)
+    """Whether a folder holds media, more than all folders in it: those hold what somebody set aside."""
+    own = sum(map(is_media, entries(folder)))
+    below = (file for inner in folders(folder) for file in media_below(inner))
+    return own > 0 and len(list(islice(below, own))) < own
 
 
 def _by_class(root: Path, tree: Tree, declared: Mapping[str, Declaration]) -> Tree:

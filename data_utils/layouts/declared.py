@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from data_utils.errors import DataError
-from data_utils.layouts.paths import file_named
+from data_utils.layouts.content import content
+from data_utils.layouts.paths import composed, file_named
 from data_utils.modality import KINDS, METRIC, Kind
 from data_utils.naming import require_name
 from fusiongauge import some
@@ -85,6 +86,11 @@ class DeclaredDataset:
     modalities: Mapping[str, Declaration]
     classes: tuple[str, ...] = ()
 
+    @property
+    def folders(self) -> frozenset[str]:
+        """The names of all folders that are declared: classes and modalities."""
+        return frozenset((*self.classes, *(modality.folder for modality in self.modalities.values())))
+
 
 def read_declaration(folder: Path) -> DeclaredDataset | None:
     """The ``dataset.toml`` of a folder, in any case of letters; None if there is none.
@@ -96,34 +102,39 @@ def read_declaration(folder: Path) -> DeclaredDataset | None:
     if file is None:
         return None
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        entries = tomllib.loads(content(file, "restore it").decode("utf-8-sig"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise DataError(f"{file} cannot be read as TOML ({error}); correct it.") from None
-    _known(file, "", content, ("name", "classes", "modalities"))
-    name, tables = content.get("name", ""), content.get("modalities", {})
+    _known(file, "", entries, ("name", "classes", "modalities"))
+    name, tables = entries.get("name", ""), entries.get("modalities", {})
     if not isinstance(name, str) or not isinstance(tables, dict):
         raise DataError(f'{file} needs name = "..." as text and modalities as tables, such as [modalities.depth].')
     modalities = {modality: _modality(file, modality, table) for modality, table in tables.items()}
-    classes = content.get("classes", [])
+    classes = entries.get("classes", [])
     if not isinstance(classes, list) or not all(isinstance(label, str) for label in classes):
         raise DataError(f"{file} has classes = {classes!r}; write a list of names.")
-    return DeclaredDataset(name, modalities, tuple(classes))
+    if len(set(classes)) == 1:
+        raise DataError(f"{file} has classes = {classes!r}; write at least two, or leave the entry out for all.")
+    return DeclaredDataset(name, modalities, tuple(map(composed, classes)))
 
 
 def chosen_classes(declared: Sequence[str], there: Collection[str], place: object) -> list[str]:
-    """The declared classes, sorted.
+    """The declared classes as the data spell them, sorted; the encoding of accents does not count.
 
     Args:
-        declared: Their names.
+        declared: Their names; () for all.
         there: The names that the data have, as a message lists them.
         place: Where they are declared, for the message.
 
     Raises:
         DataError: The data have no such class.
     """
-    if unknown := [name for name in declared if name not in there]:
+    if not declared:
+        return sorted(there)
+    spelled = {composed(name): name for name in there}
+    if unknown := [name for name in declared if composed(name) not in spelled]:
         raise DataError(f"{place} declares a class {unknown[0]!r}; there are {some(list(there), 20)}.")
-    return sorted(set(declared))
+    return sorted({spelled[composed(name)] for name in declared})
 
 
 def _modality(file: Path, name: str, table: object) -> Declaration:
@@ -134,7 +145,9 @@ def _modality(file: Path, name: str, table: object) -> Declaration:
     _known(file, where, table, [field.name for field in fields(Declaration) if field.name != "name"])
     if table.get("kind") not in KINDS:
         raise DataError(f"{file} has kind = {table.get('kind')!r} in {where}; use one of {', '.join(KINDS)}.")
-    values = dict(table)
+    values: dict[str, Any] = {
+        key: composed(value) if isinstance(value, str) else value for key, value in table.items()
+    }
     for key in ("column", "folder", "unit", "azimuth", "zenith"):
         if not isinstance(values.get(key, ""), str):
             raise DataError(f"{file} has {key} = {values[key]!r} in {where}; write a text.")

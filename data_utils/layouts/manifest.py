@@ -28,10 +28,10 @@ from PIL import Image
 
 from data_utils.dataset import PART_WORDS, part_of
 from data_utils.errors import DataError
-from data_utils.layouts.declared import Declaration, DeclaredDataset, read_declaration
+from data_utils.layouts.declared import Declaration, DeclaredDataset, chosen_classes, read_declaration
 from data_utils.layouts.listing import Angles, Listing, Source
 from data_utils.layouts.media import is_media, read_angles
-from data_utils.layouts.paths import Inside, composed, file_named, is_data
+from data_utils.layouts.paths import Inside, alike, composed, file_named, is_data
 from data_utils.layouts.ranges import common_angles, declared_source
 from data_utils.layouts.tables import SUFFIXES, read_table
 from data_utils.modality import METRIC, NAMES, Kind
@@ -99,6 +99,12 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
         )
     if table.empty:
         raise DataError(f"{file} has no rows; add one per pair.")
+    for name in ("label", "group"):
+        table[name] = table[name].map(composed)
+    if declared.classes:
+        labels = sorted({*table["label"]} - {""})
+        kept = chosen_classes(declared.classes, labels, file.with_name("dataset.toml"))
+        table = table[table["label"].isin([*kept, ""])]  # a row without a label is refused below
     for name in columns:
         gaps = table.index[table[name] == ""]
         if len(gaps):
@@ -111,8 +117,6 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
         rows = table.loc[hidden, media[0]].tolist()
         notes.append(f"{len(rows)} row(s) of files whose names begin with a dot were left out: {some(rows)}.")
         table = table[~hidden]
-    for name in ("label", "group"):
-        table[name] = table[name].map(composed)
     if not declared.modalities:
         notes += _unused(file, table, columns)
     classes = sorted(set(table["label"]))
@@ -134,7 +138,7 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
     if angles_of and not any(source.angles for source in sources.values()):
         raise DataError(f"{file} lists no range images with angles; leave angles_of out.")
     return Listing(
-        name=declared.name or file.resolve().parent.name,
+        name=file.resolve().parent.name,
         classes=tuple(classes),
         labels=[classes.index(label) for label in table["label"]],
         groups=pd.factorize(table["group"])[0].tolist(),
@@ -189,12 +193,12 @@ def _read(file: Path, declared: DeclaredDataset) -> tuple[pd.DataFrame, list[str
     table, notes = read_table(file, _EXPECTED)
     declarations = declared.modalities.values()
     as_declared = [name for d in declarations for name in (d.column, _scale_of(d.column))]
-    spellings = {name.lower(): name for name in (*_USUAL, *map(_scale_of, _USUAL), *as_declared)}
-    lower = Counter(name.lower() for name in table.columns)
+    spellings = {alike(name): name for name in (*_USUAL, *map(_scale_of, _USUAL), *as_declared)}
+    counts = Counter(map(alike, table.columns))
     spelled = {
-        name: spellings.get(name.lower(), name)
+        name: spellings.get(alike(name), name)
         for name in table.columns
-        if name not in as_declared and lower[name.lower()] == 1
+        if name not in as_declared and counts[alike(name)] == 1
     }
     return table.rename(columns=spelled), notes
 

@@ -42,6 +42,11 @@ _SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".jp2", ".j2k", ".tif", ".tiff", ".webp", ".avif", ".bmp"),
     *(".dib", ".gif", ".pgm", ".ppm", ".pnm", ".pfm", ".tga", ".exr", ".hdr"),
 )
+_NOT_READ = (
+    *(".heic", ".heif", ".jxl", ".dng", ".raw", ".cr2", ".cr3", ".nef", ".arw", ".bin", ".pcd", ".ply", ".las"),
+    *(".laz", ".mat", ".h5", ".hdf5", ".pt", ".pth", ".pkl", ".gz", ".mp4", ".avi", ".mov", ".mkv"),
+)
+"""Endings of images and measurements of types that are not read."""
 _RESTORE = "restore it or leave its pair out"
 _BITS_PER_SAMPLE, _SAMPLE_FORMAT = 258, 339  # of TIFF
 _TIFF_INTEGERS = {(2, 8): np.int8, (2, 16): np.int16, (1, 32): np.uint32}
@@ -57,7 +62,21 @@ def is_media(path: Path) -> bool:
 
 def holds_media(folder: Path) -> bool:
     """Whether there are media in a folder or in folders below it."""
-    return any(is_media(Path(name)) and is_data(name) for _, _, names in os.walk(folder) for name in names)
+    return any(media_below(folder))
+
+
+def media_below(folder: Path) -> Iterator[Path]:
+    """The media in a folder and in folders below it, in any order."""
+    for place, inner, names in os.walk(folder):
+        inner[:] = filter(is_data, inner)
+        yield from (Path(place, name) for name in names if is_media(Path(name)) and is_data(name))
+
+
+def of_other_types(folder: Path) -> list[Path]:
+    """The images and measurements in a folder whose type is not read, unless the same stem has one that is."""
+    files = entries(folder)
+    read = {path.stem for path in files if is_media(path)}
+    return [path for path in files if path.suffix.lower() in _NOT_READ and path.stem not in read]
 
 
 def by_stem(folder: Path, preferred: str = "") -> dict[str, Path]:

@@ -10,18 +10,27 @@ Every folder that contains an ``rgb`` or a ``lidar`` folder is a class, so a thi
 can have capitals. Without any angles these are class folders (``class_folders``).
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from data_utils.errors import DataError
-from data_utils.layouts.declared import read_declaration
+from data_utils.layouts.content import of_names, refuse_missing
+from data_utils.layouts.declared import FILE_NAME, DeclaredDataset, chosen_classes, read_declaration
 from data_utils.layouts.listing import Angles, Listing
-from data_utils.layouts.media import by_stem, holds_media, read_angles
-from data_utils.layouts.paths import entries, folder_named, folders, partners
-from data_utils.layouts.ranges import RangePair, common_angles, list_range_pairs, refuse_parts, without_partner
+from data_utils.layouts.media import by_stem, holds_media, of_other_types, read_angles
+from data_utils.layouts.paths import by_name, composed, entries, folder_named, folders, partners
+from data_utils.layouts.ranges import (
+    SAVE_AS,
+    RangePair,
+    common_angles,
+    list_range_pairs,
+    not_read,
+    refuse_parts,
+    without_partner,
+)
 from data_utils.simulator.shapes import Progress, Simulation, no_progress
 from fusiongauge import some
 
@@ -55,30 +64,41 @@ def list_nvidia_tree(root: Path, angles_of: str = "") -> Listing:
         name, then class.
 
     Raises:
-        DataError: There are fewer than two classes, or a class without pairs or angles, or folders of a split.
+        DataError: There are fewer than two classes, a class without pairs or angles, a folder that is missing, or
+            folders of a split.
     """
-    classes = _class_folders(root)
-    refuse_parts(root, [folder.name for folder in classes])
+    declared = read_declaration(root) or DeclaredDataset("", {})
+    refuse_missing(root, declared.classes)
+    there = by_name(_class_folders(root))
+    names = chosen_classes(declared.classes, list(there), root / FILE_NAME)
+    classes = {name: there[name] for name in names}
+    refuse_parts(root, names)
     if len(classes) < 2:
         raise DataError(
             f"{root} has {len(classes)} class folder(s); a classifier needs at least two, each with the folders "
             "rgb and lidar."
         )
-    measuring = [folder for folder in classes if folder.name == angles_of] or classes
+    measuring = [name for name in classes if name == composed(angles_of)] or names
     by_class = {
-        folder.name: Angles(*(read_angles(_angles_file(folder, name)) for name in _ANGLES)) for folder in measuring
+        name: Angles(*(read_angles(_angles_file(classes[name], angles)) for angles in _ANGLES))
+        for name in measuring
     }
     problems: list[str] = []
     angles = common_angles(str(root), by_class, angles_of, problems)
     pairs: list[RangePair] = []
     alone: list[Path] = []
-    for label, folder in enumerate(classes):
+    of_others: list[Path] = []
+    for label, folder in enumerate(classes.values()):
         of_class, left_out = _pair_up(folder, label)
         pairs += of_class
         alone += left_out
-    notes = [*without_partner([str(path.relative_to(root)) for path in alone]), *_unread(root, classes)]
-    names = tuple(folder.name for folder in classes)
-    return list_range_pairs(root.resolve().name, names, pairs, angles, notes, problems)
+        of_others += _of_other_types(folder)
+    notes = [
+        *without_partner([str(path.relative_to(root)) for path in alone]),
+        *not_read([str(path.relative_to(root)) for path in of_others]),
+        *_unread(root, classes.values(), of_names(folders(root), declared.classes)),
+    ]
+    return list_range_pairs(root.resolve().name, tuple(names), pairs, angles, notes, problems)
 
 
 def write_nvidia_tree(root: Path, simulation: Simulation, progress: Progress = no_progress) -> None:
@@ -100,12 +120,19 @@ def _class_folders(root: Path) -> list[Path]:
     return [folder for folder in folders(root) if folder_named(folder, *_MODALITIES)]
 
 
-def _unread(root: Path, classes: Collection[Path]) -> list[str]:
-    """The note on folders of media beside and in the class folders."""
-    read = {folder_named(folder, modality) for folder in classes for modality in _MODALITIES}
-    others = [folder for folder in folders(root) if folder not in classes]
+def _of_other_types(folder: Path) -> list[Path]:
+    """The files in a class folder's folders of modalities whose type is not read."""
+    read = [folder_named(folder, modality) for modality in _MODALITIES]
+    return [path for inner in read if inner for path in of_other_types(inner)]
+
+
+def _unread(root: Path, classes: Collection[Path], wanted: Sequence[Path]) -> list[str]:
+    """The note on folders of media beside and in the class folders, if they are in one of the wanted folders."""
+    read = [inner for folder in classes for name in _MODALITIES if (inner := folder_named(folder, name))]
+    others = [folder for folder in wanted if folder not in classes]
     others += [inner for folder in classes for inner in folders(folder) if inner not in read]
-    unread = [str(folder.relative_to(root)) for folder in others if holds_media(folder)]
+    others += [inner for folder in read for inner in folders(folder)]
+    unread = [str(folder.relative_to(root)) for folder in others if holds_media(folder) or of_other_types(folder)]
     if not unread:
         return []
     return [
@@ -133,6 +160,9 @@ def _pair_up(folder: Path, label: int) -> tuple[list[RangePair], list[Path]]:
     """The pairs of a class folder, and the files without a partner."""
     images, scans = _files(folder, "rgb", ".png"), _files(folder, "lidar", ".npy")
     pairs, alone = partners({"rgb": images, "lidar": scans})
+    if not pairs and (others := _of_other_types(folder)):
+        names = some([str(path.relative_to(folder)) for path in others])
+        raise DataError(f"{folder} has no pairs, as files are of types that are not read ({names}); {SAVE_AS}.")
     if not pairs:
         raise DataError(
             f"{folder} has {len(images)} file(s) in rgb and {len(scans)} in lidar, but none with the same stem; "

@@ -33,21 +33,49 @@ def folders(folder: Path) -> list[Path]:
     return [path for path in entries(folder) if path.is_dir()]
 
 
+def by_name(paths: Iterable[Path]) -> dict[str, Path]:
+    """Paths of one folder by their names; one name in two encodings is one name unless both are there."""
+    paths = list(paths)
+    counts = Counter(composed(path.name) for path in paths)
+    return {name if counts[name := composed(path.name)] == 1 else path.name: path for path in paths}
+
+
+def dvc_pointer(path: Path) -> Path:
+    """The file of dvc that stands for a file or folder until it is fetched."""
+    return path.with_name(f"{path.name}.dvc")
+
+
+def is_missing(path: Path) -> bool:
+    """Whether a file or folder is not there, only a link to it or a pointer of dvc."""
+    return not path.exists() and (path.is_symlink() or dvc_pointer(path).is_file())
+
+
+def missing_in(folder: Path) -> list[Path]:
+    """The files and folders that are missing in a folder."""
+    return list(filter(is_missing, _meant(folder)))
+
+
+def _meant(folder: Path) -> list[Path]:
+    """The entries of a folder, with what pointers of dvc stand for in place of the pointers."""
+    return list(dict.fromkeys(path.with_suffix("") if path.suffix == ".dvc" else path for path in entries(folder)))
+
+
 def file_named(folder: Path, *names: str) -> Path | None:
-    """The file in a folder that has the first of these names, in any case of letters; None if there is none."""
-    return _named(folder, names, Path.is_file)
+    """The file in a folder that has the first of these names, in any case of letters; None if there is none.
+
+    It can be missing, so that reading it says so.
+    """
+    return _named(folder, names, lambda path: path.is_file() or is_missing(path))
 
 
 def folder_named(folder: Path, *names: str) -> Path | None:
-    """The same of a folder in a folder."""
+    """The same of a folder in a folder, which is there."""
     return _named(folder, names, Path.is_dir)
 
 
 def _named(folder: Path, names: Collection[str], wanted: Callable[[Path], bool]) -> Path | None:
     with suppress(OSError):  # no folder, or one that cannot be read
-        found = {
-            path.name.lower(): path for path in entries(folder) if path.name.lower() in names and wanted(path)
-        }
+        found = {path.name.lower(): path for path in _meant(folder) if path.name.lower() in names and wanted(path)}
         return next((found[name] for name in names if name in found), None)
     return None
 

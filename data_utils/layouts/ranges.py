@@ -14,7 +14,7 @@ from data_utils.errors import DataError
 from data_utils.layouts.declared import FILE_NAME, Declaration
 from data_utils.layouts.listing import Angles, Listing, Source
 from data_utils.layouts.media import read_angles
-from data_utils.layouts.paths import Inside
+from data_utils.layouts.paths import Inside, composed
 from fusiongauge import some
 
 _EQUAL_RAD = 1e-6  # above float32 rounding of an angle, and far below any sensor's resolution
@@ -100,11 +100,12 @@ def common_angles(place: str, angles: Mapping[str, Angles], angles_of: str, prob
         DataError: ``angles_of`` is not a class.
     """
     if angles_of:
-        if angles_of not in angles:
+        spelled = {composed(name): each for name, each in angles.items()}
+        if composed(angles_of) not in spelled:
             raise DataError(
                 f"{place} has no angles of a class {angles_of!r}; the classes are {', '.join(angles)}."
             )
-        return angles[angles_of]
+        return spelled[composed(angles_of)]
     (first, common), *others = angles.items()
     for name, other in others:
         for what, one, two in zip(("azimuth", "zenith"), common, other, strict=True):
@@ -136,3 +137,14 @@ def without_partner(files: Sequence[str]) -> tuple[str, ...]:
     if not files:
         return ()
     return (f"{len(files)} file(s) without a partner were left out: {some(files)}.",)
+
+
+SAVE_AS = "save images as PNG or JPEG, and measurements as .npy or 16-bit PNG"
+"""What to do with files of types that are not read, for messages."""
+
+
+def not_read(files: Sequence[str]) -> tuple[str, ...]:
+    """The note on files of types that are not read; no note without such files."""
+    if not files:
+        return ()
+    return (f"{len(files)} file(s) of types that are not read were left out: {some(files)}; {SAVE_AS}.",)

@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data_utils.errors import DataError, UnreadableError
+from data_utils.layouts.content import refuse_missing
 from data_utils.layouts.declared import FILE_NAME, SUN_RGBD, Declaration, chosen_classes, read_declaration
 from data_utils.layouts.listing import Listing, Source
 from data_utils.layouts.media import is_media
@@ -76,10 +77,11 @@ def list_sun_rgbd(root: Path, angles_of: str = "") -> Listing:
         Modalities "rgb" and "lidar" (points), of different sizes. Intrinsics that cannot be read are problems.
 
     Raises:
-        DataError: There are fewer than two scenes.
+        DataError: There are fewer than two scenes, or a folder of frames is missing.
     """
     if angles_of:
         raise DataError(f"{root} has no angles of classes; leave angles_of out.")
+    refuse_missing(root)
     frames: list[_Frame] = []
     alone: list[str] = []
     problems: list[str] = []

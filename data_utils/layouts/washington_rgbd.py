@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from data_utils.errors import DataError, UnreadableError
-from data_utils.layouts.declared import Declaration
+from data_utils.layouts.content import refuse_missing
+from data_utils.layouts.declared import Declaration, read_declaration
 from data_utils.layouts.listing import Listing, Source
 from data_utils.layouts.paths import entries, folders
 from data_utils.layouts.ranges import without_partner
@@ -48,10 +49,12 @@ def list_washington_rgbd(root: Path, angles_of: str = "") -> Listing:
         Modalities "rgb" and "lidar" (points). Crops have different sizes. Places that cannot be read are problems.
 
     Raises:
-        DataError: There are fewer than two categories.
+        DataError: There are fewer than two categories, or the folder of one is missing.
     """
     if angles_of:
         raise DataError(f"{root} has no angles of classes; leave angles_of out.")
+    declared = read_declaration(root)
+    refuse_missing(root, declared.classes if declared else ())
     images: list[Path] = []
     depths: list[Path] = []
     intrinsics: list[tuple[float, float, float, float]] = []

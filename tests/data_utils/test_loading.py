@@ -73,6 +73,46 @@ def test_data_that_are_not_unpacked(tmp_path: Path, given: str) -> None:
     assert len(load(str(tmp_path))) == 4
 
 
+def test_data_that_were_not_fetched(tmp_path: Path) -> None:
+    (tmp_path / "cubes.dvc").touch()
+    with pytest.raises(DataError, match=r"holds pointers of dvc \(cubes.dvc\); fetch the data with dvc pull"):
+        load(str(tmp_path))
+    with pytest.raises(DataError, match=r"cubes is not there, only its pointer cubes.dvc \(fetch it: dvc pull\)"):
+        load(str(tmp_path / "cubes"))
+    (tmp_path / "cubes.dvc").unlink()
+    (tmp_path / "spheres").symlink_to("/unmounted/spheres")
+    with pytest.raises(DataError, match=r"no known layout; not all of it is there: .*/spheres is a link to /unm"):
+        load(str(tmp_path))
+    with pytest.raises(DataError, match=r"^\S*/spheres is a link to /unmounted/spheres, .*; mount or fetch it"):
+        load(str(tmp_path / "spheres"))
+
+
+def test_folders_that_hold_files_directly_are_named_with_the_remedy(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0_rgb.png").touch()
+    with pytest.raises(
+        DataError, match=r"; its folders a, b hold files directly: make a folder per modality in each class"
+    ):
+        load(str(tmp_path))
+
+
+def test_a_declaration_above_the_data_is_refused(tmp_path: Path) -> None:
+    write_nvidia_tree(tmp_path / "zip" / "data", simulate(4, 0, image_size=8))
+    (tmp_path / "dataset.toml").write_text('name = "room"')
+    with pytest.raises(DataError, match=r"dataset.toml is not beside the data, which are in \S*/data; move it"):
+        load(str(tmp_path))
+    (tmp_path / "dataset.toml").rename(tmp_path / "zip" / "data" / "dataset.toml")
+    assert load(str(tmp_path)).info.name == "room"
+
+
+def test_folders_of_sequences_are_named_with_the_table_that_keeps_classes(tmp_path: Path) -> None:
+    for name in ("box", "mug"):
+        write_nvidia_tree(tmp_path / name, simulate(4, 0, image_size=8))
+    with pytest.raises(DataError, match=r"several data sets; .* If these folders are classes, list the pairs in"):
+        load(str(tmp_path))
+
+
 def test_simulated_data_have_no_angles_of_a_class() -> None:
     with pytest.raises(DataError, match="not read from files; leave angles_of out"):
         load("shapes", pairs=2, angles_of="cubes")

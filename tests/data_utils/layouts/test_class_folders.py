@@ -111,7 +111,7 @@ def remove(name: str) -> Callable[[Path], None]:
         ({"rgb": RGB, "depth": DEPTH}, remove("b/depth"), "has no depth of the class 'b'; add them, or leave"),
         (
             {"rgb": RGB, "depth": DEPTH},
-            lambda f: (f / "b" / "depth" / "old").mkdir(),
+            lambda f: shutil.copytree(f / "b" / "depth", f / "b" / "depth" / "old"),
             r"has no depth of the class 'b'; .* \(not read: b/depth\)",
         ),
         (
@@ -185,7 +185,7 @@ def test_a_split_of_whole_data_sets_is_named_with_the_table_that_keeps_it(tmp_pa
     for part in ("train", "test"):
         write_class_folders(tmp_path / part, {"rgb": RGB, "depth": DEPTH}, "class", "0")
     with pytest.raises(
-        DataError, match=r"several data sets; give the path of one, or list .* a column split: .*test"
+        DataError, match=r"several data sets; give the path of one, or list .* a column split: .*train\.$"
     ):
         load(str(tmp_path))
 
@@ -249,3 +249,118 @@ def test_folders_of_files_in_other_places_are_a_problem(tmp_path: Path) -> None:
     assert data.sha256 == before.sha256
     (note,) = set(data.notes) - set(data.assumptions)
     assert note.endswith("in folders of a class and a modality, were left out: cup, test.")
+
+
+def move(pattern: str, to: str) -> Callable[[Path], object]:
+    """Move the files or folders of a pattern, each relative to its folder."""
+
+    def moved(folder: Path) -> None:
+        for path in sorted(folder.glob(pattern)):
+            (target := path.parent / to.format(path.stem)).parent.mkdir(exist_ok=True)
+            path.rename(target)
+
+    return moved
+
+
+@pytest.mark.parametrize("order", ["class", "modality"])
+@pytest.mark.parametrize(
+    ("damage", "left_out"),
+    [
+        pytest.param(move("**/rgb/**/*.png", "{}.heic"), "rgb", id="a usual name"),
+        pytest.param(move("**/nir/**/*.png", "{}.bin"), "nir", id="any name"),
+    ],
+)
+def test_a_modality_of_a_type_that_is_not_read_is_a_problem(
+    order: str, damage: Callable[[Path], object], left_out: str, tmp_path: Path
+) -> None:
+    write_class_folders(tmp_path, {"rgb": RGB, "depth": DEPTH, "nir": RGB[..., 0]}, order, "0")
+    damage(tmp_path)
+    data = load(str(tmp_path))
+    assert left_out not in data.inputs
+    (problem,) = set(data.notes) - set(data.assumptions)
+    folders = [f"{c}/{left_out}" if order == "class" else f"{left_out}/{c}" for c in "ab"]
+    assert problem.endswith(f"were left out: {', '.join(folders)}.")
+
+
+def test_folders_of_media_below_those_of_modalities_are_a_problem(tmp_path: Path) -> None:
+    """What was set aside, a modality whose files were set aside, and one that is a level too deep."""
+    write_class_folders(
+        tmp_path, {"rgb": RGB, "nir": RGB[..., 0], "depth": DEPTH, "ir": RGB[..., 0]}, "class", "01"
+    )
+    for folder in [tmp_path / "a", tmp_path / "b"]:
+        shutil.move(folder / "ir", folder / "camera" / "ir")
+        for modality, aside in (("rgb", "1.png"), ("nir", "*.png")):
+            (folder / modality / "old").mkdir()
+            for file in list((folder / modality).glob(aside)):
+                shutil.copy(file, folder / modality / "old" / file.name)
+    data = load(str(tmp_path))
+    assert list(data.inputs) == ["rgb", "depth"]
+    assert len(data) == 4
+    (problem,) = set(data.notes) - set(data.assumptions)
+    assert problem.endswith("were left out: a/camera, a/nir, a/rgb/old and 3 more.")
+
+
+def test_files_of_types_that_are_not_read_are_a_problem_unless_another_has_their_stem(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"rgb": RGB, "depth": DEPTH}, "class", "01")
+    (tmp_path / "a" / "rgb" / "0.dng").touch()
+    assert len(load(str(tmp_path)).notes) == 1
+    move("a/rgb/1.png", "1.heic")(tmp_path)
+    data = load(str(tmp_path))
+    assert len(data) == 3
+    assert "1 file(s) of types that are not read were left out: a/rgb/1.heic; save images as PNG" in data.notes[1]
+    move("a/depth/0.png", "2.png")(tmp_path)
+    with pytest.raises(DataError, match=r"none with the same stem; .* and save images as .* \(1.heic is not read"):
+        load(str(tmp_path))
+
+
+@pytest.mark.parametrize(("order", "name"), [("class", "a/nir"), ("class", "c"), ("modality", "thermal")])
+@pytest.mark.parametrize("link", [True, False])
+def test_a_folder_that_is_missing_is_refused(order: str, name: str, link: bool, tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"rgb": RGB, "depth": DEPTH}, order, "0")
+    if link:
+        (tmp_path / name).symlink_to("/unmounted/disk")
+    else:
+        (tmp_path / f"{name}.dvc").touch()
+    reason = "is a link to /unmounted/disk, which does not exist" if link else r"only its pointer \w+.dvc \(fetch"
+    with pytest.raises(DataError, match=rf"{name} .*{reason}.*; mount or fetch the folder, or remove the"):
+        load(str(tmp_path))
+    declared = 'classes = ["a", "b"]\n[modalities.depth]\nkind = "depth"\n'
+    (tmp_path / "dataset.toml").write_text(declared)
+    assert list(load(str(tmp_path)).inputs) == ["depth"]
+
+
+def test_links_to_files_that_are_missing_are_not_refused(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"rgb": RGB, "depth": DEPTH}, "class", "0")
+    (tmp_path / "LICENSE").symlink_to(".git/annex/objects/gone")
+    (tmp_path / "a" / "notes.pdf").symlink_to("gone")
+    (tmp_path / "a.dvc").touch()  # a is there
+    assert len(load(str(tmp_path)).notes) == 1
+
+
+@pytest.mark.parametrize("order", ["class", "modality"])
+def test_capitals_may_differ_between_folders(order: str, tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"rgb": RGB, "depth": DEPTH}, order, "0")
+    before = load(str(tmp_path))
+    first, second = ("a", "rgb") if order == "class" else ("rgb", "a")
+    (tmp_path / first / second).rename(tmp_path / first / second.upper())
+    data = load(str(tmp_path))
+    assert (data.sha256, data.names, list(data.inputs)) == (before.sha256, before.names, list(before.inputs))
+    shutil.copytree(tmp_path / first / second.upper(), tmp_path / first / second)
+    with pytest.raises(DataError, match=r"has no [rR][gG][bB] of the class|has no depth of the class 'A'"):
+        load(str(tmp_path))
+
+
+@pytest.mark.parametrize("order", ["class", "modality"])
+def test_classes_that_are_not_declared_need_not_be_usable(order: str, tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"rgb": RGB, "depth": DEPTH}, order, "0")
+    other = tmp_path / ("c/rgb" if order == "class" else "rgb/c")
+    shutil.copytree(tmp_path / ("a/rgb" if order == "class" else "rgb/a"), other)
+    with pytest.raises(DataError, match="has no depth of the class 'c'"):
+        load(str(tmp_path))
+    (tmp_path / "dataset.toml").write_text('classes = ["a", "b"]')
+    data = load(str(tmp_path))
+    assert data.info.classes == ("a", "b")
+    assert data.notes == data.assumptions
+    (tmp_path / "dataset.toml").write_text('classes = ["a", "d"]')
+    with pytest.raises(DataError, match=r"dataset.toml declares a class 'd'; there are a, b, c"):
+        load(str(tmp_path))

@@ -9,7 +9,7 @@ import torch
 from data_utils import DataError, load
 from data_utils.layouts.declared import read_declaration
 from data_utils.loading import modalities_of
-from tests.data_utils.layouts.files import DEPTH_M, write_pairs
+from tests.data_utils.layouts.files import DEPTH_M, write_class_folders, write_pairs
 
 DEPTH = '[modalities.depth]\nkind = "depth"\n'
 
@@ -58,6 +58,7 @@ def test_a_folder_without_declaration_has_none(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("name = ", "cannot be read as TOML"),
+        ('classes = ["a"]', "write at least two, or leave the entry out"),
         ("name = 5", "needs name = "),
         ("modalities = 5", "modalities as tables"),
         ("[modalities]\nrgb = 5", r"has rgb as a value; make it a table, \[modalities.rgb\]"),
@@ -106,6 +107,48 @@ def test_the_name_of_the_file_may_have_capitals(tmp_path: Path) -> None:
     write(tmp_path, DEPTH)
     (tmp_path / "dataset.toml").rename(tmp_path / "Dataset.TOML")
     assert read_declaration(tmp_path) is not None
+
+
+@pytest.mark.parametrize("name", ["dataset.toml", "manifest.csv"])
+@pytest.mark.parametrize("link", [True, False])
+def test_a_file_that_is_missing_is_not_taken_for_none(name: str, link: bool, tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"rgb": np.zeros((2, 2, 3), "u1"), "depth": np.ones((2, 2), "u2")}, "class", "0")
+    if link:
+        (tmp_path / name).symlink_to("gone")
+    else:
+        (tmp_path / f"{name}.dvc").touch()
+    with pytest.raises(DataError, match=rf"{name} (is a link to gone|.* only its pointer {name}.dvc)"):
+        load(str(tmp_path))
+
+
+def test_a_file_with_the_name_of_another_stands_for_it(tmp_path: Path) -> None:
+    (write(tmp_path, 'name = "kitchen"') / "dataset.toml").rename(tmp_path / "real.toml")
+    (tmp_path / "dataset.toml").write_text("real.toml")
+    declared = read_declaration(tmp_path)
+    assert declared is not None
+    assert declared.name == "kitchen"
+    (tmp_path / "dataset.toml").write_text("version https://git-lfs.github.com/spec/v1")
+    with pytest.raises(DataError, match=r"dataset.toml is a pointer of Git LFS, not the file itself; fetch it"):
+        read_declaration(tmp_path)
+
+
+def test_accents_count_as_equal_in_both_encodings(tmp_path: Path) -> None:
+    manifest = write_pairs(tmp_path) / "manifest.csv"
+    rows = manifest.read_text().replace("depth,label", "tiefe \u00fc,label").replace(",b,", ",w\u00fcrfel,")
+    manifest.write_text(rows, encoding="utf-8")
+    write(tmp_path, 'classes = ["a", "wu\u0308rfel"]\n' + DEPTH + 'column = "tiefe u\u0308"')
+    assert load(str(tmp_path)).info.classes == ("a", "w\u00fcrfel")
+
+
+def test_rows_of_classes_that_are_not_declared_need_not_be_complete(tmp_path: Path) -> None:
+    manifest = write_pairs(tmp_path) / "manifest.csv"
+    write(tmp_path, 'classes = ["a", "b"]')
+    before = load(str(tmp_path)).sha256
+    manifest.write_text(manifest.read_text() + "rgb/5.png,,c,5,,,,\n")
+    assert load(str(tmp_path)).sha256 == before
+    manifest.write_text(manifest.read_text() + "rgb/5.png,depth/0.png,,5,2,2,0,0\n")
+    with pytest.raises(DataError, match="no value in column 'label' of row 6"):
+        load(str(tmp_path))
 
 
 def test_a_missing_column_of_a_declared_modality_is_named(tmp_path: Path) -> None:

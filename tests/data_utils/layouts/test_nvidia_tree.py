@@ -211,3 +211,54 @@ def test_a_tree_whose_angles_were_not_fetched_is_a_tree(tree: Path) -> None:
         file.symlink_to("../.git/annex/objects/gone")
     with pytest.raises(DataError, match=r"azimuth.npy is a link to .*, which does not exist"):
         load(str(tree))
+
+
+def replace_by_a_link(root: Path) -> None:
+    shutil.rmtree(root / "cubes")
+    (root / "cubes").symlink_to("gone")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(remove_an_azimuth, id="other angles"),
+        pytest.param(lambda root: shutil.rmtree(root / "cubes/lidar"), id="no ranges"),
+        pytest.param(replace_by_a_link, id="link"),
+    ],
+)
+def test_name_and_classes_can_be_declared(tree: Path, damage: Callable[[Path], object]) -> None:
+    """A class that is not declared need not be usable; names with accents are equal in both encodings."""
+    shutil.copytree(tree / "spheres", tree / "wu\u0308rfel")
+    azimuth = tree / "spheres" / "azimuth.npy"
+    angles = np.load(azimuth)
+    damage(tree)
+    for name in ("spheres", "wu\u0308rfel"):
+        np.save(tree / name / "azimuth.npy", angles)
+    with pytest.raises(DataError):
+        load(str(tree))
+    (tree / "dataset.toml").write_text('name = "room"\nclasses = ["w\u00fcrfel", "spheres"]', encoding="utf-8")
+    data = load(str(tree), angles_of="wu\u0308rfel")
+    assert (data.info.name, data.info.classes, data.notes) == ("room", ("spheres", "w\u00fcrfel"), ())
+    assert data.sha256 == load(str(tree)).sha256 == load(str(tree), angles_of="w\u00fcrfel").sha256
+
+
+def test_files_of_types_that_are_not_read_are_named(tree: Path) -> None:
+    for stem in ("0001", "0002"):
+        (tree / "cubes" / "rgb" / f"{stem}.png").rename(tree / "cubes" / "rgb" / f"{stem}.heic")
+    shutil.copytree(tree / "cubes" / "rgb", tree / "cubes" / "rgb" / "old")
+    (tree / "cubes" / "radar").mkdir()
+    (tree / "cubes" / "radar" / "0001.bin").touch()
+    alone, others, unread = read(tree).notes
+    assert alone.startswith("2 file(s) without a partner were left out: cubes/lidar/0001.npy")
+    assert others.startswith("2 file(s) of types that are not read were left out: cubes/rgb/0001.heic, ")
+    assert unread.startswith("Folders of images or arrays are not read: cubes/radar, cubes/rgb/old; ")
+    (tree / "cubes" / "rgb" / "0000.png").unlink()
+    with pytest.raises(DataError, match=r"not read \(rgb/0001.heic, rgb/0002.heic\); save images as PNG"):
+        read(tree)
+
+
+def test_a_folder_that_is_missing_is_refused(tree: Path) -> None:
+    (tree / "cones").mkdir()
+    (tree / "cones" / "rgb").symlink_to("/unmounted/rgb")
+    with pytest.raises(DataError, match="cones/rgb is a link to /unmounted/rgb, which does not exist"):
+        load(str(tree))

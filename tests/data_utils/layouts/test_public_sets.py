@@ -62,6 +62,14 @@ def test_washington_rgbd(washington: Path) -> None:
     assert point(data, 0, 0, 3) == [0, 0, 0, 0]
 
 
+@pytest.mark.parametrize("layout", ["washington", "sun"])
+def test_a_folder_that_is_missing_is_refused(layout: str, request: pytest.FixtureRequest) -> None:
+    folder: Path = request.getfixturevalue(layout)
+    (folder / "realsense").symlink_to("/unmounted/disk")
+    with pytest.raises(DataError, match="realsense is a link to /unmounted/disk, which does not exist"):
+        load(str(folder))
+
+
 @pytest.mark.parametrize("ending", ["crop.png", "depthcrop.png", "loc.txt"])
 def test_washington_rgbd_leaves_incomplete_crops_out(washington: Path, ending: str) -> None:
     whole = load(str(washington))
