@@ -21,7 +21,14 @@ from data_utils.layouts.declared import read_declaration
 from data_utils.layouts.listing import Angles, Listing
 from data_utils.layouts.media import by_stem, holds_media, read_angles
 from data_utils.layouts.paths import entries, folder_named, folders, partners
-from data_utils.layouts.ranges import RangePair, common_angles, list_range_pairs, refuse_parts, without_partner
+from data_utils.layouts.ranges import (
+    RangePair,
+    by_name,
+    common_angles,
+    list_range_pairs,
+    refuse_parts,
+    without_partner,
+)
 from data_utils.simulator.shapes import Progress, Simulation, no_progress
 from fusiongauge import some
 
@@ -118,8 +125,8 @@ def _angles_file(folder: Path, name: str) -> Path:
     file = _entry(folder, name)
     if file is None:
         raise DataError(
-            f"{folder / name} does not exist; restore it, or name a class whose angles hold for all classes: "
-            "load(..., angles_of=CLASS), --angles-of CLASS."
+            f"{folder / name} does not exist; restore it, or, if one sensor measured all classes, copy it from "
+            f"another class or name that class ({by_name('CLASS')})."
         )
     return file
 
