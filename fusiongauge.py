@@ -1,4 +1,7 @@
-"""What the three packages share: the base of all errors, registries, plug-ins, hashes of code. Loads no torch."""
+"""What the three packages share: the base of all errors, output, registries, plug-ins, hashes of code.
+
+Loads no torch.
+"""
 
 import ast
 import codecs
@@ -13,12 +16,12 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, redirect_stdout, suppress
 from dataclasses import dataclass
 from importlib.metadata import entry_points
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TextIO, TypeVar, cast
 
 T = TypeVar("T")
 Decorated = TypeVar("Decorated")
@@ -71,6 +74,15 @@ def one_line(text: str) -> str:
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
+def quoted(value: object) -> str:
+    """The ``repr`` of a value for messages; of a long one only its beginning."""
+    text = repr(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+_LONGEST = 200  # characters
+
+
 def some(names: Sequence[str], count: int = 3) -> str:
     """The first few names and the number of the others."""
     more = f" and {len(names) - count} more" if len(names) > count else ""
@@ -115,6 +127,45 @@ def escape_on_terminals() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="fusiongauge.printable")
+
+
+@contextmanager
+def leaving_closed_pipes() -> Iterator[None]:
+    """Have ``print`` go on without a reader that closes standard output before its end (``| head``)."""
+    pipe = _Pipe(sys.stdout)
+    with redirect_stdout(cast(TextIO, pipe)):
+        try:
+            yield
+        finally:
+            pipe.flush()
+
+
+class _Pipe:
+    """A standard output that nobody may read to its end: the command goes on without it."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text, or nothing."""
+        with self._leaving():
+            return self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Pass on what was written."""
+        with self._leaving():
+            self._stream.flush()
+
+    @contextmanager
+    def _leaving(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:  # what its buffer holds is written again when Python ends
+            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 class PluginError(FusionGaugeError, ValueError):

@@ -11,11 +11,10 @@ import inspect
 import os
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Sequence
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO, cast
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from bench.config import DEFAULT_STUDY, FIRST_SEED, FULL, OptionError
 from bench.harness.interruption import as_interruptions
@@ -24,7 +23,7 @@ from bench.harness.values import dataset_help
 from bench.records import RecordError, write_file
 from bench.records.reading import load_records, read_run, read_runs
 from bench.registry import STUDIES
-from fusiongauge import IGNORED, FusionGaugeError, escape_on_terminals, printable, user_path
+from fusiongauge import IGNORED, FusionGaugeError, escape_on_terminals, leaving_closed_pipes, printable, user_path
 
 if TYPE_CHECKING:
     from bench.records import RunRecord
@@ -50,11 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _run(words[1:])
     restore_signals = as_interruptions()
     try:
-        with redirect_stdout(cast(TextIO, _Pipe(sys.stdout))):
+        with leaving_closed_pipes():
             load_plugins(words)
             options = _parser().parse_args(words)
             status: int = options.command(options)
-            sys.stdout.flush()
     except (FusionGaugeError, OSError) as error:  # OSError: a file that cannot be written or read
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
@@ -64,34 +62,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     finally:
         restore_signals()
     return status
-
-
-class _Pipe:
-    """A standard output that nobody may read to its end (``| head``): the command goes on without it."""
-
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
-
-    def write(self, text: str) -> int:
-        """Write text, or nothing."""
-        with self._leaving():
-            return self._stream.write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        """Pass on what was written."""
-        with self._leaving():
-            self._stream.flush()
-
-    @contextmanager
-    def _leaving(self) -> Iterator[None]:
-        try:
-            yield
-        except BrokenPipeError:  # what its buffer holds is written again when Python ends
-            os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
 
 
 def _run(words: Sequence[str]) -> NoReturn:

@@ -14,7 +14,14 @@ from data_utils.errors import DataError, UnreadableError
 from data_utils.memory import enough_memory
 from data_utils.registry import DATASETS, LAYOUTS
 from data_utils.simulator.levels import LEVELS
-from fusiongauge import FusionGaugeError, escape_on_terminals, load_installed_plugins, load_plugin, user_path
+from fusiongauge import (
+    FusionGaugeError,
+    escape_on_terminals,
+    leaving_closed_pipes,
+    load_installed_plugins,
+    load_plugin,
+    user_path,
+)
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -26,17 +33,25 @@ WRITABLE = ("manifest", "fiftyone", "nvidia-tree")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit status: 0, 1 for problems of a data set, 2 for usage errors."""
-    options = _parser().parse_args(arguments)
+    """Run one command.
+
+    Returns:
+        The exit status: 0; 1 for problems of a data set; 2 for usage errors; 130 after Ctrl-C.
+    """
     escape_on_terminals()
     try:
-        load_installed_plugins()
-        for path in options.plugin:
-            load_plugin(path)
-        status: int = options.command(options)
+        with leaving_closed_pipes():
+            options = _parser().parse_args(arguments)
+            load_installed_plugins()
+            for path in options.plugin:
+                load_plugin(path)
+            status: int = options.command(options)
     except (FusionGaugeError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("interrupted; what was being written may be incomplete", file=sys.stderr)
+        return 130
     return status
 
 

@@ -125,7 +125,10 @@ def pytest_configure(config: pytest.Config) -> None:
         folder = history_folder(options, config.rootpath, session.device_name)
         config.option.benchmark_storage = f"file://{folder}"
     if selected and not listing:
-        session.notes += [*IGNORED, *timing.choose_earlier_run(config)]
+        try:
+            session.notes += [*IGNORED, *timing.choose_earlier_run(config)]
+        except OptionError as error:
+            raise pytest.UsageError(str(error)) from error
     config.option.benchmark_columns = config.option.benchmark_columns or timing.COLUMNS
     config.option.benchmark_sort = "name"
 

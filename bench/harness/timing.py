@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -21,7 +21,10 @@ from bench.config import OptionError
 from bench.harness.ending import Ending, reason_of
 from bench.harness.saved import from_benchmarks
 from bench.harness.writable import why_no_file, why_no_folder
-from fusiongauge import user_path
+from fusiongauge import some, user_path
+
+if TYPE_CHECKING:
+    from pytest_benchmark.storage.file import FileStorage
 
 DEFAULT_STORAGE = "file://./.benchmarks"
 """pytest-benchmark's own."""
@@ -86,16 +89,23 @@ def choose_earlier_run(config: pytest.Config) -> list[str]:
 
     Returns:
         The files that are passed over, with the reason, a sentence each.
+
+    Raises:
+        OptionError: A run is named that does not exist or cannot be read.
     """
-    storage = config.option.benchmark_storage
-    if config.option.benchmark_compare is not True or storage.startswith("elasticsearch+"):
+    storage, chosen = config.option.benchmark_storage, config.option.benchmark_compare
+    if not chosen or storage.startswith("elasticsearch+"):
         return []
     from pytest_benchmark.storage.file import FileStorage
     from pytest_benchmark.utils import get_machine_id
 
     folder = FileStorage(storage.removeprefix("file://"), None, default_machine_id=get_machine_id())
+    stored = folder.query("[0-9][0-9][0-9][0-9]_")[::-1]
+    if chosen is not True:
+        _require_run(folder, chosen, stored)
+        return []
     notes: list[str] = []
-    for file in reversed(folder.query("[0-9][0-9][0-9][0-9]_")):
+    for file in stored:
         reason = _why_unusable(file)
         if not reason:
             config.option.benchmark_compare = str(file)
@@ -104,6 +114,25 @@ def choose_earlier_run(config: pytest.Config) -> list[str]:
     config.option.benchmark_compare = []
     config.stash[COMPARED] = True
     return notes
+
+
+def _require_run(folder: FileStorage, chosen: str, stored: Sequence[Path]) -> None:
+    """Refuse a name that stands for no run, or for a file that is none; pytest-benchmark would only warn.
+
+    Raises:
+        OptionError: It does; ``stored`` are the runs that there are, the latest first.
+    """
+    try:
+        files = folder.query(chosen)
+    except (ValueError, NotImplementedError):  # a path that does not exist
+        files = []
+    other = f"give one of {some([file.stem for file in stored])}, or no value for the latest"
+    remedy = other if stored else "leave the value out for a first run"
+    if not files:
+        raise OptionError(f"--benchmark-compare {chosen}: {folder} has no such run; {remedy}")
+    for file in files:
+        if reason := _why_unusable(file):
+            raise OptionError(f"--benchmark-compare {chosen}: {file} is not a stored run ({reason}); {remedy}")
 
 
 def _why_unusable(file: Path) -> str:

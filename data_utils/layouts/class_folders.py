@@ -22,6 +22,7 @@ from data_utils.layouts.listing import Listing
 from data_utils.layouts.media import by_stem, holds_media, is_media, media_below, of_other_types, read_values
 from data_utils.layouts.paths import alike, by_name, entries, folders, partners
 from data_utils.layouts.ranges import SAVE_AS, declared_source, not_read, refuse_parts, without_partner
+from data_utils.layouts.tables import SUFFIXES
 from data_utils.modality import NAMES, Kind
 from data_utils.naming import can_name
 from fusiongauge import some
@@ -117,7 +118,7 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
             f"are not in folders of a class and a modality, were left out: {some(unread)}."
         )
     tables = [path.name for path in entries(root) if _TABLE.search(path.name)]
-    assumptions = [f"{some(tables)} is not read; give its path if it lists the pairs."] if tables else []
+    assumptions = _unread_tables(tables)
     assumptions += [
         f"{name}: nothing tells the angles of a scanner (azimuth and zenith in dataset.toml), so its ranges are "
         "not turned into points."
@@ -210,6 +211,19 @@ def _unread(
             elif alike(modality.name) in modalities or holds_media(second) or of_other_types(second):
                 unread.append(second)
     return [str(folder.relative_to(root)) for folder in unread]
+
+
+def _unread_tables(names: Sequence[str]) -> list[str]:
+    """The note on tables beside the folders."""
+    if not names:
+        return []
+    readable = any(name.lower().endswith(SUFFIXES) for name in names)
+    remedy = (
+        "give its path if it lists the pairs"
+        if readable
+        else "if it lists the pairs, save it as CSV and give its path"
+    )
+    return [f"{some(names)} is not read; {remedy}."]
 
 
 def _usual(names: Iterable[str]) -> bool:

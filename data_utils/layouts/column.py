@@ -25,6 +25,7 @@ from data_utils.modality import MAX_RANGE_M, Modality
 from fusiongauge import some
 
 _NOT_TINY = 16  # pixels
+_EDGE = 0.9  # of the columns and rows; the middle of images of twice the size is at 1
 
 
 class File(NamedTuple):
@@ -43,7 +44,7 @@ class Column:
         good: Which pairs are in ``stored``.
         survey: Of the values.
         sizes: Rows and columns of the files, each with the first file that has them.
-        portrait: 1 for pairs whose file has more rows than columns, -1 for fewer, 0 for as many or none read.
+        shapes: Rows and columns of every pair's file, (N, 2); 0 where none was read.
     """
 
     def __init__(self, name: str, source: Source, size: ImageSize | None, workspace: Workspace) -> None:
@@ -55,7 +56,7 @@ class Column:
         self._name, self._source, self._workspace = name, source, workspace
         self._errors: list[tuple[Path, DataError]] = []
         self.sizes: dict[tuple[int, int], Path] = {}
-        self.portrait = np.zeros(len(source.files), dtype=np.int8)
+        self.shapes = np.zeros((len(source.files), 2), dtype=np.int64)
         self._per_unit = np.ones(len(source.files), dtype=np.float32)
         self._intrinsics = None if source.intrinsics is None else source.intrinsics.astype(np.float64, copy=True)
         self._rays: Resampling | None = None
@@ -77,7 +78,7 @@ class Column:
         rows, columns = result.plane.values.shape[:2]
         self.size = self.size or ImageSize(rows, columns)
         self.sizes.setdefault((rows, columns), file)
-        self.portrait[pair] = np.sign(rows - columns)
+        self.shapes[pair] = rows, columns
         resampling = self.size.resampling(rows, columns)
         self._rays = self._rays or resampling
         if self._intrinsics is not None:
@@ -149,24 +150,37 @@ class Column:
 
     def doubts(self) -> list[str]:
         """What is implausible; sentences."""
-        shares = (
-            f"{self._source.declaration.name}: cx and cy are below 1 in all rows, as if the intrinsics were "
-            "shares of the images' size; give fx, fy, cx and cy in pixels of the depth files."
-        )
-        return [*self.survey.doubts(), *([shares] if self._normalized else [])]
+        if not (of_intrinsics := self._doubt_of_intrinsics):
+            return self.survey.doubts()
+        remedy = "give fx, fy, cx and cy in pixels of the depth files"
+        return [
+            *self.survey.doubts(),
+            f"{self._source.declaration.name}: cx and cy are {of_intrinsics}; {remedy}.",
+        ]
 
     @property
-    def _normalized(self) -> bool:
-        """Whether the intrinsics seem to be shares of the images' size: no real camera has such pixels."""
+    def _doubt_of_intrinsics(self) -> str:
+        """What is implausible of cx and cy; "" if nothing is. Crops have principal points on all sides."""
         if self._source.intrinsics is None or not self.sizes or min(map(min, self.sizes)) < _NOT_TINY:
-            return False
+            return ""
         focal, middle = np.split(self._source.intrinsics, 2, axis=1)
-        return bool((focal < _NOT_TINY / 2).all() and (middle > 0).all() and (middle < 1).all())
+        if (focal < _NOT_TINY / 2).all() and (middle > 0).all() and (middle < 1).all():
+            return "below 1 in all rows, as if the intrinsics were shares of the images' size"
+        read = self.shapes.all(axis=1)
+        if (middle[read] > _EDGE * self.shapes[read, ::-1]).all():
+            return "at or beyond the last column and row of all files, as if they were in pixels of larger images"
+        return ""
 
     @property
     def has_angles(self) -> bool:
         """Whether there is an angle for every row and column, if there are angles at all."""
         return self._source.angles is None or set(self.sizes) <= {tuple(map(len, self._source.angles))}
+
+    @property
+    def aspects(self) -> npt.NDArray[np.float64]:
+        """Rows by columns of every pair's file, (N,); NaN where none was read."""
+        rows, columns = self.shapes.T
+        return np.where(columns > 0, rows / np.maximum(columns, 1), np.nan)
 
     def modality(self) -> Modality:
         """The description of the measurements."""

@@ -28,7 +28,7 @@ from data_utils.layouts.media import check_angles
 from data_utils.layouts.paths import Inside, is_data
 from data_utils.layouts.ranges import RangePair, common_angles, list_range_pairs, scene_of, without_partner
 from data_utils.simulator.shapes import Progress, Simulation, no_progress
-from fusiongauge import some
+from fusiongauge import quoted, some
 
 SLICES = ("rgb", "lidar")
 """The two slices of a group that make a pair."""
@@ -81,13 +81,13 @@ def list_fiftyone_export(path: Path, angles_of: str = "") -> Listing:
             raise DataError(f"{image.path} has no label in {root / 'samples.json'}; give every image one.")
         if scan.label not in ("", image.label):
             raise DataError(
-                f"{image.path} has the label {image.label!r}, but its range image has {scan.label!r}; "
+                f"{image.path} has the label {quoted(image.label)}, but its range image has {quoted(scan.label)}; "
                 "give both files of a pair the same label."
             )
     if len(classes) < 2:
         raise DataError(
-            f"{root} has pairs of the classes {classes}; a classifier needs at least two; a pair is a group with "
-            "the slices rgb and lidar."
+            f"{root} has pairs of the classes {quoted(classes)}; a classifier needs at least two; a pair is a "
+            "group with the slices rgb and lidar."
         )
     problems: list[str] = []
     angles = common_angles(str(root / "metadata.json"), _angles(root, classes), angles_of, problems)
@@ -183,37 +183,47 @@ def _groups(root: Path) -> tuple[list[dict[str, _Sample]], list[str]]:
     for number, entry in enumerate(entries):
         try:
             group, name = str(entry["group"]["_id"]["$oid"]), entry["group"]["name"]
-            path, label, tags = entry["filepath"], _label(entry), tuple(entry.get("tags") or ())
-        except (KeyError, TypeError, AttributeError) as error:
+            path, is_hidden = entry["filepath"], not is_data(PurePosixPath(entry["filepath"]).name)
+        except (KeyError, TypeError) as error:
             raise DataError(
                 f"{file} has a sample (number {number}) without a group or filepath ({error}); export the data "
                 "set as a grouped one."
             ) from None
         if name not in SLICES:
             others[str(name)] = None
-        elif is_data(PurePosixPath(str(path)).name):
+        elif not is_hidden:
             if name in groups.setdefault(group, {}):
                 raise DataError(f"{file} has two samples in slice {name!r} of group {group}; keep one of them.")
-            groups[group][name] = _Sample(inside.path(str(path)), label, tags)
+            groups[group][name] = _Sample(inside.path(path), _label(entry), _tags(entry))
     return list(groups.values()), list(others)
 
 
 def _label(entry: Mapping[str, Any]) -> str:
     """The class in the field "label", "ground_truth" or the only classification; "" if there is none."""
-    fields = [name for name in ("label", "ground_truth") if entry.get(name)]
+    usual = [entry.get(name) for name in ("label", "ground_truth")]
     others = [
-        name for name, value in entry.items() if isinstance(value, dict) and value.get("_cls") == "Classification"
+        value for value in entry.values() if isinstance(value, dict) and value.get("_cls") == "Classification"
     ]
-    if not fields and len(others) != 1:
-        return ""
-    value = entry[(fields or others)[0]]
-    return str(value["label"] if isinstance(value, dict) else value)
+    return next(filter(None, map(_class_of, [*usual, *(others if len(others) == 1 else [])])), "")
+
+
+def _class_of(field: object) -> str:
+    """The class that a field holds, as it is or as a classification; "" if there is none."""
+    value = field.get("label") if isinstance(field, dict) else field
+    return str(value) if isinstance(value, str | int | float) else ""
+
+
+def _tags(entry: Mapping[str, Any]) -> tuple[str, ...]:
+    """The tags of a sample that are text."""
+    tags = entry.get("tags")
+    return tuple(tag for tag in tags if isinstance(tag, str)) if isinstance(tags, list) else ()
 
 
 def _angles(root: Path, classes: Sequence[str]) -> dict[str, Angles]:
     """The angles of every class, from the info of the data set."""
     file = root / "metadata.json"
-    info = _json(file).get("info") or {}
+    info = _json(file).get("info")
+    info = info if isinstance(info, dict) else {}
     angles = {}
     for label in classes:
         of_class = []
@@ -223,7 +233,7 @@ def _angles(root: Path, classes: Sequence[str]) -> dict[str, Angles]:
                 raise DataError(f"{file} has no '{what}_{label}s' in its info; store the sensor's angles there.")
             try:
                 values = torch.tensor(info[key], dtype=torch.float64).flatten()
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, RuntimeError, OverflowError):
                 raise DataError(
                     f"{file} has no list of numbers in '{key}'; store angles in radians there."
                 ) from None

@@ -17,8 +17,9 @@ are declared in ``dataset.toml`` (``declared``).
 import math
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +34,10 @@ from data_utils.layouts.listing import Angles, Listing, Source
 from data_utils.layouts.media import is_media, read_angles
 from data_utils.layouts.paths import Inside, alike, composed, file_named, is_data
 from data_utils.layouts.ranges import common_angles, declared_source
-from data_utils.layouts.tables import SUFFIXES, read_table
+from data_utils.layouts.tables import NO_TEXT, SUFFIXES, Table, header, read_table
 from data_utils.modality import METRIC, NAMES, Kind
 from data_utils.simulator.shapes import Progress, Simulation, no_progress
-from fusiongauge import some
+from fusiongauge import quoted, some
 
 _MEANINGS = {
     "label": "the name of the pair's class",
@@ -86,7 +87,7 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
     """
     file = _table_at(path)
     declared = read_declaration(file.parent) or DeclaredDataset("", {})
-    table, notes = _read(file, declared)
+    table, notes, decimal_commas = _read(file, declared)
     modalities = declared.modalities or _undeclared(table)
     columns = _columns(table, modalities.values(), points=not declared.modalities)
     missing = [name for name in columns if name not in table.columns]
@@ -94,11 +95,13 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
         raise DataError(
             f"{file} has no column {', '.join(map(repr, missing))}; a manifest needs the columns "
             f"{','.join(columns)}, or its modalities are declared in dataset.toml; its header line is read as "
-            f"{some(list(map(repr, table.columns)), 8)}."
+            f"{some(list(map(quoted, table.columns)), 8)}."
             + "".join(f" {name!r} is {_MEANINGS[name]}." for name in missing if name in _MEANINGS)
         )
     if table.empty:
         raise DataError(f"{file} has no rows; add one per pair.")
+    media = [declaration.column for declaration in modalities.values()]
+    _require_text(file, table, [*columns, SPLIT, *map(_scale_of, media)], media)
     for name in ("label", "group"):
         table[name] = table[name].map(composed)
     if declared.classes:
@@ -109,7 +112,6 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
         gaps = table.index[table[name] == ""]
         if len(gaps):
             raise DataError(f"{file} has no value in column {name!r} of row {gaps[0]}; fill it in.")
-    media = [declaration.column for declaration in modalities.values()]
     hidden = ~table[media].map(lambda name: is_data(re.split(r"[/\\]", name.rstrip("/"))[-1])).all(axis=1)
     if hidden.all():
         raise DataError(f"{file} lists only files whose names begin with a dot, which are not read; rename them.")
@@ -121,16 +123,18 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
         notes += _unused(file, table, columns)
     classes = sorted(set(table["label"]))
     if len(classes) < 2:
-        raise DataError(f"{file} lists the classes {classes}; a classifier needs at least two.")
+        raise DataError(f"{file} lists the classes {quoted(classes)}; a classifier needs at least two.")
     problems: list[str] = []
+    numbers = partial(_numbers, file, decimal_commas=decimal_commas)
     sources = {
-        name: _source(file, table, declaration, angles_of, problems) for name, declaration in modalities.items()
+        name: _source(file, table, declaration, angles_of, problems, numbers)
+        for name, declaration in modalities.items()
     }
     files = pd.Series(map(str, next(iter(sources.values())).files), index=table.index)
     twice = table.index[files.duplicated()]  # however the names are written
     if len(twice):
         raise DataError(
-            f"{file} lists {table[media[0]][twice[0]]!r} again in row {twice[0]}; list every image once, "
+            f"{file} lists {quoted(table[media[0]][twice[0]])} again in row {twice[0]}; list every image once, "
             "otherwise it can be in both training and validation."
         )
     for name, source in list(sources.items())[1:]:
@@ -138,7 +142,7 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
     if angles_of and not any(source.angles for source in sources.values()):
         raise DataError(f"{file} lists no range images with angles; leave angles_of out.")
     return Listing(
-        name=file.resolve().parent.name,
+        name=file.parent.resolve().name,
         classes=tuple(classes),
         labels=[classes.index(label) for label in table["label"]],
         groups=pd.factorize(table["group"])[0].tolist(),
@@ -158,7 +162,7 @@ def manifest_modalities(path: Path) -> tuple[str, ...]:
     """
     file = _table_at(path)
     declared = read_declaration(file.parent) or DeclaredDataset("", {})
-    return tuple(declared.modalities or _undeclared(_read(file, declared)[0]))
+    return tuple(declared.modalities or _undeclared(_read(file, declared).rows))
 
 
 def write_manifest(root: Path, simulation: Simulation, progress: Progress = no_progress) -> None:
@@ -185,22 +189,28 @@ def _table_at(path: Path) -> Path:
 
 def _manifest_of(folder: Path) -> Path | None:
     """The manifest of a folder; None if there is none."""
-    return file_named(folder, *(f"manifest{suffix}" for suffix in SUFFIXES))
+    files = (file_named(folder, f"manifest{suffix}") for suffix in SUFFIXES)
+    return next((file for file in files if file and _lists_pairs(file)), None)
 
 
-def _read(file: Path, declared: DeclaredDataset) -> tuple[pd.DataFrame, list[str]]:
-    """The table, whose columns have the names that are declared or usual, and notes."""
-    table, notes = read_table(file, _EXPECTED)
+def _lists_pairs(file: Path) -> bool:
+    """Whether a manifest is one of pairs: a ``manifest.txt`` can be a list of checksums, or a text."""
+    return file.suffix.lower() != ".txt" or not _USUAL.isdisjoint(name.lower() for name in header(file))
+
+
+def _read(file: Path, declared: DeclaredDataset) -> Table:
+    """The table, whose columns have the names that are declared or usual."""
+    read = read_table(file, _EXPECTED)
     declarations = declared.modalities.values()
     as_declared = [name for d in declarations for name in (d.column, _scale_of(d.column))]
     spellings = {alike(name): name for name in (*_USUAL, *map(_scale_of, _USUAL), *as_declared)}
-    counts = Counter(map(alike, table.columns))
+    counts = Counter(map(alike, read.rows.columns))
     spelled = {
         name: spellings.get(alike(name), name)
-        for name in table.columns
+        for name in read.rows.columns
         if name not in as_declared and counts[alike(name)] == 1
     }
-    return table.rename(columns=spelled), notes
+    return read._replace(rows=read.rows.rename(columns=spelled))
 
 
 def _scale_of(column: str) -> str:
@@ -267,16 +277,37 @@ def _columns(table: pd.DataFrame, declarations: Collection[Declaration], *, poin
     return list(dict.fromkeys(columns))
 
 
+def _require_text(file: Path, table: pd.DataFrame, columns: Collection[str], media: Collection[str]) -> None:
+    """Refuse a table that holds files, as those of Hugging Face do, or lists where names are expected.
+
+    Raises:
+        DataError: A cell of these columns is neither text nor a number; ``media`` are those that name files.
+    """
+    for name in filter(table.columns.__contains__, columns):
+        if (table[name] == NO_TEXT).any():
+            remedy = (
+                f"holds images or arrays in column {name!r}, not paths; save them as files and list their paths."
+                if name in media
+                else f"holds lists or bytes in column {name!r}; write a text or a number in every row."
+            )
+            raise DataError(f"{file} {remedy}")
+
+
 def _source(
-    file: Path, table: pd.DataFrame, declaration: Declaration, angles_of: str, problems: list[str]
+    file: Path,
+    table: pd.DataFrame,
+    declaration: Declaration,
+    angles_of: str,
+    problems: list[str],
+    numbers: Callable[..., npt.NDArray[np.float64]],
 ) -> Source:
-    """The files of one modality, with what their rows tell of them."""
+    """The files of one modality, with what their rows tell of them; ``numbers`` reads a column of numbers."""
     source = declared_source(file.parent, declaration, _files(file, table[declaration.column]))
     scale = _scale_of(declaration.column)
     if scale in table.columns:
-        source = replace(source, scales=_numbers(file, table[scale], "units per meter", positive=True))
+        source = replace(source, scales=numbers(table[scale], "units per meter", positive=True))
     if declaration.kind == "depth" and not source.points and set(_INTRINSICS) <= set(table.columns):
-        columns = [_numbers(file, table[name], "pixels", positive=name in ("fx", "fy")) for name in _INTRINSICS]
+        columns = [numbers(table[name], "pixels", positive=name in ("fx", "fy")) for name in _INTRINSICS]
         source = replace(source, intrinsics=np.stack(columns, axis=1))
     if declaration.kind == "range" and not source.points and set(_ANGLES) <= set(table.columns):
         source = replace(source, angles=_angles(file, table, angles_of, problems))
@@ -290,8 +321,8 @@ def _assigned(file: Path, table: pd.DataFrame) -> list[str]:
     for row, word in table[SPLIT].items():
         if not part_of(word):
             raise DataError(
-                f"{file} has {word!r} in column {SPLIT!r} of row {row}; write one of {PART_WORDS} in every row, "
-                "or remove the column."
+                f"{file} has {quoted(word)} in column {SPLIT!r} of row {row}; write one of {PART_WORDS} in every "
+                "row, or remove the column."
             )
     return list(map(part_of, table[SPLIT]))
 
@@ -321,17 +352,23 @@ def _files(file: Path, column: "pd.Series[str]") -> Sequence[Path]:
         try:
             paths.append(inside.path(name))
         except DataError as error:
-            raise DataError(str(error).replace(repr(name), f"{name!r} in row {row}", 1)) from None
+            raise DataError(str(error).replace(quoted(name), f"{quoted(name)} in row {row}", 1)) from None
     return paths
 
 
-def _numbers(file: Path, column: "pd.Series[str]", what: str, *, positive: bool) -> npt.NDArray[np.float64]:
-    """A column of finite numbers, float64 (N,); a comma is a decimal point where no separator can be meant."""
-    numbers = pd.to_numeric(column.str.replace(",", ".", regex=False), errors="coerce").astype("float64")
+def _numbers(
+    file: Path, column: "pd.Series[str]", what: str, *, positive: bool, decimal_commas: bool
+) -> npt.NDArray[np.float64]:
+    """A column of finite numbers, float64 (N,); commas are decimal points only if they can be nothing else."""
+    points = decimal_commas and not column.str.contains(".", regex=False).any()
+    texts = column.str.replace(",", ".", regex=False) if points else column
+    numbers = pd.to_numeric(texts, errors="coerce").astype("float64")
     for (row, text), number in zip(column.items(), numbers, strict=True):
         if not math.isfinite(number) or (positive and number <= 0):
-            raise DataError(
-                f"{file} has {text!r} in column {column.name!r} of row {row}; "
-                f"write a {'positive' if positive else 'finite'} number of {what}."
+            remedy = (
+                "write it without a thousands separator, with a decimal point"
+                if "," in text and not points
+                else f"write a {'positive' if positive else 'finite'} number of {what}"
             )
+            raise DataError(f"{file} has {quoted(text)} in column {column.name!r} of row {row}; {remedy}.")
     return np.array(numbers, dtype=np.float64)

@@ -36,6 +36,16 @@ DEPTH_FORMATS = "16-bit PNG or TIFF (in millimeters), float TIFF or .npy (in met
 """How depth can be stored, for messages."""
 
 _FORMATS = ("PNG", "JPEG", "MPO", "JPEG2000", "TIFF", "WEBP", "AVIF", "BMP", "DIB", "GIF", "PPM", "TGA")
+_UNREAD = {
+    rb"II[*+]\0|MM\0[*+]": "is a TIFF that is truncated, or of a kind that is not read, such as 64-bit floats",
+    rb"v/1\x01": "is an OpenEXR file, which is not read",
+    rb"#\?R": "is a Radiance HDR file, which is not read",
+    rb"MATLAB |\x89HDF": "is a MATLAB or HDF5 file, which is not read here",
+    rb"\x93NUMPY": "is a npy array, but its name does not end in .npy",
+    rb".{4}ftyp(hei|mif|msf)": "is a HEIC or HEIF image, which is not read",
+}
+"""What files are that Pillow does not open, by how they begin."""
+
 _ARRAYS = (".npy", ".npz")
 _SUFFIXES = (
     *_ARRAYS,
@@ -48,6 +58,7 @@ _NOT_READ = (
 )
 """Endings of images and measurements of types that are not read."""
 _RESTORE = "restore it or leave its pair out"
+_READ = f"images can be {', '.join(_FORMATS[:6])} or BMP, and depth {DEPTH_FORMATS}"
 _BITS_PER_SAMPLE, _SAMPLE_FORMAT = 258, 339  # of TIFF
 _TIFF_INTEGERS = {(2, 8): np.int8, (2, 16): np.int16, (1, 32): np.uint32}
 """Integers that Pillow reads as others, by format (2: with a sign) and bits; their largest value matters."""
@@ -263,15 +274,20 @@ def _opened(path: Path, data: bytes) -> Image.Image:
         except Image.DecompressionBombError:
             raise DataError(f"{path} claims to have a huge number of pixels, {limit}") from None
         except UnidentifiedImageError:
-            what = "is empty" if not data else "is truncated or in an unknown format"
-            raise DataError(
-                f"{path} {what}; {_RESTORE}; images can be {', '.join(_FORMATS[:6])} or BMP, and depth "
-                f"{DEPTH_FORMATS}."
-            ) from None
+            raise DataError(f"{path} {_why_not_opened(data)}; {_READ}.") from None
         if image.width * image.height > MAX_PIXELS:
             raise DataError(f"{path} has {image.width} x {image.height} pixels, {limit}")
         image.load()
     return image
+
+
+def _why_not_opened(data: bytes) -> str:
+    """What a file is that is no image in a known format, and what to do."""
+    if not data:
+        return f"is empty; {_RESTORE}"
+    known = (what for start, what in _UNREAD.items() if re.match(start, data, re.DOTALL))
+    what = next(known, "")
+    return f"{what}; save it in another format" if what else f"is truncated or in an unknown format; {_RESTORE}"
 
 
 def _read_array(path: Path, dimensions: tuple[int, ...] = (2, 3)) -> Values:

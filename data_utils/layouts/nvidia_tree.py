@@ -25,6 +25,7 @@ from data_utils.layouts.paths import by_name, composed, entries, folder_named, f
 from data_utils.layouts.ranges import (
     SAVE_AS,
     RangePair,
+    angles_option,
     common_angles,
     list_range_pairs,
     not_read,
@@ -145,8 +146,8 @@ def _angles_file(folder: Path, name: str) -> Path:
     file = _entry(folder, name)
     if file is None:
         raise DataError(
-            f"{folder / name} does not exist; restore it, or name a class whose angles hold for all classes: "
-            "load(..., angles_of=CLASS), --angles-of CLASS."
+            f"{folder / name} does not exist; restore it, or, if one sensor measured all classes, copy it from "
+            f"another class or name that class ({angles_option('CLASS')})."
         )
     return file
 

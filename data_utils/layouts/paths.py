@@ -11,7 +11,9 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from data_utils.errors import DataError
+from fusiongauge import quoted
 
+_LONGEST_NAME = 255  # bytes, of a file or a folder
 _BY_SYSTEMS = (
     *("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "system volume information"),
     *("@eadir", "#recycle", "lost+found"),
@@ -100,8 +102,9 @@ class Inside:
         """The file of a name relative to the folder.
 
         Raises:
-            DataError: The name leads out of the folder.
+            DataError: The name leads out of the folder, or is not the name of a file.
         """
+        self._require_name(name)
         normal = posixpath.normpath(name if os.path.lexists(self._root / name) else self._translated(name))
         for root in (self._root.absolute(), self._root.resolve()):
             if normal.startswith("/") and Path(normal).is_relative_to(root):
@@ -110,11 +113,25 @@ class Inside:
             there = next((end for end in _ends(normal) if (self._root / end).is_file()), "")
             remedy = "move the file into the folder and give the path relative to it"
             raise DataError(
-                f"{self._place} names {name!r}, which is outside of its folder; "
+                f"{self._place} names {quoted(name)}, which is outside of its folder; "
                 f"{f'write {there!r}, which is there' if there else remedy}."
             )
         path = self._root / normal
         return path if os.path.lexists(path) else self._alike(normal) or path
+
+    def _require_name(self, name: str) -> None:
+        """Refuse what no file can be called: addresses, contents, texts.
+
+        Raises:
+            DataError: The name is something else.
+        """
+        fault = ""
+        if not _can_name_a_file(name):
+            fault = "which cannot be the name of a file; save the file in the folder and give its path"
+        elif re.match(r"(?!file:)[a-z][a-z0-9+.-]+://", name, re.IGNORECASE):
+            fault = "an address on the network; download the file into the folder and give its path"
+        if fault and not os.path.lexists(self._root / name):
+            raise DataError(f"{self._place} names {quoted(name)}, {fault}.")
 
     def _translated(self, name: str) -> str:
         """The name as this system would write it."""
@@ -137,6 +154,15 @@ class Inside:
                 return None
             path /= same[0]
         return path
+
+
+def _can_name_a_file(name: str) -> bool:
+    """Whether a system can have a file of this name, with its folders."""
+    try:
+        parts = re.split(rb"[/\\]", os.fsencode(name))
+    except UnicodeEncodeError:
+        return False
+    return "\0" not in name and max(map(len, parts)) <= _LONGEST_NAME
 
 
 def alike(name: str) -> str:

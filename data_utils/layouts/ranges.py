@@ -113,10 +113,15 @@ def common_angles(place: str, angles: Mapping[str, Angles], angles_of: str, prob
                 problems.append(
                     f"The {what}s of {name!r} in {place} differ from those of {first!r}, which would reveal the "
                     "class to a model; if one sensor measured all classes, use the angles of one class for all: "
-                    f"load(..., angles_of={first!r}), --angles-of {first}, or copies of its angles."
+                    f"copy those of {first!r} to the other classes, or name it ({angles_option(first)})."
                 )
                 return common
     return common
+
+
+def angles_option(label: str) -> str:
+    """How the class whose angles are used for all is named; benchmarks have no option for it."""
+    return f"for check, show and stats --angles-of {label}, in Python load(..., angles_of={label!r})"
 
 
 def refuse_parts(root: Path, names: Sequence[str]) -> None:

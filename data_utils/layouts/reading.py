@@ -27,6 +27,7 @@ from data_utils.naming import require_name
 from data_utils.simulator.shapes import Progress, no_progress
 
 _FILES_UNTIL_RELEASE = 512
+_OTHER_ASPECT = 1.05  # times; rounded sizes differ by less
 
 
 def read_listing(
@@ -131,7 +132,7 @@ def _read(listing: Listing, size: ImageSize | None, progress: Progress, workspac
     notes = [
         *listing.notes,
         *(note for column in columns.values() for note in column.doubts()),
-        *_turned(listing, columns),
+        *_notes_on_turned(listing, columns),
     ]
     if similar := differing_little(listing.classes):
         notes.append(
@@ -141,6 +142,7 @@ def _read(listing: Listing, size: ImageSize | None, progress: Progress, workspac
     assumptions = [
         *listing.assumptions,
         *(note for column in columns.values() for note in column.survey.assumptions()),
+        *_notes_on_aspects(listing, columns),
     ]
     usable = np.logical_and.reduce([column.good & column.has_angles for column in columns.values()])
     if not problems:
@@ -210,22 +212,44 @@ def _different_sizes(modalities: Mapping[str, Column]) -> str:
     )
 
 
-def _turned(listing: Listing, columns: Mapping[str, Column]) -> list[str]:
-    """A note on pairs of a portrait and a landscape file, which one size would lay over each other.
+def _aspects(listing: Listing, columns: Mapping[str, Column]) -> tuple[list[str], npt.NDArray[np.float64]]:
+    """The modalities of cameras (M), and the aspect ratios of their files (M, N).
 
     The rows of a range image can be azimuths, so they tell nothing.
     """
     cameras = [name for name, source in listing.sources.items() if source.declaration.kind != "range"]
-    if len(cameras) < 2:
-        return []
-    portrait = np.stack([columns[name].portrait for name in cameras])
-    across = np.flatnonzero((portrait.min(axis=0) < 0) & (portrait.max(axis=0) > 0))
+    return cameras, np.stack([columns[name].aspects for name in cameras] or [np.ones(len(listing.labels))])
+
+
+def _turned(aspects: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Which pairs have a portrait and a landscape file (N,)."""
+    return np.logical_and((aspects < 1).any(axis=0), (aspects > 1).any(axis=0))
+
+
+def _notes_on_turned(listing: Listing, columns: Mapping[str, Column]) -> list[str]:
+    """A note on pairs of a portrait and a landscape file, which one size would lay over each other."""
+    cameras, aspects = _aspects(listing, columns)
+    across = np.flatnonzero(_turned(aspects))
     if not len(across):
         return []
     files = [str(listing.sources[name].files[across[0]]) for name in cameras]
     return [
         f"{len(across)} pairs have files in portrait and in landscape format ({' and '.join(files)}), as if an "
         "EXIF orientation turned the image alone; turn the other files too, or remove the orientation."
+    ]
+
+
+def _notes_on_aspects(listing: Listing, columns: Mapping[str, Column]) -> list[str]:
+    """A note on pairs whose files have other aspect ratios, as those of two cameras may."""
+    cameras, aspects = _aspects(listing, columns)
+    smallest, largest = np.fmin.reduce(aspects), np.fmax.reduce(aspects)
+    apart = np.flatnonzero((largest > smallest * _OTHER_ASPECT) & ~_turned(aspects))
+    if not len(apart):
+        return []
+    sizes = [f"{name} of {' x '.join(map(str, columns[name].shapes[apart[0]]))} pixels" for name in cameras]
+    return [
+        f"{len(apart)} pairs have files of different aspect ratios ({' and '.join(sizes)}), so their pixels may "
+        "not correspond; if they should, cut the files to one field of view."
     ]
 
 

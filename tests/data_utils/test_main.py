@@ -1,6 +1,8 @@
 """The command line."""
 
 import json
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +17,40 @@ from data_utils.__main__ import WRITABLE, main
 def write_simulation(folder: Path, *options: str) -> Path:
     assert main(["make", str(folder), "--pairs", "40", "--image-size", "16", *options]) == 0
     return folder
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "message"),
+    [
+        (KeyboardInterrupt(), 130, "interrupted; what was being written may be incomplete\n"),
+        (PermissionError("no"), 2, "error: no\n"),
+    ],
+)
+def test_what_ends_a_command_is_a_sentence(
+    error: BaseException,
+    status: int,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def end(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("data_utils.__main__._load", end)
+    assert main(["stats", "shapes"]) == status
+    assert capsys.readouterr().err == message
+
+
+@pytest.mark.parametrize("arguments", [["check", "gone"], ["--help"]])
+def test_a_pipe_that_is_closed_changes_nothing(
+    arguments: list[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as pipe, suppress(SystemExit):  # noqa: PTH123
+        monkeypatch.setattr("sys.stdout", pipe)
+        assert main(arguments) == 1
+    assert capsys.readouterr().err == ""
 
 
 def test_help_names_the_layouts_that_can_be_written() -> None:

@@ -138,11 +138,35 @@ def test_without_a_whole_file_nothing_is_compared(store: Store, tmp_path: Path) 
     assert config.stash[timing.COMPARED]
 
 
-@pytest.mark.parametrize("chosen", [[], "0001"])
-def test_a_run_that_is_named_is_left_to_pytest_benchmark(chosen: Any) -> None:
-    config = configured(benchmark_compare=chosen)
+@pytest.mark.parametrize("chosen", [[], "", "0001", "000", "*/0001", "FILE"])
+def test_a_run_that_is_named_is_left_to_pytest_benchmark(chosen: Any, store: Store, tmp_path: Path) -> None:
+    file = store("0001_a.json", json.dumps(WHOLE).encode())
+    chosen = str(file) if chosen == "FILE" else chosen
+    config = configured(benchmark_compare=chosen, benchmark_storage=f"file://{tmp_path}")
     assert choose_earlier_run(config) == []
     assert config.option.benchmark_compare == chosen
+
+
+@pytest.mark.parametrize(
+    ("chosen", "message"),
+    [
+        ("0099", r"has no such run; give one of 0002_b, 0001_a, or no value for the latest"),
+        ("/gone/0001_a.json", "has no such run"),
+        ("/gone", "has no such run"),
+        ("0002", r"0002_b.json is not a stored run \(.*\); give one of"),
+        ("000", r"0002_b.json is not a stored run"),
+    ],
+)
+def test_a_run_that_is_named_and_cannot_be_compared_with_is_refused(
+    chosen: str, message: str, store: Store, tmp_path: Path
+) -> None:
+    store("0001_a.json", json.dumps(WHOLE).encode())
+    store("0002_b.json", DAMAGED["cut off"])
+    config = configured(benchmark_compare=chosen, benchmark_storage=f"file://{tmp_path}")
+    with pytest.raises(OptionError, match=f"^--benchmark-compare {chosen}: .*{message}"):
+        choose_earlier_run(config)
+    with pytest.raises(OptionError, match="leave the value out for a first run"):
+        choose_earlier_run(configured(benchmark_compare="0001", benchmark_storage=f"file://{tmp_path / 'new'}"))
 
 
 class Noting:

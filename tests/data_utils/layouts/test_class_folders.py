@@ -75,6 +75,14 @@ def test_nothing_is_dropped_silently(tmp_path: Path) -> None:
     assert "manifest.csv.gz, pairs.csv is not read; give its path if it lists the pairs." in data.assumptions
 
 
+def test_a_table_of_another_program_is_to_be_saved_as_csv(tmp_path: Path) -> None:
+    write_class_folders(tmp_path, {"rgb": RGB, "depth": DEPTH}, "class", "01")
+    (tmp_path / "labels.xlsx").touch()
+    (tmp_path / "labels.csv.gz").touch()
+    note = "labels.csv.gz, labels.xlsx is not read; if it lists the pairs, save it as CSV and give its path."
+    assert note in load(str(tmp_path)).assumptions
+
+
 def test_a_declaration_names_folders_kinds_and_geometry(tmp_path: Path) -> None:
     write_class_folders(tmp_path, {"c1": RGB, "c2": DEPTH}, "modality", "01")
     (tmp_path / "dataset.toml").write_text(

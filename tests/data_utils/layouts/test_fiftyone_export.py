@@ -137,6 +137,13 @@ def test_labels_may_be_stored_in_other_fields(export: Path, change: Callable[[di
     assert read(export).names == read(FIXTURE).names
 
 
+@pytest.mark.parametrize("tags", [[None], [7, {}], "validation", 7, {"validation": 1}])
+def test_tags_that_are_no_texts_are_none(export: Path, tags: object) -> None:
+    edit(export / "samples.json", sample(0, tags=tags))
+    (note,) = list_fiftyone_export(export).notes
+    assert note.startswith("1 pairs without a tag such as train")
+
+
 def info(**changes: Any) -> Callable[[dict[str, Any]], None]:
     return lambda content: content["info"].update(changes)
 
@@ -148,6 +155,15 @@ def info(**changes: Any) -> Callable[[dict[str, Any]], None]:
         pytest.param("samples.json", sample(0, filepath="/etc/passwd"), "outside of its folder", id="absolute"),
         pytest.param("samples.json", sample(0, filepath="data/gone.png"), "gone.png does not exist", id="gone"),
         pytest.param("samples.json", sample(0, label=None), r"0000.png has no label", id="no label"),
+        pytest.param(
+            "samples.json", sample(0, label={"_cls": "Classification", "label": None}), "has no label", id="null"
+        ),
+        pytest.param("samples.json", sample(0, label={"_cls": "Classification"}), "has no label", id="no key"),
+        pytest.param("samples.json", sample(0, label=["cube"]), "has no label", id="labels"),
+        pytest.param("samples.json", sample(2, filepath=None), r"sample \(number 2\) without", id="no path"),
+        pytest.param("samples.json", sample(0, filepath="https://host/a.png"), "an address on the", id="address"),
+        pytest.param("samples.json", sample(0, filepath="a\0.png"), "cannot be the name of a file", id="zero"),
+        pytest.param("samples.json", lambda c: c["samples"].insert(0, None), r"sample \(number 0\)", id="null"),
         pytest.param("samples.json", sample(3, group=None), r"sample \(number 3\) without", id="no group"),
         pytest.param(
             "samples.json", sample(0, label={"label": "cone"}), "has the label 'cone', but", id="two labels"
@@ -158,7 +174,10 @@ def info(**changes: Any) -> Callable[[dict[str, Any]], None]:
             "samples.json", lambda c: c["samples"].append(c["samples"][0]), "two samples in slice", id="twice"
         ),
         pytest.param("metadata.json", lambda c: c.pop("info"), "no 'azimuth_cubes' in its info", id="no info"),
+        pytest.param("metadata.json", lambda c: c.update(info=7), "no 'azimuth_cubes' in its info", id="a number"),
         pytest.param("metadata.json", info(zenith_spheres=None), "no list of numbers", id="no angles"),
+        pytest.param("metadata.json", info(zenith_spheres={"a": 1}), "no list of numbers", id="a table"),
+        pytest.param("metadata.json", info(zenith_spheres=[10**400]), "no list of numbers", id="huge"),
         pytest.param("metadata.json", info(zenith_spheres=[90.0] * 16), "angles in radians", id="degrees"),
     ],
 )

@@ -88,7 +88,8 @@ def test_angles_that_reveal_the_class_are_refused_until_one_class_is_chosen(
         DataError, match=f"differ from those of '{first}'.*would reveal the class to a model"
     ) as caught:
         load(str(tmp_path))
-    assert f"angles_of='{first}'" in str(caught.value)
+    assert f"--angles-of {first}, in Python load(..., angles_of='{first}')" in str(caught.value)
+    assert f"copy those of '{first}' to the other classes" in str(caught.value)  # pytest bench has no such option
     assert_equal(load(str(tmp_path), angles_of=first), as_dataset("shapes", raw))
     other = load(str(tmp_path), angles_of=first.replace("cube", "sphere"))
     assert not torch.equal(other.measured("lidar"), as_dataset("shapes", raw).measured("lidar"))

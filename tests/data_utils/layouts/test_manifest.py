@@ -240,17 +240,28 @@ def test_usual_columns_may_have_capitals(folder: Path) -> None:
         read(folder)
 
 
-@pytest.mark.parametrize(("intrinsics", "doubted"), [("1.2,0.9,0.5,0.48", True), ("1.2,0.9,0.5,8", False)])
-def test_intrinsics_that_are_shares_of_the_size_are_doubted(
-    intrinsics: str, doubted: bool, tmp_path: Path
+@pytest.mark.parametrize(
+    ("intrinsics", "doubt"),
+    [
+        pytest.param(["1.2,0.9,0.5,0.48"] * 2, "as if the intrinsics were shares", id="shares"),
+        pytest.param(["1.2,0.9,0.5,8"] * 2, "", id="small"),
+        pytest.param(["40,40,15.5,15.5"] * 2, "as if they were in pixels of larger images", id="twice the size"),
+        pytest.param(["99,99,60,60"] * 2, "as if they were in pixels of larger images", id="larger images"),
+        pytest.param(["40,40,60,7"] * 2, "", id="crops of the left"),
+        pytest.param(["40,40,60,60", "40,40,-20,-9"], "", id="crops of all sides"),
+    ],
+)
+def test_intrinsics_that_cannot_be_those_of_the_files_are_doubted(
+    intrinsics: list[str], doubt: str, tmp_path: Path
 ) -> None:
     for number, label in enumerate("ab"):
         write_rgb(tmp_path / f"{label}.png", size=(16, 16))
         np.save(tmp_path / f"{label}.npy", np.full((16, 16), 1.0 + number))
-    write_table(tmp_path, *(f"{label}.png,{label}.npy,{label},{label},{intrinsics}" for label in "ab"))
+    rows = (f"{label}.png,{label}.npy,{label},{label}" for label in "ab")
+    write_table(tmp_path, *(",".join(row) for row in zip(rows, intrinsics, strict=True)))
     data = read(tmp_path)
     doubts = [note for note in data.notes if note not in data.assumptions]
-    assert ["as if the intrinsics were shares" in note for note in doubts] == [True] * doubted
+    assert [bool(doubt) and doubt in note for note in doubts] == [True] * bool(doubt)
 
 
 @pytest.mark.parametrize(
@@ -306,6 +317,30 @@ def test_a_file_that_rows_of_several_groups_share_is_a_problem(
     problems = [note for note in data.notes if note not in data.assumptions]
     shared = "manifest.csv names 1 lidar file(s) in rows of several groups, so they can be in both training and "
     assert any(problem.startswith(shared) for problem in problems) == noted
+
+
+def test_a_link_to_a_table_names_the_data_set_after_its_own_folder(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").mkdir()
+    (folder / "manifest.csv").rename(tmp_path / "cache" / "0a1b")
+    (folder / "manifest.csv").symlink_to(tmp_path / "cache" / "0a1b")
+    assert list_manifest(folder).name == folder.name
+
+
+@pytest.mark.parametrize(
+    ("header", "taken"),
+    [
+        ("d41d8cd98f00b204e9800998ecf8427e  b.png", False),
+        ("Made in May, by us, for all\nin a, b, c, and d", False),
+        ("", False),
+        (HEADER, True),
+        ("Image\tLABEL", True),
+    ],
+)
+def test_a_manifest_txt_of_another_kind_is_none(header: str, taken: bool, tmp_path: Path) -> None:
+    (tmp_path / "manifest.txt").write_text(header)
+    assert is_manifest(tmp_path) == taken
+    (tmp_path / "manifest.parquet").touch()
+    assert is_manifest(tmp_path)
 
 
 def test_a_table_of_hidden_files_alone_is_refused(folder: Path) -> None:

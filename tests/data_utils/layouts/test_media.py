@@ -115,6 +115,11 @@ def deep_tiff(path: Path) -> None:
     path.write_bytes(start + struct.pack("<H", len(tags)) + entries + bytes(4))
 
 
+def deep_floats(path: Path) -> None:
+    """A TIFF of 3 x 2 floats of 64 bits."""
+    save_tiff(np.float64, 3)(path, VALUES)
+
+
 BROKEN_HEADERS = ("{'descr': (", '"""a', "((", "{'descr':'<u2','fortran_order':False,'shape':(True,4)}", "-")
 
 
@@ -138,6 +143,18 @@ BROKEN_HEADERS = ("{'descr': (", '"""a', "((", "{'descr':'<u2','fortran_order':F
         pytest.param(read_image, "a.png", lambda p: p.mkdir(), "directory", id="folder"),
         pytest.param(read_image, "a.png", lambda p: p.write_bytes(b""), "is empty", id="empty"),
         pytest.param(read_image, "a.exr", lambda p: p.write_bytes(b"v/1\x01" * 999), "float TIFF or", id="EXR"),
+        pytest.param(
+            read_values, "a.tif", deep_floats, "a kind that is not read, such as 64-bit floats; save", id="float64"
+        ),
+        pytest.param(
+            read_values, "a.exr", lambda p: p.write_bytes(b"v/1\x01"), "an OpenEXR file, which", id="v/1"
+        ),
+        pytest.param(read_values, "a.mat", lambda p: p.write_bytes(b"MATLAB 5.0"), "is a MATLAB or", id="MATLAB"),
+        pytest.param(read_values, "a.hdr", lambda p: p.write_bytes(b"#?RADIANCE\n"), "is a Radiance", id="HDR"),
+        pytest.param(read_image, "a.heic", lambda p: p.write_bytes(bytes(4) + b"ftypheic"), "HEIC", id="HEIC"),
+        pytest.param(
+            read_values, "a.png", lambda p: p.write_bytes(b"\x93NUMPY"), "name does not end in .npy", id="array"
+        ),
         pytest.param(read_image, "a.tiff", new("F", "TIFF"), 'kind = "thermal" or "raw"', id="float image"),
         pytest.param(read_image, "a.npy", save(6, 6, 5, dtype="u1"), "5 channel", id="five channels"),
         pytest.param(read_values, "a.png", new("P"), "has a palette", id="palette"),

@@ -109,7 +109,7 @@ def shrink_all_images(root: Path) -> None:
         ),
         pytest.param(
             lambda root: (root / "cubes/zenith.npy").unlink(),
-            "zenith.npy does not exist; restore it, or name a class whose angles hold for all",
+            "copy it from another class or name that class .for check, show and stats --angles-of",
             id="no angles",
         ),
         pytest.param(

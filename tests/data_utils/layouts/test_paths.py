@@ -174,6 +174,22 @@ def test_names_that_lead_out_of_the_folder_are_refused(name: str, tmp_path: Path
     assert repr(name) in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("s3://bucket/a.png", "'s3://bucket/a.png', an address on the network; download the file into the folder"),
+        ("HTTPS://host/a.png", "an address on the network"),
+        ("data:image/png;base64," + 999 * "A", "A[.]{3}, which cannot be the name of a file; save the file"),
+        ("b\0.png", "which cannot be the name of a file"),
+        ("b\ud800.png", "which cannot be the name of a file"),
+    ],
+)
+def test_what_no_file_can_be_called_is_refused(name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"^table names .*{message}") as caught:
+        Inside(tmp_path, "table").path(name)
+    assert len(str(caught.value)) < 320
+
+
 def test_names_that_stay_in_the_folder_are_accepted(tmp_path: Path) -> None:
     (tmp_path / "a.png").touch()
     path = Inside(tmp_path, "table").path

@@ -150,6 +150,31 @@ def test_an_image_that_its_orientation_turned_away_from_its_depth_is_a_problem(
     assert all("0.png and " in note and "EXIF orientation turned the image alone" in note for note in problems)
 
 
+@pytest.mark.parametrize(
+    ("image", "depth", "noted"),
+    [
+        ((32, 18), (16, 12), True),
+        ((16, 12), (16, 16), True),
+        ((40, 30), (16, 12), False),
+        ((41, 30), (16, 12), False),
+    ],
+)
+def test_files_of_different_aspect_ratios_are_noted(
+    image: tuple[int, int], depth: tuple[int, int], noted: bool, tmp_path: Path
+) -> None:
+    """Sizes are columns and rows. Two cameras may differ, so it is no problem."""
+    write_pairs(tmp_path, np.full(depth[::-1], 1000, dtype=np.uint16))
+    for file in (tmp_path / "rgb").iterdir():
+        write_image(file, image)
+    data = load(str(tmp_path), image_size=8)
+    rgb, lidar = (f"{rows} x {columns} pixels" for columns, rows in (image, depth))
+    note = (
+        f"4 pairs have files of different aspect ratios (rgb of {rgb} and lidar of {lidar}), so their pixels may "
+    )
+    assert [one.startswith(note) for one in data.assumptions if "aspect" in one] == [True] * noted
+    assert data.notes == data.assumptions
+
+
 @pytest.mark.parametrize("size", ["8", "16x8:pad", "8x12:crop"])
 def test_the_rays_of_a_scanner_are_resampled_with_its_ranges(size: str, tmp_path: Path) -> None:
     write_nvidia_tree(tmp_path, simulate(4, 0, image_size=16))

@@ -54,8 +54,16 @@ def test_the_zeros_of_an_encoding_tell_it(folder: Path, encoding: str) -> None:
             "its header line is read as 'rgb depth label group",
         ),
         (
-            "\u200brgb,depth,label,group,fx,fy,cx,cy\n1\n".encode(),
-            r"its header line is read as '\\u200brgb', 'depth'",
+            "rg\u200bb,depth,label,group,fx,fy,cx,cy\n1\n".encode(),
+            r"its header line is read as 'rg\\u200bb', 'depth'",
+        ),
+        (
+            b"rgb,depth,label,group,rgb\n1\n",
+            "manifest.csv has two columns 'rgb'; rename one of them",
+        ),
+        (
+            b"rgb,depth," + 999 * b"x" + b"\n1\n",
+            f"'depth', '{199 * 'x'}[.]{{3}}[.] 'label' is the name",
         ),
     ],
 )
@@ -78,6 +86,35 @@ def test_decimal_commas_of_a_spreadsheet(folder: Path) -> None:
     rows = manifest.read_text().replace(",", ";").replace(";2;2;0;0", ";2,0;2,0;0,0;0,0")
     manifest.write_text(f"sep=;\n{rows}")
     np.testing.assert_array_equal(depth_of(folder), before)
+
+
+@pytest.mark.parametrize(
+    ("separator", "first", "others", "value"),
+    [
+        pytest.param(",", '"2,000",2,0,0', "2,2,0,0", "'2,000' in column 'fx'", id="where commas separate"),
+        pytest.param(",", '2,2,0,"1,5"', "2,2,0,0", "'1,5' in column 'cy'", id="decimal where commas separate"),
+        pytest.param(";", "2,000;2;0;0", "2.5;2;0;0", "'2,000' in column 'fx'", id="beside a decimal point"),
+        pytest.param(";", "2;2,000.5;0;0", "2;2;0;0", "'2,000.5' in column 'fy'", id="before a decimal point"),
+    ],
+)
+def test_a_comma_that_may_separate_thousands_is_refused(
+    separator: str, first: str, others: str, value: str, folder: Path
+) -> None:
+    text = (folder / "manifest.csv").read_text().replace(",2,2,0,0", ",FIRST", 1).replace(",2,2,0,0", ",OTHERS")
+    text = text.replace(",", separator).replace("FIRST", first).replace("OTHERS", others)
+    (folder / "manifest.csv").write_text(text)
+    message = f"has {value} of row 1; write it without a thousands separator, with a decimal point."
+    with pytest.raises(DataError, match=message):
+        list_manifest(folder)
+
+
+@pytest.mark.parametrize("invisible", ["\u200b", "\ufeff\ufeff", "\u202a"])
+def test_characters_that_nobody_sees_are_nothing(invisible: str, folder: Path) -> None:
+    manifest, before = folder / "manifest.csv", listed(folder)
+    manifest.write_text(
+        invisible + manifest.read_text().replace(",", f"{invisible},{invisible} "), encoding="utf-8"
+    )
+    assert listed(folder) == before
 
 
 def test_decimal_commas_in_a_table_with_commas_are_refused(folder: Path) -> None:
@@ -147,6 +184,33 @@ def test_columns_of_a_parquet_may_hold_anything(folder: Path) -> None:
     with_gap.to_parquet(folder / "manifest.parquet")
     with pytest.raises(DataError, match="no value in column 'group' of row 2"):
         load(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        (
+            "rgb",
+            {"bytes": 999 * b"\xff", "path": "0.png"},
+            "holds images or arrays in column 'rgb', not paths; save",
+        ),
+        ("rgb", 999 * b"\xff", "holds images or arrays in column 'rgb', not paths; save"),
+        ("depth", [[0.5, 1.0]], "holds images or arrays in column 'depth', not paths; save"),
+        ("label", ["cat"], "holds lists or bytes in column 'label'; write a text or a number"),
+        ("split", [1, 2], "holds lists or bytes in column 'split'; write a text or a number"),
+    ],
+)
+def test_files_in_a_parquet_in_place_of_their_paths_are_refused(
+    column: str, value: object, message: str, folder: Path
+) -> None:
+    pytest.importorskip("pyarrow")
+    table = pd.read_csv(folder / "manifest.csv")
+    (folder / "manifest.csv").unlink()
+    changes: dict[str, Any] = {column: [value] * 4}
+    table.assign(**changes).to_parquet(folder / "manifest.parquet")
+    with pytest.raises(DataError, match=message) as caught:
+        list_manifest(folder)
+    assert len(str(caught.value)) < len(str(folder)) + 200
 
 
 def test_parquet_without_its_package_names_the_remedy(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
