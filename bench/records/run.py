@@ -49,6 +49,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
         reference: The embedder that others are compared with in this study's tables.
         as_published: Whether the protocol kept the original's mistakes.
         dataset: Its short name; ``simulated`` tells whether it is simulated, None where that is unknown.
+        drawn: Whether the pairs were made for this seed; otherwise each seed divides the same ones. None before
+            the field was, when ``simulated`` stood for it.
         dataset_notes: What its reader left out or noticed.
         classes: Their number; ``class_names`` in the order of labels.
         channels: Of each modality of the data; ``image_size``: rows and columns of all of them.
@@ -116,6 +118,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
     as_published: bool = False
     dataset: str
     simulated: bool | None = None
+    drawn: bool | None = None
     dataset_notes: list[str]
     classes: int
     class_names: list[str]

@@ -230,6 +230,7 @@ def _world(world: World) -> dict[str, Any]:
     parts, classes = {part: pairs for part, pairs in world.parts.items() if len(pairs)}, len(world.info.classes)
     return {
         "dataset_notes": list(world.notes),
+        "drawn": world.drawn,
         "class_counts": {part: pairs.labels.bincount(minlength=classes).tolist() for part, pairs in parts.items()},
         "test_pairs": 0,
         **{f"{part}_pairs": len(pairs) for part, pairs in parts.items()},
