@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from bench.config import STANDARD, Precision, Protocol, RunConfig
+from bench.config import FIRST_SEED, STANDARD, Precision, Protocol, RunConfig
 from bench.metrics import accuracy, class_accuracies, confusion
 from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord, append
 from bench.records.run import CHECKPOINTS, FILE_NAME
@@ -67,7 +67,7 @@ def silent(_: object) -> None:
 def run(
     model: str | ModelSpec | BuildModel,
     data: str | Path | PairedDataset,
-    seed: int = 51,
+    seed: int = FIRST_SEED,
     protocol: Protocol = STANDARD,
     device: str = "cpu",
     *,

@@ -1,5 +1,7 @@
 """What the page of the ledger and its tables show."""
 
+import dataclasses
+
 from msgspec.structs import replace
 
 from bench.analysis.claim_files import published_claims
@@ -70,6 +72,14 @@ def test_pairs_without_runs_are_shown_as_such() -> None:
 def test_records_that_do_not_tell_whether_data_are_simulated() -> None:
     text = shown([replace(run, simulated=None) for run in deep(0.1, 0.3)])
     assert "- shapes: the records do not tell whether the data are simulated." in text
+
+
+def test_models_that_are_one_function_are_named_where_claims_compare_both() -> None:
+    judged = ledger(deep(0.1, 0.3))
+    note = "wide-late-concat and wide-intermediate-concat are one function"
+    of_deep = tuple(entry for entry in judged.entries if entry.claim.name.startswith("downsampling-deep"))
+    for some, named in ((judged, True), (dataclasses.replace(judged, entries=of_deep), False)):
+        assert (note in page(some, str)) is named
 
 
 def test_models_that_learned_nothing_and_runs_that_diverged_are_named() -> None:
