@@ -437,8 +437,8 @@ def _limits(ledger: Ledger) -> list[str]:
 
 
 def _repeated(ledger: Ledger) -> list[str]:
-    """That comparisons repeat each other, if the claims compare both of the models that are one function."""
-    compared = {model for entry in ledger.entries for model in entry.claim.models}
+    """That comparisons repeat each other, if what was run compares both of the models that are one function."""
+    compared = {model for entry in ledger.entries for part in entry.parts for model in part.part.models}
     both = "wide-late-concat", "wide-intermediate-concat"
     if not all(any(strategy in model for model in compared) for strategy in both):
         return []
