@@ -91,13 +91,14 @@ LOOKS = (6, 8, 10)  # few, so that few sign patterns are tried
 @pytest.fixture
 def few_sequences(monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(calibration, "SEQUENCES", 300)
+    monkeypatch.setattr(calibration, "LOOKS", LOOKS)
     return 300
 
 
 def test_looks_keep_their_promise_where_tests_at_every_look_do_not(few_sequences: int) -> None:
     differences = alike(WORLDS["every second run never learns"])
     assert stops(differences).different.mean() <= 0.05 + chance(0.05, few_sequences)
-    same = divided()
+    same = divided(LOOKS[-1])
     assert stops(same, ratio=RATIO).different.mean() <= 0.05 + chance(0.05, few_sequences)
     assert stops(same).different.mean() > 0.15  # without the correction
     assert repeated_testing(same) > 0.2
