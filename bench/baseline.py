@@ -236,7 +236,7 @@ def pages() -> dict[Path, str | Picture]:
     """Every generated file with its content: the tables of all studies, the ledger, the README and its figures."""
     from bench.analysis.claim_files import published_claims
     from bench.analysis.frames import comparable
-    from bench.analysis.ledger import decide_claims, ledger
+    from bench.analysis.ledger import any_for_claims, ledger
     from bench.analysis.tuning import with_best_rates
     from bench.tables.claims import page
     from bench.tables.findings import findings, in_short
@@ -254,7 +254,7 @@ def pages() -> dict[Path, str | Picture]:
     claims = published_claims()
     summary: list[str] = []
     verdicts: list[str] = []
-    if decide_claims(records, claims):
+    if any_for_claims(records, claims):
         decided = ledger(records, probes, claims)
         files[_claims_path()] = page(decided, lambda study: f"{FOLDER.name}/{_records_path(study).name}")
         summary, verdicts = [in_short(decided)], [f"### Verdicts\n\n{findings(decided, QUESTIONS)}"]

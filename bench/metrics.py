@@ -238,37 +238,6 @@ def is_shown(metric: Metric, records: Iterable[RunRecord]) -> bool:
     return metric.shown or (metric.shown_if_uneven and uneven(records))
 
 
-IDLE = 0.2
-"""Cores that other processes may keep busy, on average, while times of a CPU are measured that claims rest on."""
-
-
-def most_load(device: str, cores: int | None) -> float:
-    """The cores that other processes may keep busy, on average, while times are measured that claims rest on.
-
-    On CUDA the processor only launches the work, for which one core is enough: they may have all others.
-
-    Args:
-        device: "cpu", "cuda" or "cuda:N".
-        cores: Of the machine; None if unknown, which allows what a CPU does.
-    """
-    return IDLE if device == "cpu" or cores is None else max(IDLE, cores - 1)
-
-
-def most_load_words(devices: Iterable[str]) -> str:
-    """``most_load`` of some kinds of devices in words, whatever the number of cores; that of a CPU without any."""
-    kinds = {device == "cpu" for device in devices}
-    on_cpu, on_cuda = f"{IDLE:g} cores", "all cores but one"
-    if len(kinds) == 2:
-        return f"{on_cpu} or, on CUDA, {on_cuda}"
-    return on_cuda if kinds == {False} else on_cpu
-
-
-def disturbed(record: RunRecord) -> bool:
-    """Whether other processes kept more cores busy than that during a training, which makes its times rough."""
-    cores = record.environment.get("cpu_count")
-    return record.other_load is not None and record.other_load > most_load(record.device, cores)
-
-
 def is_timed(metric: Metric) -> bool:
     """Whether a metric is a time or computed from one."""
     return metric.per_machine and metric.comparison != "exact"
@@ -368,14 +337,16 @@ def achieved_flops(record: RunRecord) -> float | None:
     """Floating-point operations per second of the training, in the epoch of median length; None where unknown.
 
     Of the last stage of training, as ``flops_per_step`` and ``epoch_seconds`` are: experts are trained before it.
-    A step's operations are proportional to its pairs, so a smaller last batch counts with the pairs it has.
+    A step's operations are proportional to its pairs, so a smaller last batch counts with the pairs it has. They
+    were counted on a whole batch, or on all training pairs if these are fewer.
     """
     batch_size, used = record.protocol.get("batch_size"), record.train_pairs
     if record.flops_per_step is None or used is None or batch_size is None or not record.epoch_seconds:
         return None
+    counted = min(batch_size, used)
     if record.protocol.get("drop_last"):
-        used -= used % batch_size
-    return float(record.flops_per_step * used / batch_size / median(record.epoch_seconds))
+        used -= used % counted
+    return float(record.flops_per_step * used / counted / median(record.epoch_seconds))
 
 
 def efficiency(record: RunRecord) -> float | None:

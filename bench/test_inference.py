@@ -26,8 +26,7 @@ def infer(session: Session, benchmark: Any) -> Infer:
     """Times forward passes of a model at a batch size."""
     import torch
 
-    from bench.costs.inference import LATENCY_BATCH, ForwardPass
-    from bench.training.measurement import rounds_within, warm_up
+    from bench.costs.inference import LATENCY_BATCH, ForwardPass, rounds_within, warm_up
     from bench.training.seeding import deterministic
     from bench.training.steps import seconds_of
 

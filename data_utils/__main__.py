@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from data_utils.errors import DataError, UnreadableError
 from data_utils.memory import enough_memory
 from data_utils.registry import DATASETS, LAYOUTS
-from data_utils.simulator.levels import LEVELS
+from data_utils.simulator.levels import DEFAULT_SIZE, LEVELS
 from fusiongauge import (
     FusionGaugeError,
     escape_on_terminals,
@@ -77,13 +77,13 @@ def _parser() -> argparse.ArgumentParser:
         help=f"{', '.join(WRITABLE)}, or one of a plug-in; default: %(default)s",
     )
     make.add_argument(
-        "--pairs", type=_count, default=1000, metavar="N", help="number of pairs; default: %(default)s"
+        "--pairs", type=count, default=1000, metavar="N", help="number of pairs; default: %(default)s"
     )
-    make.add_argument("--seed", type=_seed, default=0, help="of the simulation; default: %(default)s")
+    make.add_argument("--seed", type=seed, default=0, help="of the simulation; default: %(default)s")
     make.add_argument(
         "--image-size",
-        type=_count,
-        default=64,
+        type=count,
+        default=DEFAULT_SIZE,
         metavar="PIXELS",
         help="height and width of images in pixels; default: %(default)s",
     )
@@ -109,7 +109,7 @@ def _parser() -> argparse.ArgumentParser:
         help="the PNG to write; default: %(default)s",
     )
     show.add_argument(
-        "--shown", type=_count, default=12, metavar="N", help="pairs on the sheet; default: %(default)s"
+        "--shown", type=count, default=12, metavar="N", help="pairs on the sheet; default: %(default)s"
     )
     show.set_defaults(command=_show)
 
@@ -135,14 +135,14 @@ def _parser() -> argparse.ArgumentParser:
         )
         reader.add_argument(
             "--pairs",
-            type=_count,
+            type=count,
             metavar="N",
             help="number of pairs to simulate, or for a path the approximate number to keep; default: 10000, or "
             "all",
         )
         reader.add_argument(
             "--seed",
-            type=_seed,
+            type=seed,
             default=0,
             help="of simulated pairs, of the choice of --pairs, and of the split that check makes; default: "
             "%(default)s",
@@ -154,18 +154,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _count(text: str) -> int:
-    count = int(text)
-    if count < 1:
-        raise argparse.ArgumentTypeError(f"{count} is less than 1")
-    return count
+def count(text: str) -> int:
+    """A number of pairs or pixels; messages of argparse have the name of this function."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is less than 1")
+    return number
 
 
-def _seed(text: str) -> int:
-    seed = int(text)
-    if seed < 0:
-        raise argparse.ArgumentTypeError(f"{seed} is negative; give 0 or more")
-    return seed
+def seed(text: str) -> int:
+    """A seed; likewise."""
+    number = int(text)
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{number} is negative; give 0 or more")
+    return number
 
 
 def _load(options: argparse.Namespace) -> "PairedDataset":

@@ -6,7 +6,6 @@ Shapes: N pairs of a data set, B pairs of a batch, C channels, H rows, W columns
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -21,6 +20,7 @@ from torch import Tensor
 from data_utils.decoding import Decoder
 from data_utils.errors import DataError
 from data_utils.geometry import is_scanner, is_xyza
+from data_utils.memory import usable_cores
 from data_utils.modality import Modality
 from data_utils.naming import require_name
 from fusiongauge import one_line
@@ -137,11 +137,9 @@ class Batch:
         return len(self.labels)
 
     def __getitem__(self, index: Tensor | slice) -> "Batch":
-        """The selected pairs, in the order of the index (an int64 or bool tensor (B,), or a slice)."""
+        """The selected pairs, in the order of the index (an int64 tensor (B,), or a slice)."""
         if isinstance(index, slice):
             return Batch({m: values[index] for m, values in self.inputs.items()}, self.labels[index])
-        if index.dtype == torch.bool:
-            index = index.nonzero().flatten()
         inputs = {m: _select(values, index) for m, values in self.inputs.items()}
         return Batch(inputs, self.labels.index_select(0, index))
 
@@ -281,7 +279,7 @@ class PairedDataset:
 
         # Hashing lets other threads run. Few pairs at a time, as each thread keeps the memory that it took.
         parts = torch.arange(len(self)).split(max(1, len(self.parts()[0]) // 8)) if len(self) else ()
-        with ThreadPoolExecutor(os.cpu_count()) as threads:
+        with ThreadPoolExecutor(usable_cores()) as threads:
             return [digest for part in threads.map(digests, parts) for digest in part]
 
     def remember(self, digests: list[bytes]) -> None:

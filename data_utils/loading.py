@@ -221,7 +221,8 @@ class DrawnPairs:
         if dataset.assigned:
             return split_world(dataset, shares, seed)
         if not tested:
-            return split_world(dataset, replace(shares, test=0.0), seed)
+            # Without test pairs it is unknown whether a plug-in's function returns the same pairs for every seed.
+            return replace(split_world(dataset, replace(shares, test=0.0), seed), drawn=self.simulated)
         test = self.pairs(tested, _seed_of_draw(seed, 1), test=True)
         if not self.simulated and {*dataset.digests} & {*test.digests}:
             dataset = self.pairs(wanted + tested, _seed_of_draw(seed, 0))
@@ -234,6 +235,7 @@ class DrawnPairs:
             Part(dataset, parts.valid),
             Part(test, torch.arange(len(test))),
             notes=tuple(dict.fromkeys((*dataset.notes, *test.notes))),
+            drawn=True,
         )
 
     def _announce(self, pairs: int, test_pairs: int) -> None:

@@ -87,6 +87,11 @@ Announce = Callable[[Need], None]
 """Called with what data need, before they are read or made."""
 
 
+def usable_cores() -> int:
+    """The cores that this process may use, which can be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def no_announcement(need: Need) -> None:
     """Announce nothing."""
 

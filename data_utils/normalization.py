@@ -9,7 +9,7 @@ from torch import Tensor
 from data_utils.dataset import Batch
 from data_utils.errors import DataError
 
-_CHUNK = 64  # images whose sums are added first, and pairs of a batch that are converted to float64 at a time
+_CHUNK = 64  # images whose sums are added first
 
 _CONSTANT = 1e-6  # a deviation below this share of the mean is float32 rounding, not content
 
@@ -26,11 +26,6 @@ class ChannelStatistics:
 
     mean: Mapping[str, Tensor]
     std: Mapping[str, Tensor]
-
-    @classmethod
-    def from_batch(cls, batch: Batch) -> "ChannelStatistics":
-        """Statistics of these pairs; see ``of``."""
-        return cls.of(lambda: (batch[start : start + _CHUNK] for start in range(0, len(batch), _CHUNK)))
 
     @classmethod
     def of(cls, chunks: Callable[[], Iterable[Batch]]) -> "ChannelStatistics":

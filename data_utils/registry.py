@@ -49,7 +49,7 @@ LAYOUTS: Registry[Callable[[], Layout]] = Registry("layout", home="data_utils.la
 
 
 @dataclass(frozen=True)
-class DeclaredDataset:
+class WithModalities:
     """A function that makes a data set, and the modalities that it declares."""
 
     make: MakeDataset
@@ -63,7 +63,7 @@ class DeclaredDataset:
 def declared_modalities(name: str) -> tuple[str, ...]:
     """The modalities that a registered data set declares; () if it declares none."""
     make = DATASETS[name]
-    return make.modalities if isinstance(make, DeclaredDataset) else ()
+    return make.modalities if isinstance(make, WithModalities) else ()
 
 
 def register_dataset(name: str, *, modalities: Sequence[str] = ()) -> Callable[[MakeDataset], MakeDataset]:
@@ -78,7 +78,7 @@ def register_dataset(name: str, *, modalities: Sequence[str] = ()) -> Callable[[
         PluginError: The name is taken.
     """
     declared = tuple(modalities)
-    return DATASETS.decorator(name, lambda make: DeclaredDataset(make, declared) if declared else make)
+    return DATASETS.decorator(name, lambda make: WithModalities(make, declared) if declared else make)
 
 
 def register_layout(name: str) -> Callable[[Callable[[], Layout]], Callable[[], Layout]]:

@@ -65,12 +65,14 @@ class World:
     Attributes:
         train: The training pairs; ``valid`` and ``test`` likewise. There may be no test pairs.
         notes: What the reader left out or noticed, and classes without test pairs; one sentence each.
+        drawn: Whether the pairs were made for this seed; otherwise each seed divides the same ones.
     """
 
     train: Part
     valid: Part
     test: Part
     notes: tuple[str, ...] = ()
+    drawn: bool = False
 
     @property
     def info(self) -> DatasetInfo:
@@ -90,7 +92,7 @@ class World:
     def mapped(self, change: Callable[[str, Part], Part]) -> "World":
         """The world with each part, known by its name, changed by a function."""
         train, valid, test = (change(name, part) for name, part in self.parts.items())
-        return World(train, valid, test, self.notes)
+        return replace(self, train=train, valid=valid, test=test)
 
 
 class Source(Protocol):

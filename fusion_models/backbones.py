@@ -5,9 +5,8 @@ Nothing is downloaded: weights are random, or come from a file.
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -143,12 +142,5 @@ def _over_channels(weight: Tensor, channels: int) -> Tensor:
     return repeated * (given / channels)
 
 
-def _shipped(name: str) -> Any:
-    def make(channels: int, image_size: tuple[int, int]) -> nn.Sequential:
-        return torchvision_backbone(name, channels, image_size)
-
-    return make
-
-
 for _kind, _network in TORCHVISION.items():
-    register_backbone(_kind)(_shipped(_network))
+    register_backbone(_kind)(partial(torchvision_backbone, _network))

@@ -58,6 +58,7 @@ def build_model(
     Raises:
         ModelError: For an unknown name, a modality the data lack, fewer than two classes, or images that do not
             fit the model's downsamplings or its operator.
+        TypeError: The function of a plug-in returns something else than a module.
     """
     spec = find_model(model) if isinstance(model, str) else model
     if classes < 2:

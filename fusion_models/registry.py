@@ -1,6 +1,6 @@
 """The registries of what models are made of, and the decorators that add to them. Loads no torch.
 
-A plug-in calls the decorators as ``operators.py`` and ``embedders.py`` do for what ships here:
+A plug-in calls the decorators as ``operators/`` and ``embedders.py`` do for what ships here:
 
     @register_operator("gated")
     class Gated(Operator): ...

@@ -6,6 +6,7 @@ FIELD_MODELS those of the family in which every operator meets every embedder; `
 no torch, so that ids and help need none.
 """
 
+import re
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -386,23 +387,29 @@ def _single(name: str) -> ModelSpec | None:
     family, _, rest = name.partition("-")
     if (family, SINGLE) not in BLUEPRINTS:
         return None
-    for embedder in embedders_of(family):  # it may have a "-" in its name, and so may the modality
+    # The modality and the embedder may have a "-" in their names.
+    for embedder in sorted(embedders_of(family), key=len, reverse=True):
         modality = rest.removesuffix(f"-{embedder}")
-        if modality not in ("", rest) and not modality.startswith(_STAGES):
+        if modality not in ("", rest) and not _STAGE.match(modality):
             return ModelSpec(family, SINGLE, "none", embedder, (modality,))
     return None
 
 
-_STAGES = ("early-", "intermediate-", "late-")
+_STAGE = re.compile(r"(early|intermediate|late|layer\d+|features\d+)-")
+"""What a name continues with after its family if the model fuses modalities."""
 
 
 def _on_backbone(name: str) -> ModelSpec | None:
-    family, _, rest = name.partition("-")
-    stage, _, operator = rest.partition("-")
-    if not stage or not (family in BACKBONES.added or is_torchvision(family)):
+    first = name.partition("-")[0]
+    families = (*BACKBONES.added, *([first] if is_torchvision(first) else []))
+    # That of a plug-in and a modality may have a "-" in their names.
+    family = max((f for f in families if name.startswith(f"{f}-")), key=len, default="")
+    rest = name.removeprefix(f"{family}-")
+    if not family or not rest:
         return None
-    if not operator:
-        return ModelSpec(family, SINGLE, "none", "", (stage,))
+    if not _STAGE.match(rest):
+        return ModelSpec(family, SINGLE, "none", "", (rest,))
+    stage, _, operator = rest.partition("-")
     decisions = (*BLUEPRINTS[FIELD, "late"].operators, *BLUEPRINTS["experts", "late"].operators)
     features = (*BLUEPRINTS[FIELD, "intermediate"].operators, *OPERATORS.added)
     if operator not in (decisions if stage == "late" else features):
@@ -420,4 +427,6 @@ def _control(name: str) -> ModelSpec | None:
     if control not in CONTROLS:
         return None
     spec = find_model(model)
-    return replace(spec, embedder=f"{spec.embedder}.{control}") if spec.embedder else None
+    if not spec.embedder or spec.control:
+        return None
+    return replace(spec, embedder=f"{spec.embedder}.{control}")

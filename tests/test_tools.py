@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from bench.analysis.sequential import sign_flips, spent
-from bench.config import FP32, TF32
+from bench.config import FIRST_SEED, FP32, TF32
 from bench.training.layout import layout_of
 from bench.training.runs import silent
 from bench.training.seeding import seeded
@@ -34,7 +34,7 @@ from tools.gpu.findings import Findings
 from tools.gpu.measure import main as measure
 from tools.gpu.measure import with_other_bits
 from tools.gpu.tables import tables
-from tools.gpu.workload import SEED, Workload
+from tools.gpu.workload import Workload
 
 ROOT = Path(__file__).parents[1]
 
@@ -321,8 +321,8 @@ def test_steps_are_those_of_the_trainer(workload: Workload) -> None:
     with workload.settings():
         sums = workload.losses(training, training.eager)
         model = workload.network(find_model(MODEL))
-        trainer = Trainer(model, workload.train, workload.train, training.eager.protocol, SEED, silent)
-        with seeded(SEED, "training"):
+        trainer = Trainer(model, workload.train, workload.train, training.eager.protocol, FIRST_SEED, silent)
+        with seeded(FIRST_SEED, "training"):
             trainer.train_epoch()
         trainer.finish_epoch()
     assert len(sums) == 2 * len(workload.rates) == 2

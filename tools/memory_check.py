@@ -34,7 +34,8 @@ import numpy as np
 import torch
 from PIL import Image
 
-from bench.config import STANDARD, RunConfig
+from bench.config import FIRST_SEED, STANDARD, RunConfig
+from bench.costs.resident import MODEL, STATUS
 from bench.registry import STUDIES
 from bench.training.allocator import keep_freed_memory
 from bench.training.pairs import Pairs, StoredPairs
@@ -49,12 +50,6 @@ from data_utils.memory import as_size
 from data_utils.simulator.levels import LEVELS
 from fusion_models import find_model
 
-MODEL = "compact-late-concat-strided"
-"""The model that is trained: the one with the least memory of its own, so that the data dominate."""
-
-SEED = 51
-
-_STATUS = Path("/proc/self/status")
 _FILES = 257
 """Different images of each modality: a prime and the next number, so that no two pairs are equal below 66,306."""
 
@@ -161,13 +156,12 @@ class Peak:
 
     def __init__(self) -> None:
         self.anonymous = 0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._sample, daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._sample, daemon=True).start()
 
     def _sample(self) -> None:
-        while not self._ended.wait(0.05):
+        while True:
             self.anonymous = max(self.anonymous, status("RssAnon"))
+            time.sleep(0.05)
 
     def line(self) -> str:
         """What is known so far."""
@@ -176,7 +170,7 @@ class Peak:
 
 def status(field: str) -> int:
     """A field of /proc/self/status in bytes; 0 where there is none."""
-    text = _STATUS.read_text() if _STATUS.is_file() else ""
+    text = STATUS.read_text() if STATUS.is_file() else ""
     told = re.search(rf"^{field}:\s*(\d+) kB", text, re.MULTILINE)
     return int(told[1]) * 1024 if told else 0
 
@@ -221,20 +215,22 @@ def measure(name: str, cache: Path, options: argparse.Namespace, *, compares: bo
             cache=Cache(cache, int(options.cache_size)),
             announce=lambda need: print(f"  {need.sentence}\n  {need.warning}".rstrip(), flush=True),
         )
-        world = source.world(shares, SEED)
+        world = source.world(shares, FIRST_SEED)
     print(f"  {peak.line()}")
     with timed("hashed"):
         _ = [part.sha256 for part in world.parts.values()]
     most = options.train_pairs or len(world.train)
-    world = world.mapped(lambda name, part: part.at_most(most if name == "train" else most // 4, SEED))
+    world = world.mapped(lambda name, part: part.at_most(most if name == "train" else most // 4, FIRST_SEED))
     fixed = Fixed(source, world)
     with timed(f"scaled by {len(world.train):,} training pairs"), deterministic():
-        data = prepare(fixed, STANDARD, SEED, "cpu")
+        data = prepare(fixed, STANDARD, FIRST_SEED, "cpu")
     print(f"  {peak.line()}")
     seconds: list[float] = []
     config = RunConfig(replace(STANDARD, epochs=1), dataset=name)
     with timed("one epoch, validation, test and what a run measures beside them"):
-        run_cell(find_model(MODEL), fixed, SEED, config, observe=lambda result: seconds.append(result.seconds))
+        run_cell(
+            find_model(MODEL), fixed, FIRST_SEED, config, observe=lambda result: seconds.append(result.seconds)
+        )
     print(f"  the epoch: {seconds[0]:.1f} s; {peak.line()}", flush=True)
     if compares:
         dataset = data.train.dataset.take(data.train.pairs)
@@ -246,11 +242,11 @@ def measure(name: str, cache: Path, options: argparse.Namespace, *, compares: bo
 def compare_steps(options: argparse.Namespace) -> None:
     """The cost of a step that makes its inputs, as a ratio to one whose inputs are float tensors in memory."""
     source = open_source(options.level)
-    data = prepare(source, replace(STANDARD, pairs=2000, test_pairs=0), SEED, "cpu")
+    data = prepare(source, replace(STANDARD, pairs=2000, test_pairs=0), FIRST_SEED, "cpu")
     specs = {name: find_model(name) for name in STUDIES["standard"]().models}
     medians = []
     for name in (name for name in specs if re.search(options.models, name)):
-        seen = data.train.seen_by(build_seeded(specs[name], source.info, SEED, "cpu"))
+        seen = data.train.seen_by(build_seeded(specs[name], source.info, FIRST_SEED, "cpu"))
         ratios = interleaved(name, source, seen, data.train[:], options, time.process_time)
         medians.append(median(ratios))
         print(f"{name:44} {shown(ratios)}", flush=True)
@@ -270,12 +266,12 @@ def interleaved(
 
     Both sides train a model of their own. Which of them begins changes from round to round.
     """
-    networks = [build_seeded(find_model(model), source.info, SEED, "cpu").train() for _ in range(2)]
+    networks = [build_seeded(find_model(model), source.info, FIRST_SEED, "cpu").train() for _ in range(2)]
     sides = [
         EagerSteps(network, make_optimizer(network, STANDARD), pairs, STANDARD)
         for network, pairs in zip(networks, (one, other), strict=True)
     ]
-    order = torch.randperm(len(one), generator=torch.Generator().manual_seed(SEED))
+    order = torch.randperm(len(one), generator=torch.Generator().manual_seed(FIRST_SEED))
     batches = order.split(STANDARD.batch_size)
     batches = batches[: len(order) // STANDARD.batch_size]
     ratios = []

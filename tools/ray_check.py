@@ -1,7 +1,7 @@
 """Shows on this machine that a run on a Ray cluster equals a run in one process, also when a node disappears.
 
-python tools/ray_check.py                   needs the extra `ray`; about ten minutes on two cores
-python tools/ray_check.py --profile quick   longer cells, so that overhead is a smaller share
+python -m tools.ray_check                   needs the extra `ray`; about ten minutes on two cores
+python -m tools.ray_check --profile quick   longer cells, so that overhead is a smaller share
 
 Trains the compact models with strided convolutions with four seeds: in one process, then on a cluster of two nodes
 with one core each, then on such a cluster from which one node is removed when half of the cells have ended. Exit
@@ -24,13 +24,11 @@ from typing import Any
 
 import msgspec
 
+from bench.records import RunRecord, cell_key
+from bench.records.keys import machine
+from bench.records.reading import load_records
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from bench.records import RunRecord, cell_key  # noqa: E402
-from bench.records.keys import machine  # noqa: E402
-from bench.records.reading import load_records  # noqa: E402
-
 CELLS = 16
 MOST_SECONDS = 1.5
 """Per cell, beside the training."""

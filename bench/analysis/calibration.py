@@ -5,7 +5,7 @@ simulated tables of C comparisons over n seeds; S sequences of seeds that come i
 ``bench.tables.calibration`` writes the results into docs/evidence.md.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from types import MappingProxyType
@@ -111,20 +111,21 @@ class Stops:
         return float((self.different & (self.seeds <= look)).mean())
 
 
-def stops(differences: Floats, *, margin: float = 0.0, looks: Sequence[int] = LOOKS, ratio: float = 0.0) -> Stops:
+def stops(differences: Floats, *, margin: float = 0.0, ratio: float = 0.0) -> Stops:
     """The verdicts on sequences of paired differences, (S, n), as ``bench.analysis.verdicts.follow`` reaches them.
+
+    Looks are those of LOOKS.
 
     Args:
         differences: One per seed.
         margin: The smallest that matters; 0 stops for a difference alone.
-        looks: The declared numbers of seeds.
         ratio: As in ``bench.analysis.pairing.Pairing``.
     """
     metric = Metric(name="value", title="value", higher_is_better=True, margin=margin)
     outcomes, seeds = [], []
     for sequence in differences.tolist():
         pairing = Pairing("A", "B", metric, tuple(sequence), (0.0,) * len(sequence), ratio)
-        verdict = follow(pairing, looks, lambda verdict: verdict.outcome is not Outcome.UNDECIDED)
+        verdict = follow(pairing, LOOKS, lambda verdict: verdict.outcome is not Outcome.UNDECIDED)
         outcomes.append(verdict.outcome)
         seeds.append(verdict.pairing.n)
     equivalent = np.array([outcome is Outcome.EQUIVALENT for outcome in outcomes])
@@ -132,10 +133,10 @@ def stops(differences: Floats, *, margin: float = 0.0, looks: Sequence[int] = LO
     return Stops(np.array(seeds), ~(equivalent | undecided), equivalent)
 
 
-def alike(draw: Draw, seeds: int = LOOKS[-1]) -> Floats:
-    """Sequences of differences of models that are alike, (S, seeds)."""
+def alike(draw: Draw) -> Floats:
+    """Sequences of differences of models that are alike, (S, LOOKS[-1])."""
     rng = np.random.default_rng(0)
-    shape = (SEQUENCES, seeds)
+    shape = (SEQUENCES, LOOKS[-1])
     return draw(rng, shape) - draw(rng, shape)
 
 
@@ -150,14 +151,14 @@ def divided(seeds: int = LOOKS[-1]) -> Floats:
     return np.asarray(np.sqrt(common) * shared + np.sqrt(1 - common) * own)
 
 
-def shifted(effect: float, seeds: int = LOOKS[-1]) -> Floats:
-    """Sequences of normal differences with this mean and a standard deviation of 1, (S, seeds)."""
-    return np.random.default_rng(0).normal(effect, 1, size=(SEQUENCES, seeds))
+def shifted(effect: float) -> Floats:
+    """Sequences of normal differences with this mean and a standard deviation of 1, (S, LOOKS[-1])."""
+    return np.random.default_rng(0).normal(effect, 1, size=(SEQUENCES, LOOKS[-1]))
 
 
-def repeated_testing(differences: Floats, looks: Sequence[int] = LOOKS) -> float:
-    """The share of sequences, (S, n), that a t test at 5% calls different at one of the looks at least."""
-    return float(np.any([difference_p(differences[:, :look]) <= ALPHA for look in looks], axis=0).mean())
+def repeated_testing(differences: Floats) -> float:
+    """The share of sequences, (S, n), that a t test at 5% calls different at one of LOOKS at least."""
+    return float(np.any([difference_p(differences[:, :look]) <= ALPHA for look in LOOKS], axis=0).mean())
 
 
 def fixed_seeds(differences: Floats, power: float) -> float:

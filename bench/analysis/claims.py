@@ -8,6 +8,7 @@ changed after its runs is known. ``bench.analysis.claim_files`` reads claims fro
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 from bench.analysis.quantities import Quantity
 
@@ -103,16 +104,19 @@ class Claim:
     sha256: str = ""
     quoted: bool = False
 
-    @property
+    @cached_property
     def models(self) -> frozenset[str]:
         """The names of what it compares."""
         return frozenset(model for part in self.parts for model in part.models)
 
+    def names_of(self, source: Source, model: str) -> frozenset[str]:
+        """The names by which it compares a model under a protocol of a study: with the variant, or without."""
+        return self.models & {model, f"{source[1]}:{model}"}
+
     def needs(self, source: Source, model: str) -> bool:
         """Whether runs of a model under a protocol of a study are evidence for it."""
-        named = {model, f"{source[1]}:{model}"} & self.models
         declared = (of_setting for sources in self.settings.values() for of_setting in sources)
-        return bool(named) and any(is_of(source, of_setting) for of_setting in declared)
+        return bool(self.names_of(source, model)) and any(is_of(source, of_setting) for of_setting in declared)
 
 
 @dataclass(frozen=True)

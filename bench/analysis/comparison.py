@@ -28,7 +28,7 @@ from bench.analysis.resampling import ratio_of, resampling
 from bench.analysis.statistics import FEWEST_SEEDS, Interval, paired_difference
 from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Verdict, judge
 from bench.config import canonical
-from bench.metrics import CHOSEN, REPORTED, declarations, disturbed, most_load_words, value
+from bench.metrics import CHOSEN, REPORTED, declarations, value
 from bench.records import (
     COMPLETED,
     CellKey,
@@ -40,6 +40,7 @@ from bench.records import (
     same_data,
 )
 from bench.records.keys import differences
+from bench.records.load import disturbed, most_load_words
 
 SAME, BETTER, WORSE, CHANGED = "same", "better", "worse", "changed"
 FEW_SEEDS = f"changed, fewer than {FEWEST_SEEDS} seeds"

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from bench.analysis.formats import counted, enumerated, span
-from bench.metrics import disturbed, most_load_words
 from bench.records import COMPLETED, CostRecord, InferenceRecord, RunRecord, latest, machine
 from bench.records.keys import device_model
+from bench.records.load import disturbed, most_load_words
 
 
 def main_device(records: Iterable[RunRecord]) -> tuple[object, ...] | None:

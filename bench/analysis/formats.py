@@ -1,12 +1,17 @@
 """How metrics and their values are written, in tables, sentences and figures."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable
 from itertools import chain
 from math import floor, isfinite, isnan, log10
+from typing import TYPE_CHECKING
 
-from bench.analysis.statistics import Interval
 from bench.records import Metric
+
+if TYPE_CHECKING:
+    from bench.analysis.statistics import Interval  # loads scipy, which messages need not
 
 
 def significant(value: float, digits: int, sign: str = "") -> str:

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.analysis.conditions import describe_cost, main_device
 from bench.config import DEFAULT_STUDY
-from bench.metrics import QUANTITIES, declarations, disturbed, is_shown, is_timed, name_on, reported_part, value
+from bench.metrics import QUANTITIES, declarations, is_shown, is_timed, name_on, reported_part, value
 from bench.records import (
     COMPLETED,
     CostRecord,
@@ -19,6 +19,7 @@ from bench.records import (
     latest,
 )
 from bench.records.keys import device_model
+from bench.records.load import disturbed
 
 AnyRecord = TypeVar("AnyRecord", bound=RunRecord | ProbeRecord)
 AnyCost = TypeVar("AnyCost", bound=CostRecord)
@@ -42,7 +43,7 @@ def frame(records: Sequence[RunRecord]) -> pd.DataFrame:
 
     Returns:
         "model" and "strategy" (with the variant), "row" (the model without variant), "modalities" (joined by "+"),
-        "group" (variant, family and stage), "disturbed" (``bench.metrics.disturbed``), "variant", "family",
+        "group" (variant, family and stage), "disturbed" (``bench.records.load.disturbed``), "variant", "family",
         "embedder", "reference", "seed", "target_accuracy", and every metric of
         ``bench.metrics.declarations``; numbers are NaN where a record lacks them. Of several records of the same
         cell the last one counts. Times and memory of different device models do not stand together: those of the

@@ -35,7 +35,7 @@ class Ledger:
     unfinished: tuple[RunRecord, ...]
 
 
-def decide_claims(records: Iterable[RunRecord], claims: Claims) -> bool:
+def any_for_claims(records: Iterable[RunRecord], claims: Claims) -> bool:
     """Whether any of these runs is of a study that is run for the claims."""
     return any(record.study in claims.studies for record in records)
 
@@ -93,13 +93,12 @@ def judged(part: Part, looks: tuple[int, ...], models: Models) -> PartEntry:
 def _models(claim: Claim, by_source: Mapping[Source, Sequence[Run]]) -> dict[ClaimConditions, Models]:
     """The runs that are evidence for a claim, by conditions: setting by setting, whole, unchanged ones first."""
     found: dict[ClaimConditions, dict[str, dict[int, Run]]] = {}
-    wanted = claim.models
     for setting, sources in claim.settings.items():
         of_setting: dict[ClaimConditions, dict[str, dict[int, Run]]] = {}
         for source in sources:
             for run in by_source.get(source, ()):
                 record = run.record
-                for name in {record.model, f"{record.declared_variant}:{record.model}"} & wanted:
+                for name in claim.names_of(source_of(record), record.model):
                     models = of_setting.setdefault(_conditions(record, setting), {})
                     models.setdefault(name, {})[record.seed] = run
         found |= dict(sorted(of_setting.items(), key=lambda item: (item[0].cut_short, item[0].changed != "")))

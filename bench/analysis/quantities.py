@@ -15,8 +15,9 @@ from statistics import fmean
 from msgspec.structs import replace
 
 from bench.analysis.published import overall_accuracy
-from bench.metrics import REPORTED, declarations, disturbed, name_on, reported, reported_part, value
+from bench.metrics import REPORTED, declarations, name_on, reported, reported_part, value
 from bench.records import COMPLETED, DIVERGED, Metric, ProbeRecord, RunRecord
+from bench.records.load import disturbed
 
 LEARNED_SHARE = 0.05
 """A run has learned where its loss is below that of chance by this share: a model that knows nothing but the

@@ -12,7 +12,7 @@ from bench.records import Metric, RunRecord
 def resampling(records: Iterable[RunRecord]) -> float:
     """The reported pairs per training pair of seeds that divide the same pairs; 0 if each seed has its own.
 
-    Seeds of simulated data have their own, since records hold the hash of the training pairs.
+    Records without ``drawn`` tell it by ``simulated`` and the hash of their training pairs.
     """
     return max(ratios(records), default=0.0)
 
@@ -20,11 +20,15 @@ def resampling(records: Iterable[RunRecord]) -> float:
 def ratios(records: Iterable[RunRecord]) -> tuple[float, ...]:
     """That of each record alone, in the same order; 0 for all of them, or for those that do not tell."""
     records = list(records)
-    drawn = [record.train_sha256 for record in records if record.simulated and record.train_sha256]
+    drawn = [record.train_sha256 for record in records if _is_drawn(record) and record.train_sha256]
     if len(records) < 2 or len(set(drawn)) == len(records):
         return (0.0,) * len(records)
     counts = [(reported_pairs(record), record.train_pairs) for record in records]
     return tuple(reported / train if reported and train else 0.0 for reported, train in counts)
+
+
+def _is_drawn(record: RunRecord) -> bool:
+    return bool(record.simulated if record.drawn is None else record.drawn)
 
 
 def name_of_test(ratio: float) -> str:

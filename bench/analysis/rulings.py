@@ -289,7 +289,7 @@ class Entry:
         undecided = [part for part in self.parts if part.ruling is Ruling.UNDECIDED]
         waiting = [part for part in undecided if not part.stopped]
         n = min(part.n for part in waiting or undecided)
-        seeds = f"{n} seed{'' if n == 1 else 's'}"
+        seeds = counted(n, "seed")
         if not waiting:
             return f" after {seeds}"
         return f" so far: {seeds}, next look at {next(look for look in self.claim.looks if look > n)}"

@@ -161,9 +161,8 @@ def rarely_worse(differences: ArrayLike, looks: Sequence[int], margin: float) ->
         margin: Above 0, below 1.
     """
     worse = np.asarray(differences, dtype=float) < 0
-    waiting = np.ones(
-        1
-    )  # of each number of such seeds, the probability that it is reached without crossing a bound
+    # Of each number of such seeds, the probability that it is reached without crossing a bound.
+    waiting = np.ones(1)
     results: list[Look] = []
     for before, look in pairwise((0, *looks)):
         if look > worse.size:

@@ -84,7 +84,6 @@ def _list(rates: Sequence[float]) -> str:
 
 def _differ_in_rates_alone(records: Sequence[RunRecord]) -> bool:
     protocols: dict[str, Mapping[str, Any]] = {r.variant: canonical(r.protocol) for r in records}
-    rates = [[protocol.get(name) for name in _RATES] for protocol in protocols.values()]
+    rates = [protocol.get("learning_rate") for protocol in protocols.values()]
     others = [{k: v for k, v in protocol.items() if k not in _RATES} for protocol in protocols.values()]
-    distinct = len({tuple(pair) for pair in rates})
-    return len(rates) > 1 and distinct == len(rates) and all(other == others[0] for other in others)
+    return len(rates) > 1 and len({*rates}) == len(rates) and all(other == others[0] for other in others)

@@ -4,6 +4,7 @@ The weights are untrained: every layer computes the same sums whatever its weigh
 result of a forward pass and not its duration.
 """
 
+import time
 from collections.abc import Callable, Sequence
 
 import torch
@@ -17,12 +18,14 @@ from bench.training.measurement import count_parameters
 from bench.training.precision import forward
 from bench.training.runs import build_seeded
 from bench.training.seeding import seeded
-from bench.training.steps import synchronize
+from bench.training.steps import seconds_of, synchronize
 from data_utils import Batch, DatasetInfo, Source
 from fusion_models import ModelSpec
 
 LATENCY_BATCH = 1
 THROUGHPUT_BATCH = 256
+
+_CLOCK_RATE_SECONDS = 0.3
 
 
 def random_batch(info: DatasetInfo, pairs: int, device: str) -> Batch:
@@ -89,3 +92,26 @@ class ForwardPass:
             inputs=f"{', '.join(channels)}, {height}x{width}",
             **measured_on(profile, self._device, precision=self._precision),
         )
+
+
+def warm_up(work: Callable[[], object], device: torch.device) -> None:
+    """Keep a GPU busy with some work until it has raised its clock rate; on a CPU do nothing."""
+    start = time.perf_counter()
+    while device.type == "cuda" and time.perf_counter() < start + _CLOCK_RATE_SECONDS:
+        work()
+
+
+def rounds_within(seconds: float, work: Callable[[], object], *, least: int, most: int) -> int:
+    """How many rounds of some work fit into a time; warms up as well.
+
+    Args:
+        seconds: For all rounds together.
+        work: Synchronizes the device it uses. It is run once, and a second time if the first took less than
+            ``seconds``: the first call also chooses kernels and fills allocators.
+        least: The minimum, however long the rounds take.
+        most: The maximum, however short they are.
+    """
+    duration = seconds_of(work)
+    if duration < seconds:
+        duration = seconds_of(work)
+    return min(most, max(least, int(seconds / duration)))

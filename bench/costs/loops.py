@@ -26,7 +26,7 @@ from bench.costs.lightning_loop import LightningLoop
 from bench.costs.reference import ReferenceLoop, Sample, as_published, samples
 from bench.training.allocator import keep_freed_memory
 from bench.training.layout import layout_of
-from bench.training.pairs import Pairs
+from bench.training.pairs import Pairs, StoredPairs
 from bench.training.processes import fresh_process
 from bench.training.runs import silent
 from bench.training.seeding import deterministic, new_tensors_filled
@@ -131,7 +131,7 @@ class _Ours:
         self._settings = protocol, seed
         self._device = device
 
-    def take(self, part: Pairs) -> None:
+    def take(self, part: StoredPairs | Batch) -> None:
         self._train = part.to(self._device)
 
     def start(self, model: nn.Module) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bench.analysis.formats import counted
 from bench.config import DEFAULT_STUDY, FIRST_SEED, RunConfig
 from bench.records import ProbeRecord, RunRecord
 from bench.records.run import without_changes
@@ -27,7 +28,7 @@ def name_of(record: RunRecord | ProbeRecord) -> str:
 
 def listed(names: Sequence[str]) -> str:
     """The number of cells, and the names of the first ones, for a message."""
-    return f"{len(names)} cell{'s' if len(names) > 1 else ''}: {some(names, _SHOWN)}"
+    return f"{counted(len(names), 'cell')}: {some(names, _SHOWN)}"
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from bench.analysis.formats import counted
 from bench.harness.looks import LATE
 from bench.harness.session import Session
 
@@ -100,8 +101,8 @@ class Ending:
             yield f"interrupted before any cell was finished; {session.folder} has {held}"
         late = sum(session.skipped.get(cell.name) == LATE for cell in session.cells)
         if late:
-            cells = f"{late} cell{'' if late == 1 else 's'}"
-            yield f"the time of --budget was used up before {cells} began; {session.continued} goes on"
+            began = f"before {counted(late, 'cell')} began"
+            yield f"the time of --budget was used up {began}; {session.continued} goes on"
         yield from (f"skipped: {reason}" for reason in dict.fromkeys(session.skipped.values()))
         yield from session.notes
         for failure in session.failures:

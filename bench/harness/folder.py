@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from filelock import FileLock, Timeout
 
+from bench.analysis.formats import counted
 from bench.harness.kept import keep
 from bench.harness.writable import why_no_folder
 from bench.records import Outbox
@@ -93,8 +94,7 @@ class RunFolder:
                 self._outbox.redirect(elsewhere)
                 self._outbox.send()
                 where = f"they are in {elsewhere}; make room and append its files to those of the same names"
-            records = "1 record" if count == 1 else f"{count} records"
-            return [f"{records} could not be written to {self.path} ({error.strerror}); {where}"]
+            return [f"{counted(count, 'record')} could not be written to {self.path} ({error.strerror}); {where}"]
         return []
 
     def _refusal(self, reason: str) -> str:

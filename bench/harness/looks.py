@@ -110,7 +110,7 @@ class Plan:
             of_source: dict[str, list[Trained]] = {}
             for source, models in self._trained.items():
                 for model in models if is_of(source, declared) else ():
-                    for name in {model, f"{source[1]}:{model}"} & claim.models:
+                    for name in claim.names_of(source, model):
                         of_source.setdefault(name, []).append((source, model))
             found = of_source | found
         return found

@@ -31,7 +31,7 @@ from bench.records import (
 )
 from bench.records.cost import FILE_NAME as COSTS
 from bench.records.keys import device_model, unlike_results
-from bench.records.probe import FILE_NAME as PROBES
+from bench.records.probe import FILE_NAME as PROBE_FILE
 from bench.records.reading import Run, read_runs
 from bench.records.run import CHECKPOINTS
 from bench.records.run import FILE_NAME as RECORDS
@@ -78,7 +78,7 @@ def merge(paths: Iterable[Path], claims: Iterable[Path] = ()) -> Merged:
     _require_alike(runs)
     records, twice = _records(runs)
     order = {name: place for place, name in enumerate(name for _, plan in plans for name in plan.cells)}
-    records.sort(key=lambda kept: order.get(name_of(kept[0]), len(order)))
+    records.sort(key=lambda of_run: order.get(name_of(of_run[0]), len(order)))
     probes = _unique((probe, run) for run in runs for probe in run.probes)
     costs = list({msgspec.json.encode(cost): cost for run in runs for cost in run.costs}.values())
     notes = (
@@ -120,7 +120,7 @@ def write(merged: Merged, folder: Path) -> None:
             _copy(run.folder / CHECKPOINTS / record.checkpoint, folder / CHECKPOINTS / name)
             _copy(samples_path(run.folder, record.checkpoint), samples_path(folder, name))
     keep(folder, merged.claims)
-    write_records(folder / PROBES, merged.probes)
+    write_records(folder / PROBE_FILE, merged.probes)
     write_records(folder / COSTS, merged.costs)
     write_records(folder / RECORDS, records)
 
@@ -202,14 +202,14 @@ def _require_same(
 
 def _records(runs: Sequence[Run]) -> tuple[list[tuple[RunRecord, Run]], int]:
     """One record per cell with its run, and how many cells had more than one."""
-    kept: dict[Hashable, tuple[RunRecord, Run]] = {}
+    chosen: dict[Hashable, tuple[RunRecord, Run]] = {}
     twice: set[Hashable] = set()
     for run in runs:
         for record in run.records:
             key = cell_key(record)
-            earlier, where = kept.get(key, (None, run))
+            earlier, where = chosen.get(key, (None, run))
             if earlier is None or earlier.status == FAILED:
-                kept[key] = (record, run)
+                chosen[key] = (record, run)
             elif record.status != FAILED:
                 if unlike := unlike_results(earlier, record):
                     raise RecordError(
@@ -218,19 +218,19 @@ def _records(runs: Sequence[Run]) -> tuple[list[tuple[RunRecord, Run]], int]:
                         f"{_device(record)} (fields that differ: {', '.join(unlike)}); leave one of the two out"
                     )
                 twice.add(key)
-    return list(kept.values()), len(twice)
+    return list(chosen.values()), len(twice)
 
 
 def _unique(probes: Iterable[tuple[ProbeRecord, Run]]) -> list[ProbeRecord]:
-    kept: dict[Hashable, tuple[ProbeRecord, Run]] = {}
+    first: dict[Hashable, tuple[ProbeRecord, Run]] = {}
     for probe, run in probes:
-        earlier, where = kept.setdefault((*probe_key(probe), probe.weights_sha256), (probe, run))
+        earlier, where = first.setdefault((*probe_key(probe), probe.weights_sha256), (probe, run))
         if earlier.value != probe.value:
             raise RecordError(
                 f"{where.name} and {run.name} contradict each other on {probe.probe} of {name_of(probe)}: "
                 f"{earlier.value} and {probe.value}; leave one of the two out"
             )
-    return [probe for probe, _ in kept.values()]
+    return [probe for probe, _ in first.values()]
 
 
 def _replaced(files: Iterable[Path], claims: Mapping[Path, str]) -> list[str]:

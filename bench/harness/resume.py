@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bench.analysis.formats import counted
 from bench.config import canonical
 from bench.harness.cell import listed
-from bench.metrics import disturbed
 from bench.records import (
     COMPLETED,
     FAILED,
@@ -21,6 +21,7 @@ from bench.records import (
     machine,
     probe_key,
 )
+from bench.records.load import disturbed
 
 _DATA = ("data_sha256", "train_sha256", "valid_sha256", "test_sha256")
 
@@ -44,7 +45,7 @@ class Resumption:
     def describe(self) -> list[str]:
         """What is taken from records and what runs again, one line each."""
         count = len(self.finished)
-        taken = f"from records: {count or 'no'} finished cell{'' if count == 1 else 's'}"
+        taken = f"from records: {counted(count, 'finished cell') if count else 'no finished cells'}"
         return [taken, *(f"rerun, {reason}: {listed(names)}" for reason, names in self.reruns.items())]
 
 

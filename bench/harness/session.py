@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from bench.analysis.formats import counted, enumerated
 from bench.config import OptionError
 from bench.harness.cell import Cell
 from bench.harness.data import SessionData
@@ -36,7 +37,7 @@ from bench.records import (
     read,
 )
 from bench.records.cost import FILE_NAME as COSTS
-from bench.records.probe import FILE_NAME as PROBES
+from bench.records.probe import FILE_NAME as PROBE_FILE
 from bench.records.reading import read_run
 from bench.records.run import CHECKPOINTS
 from bench.records.run import FILE_NAME as RECORDS
@@ -188,7 +189,7 @@ class Session:
     def _recall_probes(self, finished: Mapping[str, RunRecord]) -> None:
         from bench.probes.subject import probing_sha256
 
-        path = self.folder / PROBES
+        path = self.folder / PROBE_FILE
         if path.is_file():
             self._probed = probed_before(read(path, ProbeRecord), finished, probing_sha256())
             self.probes += [probe for together in self._probed.values() for probe in together]
@@ -236,8 +237,6 @@ class Session:
 
     def describe(self, cells: Sequence[Cell]) -> list[str]:
         """What is going to be run, and what the readers of the data noticed; one line each."""
-        from bench.analysis.formats import counted, enumerated  # loads scipy
-
         lines = []
         seeds: dict[RunConfig, list[int]] = {}
         for cell in cells:
@@ -259,7 +258,7 @@ class Session:
 
     def _others(self) -> str:
         """What other processes do, for a study that is about times."""
-        from bench.metrics import most_load
+        from bench.records.load import most_load
         from bench.training.load import others
 
         found = others()
@@ -417,7 +416,7 @@ class Session:
         probes = [escaped(msgspec.structs.replace(probe, values=len(probes))) for probe in probes]
         self.probes += probes
         for probe in probes:
-            self._files.write(PROBES, probe)
+            self._files.write(PROBE_FILE, probe)
         return probes
 
     def keep_cost(self, cost: CostRecord) -> None:

@@ -237,17 +237,25 @@ def _missing(modality: str) -> Iterator[Corruption]:
         yield Corruption(f"no-{modality}-{fill}", replace_by, (0.0, 1.0), modality, unit, statistics=True)
 
 
+_OF_DISTANCES: dict[str, Callable[..., Tensor]] = {
+    "range-noise": distance_noise,
+    "dropped-returns": dropped_distances,
+}
+
+_REGISTERED: dict[str, dict[str, Callable[..., Tensor]]] = {
+    "image": {"rgb-noise": image_noise, "rgb-dimming": dimming},
+    "points": {"range-noise": range_noise, "dropped-returns": dropped_returns},
+    "depth": _OF_DISTANCES,
+    "range": _OF_DISTANCES,
+}
+"""By kind, the registered corruptions that its sensors have too, each with the function for this kind."""
+
+
 def _of_kind(modality: str, kind: str) -> Iterator[Corruption]:
     """What can go wrong with a sensor of this kind, in the levels of those that are registered."""
-    if kind == "image":
-        yield Corruption(f"{modality}-noise", image_noise, (0.0, 4.0, 16.0, 64.0), modality, "levels of 255")
-        yield Corruption(f"{modality}-dimming", dimming, _SHARES, modality, "share of light")
-    if kind == "points":
-        yield Corruption(f"{modality}-range-noise", range_noise, (0.0, 0.25, 0.5, 1.0), modality, "m")
-        yield Corruption(f"{modality}-dropped-returns", dropped_returns, _SHARES, modality, "share of returns")
-    if kind in ("depth", "range"):
-        yield Corruption(f"{modality}-range-noise", distance_noise, (0.0, 0.25, 0.5, 1.0), modality, "m")
-        yield Corruption(f"{modality}-dropped-returns", dropped_distances, _SHARES, modality, "share of returns")
+    for registered, corrupt in _REGISTERED.get(kind, {}).items():
+        name = f"{modality}-{registered.removeprefix('rgb-')}"
+        yield replace(CORRUPTIONS[registered], name=name, corrupt=corrupt, modality=modality, kind="")
     if kind == "thermal":
         unit = "standard deviations"
         yield Corruption(f"{modality}-noise", scaled_noise, (0.0, 0.25, 0.5, 1.0), modality, unit, statistics=True)

@@ -105,18 +105,16 @@ def _line(record: msgspec.Struct) -> bytes:
 
 def escaped(record: Record) -> Record:
     """The record with ``fusiongauge.printable`` text; itself if all its text is."""
-    try:
-        msgspec.json.encode(record)
-    except UnicodeEncodeError:
-        return msgspec.convert(_printable(msgspec.to_builtins(record)), type(record))
-    return record
+    content = msgspec.to_builtins(record)
+    printed = _printable(content)
+    return record if printed == content else msgspec.convert(printed, type(record))
 
 
 def _printable(value: Any) -> Any:
     if isinstance(value, str):
         return printable(value)
     if isinstance(value, dict):
-        return {printable(str(key)): _printable(each) for key, each in value.items()}
+        return {_printable(key): _printable(each) for key, each in value.items()}
     return [_printable(each) for each in value] if isinstance(value, list) else value
 
 

@@ -8,7 +8,7 @@ from bench.records.cost import FILE_NAME as COSTS
 from bench.records.cost import CostRecord, read_costs
 from bench.records.files import RecordError, holds_records, read
 from bench.records.keys import CellKey, cell_key, latest, probe_key, unlike_results
-from bench.records.probe import FILE_NAME as PROBES
+from bench.records.probe import FILE_NAME as PROBE_FILE
 from bench.records.probe import ProbeRecord
 from bench.records.run import FILE_NAME as RECORDS
 from bench.records.run import RunRecord
@@ -75,7 +75,7 @@ def read_run(path: Path) -> Run:
     folder = path if path.is_dir() else path.parent
     files = _files_in(path) if path.is_dir() else [_main(path)]
     records = _together({file: latest(read(file, RunRecord)) for file in files if file.is_file()})
-    probes = [p for file in files if (own := _beside(file, PROBES)).is_file() for p in read(own, ProbeRecord)]
+    probes = [p for file in files if (own := _beside(file, PROBE_FILE)).is_file() for p in read(own, ProbeRecord)]
     costs = [cost for file in files if (own := _beside(file, COSTS)).is_file() for cost in read_costs(own)]
     if not (records or probes or costs):
         raise RecordError(f"{path}: holds no records; pass the folder of a run in which a benchmark has ended")
@@ -116,7 +116,7 @@ def _beside(file: Path, kind: str) -> Path:
 
 def _main(file: Path) -> Path:
     """The file of records that a file belongs to; itself for a file of records."""
-    for kind in (PROBES, COSTS):
+    for kind in (PROBE_FILE, COSTS):
         if file.name == kind:
             return file.with_name(RECORDS)
         if file.name.endswith(f".{kind}"):

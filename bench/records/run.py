@@ -25,7 +25,14 @@ def without_changes(variant: str, changed: str) -> str:
 
 
 class Pretraining(msgspec.Struct, frozen=True, kw_only=True):
-    """The training of one modality's expert, before the fusion of experts."""
+    """The training of one modality's expert, before the fusion of experts.
+
+    Attributes:
+        modality: Its name.
+        train_losses: Per epoch, mean over the training pairs, in nats; ``valid_losses`` over all validation pairs.
+        best_epoch: With the lowest validation loss, counted from 1; ``valid_accuracy`` is of it, in [0, 1].
+        epoch_seconds: Training alone, per epoch.
+    """
 
     modality: str
     train_losses: list[float]
@@ -35,7 +42,7 @@ class Pretraining(msgspec.Struct, frozen=True, kw_only=True):
     epoch_seconds: list[float]
 
 
-class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     """The result of one run. Fields that an unfinished run never reached are None.
 
     Attributes:
@@ -49,6 +56,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
         reference: The embedder that others are compared with in this study's tables.
         as_published: Whether the protocol kept the original's mistakes.
         dataset: Its short name; ``simulated`` tells whether it is simulated, None where that is unknown.
+        drawn: Whether the pairs were made for this seed; otherwise each seed divides the same ones. None before
+            the field was, when ``simulated`` stood for it.
         dataset_notes: What its reader left out or noticed.
         classes: Their number; ``class_names`` in the order of labels.
         channels: Of each modality of the data; ``image_size``: rows and columns of all of them.
@@ -83,7 +92,8 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
         target_accuracy: The validation accuracy that ``seconds_to_target`` is about.
         seconds_to_target: Training time, experts included, until an epoch first ended with it; None if none did.
         flops_per_step: Floating-point operations of one step of the last stage of training, a multiply-add
-            counted as two; of a whole batch, and of convolutions and matrix products alone.
+            counted as two; of a whole batch (all training pairs if these are fewer), and of convolutions and
+            matrix products alone.
         ceiling: The device's own limits measured in the same session, ``flops_per_second`` and
             ``bytes_per_second``.
         peak_memory_bytes: Of one training step; ``peak_memory_method`` tells what was counted.
@@ -116,6 +126,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True, eq=True):
     as_published: bool = False
     dataset: str
     simulated: bool | None = None
+    drawn: bool | None = None
     dataset_notes: list[str]
     classes: int
     class_names: list[str]

@@ -19,7 +19,7 @@ from bench.analysis.conditions import describe
 from bench.analysis.confusion import confusions
 from bench.analysis.formats import enumerated
 from bench.analysis.frames import comparable, outcomes
-from bench.analysis.ledger import decide_claims, ledger
+from bench.analysis.ledger import any_for_claims, ledger
 from bench.analysis.tuning import with_best_rates
 from bench.records import COMPLETED, DIVERGED, FAILED, CostRecord, ProbeRecord, RunRecord
 from bench.records.reading import Run
@@ -60,7 +60,7 @@ def page(runs: Sequence[Run], claims: Claims | None = None, *, draw: Draw = _dra
     figures = draw([*comparables, Run("costs", [], [], costs, None)])
     tables = tables_by_study(records, probes)
     declared = published_claims() if claims is None else claims
-    decided = ledger(records, probes, declared) if decide_claims(records, declared) else None
+    decided = ledger(records, probes, declared) if any_for_claims(records, declared) else None
     verdicts = (
         [*claims_tables(decided), *comparison_tables(decided), *tuning_tables(decided)]
         if decided and decided.conditions

@@ -17,7 +17,7 @@ from bench.analysis.quantities import LOSS, LOSS_RATIO
 from bench.analysis.rulings import DECIDED, ClaimConditions, Entry, PartEntry, Ruling
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, narrowest
 from bench.analysis.verdicts import A_BETTER, B_BETTER, Outcome, Verdict
-from bench.metrics import most_load_words
+from bench.records.load import most_load_words
 from bench.tables.across import summary_table
 from bench.tables.findings import LEARNED_MEANS, UNADJUSTED, adjusted
 from bench.tables.text import TextTable
@@ -432,5 +432,14 @@ def _limits(ledger: Ledger) -> list[str]:
         f"Fewer than {FEWEST_SEEDS} seeds decide only what does not depend on the seed: parameters and memory.",
         f"Claims about time use only runs during which other processes kept at most {most} busy.",
         "Equivalence by sign flips rests on differences that spread evenly to both sides.",
-        "wide-late-concat and wide-intermediate-concat are one function, so their comparisons repeat each other.",
+        *_repeated(ledger),
     ]
+
+
+def _repeated(ledger: Ledger) -> list[str]:
+    """That comparisons repeat each other, if what was run compares both of the models that are one function."""
+    compared = {model for entry in ledger.entries for part in entry.parts for model in part.part.models}
+    both = "wide-late-concat", "wide-intermediate-concat"
+    if not all(any(strategy in model for model in compared) for strategy in both):
+        return []
+    return [f"{' and '.join(both)} are one function, so their comparisons repeat each other."]

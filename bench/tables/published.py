@@ -23,9 +23,9 @@ from bench.analysis.published import (
     read_published,
 )
 from bench.config import FULL
-from bench.metrics import disturbed
 from bench.records import RunRecord
 from bench.records.keys import device_model
+from bench.records.load import disturbed
 from bench.tables.seeds import ROUGH, rough_means
 from bench.tables.text import TextTable
 

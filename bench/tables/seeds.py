@@ -10,8 +10,9 @@ from bench.analysis.conditions import describe
 from bench.analysis.resampling import name_of_test, ratio_of, shared_pairs
 from bench.analysis.sequential import resampled_p, sign_flip_p
 from bench.analysis.statistics import ALPHA, FEWEST_SEEDS, Floats, Interval, holm, mean_interval
-from bench.metrics import is_timed, most_load_words
+from bench.metrics import is_timed
 from bench.records import Metric, RunRecord
+from bench.records.load import most_load_words
 from bench.tables.text import TextTable
 
 _SPREAD = "±: half the width of the 95% interval of the mean over seeds (Student's t)"
@@ -150,12 +151,12 @@ def compared(
 
     Args:
         metric: What all rows are of.
-        rows: For each row the values of its columns, one line per seed; NaN where a run is missing.
+        rows: For each row the values of its columns, one line per seed.
         ratio: Of ``bench.analysis.resampling.shared_pairs``.
         decimals: To show; None for those of each value.
     """
     ratio, higher = ratio_of(metric, ratio), better_is_higher(metric)
-    differences = [values.dropna().to_numpy(dtype=float) @ (-1.0, 1.0) for values in rows]
+    differences = [values.to_numpy(dtype=float) @ (-1.0, 1.0) for values in rows]
     tested = [higher is not None and len(of_row) >= FEWEST_SEEDS for of_row in differences]
     p_values = iter(holm([_p(of_row, ratio) for of_row, test in zip(differences, tested, strict=True) if test]))
     texts = []

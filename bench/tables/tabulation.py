@@ -6,7 +6,7 @@ from pathlib import Path
 from bench.analysis.claim_files import published_claims
 from bench.analysis.claims import Claims
 from bench.analysis.frames import comparable, file_stem
-from bench.analysis.ledger import decide_claims, ledger
+from bench.analysis.ledger import any_for_claims, ledger
 from bench.analysis.resampling import shared_pairs
 from bench.analysis.tuning import with_best_rates
 from bench.records import CostRecord, ProbeRecord, RunRecord, conditions_of, write_file
@@ -57,7 +57,7 @@ def write_tables(
     for stem, table in by_file.items():
         write_table(table, folder, stem)
     tables = list(by_file.values())
-    decided = ledger(records, probes, claims) if decide_claims(records, claims) else None
+    decided = ledger(records, probes, claims) if any_for_claims(records, claims) else None
     if decided and decided.conditions:  # else no claim was run
         write_file(folder / "claims.md", page(decided, lambda _: "../records.jsonl"))
         tables.append(verdicts_table(decided))

@@ -109,7 +109,7 @@ def scalars(result: EpochResult) -> dict[str, float]:
     """The tracked values of an epoch: losses in nats, metrics, times in seconds, memory in bytes."""
     values: dict[str, float] = {
         "train_loss": result.train_loss,
-        **{f"valid_{name}": value for name, value in result.valid.items() if value is not None},
+        **{f"valid_{name}": value for name, value in result.valid.items()},
         "learning_rate": result.learning_rate,
         "epoch_seconds": result.seconds,
     }

@@ -84,10 +84,6 @@ class AugmentedPairs:
             inputs[name] = values
         return self._pairs.scaled(Batch(inputs, measured.labels))
 
-    def to(self, device: torch.device | str) -> "AugmentedPairs":
-        """The same pairs on a device, before an epoch."""
-        return AugmentedPairs(self._pairs.to(device), self._protocol, self._seed)
-
     def _draws(self, what: str, epoch: int, count: int) -> Tensor:
         """Uniform numbers in [0, 1), float32 (pairs, count) on the CPU."""
         generator = torch.Generator().manual_seed(stream(self._seed, f"augmentation/{what}/{epoch}"))

@@ -7,7 +7,6 @@ timed, so kernels are chosen and allocators filled by then.
 import copy
 import gc
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,10 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from bench.config import Protocol
 from bench.metrics import classification_loss
 from bench.training.methods import make_methods
-from bench.training.steps import make_optimizer, seconds_of, synchronize, trained_with, training_step
+from bench.training.steps import make_optimizer, synchronize, trained_with, training_step
 from data_utils import Batch
-
-_CLOCK_RATE_SECONDS = 0.3
 
 MEASURED_STEPS = 2
 """Optimizers allocate their state in the first step, so the second is the first with everything in place."""
@@ -36,29 +33,6 @@ def count_parameters(model: nn.Module) -> int:
 def count_trainable_parameters(model: nn.Module) -> int:
     """Weights and biases that training changes."""
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
-
-
-def warm_up(work: Callable[[], object], device: torch.device) -> None:
-    """Keep a GPU busy with some work until it has raised its clock rate; on a CPU do nothing."""
-    start = time.perf_counter()
-    while device.type == "cuda" and time.perf_counter() < start + _CLOCK_RATE_SECONDS:
-        work()
-
-
-def rounds_within(seconds: float, work: Callable[[], object], *, least: int, most: int) -> int:
-    """How many rounds of some work fit into a time; warms up as well.
-
-    Args:
-        seconds: For all rounds together.
-        work: Synchronizes the device it uses. It is run once, and a second time if the first took less than
-            ``seconds``: the first call also chooses kernels and fills allocators.
-        least: The minimum, however long the rounds take.
-        most: The maximum, however short they are.
-    """
-    duration = seconds_of(work)
-    if duration < seconds:
-        duration = seconds_of(work)
-    return min(most, max(least, int(seconds / duration)))
 
 
 def training_flops(model: nn.Module, batch: Batch) -> int:

@@ -31,10 +31,6 @@ class Pairs(Interface):
         """The selected pairs as a model gets them, in the order of the index, int64 (B,) on their device."""
         ...
 
-    def to(self, device: torch.device | str) -> "Pairs":
-        """The same pairs on a device."""
-        ...
-
 
 @dataclass(frozen=True, eq=False)
 class StoredPairs:

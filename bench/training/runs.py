@@ -15,7 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
-from bench.config import STANDARD, Precision, Protocol, RunConfig
+from bench.config import FIRST_SEED, STANDARD, Precision, Protocol, RunConfig
 from bench.metrics import accuracy, class_accuracies, confusion
 from bench.records import COMPLETED, DIVERGED, FAILED, Pretraining, RunRecord, append
 from bench.records.run import CHECKPOINTS, FILE_NAME
@@ -67,7 +67,7 @@ def silent(_: object) -> None:
 def run(
     model: str | ModelSpec | BuildModel,
     data: str | Path | PairedDataset,
-    seed: int = 51,
+    seed: int = FIRST_SEED,
     protocol: Protocol = STANDARD,
     device: str = "cpu",
     *,
@@ -230,6 +230,7 @@ def _world(world: World) -> dict[str, Any]:
     parts, classes = {part: pairs for part, pairs in world.parts.items() if len(pairs)}, len(world.info.classes)
     return {
         "dataset_notes": list(world.notes),
+        "drawn": world.drawn,
         "class_counts": {part: pairs.labels.bincount(minlength=classes).tolist() for part, pairs in parts.items()},
         "test_pairs": 0,
         **{f"{part}_pairs": len(pairs) for part, pairs in parts.items()},

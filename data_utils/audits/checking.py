@@ -78,10 +78,13 @@ class Report:
     """The content of a data set and the results of its audits.
 
     Attributes:
+        name: Of the data set.
+        pairs: Their number.
         classes: Number of pairs per class.
         groups: Number of groups (scenes, photographs).
         twins: Number of pairs that share their group with another.
         image_size: Rows and columns.
+        modalities: The content of each modality, by its name.
         sensor: None if no modality holds points.
         outcomes: One per audit, those with the worst findings first. Notes of the reader (files left out) are
             findings, except what it took for granted.

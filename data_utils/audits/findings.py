@@ -9,6 +9,7 @@ class Finding:
     """One problem that makes results wrong.
 
     Attributes:
+        audit: The name of the audit that found it.
         subject: What it concerns: a data set, a modality, models.
         message: What is wrong and what to do about it.
         stops: Whether a run on these data stops because of it; otherwise it runs, and its results are doubtful.
@@ -25,7 +26,9 @@ class Outcome:
     """The result of one audit.
 
     Attributes:
+        audit: Its name.
         looked_at: What it examined; an audit of nothing finds nothing.
+        findings: Every problem that it found.
     """
 
     audit: str

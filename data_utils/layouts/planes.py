@@ -240,7 +240,19 @@ def _narrow(values: Values) -> Values:
 
 @dataclass(eq=False)
 class Survey:
-    """What is known of all files of a modality after they were read."""
+    """What is known of all files of a modality after they were read.
+
+    Attributes:
+        declaration: Of the modality in ``dataset.toml``.
+        pixels: Of all files together.
+        nearest: The smallest measured value in the unit; ``furthest``: the largest.
+        left_out: Pixels that do not count as they are, by reason.
+        integers: Whether a file holds integers.
+        scale_declared: Whether the scale is, in ``dataset.toml`` or in a column.
+        per_unit: Stored units per unit of the modality, of the last file.
+        largest: The largest measured value as its file holds it; ``at_largest``: the number of its pixels.
+        below: The largest of the others in the unit.
+    """
 
     declaration: Declaration
     pixels: int = 0

@@ -4,7 +4,6 @@ All files are looked at before anything is reported, so that one pass finds ever
 """
 
 import math
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -22,7 +21,7 @@ from data_utils.layouts.listing import Listing
 from data_utils.layouts.paths import differing_little
 from data_utils.layouts.sizes import ImageSize
 from data_utils.mapped import SMALLEST_BYTES, Workspace, mapped_of
-from data_utils.memory import Announce, Need, no_announcement, release_freed_memory
+from data_utils.memory import Announce, Need, no_announcement, release_freed_memory, usable_cores
 from data_utils.naming import require_name
 from data_utils.simulator.shapes import Progress, no_progress
 
@@ -255,7 +254,7 @@ def _notes_on_aspects(listing: Listing, columns: Mapping[str, Column]) -> list[s
 
 def _in_parallel(read: Callable[[int], File | DataError], count: int) -> Iterator[File | DataError]:
     """The results for 0, 1, ..., in this order, read by all cores; few are in memory at a time."""
-    workers = min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    workers = min(16, usable_cores())
     waiting: deque[Future[File | DataError]] = deque()
     pool = ThreadPoolExecutor(workers)
     try:

@@ -29,6 +29,7 @@ from data_utils import dataset, decoding, geometry, mapped, modality
 from data_utils.cache import PART, SIMULATION, Cache
 from data_utils.dataset import PairedDataset
 from data_utils.mapped import Workspace, mapped_of
+from data_utils.memory import usable_cores
 from data_utils.simulator import difficulty, light, raycasting, recording, scenes, sensors, shapes, solids, streams
 from data_utils.simulator.shapes import BYTES_PER_PIXEL, Empty, Simulation, as_dataset
 from fusiongauge import tree_sha256
@@ -171,7 +172,7 @@ def _unpack(data: bytes) -> Simulation:
 
 def _in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
     """What a function returns for each item, in order; large arrays are worked on without Python's lock."""
-    pool = ThreadPoolExecutor(min(_MOST_THREADS, os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(min(_MOST_THREADS, usable_cores()))
     try:
         yield from pool.map(work, items)
     finally:

@@ -23,6 +23,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from data_utils.memory import usable_cores
 from data_utils.simulator.recording import Chunk
 
 _MOST_PROCESSES = 8
@@ -149,5 +150,4 @@ class _Other(Thread):
 
 def _others(chunks: int) -> int:
     """How many further processes are worth their start."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(0, min(_MOST_PROCESSES, cores, chunks // _CHUNKS_EACH) - 1)
+    return max(0, min(_MOST_PROCESSES, usable_cores(), chunks // _CHUNKS_EACH) - 1)

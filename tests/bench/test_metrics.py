@@ -18,7 +18,6 @@ from bench.metrics import (
     classification_loss,
     confusion,
     declarations,
-    disturbed,
     efficiency,
     fastest_operation,
     is_shown,
@@ -72,6 +71,12 @@ def test_the_operation_that_reached_the_ceiling_is_known_by_name() -> None:
 def test_a_smaller_last_batch_counts_with_the_pairs_it_has(drop_last: bool, pairs: int) -> None:
     protocol = {**PROTOCOL, "drop_last": drop_last}
     assert achieved_flops(record(**measured(train_pairs=650, protocol=protocol))) == pairs * 8 / 2.0
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+def test_fewer_pairs_than_a_batch_are_one_step(drop_last: bool) -> None:
+    protocol = {**PROTOCOL, "drop_last": drop_last}
+    assert achieved_flops(record(**measured(train_pairs=20, protocol=protocol))) == 32 * 8 / 2.0
 
 
 @pytest.mark.parametrize("unknown", [{"flops_per_step": None}, {"train_pairs": None}, {"epoch_seconds": []}])
@@ -200,18 +205,6 @@ def test_class_weights_multiply_the_losses_of_their_classes() -> None:
     one = (logits[:, 1] - logits[:, 0])[:, None]
     assert classification_loss(one, labels, weights).item() == pytest.approx(expected)
     assert torch.equal(classification_loss(logits, labels, torch.ones(2)), classification_loss(logits, labels))
-
-
-@pytest.mark.parametrize(
-    ("device", "cores", "calm", "busy"),
-    [("cpu", 16, 0.2, 0.21), ("cuda", 16, 15.0, 15.1), ("cuda", 1, 0.2, 0.21), ("cuda", None, 0.2, 0.21)],
-)
-def test_other_processes_disturb_a_cpu_and_a_gpu_if_they_leave_no_core_to_launch_its_work(
-    device: str, cores: int | None, calm: float, busy: float
-) -> None:
-    environment = {} if cores is None else {"cpu_count": cores}
-    loads = {load: record(device=device, other_load=load, environment=environment) for load in (None, calm, busy)}
-    assert {load: disturbed(run) for load, run in loads.items()} == {None: False, calm: False, busy: True}
 
 
 def test_the_test_pairs_are_reported_on_unless_no_completed_record_has_any() -> None:

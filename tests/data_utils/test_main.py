@@ -234,6 +234,15 @@ def test_a_number_of_nothing_is_a_usage_error(arguments: list[str], capsys: pyte
     assert "is less than 1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", ["--pairs", "--seed"])
+def test_words_for_numbers_are_named(option: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["check", "shapes", option, "many"])
+    assert f"argument {option}: invalid {'count' if option == '--pairs' else 'seed'} value: 'many'" in (
+        capsys.readouterr().err
+    )
+
+
 @pytest.mark.parametrize("command", ["make", "check", "show", "stats"])
 def test_help_lists_every_command(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="0"):

@@ -10,7 +10,7 @@ from data_utils import DataError, Shares, load, memory, open_source
 from data_utils.cache import Cache
 from data_utils.layouts import reading
 from data_utils.layouts.nvidia_tree import write_nvidia_tree
-from data_utils.memory import Need, as_size
+from data_utils.memory import Need, as_size, usable_cores
 from data_utils.simulator.shapes import simulate
 from tests.data_utils.layouts.files import write_pairs
 
@@ -178,3 +178,16 @@ def test_files_that_do_not_fit_have_a_remedy_that_works_for_files(
             with pytest.raises(DataError, match=remedy) as caught:
                 load(str(tmp_path))
         assert "--pairs" not in str(caught.value)
+
+
+def test_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _process: {0, 3}, raising=False)
+    assert usable_cores() == 2
+    monkeypatch.delattr("os.sched_getaffinity")
+    assert usable_cores() == 64
+
+
+def test_nothing_else_counts_cores() -> None:
+    files = Path(memory.__file__).parent.rglob("*.py")
+    assert [file.name for file in files if "cpu_count" in file.read_text(encoding="utf-8")] == ["memory.py"]

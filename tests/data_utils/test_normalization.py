@@ -12,7 +12,7 @@ def batch_of(*channels: list[float]) -> Batch:
 
 
 def test_hand_made_numbers() -> None:
-    statistics = ChannelStatistics.from_batch(batch_of([1.0, 3.0], [0.0, 4.0]))
+    statistics = ChannelStatistics.of(lambda: [batch_of([1.0, 3.0], [0.0, 4.0])])
     assert statistics.mean["rgb"].tolist() == [2.0, 2.0]
     assert statistics.std["rgb"].tolist() == [1.0, 2.0]
     assert statistics.mean["rgb"].dtype == statistics.std["rgb"].dtype == torch.float32
@@ -21,7 +21,7 @@ def test_hand_made_numbers() -> None:
 @pytest.mark.parametrize("constant", [0.0, 1.0, 0.1, -50.0])
 def test_a_constant_channel_is_scaled_to_zero(constant: float) -> None:
     batch = batch_of([constant] * 7, [0.0, 1.0] * 3 + [0.5])
-    statistics = ChannelStatistics.from_batch(batch)
+    statistics = ChannelStatistics.of(lambda: [batch])
     assert statistics.std["rgb"][0] == 1
     assert torch.equal(batch.inputs["rgb"][:, 0] - statistics.mean["rgb"][0], torch.zeros(7, 1, 1))
 
@@ -30,7 +30,7 @@ def test_agrees_with_numpy_across_chunks() -> None:
     generator = torch.Generator().manual_seed(0)
     values = 1000 + torch.rand(300, 2, 3, 5, generator=generator)
     batch = Batch({"lidar": values}, torch.zeros(300, dtype=torch.int64))
-    statistics = ChannelStatistics.from_batch(batch)
+    statistics = ChannelStatistics.of(lambda: [batch])
     expected = values.numpy().astype(np.float64)
     np.testing.assert_allclose(statistics.mean["lidar"], expected.mean((0, 2, 3)), rtol=1e-6)
     np.testing.assert_allclose(statistics.std["lidar"], expected.std((0, 2, 3)), rtol=1e-6)
@@ -38,14 +38,14 @@ def test_agrees_with_numpy_across_chunks() -> None:
 
 def test_refuses_an_empty_batch() -> None:
     with pytest.raises(DataError, match="An empty batch has no channel statistics"):
-        ChannelStatistics.from_batch(Batch({"rgb": torch.zeros(0, 1, 1, 1)}, torch.zeros(0, dtype=torch.int64)))
+        ChannelStatistics.of(list)
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 150])
 def test_the_number_of_pairs_at_a_time_changes_no_bit(size: int) -> None:
     values = torch.randn(150, 4, 5, 6, generator=torch.Generator().manual_seed(0)) * 100 + 3
     batch = Batch({"rgb": values}, torch.zeros(150, dtype=torch.int64))
-    whole = ChannelStatistics.from_batch(batch)
+    whole = ChannelStatistics.of(lambda: [batch])
     parts = ChannelStatistics.of(lambda: (batch[start : start + size] for start in range(0, 150, size)))
     assert torch.equal(parts.mean["rgb"], whole.mean["rgb"])
     assert torch.equal(parts.std["rgb"], whole.std["rgb"])

@@ -93,7 +93,8 @@ def test_a_level_of_few_pairs_has_any_number_of_test_pairs() -> None:
 
 def test_without_test_pairs_there_is_no_test_part() -> None:
     world = open_source("shapes").world(replace(FEW, test_pairs=0), 51)
-    assert sizes(world) == [30, 10, 0]
+    assert (sizes(world), world.drawn) == ([30, 10, 0], True)
+    assert world.mapped(lambda _, part: part).drawn
     assert world.reported is world.valid
     assert [*world.test.chunks(8)] == []
 
@@ -142,7 +143,7 @@ def test_a_function_gets_other_seeds_for_other_worlds_and_parts() -> None:
     worlds = [source.world(FEW, seed) for seed in (51, 52)]
     assert [pairs for pairs, _ in calls] == [40, 20, 40, 20]
     assert len({seed for _, seed in calls}) == 4
-    assert [sizes(world) for world in worlds] == [[30, 10, 20]] * 2
+    assert [(sizes(world), world.drawn) for world in worlds] == [([30, 10, 20], True)] * 2
     assert worlds[0].info == source.info == replace(worlds[0].info, name="mine")
     assert open_source("mine").info == source.info  # known, so that nothing is made to find it out
     assert len(calls) == 4
@@ -170,13 +171,16 @@ def test_pairs_that_exist_already_are_split(choose: Callable[[int, int], torch.T
     assert not train & valid
     assert len(test) > 0
     assert world.notes == ("mine returns some pairs for several seeds, so its test pairs are some of its pairs.",)
+    assert not world.drawn
+    assert not source.world(replace(FEW, test_pairs=0), 51).drawn
 
 
 @pytest.mark.usefixtures("registries")
 def test_a_split_that_a_function_makes_is_kept() -> None:
     assigned = ("train",) * 20 + ("valid",) * 10 + ("test",) * 10
     source = register(lambda pairs, seed: replace(shapes(40, seed, image_size=16), assigned=assigned))  # noqa: ARG005
-    assert sizes(source.world(FEW, 51)) == [20, 10, 10]
+    world = source.world(FEW, 51)
+    assert (sizes(world), world.drawn) == ([20, 10, 10], False)
 
 
 @pytest.mark.usefixtures("registries")
@@ -195,7 +199,7 @@ def test_other_classes_for_another_seed_are_refused() -> None:
 def test_a_data_set_in_memory_is_split_by_the_seed() -> None:
     dataset = shapes(80, 0, image_size=16)
     worlds = [dataset.world(Shares(valid=0.25, test=0.2), seed) for seed in (51, 51, 52)]
-    assert [sizes(world) for world in worlds] == [[48, 16, 16]] * 3
+    assert [(sizes(world), world.drawn) for world in worlds] == [([48, 16, 16], False)] * 3
     assert hashes(worlds[0]) == hashes(worlds[1])
     assert not set(hashes(worlds[0])) & set(hashes(worlds[2]))
     pairs = torch.cat([part.indices for part in worlds[0].parts.values()])

@@ -197,6 +197,34 @@ def test_what_does_not_exist_is_refused(name: str, message: str) -> None:
         outline(name)
 
 
+@pytest.mark.usefixtures("registries")
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("tiny-net-depth", ("tiny-net", "single", "none", ("depth",))),
+        ("tiny-net-my-cam", ("tiny-net", "single", "none", ("my-cam",))),
+        ("tiny-net-late-mean", ("tiny-net", "late", "mean", ())),
+        ("tiny-depth", ("tiny", "single", "none", ("depth",))),
+        ("resnet-my-cam", ("resnet", "single", "none", ("my-cam",))),
+        ("resnet-layered-cam", ("resnet", "single", "none", ("layered-cam",))),
+    ],
+)
+def test_backbones_and_modalities_may_have_a_dash_in_their_names(
+    name: str, expected: tuple[str, str, str, tuple[str, ...]]
+) -> None:
+    for backbone in ("tiny", "tiny-net"):
+        register_backbone(backbone)(nn.Identity)
+    spec = find_model(name)
+    assert (spec.family, spec.stage, spec.operator, spec.modalities) == expected
+    assert spec.name == name
+
+
+@pytest.mark.parametrize("name", ["tiny-net", "resnet-", "resnet-late-"])
+def test_names_without_a_modality_or_an_operator_are_unknown(name: str) -> None:
+    with pytest.raises(ModelError, match="unknown model"):
+        find_model(name)
+
+
 def test_names_are_those_of_networks_stages_and_operators() -> None:
     spec = find_model("resnet50-layer3-crossattention")
     assert (spec.family, spec.stage, spec.operator, spec.embedder) == ("resnet50", "layer3", "crossattention", "")

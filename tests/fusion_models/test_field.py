@@ -175,7 +175,10 @@ def test_a_model_is_no_control_of_itself(name: str) -> None:
         build(name)
 
 
-@pytest.mark.parametrize("name", ["field-intermediate-add-strided.memory", "nothing.parameters"])
+@pytest.mark.parametrize(
+    "name",
+    ["field-intermediate-add-strided.memory", "nothing.parameters", "field-rgb-strided.parameters.operations"],
+)
 def test_unknown_controls_are_unknown_models(name: str) -> None:
     with pytest.raises(ModelError, match="unknown model"):
         find_model(name)

@@ -382,9 +382,10 @@ def test_parts_that_make_the_name_of_another_model_are_refused(first: str) -> No
 
 @pytest.mark.usefixtures("registries")
 def test_names_of_embedders_and_modalities_may_have_dashes() -> None:
-    register_embedder("l2-pool")(Flat)
+    for embedder in ("l2-pool", "soft-maxpool"):
+        register_embedder(embedder)(Flat)
     for name, modality in {"thermal": "thermal", "rgb-left": "rgb-left"}.items():
-        for embedder in ("l2-pool", "maxpool"):
+        for embedder in ("l2-pool", "soft-maxpool", "maxpool"):
             spec = find(f"field-{name}-{embedder}")
             assert (spec.name, spec.modalities, spec.embedder) == (
                 f"field-{name}-{embedder}",

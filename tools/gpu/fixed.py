@@ -9,7 +9,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from bench.config import STANDARD, RunConfig
+from bench.config import FIRST_SEED, STANDARD, RunConfig
 from bench.costs.race import PROTOCOL
 from bench.training.evaluation import evaluate
 from bench.training.measurement import training_flops, training_memory
@@ -20,7 +20,7 @@ from bench.training.steps import synchronize
 from bench.training.trainer import Trainer
 from data_utils import load
 from fusion_models import ModelSpec
-from tools.gpu.workload import SEED, Workload
+from tools.gpu.workload import Workload
 
 T = TypeVar("T")
 
@@ -50,21 +50,21 @@ def fixed_costs(
         return made
 
     def build() -> nn.Module:
-        return build_seeded(spec, dataset.info, SEED, device)
+        return build_seeded(spec, dataset.info, FIRST_SEED, device)
 
-    ready = taken(f"prepare {pairs} pairs", lambda: prepare(dataset, protocol, SEED, device))
+    ready = taken(f"prepare {pairs} pairs", lambda: prepare(dataset, protocol, FIRST_SEED, device))
     batch = ready.train[: protocol.batch_size]
     network = taken("build", build)
     taken("peak memory", lambda: training_memory(build, batch, protocol))
     taken("flops", lambda: training_flops(network, batch))
     trainer = taken(
-        "trainer, recording", lambda: Trainer(network, ready.train, ready.valid, protocol, SEED, silent)
+        "trainer, recording", lambda: Trainer(network, ready.train, ready.valid, protocol, FIRST_SEED, silent)
     )
     taken("epoch, first", trainer.train_epoch)
     trainer.finish_epoch()
     taken("epoch", trainer.train_epoch)
     taken("validation", lambda: evaluate(network, ready.valid))
-    saved = taken("checkpoint", lambda: _save_weights(network, ready, config, spec, SEED, silent))
+    saved = taken("checkpoint", lambda: _save_weights(network, ready, config, spec, FIRST_SEED, silent))
     shown = ready.world.reported
     logits = taken("test", lambda: predict_part(network, ready, shown))
     path = folder / "samples.jsonl"

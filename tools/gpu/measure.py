@@ -190,7 +190,7 @@ def main(device: str, folder: Path, seconds: float) -> int:
     if device not in ("cpu", "cuda"):  # some measurements are of torch's current device, which is the first one
         sys.stderr.write(f"device {device}: give cpu or cuda; CUDA_VISIBLE_DEVICES=1 chooses the second GPU\n")
         return 2
-    on_cuda = device.startswith("cuda")
+    on_cuda = device == "cuda"
     findings = Findings(folder / "measure.json", seconds - SECONDS_TO_WRITE, cuda=on_cuda)
     with deterministic():
         work = Workload.make(device, PROTOCOL.pairs if on_cuda else 160)  # a rehearsal takes few steps

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bench.config import Precision
+from bench.config import FIRST_SEED, Precision
 from bench.costs.race import PROTOCOL
 from bench.metrics import classification_loss
 from bench.training.graphs import WARM_UP_STEPS, record
 from bench.training.seeding import epoch_order
 from fusion_models import ModelSpec
-from tools.gpu.workload import SEED, Workload
+from tools.gpu.workload import Workload
 
 REPEATS = 60
 
@@ -50,7 +50,7 @@ def together(work: Workload, spec: ModelSpec, seeds: int, precision: Precision) 
     "difference": by how much, relative to it, the first seed's loss in the one graph differs from that alone.
     """
     with work.settings(precision):
-        lanes = [Lane(work, spec, SEED + number, precision) for number in range(seeds)]
+        lanes = [Lane(work, spec, FIRST_SEED + number, precision) for number in range(seeds)]
         replays = [record(lane.step, lane.undo, torch.device(work.device)) for lane in lanes]
         streams = [torch.cuda.Stream() for _ in lanes]
 
@@ -64,7 +64,7 @@ def together(work: Workload, spec: ModelSpec, seeds: int, precision: Precision) 
             "streams_ms": work.milliseconds(on_streams, REPEATS),
         }
         alone = _loss_after(lanes, replays[0])
-        again = [Lane(work, spec, SEED + number, precision) for number in range(seeds)]
+        again = [Lane(work, spec, FIRST_SEED + number, precision) for number in range(seeds)]
         graph = _one_graph(again)
         difference = abs(_loss_after(again, graph) - alone) / abs(alone)
         times["graph_ms"] = work.milliseconds(graph, REPEATS)
@@ -75,7 +75,8 @@ def as_one_network(work: Workload, spec: ModelSpec, seeds: int, precision: Preci
     """The time of the step of one network of groups (torch.func.vmap: grouped convolutions, batched products)."""
     with work.settings(precision):
         networks = [
-            work.network(spec, SEED + number).to(memory_format=torch.contiguous_format) for number in range(seeds)
+            work.network(spec, FIRST_SEED + number).to(memory_format=torch.contiguous_format)
+            for number in range(seeds)
         ]
         parameters, _ = torch.func.stack_module_state(networks)
         shapes_alone = copy.deepcopy(networks[0]).to("meta")

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from bench.config import BALANCED, Precision
+from bench.config import BALANCED, FIRST_SEED, Precision
 from bench.costs.race import PROTOCOL
 from bench.costs.reference import ReferenceLoop, as_published
 from bench.training.graphs import GraphSteps, fastest
@@ -16,7 +16,7 @@ from bench.training.measurement import training_flops
 from bench.training.seeding import new_tensors_filled
 from bench.training.steps import EagerSteps, timed
 from fusion_models import ModelSpec
-from tools.gpu.workload import SEED, Steps, Workload
+from tools.gpu.workload import Steps, Workload
 
 AUGMENTATION: dict[str, dict[str, Any]] = {
     "horizontal_flip": {"horizontal_flip": 0.5},
@@ -75,7 +75,9 @@ def against_reference(work: Workload, spec: ModelSpec, precision: Precision) -> 
     """Recorded and eager steps, and those of the loop of notebooks, in this process."""
     with work.settings(precision):
         facts, steps = recorded_and_eager(work, spec, precision)
-        loop = ReferenceLoop(as_published(work.network(spec)), work.samples, steps.protocol, SEED, work.device)
+        loop = ReferenceLoop(
+            as_published(work.network(spec)), work.samples, steps.protocol, FIRST_SEED, work.device
+        )
         with new_tensors_filled(True):
             timed(loop.steps(), torch.device(work.device))
             seconds = min(timed(loop.steps(), torch.device(work.device))[1] for _ in range(2))

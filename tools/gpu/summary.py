@@ -9,7 +9,7 @@ import json
 import re
 import statistics
 import sys
-from collections.abc import Iterable
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,9 @@ def summary_of(work: Path) -> Facts:
         "env": _read(work / "env.json"),
         "steps": _lines(work / "steps.jsonl"),
         **{name: _pytest_log(work / "logs" / f"{name}.log") for name in LOGS},
-        "smoke_status": _counts(record["status"] for record in _lines(work / "smoke" / "records.jsonl")),
-        "smoke_costs": _counts(record["kind"] for record in _lines(work / "smoke" / "costs.jsonl")),
-        "probes_kept": _counts(record["benchmark"] for record in _lines(work / "probes" / "probes.jsonl")),
+        "smoke_status": Counter(record["status"] for record in _lines(work / "smoke" / "records.jsonl")),
+        "smoke_costs": Counter(record["kind"] for record in _lines(work / "smoke" / "costs.jsonl")),
+        "probes_kept": Counter(record["benchmark"] for record in _lines(work / "probes" / "probes.jsonl")),
         "race_ratio_lightningratio_refms_oursms_exact_first": races,
         "race_mean_ratio": {
             precision: round(statistics.geometric_mean(facts[0] for facts in of_models.values()), 2)
@@ -114,13 +114,6 @@ def _pytest_log(path: Path) -> Facts | None:
     }
 
 
-def _counts(values: Iterable[str]) -> dict[str, int]:
-    counts: dict[str, int] = {}
-    for value in values:
-        counts[value] = counts.get(value, 0) + 1
-    return counts
-
-
 def _ratio(record: Facts, other: str) -> float | None:
     """How many times as long as ours another loop took; None where it was not raced."""
     seconds = record[f"{other}_seconds"]
@@ -145,7 +138,8 @@ def _race(record: Facts) -> list[float | None]:
 def _cell(record: Facts) -> list[Any]:
     efficiency = None
     if record["status"] == "completed":
-        size, pairs = record["protocol"]["batch_size"], record["train_pairs"]
+        pairs = record["train_pairs"]
+        size = min(record["protocol"]["batch_size"], pairs)
         used = pairs - pairs % size if record["protocol"]["drop_last"] else pairs
         flops = record["flops_per_step"] * used / size / statistics.median(record["epoch_seconds"])
         efficiency = round(flops / record["ceiling"]["flops_per_second"], 3)

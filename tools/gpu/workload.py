@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from bench.config import FP32, Precision, Protocol
+from bench.config import FIRST_SEED, FP32, Precision, Protocol
 from bench.costs.race import PROTOCOL
 from bench.costs.reference import Sample, samples
 from bench.training.augmentation import AugmentedPairs, is_augmented
@@ -26,8 +26,6 @@ from bench.training.steps import EagerSteps, make_optimizer, synchronize, traine
 from bench.training.trainer import learning_rates
 from data_utils import DatasetInfo, load
 from fusion_models import ModelSpec
-
-SEED = 51
 
 Steps = EagerSteps | GraphSteps
 
@@ -67,9 +65,11 @@ class Workload:
     def make(cls, device: str, pairs: int) -> "Workload":
         """The same for the same device and number of pairs, which are training and validation pairs together."""
         dataset = load("shapes", pairs=pairs)
-        train = prepare(dataset, PROTOCOL, SEED, device).train
+        train = prepare(dataset, PROTOCOL, FIRST_SEED, device).train
         steps = len(train) // PROTOCOL.batch_size
-        first, second = (epoch_order(SEED, epoch, len(train))[: steps * PROTOCOL.batch_size] for epoch in (1, 2))
+        first, second = (
+            epoch_order(FIRST_SEED, epoch, len(train))[: steps * PROTOCOL.batch_size] for epoch in (1, 2)
+        )
         rates = learning_rates(PROTOCOL, steps)[:steps]
         return cls(device, dataset.info, train, (first.to(device), second.to(device)), rates)
 
@@ -83,7 +83,7 @@ class Workload:
         """Whether the device is a GPU."""
         return self.device.startswith("cuda")
 
-    def network(self, spec: ModelSpec, seed: int = SEED) -> nn.Module:
+    def network(self, spec: ModelSpec, seed: int = FIRST_SEED) -> nn.Module:
         """A model with the initial weights of a seed, on the device."""
         return build_seeded(spec, self.info, seed, self.device)
 
@@ -92,7 +92,7 @@ class Workload:
         spec: ModelSpec,
         precision: Precision,
         *,
-        seed: int = SEED,
+        seed: int = FIRST_SEED,
         prepared: bool = False,
         **changes: Any,
     ) -> Training:
@@ -123,7 +123,7 @@ class Workload:
             steps: Its steps, launched one by one or recorded.
         """
         sums = []
-        with seeded(SEED, "training", self.device):
+        with seeded(FIRST_SEED, "training", self.device):
             for epoch, order in enumerate(self.orders, 1):
                 for drawn in training.drawn:
                     drawn.begin(epoch)

@@ -53,7 +53,7 @@ class Execution:
         self._errors: dict[str, Exception] = {}
         options = session.options
         engine = RayEngine(
-            str(options.executor).partition(":")[2],
+            options.executor.partition(":")[2],
             device=torch.device(options.device).type,
             threads=torch.get_num_threads(),
             versions=versions(),

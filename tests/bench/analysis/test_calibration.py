@@ -91,16 +91,17 @@ LOOKS = (6, 8, 10)  # few, so that few sign patterns are tried
 @pytest.fixture
 def few_sequences(monkeypatch: pytest.MonkeyPatch) -> int:
     monkeypatch.setattr(calibration, "SEQUENCES", 300)
+    monkeypatch.setattr(calibration, "LOOKS", LOOKS)
     return 300
 
 
 def test_looks_keep_their_promise_where_tests_at_every_look_do_not(few_sequences: int) -> None:
-    differences = alike(WORLDS["every second run never learns"], LOOKS[-1])
-    assert stops(differences, looks=LOOKS).different.mean() <= 0.05 + chance(0.05, few_sequences)
+    differences = alike(WORLDS["every second run never learns"])
+    assert stops(differences).different.mean() <= 0.05 + chance(0.05, few_sequences)
     same = divided(LOOKS[-1])
-    assert stops(same, looks=LOOKS, ratio=RATIO).different.mean() <= 0.05 + chance(0.05, few_sequences)
-    assert stops(same, looks=LOOKS).different.mean() > 0.15  # without the correction
-    assert repeated_testing(same, LOOKS) > 0.2
+    assert stops(same, ratio=RATIO).different.mean() <= 0.05 + chance(0.05, few_sequences)
+    assert stops(same).different.mean() > 0.15  # without the correction
+    assert repeated_testing(same) > 0.2
 
 
 def test_seeds_that_divide_the_same_pairs_are_as_alike_as_they_should_be(few_sequences: int) -> None:
@@ -109,14 +110,14 @@ def test_seeds_that_divide_the_same_pairs_are_as_alike_as_they_should_be(few_seq
 
 
 def test_clear_differences_stop_early_and_so_do_models_that_are_alike(few_sequences: int) -> None:
-    noise = alike(WORLDS["normal"], LOOKS[-1]) / sqrt(2)
-    clear = stops(noise + 3, looks=LOOKS)
+    noise = alike(WORLDS["normal"]) / sqrt(2)
+    clear = stops(noise + 3)
     assert clear.different_by(8) > 0.95
     assert clear.seeds.mean() < 9
-    same = stops(noise, margin=3.0, looks=LOOKS)
+    same = stops(noise, margin=3.0)
     assert same.equivalent.mean() > 0.9
     assert same.seeds.mean() < 9
-    assert stops(noise + 3, margin=3.0, looks=LOOKS).equivalent.mean() <= 0.05 + chance(0.05, few_sequences)
+    assert stops(noise + 3, margin=3.0).equivalent.mean() <= 0.05 + chance(0.05, few_sequences)
 
 
 def test_the_seeds_of_a_single_look_are_found_by_their_power(few_sequences: int) -> None:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from bench.analysis import ledger as ledgers
 from bench.analysis.claim_files import published_claims, read_claims
 from bench.analysis.claims import Claims
-from bench.analysis.ledger import decide_claims
+from bench.analysis.ledger import any_for_claims
 from bench.analysis.quantities import ACCURACY
 from bench.analysis.rulings import Entry, Ruling
 from bench.records import DIVERGED, ProbeRecord, RunRecord
@@ -275,7 +275,7 @@ def probed(
 MISSING = ("no-rgb-zeros", "no-rgb-mean", "no-lidar-zeros", "no-lidar-mean", "dropped-returns")
 
 
-def test_probes_decide_claims_about_what_they_probed() -> None:
+def test_probes_any_for_claims_about_what_they_probed() -> None:
     (robust,) = entries("fusion-wide/5", *probed(0.9, 0.6, probes=MISSING))
     assert robust.words == "holds (look 1 of 3)"
     assert robust.parts[0].verdict.effect.mean == pytest.approx(0.1 - 0.4, abs=1e-9)
@@ -355,8 +355,8 @@ def test_runs_that_no_claim_needs_are_ignored() -> None:
     claims = published_claims()
     ignored = ledger([foreign(), foreign(status="failed")])
     assert (ignored.entries, ignored.conditions, ignored.unfinished) == (ledger([]).entries, (), ())
-    assert not decide_claims([foreign()], claims)
-    assert decide_claims([foreign(), *deep(0.1, 0.3)], claims)
+    assert not any_for_claims([foreign()], claims)
+    assert any_for_claims([foreign(), *deep(0.1, 0.3)], claims)
 
 
 def test_a_claim_changed_after_its_runs_is_exploratory() -> None:

@@ -87,7 +87,14 @@ def test_a_run_that_diverged_counts_as_one_that_did_not_learn_and_has_no_loss() 
 def test_seeds_have_pairs_of_their_own_where_these_are_simulated_for_each() -> None:
     own = seeds(MODEL, "standard", losses=[0.1] * 3)
     assert resampling(own) == 0.0
-    for changes in ({"train_sha256": "one"}, {"train_sha256": None}, {"simulated": False}, {"simulated": None}):
+    assert resampling([replace(run, simulated=False, drawn=True) for run in own]) == 0.0
+    for changes in (
+        {"train_sha256": "one"},
+        {"train_sha256": None},
+        {"simulated": False},
+        {"simulated": None},
+        {"drawn": False},
+    ):
         assert resampling([replace(run, **changes) for run in own]) == 100 / 400
     tested = [with_test_figures(replace(run, simulated=False)) for run in own]
     assert resampling(tested) == 1000 / 400

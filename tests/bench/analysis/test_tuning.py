@@ -119,6 +119,8 @@ def test_variants_that_differ_in_more_than_the_rate_are_no_grid() -> None:
         replace(run, protocol={**run.protocol, "epochs": 9}) if run.variant == "lr 0.01" else run for run in A
     ]
     assert with_best_rates(longer) == longer
+    decays = [replace(run, protocol={**run.protocol, "learning_rate": 0.001}) for run in A]
+    assert with_best_rates(decays) == decays  # by what they end with
     one_variant = A[:2]
     assert with_best_rates(one_variant) == one_variant
     assert with_best_rates([]) == []

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from bench.config import BF16, FP32, Precision
-from bench.costs.inference import ForwardPass, random_batch
+from bench.costs.inference import ForwardPass, random_batch, rounds_within, warm_up
 from bench.training import graphs
 from data_utils import PairedDataset
 from fusion_models import FusionNet, find_model
@@ -82,3 +82,28 @@ def test_further_calls_can_replay_a_graph(dataset: PairedDataset, monkeypatch: p
     forward_pass()
     assert (recorded, len(replays)) == ([torch.device("cpu")], 1)
     assert forward_pass.record([0.1], "quick").graph
+
+
+@pytest.mark.parametrize(
+    ("durations", "rounds"),
+    [
+        ([0.5, 0.1], 10),  # the first call warms up, the second counts
+        ([2.0], 3),  # too long for a second call, and for more than the least
+        ([0.5, 0.001], 50),  # no more than the most
+    ],
+)
+def test_rounds_fill_the_time(durations: list[float], rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([tick for seconds in durations for tick in (0.0, seconds)])
+    calls: list[None] = []
+    monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
+    assert rounds_within(1.0, lambda: calls.append(None), least=3, most=50) == rounds
+    assert len(calls) == len(durations)
+
+
+@pytest.mark.parametrize(("device", "calls"), [("cuda:1", 4), ("cpu", 0)])
+def test_a_gpu_is_kept_busy_before_it_is_timed(device: str, calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([0.0, 0.0, 0.1, 0.2, 0.29, 0.31])
+    work: list[None] = []
+    monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
+    warm_up(lambda: work.append(None), torch.device(device))
+    assert len(work) == calls

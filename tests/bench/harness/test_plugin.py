@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
+from bench.costs import inference
 from bench.costs.inference import ForwardPass
-from bench.training import measurement
 from tests.bench.nested import nested
 from tests.bench.samples import MODEL
 
@@ -42,7 +42,7 @@ def test_a_benchmark_that_is_interrupted_in_its_first_round_leaves_the_others(
 
     calls: list[int] = []
     monkeypatch.setattr(ForwardPass, "__call__", run)
-    monkeypatch.setattr(measurement, "rounds_within", one_round)
+    monkeypatch.setattr(inference, "rounds_within", one_round)
     where = ["--results-dir", str(tmp_path / "run"), "--benchmark-storage", f"file://{tmp_path / 'history'}"]
     words = [
         "bench",

@@ -45,7 +45,7 @@ def pairs() -> Batch:
 
 @cache
 def statistics() -> ChannelStatistics:
-    return ChannelStatistics.from_batch(pairs())
+    return ChannelStatistics.of(lambda: [pairs()])
 
 
 def apply(name: str, level: float, seed: int = 51) -> Tensor:
@@ -288,7 +288,7 @@ def test_data_have_the_corruptions_of_what_they_hold() -> None:
 
 def test_a_modality_that_nothing_ships_for_has_the_corruptions_of_any_sensor() -> None:
     data = altered(thermal=dataset().inputs["lidar"][:, :2] + 100)
-    measured, moments = data.batch(), ChannelStatistics.from_batch(data.batch())
+    measured, moments = data.batch(), ChannelStatistics.of(lambda: [data.batch()])
     made = {c.name: corrupted(c, data, measured, c.levels[-1], 51, moments) for c in corruptions_of(data)}
     assert not made["no-thermal-zeros"].any()
     assert made["thermal-shift"].min() >= 50  # no zeros enter at the sides
@@ -317,7 +317,7 @@ def test_a_registered_corruption_is_of_each_modality_in_turn() -> None:
     assert by_name["gain-rgb"].unit == "share"
     measured = data.batch()
     before = {modality: values.clone() for modality, values in measured.inputs.items()}
-    moments = ChannelStatistics.from_batch(measured)
+    moments = ChannelStatistics.of(lambda: [measured])
     doubled = corrupted(by_name["gain-rgb"], data, measured, 1.0, 51, moments)
     assert torch.equal(doubled[:, :3], before["rgb"][:, :3] * 2)
     assert torch.equal(doubled[:, 3:], before["rgb"][:, 3:])  # alpha is not measured
@@ -402,7 +402,7 @@ def test_every_kind_has_corruptions_of_its_own() -> None:
     own = ["nir-noise", "nir-dimming", "tof-range-noise", "tof-dropped-returns", "lwir-noise"]
     by_name = {c.name: c for c in corruptions_of(data)}
     assert [name for name in by_name if not name.endswith(("shift", "rotation")) and name[:3] != "no-"] == own
-    measured, moments = data.batch(), ChannelStatistics.from_batch(data.batch())
+    measured, moments = data.batch(), ChannelStatistics.of(lambda: [data.batch()])
     for name in own:
         corruption = by_name[name]
         clean, faulty = (
@@ -420,7 +420,7 @@ def test_what_enters_at_the_sides_is_as_the_kind_has_it(move: str) -> None:
         rgb=Modality("raw", 3), nir=Modality("image", 4), tof=Modality("depth", 1), lwir=Modality("thermal", 1)
     )
     by_name = {c.name: c for c in corruptions_of(data)}
-    measured, moments = data.batch(), ChannelStatistics.from_batch(data.batch())
+    measured, moments = data.batch(), ChannelStatistics.of(lambda: [data.batch()])
     for name, values in measured.inputs.items():
         corruption = by_name[f"{name}-{move}"]
         moved = corrupted(corruption, data, measured, corruption.levels[-2], 51, moments)
@@ -442,7 +442,7 @@ def test_every_subset_of_missing_modalities_is_a_corruption() -> None:
     data = declared(a=Modality("image", 4), b=Modality("thermal", 1), c=Modality("raw", 1))
     by_name = {c.name: c for c in corruptions_of(data) if c.name.startswith("no-") and c.name.endswith("-zeros")}
     assert list(by_name) == [f"no-{m}-zeros" for m in ("a", "b", "c", "a+b", "a+c", "b+c")]
-    measured, moments = data.batch(), ChannelStatistics.from_batch(data.batch())
+    measured, moments = data.batch(), ChannelStatistics.of(lambda: [data.batch()])
     half = corrupted_together(by_name["no-b+c-zeros"], data, measured, 0.5, 51, moments)
     assert set(half) == {"b", "c"}
     gone = [~values.flatten(1).any(dim=1) for values in half.values()]

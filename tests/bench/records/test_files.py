@@ -214,6 +214,11 @@ def test_bytes_of_names_that_are_not_utf_8_are_escaped(path: Path) -> None:
     assert escaped(kept) is kept
 
 
+def test_control_characters_are_escaped() -> None:
+    kept = escaped(record(error="\x1b[31mred\x07\n\tmore", environment={"a\x00": "\x9b"}))
+    assert (kept.error, kept.environment) == ("\\x1b[31mred\\x07\n\tmore", {"a\\x00": "\\x9b"})
+
+
 def test_what_finds_no_room_is_written_with_a_later_record_in_order(path: Path) -> None:
     outbox = Outbox()
     outbox.add(path, record(seed=1))

@@ -72,6 +72,12 @@ def test_records_that_do_not_tell_whether_data_are_simulated() -> None:
     assert "- shapes: the records do not tell whether the data are simulated." in text
 
 
+def test_models_that_are_one_function_are_named_where_claims_compare_both() -> None:
+    note = "wide-late-concat and wide-intermediate-concat are one function"
+    assert note in shown(wide(0.1, 0.1))
+    assert note not in shown(deep(0.1, 0.3))
+
+
 def test_models_that_learned_nothing_and_runs_that_diverged_are_named() -> None:
     runs = deep(0.7, 0.7)
     runs[0] = replace(runs[0], status=DIVERGED)

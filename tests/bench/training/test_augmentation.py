@@ -48,7 +48,7 @@ def data() -> PairedDataset:
 def stored(scaled: tuple[str, ...] = ()) -> StoredPairs:
     dataset = data()
     return StoredPairs.of(
-        Part(dataset, torch.arange(PAIRS)), ChannelStatistics.from_batch(dataset.batch()), scaled, "cpu"
+        Part(dataset, torch.arange(PAIRS)), ChannelStatistics.of(lambda: [dataset.batch()]), scaled, "cpu"
     )
 
 

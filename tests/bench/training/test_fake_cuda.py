@@ -61,7 +61,7 @@ def on_the_cpu(data: PairedDataset, fake: FakeTensorMode) -> tuple[Batch, Channe
     """Some pairs, faked, and their real statistics."""
     with torch._subclasses.fake_tensor.unset_fake_temporarily():
         measured = data.batch(torch.arange(PAIRS))
-        statistics = ChannelStatistics.from_batch(measured)
+        statistics = ChannelStatistics.of(lambda: [measured])
     inputs = {modality: fake.from_tensor(values) for modality, values in measured.inputs.items()}
     return Batch(inputs, fake.from_tensor(measured.labels)), statistics
 
@@ -207,7 +207,7 @@ def test_batches_of_stored_pairs_are_made_on_the_device_without_reading_from_it(
     # Reading a number from a fake tensor raises, and in a CUDA graph it cannot be recorded. The checks of a data
     # set read some, before anything is recorded.
     with torch._subclasses.fake_tensor.unset_fake_temporarily():
-        statistics = ChannelStatistics.from_batch(data.batch(torch.arange(PAIRS)))
+        statistics = ChannelStatistics.of(lambda: [data.batch(torch.arange(PAIRS))])
         part = Part(data, torch.arange(PAIRS))
     monkeypatch.setattr(PairedDataset, "__post_init__", lambda _: None)
     stored = StoredPairs.of(part, statistics, ("rgb",), DEVICE)
@@ -225,7 +225,7 @@ def test_pairs_are_augmented_on_the_device_without_reading_from_it(
     data: PairedDataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with torch._subclasses.fake_tensor.unset_fake_temporarily():
-        statistics = ChannelStatistics.from_batch(data.batch(torch.arange(PAIRS)))
+        statistics = ChannelStatistics.of(lambda: [data.batch(torch.arange(PAIRS))])
         described = {modality: data.modality(modality) for modality in data.inputs}
         part = Part(data, torch.arange(PAIRS))
     monkeypatch.setattr(PairedDataset, "__post_init__", lambda _: None)

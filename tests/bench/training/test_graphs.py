@@ -270,7 +270,7 @@ def cuda_steps(name: str, precision: Precision = FP32, **changes: Any) -> EagerS
     """Of a model of the zoo and 36 simulated pairs: four batches of 8, and 4 pairs left."""
     data = shapes(40, 0, image_size=32)
     part = Part(data, torch.arange(36))
-    stored = StoredPairs.of(part, ChannelStatistics.from_batch(part.batch()), ("rgb", "lidar"), "cuda")
+    stored = StoredPairs.of(part, ChannelStatistics.of(lambda: [part.batch()]), ("rgb", "lidar"), "cuda")
     model = build_seeded(find_model(name), data.info, 0, "cuda")
     protocol = replace(STANDARD, batch_size=8, precision=precision, **changes)
     methods = make_methods(model, protocol, stored, 0)

@@ -9,10 +9,8 @@ from bench.training import measurement
 from bench.training.measurement import (
     count_parameters,
     count_trainable_parameters,
-    rounds_within,
     training_flops,
     training_memory,
-    warm_up,
 )
 from data_utils import Batch
 from tests.bench.toys import Toy
@@ -39,31 +37,6 @@ def test_parameters_are_weights_and_biases() -> None:
     model[0].requires_grad_(False)
     assert count_parameters(model) == (3 * 5 + 5) + (5 * 2 + 2)
     assert count_trainable_parameters(model) == 5 * 2 + 2
-
-
-@pytest.mark.parametrize(
-    ("durations", "rounds"),
-    [
-        ([0.5, 0.1], 10),  # the first call warms up, the second counts
-        ([2.0], 3),  # too long for a second call, and for more than the least
-        ([0.5, 0.001], 50),  # no more than the most
-    ],
-)
-def test_rounds_fill_the_time(durations: list[float], rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    ticks = iter([tick for seconds in durations for tick in (0.0, seconds)])
-    calls: list[None] = []
-    monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
-    assert rounds_within(1.0, lambda: calls.append(None), least=3, most=50) == rounds
-    assert len(calls) == len(durations)
-
-
-@pytest.mark.parametrize(("device", "calls"), [("cuda:1", 4), ("cpu", 0)])
-def test_a_gpu_is_kept_busy_before_it_is_timed(device: str, calls: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    ticks = iter([0.0, 0.0, 0.1, 0.2, 0.29, 0.31])
-    work: list[None] = []
-    monkeypatch.setattr("time.perf_counter", lambda: next(ticks))
-    warm_up(lambda: work.append(None), torch.device(device))
-    assert len(work) == calls
 
 
 class OneConvolution(nn.Module):

@@ -32,7 +32,7 @@ def test_batches_are_those_of_pairs_prepared_at_once(data: PairedDataset, scaled
     names = tuple(data.inputs) if scaled == "all" else tuple(scaled)
     chosen = torch.tensor([3, 0, 2])
     whole = data.decoded()
-    statistics = ChannelStatistics.from_batch(whole.batch(chosen))
+    statistics = ChannelStatistics.of(lambda: [whole.batch(chosen)])
     pairs = StoredPairs.of(Part(data, chosen), statistics, names, "cpu")
     assert len(pairs) == 3
     assert torch.equal(pairs.labels, data.labels[chosen])
@@ -57,7 +57,7 @@ def test_inputs_of_one_channel_have_the_strides_of_their_layout(monkeypatch: pyt
 
 
 def test_pairs_on_the_same_device_share_the_memory_of_the_data(data: PairedDataset) -> None:
-    statistics = ChannelStatistics.from_batch(data.batch())
+    statistics = ChannelStatistics.of(lambda: [data.batch()])
     pairs = StoredPairs.of(Part(data, torch.arange(4)), statistics, (), "cpu").to("cpu")
     assert all(pairs.dataset.inputs[m].data_ptr() == values.data_ptr() for m, values in data.inputs.items())
 
@@ -65,14 +65,14 @@ def test_pairs_on_the_same_device_share_the_memory_of_the_data(data: PairedDatas
 def test_statistics_in_chunks_are_those_of_all(data: PairedDataset) -> None:
     part = Part(data, torch.arange(len(data)))
     chunked = ChannelStatistics.of(lambda: (chunk.batch() for chunk in part.chunks(3)))
-    whole = ChannelStatistics.from_batch(data.batch())
+    whole = ChannelStatistics.of(lambda: [data.batch()])
     for modality in data.inputs:
         assert torch.equal(chunked.mean[modality], whole.mean[modality])
         assert torch.equal(chunked.std[modality], whole.std[modality])
 
 
 def test_batches_have_what_a_model_looks_at(data: PairedDataset) -> None:
-    pairs = StoredPairs.of(Part(data, torch.arange(4)), ChannelStatistics.from_batch(data.batch()), (), "cpu")
+    pairs = StoredPairs.of(Part(data, torch.arange(4)), ChannelStatistics.of(lambda: [data.batch()]), (), "cpu")
     info = data.info
     alone = build_model("wide-rgb-strided", channels=info.channels, image_size=info.image_size, classes=2)
     assert set(pairs.seen_by(alone)[:].inputs) == {"rgb"}

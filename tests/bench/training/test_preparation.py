@@ -55,7 +55,7 @@ def test_the_named_modalities_are_scaled_and_no_others(
 def test_preparing_one_modality_at_a_time_is_preparing_all_at_once(dataset: PairedDataset) -> None:
     data = prepare(dataset, TESTED, 51, "cpu")
     train, valid, test = (part.batch() for part in data.world.parts.values())
-    statistics = ChannelStatistics.from_batch(train)
+    statistics = ChannelStatistics.of(lambda: [train])
     (tested,) = data.batches(data.world.test)
     for side, measured in ((data.train, train), (data.valid, valid), (tested, test)):
         expected = ready(measured, statistics, ("rgb", "lidar"), "cpu")

@@ -95,6 +95,7 @@ def test_the_record_tells_what_was_run(completed: RunRecord) -> None:
     assert (completed.dataset, completed.classes, completed.class_names) == ("shapes", 2, ["cubes", "spheres"])
     assert (completed.train_pairs, completed.valid_pairs) == (64, 16)
     assert (completed.simulated, completed.channels) == (True, {"rgb": 4, "lidar": 4})
+    assert completed.drawn is False  # every seed splits the data set in memory, whatever its name
     assert (completed.reference, completed.as_published) == ("maxpool", False)
     assert completed.protocol == {**SMALL.to_dict(), "normalized": ["rgb", "lidar"]}
     assert completed.metrics == [metric.declaration for metric in METRICS.values()]
@@ -330,6 +331,7 @@ def test_a_run_from_a_prompt_needs_names_alone(completed: RunRecord) -> None:
     assert record.train_pairs == 64  # the protocol's 80 pairs were simulated
     assert record.weights_sha256 is not None
     assert record.simulated
+    assert record.drawn
     of_spec = run(find_model(MODEL), small_dataset(), 51, SMALL, "cpu")
     assert of_spec.weights_sha256 == completed.weights_sha256
     with pytest.raises(DataError, match="nowhere"):
