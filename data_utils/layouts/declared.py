@@ -25,7 +25,7 @@ from data_utils.layouts.content import content
 from data_utils.layouts.paths import composed, file_named
 from data_utils.modality import KINDS, METRIC, Kind
 from data_utils.naming import require_name
-from fusiongauge import some
+from fusiongauge import quoted, some
 
 FILE_NAME = "dataset.toml"
 """The name of the declaration."""
@@ -112,9 +112,11 @@ def read_declaration(folder: Path) -> DeclaredDataset | None:
     modalities = {modality: _modality(file, modality, table) for modality, table in tables.items()}
     classes = entries.get("classes", [])
     if not isinstance(classes, list) or not all(isinstance(label, str) for label in classes):
-        raise DataError(f"{file} has classes = {classes!r}; write a list of names.")
+        raise DataError(f"{file} has classes = {quoted(classes)}; write a list of names.")
     if len(set(classes)) == 1:
-        raise DataError(f"{file} has classes = {classes!r}; write at least two, or leave the entry out for all.")
+        raise DataError(
+            f"{file} has classes = {quoted(classes)}; write at least two, or leave the entry out for all."
+        )
     return DeclaredDataset(name, modalities, tuple(map(composed, classes)))
 
 
@@ -133,7 +135,7 @@ def chosen_classes(declared: Sequence[str], there: Collection[str], place: objec
         return sorted(there)
     spelled = {composed(name): name for name in there}
     if unknown := [name for name in declared if composed(name) not in spelled]:
-        raise DataError(f"{place} declares a class {unknown[0]!r}; there are {some(list(there), 20)}.")
+        raise DataError(f"{place} declares a class {quoted(unknown[0])}; there are {some(list(there), 20)}.")
     return sorted({spelled[composed(name)] for name in declared})
 
 
@@ -144,39 +146,41 @@ def _modality(file: Path, name: str, table: object) -> Declaration:
         raise DataError(f"{file} has {name} as a value; make it a table, {where}.")
     _known(file, where, table, [field.name for field in fields(Declaration) if field.name != "name"])
     if table.get("kind") not in KINDS:
-        raise DataError(f"{file} has kind = {table.get('kind')!r} in {where}; use one of {', '.join(KINDS)}.")
+        raise DataError(
+            f"{file} has kind = {quoted(table.get('kind'))} in {where}; use one of {', '.join(KINDS)}."
+        )
     values: dict[str, Any] = {
         key: composed(value) if isinstance(value, str) else value for key, value in table.items()
     }
     for key in ("column", "folder", "unit", "azimuth", "zenith"):
         if not isinstance(values.get(key, ""), str):
-            raise DataError(f"{file} has {key} = {values[key]!r} in {where}; write a text.")
+            raise DataError(f"{file} has {key} = {quoted(values[key])} in {where}; write a text.")
     if (scale := values.get("scale")) is not None and scale != SUN_RGBD and not _positive(scale):
         raise DataError(
-            f"{file} has scale = {scale!r} in {where}; write the number of stored units per meter, such as 1000 "
-            f'for millimeters, or "{SUN_RGBD}".'
+            f"{file} has scale = {quoted(scale)} in {where}; write the number of stored units per meter, such as "
+            f'1000 for millimeters, or "{SUN_RGBD}".'
         )
     if (invalid := values.get("invalid")) is not None:
         if not isinstance(invalid, list) or not all(_number(value) or value == NEGATIVE for value in invalid):
             raise DataError(
-                f'{file} has invalid = {invalid!r} in {where}; write a list of numbers, nan and "{NEGATIVE}", '
-                "such as [0, 65535]."
+                f"{file} has invalid = {quoted(invalid)} in {where}; write a list of numbers, nan and "
+                f'"{NEGATIVE}", such as [0, 65535].'
             )
         values["invalid"] = tuple(invalid)
     if (intrinsics := values.get("intrinsics")) is not None:
         numbers = isinstance(intrinsics, list) and len(intrinsics) == 4 and all(map(_finite, intrinsics))
         if values["kind"] != "depth" or not numbers or not all(map(_positive, intrinsics[:2])):
             raise DataError(
-                f"{file} has intrinsics = {intrinsics!r} in {where}; write [fx, fy, cx, cy] in pixels of the "
-                'files, for a modality with kind = "depth".'
+                f"{file} has intrinsics = {quoted(intrinsics)} in {where}; write [fx, fy, cx, cy] in pixels of "
+                'the files, for a modality with kind = "depth".'
             )
         values["intrinsics"] = tuple(map(float, intrinsics))
     if bool(values.get("azimuth")) != bool(values.get("zenith")):
         raise DataError(f"{file} has only one of azimuth and zenith in {where}; name both files.")
     if (largest := values.get("max_range")) is not None and not (_positive(largest) and values["kind"] == "range"):
         raise DataError(
-            f"{file} has max_range = {largest!r} in {where}; write a distance in meters, for a modality with kind "
-            '= "range".'
+            f"{file} has max_range = {quoted(largest)} in {where}; write a distance in meters, for a modality "
+            'with kind = "range".'
         )
     if values["kind"] == "image" and (unused := [key for key in ("scale", "invalid") if key in values]):
         raise DataError(
@@ -192,7 +196,9 @@ def _known(file: Path, where: str, table: Mapping[str, Any], keys: Any) -> None:
     unknown = [key for key in table if key not in keys]
     if unknown:
         place = f" in {where}" if where else ""
-        raise DataError(f"{file} has an unknown entry {unknown[0]!r}{place}; the entries are {', '.join(keys)}.")
+        raise DataError(
+            f"{file} has an unknown entry {quoted(unknown[0])}{place}; the entries are {', '.join(keys)}."
+        )
 
 
 def _number(value: object) -> bool:

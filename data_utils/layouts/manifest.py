@@ -248,7 +248,7 @@ def _unused(file: Path, table: pd.DataFrame, used: Collection[str]) -> list[str]
     if not unused:
         return []
     return [
-        f"{file.name} names files in {', '.join(map(repr, unused))}, which are not used, as nothing tells what "
+        f"{file.name} names files in {some(list(map(quoted, unused)))}, which are not used, as nothing tells what "
         "they measure; declare all modalities in dataset.toml."
     ]
 
@@ -333,8 +333,8 @@ def _angles(file: Path, table: pd.DataFrame, angles_of: str, problems: list[str]
     ambiguous = files["label"][files["label"].duplicated()]
     if len(ambiguous):
         raise DataError(
-            f"{file} has several angles for class {ambiguous.iloc[0]!r}; name one azimuth and one zenith file per "
-            "class."
+            f"{file} has several angles for class {quoted(ambiguous.iloc[0])}; name one azimuth and one zenith "
+            "file per class."
         )
     azimuths, zeniths = _files(file, files["azimuth"]), _files(file, files["zenith"])
     by_class = {

@@ -146,7 +146,7 @@ def _as_text(value: Any) -> str:
             value = value.decode()
         except UnicodeDecodeError:
             return NO_TEXT
-    if value is not None and not pd.api.types.is_scalar(value):
+    if not pd.api.types.is_scalar(value):
         return NO_TEXT
     return "" if pd.isna(value) else _stripped(str(value))
 

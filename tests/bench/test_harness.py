@@ -230,6 +230,7 @@ def test_without_the_timer_all_epochs_are_trained(history: Path, tmp_path: Path)
             r"--fail-on 'speed:\+1%': there is no metric speed; give one of test_loss, .*",
         ),
         (["--fail-on", "parameters:+0"], r"--fail-on compares with an earlier run; add --benchmark-compare"),
+        (["--benchmark-compare=0099"], r"--benchmark-compare 0099: .* has no such run; .*"),
         (["-n", "2"], r"benchmarks share the machine's cores when run in parallel; leave -n out"),
         (["--study", "nothing"], r"--study nothing: give one of all, claims, standard, .*"),
         (["--set", "epochs"], r"--set epochs: give a field of the protocol and its value, such as epochs=3"),

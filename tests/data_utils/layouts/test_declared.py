@@ -84,6 +84,10 @@ def test_a_folder_without_declaration_has_none(tmp_path: Path) -> None:
             "has invalid in .*, but the values of images are divided",
         ),
         (DEPTH + "invalid = 0", r"invalid = 0 in .*such as \[0, 65535\]"),
+        (
+            DEPTH + f"invalid = [{999 * '7, '}'x']",
+            r"invalid = \[7, 7, .{193}\.\.\. in .*; write a list of numbers",
+        ),
         (DEPTH + 'invalid = ["none"]', "invalid = .'none'."),
         (DEPTH + "intrinsics = [1, 1, 0]", r"write \[fx, fy, cx, cy\]"),
         (DEPTH + "intrinsics = [0, 1, 0, 0]", r"write \[fx, fy, cx, cy\]"),
