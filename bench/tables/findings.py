@@ -21,7 +21,7 @@ _COUNTED = {
     Ruling.DIRECTION: "hold in direction only",
     Ruling.FAILS: "do not hold",
     Ruling.UNDECIDED: "undecided",
-    Ruling.FAILED_MANIPULATION: "without effect or signal under the corruption",
+    Ruling.FAILED_MANIPULATION: "not testable at the declared levels of a corruption",
     Ruling.NOT_RUN: "not run",
 }
 
