@@ -29,6 +29,7 @@ from PIL import Image
 
 from data_utils.dataset import PART_WORDS, part_of
 from data_utils.errors import DataError
+from data_utils.layouts.declared import FILE_NAME as DECLARATION
 from data_utils.layouts.declared import Declaration, DeclaredDataset, chosen_classes, read_declaration
 from data_utils.layouts.listing import Angles, Listing, Source
 from data_utils.layouts.media import is_media, read_angles
@@ -106,7 +107,7 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
         table[name] = table[name].map(composed)
     if declared.classes:
         labels = sorted({*table["label"]} - {""})
-        kept = chosen_classes(declared.classes, labels, file.with_name("dataset.toml"))
+        kept = chosen_classes(declared.classes, labels, file.with_name(DECLARATION))
         table = table[table["label"].isin([*kept, ""])]  # a row without a label is refused below
     for name in columns:
         gaps = table.index[table[name] == ""]

@@ -128,10 +128,11 @@ def _read(listing: Listing, size: ImageSize | None, progress: Progress, workspac
             target = column.size
     if size is None and (different := _different_sizes(columns)):
         problems.append(different)
+    cameras, aspects = _aspects(listing, columns)
     notes = [
         *listing.notes,
         *(note for column in columns.values() for note in column.doubts()),
-        *_notes_on_turned(listing, columns),
+        *_notes_on_turned(listing, cameras, aspects),
     ]
     if similar := differing_little(listing.classes):
         notes.append(
@@ -141,7 +142,7 @@ def _read(listing: Listing, size: ImageSize | None, progress: Progress, workspac
     assumptions = [
         *listing.assumptions,
         *(note for column in columns.values() for note in column.survey.assumptions()),
-        *_notes_on_aspects(listing, columns),
+        *_notes_on_aspects(columns, cameras, aspects),
     ]
     usable = np.logical_and.reduce([column.good & column.has_angles for column in columns.values()])
     if not problems:
@@ -225,9 +226,8 @@ def _turned(aspects: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
     return np.logical_and((aspects < 1).any(axis=0), (aspects > 1).any(axis=0))
 
 
-def _notes_on_turned(listing: Listing, columns: Mapping[str, Column]) -> list[str]:
+def _notes_on_turned(listing: Listing, cameras: Sequence[str], aspects: npt.NDArray[np.float64]) -> list[str]:
     """A note on pairs of a portrait and a landscape file, which one size would lay over each other."""
-    cameras, aspects = _aspects(listing, columns)
     across = np.flatnonzero(_turned(aspects))
     if not len(across):
         return []
@@ -238,9 +238,10 @@ def _notes_on_turned(listing: Listing, columns: Mapping[str, Column]) -> list[st
     ]
 
 
-def _notes_on_aspects(listing: Listing, columns: Mapping[str, Column]) -> list[str]:
+def _notes_on_aspects(
+    columns: Mapping[str, Column], cameras: Sequence[str], aspects: npt.NDArray[np.float64]
+) -> list[str]:
     """A note on pairs whose files have other aspect ratios, as those of two cameras may."""
-    cameras, aspects = _aspects(listing, columns)
     smallest, largest = np.fmin.reduce(aspects), np.fmax.reduce(aspects)
     apart = np.flatnonzero((largest > smallest * _OTHER_ASPECT) & ~_turned(aspects))
     if not len(apart):
