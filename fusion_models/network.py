@@ -6,11 +6,19 @@ modalities also after each stage.
 Their widths are in ``zoo.py``; ``bench`` trains them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from torch import Tensor, nn
 
 from fusion_models.operators import Operator, PassThrough
+
+Branches = Callable[[Sequence[nn.Module], Sequence[Tensor]], list[Tensor]]
+"""Runs one layer of each modality on that modality's input."""
+
+
+def in_turn(layers: Sequence[nn.Module], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Run each layer on its own input, one after the other."""
+    return [layer(x) for layer, x in zip(layers, inputs, strict=True)]
 
 
 class FusionNet(nn.Module):
@@ -18,6 +26,9 @@ class FusionNet(nn.Module):
 
     Each modality passes its own stem, stage by stage; the operator makes one tensor of what the stems return; the
     trunk and the head are shared. Early fusion has empty stems, late fusion an empty trunk.
+
+    Attributes:
+        branches: How the stems' layers run. They do not depend on each other, so a GPU may run them at once.
 
     Args:
         stems: One module per modality, (B, C, H, W) -> features, in the order in which the operator gets them.
@@ -47,12 +58,13 @@ class FusionNet(nn.Module):
         self.trunk = trunk
         self.head = head
         self.stems_are_experts = stems_are_experts
+        self.branches: Branches = in_turn
 
     def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
         """Logits (B, L) of one batch; ``inputs`` maps modalities to (B, C, H, W), further ones are ignored."""
         streams = [inputs[modality] for modality in self.stems]
         for stage, exchange in self._stages():
-            streams = exchange([layer(x) for layer, x in zip(stage, streams, strict=True)])
+            streams = exchange(self.branches(stage, streams))
         fused: Tensor = self.operator(streams)
         logits: Tensor = self.head(self.trunk(fused))
         return logits

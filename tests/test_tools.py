@@ -212,6 +212,7 @@ MEASURED: dict[str, Any] = {
     "models": {"a-b+tf32": STEP | RATIOS, "c+tf32": STEP | RATIOS | {"ratio": 2.0}, "c+fp32": STEP | RATIOS},
     "options": {"a-b+tf32": {"none": STEP, "random_crop": STEP | {"equal_weights": False}}},
     "stored": {"a-b+tf32": {"stored_ms": 1.25, "prepared_ms": 1.0, "equal_bits": True}},
+    "branches": {"a-b+fp32": {"in_turn_ms": 1.5, "side_by_side_ms": 0.75, "equal_bits": True}},
     "variants": {"a-b": {"nhwc+fp32": 3.0, "nhwc+fp32+benchmark": 2.0}, "c": {"nchw+bf16": 5.0}},
     "errors": {"options a-b+tf32 ogm_ge": "RuntimeError: no"},
     "skipped": {"models d+tf32": "no time left", "models d+fp32": "no time left", "memory": "needs CUDA"},
@@ -229,6 +230,7 @@ def test_tables_show_what_was_measured_and_what_was_not() -> None:
         "| a-b | tf32 | random_crop | 4.0 | 1.0 |",
         "Losses or weights of the graph differ from those of the eager steps: a-b+tf32+random_crop.",
         "| a-b | tf32 | 1.25 | 1.0 | 0.250 |",
+        "| a-b | fp32 | 1.5 | 0.75 |",
         "| model | channels last, fp32 | contiguous, bf16 |",
         "| a-b | 3.0 |  |",
         "| c |  | 5.0 |",
@@ -261,8 +263,9 @@ def test_measurements_whose_bits_differ_fail_the_step() -> None:
     others = {
         "models": {"a+tf32": STEP | {"equal_bits": False}, "b+tf32": STEP},
         "stored": {"a+tf32": {"equal_bits": False}, "b+tf32": {"equal_bits": True}},
+        "branches": {"a+tf32": {"equal_bits": False}, "b+tf32": {"equal_bits": True}},
     }
-    assert with_other_bits(others) == ["models a+tf32", "stored a+tf32"]
+    assert with_other_bits(others) == ["models a+tf32", "stored a+tf32", "branches a+tf32"]
     assert with_other_bits({}) == []
 
 

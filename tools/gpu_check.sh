@@ -102,8 +102,9 @@ command -v nvidia-smi >/dev/null && nvidia-smi >"$LOGS/nvidia-smi.log" 2>&1
 step env 60 420 $PY -m tools.gpu.environment "$WORK/env.json"
 
 # 1. The tests that need CUDA, where every warning is an error. Only their files are loaded, as those of other tests
-# may need packages that are not there.
-step tests 120 390 $PYTEST $(grep -rl --include='test_*.py' mark.needs_cuda tests) -m needs_cuda --slow -rA \
+# may need packages that are not there. With pytest-xdist, four processes share the GPU.
+WORKERS=$($PY -c 'import xdist' 2>/dev/null && echo "-n 4 --dist worksteal")
+step tests 120 390 $PYTEST $WORKERS $(grep -rl --include='test_*.py' mark.needs_cuda tests) -m needs_cuda --slow -rA \
   --tb=short --durations=6
 # 2. One cell exactly as a user runs it, then one benchmark of every kind.
 step cell 40 360 $BENCH --profile smoke -k "test_training and compact-late-concat-strided" -rA --tb=short \

@@ -13,6 +13,7 @@ from bench.config import FIRST_SEED, FP32, Precision
 from bench.costs import measured_on
 from bench.records import InferenceRecord
 from bench.training import graphs
+from bench.training.branches import side_by_side
 from bench.training.layout import layout_of
 from bench.training.measurement import count_parameters
 from bench.training.precision import forward
@@ -77,7 +78,8 @@ class ForwardPass:
 
     def record_graph(self) -> None:
         """Let further calls replay a CUDA graph: a pass of one pair takes a GPU less time than launching it."""
-        self._launch = graphs.record(self._eager, lambda: None, self._on)
+        with side_by_side(self._network):
+            self._launch = graphs.record(self._eager, lambda: None, self._on)
 
     def record(self, seconds: Sequence[float], profile: str) -> InferenceRecord:
         """The record of calls that took these seconds each, under a profile."""

@@ -17,6 +17,7 @@ from itertools import chain
 import torch
 from torch import Tensor
 
+from bench.training.branches import side_by_side
 from bench.training.steps import EagerSteps, set_learning_rate
 from fusiongauge import FusionGaugeError
 
@@ -108,6 +109,8 @@ def _side_stream(device: torch.device) -> torch.cuda.Stream:
 class GraphSteps:
     """Steps that are one replay each: of one graph for whole batches, and one for a smaller last batch.
 
+    The stems of a network run side by side.
+
     The order of the epoch, the learning rates and the number of the step are on the device, and a step increments
     that number itself, so the host copies nothing and waits for nothing. Recording leaves the weights unchanged.
 
@@ -130,10 +133,11 @@ class GraphSteps:
         eager.model.train()
         undo = partial(self._start_again, weights)
         self._replays: list[Callable[[], None]] = []
-        if whole_batches:
-            self._replays += [record(self._whole_batch, undo, device)] * whole_batches
-        if rest:
-            self._replays += [record(self._last_batch, undo, device)]
+        with side_by_side(eager.model):
+            if whole_batches:
+                self._replays += [record(self._whole_batch, undo, device)] * whole_batches
+            if rest:
+                self._replays += [record(self._last_batch, undo, device)]
 
     def epoch(self, order: Tensor, rates: Sequence[float]) -> Iterator[Tensor]:
         """See ``EagerSteps.epoch``."""

@@ -1,4 +1,4 @@
-"""All measurements of the check, in order: steps, kernels, layouts, several seeds, fixed costs of a cell.
+"""All measurements of the check: stems at once, kernels, layouts, several seeds, fixed costs of a cell, steps.
 
     python -m tools.gpu.measure DEVICE FOLDER
 
@@ -43,6 +43,7 @@ SECONDS_TO_WRITE = 6
 def measure(work: Workload, findings: Findings, folder: Path) -> None:
     """Each part in its turn, with time kept for those after it."""
     _ceilings(work, findings)
+    _branches(work, findings)
     _kernels(work, findings)
     _layouts(work, findings)
     _seeds(work, findings)
@@ -66,6 +67,17 @@ def _kernels(work: Workload, findings: Findings) -> None:
                     needs=0.8,
                     needs_cuda=True,
                 )
+
+
+def _branches(work: Workload, findings: Findings) -> None:
+    for precision in _precisions(work):
+        for name in (SMALL, LARGE, *OTHERS):
+            findings.add(
+                ("branches", f"{name}+{precision}"),
+                partial(steps.side_by_side_and_in_turn, work, find_model(name), precision),
+                needs=0.8,
+                needs_cuda=True,
+            )
 
 
 def _layouts(work: Workload, findings: Findings) -> None:
@@ -175,7 +187,11 @@ def _mean_ratios(of_models: dict[str, dict[str, float]]) -> dict[str, float]:
 
 def with_other_bits(values: dict[str, Any]) -> list[str]:
     """The cases in which two trainings should have had the same bits, and had not."""
-    cases = [(section, *case) for section in ("models", "stored") for case in values.get(section, {}).items()]
+    cases = [
+        (section, *case)
+        for section in ("models", "stored", "branches")
+        for case in values.get(section, {}).items()
+    ]
     for label, of_label in values.get("options", {}).items():
         cases += [("options", f"{label} {option}", facts) for option, facts in of_label.items()]
     return [

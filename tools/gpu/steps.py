@@ -4,13 +4,16 @@ Eager steps are launched operation by operation, recorded ones replayed as CUDA 
 eager steps, so nothing is compared there but two trainings.
 """
 
+from contextlib import nullcontext
 from typing import Any
+from unittest import mock
 
 import torch
 
 from bench.config import BALANCED, FIRST_SEED, Precision
 from bench.costs.race import PROTOCOL
 from bench.costs.reference import ReferenceLoop, as_published
+from bench.training.branches import side_by_side
 from bench.training.graphs import GraphSteps, fastest
 from bench.training.measurement import training_flops
 from bench.training.seeding import new_tensors_filled
@@ -99,6 +102,20 @@ def stored_and_prepared(work: Workload, spec: ModelSpec, precision: Precision) -
             times.append(round(work.ms_per_step(steps, 4), 3))
     stored, prepared_ms = times
     return {"stored_ms": stored, "prepared_ms": prepared_ms, "equal_bits": torch.equal(*losses)}
+
+
+def side_by_side_and_in_turn(work: Workload, spec: ModelSpec, precision: Precision) -> dict[str, Any]:
+    """Recorded steps whose stems run at once, each on a stream of its own, and such whose stems run in turn."""
+    losses, times = [], []
+    with work.settings(precision):
+        for around in (side_by_side, nullcontext):
+            training = work.training(spec, precision)
+            with mock.patch("bench.training.graphs.side_by_side", around):
+                steps = fastest(training.eager, len(work.orders[0]))
+            losses.append(work.losses(training, steps))
+            times.append(round(work.ms_per_step(steps, 4), 3))
+    at_once, in_turn = times
+    return {"side_by_side_ms": at_once, "in_turn_ms": in_turn, "equal_bits": torch.equal(*losses)}
 
 
 def step_ms(

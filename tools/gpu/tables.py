@@ -97,6 +97,19 @@ def _stored(stored: Mapping[str, Facts]) -> list[str]:
     ]
 
 
+def _branches(branches: Mapping[str, Facts]) -> list[str]:
+    keys = ("in_turn_ms", "side_by_side_ms")
+    rows = [[*_split(label), *(facts[key] for key in keys)] for label, facts in branches.items()]
+    different = [label for label, facts in branches.items() if not facts["equal_bits"]]
+    return [
+        "## Stems in turn, and each on a stream of its own: milliseconds per step, as a graph",
+        "",
+        *_table(["model", "precision", "in turn", "at once"], rows),
+        f"The losses differ: {', '.join(different)}." if different else "The losses are the same, bit for bit.",
+        "",
+    ]
+
+
 def _layouts(variants: Facts) -> list[str]:
     """The times as cuDNN chooses its algorithms in our trainings; choosing by timing is not deterministic."""
     measured = dict.fromkeys(label for times in variants.values() for label in times)
@@ -167,6 +180,7 @@ def tables(measured: Facts, environment: Facts) -> str:
         "models": _race,
         "options": _options,
         "stored": _stored,
+        "branches": _branches,
         "variants": _layouts,
         "joint": lambda joint: _together(joint, measured.get("stacked", {})),
         "kernels": _kernels,
