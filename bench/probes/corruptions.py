@@ -164,7 +164,7 @@ def dropped_returns(points: Tensor, level: float, generator: Generator) -> Tenso
 
 
 @register_corruption(
-    "rgb-noise", levels=(0.0, 4.0, 16.0, 64.0), modality="rgb", unit="levels of 255", kind="image"
+    "rgb-noise", levels=(0.0, 1.0, 1.5, 4.0, 16.0), modality="rgb", unit="levels of 255", kind="image"
 )
 def image_noise(colors: Tensor, level: float, generator: Generator) -> Tensor:
     """Add a normal deviate of ``level`` steps of 1/255 to each color, rounded and clipped as a camera does."""
@@ -226,8 +226,8 @@ def missing(values: Tensor, level: float, generator: Generator, mean: Tensor, st
 
 
 def _of_any_sensor(modality: str) -> Iterator[Corruption]:
-    yield Corruption(f"{modality}-shift", shift, (0.0, 2.0, 4.0, 8.0), modality, "px")
-    yield Corruption(f"{modality}-rotation", rotation, (0.0, 5.0, 15.0, 45.0), modality, "degrees")
+    yield Corruption(f"{modality}-shift", shift, (0.0, 8.0, 24.0, 48.0), modality, "px")
+    yield Corruption(f"{modality}-rotation", rotation, (0.0, 15.0, 45.0, 90.0), modality, "degrees")
     yield from _missing(modality)
 
 
