@@ -162,7 +162,7 @@ class Plan:
             decided.setdefault(_look(entries, name), []).append(claim.name)
         if decided:
             return "; ".join(
-                f"decided at look {look}: {', '.join(dict.fromkeys(names))}"
+                f"its comparisons decided at look {look}: {', '.join(dict.fromkeys(names))}"
                 for look, names in sorted(decided.items())
             )
         return "no claim that can be decided here needs it"

@@ -129,7 +129,7 @@ def test_cells_that_no_open_claim_needs_are_left_out(plan: Plan) -> None:
     by_model = {model: [c.seed for c in done if c.spec.name == model] for model in (A, B, C)}
     # "clear" is decided after eight seeds; "open" needs A and C once more.
     assert by_model == {A: list(range(51, 61)), B: list(range(51, 59)), C: list(range(51, 61))}
-    assert left[f"fusion-compact:{B}-seed59"] == "decided at look 1: mine/clear"
+    assert left[f"fusion-compact:{B}-seed59"] == "its comparisons decided at look 1: mine/clear"
     assert {cell.study.name for cell in done} == {"fusion-compact"}  # input-scaling/raw would be the same runs
 
 
@@ -143,7 +143,7 @@ def test_what_does_not_depend_on_the_seed_takes_one_run(plan: Plan) -> None:
 def test_nothing_more_is_run_once_every_claim_is_decided(plan: Plan) -> None:
     done, left = run(plan, {A: 0.1, B: 0.5, C: 0.5})
     assert max(cell.seed for cell in done) == 58
-    assert left[f"fusion-compact:{A}-seed59"] == "decided at look 1: mine/clear, mine/open"
+    assert left[f"fusion-compact:{A}-seed59"] == "its comparisons decided at look 1: mine/clear, mine/open"
 
 
 def test_equivalence_stops_too(plan: Plan) -> None:

@@ -92,8 +92,11 @@ def test_level_0_changes_no_bit_of_any_range(ranges: list[float], seed: int) -> 
 def test_every_higher_level_changes_more(name: str) -> None:
     corruption = CORRUPTIONS[name]
     clean = pairs().inputs[corruption.modality]
-    changed = [float((apply(name, level) - clean).square().mean()) for level in corruption.levels]
-    assert changed == sorted(set(changed))
+    none, *changed = [float((apply(name, level) - clean).square().mean()) for level in corruption.levels]
+    assert none == 0 < min(changed)
+    # Half an image that is out of place can differ more from the whole one than a quarter of it.
+    moved = name.endswith(("-shift", "-rotation"))
+    assert len(set(changed)) == len(changed) if moved else changed == sorted(set(changed))
 
 
 @EVERY
@@ -292,7 +295,7 @@ def test_a_modality_that_nothing_ships_for_has_the_corruptions_of_any_sensor() -
     made = {c.name: corrupted(c, data, measured, c.levels[-1], 51, moments) for c in corruptions_of(data)}
     assert not made["no-thermal-zeros"].any()
     assert made["thermal-shift"].min() >= 50  # no zeros enter at the sides
-    assert len({values.sum().item() for values in made.values()}) == len(ANY_SENSOR)
+    assert len({values.square().sum().item() for values in made.values()}) == len(ANY_SENSOR)
 
 
 @pytest.fixture

@@ -363,4 +363,4 @@ def test_looks_are_handed_over_when_the_earlier_ones_are_complete(
     assert set(engine.trained[:20]) == {cell.name for cell in session.cells if cell.seed < 61}
     assert len(engine.trained) == (20 if decided else 22)
     assert set(reasons) == ({61} if decided else set())
-    assert all(reason.startswith("decided at look 1: ") for reason in reasons.values())
+    assert all(reason.startswith("its comparisons decided at look 1: ") for reason in reasons.values())
