@@ -54,12 +54,12 @@ QUESTIONS = (
 
 
 class Headline(NamedTuple):
-    """A table or figure that the README shows, of one study on one data set; ``alt`` is the text of a figure."""
+    """A table or figure that the README shows, of one study and data set; ``words`` tell what a figure shows."""
 
     study: str
     dataset: str
     name: str
-    alt: str = ""
+    words: str = ""
 
 
 TABLES = (
@@ -67,6 +67,13 @@ TABLES = (
     Headline("tuned-field", "nyu-rgbd-crops", "matrix-test_accuracy-embedders"),
 )
 FIGURES = (
+    Headline(
+        "fusion-compact",
+        "shapes",
+        "seeds",
+        "Four models of a published study, each trained again with other seeds: whether a run learns at all is "
+        "chance for some of them, so that one run per model does not tell which is best",
+    ),
     Headline(
         "tuned-field",
         "nyu-rgbd-crops",
@@ -203,7 +210,7 @@ class Picture:
 
     name: str
     records: Sequence[RunRecord]
-    alt: str
+    words: str
 
     @cached_property
     def sha256(self) -> str:
@@ -261,7 +268,10 @@ def pages() -> dict[Path, str | Picture]:
     pictures = _pictures(records)
     shown = [
         *summary,
-        *(f"![{p.alt}]({path.relative_to(README.parent).as_posix()})\n" for path, p in pictures.items()),
+        *(
+            f"{p.words}:\n\n![{p.words}]({path.relative_to(README.parent).as_posix()})\n"
+            for path, p in pictures.items()
+        ),
         *verdicts,
     ]
     for conditions, headlines in groupby(TABLES, lambda headline: headline[:2]):
@@ -303,7 +313,7 @@ def _below_each_other(tables: "Sequence[TextTable]") -> str:
 def _pictures(records: Sequence[RunRecord]) -> dict[Path, Picture]:
     """The figures that the README shows, by file."""
     return {
-        FOLDER / "plots" / f"{'-'.join(headline[:3])}.png": Picture(headline.name, of_headline, headline.alt)
+        FOLDER / "plots" / f"{'-'.join(headline[:3])}.png": Picture(headline.name, of_headline, headline.words)
         for headline in FIGURES
         if (of_headline := _of(headline[:2], records))
     }

@@ -21,10 +21,11 @@ from bench.plots.curves import curves
 from bench.plots.differences import downsampling, strategies
 from bench.plots.robustness import robustness
 from bench.plots.scaling import scaling
+from bench.plots.seeds import seeds
 from bench.records import CostRecord, GrowthRecord, ProbeRecord, RunRecord, write_file
 
 FIGURES: Mapping[str, Callable[[Sequence[RunRecord]], Figure | None]] = MappingProxyType(
-    {"curves": curves, "cost": cost, "downsampling": downsampling, "strategies": strategies}
+    {"curves": curves, "cost": cost, "downsampling": downsampling, "strategies": strategies, "seeds": seeds}
 )
 """The figures of runs by name: each takes comparable records and returns None if they lack the data for it."""
 

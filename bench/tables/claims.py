@@ -402,7 +402,7 @@ def _narrowest(ledger: Ledger) -> list[str]:
 def _limits(ledger: Ledger) -> list[str]:
     datasets = list(dict.fromkeys(conditions.shared.dataset for conditions in ledger.conditions))
     origins = {
-        True: "simulated. Results hold for simulated solids.",
+        True: "simulated, or made by a plug-in. Results hold for such pairs.",
         False: "read from files, which are not shipped here.",
         None: "the records do not tell whether the data are simulated.",
     }

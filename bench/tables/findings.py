@@ -110,9 +110,13 @@ def findings(ledger: Ledger, questions: Collection[str] = ()) -> str:
     tested = _tested(ledger)
     decided = [entry for ruling in DECIDED for entry in tested if entry.ruling is ruling]
     asked = [entry for name in questions for entry in tested if entry.claim.name == name and entry not in decided]
+    by_conditions = grouped([*decided, *asked], lambda entry: entry.conditions)
+    places = Counter((under.shared.dataset, under.protocol) for under in by_conditions if under is not None)
     blocks = [
-        f"**{under.shared.dataset}**, {under.protocol} ({_data(of_conditions)}):\n\n" + _table(of_conditions)
-        for under, of_conditions in grouped([*decided, *asked], lambda entry: entry.conditions).items()
+        f"**{under.shared.dataset}**, {under.protocol} ("
+        f"{_data(of_conditions, with_device=places[under.shared.dataset, under.protocol] > 1)}):\n\n"
+        f"{_table(of_conditions)}"
+        for under, of_conditions in by_conditions.items()
         if under is not None
     ]
     reading = [
@@ -183,8 +187,8 @@ def _protocol(entry: Entry) -> tuple[str, str] | None:
     return (entry.conditions.setting, entry.conditions.changed) if entry.conditions else None
 
 
-def _data(entries: Sequence[Entry]) -> str:
-    """What the runs of some entries were trained and tested on, and the device if claims are about its times."""
+def _data(entries: Sequence[Entry], *, with_device: bool) -> str:
+    """What the runs of some entries were trained and tested on; with the device if claims are about its times."""
     records = [run.record for entry in entries for part in entry.parts for run in part.seen]
     pairs = ", ".join(
         f"{span(getattr(record, field) for record in records)} {name} pairs"
@@ -193,8 +197,8 @@ def _data(entries: Sequence[Entry]) -> str:
     )
     shared = any(part.verdict.pairing.ratio for entry in entries for part in entry.parts)
     seeds = "seeds divide the same pairs" if shared else "each seed has pairs of its own"
-    costs = any(part.verdict.pairing.metric.per_machine for entry in entries for part in entry.parts)
-    devices = {entry.conditions.device: None for entry in entries if costs and entry.conditions is not None}
+    with_device |= any(part.verdict.pairing.metric.per_machine for entry in entries for part in entry.parts)
+    devices = {entry.conditions.device: None for entry in entries if with_device and entry.conditions is not None}
     return "; ".join([f"{span(record.classes for record in records)} classes, {pairs}", seeds, *devices])
 
 

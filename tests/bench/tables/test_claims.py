@@ -26,7 +26,7 @@ def test_the_page_by_eye() -> None:
     assert "| **does not hold (look 1 of 3)** |" in second
     assert "| mine | as published, QUICK: cut short |" in second
     assert "| unknown device, unknown threads |" in second
-    assert "- shapes: simulated." in text
+    assert "- shapes: simulated, or made by a plug-in." in text
     assert "- mine: read from files" in text
     assert (
         "- mine, as published, QUICK: cut short: seeds divide the same pairs, so with any number of them a 95% "
