@@ -71,8 +71,8 @@ FIGURES = (
         "fusion-compact",
         "shapes",
         "seeds",
-        "Four models of a published study, each trained again with other seeds: for some of them it depends on the "
-        "seed whether a run learns at all, so that one run per model cannot tell which is best",
+        "Four models of a published study, each trained again with other seeds: for some of them it depends on "
+        "the seed whether a run learns at all, so that one run per model cannot tell which is best",
     ),
     Headline(
         "tuned-field",

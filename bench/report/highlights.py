@@ -41,11 +41,15 @@ def highlights(records: Sequence[RunRecord], *, times: bool = False) -> list[str
 
 
 def _best(cells: pd.DataFrame, metric: Metric, words: str, ratio: float) -> str:
-    """The model with the lowest mean, which ``words`` name."""
+    """The model with the lowest mean, which ``words`` name.
+
+    Models are compared on the seeds that all have; where these are few, those with the most seeds are.
+    """
     every = cells.pivot(index="seed", columns="model", values=metric.name)
-    counts = every.count()
+    counts, values = every.count(), every.dropna()
     with_most = counts == counts.max()
-    values = (every.loc[:, with_most] if with_most.sum() > 1 else every).dropna()
+    if 2 * len(values) <= counts.max() and with_most.sum() > 1:
+        values = every.loc[:, with_most].dropna()
     seeds, models = values.shape
     if models == 1:
         return f"{values.columns[0]} is the only model, so there is no comparison."
@@ -58,6 +62,8 @@ def _best(cells: pd.DataFrame, metric: Metric, words: str, ratio: float) -> str:
     lowest += "with one seed" if seeds == 1 else f"on average over {seeds} seeds"
     if models < len(counts):
         lowest += f", of the {models} of {len(counts)} models that were run with the most seeds"
+    elif 1 < seeds < counts.max():
+        lowest += " that all models were run with"
     if seeds < FEWEST_SEEDS:
         return f"{lowest}; fewer than {FEWEST_SEEDS} seeds are not tested for significance."
     alike = best(values, higher_is_better=False, ratio=ratio)

@@ -58,6 +58,13 @@ def test_only_seeds_that_all_models_have_are_compared() -> None:
     assert apart == "The models are not compared: they have no seed in common."
 
 
+def test_most_seeds_are_compared_of_all_models() -> None:
+    (best,) = highlights([*runs(MODEL, [0.9, 0.9, 0.1]), *runs(TWIN, [0.7, 0.5])])
+    assert best.startswith(
+        f"{TWIN} has the lowest validation loss, 0.6 ± 1.6 on average over 2 seeds that all models were run with;"
+    )
+
+
 def test_models_with_fewer_seeds_leave_the_others_all_theirs() -> None:
     third = "compact-intermediate-add-maxpool"
     (best,) = highlights([*runs(MODEL, [0.9, 0.1]), *runs(TWIN, [0.7, 0.5]), *runs(third, [0.01])])
