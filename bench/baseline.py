@@ -71,8 +71,9 @@ FIGURES = (
         "fusion-compact",
         "shapes",
         "seeds",
-        "Four models of a published study, each trained again with other seeds: for some of them it depends on "
-        "the seed whether a run learns at all, so that one run per model cannot tell which is best",
+        "Four models of a published study, each trained with 15 seeds on simulated pairs in place of the original "
+        "ones; stars: the published run, on the original pairs. Not all models learn with every seed, so the "
+        "order in one run per model can differ from that of all seeds",
     ),
     Headline(
         "tuned-field",
@@ -269,7 +270,7 @@ def pages() -> dict[Path, str | Picture]:
     shown = [
         *summary,
         *(
-            f"{p.words}:\n\n![{p.words}]({path.relative_to(README.parent).as_posix()})\n"
+            f"{p.words}.\n\n![{p.words}]({path.relative_to(README.parent).as_posix()})\n"
             for path, p in pictures.items()
         ),
         *verdicts,

@@ -343,6 +343,7 @@ def test_equal_steps_are_told_from_others(workload: Workload, monkeypatch: pytes
     )
     assert min(facts["ours_ms"], facts["eager_ms"]) > 0
     assert gpu_steps.stored_and_prepared(workload, spec, FP32)["equal_bits"]
+    assert gpu_steps.side_by_side_and_in_turn(workload, spec, FP32)["equal_bits"]
 
     def slower(eager: EagerSteps, _: int) -> Any:
         return SimpleNamespace(epoch=lambda order, rates: eager.epoch(order, [rate / 2 for rate in rates]))

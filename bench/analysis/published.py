@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.config import FULL
 from bench.records import RecordError, RunRecord
 
 CLASSES, CHANNELS, IMAGE_SIZE = 2, {"rgb": 4, "lidar": 4}, [64, 64]
@@ -43,6 +44,20 @@ def has_published_inputs(record: RunRecord) -> bool:
     """
     shape = (record.channels, record.image_size)
     return record.classes == CLASSES and shape in ((CHANNELS, IMAGE_SIZE), (None, None))
+
+
+def deviations(records: Sequence[RunRecord]) -> list[str]:
+    """How runs of a published study differ from its protocol, in sentences."""
+    notes = []
+    if not all(map(has_published_inputs, records)):
+        notes.append(
+            "classes, channels or image sizes differ from the published ones, so sizes cannot be compared"
+        )
+    if any(record.profile != FULL.name for record in records):
+        notes.append("NOT the published protocol: the profile cut pairs or epochs, so losses cannot be compared")
+    if any(record.changed for record in records):
+        notes.append("NOT the published protocol where settings were changed, so losses cannot be compared")
+    return notes
 
 
 def parameters_agree(row: Mapping[str, Any], parameters: int) -> bool:

@@ -12,7 +12,7 @@ from bench.analysis.formats import short_title, significant, span
 from bench.analysis.frames import grouped
 from bench.analysis.ledger import Ledger
 from bench.analysis.quantities import LEARNED_ACCURACY, LEARNED_SHARE
-from bench.analysis.rulings import DECIDED, Entry, PartEntry, Ruling
+from bench.analysis.rulings import DECIDED, ClaimConditions, Entry, PartEntry, Ruling
 from bench.analysis.statistics import ALPHA, holm
 from bench.tables.text import markdown_lines
 
@@ -29,7 +29,8 @@ UNADJUSTED = "Verdicts are not adjusted for the number of claims."
 
 LEARNED_MEANS = (
     f"A run has learned if its loss is {LEARNED_SHARE:.0%} below the entropy of the classes' proportions and its "
-    f"balanced accuracy is {LEARNED_ACCURACY:g} above chance; one that diverged has not"
+    f"balanced accuracy is {LEARNED_ACCURACY:g} above chance; one that diverged has not. Runs that have not "
+    "learned count in differences of losses and accuracies like others"
 )
 
 _OF_PARTS = {
@@ -111,10 +112,10 @@ def findings(ledger: Ledger, questions: Collection[str] = ()) -> str:
     decided = [entry for ruling in DECIDED for entry in tested if entry.ruling is ruling]
     asked = [entry for name in questions for entry in tested if entry.claim.name == name and entry not in decided]
     by_conditions = grouped([*decided, *asked], lambda entry: entry.conditions)
-    places = Counter((under.shared.dataset, under.protocol) for under in by_conditions if under is not None)
+    places = _places(by_conditions)
     blocks = [
         f"**{under.shared.dataset}**, {under.protocol} ("
-        f"{_data(of_conditions, with_device=places[under.shared.dataset, under.protocol] > 1)}):\n\n"
+        f"{_data(of_conditions, with_device=places[_place(under)] > 1)}):\n\n"
         f"{_table(of_conditions)}"
         for under, of_conditions in by_conditions.items()
         if under is not None
@@ -150,7 +151,9 @@ def verdict_counts(ledger: Ledger) -> str:
 def adjusted(entries: Iterable[Entry]) -> list[str]:
     """How many differences are left if adjusted for their number, in a sentence for each protocol and data set."""
     sentences = []
-    for under, of_conditions in grouped(entries, lambda entry: entry.conditions).items():
+    by_conditions = grouped(entries, lambda entry: entry.conditions)
+    places = _places(by_conditions)
+    for under, of_conditions in by_conditions.items():
         verdicts = {
             (pairing.a, pairing.b, pairing.metric.name): (part.verdict.difference_p, pairing.counted)
             for entry in of_conditions
@@ -165,9 +168,10 @@ def adjusted(entries: Iterable[Entry]) -> list[str]:
         bound = f"; {seeds} seeds cannot have one below {significant(least, 2)}" if least > ALPHA else ""
         below = sum(p < ALPHA for p in p_values)
         left = {0: "none of them is", 1: "one of them is"}.get(below, f"{below} of them are")
+        device = f" ({under.device})" if places[_place(under)] > 1 else ""
         sentences.append(
             f"After Holm's adjustment for all {len(verdicts)} comparisons on {under.shared.dataset}, "
-            f"{under.protocol}, {left} significant at {ALPHA:.0%} "
+            f"{under.protocol}{device}, {left} significant at {ALPHA:.0%} "
             f"(smallest p {significant(min(p_values), 2)}{bound})."
         )
     return sentences
@@ -187,6 +191,15 @@ def _protocol(entry: Entry) -> tuple[str, str] | None:
     return (entry.conditions.setting, entry.conditions.changed) if entry.conditions else None
 
 
+def _place(conditions: ClaimConditions) -> tuple[str, str]:
+    return conditions.shared.dataset, conditions.protocol
+
+
+def _places(of_entries: Iterable[ClaimConditions | None]) -> Counter[tuple[str, str]]:
+    """How many conditions have the same data and protocol, and so differ in their device alone."""
+    return Counter(_place(conditions) for conditions in of_entries if conditions is not None)
+
+
 def _data(entries: Sequence[Entry], *, with_device: bool) -> str:
     """What the runs of some entries were trained and tested on; with the device if claims are about its times."""
     records = [run.record for entry in entries for part in entry.parts for run in part.seen]
@@ -197,9 +210,10 @@ def _data(entries: Sequence[Entry], *, with_device: bool) -> str:
     )
     shared = any(part.verdict.pairing.ratio for entry in entries for part in entry.parts)
     seeds = "seeds divide the same pairs" if shared else "each seed has pairs of its own"
-    with_device |= any(part.verdict.pairing.metric.per_machine for entry in entries for part in entry.parts)
-    devices = {entry.conditions.device: None for entry in entries if with_device and entry.conditions is not None}
-    return "; ".join([f"{span(record.classes for record in records)} classes, {pairs}", seeds, *devices])
+    timed = any(part.verdict.pairing.metric.per_machine for entry in entries for part in entry.parts)
+    conditions = entries[0].conditions
+    device = [conditions.device] if conditions and (with_device or timed) else []
+    return "; ".join([f"{span(record.classes for record in records)} classes, {pairs}", seeds, *device])
 
 
 def _table(entries: Sequence[Entry]) -> str:

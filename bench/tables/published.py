@@ -16,13 +16,13 @@ from bench.analysis.conditions import describe, main_device
 from bench.analysis.formats import number, significant
 from bench.analysis.frames import completed, grouped
 from bench.analysis.published import (
+    deviations,
     has_published_inputs,
     measured_accuracy,
     parameters_agree,
     published_studies,
     read_published,
 )
-from bench.config import FULL
 from bench.records import RunRecord
 from bench.records.keys import device_model
 from bench.records.load import disturbed
@@ -145,16 +145,9 @@ def _notes(published: Mapping[str, Any], records: list[RunRecord]) -> list[str]:
         "cells are published / measured; loss: best validation loss; place: rank by loss; "
         "ratios: to the first row of the same source",
     ]
-    if not all(map(has_published_inputs, records)):
-        notes.append(
-            "classes, channels or image sizes differ from the published ones, so sizes cannot be compared"
-        )
-    if any(record.profile != FULL.name for record in records):
-        notes.append("NOT the published protocol: the profile cut pairs or epochs, so losses cannot be compared")
-    if any(record.changed for record in records):
-        notes.append("NOT the published protocol where settings were changed, so losses cannot be compared")
+    notes += deviations(records)
     if any(record.as_published for record in records):
         notes.append("run as published, mistakes included")
     where = ", ".join(dict.fromkeys(record.dataset for record in records))
-    deviations = (f"Run on {where}; the original's data cannot be shipped.", *published.get("deviations", ()))
-    return [*notes, *(f"deviation: {deviation}" for deviation in deviations)]
+    declared = (f"Run on {where}; the original's data cannot be shipped.", *published.get("deviations", ()))
+    return [*notes, *(f"deviation: {deviation}" for deviation in declared)]

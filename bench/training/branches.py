@@ -10,6 +10,7 @@ than it was allocated on has to be recorded there, or its memory could be reused
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ from fusion_models import FusionNet
 @contextmanager
 def side_by_side(model: nn.Module) -> Iterator[None]:
     """Run the body, in which the stems of a ``FusionNet`` on CUDA run at once; anything else runs as always."""
-    if not isinstance(model, FusionNet) or not all(weights.is_cuda for weights in model.parameters()):
+    if not isinstance(model, FusionNet) or not _may_run_at_once(model):
         yield
         return
     before, model.branches = model.branches, on_streams
@@ -43,13 +44,21 @@ def on_streams(layers: Sequence[nn.Module], inputs: Sequence[Tensor]) -> list[Te
     outputs = []
     for layer, x, stream in zip(layers, inputs, [main, *others], strict=True):
         with torch.cuda.stream(stream):
-            y = layer(x)
-        x.record_stream(stream)
-        y.record_stream(main)
-        outputs.append(y)
+            outputs.append(layer(x))
+        if stream is not main:
+            x.record_stream(stream)
+            outputs[-1].record_stream(main)
     for stream in others:
         main.wait_stream(stream)
     return outputs
+
+
+def _may_run_at_once(model: FusionNet) -> bool:
+    """Whether all is on CUDA, and no two stems share weights or running statistics, which they would race on."""
+    weights = list(model.parameters())
+    of_stems = [set(map(id, chain(stem.parameters(), stem.buffers()))) for stem in model.stems.values()]
+    shared = len(set().union(*of_stems)) < sum(map(len, of_stems))
+    return bool(weights) and all(tensor.is_cuda for tensor in weights) and not shared
 
 
 @cache

@@ -6,7 +6,7 @@ DEVICE is "cpu" or "cuda"; of several GPUs, CUDA_VISIBLE_DEVICES chooses one.
 
 The folder gets ``measure.json``, which ``tools.gpu.tables`` shows. The environment variable LIMIT has the seconds
 for all parts; what has no time left, needs CUDA or fails is noted in the file. Exits with 1 if a part has failed,
-or if steps by graph, or on stored pairs, gave other bits than they should.
+or if steps by graph, on stored pairs, or with stems at once gave other bits than they should.
 """
 
 import gc

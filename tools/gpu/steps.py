@@ -13,6 +13,7 @@ import torch
 from bench.config import BALANCED, FIRST_SEED, Precision
 from bench.costs.race import PROTOCOL
 from bench.costs.reference import ReferenceLoop, as_published
+from bench.training import graphs
 from bench.training.branches import side_by_side
 from bench.training.graphs import GraphSteps, fastest
 from bench.training.measurement import training_flops
@@ -110,7 +111,7 @@ def side_by_side_and_in_turn(work: Workload, spec: ModelSpec, precision: Precisi
     with work.settings(precision):
         for around in (side_by_side, nullcontext):
             training = work.training(spec, precision)
-            with mock.patch("bench.training.graphs.side_by_side", around):
+            with mock.patch.object(graphs, "side_by_side", around):
                 steps = fastest(training.eager, len(work.orders[0]))
             losses.append(work.losses(training, steps))
             times.append(round(work.ms_per_step(steps, 4), 3))

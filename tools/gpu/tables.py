@@ -60,6 +60,11 @@ def _bits(cases: Mapping[str, Facts]) -> str:
     )
 
 
+def _losses(cases: Mapping[str, Facts]) -> str:
+    different = [label for label, facts in cases.items() if not facts["equal_bits"]]
+    return f"The losses differ: {', '.join(different)}." if different else "The losses are the same, bit for bit."
+
+
 def _options(options: Mapping[str, Mapping[str, Facts]]) -> list[str]:
     """Steps with augmentation and training methods."""
     cases = {(label, option): facts for label, of_label in options.items() for option, facts in of_label.items()}
@@ -85,14 +90,13 @@ def _stored(stored: Mapping[str, Facts]) -> list[str]:
         ]
         for label, facts in stored.items()
     ]
-    different = [label for label, facts in stored.items() if not facts["equal_bits"]]
     return [
         "## What decoding costs per step",
         "",
         "Stored: each batch is made from what the data set stores, as in a run; prepared: from inputs in memory.",
         "",
         *_table(["model", "precision", "stored, ms", "prepared, ms", "difference, ms"], rows),
-        f"The losses differ: {', '.join(different)}." if different else "The losses are the same, bit for bit.",
+        _losses(stored),
         "",
     ]
 
@@ -100,12 +104,11 @@ def _stored(stored: Mapping[str, Facts]) -> list[str]:
 def _branches(branches: Mapping[str, Facts]) -> list[str]:
     keys = ("in_turn_ms", "side_by_side_ms")
     rows = [[*_split(label), *(facts[key] for key in keys)] for label, facts in branches.items()]
-    different = [label for label, facts in branches.items() if not facts["equal_bits"]]
     return [
         "## Stems in turn, and each on a stream of its own: milliseconds per step, as a graph",
         "",
         *_table(["model", "precision", "in turn", "at once"], rows),
-        f"The losses differ: {', '.join(different)}." if different else "The losses are the same, bit for bit.",
+        _losses(branches),
         "",
     ]
 
@@ -135,14 +138,16 @@ def _together(joint: Facts, stacked: Facts) -> list[str]:
     return [
         "## Several seeds at once",
         "",
-        "In brackets: how many times as long as one seed. The benchmarks train one seed after the other.",
+        "In brackets: how many times as long as one seed. Stems run in turn in all columns. The benchmarks",
+        "train one seed after the other, with stems at once.",
         "",
         *_table(head, rows),
     ]
 
 
 def _fixed(costs: Facts) -> list[str]:
-    return ["## What a cell costs besides its epochs", "", *_table(["part", "ms"], costs.items())]
+    note = "Each part is timed once, with what its first call loads."
+    return ["## What a cell costs besides its epochs", "", note, "", *_table(["part", "ms"], costs.items())]
 
 
 def _kernels(kernels: Facts) -> list[str]:

@@ -1,11 +1,15 @@
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import pytest
 import torch
 
 from bench.config import BF16, FP32, Precision
+from bench.costs import inference
 from bench.costs.inference import ForwardPass, random_batch, rounds_within, warm_up
 from bench.training import graphs
+from bench.training.precision import forward
+from bench.training.seeding import deterministic
 from data_utils import PairedDataset
 from fusion_models import FusionNet, find_model
 from tests.bench.samples import MODEL
@@ -77,11 +81,36 @@ def test_further_calls_can_replay_a_graph(dataset: PairedDataset, monkeypatch: p
     recorded: list[torch.device] = []
     replays: list[bool] = []
     monkeypatch.setattr(graphs, "record", record)
+
+    def side_by_side(model: torch.nn.Module) -> AbstractContextManager[None]:
+        beside.append(model)
+        return nullcontext()
+
+    beside: list[torch.nn.Module] = []
+    monkeypatch.setattr(inference, "side_by_side", side_by_side)
     forward_pass = ForwardPass(find_model(MODEL), dataset, 1, "cpu")
     forward_pass.record_graph()
     forward_pass()
     assert (recorded, len(replays)) == ([torch.device("cpu")], 1)
+    assert [type(model) for model in beside] == [FusionNet]
     assert forward_pass.record([0.1], "quick").graph
+
+
+@pytest.mark.needs_cuda
+@pytest.mark.parametrize("name", [MODEL, "experts-late-logits-maxpool", "field-intermediate-cen-maxpool"])
+def test_a_replay_computes_what_an_eager_pass_does(
+    name: str, dataset: PairedDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits: list[torch.Tensor] = []
+    monkeypatch.setattr(inference, "forward", lambda *arguments: logits.append(forward(*arguments)))
+    with deterministic(), torch.inference_mode():
+        forward_pass = ForwardPass(find_model(name), dataset, 4, "cuda")
+        forward_pass()
+        expected = logits[-1].clone()
+        forward_pass.record_graph()
+        logits[-1].zero_()
+        forward_pass()
+        assert torch.equal(logits[-1], expected)
 
 
 @pytest.mark.parametrize(

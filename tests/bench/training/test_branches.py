@@ -14,6 +14,7 @@ from bench.training.branches import on_streams, side_by_side
 from bench.training.runs import build_seeded
 from fusion_models import FusionNet, find_model
 from fusion_models.network import in_turn
+from fusion_models.operators import PassThrough
 from tests.bench.samples import MODEL, small_dataset
 from tests.bench.training.test_graphs import StubCuda
 
@@ -48,8 +49,6 @@ def test_each_stem_runs_on_a_stream_of_its_own_between_a_fork_and_a_join(monkeyp
         f"{one} waits for main",
         f"{two} waits for main",
         "main: stem of rgb",
-        "main: rgb is used on main",
-        "main: features of rgb is used on main",
         f"{one}: stem of lidar",
         f"main: lidar is used on {one}",
         "main: features of lidar is used on main",
@@ -70,6 +69,17 @@ def test_stems_run_side_by_side_within_the_body_alone(monkeypatch: pytest.Monkey
     with side_by_side(model):
         assert model.branches is on_streams
     assert model.branches is in_turn
+
+
+def test_stems_that_share_weights_or_have_none_run_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.nn.Parameter, "is_cuda", True, raising=False)
+    stem = torch.nn.BatchNorm2d(4)
+    for stems in ({"rgb": stem, "lidar": stem}, {"rgb": torch.nn.ReLU(), "lidar": torch.nn.ReLU()}):
+        model = FusionNet(
+            stems=stems, operator=PassThrough([()]), trunk=torch.nn.Identity(), head=torch.nn.Identity()
+        )
+        with side_by_side(model):
+            assert model.branches is in_turn
 
 
 def test_other_models_run_as_always() -> None:

@@ -24,7 +24,7 @@ from bench.training.runs import build_seeded
 from bench.training.seeding import deterministic, seeded
 from bench.training.steps import EagerSteps, make_optimizer, trained_with
 from data_utils import ChannelStatistics, Part
-from fusion_models import FIELD_MODELS, MODELS, find_model
+from fusion_models import FIELD_MODELS, MODELS, FusionNet, find_model
 from tests.bench.samples import MODEL
 from tests.bench.toys import Toy, toy, toy_batch
 from tests.data_utils.samples import shapes
@@ -128,6 +128,23 @@ def test_every_step_is_a_replay_the_last_one_of_a_graph_of_its_own(recorded: lis
 def test_every_replay_needs_a_rate(rates: list[float]) -> None:
     with pytest.raises(RuntimeError, match="invalid for input"):
         history(GraphSteps(eager_steps(), 13), ORDERS, rates)
+
+
+def test_stems_run_side_by_side_while_steps_are_recorded(
+    recorded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @contextmanager
+    def around(model: torch.nn.Module) -> Iterator[None]:
+        assert model is eager.model
+        runs_before.append(len(recorded))
+        yield
+        runs_before.append(len(recorded))
+
+    runs_before: list[int] = []
+    eager = eager_steps()
+    monkeypatch.setattr(graphs, "side_by_side", around)
+    GraphSteps(eager, 13)
+    assert runs_before == [0, 2 * WARM_UP_STEPS]
 
 
 def test_a_cpu_takes_eager_steps() -> None:
@@ -272,6 +289,8 @@ def cuda_steps(name: str, precision: Precision = FP32, **changes: Any) -> EagerS
     part = Part(data, torch.arange(36))
     stored = StoredPairs.of(part, ChannelStatistics.of(lambda: [part.batch()]), ("rgb", "lidar"), "cuda")
     model = build_seeded(find_model(name), data.info, 0, "cuda")
+    if isinstance(model, FusionNet):
+        model.freeze_experts()
     protocol = replace(STANDARD, batch_size=8, precision=precision, **changes)
     methods = make_methods(model, protocol, stored, 0)
     train = AugmentedPairs(stored, protocol, 0) if is_augmented(protocol) else stored
