@@ -15,12 +15,11 @@ import torch
 from data_utils.cache import Cache
 from data_utils.dataset import DatasetInfo, PairedDataset, part_of
 from data_utils.errors import DataError
-from data_utils.layouts.content import missing
 from data_utils.layouts.declared import FILE_NAME, DeclaredDataset, read_declaration
 from data_utils.layouts.kept import files_key
 from data_utils.layouts.listing import Listing
 from data_utils.layouts.media import is_media
-from data_utils.layouts.paths import dvc_pointer, entries, file_named, folders, is_missing, missing_in
+from data_utils.layouts.paths import dvc_pointer, entries, file_named, folders, is_missing, missing, missing_in
 from data_utils.layouts.reading import read_listing
 from data_utils.layouts.sizes import ImageSize
 from data_utils.mapped import mapped_of

@@ -16,12 +16,20 @@ from itertools import islice
 from pathlib import Path
 
 from data_utils.errors import DataError
-from data_utils.layouts.content import of_names, refuse_missing
 from data_utils.layouts.declared import FILE_NAME, Declaration, DeclaredDataset, chosen_classes, read_declaration
 from data_utils.layouts.listing import Listing
-from data_utils.layouts.media import by_stem, holds_media, is_media, media_below, of_other_types, read_values
-from data_utils.layouts.paths import alike, by_name, entries, folders, partners
-from data_utils.layouts.ranges import SAVE_AS, declared_source, not_read, refuse_parts, without_partner
+from data_utils.layouts.media import (
+    SAVE_AS,
+    by_stem,
+    holds_media,
+    is_media,
+    media_below,
+    not_read,
+    of_other_types,
+    read_values,
+)
+from data_utils.layouts.paths import alike, by_name, entries, folders, of_names, partners, refuse_missing
+from data_utils.layouts.ranges import declared_source, refuse_parts, without_partner
 from data_utils.layouts.tables import SUFFIXES
 from data_utils.modality import NAMES, Kind
 from data_utils.naming import can_name

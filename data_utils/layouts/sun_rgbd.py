@@ -22,12 +22,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data_utils.errors import DataError, UnreadableError
-from data_utils.layouts.content import refuse_missing
 from data_utils.layouts.declared import FILE_NAME, SUN_RGBD, Declaration, chosen_classes, read_declaration
 from data_utils.layouts.listing import Listing, Source
 from data_utils.layouts.media import is_media
 from data_utils.layouts.official_splits import official_parts
-from data_utils.layouts.paths import entries, is_data
+from data_utils.layouts.paths import entries, is_data, refuse_missing
 from data_utils.layouts.ranges import without_partner
 
 CAMERAS = {

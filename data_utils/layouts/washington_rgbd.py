@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from data_utils.errors import DataError, UnreadableError
-from data_utils.layouts.content import refuse_missing
 from data_utils.layouts.declared import Declaration, read_declaration
 from data_utils.layouts.listing import Listing, Source
-from data_utils.layouts.paths import entries, folders
+from data_utils.layouts.paths import entries, folders, refuse_missing
 from data_utils.layouts.ranges import without_partner
 
 FOCAL_LENGTH, MIDDLE = 570.3, (320.0, 240.0)
