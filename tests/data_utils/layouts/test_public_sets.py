@@ -372,7 +372,7 @@ def replace_array(file: Path, array: str, values: object) -> None:
     [
         pytest.param(
             lambda file: replace_array(file, "instances", None),
-            "has no instances; give the labeled part of NYU Depth v2, nyu_depth_v2_labeled.mat",
+            "has no instances; give .*, nyu_depth_v2_labeled.mat, or save the pairs of another data set as files",
             id="array missing",
         ),
         pytest.param(
