@@ -265,7 +265,9 @@ def pages() -> dict[Path, str | Picture]:
     if any_for_claims(records, claims):
         decided = ledger(records, probes, claims)
         files[_claims_path()] = page(decided, lambda study: f"{FOLDER.name}/{_records_path(study).name}")
-        summary, verdicts = [in_short(decided)], [f"### Verdicts\n\n{findings(decided, QUESTIONS)}"]
+        summary = [in_short(decided)]
+        if tables_of_verdicts := findings(decided, QUESTIONS):
+            verdicts = [f"### Verdicts\n\n{tables_of_verdicts}"]
     pictures = _pictures(records)
     shown = [
         *summary,

@@ -15,12 +15,11 @@ import torch
 from data_utils.cache import Cache
 from data_utils.dataset import DatasetInfo, PairedDataset, part_of
 from data_utils.errors import DataError
-from data_utils.layouts.content import missing
 from data_utils.layouts.declared import FILE_NAME, DeclaredDataset, read_declaration
 from data_utils.layouts.kept import files_key
 from data_utils.layouts.listing import Listing
 from data_utils.layouts.media import is_media
-from data_utils.layouts.paths import dvc_pointer, entries, file_named, folders, is_missing, missing_in
+from data_utils.layouts.paths import dvc_pointer, entries, file_named, folders, is_missing, missing, missing_in
 from data_utils.layouts.reading import read_listing
 from data_utils.layouts.sizes import ImageSize
 from data_utils.mapped import mapped_of
@@ -293,6 +292,8 @@ def _read(reading: _Reading) -> PairedDataset:
             else dataset.noting(f"The data set was found in the folder {place.relative_to(path)}.")
         )
     _refuse_what_is_not_here(name, path)
+    if path.is_file():
+        raise DataError(_remedy_of_file(path))
     hint = _hint(path) if path.is_dir() else ""
     problem = (
         f"exists, but in no known layout{hint}" if path.exists() else "is neither a data set nor an existing path"
@@ -331,6 +332,8 @@ def _lost(path: Path) -> list[Path]:
 
 def _hint(path: Path) -> str:
     """What may be wrong with a folder in no known layout."""
+    from data_utils.layouts.tables import unread_tables
+
     if lost := _lost(path):
         return f"; not all of it is there: {missing(lost[0])}"
     if bare := [folder.name for folder in folders(path) if any(map(is_media, entries(folder)))]:
@@ -338,7 +341,15 @@ def _hint(path: Path) -> str:
             f"; its folders {some(bare)} hold files directly: make a folder per modality in each class (mug/rgb, "
             "mug/depth), or list the pairs in a manifest.csv"
         )
-    return ""
+    return "".join(f"; {note.removesuffix('.')}" for note in unread_tables(file.name for file in entries(path)))
+
+
+def _remedy_of_file(path: Path) -> str:
+    """What to give in place of a file that no layout reads, in a sentence."""
+    from data_utils.layouts.tables import unread_tables
+
+    save = "give the folder of the data set, or save its pairs as files and list them in a manifest.csv"
+    return next(iter(unread_tables([str(path)])), f"{path} is not read; {save}.")
 
 
 def _is_archive(path: Path) -> bool:
@@ -400,9 +411,9 @@ def _below(folder: Path, levels: int = 3) -> list[Path]:
 def _read_as(name: str, path: Path, reading: _Reading) -> PairedDataset:
     with _naming_the_file(LAYOUTS, name):
         layout, size, cache = LAYOUTS[name](), reading.size, reading.cache
+        folder = path if path.is_dir() else path.parent
         if layout.listing is not None:
-            folder = path if path.is_dir() else path.parent
-            declared = read_declaration(folder) or DeclaredDataset("", {})
+            declared = _declared(name, layout, folder)
             kept_as = _kept_as(layout, path, folder, reading)
             if cache is not None and kept_as and (kept := mapped_of(cache, kept_as)):
                 reading.announce(Need(kept.info.name, len(kept), kept.stored_bytes).mapped_from(cache))
@@ -412,11 +423,32 @@ def _read_as(name: str, path: Path, reading: _Reading) -> PairedDataset:
             return read_listing(listing, size, reading.progress, cache, reading.announce, kept_as)
         if layout.read is None:
             raise DataError(f"the layout {name!r} has neither read nor listing; give it one of them.")
+        if not layout.declarable and (file := file_named(folder, FILE_NAME)):
+            raise DataError(
+                f"the layout {name!r} does not read {file}; remove it, or read it in the layout and write "
+                "Layout(..., declarable=True)."
+            )
         if size is not None:
             raise DataError(
                 f"the layout {name!r} reads images at their own size; leave the image size {size} out."
             )
         return _required(layout.read(path, reading.angles_of))
+
+
+def _declared(name: str, layout: Layout, folder: Path) -> DeclaredDataset:
+    """The ``dataset.toml`` beside data that are listed.
+
+    Raises:
+        DataError: It declares modalities, which the layout does not use.
+    """
+    declared = read_declaration(folder) or DeclaredDataset("", {})
+    if declared.modalities and not layout.declarable:
+        raise DataError(
+            f"{folder / FILE_NAME} declares the modalities {', '.join(declared.modalities)}, but those of the "
+            f"layout {name!r} are fixed; remove the tables [modalities.*], or save the pairs as files and list "
+            "them in a manifest.csv."
+        )
+    return declared
 
 
 def _as_declared(listing: Listing, declared: DeclaredDataset, folder: Path) -> Listing:

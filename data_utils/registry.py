@@ -33,6 +33,8 @@ class Layout:
             read with it. ``listing`` then gets the ``Progress`` of listing as a third argument. What was decoded
             is kept under the files' names and times of change, and neither listed nor decoded by the next run.
         modalities: path -> the names of the modalities, for a listing that takes longer; None to list the files.
+        declarable: Whether ``listing`` uses the modalities that a ``dataset.toml`` declares, or ``read`` the whole
+            file. Otherwise they are refused, as nothing else uses them.
     """
 
     description: str
@@ -42,6 +44,7 @@ class Layout:
     listing: "Callable[..., Listing] | None" = None
     container: Callable[[Path], Sequence[Path]] | None = None
     modalities: Callable[[Path], tuple[str, ...]] | None = None
+    declarable: bool = False
 
 
 DATASETS: Registry[MakeDataset] = Registry("data set", home="data_utils.simulator.levels")

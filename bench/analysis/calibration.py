@@ -119,12 +119,13 @@ def stops(differences: Floats, *, margin: float = 0.0, ratio: float = 0.0) -> St
     Args:
         differences: One per seed.
         margin: The smallest that matters; 0 stops for a difference alone.
-        ratio: As in ``bench.analysis.pairing.Pairing``.
+        ratio: Of all seeds, as in ``bench.analysis.pairing.Pairing``.
     """
     metric = Metric(name="value", title="value", higher_is_better=True, margin=margin)
     outcomes, seeds = [], []
+    n = differences.shape[1]
     for sequence in differences.tolist():
-        pairing = Pairing("A", "B", metric, tuple(sequence), (0.0,) * len(sequence), ratio)
+        pairing = Pairing("A", "B", metric, tuple(sequence), (0.0,) * n, ratios=(ratio,) * n)
         verdict = follow(pairing, LOOKS, lambda verdict: verdict.outcome is not Outcome.UNDECIDED)
         outcomes.append(verdict.outcome)
         seeds.append(verdict.pairing.n)

@@ -280,7 +280,9 @@ def _samples(metric: Metric, record: RunRecord) -> list[float]:
 def _judged(changes: Sequence[Change]) -> Iterator[Change]:
     """The changes with their verdicts. Those that agree to the bit need no test and do not count for Holm."""
     tested = [change for change in changes if not change.verdict and not change.samples_now]
-    verdicts = iter(judge(Pairing("now", "before", c.metric, c.now, c.before, c.ratio) for c in tested))
+    verdicts = iter(
+        judge(Pairing("now", "before", c.metric, c.now, c.before, ratios=(c.ratio,) * len(c.now)) for c in tested)
+    )
     for change in changes:
         if change.verdict:
             yield change

@@ -28,10 +28,9 @@ class Pairing:
         a: Name of a model; ``b`` likewise.
         metric: What is compared.
         values_a: One per seed; nan in both where the pair does not count. ``values_b`` likewise.
-        ratio: Reported pairs per training pair if seeds divide the same pairs again and again; 0 if each seed has
-            pairs of its own.
         seeds: Ascending; () where they are not known.
-        ratios: That of each seed, of which ``ratio`` is the largest; () where they are not known.
+        ratios: Of each seed, reported pairs per training pair if seeds divide the same pairs again and again;
+            0, or () for all, if each seed has pairs of its own.
         yes_or_no: Whether values are 1 and 0 alone.
     """
 
@@ -40,7 +39,6 @@ class Pairing:
     metric: Metric
     values_a: tuple[float, ...]
     values_b: tuple[float, ...]
-    ratio: float = 0.0
     seeds: tuple[int, ...] = ()
     yes_or_no: bool = False
     ratios: tuple[float, ...] = ()
@@ -49,6 +47,11 @@ class Pairing:
     def n(self) -> int:
         """The number of seeds."""
         return len(self.values_a)
+
+    @property
+    def ratio(self) -> float:
+        """The largest of the ratios; 0 if each seed has pairs of its own."""
+        return max(self.ratios, default=0.0)
 
     @property
     def names(self) -> str:
@@ -104,7 +107,6 @@ class Pairing:
             values_a=self.values_a[:n],
             values_b=self.values_b[:n],
             seeds=self.seeds[:n],
-            ratio=max(self.ratios[:n], default=self.ratio),
             ratios=self.ratios[:n],
         )
 
@@ -146,7 +148,6 @@ def pair(a: str, b: str, quantity: Quantity, runs_a: Mapping[int, Run], runs_b: 
         quantity.metric,
         tuple(x for x, _ in pairs),
         tuple(y for _, y in pairs),
-        max(of_seeds, default=0.0),
         tuple(values),
         quantity.yes_or_no,
         of_seeds,
@@ -171,8 +172,7 @@ def over(one: Pairing, other: Pairing, alike: Collection[int]) -> Pairing:
     """
     sides = [dict(zip(pairing.seeds, _effects(pairing), strict=True)) for pairing in (one, other)]
     of_seeds = [
-        dict(zip(pairing.seeds, pairing.ratios or (pairing.ratio,) * pairing.n, strict=True))
-        for pairing in (one, other)
+        dict(zip(pairing.seeds, pairing.ratios or (0.0,) * pairing.n, strict=True)) for pairing in (one, other)
     ]
     seeds = tuple(seed for seed in one.seeds if seed in sides[1] and seed in alike)
     pairs = [(sides[0][seed], sides[1][seed]) for seed in seeds]
@@ -183,7 +183,6 @@ def over(one: Pairing, other: Pairing, alike: Collection[int]) -> Pairing:
         one.metric,
         tuple(value for value, _ in pairs),
         tuple(value for _, value in pairs),
-        max(one.ratio, other.ratio),
         seeds,
         ratios=tuple(max(of_side[seed] for of_side in of_seeds) for seed in seeds),
     )

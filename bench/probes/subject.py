@@ -12,7 +12,7 @@ from bench.metrics import accuracy, reported
 from bench.records import ProbeRecord, RecordError, RunRecord
 from bench.records.run import CHECKPOINTS
 from bench.study import PROBES
-from bench.training.checkpoints import load_weights, unusable
+from bench.training.checkpoints import load_weights, unusable, weights_sha256
 from bench.training.evaluation import evaluation_batch, joined, predict
 from bench.training.fingerprint import code_sha256
 from bench.training.preparation import delivered, predict_part, prepare, ready, world_of
@@ -147,7 +147,7 @@ def load_subject(record: RunRecord, source: Source, config: RunConfig) -> Subjec
         network = build_seeded(find_model(record.model), source.info, record.seed, config.device)
     except ModelError as error:
         raise unusable(path, error) from error
-    loaded = load_weights(network, path)
+    loaded = weights_sha256(load_weights(network, path))
     if record.weights_sha256 not in (None, loaded):
         raise RecordError(
             f"the checkpoint {record.checkpoint} has other weights than the record tells: another run replaced "

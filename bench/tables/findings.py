@@ -101,10 +101,10 @@ def _tested(ledger: Ledger) -> list[Entry]:
 def findings(ledger: Ledger, questions: Collection[str] = ()) -> str:
     """The verdicts as tables in Markdown: claims with their numbers and data, and how to read them.
 
-    Those on data that are not simulated come first.
+    Those on data that are not simulated come first. "" if there is nothing to show.
 
     Args:
-        ledger: The verdicts, at least one of a claim that was run.
+        ledger: The verdicts.
         questions: The names of claims to show whatever came out, unless they were not run. All decided ones are
             shown before them. Each is shown under the first of its protocols that was run.
     """
@@ -120,6 +120,8 @@ def findings(ledger: Ledger, questions: Collection[str] = ()) -> str:
         for under, of_conditions in by_conditions.items()
         if under is not None
     ]
+    if not blocks:
+        return ""
     reading = [
         "Of several comparisons with the same result, the least certain one is shown.",
         "In brackets: the 95% interval of this comparison alone. Before the last look less than 5% decide, so an",

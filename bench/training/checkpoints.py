@@ -55,16 +55,16 @@ def read_description(path: Path) -> dict[str, Any]:
         return description
 
 
-def load_weights(network: nn.Module, path: Path) -> str:
-    """Load the weights of a checkpoint into a network, and return their hash.
+def load_weights(network: nn.Module, path: Path) -> dict[str, Tensor]:
+    """Load the weights of a checkpoint into a network, and return them.
 
     Raises:
         RecordError: The file cannot be used, or holds the weights of another model.
     """
     with _opened(path) as file:
-        weights = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
+        weights: dict[str, Tensor] = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 - not a mapping
         network.load_state_dict(weights)
-    return weights_sha256(weights)
+    return weights
 
 
 def unusable(path: Path, error: Exception) -> RecordError:

@@ -16,18 +16,24 @@ from itertools import islice
 from pathlib import Path
 
 from data_utils.errors import DataError
-from data_utils.layouts.content import of_names, refuse_missing
 from data_utils.layouts.declared import FILE_NAME, Declaration, DeclaredDataset, chosen_classes, read_declaration
 from data_utils.layouts.listing import Listing
-from data_utils.layouts.media import by_stem, holds_media, is_media, media_below, of_other_types, read_values
-from data_utils.layouts.paths import alike, by_name, entries, folders, partners
-from data_utils.layouts.ranges import SAVE_AS, declared_source, not_read, refuse_parts, without_partner
-from data_utils.layouts.tables import SUFFIXES
+from data_utils.layouts.media import (
+    SAVE_AS,
+    by_stem,
+    holds_media,
+    is_media,
+    media_below,
+    not_read,
+    of_other_types,
+    read_values,
+)
+from data_utils.layouts.paths import alike, by_name, entries, folders, of_names, partners, refuse_missing
+from data_utils.layouts.ranges import declared_source, refuse_parts, without_partner
+from data_utils.layouts.tables import unread_tables
 from data_utils.modality import NAMES, Kind
 from data_utils.naming import can_name
 from fusiongauge import some
-
-_TABLE = re.compile(r"\.(csv|tsv|xlsx?|parquet)(\.\w+)?$", re.IGNORECASE)  # packed ones too
 
 _CAPITAL = r"(?-i:(?<=[a-z])(?=[A-Z]))"
 _BEFORE, _AFTER = (
@@ -117,8 +123,7 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
             "Folders that are empty, hold only files of types that are not read (such as .heic), or whose files "
             f"are not in folders of a class and a modality, were left out: {some(unread)}."
         )
-    tables = [path.name for path in entries(root) if _TABLE.search(path.name)]
-    assumptions = _unread_tables(tables)
+    assumptions = unread_tables(path.name for path in entries(root))
     assumptions += [
         f"{name}: nothing tells the angles of a scanner (azimuth and zenith in dataset.toml), so its ranges are "
         "not turned into points."
@@ -211,19 +216,6 @@ def _unread(
             elif alike(modality.name) in modalities or holds_media(second) or of_other_types(second):
                 unread.append(second)
     return [str(folder.relative_to(root)) for folder in unread]
-
-
-def _unread_tables(names: Sequence[str]) -> list[str]:
-    """The note on tables beside the folders."""
-    if not names:
-        return []
-    readable = any(name.lower().endswith(SUFFIXES) for name in names)
-    remedy = (
-        "give its path if it lists the pairs"
-        if readable
-        else "if it lists the pairs, save it as CSV and give its path"
-    )
-    return [f"{some(names)} is not read; {remedy}."]
 
 
 def _usual(names: Iterable[str]) -> bool:

@@ -177,6 +177,11 @@ def _modality(file: Path, name: str, table: object) -> Declaration:
         values["intrinsics"] = tuple(map(float, intrinsics))
     if bool(values.get("azimuth")) != bool(values.get("zenith")):
         raise DataError(f"{file} has only one of azimuth and zenith in {where}; name both files.")
+    if values.get("azimuth") and values["kind"] != "range":
+        raise DataError(
+            f"{file} has azimuth and zenith in {where}, which are for scanners; remove them, or write "
+            'kind = "range".'
+        )
     if (largest := values.get("max_range")) is not None and not (_positive(largest) and values["kind"] == "range"):
         raise DataError(
             f"{file} has max_range = {quoted(largest)} in {where}; write a distance in meters, for a modality "

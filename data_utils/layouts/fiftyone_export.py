@@ -23,9 +23,10 @@ from PIL import Image
 
 from data_utils.dataset import part_of
 from data_utils.errors import DataError
+from data_utils.layouts.declared import FILE_NAME, DeclaredDataset, chosen_classes, read_declaration
 from data_utils.layouts.listing import Angles, Listing
 from data_utils.layouts.media import check_angles
-from data_utils.layouts.paths import Inside, is_data
+from data_utils.layouts.paths import Inside, file_named, is_data
 from data_utils.layouts.ranges import RangePair, common_angles, list_range_pairs, scene_of, without_partner
 from data_utils.simulator.shapes import Progress, Simulation, no_progress
 from fusiongauge import quoted, some
@@ -35,11 +36,21 @@ SLICES = ("rgb", "lidar")
 
 
 class _Sample(NamedTuple):
-    """The parts of an entry of samples.json that are used."""
+    """The parts of an entry of samples.json that are used; what a file is called is checked when it is needed."""
 
-    path: Path
+    inside: Inside
+    name: str
     label: str
     tags: tuple[str, ...]
+
+    @property
+    def path(self) -> Path:
+        """The file.
+
+        Raises:
+            DataError: It is outside of the folder.
+        """
+        return self.inside.path(self.name)
 
 
 def is_fiftyone_export(path: Path) -> bool:
@@ -71,14 +82,20 @@ def list_fiftyone_export(path: Path, angles_of: str = "") -> Listing:
             f"{path} has {len(roots)} snapshots; give the folder of one: {', '.join(map(str, roots))}."
         )
     root = roots[0]
+    if root != path and (inner := file_named(root, FILE_NAME)):
+        raise DataError(f"{inner} is only read if the path is the folder that it is in; give {root}.")
+    declared = read_declaration(path) or DeclaredDataset("", {})
     groups, others = _groups(root)
     complete = [(slices["rgb"], slices["lidar"]) for slices in groups if len(slices) == len(SLICES)]
-    incomplete = [slices for slices in groups if len(slices) < len(SLICES)]
-    alone = [str(sample.path.relative_to(root)) for slices in incomplete for sample in slices.values()]
-    classes = sorted({image.label for image, _ in complete})
+    if unlabeled := next((image for image, _ in complete if not image.label), None):
+        raise DataError(f"{unlabeled.path} has no label in {root / 'samples.json'}; give every image one.")
+    labels = {image.label for image, _ in complete}
+    classes = chosen_classes(declared.classes, sorted(labels), path / FILE_NAME)
+    left_out = labels.difference(classes)
+    complete = [(image, scan) for image, scan in complete if image.label not in left_out]
+    samples = [sample for slices in groups if len(slices) < len(SLICES) for sample in slices.values()]
+    alone = [str(sample.path.relative_to(root)) for sample in samples if sample.label not in left_out]
     for image, scan in complete:
-        if not image.label:
-            raise DataError(f"{image.path} has no label in {root / 'samples.json'}; give every image one.")
         if scan.label not in ("", image.label):
             raise DataError(
                 f"{image.path} has the label {quoted(image.label)}, but its range image has {quoted(scan.label)}; "
@@ -194,7 +211,7 @@ def _groups(root: Path) -> tuple[list[dict[str, _Sample]], list[str]]:
         elif not is_hidden:
             if name in groups.setdefault(group, {}):
                 raise DataError(f"{file} has two samples in slice {name!r} of group {group}; keep one of them.")
-            groups[group][name] = _Sample(inside.path(path), _label(entry), _tags(entry))
+            groups[group][name] = _Sample(inside, path, _label(entry), _tags(entry))
     return list(groups.values()), list(others)
 
 

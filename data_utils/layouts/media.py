@@ -10,7 +10,7 @@ import os
 import re
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeAlias
@@ -25,6 +25,7 @@ from torch import Tensor
 from data_utils.errors import DataError
 from data_utils.layouts.content import content
 from data_utils.layouts.paths import entries, is_data
+from fusiongauge import some
 
 Values: TypeAlias = npt.NDArray[Any]
 """What a file holds: (H, W), or (H, W, C) with channels last."""
@@ -34,6 +35,9 @@ MAX_PIXELS = 4096 * 4096
 
 DEPTH_FORMATS = "16-bit PNG or TIFF (in millimeters), float TIFF or .npy (in meters)"
 """How depth can be stored, for messages."""
+
+SAVE_AS = "save images as PNG or JPEG, and measurements as .npy or 16-bit PNG"
+"""What to do with files of types that are not read, for messages."""
 
 _FORMATS = ("PNG", "JPEG", "MPO", "JPEG2000", "TIFF", "WEBP", "AVIF", "BMP", "DIB", "GIF", "PPM", "TGA")
 _UNREAD = {
@@ -88,6 +92,13 @@ def of_other_types(folder: Path) -> list[Path]:
     files = entries(folder)
     read = {path.stem for path in files if is_media(path)}
     return [path for path in files if path.suffix.lower() in _NOT_READ and path.stem not in read]
+
+
+def not_read(files: Sequence[str]) -> tuple[str, ...]:
+    """The note on files of types that are not read; no note without such files."""
+    if not files:
+        return ()
+    return (f"{len(files)} file(s) of types that are not read were left out: {some(files)}; {SAVE_AS}.",)
 
 
 def by_stem(folder: Path, preferred: str = "") -> dict[str, Path]:

@@ -17,18 +17,24 @@ import numpy as np
 from PIL import Image
 
 from data_utils.errors import DataError
-from data_utils.layouts.content import of_names, refuse_missing
 from data_utils.layouts.declared import FILE_NAME, DeclaredDataset, chosen_classes, read_declaration
 from data_utils.layouts.listing import Angles, Listing
-from data_utils.layouts.media import by_stem, holds_media, of_other_types, read_angles
-from data_utils.layouts.paths import by_name, composed, entries, folder_named, folders, partners
+from data_utils.layouts.media import SAVE_AS, by_stem, holds_media, not_read, of_other_types, read_angles
+from data_utils.layouts.paths import (
+    by_name,
+    composed,
+    file_named,
+    folder_named,
+    folders,
+    of_names,
+    partners,
+    refuse_missing,
+)
 from data_utils.layouts.ranges import (
-    SAVE_AS,
     RangePair,
     angles_option,
     common_angles,
     list_range_pairs,
-    not_read,
     refuse_parts,
     without_partner,
 )
@@ -42,7 +48,7 @@ _ANGLES = ("azimuth.npy", "zenith.npy")
 def is_nvidia_tree(path: Path) -> bool:
     """Whether the path has a class folder with angles, and declares no modalities."""
     classes = _class_folders(path) if path.is_dir() else []
-    if not any(_entry(folder, *_ANGLES) for folder in classes):
+    if not any(file_named(folder, *_ANGLES) for folder in classes):
         return False
     declared = read_declaration(path)
     return declared is None or not declared.modalities
@@ -143,18 +149,13 @@ def _unread(root: Path, classes: Collection[Path], wanted: Sequence[Path]) -> li
 
 
 def _angles_file(folder: Path, name: str) -> Path:
-    file = _entry(folder, name)
+    file = file_named(folder, name)
     if file is None:
         raise DataError(
             f"{folder / name} does not exist; restore it, or, if one sensor measured all classes, copy it from "
             f"another class or name that class ({angles_option('CLASS')})."
         )
     return file
-
-
-def _entry(folder: Path, *names: str) -> Path | None:
-    """An entry of a folder with one of these names in any case; it may be a link to a file that is not there."""
-    return next((path for path in reversed(entries(folder)) if path.name.lower() in names), None)
 
 
 def _pair_up(folder: Path, label: int) -> tuple[list[RangePair], list[Path]]:

@@ -167,7 +167,10 @@ def _opened(file: Path) -> dict[str, Any]:
         raise DataError(
             f"{file} needs the package h5py; install it with: pip install 'fusiongauge[hdf5]'."
         ) from None
-    remedy = f"give the labeled part of NYU Depth v2, {FILE_NAME}"
+    remedy = (
+        f"give the labeled part of NYU Depth v2, {FILE_NAME}, or save the pairs of another data set as files and "
+        "list them in a manifest.csv"
+    )
     try:
         content = h5py.File(file, "r")
     except OSError as error:

@@ -1,11 +1,11 @@
-"""Names of files in data sets: which of them are data, and where a name that a data set states leads to."""
+"""Names of files in data sets: which are data, which are missing, and where a stated name leads to."""
 
 import os
 import posixpath
 import re
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote
@@ -55,6 +55,43 @@ def is_missing(path: Path) -> bool:
 def missing_in(folder: Path) -> list[Path]:
     """The files and folders that are missing in a folder."""
     return list(filter(is_missing, _meant(folder)))
+
+
+def missing(path: Path) -> str:
+    """What is wrong with a path that does not exist, for a message."""
+    if path.is_symlink():
+        return f"{path} is a link to {path.readlink()}, which does not exist (fetch it: git annex get, dvc pull)"
+    if is_missing(path):
+        return f"{path} is not there, only its pointer {dvc_pointer(path).name} (fetch it: dvc pull)"
+    return f"{path} does not exist"
+
+
+def refuse_missing(root: Path, chosen: Collection[str] = ()) -> None:
+    """Refuse folders that are not there, only links to them or pointers: their data would be left out silently.
+
+    Args:
+        root: Has folders of folders.
+        chosen: Names of folders. On a level that has some of them, the others do not matter; () for all.
+
+    Raises:
+        DataError: A folder of one of the two levels is missing.
+    """
+    for folder in (root, *of_names(folders(root), chosen)):
+        for path in of_names([*folders(folder), *missing_in(folder)], chosen):
+            if is_missing(path) and not _stands_for_a_file(path):
+                stand_in = "link" if path.is_symlink() else "pointer"
+                raise DataError(f"{missing(path)}; mount or fetch the folder, or remove the {stand_in}.")
+
+
+def of_names(paths: Sequence[Path], names: Collection[str]) -> Sequence[Path]:
+    """The paths that have one of the names; all paths if none has."""
+    return [path for path in paths if composed(path.name) in names] or paths
+
+
+def _stands_for_a_file(path: Path) -> bool:
+    """Whether what is missing has the name of a file, or is a link of git-annex, which links only files."""
+    annexed = path.is_symlink() and "annex" in path.readlink().parts
+    return annexed or re.search(r"\.[A-Za-z]\w*$", path.name) is not None
 
 
 def _meant(folder: Path) -> list[Path]:

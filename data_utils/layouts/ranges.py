@@ -142,14 +142,3 @@ def without_partner(files: Sequence[str]) -> tuple[str, ...]:
     if not files:
         return ()
     return (f"{len(files)} file(s) without a partner were left out: {some(files)}.",)
-
-
-SAVE_AS = "save images as PNG or JPEG, and measurements as .npy or 16-bit PNG"
-"""What to do with files of types that are not read, for messages."""
-
-
-def not_read(files: Sequence[str]) -> tuple[str, ...]:
-    """The note on files of types that are not read; no note without such files."""
-    if not files:
-        return ()
-    return (f"{len(files)} file(s) of types that are not read were left out: {some(files)}; {SAVE_AS}.",)

@@ -16,6 +16,7 @@ def _manifest() -> Layout:
         write=m.write_manifest,
         listing=m.list_manifest,
         modalities=m.manifest_modalities,
+        declarable=True,
     )
 
 
@@ -77,4 +78,4 @@ def _class_folders() -> Layout:
     from data_utils.layouts import class_folders as c
 
     description = "a folder with <class>/<modality>/<id>.* or <modality>/<class>/<id>.*, paired by <id>"
-    return Layout(description, c.is_class_folders, listing=c.list_class_folders)
+    return Layout(description, c.is_class_folders, listing=c.list_class_folders, declarable=True)

@@ -22,12 +22,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data_utils.errors import DataError, UnreadableError
-from data_utils.layouts.content import refuse_missing
-from data_utils.layouts.declared import FILE_NAME, SUN_RGBD, Declaration, chosen_classes, read_declaration
+from data_utils.layouts.declared import (
+    FILE_NAME,
+    SUN_RGBD,
+    Declaration,
+    DeclaredDataset,
+    chosen_classes,
+    read_declaration,
+)
 from data_utils.layouts.listing import Listing, Source
 from data_utils.layouts.media import is_media
 from data_utils.layouts.official_splits import official_parts
-from data_utils.layouts.paths import entries, is_data
+from data_utils.layouts.paths import composed, entries, is_data, refuse_missing
 from data_utils.layouts.ranges import without_partner
 
 CAMERAS = {
@@ -82,7 +88,9 @@ def list_sun_rgbd(root: Path, angles_of: str = "") -> Listing:
     if angles_of:
         raise DataError(f"{root} has no angles of classes; leave angles_of out.")
     refuse_missing(root)
+    declared = read_declaration(root) or DeclaredDataset("", {})
     frames: list[_Frame] = []
+    others: set[str] = set()
     alone: list[str] = []
     problems: list[str] = []
     for camera in CAMERAS:
@@ -92,6 +100,9 @@ def list_sun_rgbd(root: Path, angles_of: str = "") -> Listing:
                 for part in ("image", "depth")
             )
             scene, file = _scene(frame), frame / _INTRINSICS
+            if scene and declared.classes and composed(scene) not in declared.classes:
+                others.add(scene)
+                continue
             if len(images) != 1 or len(depths) != 1 or not scene or not file.is_file():
                 alone.append(str(frame.relative_to(root)))
                 continue
@@ -100,13 +111,12 @@ def list_sun_rgbd(root: Path, angles_of: str = "") -> Listing:
             except DataError as error:
                 problems.append(str(error))
     counts = Counter(frame.scene for frame in frames)
-    declared = read_declaration(root)
     known = sorted(scene for scene in counts if scene != UNKNOWN_SCENE)
     frequent = [scene for scene in known if counts[scene] > FREQUENT]
     classes = frequent if len(frequent) > 1 else known
     notes: list[str] = []
-    if declared and declared.classes:
-        classes = chosen_classes(declared.classes, sorted(counts), root / FILE_NAME)
+    if declared.classes:
+        classes = chosen_classes(declared.classes, sorted(others.union(counts)), root / FILE_NAME)
     elif classes == frequent and len(frequent) < len(counts):
         notes = [
             f"Of {len(counts)} scenes the {len(classes)} with more than {FREQUENT} images are the classes; choose "

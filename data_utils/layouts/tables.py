@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ import pandas as pd
 
 from data_utils.errors import DataError
 from data_utils.layouts.content import content
-from fusiongauge import quoted
+from fusiongauge import quoted, some
 
 SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 """The endings of tables."""
@@ -20,6 +20,7 @@ SUFFIXES = (".csv", ".tsv", ".txt", ".parquet")
 NO_TEXT = "\0"
 """The cell of a value that is neither text nor a number, such as an embedded image; no cell of a CSV holds it."""
 
+_TABLE = re.compile(r"\.(csv|tsv|xls[xmb]?|ods|parquet)(\.\w+)?$", re.IGNORECASE)  # packed ones too
 _SEPARATORS = ",;\t|"
 _INVISIBLE = "\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"  # copied from pages and dialogs
 
@@ -75,6 +76,20 @@ def header(file: Path) -> list[str]:
         return next(rows, [])
     except (UnicodeError, csv.Error):
         return []
+
+
+def unread_tables(names: Iterable[str]) -> list[str]:
+    """The note on those of these files that are tables and were not read; no note without such files."""
+    tables = [name for name in names if _TABLE.search(name)]
+    if not tables:
+        return []
+    readable = any(name.lower().endswith(SUFFIXES) for name in tables)
+    remedy = (
+        "give its path if it lists the pairs"
+        if readable
+        else "if it lists the pairs, save it as CSV and give its path"
+    )
+    return [f"{some(tables)} is not read; {remedy}."]
 
 
 def _text(file: Path) -> tuple[str, list[str]]:

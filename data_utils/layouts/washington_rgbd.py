@@ -16,10 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from data_utils.errors import DataError, UnreadableError
-from data_utils.layouts.content import refuse_missing
-from data_utils.layouts.declared import Declaration, read_declaration
+from data_utils.layouts.declared import FILE_NAME, Declaration, DeclaredDataset, chosen_classes, read_declaration
 from data_utils.layouts.listing import Listing, Source
-from data_utils.layouts.paths import entries, folders
+from data_utils.layouts.paths import by_name, entries, folders, refuse_missing
 from data_utils.layouts.ranges import without_partner
 
 FOCAL_LENGTH, MIDDLE = 570.3, (320.0, 240.0)
@@ -53,15 +52,17 @@ def list_washington_rgbd(root: Path, angles_of: str = "") -> Listing:
     """
     if angles_of:
         raise DataError(f"{root} has no angles of classes; leave angles_of out.")
-    declared = read_declaration(root)
-    refuse_missing(root, declared.classes if declared else ())
+    declared = read_declaration(root) or DeclaredDataset("", {})
+    refuse_missing(root, declared.classes)
+    categories = by_name(folders(root))
+    chosen = chosen_classes(declared.classes, list(categories), root / FILE_NAME)
     images: list[Path] = []
     depths: list[Path] = []
     intrinsics: list[tuple[float, float, float, float]] = []
     groups: list[str] = []
     alone: list[str] = []
     problems: list[str] = []
-    for instance in (instance for category in folders(root) for instance in folders(category)):
+    for instance in (instance for name in chosen for instance in folders(categories[name])):
         names = {file.name for file in entries(instance)}
         crops = {name.removesuffix(_DEPTH) + _COLOR for name in names if name.endswith(_DEPTH)}
         for crop in sorted(crops.union(name for name in names if name.endswith(_COLOR))):

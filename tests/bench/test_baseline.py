@@ -97,6 +97,7 @@ def test_the_ledger_of_claims_is_made_from_the_committed_records(project: Path) 
     readme = (project / "README.md").read_text(encoding="utf-8")
     generated = readme.partition(baseline.BEGIN)[2].partition(baseline.END)[0]
     assert "undecided 3, " in generated
+    assert "### Verdicts" not in generated  # none is decided, so there is no table
     assert "[downsampling-deep](baseline/downsampling-deep.jsonl)" in ledger
 
 

@@ -73,6 +73,25 @@ def test_data_that_are_not_unpacked(tmp_path: Path, given: str) -> None:
     assert len(load(str(tmp_path))) == 4
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("pairs.xlsx", "is not read; if it lists the pairs, save it as CSV and give its path"),
+        ("pairs.h5", "is not read; give the folder of the data set, or save its pairs as files and list them"),
+    ],
+)
+def test_a_file_that_is_not_read_is_refused_with_what_to_give(tmp_path: Path, name: str, remedy: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(DataError, match=rf"^{tmp_path / name} {remedy}[^;]*\.$"):
+        load(str(tmp_path / name))
+
+
+def test_tables_in_a_folder_of_no_layout_are_named(tmp_path: Path) -> None:
+    (tmp_path / "pairs.ods").touch()
+    with pytest.raises(DataError, match=r"layout; pairs.ods is not read; if it lists the pairs, save it as CSV"):
+        load(str(tmp_path))
+
+
 def test_data_that_were_not_fetched(tmp_path: Path) -> None:
     (tmp_path / "cubes.dvc").touch()
     with pytest.raises(DataError, match=r"holds pointers of dvc \(cubes.dvc\); fetch the data with dvc pull"):

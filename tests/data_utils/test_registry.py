@@ -130,6 +130,13 @@ def test_a_layout_of_a_plugin_is_tried_first(table: Path) -> None:
         load("gone")
 
 
+def test_a_declaration_that_a_layout_does_not_read_is_refused(table: Path) -> None:
+    reading(load("shapes", pairs=2))
+    (table.parent / "dataset.toml").touch()
+    with pytest.raises(DataError, match=r"does not read \S*/dataset.toml; remove it, or .*declarable=True"):
+        load(str(table))
+
+
 def test_a_layout_that_cannot_be_used_is_reported_with_its_file(table: Path) -> None:
     reading([])
     with pytest.raises(DataError, match=rf"The layout 'table' of {__file__} cannot be used: it returns list"):

@@ -115,14 +115,16 @@ def test_what_is_reported_on_test_pairs_is_not_paired_with_what_is_on_validation
 
 
 def test_two_differences_are_compared_over_their_common_seeds() -> None:
-    one = Pairing("a", "b", LOSS_RATIO.metric, (1.0, 4.0, nan), (2.0, 2.0, 1.0), 0.0, (51, 52, 53))
-    other = Pairing("c", "d", LOSS_RATIO.metric, (1.0, 1.0, 1.0), (1.0, 4.0, 1.0), 0.25, (52, 51, 53))
+    one = Pairing("a", "b", LOSS_RATIO.metric, (1.0, 4.0, nan), (2.0, 2.0, 1.0), (51, 52, 53))
+    ratios = (0.2, 0.25, 0.2)
+    other = Pairing("c", "d", LOSS_RATIO.metric, (1.0, 1.0, 1.0), (1.0, 4.0, 1.0), (52, 51, 53), ratios=ratios)
     found = over(one, other, (51, 52, 53, 60))
     assert (found.a, found.b, found.seeds, found.ratio) == ("a over b", "c over d", (51, 52, 53), 0.25)
     assert found.values_a[:2] == (0.5, 2.0)
     assert found.values_b[:2] == (0.25, 1.0)
     assert found.counted == 2
-    assert over(one, other, {52, 53}).seeds == (52, 53)
+    fewer = over(one, other, {52, 53})
+    assert (fewer.seeds, fewer.ratio) == ((52, 53), 0.2)
 
 
 def test_times_and_memory_of_two_device_models_are_no_pair_and_losses_are() -> None:

@@ -25,7 +25,7 @@ from bench.records import Metric
 
 def pairing(quantity: Quantity | Metric, a: list[float], b: list[float], ratio: float = 0.0) -> Pairing:
     metric = quantity.metric if isinstance(quantity, Quantity) else quantity
-    return Pairing("A", "B", metric, tuple(a), tuple(b), ratio, tuple(range(len(a))))
+    return Pairing("A", "B", metric, tuple(a), tuple(b), tuple(range(len(a))), ratios=(ratio,) * len(a))
 
 
 def verdict(quantity: Quantity | Metric, a: list[float], b: list[float]) -> Verdict:

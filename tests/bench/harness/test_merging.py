@@ -173,8 +173,12 @@ def test_runs_of_other_code_data_or_protocol_are_refused(
 
 def test_models_of_plugins_have_code_of_their_own(tmp_path: Path) -> None:
     custom = {"family": "custom", "stage": "custom"}
-    a = run(tmp_path / "a", record(code_sha256="a" * 64), record(TWIN, code_sha256="b" * 64, **custom))
-    merge([a])
+    records = [record(code_sha256="a" * 64), record(TWIN, code_sha256="b" * 64, **custom)]
+    a = run(tmp_path / "a", *records)
+    assert [one for one, _ in merge([a]).records] == records
+    b = run(tmp_path / "b", record(TWIN, seed=52, code_sha256="c" * 64, **custom))
+    with pytest.raises(RecordError, match="have different code: bbbbbbbbbbbb and cccccccccccc"):
+        merge([a, b])
 
 
 def test_devices_that_differ_are_noted(tmp_path: Path) -> None:

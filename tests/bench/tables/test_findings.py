@@ -13,6 +13,7 @@ from tests.bench.analysis.claim_runs import deep, ledger
 
 def test_nothing_run_says_so() -> None:
     assert in_short(ledger([])).startswith("None of the ")
+    assert findings(ledger([])) == ""
 
 
 def test_claims_that_hold_are_in_short_with_their_numbers() -> None:

@@ -94,6 +94,10 @@ def test_a_folder_without_declaration_has_none(tmp_path: Path) -> None:
         (DEPTH + "intrinsics = [1, 1, nan, 0]", r"write \[fx, fy, cx, cy\]"),
         (DEPTH + "intrinsics = [1, 1, 0, inf]", r"write \[fx, fy, cx, cy\]"),
         ('[modalities.r]\nkind = "range"\nazimuth = "a.npy"', "only one of azimuth and zenith"),
+        (
+            DEPTH + 'azimuth = "a.npy"\nzenith = "z.npy"',
+            'azimuth and zenith in .* for scanners; remove them, or write kind = "range"',
+        ),
         ('[modalities.i]\nkind = "image"\nintrinsics = [1, 1, 0, 0]', 'a modality with kind = "depth"'),
         (DEPTH + "max_range = 5", 'a modality with kind = "range"'),
     ],

@@ -95,6 +95,44 @@ def test_two_snapshots_are_ambiguous(repository: Path) -> None:
         read(repository)
 
 
+def test_the_declaration_of_a_snapshot_is_read_if_its_folder_is_given(repository: Path) -> None:
+    snapshot = repository / "snapshots" / "0123abc"
+    (snapshot / "dataset.toml").write_text('name = "room"')
+    assert load(str(snapshot)).info.name == "room"
+    with pytest.raises(DataError, match=rf"dataset.toml is only read if .*; give {snapshot}"):
+        load(str(repository))
+
+
+def test_classes_that_are_not_declared_need_not_be_usable(export: Path) -> None:
+    """A third class without angles, whose files have names of another machine and no partners."""
+    before = load(str(export))
+
+    def add_cones(content: dict[str, Any]) -> None:
+        for group in "cde":
+            for name in ("rgb", "lidar")[: 1 + (group != "e")]:
+                content["samples"].append(
+                    {
+                        "filepath": f"/mnt/{group}.{name}",
+                        "group": {"_id": {"$oid": group}, "name": name},
+                        "label": {"label": "cone" if name == "rgb" else "sphere"},
+                        "tags": ["train", "test"],
+                    }
+                )
+
+    edit(export / "samples.json", add_cones)
+    with pytest.raises(DataError):
+        load(str(export))
+    (export / "dataset.toml").write_text('classes = ["sphere", "cube"]')
+    data = load(str(export))
+    assert (data.sha256, data.notes) == (before.sha256, ())
+    (export / "dataset.toml").write_text('[modalities.lidar]\nkind = "range"\nmax_range = 20')
+    with pytest.raises(DataError, match=r"dataset.toml declares the modalities lidar, .* are fixed; remove"):
+        load(str(export))
+    (export / "dataset.toml").write_text('classes = ["sphere", "ball"]')
+    with pytest.raises(DataError, match=r"dataset.toml declares a class 'ball'; there are cone, cube, sphere"):
+        load(str(export))
+
+
 def test_scenes_with_two_tags_are_noted(export: Path) -> None:
     edit(export / "samples.json", lambda content: content["samples"][0].update(tags=["validation"]))
     (note,) = read(export).notes

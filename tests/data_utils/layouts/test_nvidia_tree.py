@@ -205,11 +205,21 @@ def test_trees_without_any_angles_are_class_folders_of_ranges(tree: Path) -> Non
     assert 0 < data.measured("lidar").max() < 50  # rays without return are 0
 
 
-def test_a_tree_whose_angles_were_not_fetched_is_a_tree(tree: Path) -> None:
+@pytest.mark.parametrize(
+    ("link", "message"),
+    [
+        (True, r"azimuth.npy is a link to .*, which does not exist"),
+        (False, r"azimuth.npy is not there, only its pointer azimuth.npy.dvc"),
+    ],
+)
+def test_a_tree_whose_angles_were_not_fetched_is_a_tree(tree: Path, link: bool, message: str) -> None:
     for file in tree.glob("*/*.npy"):
         file.unlink()
-        file.symlink_to("../.git/annex/objects/gone")
-    with pytest.raises(DataError, match=r"azimuth.npy is a link to .*, which does not exist"):
+        if link:
+            file.symlink_to("../.git/annex/objects/gone")
+        else:
+            file.with_name(f"{file.name}.dvc").touch()
+    with pytest.raises(DataError, match=message):
         load(str(tree))
 
 

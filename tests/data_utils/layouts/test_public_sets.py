@@ -70,6 +70,32 @@ def test_a_folder_that_is_missing_is_refused(layout: str, request: pytest.Fixtur
         load(str(folder))
 
 
+def test_categories_of_washington_rgbd_that_are_not_declared_need_not_be_usable(washington: Path) -> None:
+    before = load(str(washington)).sha256
+    shutil.copytree(washington / "bowl", washington / "cap")
+    (washington / "cap" / "bowl_1" / "bowl_1_1_1_loc.txt").write_text("301")
+    (washington / "cap" / "bowl_1" / "bowl_1_1_2_loc.txt").unlink()
+    with pytest.raises(DataError):
+        load(str(washington))
+    (washington / "dataset.toml").write_text('classes = ["bowl", "apple"]')
+    data = load(str(washington))
+    assert (data.sha256, data.notes) == (before, ())
+    (washington / "dataset.toml").write_text('classes = ["bowl", "cup"]')
+    with pytest.raises(DataError, match=r"dataset.toml declares a class 'cup'; there are apple, bowl, cap"):
+        load(str(washington))
+
+
+@pytest.mark.parametrize("layout", ["washington", "sun", "nyu"])
+def test_modalities_that_the_layout_does_not_use_are_refused(layout: str, request: pytest.FixtureRequest) -> None:
+    path: Path = request.getfixturevalue(layout)
+    folder = path if path.is_dir() else path.parent
+    (folder / "dataset.toml").write_text('[modalities.lidar]\nkind = "depth"\nscale = 5000')
+    with pytest.raises(
+        DataError, match=r"dataset.toml declares the modalities lidar, but those .* are fixed; remove the tables"
+    ):
+        load(str(path))
+
+
 @pytest.mark.parametrize("ending", ["crop.png", "depthcrop.png", "loc.txt"])
 def test_washington_rgbd_leaves_incomplete_crops_out(washington: Path, ending: str) -> None:
     whole = load(str(washington))
@@ -141,7 +167,10 @@ def test_classes_of_any_layout_can_be_declared(sun: Path) -> None:
     shutil.copytree(sun / "kv1" / "NYUdata" / "NYU0001", sun / "kv1" / "NYUdata" / "NYU0002")
     (sun / "kv1" / "NYUdata" / "NYU0002" / "scene.txt").write_text("office\n")
     (sun / "dataset.toml").write_text('classes = ["office", "kitchen"]')
+    for number, frame in enumerate((sun / "kv2" / "kinect2data").iterdir()):  # neither usable nor of these classes
+        (frame / "intrinsics.txt").write_text("1") if number else (frame / "intrinsics.txt").unlink()
     data = load(str(sun))  # the others have another size
+    assert data.notes == ()
     assert data.info.classes == ("kitchen", "office")
     assert data.labels.tolist() == [0, 1, 0, 0]
     write_nvidia_tree(sun / "tree", simulate(4, 0, 8))
@@ -343,7 +372,7 @@ def replace_array(file: Path, array: str, values: object) -> None:
     [
         pytest.param(
             lambda file: replace_array(file, "instances", None),
-            "has no instances; give the labeled part of NYU Depth v2, nyu_depth_v2_labeled.mat",
+            "has no instances; give .*, nyu_depth_v2_labeled.mat, or save the pairs of another data set as files",
             id="array missing",
         ),
         pytest.param(
