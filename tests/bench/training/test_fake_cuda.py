@@ -1,6 +1,6 @@
 """Where every tensor lies on CUDA, tried without a GPU: fake tensors have shapes, types and devices, no numbers.
 
-What fake tensors of a device that is not here cannot do is replaced: the backward pass, Adam's kernel, recording.
+What fake tensors of a device that is not here cannot do is replaced: the backward pass, Adam's kernel, recording, streams.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,7 +15,7 @@ from torch._subclasses import FakeTensorMode
 
 from bench.config import BALANCED, BF16, FP32
 from bench.probes.subject import Subject
-from bench.training import augmentation, graphs, methods
+from bench.training import augmentation, branches, graphs, methods
 from bench.training.augmentation import AugmentedPairs
 from bench.training.evaluation import predict
 from bench.training.graphs import GraphSteps, fastest
@@ -27,6 +27,7 @@ from bench.training.steps import EagerSteps, make_optimizer, trained_with
 from data_utils import Batch, ChannelStatistics, PairedDataset, Part
 from data_utils.augmentation import Orientation
 from fusion_models import MODELS, build_model
+from fusion_models.network import in_turn
 from fusion_models.zoo import FIELD_MODELS
 from tests.bench.samples import MODEL, SMALL, record, small_dataset
 
@@ -114,6 +115,7 @@ def stubs(monkeypatch: pytest.MonkeyPatch) -> list[torch.device]:
             seen.extend(after for after, _ in function.next_functions if after is not None and after not in seen)
 
     monkeypatch.setattr(graphs, "record", record)
+    monkeypatch.setattr(branches, "on_streams", in_turn)
     monkeypatch.setattr(torch.optim, "Adam", StubAdam)
     monkeypatch.setattr(Tensor, "backward", backward)
     return recorded
