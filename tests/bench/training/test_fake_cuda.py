@@ -1,6 +1,7 @@
 """Where every tensor lies on CUDA, tried without a GPU: fake tensors have shapes, types and devices, no numbers.
 
-What fake tensors of a device that is not here cannot do is replaced: the backward pass, Adam's kernel, recording, streams.
+What fake tensors of a device that is not here cannot do is replaced: the backward pass, Adam's kernel, recording,
+streams.
 """
 
 from collections.abc import Callable, Iterator
