@@ -154,10 +154,11 @@ def _entries(claim: Claim, models: Mapping[ClaimConditions, Models]) -> list[Ent
 
 
 def _hours(records: Iterable[RunRecord]) -> float | None:
-    """The core-hours of training; None where a record does not tell, or is not of a CPU."""
+    """The hours of training, on a CPU times threads; None where a record does not tell."""
     seconds = [
-        record.train_seconds * record.environment["threads"]
-        if record.device == "cpu" and record.train_seconds is not None and record.environment.get("threads")
+        record.train_seconds * cores
+        if record.train_seconds is not None
+        and (cores := record.environment.get("threads") if record.device == "cpu" else 1)
         else None
         for record in records
     ]

@@ -230,8 +230,8 @@ class Entry:
         parts: Its comparisons.
         sources: The studies whose records were used.
         exploratory: Whether a record was made before the claim was declared as it is now.
-        hours: Of training that went into the records used and those they were chosen from, times threads; None
-            where they do not tell, or are not of a CPU.
+        hours: Of training that went into the records used and those they were chosen from: core-hours on a CPU,
+            otherwise hours of the device; None where records do not tell.
     """
 
     claim: Claim

@@ -73,7 +73,8 @@ def _data(entry: Entry, conditions: ClaimConditions) -> dict[str, object]:
         "ruling": entry.ruling.value,
         "look": entry.look,
         "exploratory": entry.exploratory,
-        "core_hours": entry.hours,
+        "core_hours": entry.hours if conditions.shared.device == "cpu" else None,
+        "gpu_hours": entry.hours if conditions.shared.device != "cpu" else None,
         "verdict": entry.words,
         "comparisons": len(entry.parts),
         "held": sum(part.ruling in (Ruling.HOLDS, Ruling.DIRECTION) for part in entry.parts),
@@ -123,7 +124,7 @@ _CLAIM_NOTES = [
     "the margin is ruled out",
     "exploratory: runs were made before the claim was declared as it is now",
     "decisive comparison: the first that fails, or else the least certain one; n: its seeds",
-    "core-hours: of training alone; runs that several claims need count in each",
+    "core-hours: of training alone, on a GPU hours of the GPU; runs that several claims need count in each",
 ]
 
 
@@ -198,13 +199,14 @@ def _claim_row(entry: Entry) -> list[str]:
     if conditions is None or decisive is None:
         return [*claim, *["-"] * 6]
     pairing = decisive.verdict.pairing
+    unit = "" if conditions.shared.device == "cpu" else " GPU"
     return [
         *claim,
         f"{pairing.names}: {short_title(pairing.metric)} {decisive.verdict.effect_text}",
         str(pairing.n),
         conditions.shared.dataset,
         conditions.protocol,
-        "-" if entry.hours is None else significant(entry.hours, 2),
+        "-" if entry.hours is None else f"{significant(entry.hours, 2)}{unit}",
         conditions.device,
     ]
 

@@ -345,10 +345,10 @@ def test_runs_on_unknown_machines_count_by_themselves() -> None:
     ]
 
 
-def test_runs_of_a_gpu_have_no_core_hours() -> None:
+def test_runs_of_a_gpu_have_hours_of_the_gpu() -> None:
     here = deep(0.1, 0.3)
     (entry,) = entries("downsampling-deep/1", [replace(run, device="cuda") for run in here])
-    assert (entry.ruling.value, entry.hours) == ("holds", None)
+    assert (entry.ruling.value, entry.hours) == ("holds", 20 * 6.0 / 3600)
 
 
 def test_runs_that_no_claim_needs_are_ignored() -> None:
