@@ -56,6 +56,17 @@ def test_a_few_of_many_claims_that_hold_are_in_short() -> None:
     assert text.count("- **") == MOST
 
 
+def test_devices_are_named_where_one_protocol_was_run_on_several() -> None:
+    claims = Claims(tuple(claim for claim in published_claims().claims if claim.name == "downsampling-deep/1"))
+    here = deep(0.1, 0.3)
+    there = [replace(run, environment=run.environment | {"device_name": "another"}) for run in here]
+    assert "a processor" not in findings(ledger(here, claims=claims))  # the claim is not about times
+    text = findings(ledger([*here, *there], claims=claims))
+    for device in ("a processor, 2 threads", "another, 2 threads"):
+        assert f"; {device}):" in text
+        assert f"comparisons on shapes, as published ({device}), 2 of them are significant" in text
+
+
 def rows_of(table: str) -> list[list[str]]:
     """The cells of a table in Markdown, without its heading."""
     return [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.splitlines()[2:]]
