@@ -15,7 +15,7 @@ import torch
 from data_utils.cache import Cache
 from data_utils.dataset import DatasetInfo, PairedDataset, part_of
 from data_utils.errors import DataError
-from data_utils.layouts.declared import FILE_NAME, DeclaredDataset, read_declaration
+from data_utils.layouts.declared import FILE_NAME, DeclaredDataset, declared_in
 from data_utils.layouts.kept import files_key
 from data_utils.layouts.listing import Listing
 from data_utils.layouts.media import is_media
@@ -441,7 +441,7 @@ def _declared(name: str, layout: Layout, folder: Path) -> DeclaredDataset:
     Raises:
         DataError: It declares modalities, which the layout does not use.
     """
-    declared = read_declaration(folder) or DeclaredDataset("", {})
+    declared = declared_in(folder)
     if declared.modalities and not layout.declarable:
         raise DataError(
             f"{folder / FILE_NAME} declares the modalities {', '.join(declared.modalities)}, but those of the "

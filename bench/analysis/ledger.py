@@ -155,12 +155,10 @@ def _entries(claim: Claim, models: Mapping[ClaimConditions, Models]) -> list[Ent
 
 def _hours(records: Iterable[RunRecord]) -> float | None:
     """The hours of training, on a CPU times threads; None where a record does not tell."""
-    seconds = [
-        record.train_seconds * cores
-        if record.train_seconds is not None
-        and (cores := record.environment.get("threads") if record.device == "cpu" else 1)
-        else None
-        for record in records
-    ]
-    known = [value for value in seconds if value is not None]
-    return sum(known) / 3600 if known and len(known) == len(seconds) else None
+    seconds = 0.0
+    for record in records:
+        cores = record.environment.get("threads") if record.device == "cpu" else 1
+        if record.train_seconds is None or not cores:
+            return None
+        seconds += record.train_seconds * cores
+    return seconds / 3600 if seconds else None

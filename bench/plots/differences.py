@@ -1,7 +1,7 @@
 """What embedders change against the reference, and strategies against concatenation, with intervals."""
 
 from collections.abc import Mapping, Sequence
-from itertools import accumulate
+from itertools import pairwise
 from math import inf, isnan
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from bench.plots.style import (
     Look,
     embedder_looks,
     marker_handles,
+    name_rows,
     sheet,
     short,
     text_width_in,
@@ -106,13 +107,7 @@ def _sheet(records: Sequence[RunRecord], pairs: pd.DataFrame, rows: Sequence[Row
     time = QUANTITIES["epoch_seconds"]
     if times := bool(pairs[[time.name, f"{time.name}_reference"]].notna().all(axis=1).any()):
         metrics = [*metrics, time]
-    bottoms_in = list(accumulate(row.height_in for row in rows))
-    tops_in = [0.0, *bottoms_in]
-    places = [
-        top_in + GAP_IN / 2 + POINT_IN * (place + 0.5)
-        for row, top_in in zip(rows, tops_in, strict=False)
-        for place in range(len(row.points))
-    ]
+    heights_in = [row.height_in for row in rows]
     points = [(embedder, of_point) for row in rows for embedder, of_point in row.points.items()]
     of_embedders = embedder_looks(pairs.reference, pairs.embedder)
     left_in = 0.25 + max(text_width_in(row.name, SMALL_POINTS) for row in rows)
@@ -127,7 +122,7 @@ def _sheet(records: Sequence[RunRecord], pairs: pd.DataFrame, rows: Sequence[Row
     figure, panels = sheet(
         [f"{metric.title}\n{_BETTER[metric.higher_is_better]}" for metric in metrics],
         columns=int((WIDTH_IN - left_in) / PANEL_IN),
-        height_in=bottoms_in[-1],
+        height_in=sum(heights_in),
         title=f"{records[0].study}: {title}",
         handles=[
             marker_handles((name, look) for name, look in of_embedders.items() if name in embedders),
@@ -145,21 +140,21 @@ def _sheet(records: Sequence[RunRecord], pairs: pd.DataFrame, rows: Sequence[Row
         ],
         left_in=left_in,
     )
+    tops_in = name_rows(panels, [row.name for row in rows], heights_in)
+    places = [
+        top_in + GAP_IN / 2 + POINT_IN * (place + 0.5)
+        for row, top_in in zip(rows, tops_in, strict=True)
+        for place in range(len(row.points))
+    ]
     for panel, metric in zip(panels, metrics, strict=True):
         columns, ratio = [metric.name, f"{metric.name}_reference"], ratio_of(metric, shared)
         differences = [
             paired_difference(*of_point[columns].dropna().to_numpy().T, ratio=ratio) for _, of_point in points
         ]
-        panel.grid(visible=False, axis="y")
-        for number, (row, top_in, bottom_in) in enumerate(zip(rows, tops_in, bottoms_in, strict=False)):
-            if number % 2:
-                panel.axhspan(top_in, bottom_in, color="0.96", zorder=0)
-            if number and row.block != rows[number - 1].block:
+        for (before, row), top_in in zip(pairwise(rows), tops_in[1:], strict=True):
+            if row.block != before.block:
                 panel.axhline(top_in, color="0.6", linewidth=0.6)
         _draw(panel, metric, differences, places, [of_embedders[embedder] for embedder, _ in points])
-    middles_in = [(top_in + bottom_in) / 2 for top_in, bottom_in in zip(tops_in, bottoms_in, strict=False)]
-    panels[0].set_yticks(middles_in, [row.name for row in rows])
-    panels[0].set_ylim(bottoms_in[-1], 0)
     return figure
 
 

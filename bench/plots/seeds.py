@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import accumulate
 from operator import attrgetter
 from statistics import median
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ from bench.plots.style import (
     label_log_scale,
     label_shares,
     marker_handles,
+    name_rows,
     sheet,
     short,
     text_width_in,
@@ -33,7 +33,7 @@ ROW_IN, GAP_IN = 0.17, 0.12
 """The height of a row for each of its models, and besides."""
 
 APART_IN, LEVELS = 0.024, 5
-"""Seeds that follow each other are this far apart, on so many levels, so that equal values are seen."""
+"""Points of successive seeds differ in height by this, in a cycle of LEVELS, so that equal values are seen."""
 
 MEDIAN, PUBLISHED = "median", "published, one run"
 SIGNS: Mapping[str, dict[str, Any]] = {
@@ -69,11 +69,10 @@ def seeds(records: Sequence[RunRecord]) -> Figure | None:
     stars = any(run.model in panel.published and panel.value(run) is not None for panel in panels for run in done)
     zeros = sum(panel.value(run) == 0 for panel in panels if panel.is_loss for run in done)
     heights_in = [GAP_IN + ROW_IN * len(of_embedder) for of_embedder in models.values()]
-    bottoms_in = list(accumulate(heights_in))
     figure, axes = sheet(
         [panel.title for panel in panels],
         columns=len(panels),
-        height_in=bottoms_in[-1],
+        height_in=sum(heights_in),
         title=f"{done[0].study}: every seed",
         handles=[
             marker_handles((title, of_embedders[name]) for name, title in titles.items()),
@@ -91,13 +90,9 @@ def seeds(records: Sequence[RunRecord]) -> Figure | None:
         ],
         left_in=0.25 + max(text_width_in(short(strategy), SMALL_POINTS) for strategy in models),
     )
+    tops_in = name_rows(axes, list(map(short, models)), heights_in)
     for axis, panel in zip(axes, panels, strict=True):
-        axis.grid(visible=False, axis="y")
-        rows = zip(models.values(), heights_in, bottoms_in, strict=True)
-        for number, (of_embedder, height_in, bottom_in) in enumerate(rows):
-            top_in = bottom_in - height_in
-            if number % 2:
-                axis.axhspan(top_in, bottom_in, color="0.96", zorder=0)
+        for of_embedder, top_in in zip(models.values(), tops_in, strict=True):
             for place, (embedder, runs) in enumerate(of_embedder.items()):
                 _draw(axis, panel, runs, top_in + GAP_IN / 2 + ROW_IN * (place + 0.5), of_embedders[embedder])
         if not panel.is_loss:
@@ -105,9 +100,6 @@ def seeds(records: Sequence[RunRecord]) -> Figure | None:
         elif any((panel.value(run) or 0) > 0 for run in done):
             axis.set_xscale("log")
             label_log_scale(axis.xaxis)
-    middles_in = [bottom_in - height_in / 2 for bottom_in, height_in in zip(bottoms_in, heights_in, strict=True)]
-    axes[0].set_yticks(middles_in, map(short, models))
-    axes[0].set_ylim(bottoms_in[-1], 0)
     return figure
 
 

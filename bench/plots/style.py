@@ -6,6 +6,7 @@ Panels are placed by sizes in inches, not by a layout engine: that would draw ev
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import accumulate
 from math import ceil, log10
 from textwrap import fill
 from typing import Any, NamedTuple
@@ -223,6 +224,25 @@ def sheet(
         color="0.25",
     )
     return figure, panels
+
+
+def name_rows(panels: Sequence[Axes], names: Sequence[str], heights_in: Sequence[float]) -> list[float]:
+    """Divide panels of one sheet into rows, the first one on top: a name left of each, every second one shaded.
+
+    The vertical axis is in inches from the top.
+
+    Returns:
+        Where each row begins.
+    """
+    *tops_in, bottom_in = accumulate(heights_in, initial=0.0)
+    for panel in panels:
+        panel.grid(visible=False, axis="y")
+        for top_in, height_in in list(zip(tops_in, heights_in, strict=True))[1::2]:
+            panel.axhspan(top_in, top_in + height_in, color="0.96", zorder=0)
+    middles_in = [top_in + height_in / 2 for top_in, height_in in zip(tops_in, heights_in, strict=True)]
+    panels[0].set_yticks(middles_in, names)
+    panels[0].set_ylim(bottom_in, 0)
+    return tops_in
 
 
 class Band(NamedTuple):

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 
 from data_utils.errors import DataError
-from data_utils.layouts.declared import FILE_NAME, Declaration, DeclaredDataset, chosen_classes, read_declaration
+from data_utils.layouts.declared import FILE_NAME, Declaration, DeclaredDataset, chosen_classes, declared_in
 from data_utils.layouts.listing import Listing
 from data_utils.layouts.media import (
     SAVE_AS,
@@ -69,7 +69,7 @@ def list_class_folders(root: Path, angles_of: str = "") -> Listing:
     """
     if angles_of:
         raise DataError(f"{root} has no angles of classes; leave angles_of out.")
-    declared = read_declaration(root) or DeclaredDataset("", {})
+    declared = declared_in(root)
     refuse_missing(root, declared.folders)
     found = _of_classes(_tree(root, declared.folders), declared.classes)
     tree = _by_class(root, found, declared.modalities)

@@ -120,6 +120,11 @@ def read_declaration(folder: Path) -> DeclaredDataset | None:
     return DeclaredDataset(name, modalities, tuple(map(composed, classes)))
 
 
+def declared_in(folder: Path) -> DeclaredDataset:
+    """The ``dataset.toml`` of a folder; without one nothing is declared. See ``read_declaration``."""
+    return read_declaration(folder) or DeclaredDataset("", {})
+
+
 def chosen_classes(declared: Sequence[str], there: Collection[str], place: object) -> list[str]:
     """The declared classes as the data spell them, sorted; the encoding of accents does not count.
 

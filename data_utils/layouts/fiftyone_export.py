@@ -23,7 +23,7 @@ from PIL import Image
 
 from data_utils.dataset import part_of
 from data_utils.errors import DataError
-from data_utils.layouts.declared import FILE_NAME, DeclaredDataset, chosen_classes, read_declaration
+from data_utils.layouts.declared import FILE_NAME, chosen_classes, declared_in
 from data_utils.layouts.listing import Angles, Listing
 from data_utils.layouts.media import check_angles
 from data_utils.layouts.paths import Inside, file_named, is_data
@@ -84,7 +84,7 @@ def list_fiftyone_export(path: Path, angles_of: str = "") -> Listing:
     root = roots[0]
     if root != path and (inner := file_named(root, FILE_NAME)):
         raise DataError(f"{inner} is only read if the path is the folder that it is in; give {root}.")
-    declared = read_declaration(path) or DeclaredDataset("", {})
+    declared = declared_in(path)
     groups, others = _groups(root)
     complete = [(slices["rgb"], slices["lidar"]) for slices in groups if len(slices) == len(SLICES)]
     if unlabeled := next((image for image, _ in complete if not image.label), None):

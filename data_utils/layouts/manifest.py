@@ -30,7 +30,7 @@ from PIL import Image
 from data_utils.dataset import PART_WORDS, part_of
 from data_utils.errors import DataError
 from data_utils.layouts.declared import FILE_NAME as DECLARATION
-from data_utils.layouts.declared import Declaration, DeclaredDataset, chosen_classes, read_declaration
+from data_utils.layouts.declared import Declaration, DeclaredDataset, chosen_classes, declared_in
 from data_utils.layouts.listing import Angles, Listing, Source
 from data_utils.layouts.media import is_media, read_angles
 from data_utils.layouts.paths import Inside, alike, composed, file_named, is_data
@@ -87,7 +87,7 @@ def list_manifest(path: Path, angles_of: str = "") -> Listing:
             image is listed twice; or there are fewer than two classes.
     """
     file = _table_at(path)
-    declared = read_declaration(file.parent) or DeclaredDataset("", {})
+    declared = declared_in(file.parent)
     table, notes, decimal_commas = _read(file, declared)
     modalities = declared.modalities or _undeclared(table)
     columns = _columns(table, modalities.values(), points=not declared.modalities)
@@ -162,7 +162,7 @@ def manifest_modalities(path: Path) -> tuple[str, ...]:
         DataError: The table cannot be read.
     """
     file = _table_at(path)
-    declared = read_declaration(file.parent) or DeclaredDataset("", {})
+    declared = declared_in(file.parent)
     return tuple(declared.modalities or _undeclared(_read(file, declared).rows))
 
 

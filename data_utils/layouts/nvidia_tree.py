@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from data_utils.errors import DataError
-from data_utils.layouts.declared import FILE_NAME, DeclaredDataset, chosen_classes, read_declaration
+from data_utils.layouts.declared import FILE_NAME, chosen_classes, declared_in
 from data_utils.layouts.listing import Angles, Listing
 from data_utils.layouts.media import SAVE_AS, by_stem, holds_media, not_read, of_other_types, read_angles
 from data_utils.layouts.paths import (
@@ -50,8 +50,7 @@ def is_nvidia_tree(path: Path) -> bool:
     classes = _class_folders(path) if path.is_dir() else []
     if not any(file_named(folder, *_ANGLES) for folder in classes):
         return False
-    declared = read_declaration(path)
-    return declared is None or not declared.modalities
+    return not declared_in(path).modalities
 
 
 def list_nvidia_tree(root: Path, angles_of: str = "") -> Listing:
@@ -74,7 +73,7 @@ def list_nvidia_tree(root: Path, angles_of: str = "") -> Listing:
         DataError: There are fewer than two classes, a class without pairs or angles, a folder that is missing, or
             folders of a split.
     """
-    declared = read_declaration(root) or DeclaredDataset("", {})
+    declared = declared_in(root)
     refuse_missing(root, declared.classes)
     there = by_name(_class_folders(root))
     names = chosen_classes(declared.classes, list(there), root / FILE_NAME)

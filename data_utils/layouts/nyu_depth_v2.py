@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from data_utils.errors import DataError
-from data_utils.layouts.declared import Declaration, chosen_classes, read_declaration
+from data_utils.layouts.declared import Declaration, chosen_classes, declared_in
 from data_utils.layouts.listing import Listing, Source
 from data_utils.layouts.media import Values
 from data_utils.layouts.official_splits import official_parts
@@ -103,8 +103,7 @@ def list_nyu_depth_v2(path: Path, angles_of: str = "", progress: Progress = no_p
     crops = list(_crops(file, content, progress))
     images, raw_depths = content["images"], content["rawDepths"]
     counts = Counter(crop.label for crop in crops)
-    declared = read_declaration(file.parent)
-    if declared and declared.classes:
+    if (declared := declared_in(file.parent)).classes:
         names = [name for name, _ in counts.most_common()]
         classes, notes = chosen_classes(declared.classes, names, file.with_name("dataset.toml")), []
     else:

@@ -26,9 +26,8 @@ from data_utils.layouts.declared import (
     FILE_NAME,
     SUN_RGBD,
     Declaration,
-    DeclaredDataset,
     chosen_classes,
-    read_declaration,
+    declared_in,
 )
 from data_utils.layouts.listing import Listing, Source
 from data_utils.layouts.media import is_media
@@ -88,7 +87,7 @@ def list_sun_rgbd(root: Path, angles_of: str = "") -> Listing:
     if angles_of:
         raise DataError(f"{root} has no angles of classes; leave angles_of out.")
     refuse_missing(root)
-    declared = read_declaration(root) or DeclaredDataset("", {})
+    declared = declared_in(root)
     frames: list[_Frame] = []
     others: set[str] = set()
     alone: list[str] = []

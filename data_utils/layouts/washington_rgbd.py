@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from data_utils.errors import DataError, UnreadableError
-from data_utils.layouts.declared import FILE_NAME, Declaration, DeclaredDataset, chosen_classes, read_declaration
+from data_utils.layouts.declared import FILE_NAME, Declaration, chosen_classes, declared_in
 from data_utils.layouts.listing import Listing, Source
 from data_utils.layouts.paths import by_name, entries, folders, refuse_missing
 from data_utils.layouts.ranges import without_partner
@@ -52,7 +52,7 @@ def list_washington_rgbd(root: Path, angles_of: str = "") -> Listing:
     """
     if angles_of:
         raise DataError(f"{root} has no angles of classes; leave angles_of out.")
-    declared = read_declaration(root) or DeclaredDataset("", {})
+    declared = declared_in(root)
     refuse_missing(root, declared.classes)
     categories = by_name(folders(root))
     chosen = chosen_classes(declared.classes, list(categories), root / FILE_NAME)
